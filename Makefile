@@ -1,0 +1,57 @@
+# Two commands set up everything on a fresh Linux machine with Python 3.11 or newer: `make demo` and `make test`.
+PYTHON ?= python3
+# What pip is told to install as torch. On machines where this pulls a CUDA build of several GB, take the CPU wheel:
+#   make test TORCH="torch==2.13.0 --index-url https://download.pytorch.org/whl/cpu"
+TORCH ?= torch==2.13.0
+FILMS ?=
+OUT ?= bmd-edge-results
+BUNDLE_VERSION ?= phantom-1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo screen test lint bundle clean
+
+help: ## Show this list
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+demo: .venv/.installed ## Install the runtime into .venv (no torch) and screen the embedded demo films
+	.venv/bin/bmd-edge demo --out $(OUT)
+
+screen: .venv/.installed ## Screen a folder of your own films: make screen FILMS=path/to/films [OUT=results]
+	@test -n "$(FILMS)" || { echo "name the folder: make screen FILMS=path/to/films" >&2; exit 2; }
+	@# Exit code 3 says that some films were refused, which is a result and not a failed command.
+	@.venv/bin/bmd-edge screen "$(FILMS)" --out "$(OUT)" || { code=$$?; [ $$code -eq 3 ] || exit $$code; }
+
+test: .venv-dev/.installed lint ## Install everything but the GPU extra into .venv-dev, then lint and test
+	.venv-dev/bin/python -m pytest
+
+lint: .venv-dev/.installed ## Style, types and import contracts
+	.venv-dev/bin/ruff check .
+	.venv-dev/bin/ruff format --check .
+	.venv-dev/bin/mypy
+	.venv-dev/bin/lint-imports
+
+bundle: .venv-dev/.installed ## Remake the embedded bundle, demo films, score and README figures (about 2 hours of 2 cores)
+	set -e; run=.venv-dev/bin/bmd-edge; none="--labelled 0 --calibrate 0 --unlabelled 0"; \
+	films=$$($$run phantom $$none --pelves 600 --refusals 1200 --style random --seed 0); \
+	rois=$$($$run phantom $$none --labelled 2000 --calibrate 800 --style random --seed 1); \
+	$$run train finder --table $$films --out $$(dirname $$films)/run; \
+	$$run train bmd --table $$rois --out $$(dirname $$rois)/run; \
+	$$run export $$(dirname $$rois)/run --table $$rois --finder $$(dirname $$films)/run --finder-table $$films \
+		--version $(BUNDLE_VERSION) --out bmd_edge/data/bundle; \
+	$$run phantom demo bmd_edge/data; \
+	$$run phantom score --n 2000 --seed 7 --json > export/results/score.json
+	.venv-dev/bin/python -m export.readme
+
+clean: ## Remove the environments and caches of this checkout
+	rm -rf .venv .venv-dev .pytest_cache .mypy_cache .ruff_cache .import_linter_cache $(OUT)
+
+.venv/.installed: pyproject.toml
+	$(PYTHON) -m venv .venv
+	.venv/bin/pip install --quiet --disable-pip-version-check -e '.[cpu]'
+	@touch $@
+
+.venv-dev/.installed: pyproject.toml
+	$(PYTHON) -m venv .venv-dev
+	.venv-dev/bin/pip install --quiet --disable-pip-version-check $(TORCH)
+	.venv-dev/bin/pip install --quiet --disable-pip-version-check -e '.[cpu,train,export,calibrate,spectra,dev]'
+	@touch $@

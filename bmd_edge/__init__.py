@@ -1,0 +1,75 @@
+"""Estimate hip BMD from a plain radiograph. Research use only, not for diagnosis.
+
+    with bmd_edge.Screener(bmd_edge.open_bundle()) as screener:
+        report = screener.read("film.dcm")
+
+Names are loaded when they are first used, so `import bmd_edge` costs nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from bmd_edge.bundle import open_bundle
+    from bmd_edge.errors import (
+        BmdEdgeError,
+        BundleError,
+        EngineError,
+        FilmFailed,
+        FilmRefused,
+        HipRefused,
+        MissingExtra,
+        TableError,
+        UsageError,
+    )
+    from bmd_edge.estimate import Estimate
+    from bmd_edge.film import Film, read_film
+    from bmd_edge.report import FilmReport
+    from bmd_edge.roi import Hip, find_hips
+    from bmd_edge.screener import Screener
+
+_HOME = {
+    "bundle": ("open_bundle",),
+    "errors": (
+        "BmdEdgeError", "BundleError", "EngineError", "FilmFailed", "FilmRefused", "HipRefused", "MissingExtra",
+        "TableError", "UsageError",
+    ),
+    "estimate": ("Estimate",),
+    "film": ("Film", "read_film"),
+    "report": ("FilmReport",),
+    "roi": ("Hip", "find_hips"),
+    "screener": ("Screener",),
+}  # fmt: skip
+
+__all__ = [
+    "BmdEdgeError",
+    "BundleError",
+    "EngineError",
+    "Estimate",
+    "Film",
+    "FilmFailed",
+    "FilmRefused",
+    "FilmReport",
+    "Hip",
+    "HipRefused",
+    "MissingExtra",
+    "Screener",
+    "TableError",
+    "UsageError",
+    "find_hips",
+    "open_bundle",
+    "read_film",
+]
+
+
+def __getattr__(name: str) -> object:
+    for module, names in _HOME.items():
+        if name in names:
+            return getattr(import_module(f"bmd_edge.{module}"), name)
+    raise AttributeError(f"module 'bmd_edge' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -1,0 +1,235 @@
+"""The bundle on disk: two networks, their calibration and the facts about them, read only after every byte is verified.
+
+    manifest.json     schema, version, sha256 of each file, model inputs and outputs, preprocessing with fingerprints,
+                      landmarks, sites, validity, provenance, guard
+    finder.onnx       landmarks and kind of film (fp32)
+    bmd.onnx          BMD, predicted spread, embedding (fp32)
+    bmd.int8.onnx     the same with explicit Q/DQ; present only if it stayed inside its error budget in g/cm2
+    calibration.json  numbers only, bound to the sha256 of the model they were fitted with
+    golden.npz        inputs and expected outputs of each model and precision (`bmd_edge.engine.self_test`)
+    MODEL_CARD.md     the same facts for people
+
+Nothing in the folder is executed or unpickled, and no parser sees a file whose hash does not match the manifest.
+"""
+
+import hashlib
+import io
+import os
+import stat
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bmd_edge.errors import BundleError
+from bmd_edge.manifest import FileFacts, InputFacts, Manifest, parse, read_json
+from bmd_edge.preprocess import InputSpec
+
+SCHEMA = 1
+MANIFEST = "manifest.json"
+CALIBRATION = "calibration.json"
+GOLDEN = "golden.npz"
+MODEL_CARD = "MODEL_CARD.md"
+MODEL_FILES: dict[str, dict[str, str]] = {
+    "finder": {"fp32": "finder.onnx"},
+    "bmd": {"fp32": "bmd.onnx", "int8": "bmd.int8.onnx"},
+}
+"""model -> precision -> file name; a bundle may leave out the INT8 file."""
+
+INPUTS = ("finder_survey", "finder_closeup", "bmd")
+_REQUIRED = {"finder.onnx", "bmd.onnx", CALIBRATION, GOLDEN, MODEL_CARD}
+_ALLOWED = _REQUIRED | {"bmd.int8.onnx"}
+_MAX_MANIFEST_BYTES = 1_000_000
+_MAX_FILE_BYTES = 500_000_000
+_MAX_GOLDEN_BYTES = 200_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class SiteCalibration:
+    """Interval of one site: estimate +- `scale` x predicted spread covers `coverage`; fitted on `n` hips."""
+
+    scale: float
+    coverage: float
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class PrecisionCalibration:
+    """Calibration of one BMD model file, bound to it by hash; without operating points (T-score cuts) None."""
+
+    model_sha256: str
+    sites: dict[str, SiteCalibration]
+    operating_points: dict[str, float] | None
+
+
+@dataclass(frozen=True, slots=True)
+class _CalibrationFile:
+    schema: int
+    precisions: dict[str, PrecisionCalibration]
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A verified bundle; make it with `open_bundle`.
+
+    `digest` is the SHA-256 of the manifest's bytes and so names every file of the bundle.
+    `calibration` maps precision ("fp32", "int8") to the numbers for that model; `specs` maps "finder_survey",
+    "finder_closeup" and "bmd" to their preprocessing.
+    """
+
+    root: Path
+    manifest: Manifest
+    digest: str
+    calibration: dict[str, PrecisionCalibration]
+    specs: dict[str, InputSpec]
+
+    def precisions(self, model: str) -> tuple[str, ...]:
+        """Precisions the bundle holds for "finder" or "bmd", fp32 first."""
+        return tuple(name for name in MODEL_FILES[model] if name in self.manifest.models[model].files)
+
+    def model_path(self, model: str, precision: str = "fp32") -> Path:
+        """Path of a model's file; BundleError if the bundle does not hold that precision."""
+        files = self.manifest.models[model].files
+        if precision not in files:
+            held = ", ".join(files)
+            raise BundleError(f"the bundle has no {precision} {model} (it has {held}): choose another --precision")
+        return self.root / files[precision]
+
+    def model_bytes(self, model: str, precision: str = "fp32") -> bytes:
+        """A model's file, hashed again as it is read: what the engine parses is what the manifest names."""
+        return _read_verified(self.model_path(model, precision), self.manifest.files)
+
+    def golden(self) -> dict[str, NDArray[np.float32]]:
+        """Arrays of the self-test: "finder/input/image", "bmd/int8/bmd" and so on."""
+        return _read_golden(_read_verified(self.root / GOLDEN, self.manifest.files))
+
+    def verify(self) -> list[str]:
+        """Check all files again; one sentence per finding, none if the bundle is whole."""
+        return list(_findings(self.root, self.manifest))
+
+
+def open_bundle(path: str | os.PathLike[str] | None = None) -> Bundle:
+    """Read and verify the bundle in folder `path`; None is the one embedded in the package.
+
+    Raises BundleError, naming the first thing that is wrong and what to do about it.
+    """
+    root = Path(path) if path is not None else Path(__file__).parent / "data" / "bundle"
+    if not (root / MANIFEST).is_file():
+        raise BundleError(f"no bundle here: {MANIFEST} is missing; give the folder that `bmd-edge export` wrote")
+    _require_regular(root / MANIFEST, _MAX_MANIFEST_BYTES)
+    raw = (root / MANIFEST).read_bytes()
+    manifest = _read_manifest(raw)
+    for finding in _findings(root, manifest):
+        raise BundleError(f"{finding}; copy the bundle again from where it was made")
+    numbers = read_json(_read_verified(root / CALIBRATION, manifest.files), CALIBRATION)
+    calibration = parse(_CalibrationFile, numbers, CALIBRATION)
+    _check_calibration(calibration, manifest)
+    specs = {name: _spec(name, facts) for name, facts in manifest.inputs.items()}
+    return Bundle(root, manifest, hashlib.sha256(raw).hexdigest(), calibration.precisions, specs)
+
+
+def _read_manifest(raw: bytes) -> Manifest:
+    data = read_json(raw, MANIFEST)
+    schema = data.get("schema") if isinstance(data, dict) else None
+    if schema != SCHEMA:  # before the keys are looked at: another schema has other keys
+        raise BundleError(f"the bundle has schema {schema!r}, this bmd-edge reads {SCHEMA}: install the matching one")
+    manifest = parse(Manifest, data, MANIFEST)
+    _check_names(manifest)
+    return manifest
+
+
+def _check_names(manifest: Manifest) -> None:
+    if unexpected := sorted(set(manifest.files) - _ALLOWED):  # also refuses "..", absolute paths and folders
+        raise BundleError(f"{MANIFEST} lists a file that does not belong in a bundle: {unexpected[0]!r}")
+    if missing := sorted(_REQUIRED - set(manifest.files)):
+        raise BundleError(f"{MANIFEST} does not list {missing[0]}")
+    if set(manifest.models) != set(MODEL_FILES) or set(manifest.inputs) != set(INPUTS):
+        raise BundleError(f"{MANIFEST} must describe the models {', '.join(MODEL_FILES)}; inputs {', '.join(INPUTS)}")
+    listed = {file for model in manifest.models.values() for file in model.files.values()}
+    if listed != {file for file in manifest.files if file.endswith(".onnx")}:
+        raise BundleError(f"{MANIFEST}: models and files disagree")
+    for name, model in manifest.models.items():
+        if "fp32" not in model.files or not model.files.items() <= MODEL_FILES[name].items():
+            raise BundleError(f"{MANIFEST}: {name} has the wrong file names")
+    for precision in set(manifest.models["bmd"].files) - {"fp32"}:
+        guard = manifest.guard.get(precision, {})
+        if set(guard) != set(manifest.sites) or not all(site.passed for site in guard.values()):
+            raise BundleError(f"{MANIFEST}: the {precision} model has not passed its guard")
+
+
+def _check_calibration(calibration: _CalibrationFile, manifest: Manifest) -> None:
+    if calibration.schema != SCHEMA:
+        raise BundleError(f"{CALIBRATION} has schema {calibration.schema}, this bmd-edge reads {SCHEMA}")
+    models = manifest.models["bmd"].files
+    if set(calibration.precisions) != set(models):
+        raise BundleError(f"{CALIBRATION} does not cover the precisions {', '.join(models)}")
+    for precision, numbers in calibration.precisions.items():
+        if numbers.model_sha256 != manifest.files[models[precision]].sha256:
+            raise BundleError(f"{CALIBRATION}: the {precision} numbers were fitted with another model")
+        if set(numbers.sites) != set(manifest.sites):
+            raise BundleError(f"{CALIBRATION}: the {precision} numbers do not cover the sites of {MANIFEST}")
+        if not all(site.scale > 0 and 0 < site.coverage < 1 for site in numbers.sites.values()):
+            raise BundleError(f"{CALIBRATION}: a scale or coverage of {precision} is out of range")
+
+
+def _spec(name: str, facts: InputFacts) -> InputSpec:
+    spec = InputSpec(name, facts.size_px, facts.spacing_mm, facts.low_percentile, facts.high_percentile)
+    if spec.fingerprint() != facts.fingerprint:
+        raise BundleError(f"this bmd-edge prepares {name} in another way than the networks were trained on: update it")
+    return spec
+
+
+def _findings(root: Path, manifest: Manifest) -> Iterator[str]:
+    present = {entry.name for entry in os.scandir(root)}
+    for name in sorted(present - set(manifest.files) - {MANIFEST}):
+        yield f"the bundle holds an unexpected entry: {name!r}"
+    for name in sorted(manifest.files):
+        if name not in present:
+            yield f"{name} is missing from the bundle"
+            continue
+        try:
+            raw = _read_verified(root / name, manifest.files)
+            if name == GOLDEN:
+                _read_golden(raw)
+        except BundleError as error:
+            yield str(error)
+            continue
+        # ONNX keeps the path of external data under the key "location"; protobuf stores strings as they are.
+        if name.endswith(".onnx") and b"location" in raw:
+            yield f"{name} refers to data outside the file"
+
+
+def _require_regular(path: Path, limit_bytes: int) -> int:
+    facts = path.lstat()
+    if not stat.S_ISREG(facts.st_mode):
+        raise BundleError(f"{path.name} is not a regular file")
+    if facts.st_size > limit_bytes:
+        raise BundleError(f"{path.name} is larger than any bundle's")
+    return facts.st_size
+
+
+def _read_verified(path: Path, files: dict[str, FileFacts]) -> bytes:
+    facts = files[path.name]
+    if _require_regular(path, _MAX_FILE_BYTES) != facts.bytes:
+        raise BundleError(f"{path.name} does not have the size the manifest states")
+    raw = path.read_bytes()
+    if hashlib.sha256(raw).hexdigest() != facts.sha256:
+        raise BundleError(f"{path.name} does not have the hash the manifest states")
+    return raw
+
+
+def _read_golden(raw: bytes) -> dict[str, NDArray[np.float32]]:
+    try:
+        with zipfile.ZipFile(io.BytesIO(raw)) as archive:
+            if sum(member.file_size for member in archive.infolist()) > _MAX_GOLDEN_BYTES:
+                raise BundleError(f"{GOLDEN} is larger than any bundle's")
+        with np.load(io.BytesIO(raw), allow_pickle=False) as arrays:
+            golden = {name: arrays[name] for name in arrays.files}
+    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile) as error:  # ValueError: pickled objects
+        raise BundleError(f"{GOLDEN} cannot be read: {error}") from error
+    if any(array.dtype != np.float32 for array in golden.values()):
+        raise BundleError(f"{GOLDEN} holds something other than float32 arrays")
+    return golden

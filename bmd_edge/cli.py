@@ -1,0 +1,379 @@
+"""The command line: every command is registered here; runtime commands live here, workshop commands in their package.
+
+stdout carries results, everything else goes to stderr. Nothing heavy is imported before a command needs it.
+"""
+
+import io
+import json
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+import typer
+
+from bmd_edge import __version__
+from bmd_edge.errors import BmdEdgeError, EngineError, MissingExtra, UsageError
+
+if TYPE_CHECKING:
+    from bmd_edge.bundle import Bundle
+    from bmd_edge.report import RunSummary
+    from bmd_edge.screener import Screener
+
+EXIT_CODES = {
+    0: "all films and hips read",
+    1: "unexpected error",
+    2: "wrong usage, or a missing extra",
+    3: "finished, but some films or hips were refused or failed",
+    4: "bundle or engine missing, stale or invalid",
+}
+"""What the program's exit status means; `demo` ends with 0 when every film gets its expected outcome."""
+
+
+class Workshop(NamedTuple):
+    """A command that lives outside the runtime: where, the extra it needs, its line in the help."""
+
+    module: str
+    attribute: str
+    extra: str
+    help: str
+
+
+WORKSHOPS = {
+    "phantom": Workshop("trainer.phantom.commands", "app", "train", "Make, check and score on digital hip phantoms."),
+    "train": Workshop("trainer.commands", "train", "train", "Train a network from a settings file."),
+    "export": Workshop("export.commands", "export", "export", "Turn training runs into a bundle."),
+}
+
+app = typer.Typer(
+    name="bmd-edge",
+    help="Estimate hip bone mineral density from plain radiographs. Research use only, not for diagnosis.",
+    epilog="Exit codes: " + "; ".join(f"{code} {meaning}" for code, meaning in EXIT_CODES.items()) + ".",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+BundleArgument = Annotated[
+    Path | None, typer.Argument(metavar="[BUNDLE]", help="Bundle folder; default the embedded one.")
+]
+BundleOption = Annotated[Path | None, typer.Option(help="Bundle folder; default the embedded one.")]
+OutOption = Annotated[Path, typer.Option("--out", "-o", help="Folder for the results; a rerun resumes there.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"bmd-edge {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    debug: Annotated[bool, typer.Option("--debug", help="Before the command: show tracebacks.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Nothing to do before a command."""
+
+
+# -- runtime commands ---------------------------------------------------------------------------------------------
+
+
+@app.command()
+def screen(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of films; its subfolders too.")],
+    bundle: BundleOption = None,
+    out: OutOption = Path("bmd-edge-results"),
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or tensorrt.")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, fp32 or int8.")] = "auto",
+    spacing_mm: Annotated[
+        float | None, typer.Option(help="Pixel size at the detector in mm, in place of what the films state.")
+    ] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads; default all CPUs.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print results.jsonl instead of a table.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Forget earlier results in --out and start anew.")] = False,
+) -> None:
+    """Estimate the BMD of every hip on the films in FOLDER.
+
+    Prints a table and writes results.csv, results.jsonl, run.json and report/index.html into --out.
+    """
+    from bmd_edge.bundle import open_bundle
+    from bmd_edge.report import RESEARCH_USE, visible
+    from bmd_edge.screen import Screener, check_folders
+    from bmd_edge.terminal import print_results
+
+    check_folders(folder, out)
+    with Screener(open_bundle(bundle), device, precision, threads, spacing_mm) as screener:
+        if dry_run:
+            _print_plan(screener, folder, out, fresh)
+            return
+        summary = _run(screener, folder, out, fresh)
+    if as_json:
+        sys.stdout.write((out / "results.jsonl").read_text(encoding="utf-8"))
+        typer.echo(f"{RESEARCH_USE} {visible(summary.notice)}", err=True)
+    else:
+        print_results(out, summary)
+    _say_where(out, summary)
+    raise typer.Exit(0 if summary.complete else 3)
+
+
+@app.command()
+def demo(bundle: BundleOption = None, out: OutOption = Path("bmd-edge-demo")) -> None:
+    """Screen the embedded films and check their outcomes."""
+    from bmd_edge.bundle import open_bundle
+    from bmd_edge.screen import Screener
+    from bmd_edge.terminal import print_results
+
+    data = Path(__file__).parent / "data"
+    if not (data / "demo.json").is_file():
+        raise EngineError("this installation holds no demo films: install bmd-edge again")
+    expected = json.loads((data / "demo.json").read_text(encoding="utf-8"))
+    with Screener(open_bundle(bundle)) as screener:
+        summary = _run(screener, data / "demo", out, fresh=True)
+    print_results(out, summary)
+    _say_where(out, summary)
+    wrong = [line for line in _unexpected_outcomes(out, expected)]
+    for line in wrong:
+        typer.echo(line, err=True)
+    if not wrong:
+        typer.echo(f"All {len(expected)} demo films gave the outcome expected of them.", err=True)
+    raise typer.Exit(1 if wrong else 0)
+
+
+def _unexpected_outcomes(out: Path, expected: dict[str, Any]) -> Iterator[str]:
+    """Compare with demo.json: file -> {"status", "reason", "hips": {side: "read" or the reason}}."""
+    from bmd_edge.ledger import Ledger
+
+    with closing(Ledger(out)) as ledger:
+        found = {report.file: report for report in ledger.reports()}
+    for file in sorted({*expected, *(name or "" for name in found)}):
+        report = found.get(file)
+        got = report and {
+            "status": report.status,
+            "reason": report.reason,
+            "hips": {hip.side: hip.reason or hip.status for hip in report.hips},
+        }
+        if got != expected.get(file):
+            yield f"{file}: expected {expected.get(file)}, got {got}"
+
+
+@app.command()
+def info(bundle: BundleArgument = None, as_json: JsonOption = False) -> None:
+    """Show what a bundle is and on what its numbers rest."""
+    from dataclasses import asdict
+
+    from bmd_edge.bundle import MANIFEST, open_bundle
+    from bmd_edge.report import visible
+
+    opened = open_bundle(bundle)
+    if as_json:
+        facts = {"digest": opened.digest, "manifest": json.loads((opened.root / MANIFEST).read_bytes())}
+        calibration = {name: asdict(numbers) for name, numbers in opened.calibration.items()}
+        typer.echo(json.dumps({**facts, "calibration": calibration}, indent=2))
+        return
+    for name, text in _bundle_facts(opened):
+        typer.echo(f"{name:<14} {visible(text)}")
+
+
+def _bundle_facts(bundle: "Bundle") -> Iterator[tuple[str, str]]:
+    manifest = bundle.manifest
+    yield "bundle", f"{manifest.version}, digest {bundle.digest[:16]}"
+    yield "made", f"{manifest.provenance.created[:10]}"
+    yield "trained on", manifest.validity.training_data
+    yield "notice", manifest.validity.notice
+    yield "measures", f"{', '.join(manifest.sites)} in {manifest.unit}".replace("_", " ")
+    for name in manifest.models:
+        sizes = (f"{p} {manifest.files[file].bytes / 1e6:.1f} MB" for p, file in manifest.models[name].files.items())
+        yield f"{name} network", ", ".join(sizes)
+    for precision, numbers in bundle.calibration.items():
+        for site, interval in numbers.sites.items():
+            said = f"{site.replace('_', ' ')}: {interval.coverage:.0%} interval is +-{interval.scale:.2f} x spread"
+            yield f"{precision}", f"{said}, fitted on {interval.n} hips"
+        points = "none, so no band is given" if numbers.operating_points is None else str(numbers.operating_points)
+        yield f"{precision}", f"operating points: {points}"
+
+
+@app.command()
+def doctor(bundle: BundleArgument = None) -> None:
+    """Test this machine and the bundle."""
+    from bmd_edge.codecs import syntaxes
+    from bmd_edge.screen import versions
+
+    for name, version in versions().items():
+        _check("ok", name, version)
+    for uid, (name, decoder) in syntaxes().items():
+        _check("ok", f"reads {name}", f"{uid}, {decoder}")
+    sound = all([_engine_found(), _bundle_sound(bundle)])
+    typer.echo("All is well." if sound else "Something needs attention: see the lines marked FAIL.", err=True)
+    raise typer.Exit(0 if sound else 4)
+
+
+def _check(mark: str, what: str, detail: str) -> None:
+    typer.echo(f"{mark:<4}  {what:<42} {detail}")
+
+
+def _engine_found() -> bool:
+    from bmd_edge.screen import versions
+
+    wheels = [name for name in versions() if name.startswith("onnxruntime")]
+    if len(wheels) != 1:
+        what = "both are installed and overwrite each other: uninstall both, then" if wheels else "is not installed:"
+        _check("FAIL", "engine", f"{' and '.join(wheels) or 'onnxruntime'} {what} pip install 'bmd-edge[cpu]'")
+        return False
+    import onnxruntime
+
+    providers = [name.removesuffix("ExecutionProvider") for name in onnxruntime.get_available_providers()]
+    _check("ok", "engine offers", ", ".join(providers))
+    _check("ok", "CPUs for this process", str(len(os.sched_getaffinity(0))))
+    return True
+
+
+def _bundle_sound(path: Path | None) -> bool:
+    """Verify every file and run each network in each precision on its golden inputs."""
+    from bmd_edge.bundle import open_bundle
+    from bmd_edge.engine import open_engine, self_test
+
+    try:
+        bundle = open_bundle(path)
+    except BmdEdgeError as error:
+        _check("FAIL", "bundle", str(error))
+        return False
+    _check("ok", "bundle", f"{bundle.manifest.version}, digest {bundle.digest[:16]}, all files verified")
+    sound = True
+    for model in bundle.manifest.models:
+        for precision in bundle.precisions(model):
+            what = f"self-test of {model}, {precision}"
+            try:
+                with open_engine(bundle, model, precision=precision) as engine:
+                    largest = max(self_test(bundle, model, engine).values())
+                _check("ok", what, f"on {engine.device}, largest difference {largest:.2g}")
+            except BmdEdgeError as error:
+                _check("FAIL", what, str(error))
+                sound = False
+    return sound
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of a line of results.jsonl."""
+    from bmd_edge.report import json_schema
+
+    typer.echo(json.dumps(json_schema(), indent=2))
+
+
+# -- what screen and demo print -----------------------------------------------------------------------------------
+
+
+def _run(screener: "Screener", folder: Path, out: Path, fresh: bool) -> "RunSummary":
+    from bmd_edge.screen import screen_folder
+    from bmd_edge.terminal import progress_bar
+
+    try:
+        with progress_bar() as progress:
+            return screen_folder(screener, folder, out, fresh=fresh, progress=progress)
+    except KeyboardInterrupt:
+        typer.echo("Stopped. Finished films are kept: run the same command again to go on.", err=True)
+        raise typer.Exit(130) from None  # 128 + SIGINT, as shells have it
+
+
+def _print_plan(screener: "Screener", folder: Path, out: Path, fresh: bool) -> None:
+    from bmd_edge.ledger import finished
+    from bmd_edge.report import visible
+    from bmd_edge.screen import plan
+
+    items = plan(folder, {} if fresh else finished(out, screener.settings_digest))
+    for item in items:
+        typer.echo(f"{item.action:<7} {visible(item.file)}")
+    totals = {action: sum(item.action == action for item in items) for action in ("read", "skip", "refuse")}
+    typer.echo(
+        f"{totals['read']} to read, {totals['skip']} finished before, {totals['refuse']} no files; nothing was done.",
+        err=True,
+    )
+
+
+def _say_where(out: Path, summary: "RunSummary") -> None:
+    if not sum(summary.films.values()):
+        typer.echo("The folder holds no files.", err=True)
+    typer.echo(f"Report: {out / 'report' / 'index.html'}; tables: {out / 'results.csv'}, results.jsonl", err=True)
+
+
+# -- workshop commands --------------------------------------------------------------------------------------------
+
+
+def _register(name: str, workshop: Workshop) -> None:
+    """Add a command that is loaded only when it is called; its own help comes from the loaded one."""
+
+    def call(context: typer.Context) -> None:
+        try:
+            target = getattr(import_module(workshop.module), workshop.attribute)
+            if not isinstance(target, typer.Typer):
+                function, target = target, typer.Typer(pretty_exceptions_enable=False, rich_markup_mode=None)
+                target.command()(function)
+            typer.main.get_command(target).main(context.args, prog_name=f"bmd-edge {name}")
+        except ModuleNotFoundError as error:
+            module = (error.name or "").partition(".")[0]
+            if module in ("bmd_edge", "trainer", "export", "calibration"):
+                raise
+            raise MissingExtra(module, workshop.extra) from error
+
+    settings = {"allow_extra_args": True, "ignore_unknown_options": True, "allow_interspersed_args": False}
+    app.command(name, help=workshop.help, context_settings=settings, add_help_option=False)(call)
+
+
+for _name, _workshop in WORKSHOPS.items():
+    _register(_name, _workshop)
+
+
+# -- the program --------------------------------------------------------------------------------------------------
+
+
+def main() -> None:
+    """Run the program; every error of this package becomes one line on stderr and its exit code."""
+    debug = sys.argv[1:2] == ["--debug"]
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+    # Not the root logger: what libraries log may quote a film's header.
+    logging.getLogger("bmd_edge").addHandler(handler)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a name the terminal's encoding lacks is shown escaped
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        app()
+    except BmdEdgeError as error:
+        if debug:
+            raise
+        sys.exit(_say(error, _exit_code(error)))
+    except BrokenPipeError:
+        # The reader of stdout went away; nothing may be flushed to it on the way out.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        if debug:
+            raise
+        # Not the error's text: it holds a path.
+        sys.exit(_say(f"a file or folder cannot be used: {error.strerror}; check --out, then run again", 1))
+    except Exception as error:
+        if debug:
+            raise
+        sys.exit(_say(f"unexpected {type(error).__name__}; `bmd-edge --debug ...` shows more", 1))
+
+
+def _exit_code(error: BmdEdgeError) -> int:
+    return 2 if isinstance(error, UsageError) else 4 if isinstance(error, EngineError) else 1
+
+
+def _say(message: object, code: int) -> int:
+    typer.echo(f"bmd-edge: {message}", err=True)
+    return code
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,65 @@
+"""What a JPEG, JPEG-LS or JPEG 2000 codestream says about itself, read from its header alone."""
+
+import struct
+from dataclasses import dataclass
+
+from bmd_edge.errors import FilmRefused
+
+
+@dataclass(frozen=True, slots=True)
+class Codestream:
+    """What a codestream's own header says."""
+
+    rows: int
+    columns: int
+    bits: int
+    components: int
+    marker: int  # second byte of the SOFn marker; 0x51 (SIZ) for JPEG 2000
+    signed: bool = False  # JPEG 2000 only
+    tiles: int = 1  # JPEG 2000 only
+
+
+def jpeg_header(data: bytes) -> Codestream:
+    """Read the frame header of a JPEG or JPEG-LS codestream (ITU-T T.81 B.2, T.87 C.2.2)."""
+    if data[:2] != b"\xff\xd8":
+        raise FilmRefused("decode_failed", "not a JPEG codestream")
+    frame: tuple[int, int, int, int, int] | None = None
+    pos = 2
+    while True:
+        while data[pos : pos + 2] == b"\xff\xff":
+            pos += 1
+        marker, length, body = _segment(data, pos)
+        if marker == 0xF7 or (0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC)):
+            if frame is not None or len(body) < 6:
+                raise FilmRefused("decode_failed", "JPEG frame header")
+            frame = (marker, *struct.unpack(">BHHB", body[:6]))
+        elif marker == 0xDA:
+            if frame is None:
+                raise FilmRefused("decode_failed", "JPEG scan without a frame")
+            marker, bits, rows, columns, components = frame
+            return Codestream(rows, columns, bits, components, marker)
+        pos += 2 + length
+
+
+def _segment(data: bytes, pos: int) -> tuple[int, int, bytes]:
+    """Marker, length and body of the JPEG marker segment at `pos`."""
+    if pos + 4 > len(data) or data[pos] != 0xFF:
+        raise FilmRefused("decode_failed", "JPEG marker segments")
+    length = int.from_bytes(data[pos + 2 : pos + 4], "big")
+    if length < 2 or pos + 2 + length > len(data):
+        raise FilmRefused("decode_failed", "JPEG segment length")
+    return data[pos + 1], length, data[pos + 4 : pos + 2 + length]
+
+
+def jpeg_2000_header(data: bytes) -> Codestream:
+    """Read the SIZ segment of a JPEG 2000 or HTJ2K codestream (ITU-T T.800 A.5.1)."""
+    if data[:4] != b"\xff\x4f\xff\x51" or len(data) < 45:
+        raise FilmRefused("decode_failed", "not a JPEG 2000 codestream")
+    _, x, y, x0, y0, tile_x, tile_y, tile_x0, tile_y0, components = struct.unpack(">H8LH", data[6:42])
+    depth, step_x, step_y = data[42:45]
+    if components == 1 and (step_x, step_y) != (1, 1):
+        raise FilmRefused("inconsistent_pixels", "subsampled JPEG 2000")
+    if tile_x < 1 or tile_y < 1 or x <= x0 or y <= y0:
+        raise FilmRefused("decode_failed", "JPEG 2000 image and tile size")
+    tiles = -(-(x - tile_x0) // tile_x) * -(-(y - tile_y0) // tile_y)
+    return Codestream(y - y0, x - x0, (depth & 0x7F) + 1, components, 0x51, signed=bool(depth & 0x80), tiles=tiles)

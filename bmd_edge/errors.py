@@ -1,0 +1,180 @@
+"""The error tree, and the one table of refusal codes and flags.
+
+    BmdEdgeError
+    |-- FilmRefused       a whole film gets no number
+    |-- HipRefused        one hip gets no number; the other hip of the film may
+    |-- FilmFailed        the film could not be processed (I/O, decoder crash); worth a retry
+    |-- UsageError        wrong use of a command or function        (exit code 2)
+    |   |-- TableError    a film table breaks its contract
+    |   `-- MissingExtra  an optional dependency is not installed
+    `-- EngineError       the engine cannot do what was asked       (exit code 4)
+        `-- BundleError   the bundle is missing, stale or invalid
+
+A refusal is a result: it has a stable snake_case code, a sentence and a remedy, and is never a zero or a NaN.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What a refusal code means and what the user can do about it."""
+
+    sentence: str
+    remedy: str
+
+
+REFUSALS: dict[str, Refusal] = {
+    # The file
+    "empty_file": Refusal("The file is empty.", "Send the film again from the X-ray machine."),
+    "not_dicom": Refusal(
+        "The file is not a DICOM file.", "Export the film as DICOM; other files may stay in the folder."
+    ),
+    "truncated": Refusal("The file ends before its data does.", "Copy the film again; the transfer was cut."),
+    "broken_dicom": Refusal(
+        "The DICOM header cannot be read.", "Export the film again from the X-ray machine or archive."
+    ),
+    "no_pixels": Refusal(
+        "The DICOM file holds no image.", "Export the image itself, not a report or a directory file."
+    ),
+    "not_radiograph": Refusal("The file is not a projection radiograph.", "Send the CR or DX film of the hip."),
+    "not_for_presentation": Refusal(
+        "The film is raw detector data (For Processing).",
+        "Send the film as it is shown to the radiologist (For Presentation).",
+    ),
+    "not_grayscale": Refusal("The image is in color.", "Send the original grayscale film, not a screenshot."),
+    "multi_frame": Refusal("The file holds several images.", "Send one film per file."),
+    "too_large": Refusal(
+        "The image is larger than any radiograph.", "Check the export; the limit is 100 million pixels."
+    ),
+    "unsupported_syntax": Refusal(
+        "The pixel compression is not supported.",
+        "Export as uncompressed, RLE, JPEG, JPEG-LS or JPEG 2000; see `bmd-edge doctor`.",
+    ),
+    "unsupported_depth": Refusal("The image is not stored with 8 to 16 bits.", "Export the original grayscale film."),
+    "decode_failed": Refusal(
+        "The pixel data cannot be decoded.", "Export the film again; the compressed image is damaged."
+    ),
+    "pixel_length": Refusal("The pixel data does not have the size the header states.", "Export the film again."),
+    "inconsistent_pixels": Refusal(
+        "The header contradicts the pixel data.", "Export the film again; ask the vendor if it recurs."
+    ),
+    "not_a_regular_file": Refusal(
+        "The entry is not a regular file.", "Copy the film itself into the folder, not a link."
+    ),
+    # The film
+    "wrong_body_part": Refusal("The header names another body part.", "Send an AP film of the hip or pelvis."),
+    "wrong_view": Refusal(
+        "The film is not an anteroposterior view.", "Repeat as an AP hip with the legs turned in by 15 degrees."
+    ),
+    "no_spacing": Refusal("The film states no pixel spacing.", "Give the detector's pixel size with --spacing-mm."),
+    "implausible_scale": Refusal(
+        "The pixel spacing cannot be right.", "Check the header's spacing or give it with --spacing-mm."
+    ),
+    "poor_exposure": Refusal("The film is blank, saturated or without contrast.", "Repeat the exposure."),
+    "not_a_hip": Refusal("No intact adult hip was found.", "Send an AP film that shows the whole proximal femur."),
+    # The hip
+    "implant": Refusal("The hip holds an implant.", "Measure the other hip, or refer for DXA of another site."),
+    "fracture": Refusal(
+        "The proximal femur looks fractured.", "Have the film read at once; BMD cannot be estimated here."
+    ),
+    "immature": Refusal("The hip looks skeletally immature.", "BMD is estimated in adults only."),
+    "cut_off": Refusal(
+        "The hip is cut off by the edge of the film.", "Repeat with head and 5 cm of shaft below the lesser trochanter."
+    ),
+    "implausible_estimate": Refusal(
+        "The network's answer lies outside 0.25-1.60 g/cm2.", "Check the film; refer for DXA."
+    ),
+    # The machine
+    "file_unreadable": Refusal(
+        "The file could not be read from disk.", "Check the disk and the file's permissions, then run again."
+    ),
+    "unexpected": Refusal("The film could not be processed.", "Run again; report it with the film_id if it recurs."),
+}
+"""Every code that can stand as `reason` of a refused or failed film or hip."""
+
+
+FLAGS: dict[str, str] = {
+    "spacing_uncertain": "Pixel spacing of unknown plane; taken at the detector.",
+    "magnification_assumed": "Magnification not stated; assumed 1.15 +- 0.05.",
+    "side_contradiction": "The header's side contradicts the anatomy.",
+    "view_unknown": "The header does not name the view.",
+    "display_lookup_ignored": "The header's display lookup is malformed and was ignored.",
+    "polarity_uncertain": "The header contradicts itself on which end of the gray scale is white.",
+    "unusual_orientation": "The header says that the film is stored mirrored or turned.",
+    "several_windows": "The header holds several display windows; the first was used.",
+    "lossy_compression": "The image was compressed with loss.",
+    "trailing_data": "The file holds data after its end.",
+    "header_irregular": "The header breaks the standard in places that do not touch the pixels.",
+    "rotated_hip": "The hip looks strongly rotated; the estimate is less certain.",
+    "shaft_short": "Little shaft is visible below the lesser trochanter.",
+    "low_contrast": "The film has little contrast at the hip.",
+    "outside_reference_range": "Outside the range of community samples; confirm by DXA soon.",
+    "assumed_postmenopausal": "Woman of 50 or more taken as postmenopausal.",
+    "unlike_training_films": "The film is unlike the films the network was trained on.",
+}
+"""Cautions that may stand beside a number."""
+
+
+class BmdEdgeError(Exception):
+    """Base of every error this package raises on purpose."""
+
+
+class _Coded(BmdEdgeError):
+    """An error with a code of `REFUSALS`; `detail` adds facts, never patient data."""
+
+    def __init__(self, code: str, detail: str = "") -> None:
+        if code not in REFUSALS:
+            raise KeyError(f"unknown refusal code: {code}")
+        self.code = code
+        self.detail = detail
+        super().__init__(f"{code}: {detail or REFUSALS[code].sentence}")
+
+
+class FilmRefused(_Coded):
+    """The whole film gets no number."""
+
+
+class HipRefused(_Coded):
+    """One hip gets no number.
+
+    `side` is "R", "L" or None when unknown; `landmarks_px` as in `bmd_edge.roi.Hip`, empty when none were found.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        detail: str = "",
+        side: str | None = None,
+        landmarks_px: dict[str, tuple[float, float]] | None = None,
+    ) -> None:
+        super().__init__(code, detail)
+        self.side = side
+        self.landmarks_px = landmarks_px or {}
+
+
+class FilmFailed(_Coded):
+    """The film could not be processed for a reason outside the film."""
+
+
+class UsageError(BmdEdgeError):
+    """Wrong use of a command or function; the message names the remedy."""
+
+
+class TableError(UsageError):
+    """A film table breaks its contract; the message names the row."""
+
+
+class MissingExtra(UsageError):
+    """An optional dependency is not installed."""
+
+    def __init__(self, module: str, extra: str) -> None:
+        super().__init__(f"{module} is not installed: pip install 'bmd-edge[{extra}]'")
+
+
+class EngineError(BmdEdgeError):
+    """The engine cannot do what was asked."""
+
+
+class BundleError(EngineError):
+    """The bundle is missing, stale or invalid."""

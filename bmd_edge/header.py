@@ -1,0 +1,158 @@
+"""DICOM file bytes -> the few header values a film needs.
+
+Only values that are asked for are decoded, so names, birth texts and private data are never touched. Nothing is
+printed, no global setting is changed, any number of threads may read at once. Anything irregular that does not touch
+the pixels is counted in `Header.irregular`.
+"""
+
+import math
+import re
+import struct
+import zlib
+
+from bmd_edge.codecs import DEFLATED, EXPLICIT_BIG_ENDIAN, IMPLICIT_LITTLE_ENDIAN
+from bmd_edge.elements import PIXEL_DATA as PIXEL_DATA
+from bmd_edge.elements import TRANSFER_SYNTAX, Element, Walk
+from bmd_edge.errors import FilmRefused
+
+MAX_INFLATED_BYTES = 64 << 20
+MAX_TEXT_BYTES = 1024
+
+_DECIMAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")  # PS3.5 6.2, DS and IS
+_EXECUTABLES = (b"MZ", b"\x7fELF", b"%PDF", b"#!", b"PK\x03\x04")
+
+
+class Header:
+    """The elements of one data set or sequence item and typed access to them; `None` stands for absent or unusable."""
+
+    def __init__(self, walk: Walk, elements: dict[int, Element], syntax: str = "") -> None:
+        self._walk = walk
+        self._elements = elements
+        self.transfer_syntax = syntax
+
+    @property
+    def irregular(self) -> int:
+        """How many breaches of the standard were met so far, none of them touching the pixels."""
+        return self._walk.irregular
+
+    @property
+    def trailing(self) -> bool:
+        """Whether bytes follow the end of the data set."""
+        return self._walk.trailing
+
+    def note(self) -> None:
+        """Count one more irregularity."""
+        self._walk.irregular += 1
+
+    def __contains__(self, tag: int) -> bool:
+        return tag in self._elements
+
+    def element(self, tag: int) -> Element | None:
+        """Return where the value of `tag` lies."""
+        return self._elements.get(tag)
+
+    def value(self, tag: int) -> memoryview:
+        """Return the raw bytes of a value; empty when absent."""
+        element = self._elements.get(tag)
+        return memoryview(self._walk.data)[element.start : element.end] if element else memoryview(b"")
+
+    def texts(self, tag: int) -> list[str]:
+        """Return the values of a text element: ASCII, without control characters or padding."""
+        raw = bytes(self.value(tag)[:MAX_TEXT_BYTES]).decode("ascii", "replace")
+        clean = re.sub(r"[^ -\[\]-~\\]", " ", raw)
+        return [part.strip() for part in clean.split("\\")]
+
+    def text(self, tag: int) -> str | None:
+        """Return the first value of a text element, at most 64 characters."""
+        return self.texts(tag)[0][:64] or None
+
+    def uid(self, tag: int) -> str | None:
+        """Return a UID (PS3.5 section 9)."""
+        text = self.text(tag)
+        if text and not re.fullmatch(r"[0-9][0-9.]{0,63}", text):
+            self.note()
+            return None
+        return text
+
+    def decimals(self, tag: int) -> list[float] | None:
+        """Return the values of a DS or IS element; `None` when absent, empty or not all of them finite numbers."""
+        texts = self.texts(tag)
+        if not any(texts):
+            return None
+        numbers = [float(text) if _DECIMAL.fullmatch(text) else math.nan for text in texts]
+        if not all(map(math.isfinite, numbers)):
+            self.note()
+            return None
+        return numbers
+
+    def decimal(self, tag: int) -> float | None:
+        """Return the first value of a DS or IS element."""
+        numbers = self.decimals(tag)
+        return numbers[0] if numbers else None
+
+    def integer(self, tag: int, signed: bool = False) -> int | None:
+        """Return a US (or SS) value; a wrong length is refused, as these describe the pixels."""
+        raw = bytes(self.value(tag))
+        if not raw:
+            return None
+        if len(raw) != 2:
+            raise FilmRefused("broken_dicom", f"element {tag:08X} has {len(raw)} bytes")
+        return int.from_bytes(raw, "little" if self._walk.little else "big", signed=signed)
+
+    def words(self, tag: int) -> tuple[int, ...]:
+        """Return a US, SS or OW value as unsigned 16-bit integers."""
+        raw = bytes(self.value(tag))
+        order = "<" if self._walk.little else ">"
+        return struct.unpack(f"{order}{len(raw) // 2}H", raw[: len(raw) // 2 * 2])
+
+    def item(self, tag: int) -> "Header | None":
+        """Return the first item of a sequence; `None` when absent, empty or malformed."""
+        element = self._elements.get(tag)
+        if element is None or element.start == element.end:
+            return None
+        try:
+            item = self._walk.first_item(element)
+        except FilmRefused:
+            self.note()
+            return None
+        return None if item is None else Header(self._walk, item)
+
+
+def read_header(data: bytes) -> tuple[Header, bytes]:
+    """Walk a DICOM file.
+
+    Returns the header and the bytes its elements point into (other than `data` where the data set was deflated).
+    Raises `FilmRefused`: `empty_file`, `not_dicom`, `truncated`, `broken_dicom`, `too_large` (deflate bomb).
+    """
+    if not data:
+        raise FilmRefused("empty_file")
+    if data[128:132] != b"DICM":
+        raise FilmRefused("not_dicom")
+    meta = Walk(data, explicit=True, little=True)
+    elements, start = meta.group_2(132)
+    syntax = Header(meta, elements).text(TRANSFER_SYNTAX)
+    if syntax is None:
+        raise FilmRefused("broken_dicom", "no transfer syntax")
+    trailing = 0
+    if syntax == DEFLATED:
+        data, trailing = _inflated(data[start:])
+        start = 0
+    walk = Walk(data, explicit=syntax != IMPLICIT_LITTLE_ENDIAN, little=syntax != EXPLICIT_BIG_ENDIAN)
+    # PS3.10 7.1: the preamble is free, but an executable one is a known way to smuggle programs
+    walk.irregular = meta.irregular + (meta.data[:4].startswith(_EXECUTABLES))
+    header = Header(walk, walk.data_set(start), syntax)
+    walk.trailing = walk.trailing or trailing > 1
+    return header, data
+
+
+def _inflated(packed: bytes) -> tuple[bytes, int]:
+    """Inflate a deflated data set (PS3.5 A.5) within a cap; also returns how many bytes follow it."""
+    stream = zlib.decompressobj(-zlib.MAX_WBITS)
+    try:
+        data = stream.decompress(packed, MAX_INFLATED_BYTES)
+    except zlib.error as error:
+        raise FilmRefused("broken_dicom", "deflate stream") from error
+    if not stream.eof:
+        full = len(data) >= MAX_INFLATED_BYTES
+        raise FilmRefused("too_large" if full else "truncated", "deflated data set")
+    return data, len(stream.unused_data)

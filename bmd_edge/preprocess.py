@@ -1,0 +1,76 @@
+"""Pixels to network input: the one preprocessing of the finder and of the BMD network.
+
+Training, calibration, export and the runtime all call `normalize`; its parameters and their fingerprint travel in the
+bundle, so an input that was prepared otherwise is noticed. This file knows nothing of hips.
+"""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+VERSION = 1
+"""Raised whenever `normalize` changes its numbers."""
+
+
+@dataclass(frozen=True, slots=True)
+class InputSpec:
+    """How a square region becomes the input of a network.
+
+    `low_percentile` and `high_percentile` of the finite pixels become 0 and 1; values beyond are clipped.
+    """
+
+    name: str
+    size_px: int
+    spacing_mm: float
+    low_percentile: float
+    high_percentile: float
+
+    @property
+    def side_mm(self) -> float:
+        """Side of the square, mm at the hip."""
+        return self.size_px * self.spacing_mm
+
+    def fingerprint(self) -> str:
+        """First 16 hex digits of the SHA-256 over the parameters and the version of the code."""
+        facts = json.dumps({"version": VERSION, **asdict(self)}, sort_keys=True)
+        return hashlib.sha256(facts.encode()).hexdigest()[:16]
+
+
+FINDER_SURVEY = InputSpec("finder_survey", 256, 1.8, 1.0, 99.0)
+"""The whole film: 460.8 mm, more than the largest detector shows at the hip."""
+
+FINDER_CLOSEUP = InputSpec("finder_closeup", 256, 0.9, 1.0, 99.0)
+"""One hip with its surroundings: 230.4 mm, mirrored to a right hip."""
+
+BMD = InputSpec("bmd", 224, 0.65, 1.0, 99.0)
+"""The region of interest: 145.6 mm, mirrored to a right hip."""
+
+
+def normalize(region: NDArray[np.float32], spec: InputSpec) -> NDArray[np.float32]:
+    """Scale one region to the range the networks were trained on.
+
+    Args:
+        region: (size_px, size_px) float32, bone bright, any range; NaN outside the film.
+        spec: the input it is made for.
+
+    Returns:
+        (1, size_px, size_px) float32, 0..1, bone bright; pixels outside the film are 0. A region without contrast or
+        without a finite pixel gives zeros.
+
+    Raises:
+        ValueError: the region has another shape than the spec asks for.
+    """
+    if region.shape != (spec.size_px, spec.size_px):
+        raise ValueError(f"{spec.name} takes {spec.size_px} x {spec.size_px} pixels, not {region.shape}")
+    inside = np.isfinite(region)
+    scaled = np.zeros((1, *region.shape), np.float32)
+    if not inside.any():
+        return scaled
+    low, high = np.percentile(region[inside], (spec.low_percentile, spec.high_percentile))
+    if high - low <= 1e-6:
+        return scaled
+    np.clip((region - np.float32(low)) / np.float32(high - low), 0, 1, out=scaled[0], where=inside)
+    return scaled

@@ -1,0 +1,197 @@
+"""The pages for people: each film small with its landmarks and region of interest, numbers, refusals with remedy.
+
+Every page stands alone: pictures and styles are inside, nothing is loaded from anywhere, and no script runs.
+"""
+
+import base64
+import io
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+from PIL import Image
+
+from bmd_edge.errors import FLAGS, REFUSALS
+from bmd_edge.estimate import REFERENCE_NAME, REFERENCES, T_SCORE_REASONS, WHO_RANGES, Estimate, who_range
+from bmd_edge.film import Film
+from bmd_edge.report import RESEARCH_USE, FilmReport, HipReport, RunSummary, flags_of, visible
+from bmd_edge.table import replace_file
+
+FILMS_PER_PAGE = 100
+LONG_SIDE_PX = 420
+SITE_NAMES = {"femoral_neck": "Femoral neck", "total_hip": "Total hip"}
+SIDE_NAMES = {"R": "Right", "L": "Left", None: "Side unknown"}
+_SPACING_SOURCES = {
+    "calibrated": "calibrated on the film",
+    "imager_ermf": "detector pixel, magnification stated",
+    "imager_sid_sod": "detector pixel, magnification from distances",
+    "imager_assumed": "detector pixel, magnification assumed",
+    "pixel_spacing_assumed": "plane of the spacing unknown",
+    "given": "given by the user",
+}
+_SCALE_GCM2 = (0.3, 1.2)  # the axis of the interval drawings; what lies beyond is drawn at its end
+
+
+@dataclass(frozen=True, slots=True)
+class Thumbnail:
+    """A film made small: gray JPEG of `width_px` x `height_px`, in the film's true proportions; bone is bright."""
+
+    jpeg: bytes
+    width_px: int
+    height_px: int
+    film_width_px: int
+    film_height_px: int
+
+
+def thumbnail(film: Film) -> Thumbnail:
+    """Shrink a whole film to at most 420 px, with the contrast stretched for the eye."""
+    rows, columns = film.shape
+    height_mm, width_mm = rows * film.spacing_mm[0], columns * film.spacing_mm[1]
+    scale = LONG_SIDE_PX / max(height_mm, width_mm)
+    height_px, width_px = max(round(height_mm * scale), 1), max(round(width_mm * scale), 1)
+    image = film.region(0, 0, columns, rows, shape=(height_px, width_px))
+    low, high = np.nanpercentile(image, (0.5, 99.5))
+    gray = np.clip((image - low) / max(high - low, 1e-6), 0, 1) * 255
+    file = io.BytesIO()
+    Image.fromarray(np.round(np.nan_to_num(gray)).astype(np.uint8)).save(file, "JPEG", quality=82, optimize=True)
+    return Thumbnail(file.getvalue(), width_px, height_px, columns, rows)
+
+
+def write_pages(folder: Path, entries: Iterable[tuple[FilmReport, Thumbnail | None]], summary: RunSummary) -> None:
+    """Write `index.html` and, beyond 100 films, one page per 100 films into `folder`; pages of an older run go."""
+    folder.mkdir(exist_ok=True)
+    total = sum(summary.films.values())
+    names = [f"page-{n + 1:04d}.html" for n in range(-(-total // FILMS_PER_PAGE))] if total > FILMS_PER_PAGE else []
+    common = {"research_use": RESEARCH_USE, "summary": summary, "pages": names, "reference": REFERENCE_NAME}
+    pages: list[dict[str, Any]] = []
+    films: list[dict[str, Any]] = []
+    for number, films in enumerate(_batches(entries)):
+        if names:
+            _write(folder / names[number], "page.html.j2", films=films, number=number, **common)
+            pages.append({"name": names[number], "first": films[0]["file"], "last": films[-1]["file"], "n": len(films)})
+    reasons = _reasons(summary.film_reasons), _reasons(summary.hip_reasons)
+    _write(
+        folder / "index.html", "index.html.j2", listing=pages, films=[] if names else films, reasons=reasons, **common
+    )
+    for old in set(folder.glob("page-*.html")) - {folder / name for name in names}:
+        old.unlink()
+
+
+def _write(path: Path, template: str, **values: Any) -> None:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    with replace_file(path) as file:
+        file.writelines(environment.get_template(template).generate(**values))
+
+
+def _batches(entries: Iterable[tuple[FilmReport, Thumbnail | None]]) -> Iterator[list[dict[str, Any]]]:
+    films: list[dict[str, Any]] = []
+    for report, picture in entries:
+        films.append(_film(report, picture))
+        if len(films) == FILMS_PER_PAGE:
+            yield films
+            films = []
+    if films:
+        yield films
+
+
+def _reasons(counts: dict[str, int]) -> list[dict[str, Any]]:
+    return [{"n": n, **_refusal(code)} for code, n in sorted(counts.items(), key=lambda item: (-item[1], item[0]))]
+
+
+def _refusal(code: str) -> dict[str, str]:
+    return {"code": code, "sentence": REFUSALS[code].sentence, "remedy": REFUSALS[code].remedy}
+
+
+# -- what the templates show --------------------------------------------------------------------------------------
+
+
+def _film(report: FilmReport, picture: Thumbnail | None) -> dict[str, Any]:
+    return {
+        "file": visible(report.file or "(no file)"),
+        "film_id": report.film_id,
+        "status": report.status,
+        "complete": report.complete,
+        "band": report.band,
+        "refusal": _refusal(report.reason) if report.reason else None,
+        "facts": [visible(fact) for fact in _facts(report)],
+        "picture": picture
+        and {
+            "uri": "data:image/jpeg;base64," + base64.b64encode(picture.jpeg).decode(),
+            "width": picture.width_px,
+            "height": picture.height_px,
+        },
+        "hips": [_hip(hip, picture) for hip in report.hips],
+    }
+
+
+def _facts(report: FilmReport) -> list[str]:
+    facts = [
+        f"{report.age_years:g} years" if report.age_years is not None else "age unknown",
+        {"F": "female", "M": "male", None: "sex unknown"}[report.sex],
+        f"view {report.view}" if report.view else "view unknown",
+        " ".join(part for part in (report.maker, report.model) if part) or "maker unknown",
+    ]
+    if report.spacing_mm:
+        source = _SPACING_SOURCES.get(report.spacing_source or "", report.spacing_source)
+        facts.append(f"{report.spacing_mm[0]:.3f} mm per pixel at the hip ({source})")
+    return facts if report.sop_instance_uid or report.spacing_mm else []
+
+
+def _hip(hip: HipReport, picture: Thumbnail | None) -> dict[str, Any]:
+    across, down = _scale(picture)
+    box = hip.box_px and {
+        "x": hip.box_px[0] * across, "y": hip.box_px[1] * down,
+        "width": hip.box_px[2] * across, "height": hip.box_px[3] * down,
+    }  # fmt: skip
+    return {
+        "side": hip.side,
+        "side_name": SIDE_NAMES[hip.side],
+        "refusal": _refusal(hip.reason) if hip.reason else None,
+        "points": [
+            {"x": x * across, "y": y * down, "name": name.replace("_", " ")}
+            for name, (x, y) in hip.landmarks_px.items()
+        ],
+        "box": box,
+        "flags": [FLAGS[flag] for flag in flags_of(hip)],
+        "estimates": [_estimate(estimate) for estimate in hip.estimates],
+    }
+
+
+def _scale(picture: Thumbnail | None) -> tuple[float, float]:
+    """Stored-image pixels -> thumbnail pixels, across and down."""
+    if picture is None:
+        return 1.0, 1.0
+    return picture.width_px / picture.film_width_px, picture.height_px / picture.film_height_px
+
+
+def _estimate(estimate: Estimate) -> dict[str, Any]:
+    named = who_range(estimate)
+    reference = REFERENCES[estimate.site]
+    cuts = (-2.5, -1.0) if estimate.t_score is not None else ()
+    return {
+        "site": SITE_NAMES[estimate.site],
+        "bmd": f"{estimate.bmd_gcm2:.3f}",
+        "interval": f"{estimate.low_gcm2:.3f} to {estimate.high_gcm2:.3f}",
+        "t_score": None if estimate.t_score is None else f"{estimate.t_score:+.1f}".replace("-", "\N{MINUS SIGN}"),
+        "t_reason": estimate.t_score_reason and T_SCORE_REASONS[estimate.t_score_reason],
+        "who": named and WHO_RANGES[named],
+        "x": _percent(estimate.bmd_gcm2),
+        "x_low": _percent(estimate.low_gcm2),
+        "x_width": _percent(estimate.high_gcm2) - _percent(estimate.low_gcm2),
+        "cuts": [{"t": t, "x": _percent(reference.mean_gcm2 + t * reference.sd_gcm2)} for t in cuts],
+    }
+
+
+def _percent(bmd_gcm2: float) -> float:
+    """Place on the axis of the interval drawing, 0..100."""
+    low, high = _SCALE_GCM2
+    return min(max((bmd_gcm2 - low) / (high - low), 0.0), 1.0) * 100

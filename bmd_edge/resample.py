@@ -1,0 +1,69 @@
+"""Boxes of an image at another pixel size by area averaging; one mathematics for films and for training images."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def resample_weights(start_px: float, length_px: float, n_out: int, n_in: int) -> NDArray[np.float32]:
+    """Return the area-averaging weights of one axis, float32 `(n_out, n_in)`.
+
+    Output sample `i` covers `start_px + length_px * [i, i + 1] / n_out`; input sample `j` covers `[j, j + 1]`. A row is
+    the share of each input in the covered part and sums to 1; it is 0 where nothing is covered.
+    """
+    edges = start_px + length_px * np.arange(n_out + 1, dtype=np.float64) / n_out
+    inputs = np.arange(n_in, dtype=np.float64)
+    overlap = np.minimum(edges[1:, None], inputs + 1) - np.maximum(edges[:-1, None], inputs)
+    overlap = np.maximum(overlap, 0.0)
+    total = overlap.sum(axis=1, keepdims=True)
+    weights = np.zeros((n_out, n_in), np.float32)
+    np.divide(overlap, total, out=weights, where=total > 1e-9, casting="same_kind")
+    return weights
+
+
+def resample(
+    pixels: NDArray[Any],
+    left_px: float,
+    top_px: float,
+    width_px: float,
+    height_px: float,
+    shape: tuple[int, int],
+    lookup: NDArray[np.float32] | None = None,
+    lookup_first: int = 0,
+) -> NDArray[np.float32]:
+    """Area-average a box of a `(rows, columns)` array into float32 `shape`; NaN outside the array.
+
+    The values averaged are the array's own or, given a table, `lookup[pixels - lookup_first]`. Floats exist for a strip
+    of rows at a time.
+    """
+    rows, columns = pixels.shape
+    if not (width_px > 0 and height_px > 0 and np.isfinite([left_px, top_px, width_px, height_px]).all()):
+        raise ValueError(f"empty box: {left_px}, {top_px}, {width_px}, {height_px}")
+    out = np.full(shape, np.nan, np.float32)
+    across, first, last = _touched(resample_weights(left_px, width_px, shape[1], columns))
+    down, top, bottom = _touched(resample_weights(top_px, height_px, shape[0], rows))
+    if first == last or top == bottom:
+        return out
+    total = np.zeros(shape, np.float32)
+    strip = max(1, (1 << 18) // (last - first))
+    for start in range(top, bottom, strip):
+        stop = min(start + strip, bottom)
+        block = pixels[start:stop, first:last]
+        if lookup is None:
+            bright = block.astype(np.float32)
+        else:
+            bright = lookup[np.subtract(block, lookup_first, dtype=np.int32)]
+        hit = down[:, start - top : stop - top].any(axis=1)
+        # Rows first: a strip touches few output rows, so the second product is small
+        total[hit] += (down[hit, start - top : stop - top] @ bright) @ across.T
+    seen = np.ix_(down.any(axis=1), across.any(axis=1))
+    out[seen] = total[seen]
+    return out
+
+
+def _touched(weights: NDArray[np.float32]) -> tuple[NDArray[np.float32], int, int]:
+    """Cut a weight matrix to the inputs it uses; returns it with their range."""
+    used = np.flatnonzero(weights.any(axis=0))
+    first, last = (int(used[0]), int(used[-1]) + 1) if len(used) else (0, 0)
+    return weights[:, first:last], first, last

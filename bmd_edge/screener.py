@@ -1,0 +1,246 @@
+"""One film -> one report: the two networks of a bundle, opened once.
+
+Whatever is wrong with a film ends here as a report; only a broken network is an error.
+"""
+
+import errno
+import hashlib
+import json
+import logging
+import math
+import os
+import stat
+import threading
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from bmd_edge import __version__
+from bmd_edge.bundle import Bundle
+from bmd_edge.engine import Engine, open_engine, self_test
+from bmd_edge.errors import BundleError, EngineError, FilmFailed, FilmRefused, HipRefused, UsageError
+from bmd_edge.estimate import estimates
+from bmd_edge.film import MAX_FILE_BYTES, Film, film_id, read_film
+from bmd_edge.report import SCHEMA_VERSION, FilmReport, HipReport
+from bmd_edge.roi import Hip, Plausibility, find_hips, hip_image
+from bmd_edge.table import SITES
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+logger = logging.getLogger(__name__)
+
+_FILM_FACTS = (
+    "warnings", "sop_instance_uid", "study_instance_uid", "spacing_source", "view",
+    "age_years", "sex", "maker", "model", "kvp", "exposure_index",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A film as read, or why it was not: `status` and `reason` stand where `film` is None."""
+
+    film_id: str | None
+    film: Film | None = None
+    status: str = "refused"
+    reason: str | None = None
+
+
+class Screener:
+    """The two networks of a bundle, opened once; `read` turns one film into one report and may be called from threads.
+
+    Args:
+        bundle: a verified bundle (`bmd_edge.bundle.open_bundle`).
+        device: "auto", "cpu", "cuda" or "tensorrt"; asked for is used, or EngineError.
+        precision: "auto", "fp32" or "int8".
+        threads: threads for decoding and inside the engine; None for all CPUs this process may use.
+        spacing_mm: detector pixel size in mm for films, overriding what their header states.
+        engines: open or unopened engines to use instead of the bundle's, by name ("finder" and "bmd").
+
+    Raises:
+        EngineError, BundleError, MissingExtra, UsageError: the networks cannot be opened as asked, or their self-test
+            does not give the bundle's golden outputs.
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        device: str = "auto",
+        precision: str = "auto",
+        threads: int | None = None,
+        spacing_mm: float | None = None,
+        engines: Mapping[str, Engine] | None = None,
+    ) -> None:
+        if bundle.manifest.sites != SITES:
+            raise BundleError(f"the bundle measures {bundle.manifest.sites}, this bmd-edge reports {SITES}")
+        if spacing_mm is not None and not 0 < spacing_mm < math.inf:
+            raise UsageError(f"the spacing must be above 0 mm, not {spacing_mm:g}")
+        self.bundle = bundle
+        self.threads = threads or len(os.sched_getaffinity(0))
+        self.spacing_mm = spacing_mm
+        self._plausibility = Plausibility.from_numbers(bundle.manifest.plausibility)
+        self._lock = threading.Lock()
+        with ExitStack() as stack:
+            self._finder, self._bmd = (
+                stack.enter_context(engines[name] if engines else self._open(name, device, precision))
+                for name in ("finder", "bmd")
+            )
+            if self._bmd.precision not in bundle.calibration:
+                raise BundleError(f"the bundle has no calibration for {self._bmd.precision}")
+            self._stack = stack.pop_all()
+        self.device, self.precision = self._bmd.device, self._bmd.precision
+
+    def _open(self, name: str, device: str, precision: str) -> Engine:
+        held = self.bundle.precisions(name)
+        # The finder may exist in fp32 only: `precision` is that of the numbers, so of the BMD network.
+        wanted = precision if name == "bmd" or precision in held else "fp32"
+        engine = open_engine(self.bundle, name, device=device, precision=wanted, threads=self.threads)
+        self_test(self.bundle, name, engine)
+        return engine
+
+    def close(self) -> None:
+        """Free both networks."""
+        self._stack.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def settings_digest(self) -> str:
+        """Names everything a report depends on besides the film: 16 hex digits."""
+        facts = [__version__, SCHEMA_VERSION, self.bundle.digest, self.device, self.precision, self.spacing_mm]
+        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
+
+    def read(self, source: "str | os.PathLike[str] | bytes | Dataset", file: str | None = None) -> FilmReport:
+        """Read one film and estimate the BMD of its hips; thread-safe.
+
+        Args:
+            source: path of a DICOM file, its bytes, or a pydicom data set.
+            file: the name that stands in the report.
+
+        Raises:
+            EngineError: a network failed. Whatever is wrong with the film is a report, never an error.
+        """
+        return self.measure(self.load(source), file)
+
+    def load(self, source: "str | os.PathLike[str] | bytes | Dataset") -> Loaded:
+        """The first half of `read`: file -> film. Needs no network and may run beside `measure`."""
+        name = None
+        try:
+            if isinstance(source, str | os.PathLike):
+                source = _read_regular(Path(source))
+            if isinstance(source, bytes):
+                name = film_id(source)
+            film = read_film(source, spacing_mm=self.spacing_mm)
+            return Loaded(film.film_id, film)
+        except FilmRefused as error:
+            return Loaded(name, reason=error.code)
+        except FilmFailed as error:
+            return Loaded(name, status="failed", reason=error.code)
+        except Exception as error:  # noqa: BLE001 - one bad film is one row, whatever a parser did
+            return unexpected(name, error)
+
+    def measure(self, loaded: Loaded, file: str | None = None) -> FilmReport:
+        """The second half of `read`: film -> report. EngineError if a network fails."""
+        hips: tuple[HipReport, ...] = ()
+        status, reason, film = loaded.status, loaded.reason, loaded.film
+        if film is not None:
+            try:
+                with self._lock:
+                    hips = tuple(self._hip(film, hip) for hip in find_hips(film, self._finder, self._plausibility))
+                numbers = any(hip.status == "read" for hip in hips)
+                status, reason = ("read", None) if numbers else ("refused", hips[0].reason)
+            except FilmRefused as error:
+                reason = error.code
+            except EngineError:
+                raise
+            except Exception as error:  # noqa: BLE001 - as in load
+                failed = unexpected(loaded.film_id, error)
+                status, reason = failed.status, failed.reason
+        return self._report(loaded, file, status, reason, hips)
+
+    def failed(self, loaded: Loaded, file: str | None = None) -> FilmReport:
+        """The report of a film at which a network failed."""
+        return self._report(loaded, file, "failed", "unexpected", ())
+
+    def _hip(self, film: Film, hip: Hip | HipRefused) -> HipReport:
+        if isinstance(hip, HipRefused):
+            landmarks = _rounded(hip.landmarks_px)
+            return HipReport(
+                side=hip.side, status="refused", reason=hip.code, landmarks_px=landmarks, box_px=None, estimates=()
+            )
+        image = hip_image(film, hip, self.bundle.specs["bmd"])
+        raw = self._bmd.run({"image": image[np.newaxis]})
+        left, top, width, height = (round(value, 2) for value in hip.box_px)
+        landmarks, box = _rounded(hip.landmarks_px), (left, top, width, height)
+        try:
+            found = estimates(
+                raw["bmd"][0],
+                raw["spread"][0],
+                self.bundle.calibration[self.precision],
+                film.age_years,
+                film.sex,
+                tuple(dict.fromkeys((*film.flags, *hip.flags))),
+            )
+        except HipRefused as error:
+            return self._hip(film, HipRefused(error.code, error.detail, hip.side, hip.landmarks_px))
+        return HipReport(side=hip.side, status="read", reason=None, landmarks_px=landmarks, box_px=box, estimates=found)
+
+    def _report(
+        self, loaded: Loaded, file: str | None, status: str, reason: str | None, hips: tuple[HipReport, ...]
+    ) -> FilmReport:
+        facts: dict[str, Any] = {}
+        if film := loaded.film:
+            facts = {name: getattr(film, name) for name in _FILM_FACTS}
+            facts["spacing_mm"] = (round(film.spacing_mm[0], 6), round(film.spacing_mm[1], 6))
+        return FilmReport(
+            file=file,
+            film_id=loaded.film_id,
+            status=status,
+            reason=reason,
+            bundle=self.bundle.manifest.version,
+            bundle_digest=self.bundle.digest,
+            device=self.device,
+            precision=self.precision,
+            hips=hips,
+            **facts,
+        )
+
+
+def _read_regular(path: Path) -> bytes:
+    """The bytes of a regular file of at most `MAX_FILE_BYTES`, never through a link. FilmRefused or FilmFailed."""
+    try:
+        # O_NONBLOCK: opening a pipe that took the file's place must not wait for a writer.
+        with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            facts = os.fstat(file.fileno())
+            if not stat.S_ISREG(facts.st_mode):
+                raise FilmRefused("not_a_regular_file")
+            if facts.st_size > MAX_FILE_BYTES:
+                raise FilmRefused("too_large" if file.read(132)[128:] == b"DICM" else "not_dicom")
+            return file.read(MAX_FILE_BYTES)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise FilmRefused("not_a_regular_file") from None
+        # Not the error's text: it holds the path.
+        raise FilmFailed("file_unreadable", f"errno {error.errno}") from None
+
+
+def unexpected(name: str | None, error: Exception) -> Loaded:
+    """The outcome of a film that met an error nobody foresaw; logged by film_id and type only."""
+    # Not its text: a parser's error can quote the header.
+    logger.error("film %s could not be processed: %s", name, type(error).__name__)
+    return Loaded(name, status="failed", reason="unexpected")
+
+
+def _rounded(landmarks_px: Mapping[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:
+    return {name: (round(x, 2), round(y, 2)) for name, (x, y) in landmarks_px.items()}

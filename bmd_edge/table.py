@@ -1,0 +1,251 @@
+"""The film table: one CSV row per hip, and the one reader used by every command that takes `--table`.
+
+Required columns: film, subject, side, age_years, sex, bmd_femoral_neck_gcm2, bmd_total_hip_gcm2, scale, split.
+Optional: maker, bmi, pose, dxa_date, film_date; any further column must start with `x_`.
+An empty BMD is an unlabelled hip; an empty age, sex or optional cell is unknown (None), never zero.
+"""
+
+import csv
+import datetime
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import TextIO, TypeVar
+
+from bmd_edge.errors import TableError
+
+SITES = ("femoral_neck", "total_hip")
+SIDES = ("R", "L")
+SEXES = ("F", "M")
+SCALES = ("hologic", "lunar", "norland", "sbmd")
+SPLITS = ("train", "val", "calibrate", "test", "unlabelled")
+REQUIRED_COLUMNS = (
+    "film", "subject", "side", "age_years", "sex", *(f"bmd_{site}_gcm2" for site in SITES), "scale", "split",
+)  # fmt: skip
+OPTIONAL_COLUMNS = ("maker", "bmi", "pose", "dxa_date", "film_date")
+
+BMD_RANGE_GCM2 = (0.2, 2.0)
+AGE_RANGE_YEARS = (0.0, 120.0)
+BMI_RANGE = (8.0, 100.0)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HipRow:
+    """One hip of one film.
+
+    `film` is the posix path relative to the table's folder, `film_path` the same joined to that folder;
+    `bmd_gcm2` maps each of `SITES` to areal BMD in g/cm2 on the DXA `scale` named beside it, None when unlabelled;
+    `extra` holds the non-empty `x_` cells as text.
+    """
+
+    film: str
+    subject: str
+    side: str
+    split: str
+    age_years: float | None = None
+    sex: str | None = None
+    bmd_gcm2: dict[str, float | None] = field(default_factory=lambda: dict.fromkeys(SITES))
+    scale: str | None = None
+    maker: str | None = None
+    bmi: float | None = None
+    pose: str | None = None
+    dxa_date: datetime.date | None = None
+    film_date: datetime.date | None = None
+    extra: dict[str, str] = field(default_factory=dict)
+    film_path: Path = field(default=Path(), compare=False)
+
+
+def read_table(path: str | os.PathLike[str]) -> list[HipRow]:
+    """Read and check a film table.
+
+    Rows are numbered as a spreadsheet shows them: the header is row 1. Raises `TableError` naming the row and the
+    column for the first thing that breaks the contract.
+    """
+    path = Path(path)
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = [
+                (number, _hip_row(number, cells, path.parent))
+                for number, cells in _cells(csv.reader(file, strict=True))
+            ]
+    except OSError as error:
+        raise TableError(f"{path.name}: the film table cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise TableError(f"{path.name}: not UTF-8 text; save the table as CSV UTF-8") from error
+    except csv.Error as error:
+        raise TableError(f"{path.name}: not a CSV table ({error})") from error
+    _check_across_rows(rows)
+    return [row for _, row in rows]
+
+
+def write_table(path: str | os.PathLike[str], rows: Iterable[HipRow]) -> None:
+    """Write a film table atomically: either it reads back equal, or `TableError` is raised and nothing changes."""
+    path, rows = Path(path), list(rows)
+    with replace_file(path) as file:
+        writer = csv.writer(file, lineterminator="\n")
+        optional = [name for name in OPTIONAL_COLUMNS if any(getattr(row, name) is not None for row in rows)]
+        extra = list(dict.fromkeys(name for row in rows for name in row.extra))
+        columns = [*REQUIRED_COLUMNS, *optional, *extra]
+        _check_columns(columns)
+        writer.writerow(columns)
+        writer.writerows([_text(row, name) for name in columns] for row in rows)
+        file.flush()
+        for number, (written, row) in enumerate(zip(read_table(file.name), rows, strict=True), start=2):
+            if written != row:
+                raise TableError(f"row {number}: the row cannot be stored without changing it")
+
+
+@contextmanager
+def replace_file(path: Path) -> Iterator[TextIO]:
+    """Open a UTF-8 text file beside `path` for writing; on success it is synced and renamed to `path`, else removed."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with part.open("w", encoding="utf-8", newline="") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename in `folder` survive a power cut."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _cells(reader: Iterator[list[str]]) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield (row number, cells by column); rows without any text are passed over."""
+    columns = next(reader, [])
+    _check_columns(columns)
+    for number, cells in enumerate(reader, start=2):
+        if not any(cells):
+            continue
+        if len(cells) != len(columns):
+            raise TableError(f"row {number}: {len(cells)} cells where the header names {len(columns)} columns")
+        yield number, {name: cell.strip() for name, cell in zip(columns, cells, strict=True)}
+
+
+def _check_columns(columns: Sequence[str]) -> None:
+    if repeated := sorted({name for name in columns if columns.count(name) > 1}):
+        raise TableError(f"row 1, column {repeated[0]}: named twice")
+    for name in columns:
+        if name not in REQUIRED_COLUMNS + OPTIONAL_COLUMNS and not name.startswith("x_"):
+            raise TableError(f"row 1, column {_quote(name)}: unknown column; a column of your own starts with x_")
+    for name in REQUIRED_COLUMNS:
+        if name not in columns:
+            raise TableError(f"row 1, column {name}: missing")
+
+
+def _hip_row(number: int, cells: Mapping[str, str], folder: Path) -> HipRow:
+    def get(column: str, parse: Callable[[str], T]) -> T | None:
+        text = cells.get(column, "")
+        try:
+            return parse(text) if text else None
+        except ValueError as error:
+            raise TableError(f"row {number}, column {column}: {error}") from error
+
+    def need(column: str, parse: Callable[[str], str]) -> str:
+        value = get(column, parse)
+        if value is None:
+            raise TableError(f"row {number}, column {column}: empty")
+        return value
+
+    film = need("film", _relative)
+    bmd_gcm2 = {site: get(f"bmd_{site}_gcm2", _number("g/cm2", *BMD_RANGE_GCM2)) for site in SITES}
+    scale = get("scale", _one_of(SCALES))
+    if scale is None and any(value is not None for value in bmd_gcm2.values()):
+        raise TableError(f"row {number}, column scale: empty beside a BMD; name one of {', '.join(SCALES)}")
+    return HipRow(
+        film=film,
+        film_path=folder / film,
+        subject=need("subject", str),
+        side=need("side", _one_of(SIDES)),
+        split=need("split", _one_of(SPLITS)),
+        age_years=get("age_years", _number("years", *AGE_RANGE_YEARS)),
+        sex=get("sex", _one_of(SEXES)),
+        bmd_gcm2=bmd_gcm2,
+        scale=scale,
+        maker=get("maker", str),
+        bmi=get("bmi", _number("kg/m2", *BMI_RANGE)),
+        pose=get("pose", str),
+        dxa_date=get("dxa_date", _date),
+        film_date=get("film_date", _date),
+        extra={name: text for name, text in cells.items() if name.startswith("x_") and text},
+    )
+
+
+def _check_across_rows(rows: Iterable[tuple[int, HipRow]]) -> None:
+    hips: dict[tuple[str, str], int] = {}
+    splits: dict[str, tuple[str, int]] = {}
+    for number, row in rows:
+        first = hips.setdefault((row.film, row.side), number)
+        if first != number:
+            raise TableError(f"row {number}, column film: the same film and side as row {first}")
+        split, first = splits.setdefault(row.subject, (row.split, number))
+        if split != row.split:
+            raise TableError(
+                f"row {number}, column split: {row.split}, but row {first} puts the same subject in {split}; "
+                "a subject belongs to one split"
+            )
+
+
+def _relative(text: str) -> str:
+    """A posix path that stays below the table's folder and has one spelling."""
+    path = PurePosixPath(text)
+    if path.is_absolute() or ".." in path.parts or "\\" in text or not path.parts or not text.isprintable():
+        raise ValueError(f"{_quote(text)} must be a path relative to the table's folder, with forward slashes")
+    return str(path)
+
+
+def _one_of(choices: Sequence[str]) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in choices:
+            raise ValueError(f"{_quote(text)} is not one of {', '.join(choices)}")
+        return text
+
+    return parse
+
+
+def _number(unit: str, low: float, high: float) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            raise ValueError(f"{_quote(text)} is not a number") from None
+        if not low <= value <= high:  # also catches NaN
+            raise ValueError(f"{_quote(text)} lies outside {low:g}-{high:g} {unit}")
+        return value
+
+    return parse
+
+
+def _date(text: str) -> datetime.date:
+    try:
+        return datetime.date.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"{_quote(text)} is not a date written YYYY-MM-DD") from None
+
+
+def _text(row: HipRow, column: str) -> str:
+    if column.startswith("x_"):
+        return row.extra.get(column, "")
+    if column.startswith("bmd_"):
+        value: object = row.bmd_gcm2.get(column.removeprefix("bmd_").removesuffix("_gcm2"))
+    else:
+        value = getattr(row, column)
+    return "" if value is None else str(value)  # str(float) is the shortest text that reads back equal
+
+
+def _quote(text: str) -> str:
+    return repr(text if len(text) <= 40 else text[:37] + "...")

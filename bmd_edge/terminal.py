@@ -1,0 +1,105 @@
+"""What `screen` and `demo` show in the terminal: the hips with a number, then what got none and what to do about it."""
+
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.padding import Padding
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from bmd_edge.errors import FLAGS, REFUSALS
+from bmd_edge.estimate import T_SCORE_REASONS, Estimate
+from bmd_edge.ledger import Ledger
+from bmd_edge.report import RESEARCH_USE, FilmReport, RunSummary, flags_of, visible
+
+_NAMES_SHOWN = 6
+_PIPED_WIDTH = 140
+_WIDE = 110
+
+
+@contextmanager
+def progress_bar() -> Iterator[Callable[[int, int], None]]:
+    """A progress bar on stderr, or nothing where stderr is no terminal; call it with (done, total)."""
+    console = Console(stderr=True)
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task("Films", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def print_results(out: Path, summary: RunSummary) -> None:
+    """Print the results of a finished run to stdout, at the width of the terminal."""
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else _PIPED_WIDTH)
+    with closing(Ledger(out)) as ledger:
+        if summary.hips["read"]:
+            table, notes = _hip_table(ledger.reports(), wide=console.width >= _WIDE)
+            console.print(table)
+            for text, mark in notes.items():
+                console.print(f"  {mark}  {text}", markup=False)
+            console.print()
+        _print_refusals(console, ledger.reports())
+    films, hips = summary.films, summary.hips
+    console.print(
+        f"{sum(films.values())} files: {films['read']} read, {films['refused']} refused, {films['failed']} failed. "
+        f"{hips['read']} hips with a number, {hips['refused']} refused."
+    )
+    console.print(f"{RESEARCH_USE} {visible(summary.notice)}", style="bold", markup=False)
+
+
+def _hip_table(reports: Iterable[FilmReport], wide: bool) -> tuple[Table, dict[str, str]]:
+    """One row per hip with a number, and the notes below it: text -> mark."""
+    notes: dict[str, str] = {}
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    interval = " (90 %)" if wide else "\n90 % interval"
+    table.add_column("File", overflow="fold", ratio=1)
+    table.add_column("Side")
+    for site in ("Neck", "Hip"):
+        table.add_column(f"{site}, g/cm²{interval}", no_wrap=True)
+        table.add_column("T", justify="right", no_wrap=True)
+    table.add_column("Notes", overflow="fold")
+    for report in reports:
+        for hip in report.hips:
+            if hip.status == "read":
+                cells = [visible(report.file or ""), hip.side or "?"]
+                texts = [FLAGS[flag] for flag in flags_of(hip)]
+                for row in hip.estimates:
+                    cells += [_interval(row, wide), _t_score(row.t_score)]
+                texts += [T_SCORE_REASONS[row.t_score_reason] for row in hip.estimates[:1] if row.t_score_reason]
+                marks = [notes.setdefault(text, _mark(len(notes))) for text in texts]
+                table.add_row(*map(Text, [*cells, " ".join(marks)]))
+    return table, notes
+
+
+def _interval(estimate: Estimate, wide: bool) -> str:
+    bmd, low, high = (f"{value:.3f}" for value in (estimate.bmd_gcm2, estimate.low_gcm2, estimate.high_gcm2))
+    return f"{bmd} ({low} to {high})" if wide else f"{bmd}\n{low}-{high}"
+
+
+def _t_score(t_score: float | None) -> str:
+    return "-" if t_score is None else f"{t_score:+.1f}"
+
+
+def _mark(index: int) -> str:
+    return chr(ord("a") + index) if index < 26 else str(index - 25)
+
+
+def _print_refusals(console: Console, reports: Iterable[FilmReport]) -> None:
+    """What got no number, by reason: sentence, remedy, names."""
+    names: dict[str, list[str]] = {}
+    for report in reports:
+        file = visible(report.file or "")
+        for hip in report.hips:
+            if hip.reason:
+                names.setdefault(hip.reason, []).append(f"{file} ({hip.side or 'side unknown'})")
+        if report.reason and not report.hips:
+            names.setdefault(report.reason, []).append(file)
+    for reason, files in sorted(names.items(), key=lambda item: (-len(item[1]), item[0])):
+        console.print(f"{len(files)} without a number. {REFUSALS[reason].sentence}", style="yellow", markup=False)
+        console.print(Padding(Text(REFUSALS[reason].remedy), (0, 0, 0, 2)))
+        more = [f"and {len(files) - _NAMES_SHOWN} more in results.csv"] if len(files) > _NAMES_SHOWN else []
+        console.print(Padding(Text(", ".join(files[:_NAMES_SHOWN] + more), style="dim"), (0, 0, 1, 2)))

@@ -1,0 +1,1 @@
+"""The export workshop: a training run becomes a checked bundle."""

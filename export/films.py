@@ -1,0 +1,84 @@
+"""The films an export is calibrated with: ROI images of the split `calibrate`, halved by subject."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from bmd_edge.errors import TableError
+from bmd_edge.film import resample
+from bmd_edge.manifest import CalibrationFilms
+from bmd_edge.preprocess import InputSpec, normalize
+from bmd_edge.table import SITES, HipRow, read_table
+
+SPLIT = "calibrate"
+MIN_SUBJECTS = 20
+"""In each half; an interval at 90 % needs 9 hips to exist at all."""
+
+_FULL_SCALE = np.float32(65535)
+
+
+def halves(table: Path) -> tuple[list[HipRow], list[HipRow]]:
+    """Hips for the ranges and hips for guard and interval; no subject is in both, and the halves are always the same.
+
+    Only ROI images (`x_image` "roi") with DEXA of every site count. Raises TableError with too few subjects.
+    """
+    rows = [row for row in read_table(table) if row.split == SPLIT and row.extra.get("x_image") == "roi"]
+    rows = [row for row in rows if all(row.bmd_gcm2[site] is not None for site in SITES)]
+    subjects = sorted({row.subject for row in rows}, key=lambda name: hashlib.sha256(name.encode()).digest())
+    if len(subjects) < 2 * MIN_SUBJECTS:
+        raise TableError(
+            f"{table.name}: {len(subjects)} subjects of the split {SPLIT} have ROI images and DEXA of every site;"
+            f" {2 * MIN_SUBJECTS} or more are needed"
+        )
+    first = set(subjects[: len(subjects) // 2])
+    return [row for row in rows if row.subject in first], [row for row in rows if row.subject not in first]
+
+
+def roi_image(row: HipRow, spec: InputSpec) -> NDArray[np.float32]:
+    """One ROI image as the BMD network takes it: (1, size, size) float32, 0..1, bone bright, canonical side.
+
+    The region is cut from the middle of the stored image. Raises TableError if that is missing, broken or too small.
+    """
+    try:
+        with Image.open(row.film_path) as image:
+            stored = np.asarray(image)
+        spacing_mm = float(row.extra["x_spacing_mm"])
+    except (OSError, SyntaxError, KeyError, ValueError) as error:
+        raise TableError(f"film {row.film}: no ROI image with x_spacing_mm ({type(error).__name__})") from error
+    side_px = spec.side_mm / spacing_mm
+    if stored.ndim != 2 or min(stored.shape) < side_px:
+        raise TableError(f"film {row.film}: an ROI image is gray and shows {spec.side_mm:g} mm or more")
+    top, left = (stored.shape[0] - side_px) / 2, (stored.shape[1] - side_px) / 2
+    region = resample(stored, left, top, side_px, side_px, (spec.size_px, spec.size_px)) / _FULL_SCALE
+    return normalize(region, spec)
+
+
+def batches(rows: Sequence[HipRow], spec: InputSpec, size: int = 8) -> Iterator[NDArray[np.float32]]:
+    """The rows' images in order, (n <= size, 1, H, W) float32 at a time."""
+    for start in range(0, len(rows), size):
+        yield np.stack([roi_image(row, spec) for row in rows[start : start + size]])
+
+
+def dexa(rows: Sequence[HipRow]) -> NDArray[np.float64]:
+    """Labels of the rows, (n, sites) g/cm2."""
+    return np.array([[row.bmd_gcm2[site] for site in SITES] for row in rows], np.float64)
+
+
+def facts(table: Path, ranges: Sequence[HipRow], guard: Sequence[HipRow]) -> CalibrationFilms:
+    """What the manifest says of these films."""
+    labels = dexa([*ranges, *guard])
+    makers = [row.maker or row.extra.get("x_maker_style") or "not stated" for row in [*ranges, *guard]]
+    return CalibrationFilms(
+        table_sha256=hashlib.sha256(table.read_bytes()).hexdigest(),
+        ranges_hips=len(ranges),
+        ranges_subjects=len({row.subject for row in ranges}),
+        guard_hips=len(guard),
+        guard_subjects=len({row.subject for row in guard}),
+        makers={maker: makers.count(maker) for maker in sorted(set(makers))},
+        bmd_mean_gcm2=dict(zip(SITES, labels.mean(axis=0).round(4).tolist(), strict=True)),
+        bmd_sd_gcm2=dict(zip(SITES, labels.std(axis=0, ddof=1).round(4).tolist(), strict=True)),
+    )

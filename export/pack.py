@@ -1,0 +1,192 @@
+"""Files and facts -> a bundle: written beside its place, verified as the runtime will, self-tested, then moved."""
+
+import dataclasses
+import hashlib
+import io
+import json
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bmd_edge import bundle as bundles
+from bmd_edge.bundle import Bundle, SiteCalibration, open_bundle
+from bmd_edge.engine import OnnxEngine, open_engine, self_test
+from bmd_edge.errors import BundleError, UsageError
+from bmd_edge.manifest import FileFacts, InputFacts, Manifest, ModelFacts, Provenance, Validity
+from bmd_edge.preprocess import InputSpec
+from bmd_edge.roi import KINDS, LANDMARKS
+from bmd_edge.table import SITES
+from export.card import model_card
+from export.parity import Parity
+
+_TOLERANCE = {"fp32": (0.002, 0.01), "int8": (0.006, 0.08)}
+"""Self-test, per precision: g/cm2 for bmd and spread; share of the largest expected value for the other outputs. Wide
+enough for other kernels and TF32, far below what a wrong kernel or a broken fusion does."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Parts:
+    """All a bundle is made of.
+
+    `models` is model -> precision -> ONNX file; `calibration` precision -> site -> interval; `golden_inputs` model ->
+    images (n, 1, H, W) float32, synthetic, since a bundle travels; `parity` is needed if there is an INT8 file;
+    `accuracy` precision -> site -> figure -> value, and goes into the model card only.
+    """
+
+    version: str
+    models: Mapping[str, Mapping[str, Path]]
+    calibration: Mapping[str, Mapping[str, SiteCalibration]]
+    parity: Parity | None
+    plausibility: Mapping[str, Any]
+    specs: Mapping[str, InputSpec]
+    golden_inputs: Mapping[str, NDArray[np.float32]]
+    validity: Validity
+    provenance: Provenance
+    accuracy: Mapping[str, Mapping[str, Mapping[str, float]]]
+
+
+def pack(out: Path, parts: Parts) -> Bundle:
+    """Write the bundle into folder `out`, replacing only a bundle.
+
+    Raises:
+        BundleError: the INT8 model is outside its error budget, or what was written does not verify.
+        UsageError: `out` exists and is not a bundle.
+    """
+    _check_int8(parts)
+    if out.exists() and not (out / bundles.MANIFEST).is_file():
+        raise UsageError(f"{out.name} exists and is not a bundle: choose another --out")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".bundle-", dir=out.parent) as scratch:
+        folder = Path(scratch) / "bundle"
+        folder.mkdir()
+        _write(folder, parts)
+        written = open_bundle(folder)
+        for model in written.manifest.models:
+            for precision in written.precisions(model):
+                with open_engine(written, model, device="cpu", precision=precision, threads=1) as engine:
+                    self_test(written, model, engine)
+        if out.exists():
+            out.rename(Path(scratch) / "old")
+        folder.rename(out)
+    return open_bundle(out)
+
+
+def _check_int8(parts: Parts) -> None:
+    if "int8" not in parts.models["bmd"]:
+        return
+    if parts.parity is None:
+        raise BundleError("an INT8 model needs its parity report")
+    if not parts.parity.passed:
+        failed = [s for s in parts.parity.sentences() if s.endswith("FAILED")]
+        raise BundleError(f"INT8 refused, the estimates move too far: {'; '.join(failed)}. Leave INT8 out to go on")
+
+
+def _write(folder: Path, parts: Parts) -> None:
+    for model, files in parts.models.items():
+        for precision, path in files.items():
+            shutil.copyfile(path, folder / bundles.MODEL_FILES[model][precision])
+    models = _golden_and_models(folder, parts)
+    _write_json(folder / bundles.CALIBRATION, _calibration(folder, parts))
+    manifest = _manifest(parts, models)
+    card = model_card(manifest, parts.calibration, parts.accuracy)
+    (folder / bundles.MODEL_CARD).write_text(card, encoding="utf-8")
+    facts = {path.name: _file_facts(path) for path in sorted(folder.iterdir())}
+    _write_json(folder / bundles.MANIFEST, dataclasses.asdict(dataclasses.replace(manifest, files=facts)))
+
+
+def _golden_and_models(folder: Path, parts: Parts) -> dict[str, ModelFacts]:
+    """Run the golden inputs through every model; writes golden.npz and returns what the manifest says of the models."""
+    arrays: dict[str, NDArray[np.float32]] = {}
+    facts = {}
+    for model, files in parts.models.items():
+        feeds = {"image": parts.golden_inputs[model]}
+        arrays[f"{model}/input/image"] = feeds["image"]
+        tolerance: dict[str, dict[str, float]] = {}
+        for precision in files:
+            with OnnxEngine(folder / bundles.MODEL_FILES[model][precision], precision=precision) as engine:
+                outputs, inputs, specs = engine.run(feeds), engine.inputs, engine.outputs
+            arrays |= {f"{model}/{precision}/{name}": values for name, values in outputs.items()}
+            tolerance[precision] = {name: _tolerance(precision, name, values) for name, values in outputs.items()}
+        names = {precision: bundles.MODEL_FILES[model][precision] for precision in files}
+        facts[model] = ModelFacts(files=names, inputs=inputs, outputs=specs, golden_tolerance=tolerance)
+    _write_npz(folder / bundles.GOLDEN, arrays)
+    return facts
+
+
+def _write_npz(path: Path, arrays: Mapping[str, NDArray[np.float32]]) -> None:
+    """Like `numpy.savez_compressed`, but without the time of day: the same parts give the same bytes."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, values in arrays.items():
+            buffer = io.BytesIO()
+            np.lib.format.write_array(buffer, np.ascontiguousarray(values), allow_pickle=False)
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), buffer.getvalue(), zipfile.ZIP_DEFLATED)
+
+
+def _tolerance(precision: str, name: str, expected: NDArray[np.float32]) -> float:
+    gcm2, share = _TOLERANCE[precision]
+    return gcm2 if name in ("bmd", "spread") else share * max(float(np.abs(expected).max()), 1e-3)
+
+
+def _calibration(folder: Path, parts: Parts) -> dict[str, Any]:
+    precisions = {
+        precision: {
+            "model_sha256": _file_facts(folder / bundles.MODEL_FILES["bmd"][precision]).sha256,
+            "sites": {site: dataclasses.asdict(numbers) for site, numbers in parts.calibration[precision].items()},
+            "operating_points": None,
+        }
+        for precision in parts.models["bmd"]
+    }
+    return {"schema": bundles.SCHEMA, "precisions": precisions}
+
+
+def _manifest(parts: Parts, models: dict[str, ModelFacts]) -> Manifest:
+    inputs = {
+        name: InputFacts(
+            size_px=spec.size_px,
+            spacing_mm=spec.spacing_mm,
+            low_percentile=spec.low_percentile,
+            high_percentile=spec.high_percentile,
+            fingerprint=spec.fingerprint(),
+        )
+        for name, spec in parts.specs.items()
+    }
+    return Manifest(
+        schema=bundles.SCHEMA,
+        version=parts.version,
+        files={},
+        models=models,
+        inputs=inputs,
+        roi_mm=parts.specs["bmd"].side_mm,
+        landmarks=LANDMARKS,
+        kinds=KINDS,
+        plausibility=dict(parts.plausibility),
+        sites=SITES,
+        unit="g/cm2",
+        validity=parts.validity,
+        provenance=parts.provenance,
+        guard={"int8": dict(parts.parity.sites)} if parts.parity and "int8" in parts.models["bmd"] else {},
+    )
+
+
+def _file_facts(path: Path) -> FileFacts:
+    raw = path.read_bytes()
+    return FileFacts(bytes=len(raw), sha256=hashlib.sha256(raw).hexdigest())
+
+
+def _write_json(path: Path, facts: Mapping[str, Any]) -> None:
+    def plain(value: Any) -> Any:
+        """NamedTuples become objects, not arrays."""
+        if hasattr(value, "_asdict"):
+            return plain(value._asdict())
+        if isinstance(value, Mapping):
+            return {key: plain(item) for key, item in value.items()}
+        return [plain(item) for item in value] if isinstance(value, list | tuple) else value
+
+    path.write_text(json.dumps(plain(facts), indent=1, allow_nan=False) + "\n", encoding="utf-8")

@@ -1,0 +1,134 @@
+"""The numbers of `bmd_edge.roi.Plausibility`, measured on films with known landmarks that the finder was not fitted to.
+
+Each limit is set so that it alone refuses a stated share of intact hips; bad films are not needed, and none is used.
+"""
+
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from bmd_edge.engine import Engine
+from bmd_edge.film import Film
+from bmd_edge.roi import LANDMARKS, Look, canonical, close_up, shape_of, survey
+from bmd_edge.table import HipRow, read_table
+
+# Shares of intact hips that each check may refuse; together they stay below the 2 % that the whole line is allowed.
+REFUSED_SHARE = {"intact": 0.005, "peak": 0.002, "agreement": 0.002, "shape": 0.002, "embedding": 0.001}
+FLAGGED_SHARE = 0.01
+_MARGIN = 1.25  # real films are less alike than the phantom's, so limits on distances are set wider than measured
+_CORE = slice(0, 4)
+_HEADER_FACTS = (
+    *("view", "side", "age_years", "sex", "maker", "model", "kvp", "exposure_index", "body_part"),
+    *("sop_instance_uid", "study_instance_uid"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class KnownHip:
+    """An intact hip on a film with its true landmarks (6, 2), (x, y) in pixels of the film."""
+
+    film: Film
+    side: str
+    points_px: NDArray[np.float64]
+
+
+def intact_hips(table: Path, splits: Collection[str]) -> Iterator[KnownHip]:
+    """The intact hips of some splits of a phantom's film table, from its whole films (16-bit PNG, bone bright)."""
+    for row in read_table(table):
+        if row.split in splits and row.extra.get("x_image") == "film" and row.extra.get("x_kind") == "intact":
+            film = film_from_png(row.film_path, float(row.extra["x_spacing_mm"]))
+            yield KnownHip(film, row.side, _points(row))
+
+
+def measure(finder: Engine, hips: Iterable[KnownHip]) -> dict[str, Any]:
+    """Look at every hip as the runtime does and turn what was seen into the manifest's `plausibility` block.
+
+    Raises ValueError with fewer than 100 hips: the limits are tail quantiles.
+    """
+    known = list(hips)
+    if len(known) < 100:
+        raise ValueError(f"plausibility needs 100 intact hips with landmarks, not {len(known)}")
+    seen = [_look_twice(finder, hip) for hip in known]
+    true_shapes = np.stack([shape_of(canonical(_to_mm(hip.film, hip.points_px))) for hip in known])
+    shapes = np.stack(
+        [shape_of(canonical(_to_mm(h.film, close.points_px))) for h, (_, close) in zip(known, seen, strict=True)]
+    )
+    moved = [_moved_mm(hip.film, first, close) for hip, (first, close) in zip(known, seen, strict=True)]
+    embeddings = np.stack([close.embedding for _, close in seen])
+    shape_distance = _distances(shapes, true_shapes, 1e-2)
+    embedding_distance = _distances(embeddings, embeddings, 1e-2)
+    return {
+        "min_peak": _low([min(first.score, close.score) for first, close in seen], "peak", 0.15, 0.5),
+        "max_disagreement_mm": max(_high(moved, "agreement"), 8.0),
+        "min_intact": _low([float(close.kind[0]) for _, close in seen], "intact", 0.05, 0.5),
+        **_moments("shape", true_shapes, 1e-2),
+        "max_shape_distance": _high(shape_distance, "shape"),
+        **_moments("embedding", embeddings, 1e-2),
+        "flag_embedding_distance": float(np.quantile(embedding_distance, 1 - FLAGGED_SHARE)),
+        "max_embedding_distance": _high(embedding_distance, "embedding"),
+    }
+
+
+def _look_twice(finder: Engine, hip: KnownHip) -> tuple[Look, Look]:
+    first = survey(hip.film, finder)["RL".index(hip.side)]
+    return first, close_up(hip.film, finder, hip.side, first.points_px)
+
+
+def film_from_png(path: Path, spacing_mm: float) -> Film:
+    """A phantom's whole film as a `Film`: 16-bit gray, bone bright, `spacing_mm` at the hip, no header."""
+    with Image.open(path) as image:
+        stored = np.asarray(image).astype(np.uint16)
+    facts = {name: None for name in _HEADER_FACTS}
+    return Film(
+        film_id="",
+        stored=stored,
+        lookup=np.linspace(0, 1, 65536, dtype=np.float32),
+        lookup_first=0,
+        detector_spacing_mm=(spacing_mm, spacing_mm),
+        magnification=1.0,
+        spacing_source="given",
+        flags=(),
+        warnings=0,
+        **facts,
+    )
+
+
+def _points(row: HipRow) -> NDArray[np.float64]:
+    return np.array([[float(row.extra[f"x_{name}_{axis}"]) for axis in "xy"] for name in LANDMARKS])
+
+
+def _to_mm(film: Film, points_px: NDArray[np.float64]) -> NDArray[np.float64]:
+    return points_px * (film.spacing_mm[1], film.spacing_mm[0])
+
+
+def _moved_mm(film: Film, first: Look, close: Look) -> float:
+    return float(np.median(np.hypot(*_to_mm(film, close.points_px - first.points_px)[_CORE].T)))
+
+
+def _precision(values: NDArray[np.float64], floor: float) -> NDArray[np.float64]:
+    """Inverse covariance; `floor`, a share of the mean variance, keeps directions without spread from dominating."""
+    covariance = np.cov(values.T)
+    return np.linalg.inv(covariance + floor * np.trace(covariance) / len(covariance) * np.eye(len(covariance)))
+
+
+def _distances(values: NDArray[np.float64], reference: NDArray[np.float64], floor: float) -> NDArray[np.float64]:
+    offset = values - reference.mean(axis=0)
+    return np.sqrt(np.einsum("ni,ij,nj->n", offset, _precision(reference, floor), offset))
+
+
+def _moments(name: str, values: NDArray[np.float64], floor: float) -> dict[str, Any]:
+    rounded = np.round(_precision(values, floor), 4)
+    return {f"{name}_mean": np.round(values.mean(axis=0), 6).tolist(), f"{name}_precision": rounded.tolist()}
+
+
+def _high(values: NDArray[np.float64] | list[float], check: str) -> float:
+    return round(_MARGIN * float(np.quantile(values, 1 - REFUSED_SHARE[check])), 4)
+
+
+def _low(values: list[float], check: str, least: float, most: float) -> float:
+    return round(float(np.clip(np.quantile(values, REFUSED_SHARE[check]), least, most)), 4)

@@ -1,0 +1,139 @@
+"""fp32 ONNX -> INT8 ONNX with explicit Q/DQ: int8 with zero point 0 everywhere, per-channel weights, fp32 bias.
+
+The file is what TensorRT wants (symmetric, a pair of its own for every consumer, bias in fp32) and what ONNX Runtime's
+CPU kernels can fuse: a convolution needs a pair behind it too. The pair between a convolution and its Relu takes the
+range of the Relu's output, so that it changes no number: rounding twice on one grid is rounding once, and whatever is
+below zero ends as zero. What works on pooled
+vectors (the heads that make the estimate, the gates of squeeze-and-excitation) is small and stays fp32.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto
+from onnxruntime.quantization import QuantType
+from onnxruntime.quantization.calibrate import TensorData
+from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
+
+from bmd_edge.errors import BundleError
+from export.ranges import Histogram
+
+QUANTIZED_OPS = ("Conv", "Add", "MaxPool", "ReduceMean", "GlobalAveragePool")
+_OUTPUTS_LEFT_FP32 = ("Add", "ReduceMean", "GlobalAveragePool")  # fused with what follows, or read by the fp32 head
+_POOLINGS = ("ReduceMean", "GlobalAveragePool")
+_CLAMPS = ("Relu", "Clip")
+
+
+def int8_from_onnx(
+    onnx_path: Path,
+    out_path: Path,
+    histograms: Mapping[str, Histogram],
+    *,
+    method: str = "minmax",
+    keep_fp32: Sequence[str] = (),
+) -> None:
+    """Quantize the file at `onnx_path` into `out_path`.
+
+    Args:
+        onnx_path: fp32 file as `export.to_onnx` writes it.
+        out_path: the INT8 file to write; its `metadata_props` are those of the fp32 file.
+        histograms: tensor -> histogram, from `export.ranges.collect` on the same file.
+        method: one of `export.ranges.METHODS`.
+        keep_fp32: names of further nodes that must not be quantized.
+
+    Raises:
+        BundleError: the result is not what TensorRT and the CPU engine need; the text names the tensor.
+    """
+    model = onnx.load(onnx_path)
+    facts = {entry.key: entry.value for entry in model.metadata_props}
+    limits = thresholds(model, histograms, method)
+    ranges = {name: TensorData(lowest=np.float32(-limit), highest=np.float32(limit)) for name, limit in limits.items()}
+    quantizer = QDQQuantizer(
+        model,
+        per_channel=True,
+        reduce_range=False,
+        weight_qType=QuantType.QInt8,
+        activation_qType=QuantType.QInt8,
+        tensors_range=ranges,
+        nodes_to_quantize=[],
+        nodes_to_exclude=[*fp32_nodes(model), *keep_fp32],
+        op_types_to_quantize=list(QUANTIZED_OPS),
+        extra_options={
+            "ActivationSymmetric": True,
+            "WeightSymmetric": True,
+            "QuantizeBias": False,
+            "DedicatedQDQPair": True,
+            "OpTypesToExcludeOutputQuantization": list(_OUTPUTS_LEFT_FP32),
+        },
+    )
+    quantizer.quantize_model()
+    quantizer.model.topological_sort()
+    result = quantizer.model.model
+    del result.metadata_props[:]
+    onnx.helper.set_model_props(result, facts)
+    onnx.checker.check_model(result, full_check=True)
+    if found := faults(result):
+        raise BundleError(f"the INT8 file breaks its contract: {found[0]}")
+    out_path.write_bytes(result.SerializeToString(deterministic=True))
+
+
+def thresholds(model: onnx.ModelProto, histograms: Mapping[str, Histogram], method: str) -> dict[str, float]:
+    """Tensor -> magnitude that becomes +-127; a tensor read only by a Relu or Clip takes that one's output range."""
+    limits = {name: histogram.threshold(method) for name, histogram in histograms.items()}
+    for node in model.graph.node:
+        if node.op_type in _CLAMPS and node.input[0] in limits and len(_consumers(model, node.input[0])) == 1:
+            limits[node.input[0]] = limits[node.output[0]]
+    return limits
+
+
+def fp32_nodes(model: onnx.ModelProto) -> list[str]:
+    """Names of the nodes that stay fp32: all that work on pooled vectors, and the poolings that only feed gates.
+
+    The pooling in front of the heads is quantized: its input is, and so the last convolution can be.
+    """
+    constants = {tensor.name for tensor in model.graph.initializer}
+    pooled: set[str] = set()
+    vectors: dict[str, onnx.NodeProto] = {}
+    for node in model.graph.node:  # topological order
+        inputs = {name for name in node.input if name and name not in constants}
+        if node.op_type in _POOLINGS or (inputs and inputs <= pooled):
+            pooled |= set(node.output)
+            vectors[node.name] = node
+    return [name for name, node in vectors.items() if node.op_type not in _POOLINGS or _fed(model, node) - set(vectors)]
+
+
+def faults(model: onnx.ModelProto) -> list[str]:
+    """What makes a Q/DQ file unfit for TensorRT: a zero point not int8 0, a quantized bias, nothing quantized."""
+    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    makers = {output: node for node in model.graph.node for output in node.output}
+    found = []
+    for node in model.graph.node:
+        if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
+            zero = constants.get(node.input[2]) if len(node.input) > 2 else None
+            if zero is None or zero.data_type != TensorProto.INT8 or onnx.numpy_helper.to_array(zero).any():
+                found.append(f"the zero point of {node.input[0]} is not int8 0")
+        if node.op_type == "Conv" and len(node.input) > 2:
+            bias = constants.get(node.input[2])
+            if bias is None or bias.data_type != TensorProto.FLOAT:
+                found.append(f"the bias of {node.name} is not fp32")
+    convs = [node for node in model.graph.node if node.op_type == "Conv"]
+    if not any(makers[node.input[0]].op_type == "DequantizeLinear" for node in convs if node.input[0] in makers):
+        found.append("no convolution is quantized")
+    return found
+
+
+def _consumers(model: onnx.ModelProto, tensor: str) -> list[onnx.NodeProto]:
+    outputs = [value for value in model.graph.output if value.name == tensor]
+    return [node for node in model.graph.node if tensor in node.input] + outputs
+
+
+def _fed(model: onnx.ModelProto, start: onnx.NodeProto) -> set[str]:
+    """Names of all nodes that `start` feeds, directly or not."""
+    tensors, names = set(start.output), set()
+    for node in model.graph.node:
+        if tensors & set(node.input):
+            tensors |= set(node.output)
+            names.add(node.name)
+    return names

@@ -1,0 +1,90 @@
+"""Writes the figures and the demo's output into README.md, between their markers: `python -m export.readme`.
+
+The figures come from the committed score of the embedded bundle, so the page cannot say what was not measured.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+SCORE = ROOT / "export" / "results" / "score.json"
+SCORE_COMMAND = "bmd-edge phantom score --n {n_films} --seed {seed} --json"
+
+
+def figures(score: dict[str, Any]) -> str:
+    """The README's table of figures, Markdown, from what `bmd-edge phantom score --json` printed."""
+    command = SCORE_COMMAND.format(**score)
+    rows = [("median landmark error", "<= 2 mm", _mm(score["landmark_error_median_mm"]))]
+    rows += [("95th percentile of it", "<= 6 mm", _mm(score["landmark_error_p95_mm"]))]
+    rows += [("intact hips found", ">= 99 %", _percent(score["found_share"]))]
+    rows += [("side right", ">= 99.5 %", _percent(score["side_right_share"]))]
+    rows += [("films that must be refused: refused", ">= 95 %", _percent(score["refusal_cases_refused_share"]))]
+    rows += [("good hips in usual poses: refused", "<= 2 %", _percent(score["good_hips_refused_share"]))]
+    rows += [("intact hips in wide poses: refused", "", _percent(score["wide_pose_hips_refused_share"]))]
+    for site, bmd in score["bmd"].items():
+        name, target = site.replace("_", " "), ">= 0.85" if site == "femoral_neck" else ""
+        error = f"{bmd['rmse_gcm2']:.3f}, {bmd['bias_gcm2']:+.3f} g/cm2"
+        rows += [(f"{name}: Pearson r to the DXA-like label", target, f"{bmd['r']:.3f} (n = {bmd['n']})")]
+        rows += [(f"{name}: RMSE, bias", "", error)]
+        rows += [(f"{name}: the 90 % interval covers", "90 %", _percent(bmd["coverage_of_90_percent_interval"]))]
+    cases = ", ".join(
+        f"{case.replace('_', ' ')} {_percent(facts['refused_share'])} of {facts['n']}"
+        for case, facts in score["refusal_cases"].items()
+    )
+    lines = [
+        f"All figures of this table are **synthetic**: {score['n_films']} fresh films of the digital hip phantom with",
+        f"{score['n_intact_hips']} intact hips, read by the embedded bundle with `{command}`. Headers gave neither",
+        "body part, view, side nor age away. They say nothing about real patients.",
+        "",
+        "| on fresh phantom films | aim | measured |",
+        "| --- | --- | --- |",
+        *(f"| {what} | {aim} | {value} |" for what, aim, value in rows),
+        "",
+        f"Refused, by case: {cases}.",
+    ]
+    return "\n".join(lines)
+
+
+def demo_output() -> str:
+    """What `bmd-edge demo` prints, 100 columns wide, as a Markdown block."""
+    command = [sys.executable, "-m", "bmd_edge.cli", "demo", "--out"]
+    with tempfile.TemporaryDirectory() as out:
+        done = subprocess.run(
+            [*command, out],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={"COLUMNS": "118", "PATH": "", "NO_COLOR": "1"},
+        )
+    lines = (line.rstrip() for line in done.stdout.splitlines())
+    return "```text\n" + "\n".join(lines).strip("\n") + "\n```"
+
+
+def replaced(page: str, marker: str, text: str) -> str:
+    """The page with `text` between `<!-- marker -->` and `<!-- /marker -->`."""
+    start, end = f"<!-- {marker} -->", f"<!-- /{marker} -->"
+    before, rest = page.split(start)
+    return f"{before}{start}\n{text}\n{end}{rest.split(end)[1]}"
+
+
+def main() -> None:
+    """Rewrite README.md in place."""
+    path = ROOT / "README.md"
+    page = replaced(path.read_text(encoding="utf-8"), "figures", figures(json.loads(SCORE.read_text(encoding="utf-8"))))
+    path.write_text(replaced(page, "demo", demo_output()), encoding="utf-8")
+
+
+def _mm(value: float) -> str:
+    return f"{value:.2f} mm"
+
+
+def _percent(share: float | None) -> str:
+    return "none" if share is None else f"{100 * share:.1f} %"
+
+
+if __name__ == "__main__":
+    main()

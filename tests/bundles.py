@@ -1,0 +1,115 @@
+"""A real bundle made in a second: hand-made ONNX networks, quantized and packed as the export does."""
+
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from bmd_edge.bundle import Bundle, SiteCalibration
+from bmd_edge.engine import OnnxEngine
+from bmd_edge.manifest import Provenance, Validity
+from bmd_edge.preprocess import BMD, FINDER_CLOSEUP, FINDER_SURVEY
+from bmd_edge.table import SITES
+from export.pack import Parts, pack
+from export.parity import compare
+from export.quantize import int8_from_onnx
+from export.ranges import collect
+
+SPECS = {"finder_survey": FINDER_SURVEY, "finder_closeup": FINDER_CLOSEUP, "bmd": BMD}
+
+
+def tiny_bundle(out: Path, *, int8: bool = True) -> Bundle:
+    """Pack the tiny networks into folder `out`."""
+    with TemporaryDirectory() as scratch:
+        return pack(out, tiny_parts(Path(scratch), int8=int8))
+
+
+def tiny_parts(work: Path, *, int8: bool = True) -> Parts:
+    """Parts of a bundle whose networks lie in the folder `work`."""
+    models = {"finder": {"fp32": work / "finder.onnx"}, "bmd": {"fp32": work / "bmd.onnx"}}
+    for name, files in models.items():
+        files["fp32"].write_bytes(_network(name))
+    images = images_of(8)
+    parity = None
+    if int8:
+        models["bmd"]["int8"] = work / "bmd.int8.onnx"
+        int8_from_onnx(models["bmd"]["fp32"], models["bmd"]["int8"], collect(models["bmd"]["fp32"], [images]))
+        parity = compare(*(_bmd(models["bmd"][precision], images) for precision in ("fp32", "int8")), SITES)
+    sites = {site: SiteCalibration(1.7, 0.9, 100) for site in SITES}
+    figures = {site: {"n": 100.0, "r": 0.9, "rmse_gcm2": 0.06, "bias_gcm2": 0.001} for site in SITES}
+    return Parts(
+        version="test",
+        models=models,
+        calibration=dict.fromkeys(models["bmd"], sites),
+        parity=parity,
+        plausibility={"min_peak": 0.3},
+        specs=SPECS,
+        golden_inputs={"finder": images_of(2, 256), "bmd": images_of(2)},
+        validity=Validity(training_data="nothing", notice="A bundle of tests. Research use only."),
+        provenance=Provenance(created="2026-01-01", command="test", versions={}, runs={}, calibration_films=None),
+        accuracy=dict.fromkeys(models["bmd"], figures),
+    )
+
+
+def images_of(n: int, size: int = 224) -> np.ndarray:
+    """(n, 1, size, size) float32 noise, smoother and brighter from image to image."""
+    rng = np.random.default_rng(0)
+    small = rng.random((n, 1, size // 8, size // 8), dtype=np.float32).repeat(8, 2).repeat(8, 3)
+    return small * np.linspace(0.2, 1, n, dtype=np.float32)[:, None, None, None]
+
+
+def _bmd(path: Path, images: np.ndarray) -> np.ndarray:
+    with OnnxEngine(path) as engine:
+        return engine.run({"image": images})["bmd"]
+
+
+@cache
+def _network(name: str) -> bytes:
+    """Two convolutions, a global average and linear heads; finder: heat maps beside them."""
+    rng = np.random.default_rng(1)
+    size = 256 if name == "finder" else 224
+    weights = {
+        "w1": rng.normal(0, 0.3, (6, 1, 4, 4)),
+        "b1": rng.normal(0, 0.1, 6),
+        "w2": rng.normal(0, 0.3, (8, 6, 3, 3)),
+        "b2": rng.normal(0, 0.1, 8),
+        "axes": np.array([2, 3]),
+        "wa": rng.normal(0, 0.05, (8, 6 if name == "finder" else 2)),
+        "ba": np.full(6 if name == "finder" else 2, 0.7),
+        "wb": rng.normal(0, 0.05, (8, 2)),
+    }
+    nodes = [
+        helper.make_node("Conv", ["image", "w1", "b1"], ["c1"], "conv1", strides=[2, 2], pads=[1, 1, 1, 1]),
+        helper.make_node("Relu", ["c1"], ["r1"], "relu1"),
+        helper.make_node("Conv", ["r1", "w2", "b2"], ["c2"], "conv2", strides=[4, 4]),
+        helper.make_node("Relu", ["c2"], ["r2"], "relu2"),
+        helper.make_node("ReduceMean", ["r2", "axes"], ["embedding"], "pool", keepdims=0),
+        helper.make_node("Gemm", ["embedding", "wa", "ba"], ["kind" if name == "finder" else "bmd"], "head"),
+    ]
+    outputs = {"embedding": [None, 8]}
+    if name == "finder":
+        nodes.append(helper.make_node("Identity", ["c1"], ["heatmaps"], "maps"))
+        outputs = {"heatmaps": [None, 6, 128, 128], "kind": [None, 6], **outputs}
+    else:
+        nodes += [
+            helper.make_node("Gemm", ["embedding", "wb"], ["raw"], "spread_head"),
+            helper.make_node("Softplus", ["raw"], ["spread"], "softplus"),
+        ]
+        outputs = {"bmd": [None, 2], "spread": [None, 2], **outputs}
+    graph = helper.make_graph(
+        nodes,
+        name,
+        [_info("image", [None, 1, size, size])],
+        [_info(key, shape) for key, shape in outputs.items()],
+        [numpy_helper.from_array(v if k == "axes" else v.astype(np.float32), k) for k, v in weights.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    onnx.checker.check_model(model, full_check=True)
+    return model.SerializeToString()
+
+
+def _info(name: str, shape: list[int | None]) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch" if n is None else n for n in shape])

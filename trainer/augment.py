@@ -1,0 +1,190 @@
+"""Random changes of images, batched in torch; every draw comes from one numpy generator, so a batch can be replayed.
+
+Images are (n, 1, h, w) float32, roughly 0..1, bone bright. They are changed *before* `normalize`, where a film's own
+processing, borders and labels would act. Strength 1 is meant for training; the finder's changes are much the stronger,
+for it has to work on films of a world it has never seen.
+"""
+
+import numpy as np
+import torch
+from numpy.random import Generator
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+
+def stretch(image: Tensor, low: float = 0.01, high: float = 0.99) -> Tensor:
+    """Scale each image so that its quantiles become 0 and 1, like `normalize`, but without clipping; NaN passes."""
+    sample = image[:, :, ::4, ::4].flatten(1)
+    levels = torch.nanquantile(sample, torch.tensor([low, high]), dim=1)
+    bottom, top = torch.nan_to_num(levels)[..., None, None, None]
+    return (image - bottom) / (top - bottom).clamp(min=1e-4)
+
+
+def rotate(image: Tensor, angle_deg: NDArray[np.float64], edge: str = "zeros") -> Tensor:
+    """Rotate each image about its center, clockwise as seen (y down); with "zeros" pixels from outside become NaN."""
+    radians = torch.as_tensor(np.deg2rad(angle_deg), dtype=torch.float32)
+    cos, sin = radians.cos()[:, None, None], radians.sin()[:, None, None]
+    size = image.shape[-1]
+    steps = (torch.arange(size, dtype=torch.float32) * 2 + 1) / size - 1
+    # grid_sample asks where an output pixel comes from: the inverse rotation. (affine_grid is three times slower.)
+    grid = torch.stack([cos * steps + sin * steps[:, None], cos * steps[:, None] - sin * steps], 3)
+    if edge == "border":
+        return functional.grid_sample(image, grid, padding_mode="border", align_corners=False)
+    inside = torch.isfinite(image)
+    both = torch.cat([torch.where(inside, image, 0.0), inside.float()], 1)
+    turned = functional.grid_sample(both, grid, align_corners=False)
+    value, weight = turned[:, :1], turned[:, 1:]
+    return torch.where(weight > 0.5, value / weight.clamp(min=0.5), torch.nan)
+
+
+def rotate_points(points_px: NDArray[np.float64], angle_deg: float, size: int) -> NDArray[np.float64]:
+    """Where `rotate` moves (k, 2) points (x, y) of a square image of `size` pixels; NaN where they leave it."""
+    radians = np.deg2rad(angle_deg)
+    turn = np.array([[np.cos(radians), -np.sin(radians)], [np.sin(radians), np.cos(radians)]])
+    moved = (points_px - size / 2) @ turn.T + size / 2
+    with np.errstate(invalid="ignore"):
+        moved[((moved < 0) | (moved >= size)).any(1)] = np.nan
+    return moved
+
+
+def tone(image: Tensor, rng: Generator, gamma: float, contrast: float, s_curve: float) -> Tensor:
+    """Random saturation, gamma (log range), brightness and a monotone S of either sign; the result is in 0..1."""
+    low = _draw(image, rng, -contrast, contrast)
+    high = 1 + _draw(image, rng, -contrast, contrast)
+    x = ((image - low) / (high - low)).clamp(0, 1)
+    x = x.clamp(min=1e-4) ** _draw(image, rng, -gamma, gamma).exp()
+    # x + a sin(2 pi x) / (2 pi) rises everywhere for |a| < 1.
+    return x + _draw(image, rng, -s_curve, s_curve) * torch.sin(2 * torch.pi * x) / (2 * torch.pi)
+
+
+def local_contrast(image: Tensor, rng: Generator, low: float, high: float, cells: tuple[int, ...]) -> Tensor:
+    """Add a random multiple of the detail finer than a random scale: negative flattens, positive is a maker's boost."""
+    size = int(rng.choice(cells))
+    smooth = functional.interpolate(
+        functional.avg_pool2d(image, size, ceil_mode=True, count_include_pad=False),
+        size=image.shape[2:],
+        mode="bilinear",
+        align_corners=False,
+    )
+    return image + _draw(image, rng, low, high) * (image - smooth)
+
+
+def shade(image: Tensor, rng: Generator, amplitude: float, cells: int = 6) -> Tensor:
+    """Add a smooth random field: soft tissue, gas, heel effect."""
+    coarse = torch.from_numpy(rng.standard_normal((len(image), 1, cells, cells), dtype=np.float32))
+    fine = functional.interpolate(coarse, size=(32, 32), mode="bicubic", align_corners=False)
+    field = functional.interpolate(fine, size=image.shape[2:], mode="bilinear", align_corners=False)
+    return image + _draw(image, rng, 0, amplitude) * field
+
+
+def soften(image: Tensor, rng: Generator, most: float) -> Tensor:
+    """Blend with a 3 x 3 (or twice 3 x 3) mean."""
+    smooth = functional.avg_pool2d(image, 3, 1, 1, count_include_pad=False)
+    if rng.random() < 0.3:
+        smooth = functional.avg_pool2d(smooth, 3, 1, 1, count_include_pad=False)
+    return torch.lerp(image, smooth, _draw(image, rng, 0, most))
+
+
+def add_noise(image: Tensor, rng: Generator, most: float) -> Tensor:
+    """Add white noise, in every third batch coarse-grained; half of the images get little."""
+    shape = list(image.shape)
+    coarse = rng.random() < 1 / 3
+    if coarse:
+        shape[2:] = [side // 2 for side in shape[2:]]
+    grain = torch.from_numpy(rng.standard_normal(shape, dtype=np.float32))
+    if coarse:
+        grain = functional.interpolate(grain, size=image.shape[2:], mode="bilinear", align_corners=False)
+    return image + _draw(image, rng, 0, 1).square() * most * grain
+
+
+def occlude(image: Tensor, rng: Generator, chance: float) -> Tensor:
+    """Cut-outs, lines, soft folds, disks and text blocks, each with this chance per image; changes `image` in place."""
+    for one in image[:, 0]:
+        for draw in (_cut_out, _line, _fold, _disk, _text):
+            if rng.random() < chance:
+                draw(one, rng)
+    return image
+
+
+def _draw(image: Tensor, rng: Generator, low: float, high: float) -> Tensor:
+    return torch.from_numpy(rng.uniform(low, high, (len(image), 1, 1, 1)).astype(np.float32))
+
+
+def _corner(one: Tensor, rng: Generator, height: int, width: int) -> tuple[int, int]:
+    return int(rng.integers(0, max(1, one.shape[0] - height))), int(rng.integers(0, max(1, one.shape[1] - width)))
+
+
+def _cut_out(one: Tensor, rng: Generator) -> None:
+    height, width = (int(side) for side in rng.integers(8, one.shape[0] // 5, 2))
+    top, left = _corner(one, rng, height, width)
+    one[top : top + height, left : left + width] = float(rng.choice([0.0, 1.0, rng.random()]))
+
+
+def _distance(one: Tensor, rng: Generator) -> Tensor:
+    """Signed distance in pixels to a random straight line through the image."""
+    angle = rng.uniform(0, np.pi)
+    y0, x0 = rng.uniform(0.1, 0.9, 2) * one.shape[0]
+    rows = (torch.arange(one.shape[0], dtype=torch.float32) - float(y0)) * float(np.cos(angle))
+    cols = (torch.arange(one.shape[1], dtype=torch.float32) - float(x0)) * float(np.sin(angle))
+    return rows[:, None] + cols[None]
+
+
+def _line(one: Tensor, rng: Generator) -> None:
+    near = _distance(one, rng).abs() < float(rng.uniform(0.5, 2.0))
+    one[near] += float(rng.uniform(-0.6, 0.6))
+
+
+def _fold(one: Tensor, rng: Generator) -> None:
+    one += float(rng.uniform(-0.25, 0.25)) * torch.sigmoid(_distance(one, rng) / float(rng.uniform(0.5, 6.0)))
+
+
+def _disk(one: Tensor, rng: Generator) -> None:
+    radius = int(rng.integers(3, 14))
+    top, left = _corner(one, rng, 2 * radius, 2 * radius)
+    steps = torch.arange(-radius, radius, dtype=torch.float32) + 0.5
+    patch = one[top : top + 2 * radius, left : left + 2 * radius]
+    patch[(steps[:, None].square() + steps[None].square()) < radius**2] = float(rng.choice([1.0, 1.2, 0.0]))
+
+
+def _text(one: Tensor, rng: Generator) -> None:
+    """One to four rows of random 5 x 3 glyphs, bright or dark, anywhere; so a marker cannot tell the side."""
+    rows, letters, zoom = int(rng.integers(1, 5)), int(rng.integers(1, 12)), int(rng.integers(1, 4))
+    glyphs = np.zeros((rows * 7, letters * 4), bool)
+    for row in range(rows):
+        for letter in range(letters):
+            glyphs[row * 7 : row * 7 + 5, letter * 4 : letter * 4 + 3] = rng.random((5, 3)) < 0.6
+    block = torch.from_numpy(np.kron(glyphs, np.ones((zoom, zoom), bool))[: one.shape[0], : one.shape[1]])
+    top, left = _corner(one, rng, *block.shape)
+    one[top : top + block.shape[0], left : left + block.shape[1]][block] = float(rng.choice([1.1, 1.0, -0.1]))
+
+
+def vary_roi(image: Tensor, rng: Generator, strength: float) -> Tensor:
+    """Moderate changes for the BMD network, which reads gray levels: no NaN inside, values roughly 0..1 after."""
+    if strength == 0:
+        return image
+    x = stretch(image)
+    x = local_contrast(x, rng, -0.3 * strength, 0.6 * strength, (8, 16, 32))
+    x = shade(x, rng, 0.06 * strength)
+    x = tone(x, rng, 0.3 * strength, 0.08 * strength, 0.4 * strength)
+    x = soften(x, rng, min(1.0, 0.5 * strength))
+    x = add_noise(x, rng, 0.04 * strength)
+    return occlude(x, rng, 0.06 * strength)
+
+
+def vary_film(image: Tensor, rng: Generator, strength: float) -> Tensor:
+    """Strong changes for the finder; NaN marks what lies outside the film, before and after."""
+    if strength == 0:
+        return image
+    strength *= float(rng.uniform(0.25, 1.1))  # some batches stay close to the films as they are
+    outside = torch.isnan(image)
+    x = torch.nan_to_num(stretch(image, 0.02, 0.98), nan=0.0)
+    for cells in ((4, 8), (16, 32, 64)):
+        if rng.random() < 0.7:
+            x = local_contrast(x, rng, -0.6 * strength, 1.5 * strength, cells)
+    x = shade(x, rng, 0.25 * strength)
+    x = tone(x, rng, 0.7 * strength, 0.18 * strength, 0.8 * min(strength, 1.0))
+    x = soften(x, rng, min(1.0, strength))
+    x = occlude(x, rng, 0.15 * strength)
+    x = add_noise(x, rng, 0.15 * strength)
+    return torch.where(outside, torch.nan, x)

@@ -1,0 +1,70 @@
+"""The trainer's command: `bmd-edge train`."""
+
+import logging
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+logger = logging.getLogger(__name__)
+
+
+def train(
+    config: Annotated[str, typer.Argument(help="Settings: a TOML file, or the recipe `finder` or `bmd`.")],
+    table: Annotated[Path | None, typer.Option(help="Film table to learn from.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder; a run that was killed goes on.")] = None,
+    change: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Replace one setting; repeatable.")
+    ] = None,
+    print_config: Annotated[bool, typer.Option(help="Print the settings, each explained, and stop.")] = False,
+) -> None:
+    """Train a network; the run folder gets settings, metrics, curves and the best checkpoint."""
+    from bmd_edge.errors import UsageError
+    from trainer.config import read_config, to_toml
+
+    settings = read_config(config, changes(change or []))
+    if print_config:
+        typer.echo(to_toml(settings, explained=True), nl=False)
+        return
+    if table is None or out is None:
+        raise UsageError("train needs --table TABLE and --out RUN")
+    best = run_training(settings, table, out)
+    facts = "  ".join(f"{name} {value:.4g}" for name, value in best.items() if name.startswith("val_"))
+    typer.echo(f"best epoch {best['epoch'] + 1}: {facts}")
+
+
+def changes(texts: list[str]) -> dict[str, str]:
+    """`KEY=VALUE` texts as a dict.
+
+    Raises:
+        UsageError: a text without an equals sign.
+    """
+    from bmd_edge.errors import UsageError
+
+    for text in texts:
+        if "=" not in text:
+            raise UsageError(f"--set {text}: write KEY=VALUE")
+    return dict(text.split("=", 1) for text in texts)
+
+
+def run_training(settings: object, table: Path, out: Path) -> dict[str, float]:
+    """Train by the settings' task, with a line of progress after each epoch on stderr."""
+    try:
+        from trainer.bmd import BmdTask
+        from trainer.finder import FinderTask
+        from trainer.loop import Task
+        from trainer.loop import train as run_loop
+    except ModuleNotFoundError as error:
+        from bmd_edge.errors import MissingExtra
+
+        raise MissingExtra(error.name or "torch", "train") from error
+    from trainer.config import BmdConfig, FinderConfig
+
+    assert isinstance(settings, BmdConfig | FinderConfig)
+    task: Task = BmdTask(settings, table) if isinstance(settings, BmdConfig) else FinderTask(settings, table)
+
+    def progress(line: dict[str, float], left_s: float) -> None:
+        shown = "  ".join(f"{name} {value:.3g}" for name, value in line.items() if name != "epoch")
+        typer.echo(f"epoch {line['epoch'] + 1:g}/{settings.epochs}  {shown}  left {left_s / 60:.1f} min", err=True)
+
+    return run_loop(task, settings, out, progress)

@@ -1,0 +1,242 @@
+"""The settings of a training: one frozen dataclass per network, read from TOML.
+
+Each field is followed by its explanation, which `--print-config` prints above it. Unknown keys are errors. The settings
+as used lie in the run folder as `config.toml`.
+"""
+
+import ast
+import dataclasses
+import inspect
+import json
+import tomllib
+import types
+import typing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bmd_edge.errors import UsageError
+
+RECIPES = Path(__file__).parent / "recipes"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoopConfig:
+    """What the loop needs to know, whatever it trains."""
+
+    seed: int = 0
+    """Everything random follows from it."""
+    epochs: int = 30
+    """Rounds; each ends with a saved state, so it is the unit of resuming."""
+    batch: int = 16
+    """Images per step."""
+    lr: float = 1e-3
+    """Highest learning rate of Adam."""
+    schedule: str = "one_cycle"
+    """Learning rate over time: one_cycle (rise, then cosine to 0), cosine, step (x 0.1 at half time), constant."""
+    warmup: float = 0.1
+    """Share of the steps in which one_cycle rises."""
+    weight_decay: float = 1e-2
+    """Decoupled weight decay (AdamW); not for norms and biases."""
+    clip_norm: float = 5.0
+    """Gradients are scaled down to this norm; 0 switches it off."""
+    ema: float = 0.998
+    """Decay per step of the averaged weights that are validated and saved; 0 uses the last weights."""
+    bf16: bool = True
+    """bfloat16 autocast: about twice as fast on a CPU with AVX-512 BF16."""
+    channels_last: bool = True
+    """Memory layout of images: faster on CPUs."""
+    device: str = "cpu"
+    """cpu or cuda."""
+    threads: int = 1
+    """CPU threads; two trainings side by side with one each beat one with two."""
+    validate_every: int = 1
+    """Epochs between validations; the last epoch is always validated."""
+    train_splits: tuple[str, ...] = ("train",)
+    """Splits of the film table that are learned from."""
+    val_splits: tuple[str, ...] = ("val",)
+    """Splits that choose the best checkpoint."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BmdConfig(LoopConfig):
+    """Settings of the BMD network."""
+
+    network: str = "resnet18"
+    """Backbone: resnet18, vgg11_se, effnet_lite0."""
+    width: float = 0.5
+    """Factor on the channels of resnet18 and vgg11_se."""
+    pretrained: bool = True
+    """effnet_lite0 starts from ImageNet weights."""
+    half_share: float = 0.0
+    """Share of the epochs, from the start, at half resolution: a quarter of the cost while the coarse is learned."""
+    triplet_weight: float = 0.5
+    """lambda: weight of the adaptive triplet loss (the paper's, as recollected); 0 switches it off."""
+    triplet_alpha: str = "sqrt"
+    """How the margin follows the labels: sqrt, abs, one (plain triplet loss)."""
+    triplet_margin: float = 0.5
+    """m (the paper's, as recollected), in squared distance of embeddings for labels one SD apart."""
+    triplet_norm: str = "unit"
+    """Embedding in the triplet loss: unit (scaled to length 1) or none."""
+    spread_weight: float = 0.2
+    """Weight of the predicted spread's term; it never disturbs the estimate."""
+    shift_mm: float = 5.0
+    """Largest shift of the ROI's center, as a finder's landmarks would shift it."""
+    scale: float = 0.06
+    """Largest relative error of the ROI's scale: magnification is often assumed."""
+    rotation_deg: float = 5.0
+    """Largest rotation."""
+    exact_share: float = 0.3
+    """Share of samples moved by whole pixels only, which keeps them as sharp as in use."""
+    augment: float = 1.0
+    """Strength of changes of gray levels, texture and occlusions; 0 switches them off."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinderConfig(LoopConfig):
+    """Settings of the finder."""
+
+    channels: tuple[int, ...] = (16, 32, 64, 96, 128)
+    """Channels at stride 2, 4, 8, 16, 32; multiples of 16."""
+    n_embedding: int = 64
+    """Length of the embedding."""
+    steps: int = 100
+    """Steps per epoch; films are drawn anew for each."""
+    closeup_share: float = 0.5
+    """Share of close-ups; the rest are surveys."""
+    nonsense_share: float = 0.12
+    """Share of samples turned into something that is no hip: upside down, sideways, shuffled, far too big or small."""
+    sigma_cells: float = 1.5
+    """SD of the target's Gaussians, in cells of 2 pixels."""
+    presence_weight: float = 1.0
+    """Weight of the heat maps' level beside their place."""
+    kind_weight: float = 0.5
+    """Weight of the class head."""
+    label_smoothing: float = 0.02
+    """Of the class head."""
+    shift_mm: float = 15.0
+    """Largest shift of a close-up from the hip's center."""
+    scale: tuple[float, float] = (0.85, 1.2)
+    """Range of the scale error."""
+    rotation_deg: float = 12.0
+    """Largest rotation."""
+    crop_share: float = 0.5
+    """Share of films cropped or collimated at random."""
+    augment: float = 1.0
+    """Strength of the changes of gray levels, texture, occlusions and text; 0 switches them off."""
+
+
+Config = BmdConfig | FinderConfig
+TASKS: dict[str, type[BmdConfig] | type[FinderConfig]] = {"bmd": BmdConfig, "finder": FinderConfig}
+
+
+def task_name(config: Config) -> str:
+    """The key of `TASKS` for these settings."""
+    return next(name for name, kind in TASKS.items() if isinstance(config, kind))
+
+
+def read_config(path: str | Path, changes: dict[str, str] | None = None) -> Config:
+    """Read settings from a TOML file, or from the recipe of that name.
+
+    Args:
+        path: a file, or "finder", "bmd" or another name in `RECIPES`.
+        changes: settings to replace, each as TOML text.
+
+    Raises:
+        UsageError: no such file, not TOML, an unknown key, a value of the wrong type, a missing or unknown task.
+    """
+    path = Path(path)
+    recipe = RECIPES / f"{path}.toml"
+    if not path.is_file() and path.name == str(path) and recipe.is_file():
+        path = recipe
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        names = ", ".join(sorted(file.stem for file in RECIPES.glob("*.toml")))
+        raise UsageError(f"{path.name}: no such file, and no recipe of this name; there are {names}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{path.name}: not TOML: {error}") from error
+    for key, text in (changes or {}).items():
+        values[key] = _toml_value(key, text)
+    return _from_values(values, path.name)
+
+
+def to_toml(config: Config, explained: bool = False) -> str:
+    """Settings as TOML that `read_config` reads back equal; `explained` puts each field's explanation above it."""
+    docs = explanations(type(config)) if explained else {}
+    lines = [f'task = "{task_name(config)}"']
+    for field in dataclasses.fields(config):
+        if field.name in docs:
+            lines += ["", f"# {docs[field.name]}"]
+        value = getattr(config, field.name)
+        lines.append(f"{field.name} = {json.dumps(value)}")  # TOML writes numbers, text, booleans, lists as JSON does
+    return "\n".join(lines) + "\n"
+
+
+def explanations(kind: type) -> dict[str, str]:
+    """The text below each field of a dataclass and of its bases."""
+    docs: dict[str, str] = {}
+    for cls in reversed(kind.__mro__[:-1]):
+        body = ast.parse(inspect.getsource(cls)).body[0]
+        assert isinstance(body, ast.ClassDef)
+        for field, text in zip(body.body, body.body[1:], strict=False):
+            if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(text, ast.Expr):
+                docs[field.target.id] = ast.literal_eval(text.value)
+    return docs
+
+
+def _toml_value(key: str, text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        try:
+            return tomllib.loads(f"value = {json.dumps(text)}")["value"]  # a bare word is text
+        except tomllib.TOMLDecodeError as error:
+            raise UsageError(f"{key}: {text!r} is no TOML value") from error
+
+
+def _from_values(values: dict[str, Any], where: str) -> Config:
+    task = values.pop("task", None)
+    if task not in TASKS:
+        raise UsageError(f"{where}: task must be one of {', '.join(TASKS)}")
+    kind = TASKS[task]
+    hints = typing.get_type_hints(kind)
+    for key in values:
+        if key not in hints:
+            raise UsageError(f"{where}: unknown setting {key!r}; `bmd-edge train {task} --print-config` lists them")
+    config = kind(**{key: _typed(key, value, hints[key], where) for key, value in values.items()})
+    _check(config, where)
+    return config
+
+
+def _typed(key: str, value: Any, hint: Any, where: str) -> Any:
+    if isinstance(hint, types.GenericAlias) and isinstance(value, list):
+        item = hint.__args__[0]
+        return tuple(_typed(key, one, item, where) for one in value)
+    if hint is float and type(value) is int:
+        return float(value)
+    if type(value) is not hint:
+        name = hint.__name__ if isinstance(hint, type) else str(hint)
+        raise UsageError(f"{where}: {key} = {value!r} is not of the type {name}")
+    return value
+
+
+def _check(config: Config, where: str) -> None:
+    """Values that would only fail after hours, or silently do nothing."""
+    choices = {
+        "schedule": ("one_cycle", "cosine", "step", "constant"),
+        "device": ("cpu", "cuda"),
+        "triplet_alpha": ("sqrt", "abs", "one"),
+        "triplet_norm": ("unit", "none"),
+        "network": ("resnet18", "vgg11_se", "effnet_lite0"),
+    }
+    for key, allowed in choices.items():
+        if hasattr(config, key) and getattr(config, key) not in allowed:
+            raise UsageError(f"{where}: {key} must be one of {', '.join(allowed)}")
+    for key in ("epochs", "batch", "threads", "validate_every", "lr"):
+        if getattr(config, key) <= 0:
+            raise UsageError(f"{where}: {key} must be above 0")
+    if isinstance(config, FinderConfig) and (len(config.scale) != 2 or len(config.channels) != 5):
+        raise UsageError(f"{where}: scale takes 2 numbers and channels 5")
+    if isinstance(config, FinderConfig) and any(number <= 0 or number % 16 for number in config.channels):
+        raise UsageError(f"{where}: channels must be multiples of 16")

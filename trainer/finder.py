@@ -1,0 +1,136 @@
+"""The task of the finder: surveys and close-ups of whole films, strongly randomized."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.random import Generator
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from bmd_edge.preprocess import FINDER_CLOSEUP, FINDER_SURVEY, InputSpec, normalize
+from bmd_edge.roi import KINDS, LANDMARKS, peaks_of
+from trainer.augment import rotate, rotate_points, vary_film
+from trainer.config import FinderConfig
+from trainer.data import read_films, read_rows, split_by_subject
+from trainer.losses import heatmap_loss, heatmap_targets, kind_loss
+from trainer.network import build
+from trainer.views import View, closeup, exact_closeup, exact_survey, nonsense, survey
+
+STRIDE, CELLS = 2, 128
+PEAK = 0.3
+"""Validation counts a hip as found when its four core peaks are above this; the bundle chooses its own."""
+
+
+class FinderTask:
+    """Films with landmarks, the network and its losses; see `trainer.loop.Task`."""
+
+    score = "val_score"
+
+    def __init__(self, config: FinderConfig, table: Path | str) -> None:
+        self.config = config
+        train_rows = read_rows(table, "film", config.train_splits)
+        val_rows = read_rows(table, "film", config.val_splits)
+        self.train, self.val = read_films(train_rows), read_films(val_rows)
+        self.network_name = "finder"
+        self.network_kwargs: dict[str, Any] = {"channels": list(config.channels), "n_embedding": config.n_embedding}
+        torch.manual_seed(config.seed)
+        self.network = build(self.network_name, **self.network_kwargs)
+        self.steps = config.steps
+        self.split = split_by_subject(train_rows + val_rows)
+
+    def batch(self, rng: Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """Images (batch, 1, 256, 256), landmarks (batch, 6, 2) px (NaN: not visible) and kind (batch,)."""
+        views = [self._view(rng) for _ in range(self.config.batch)]
+        regions = torch.from_numpy(np.stack([view.region for view in views])[:, None])
+        angles = rng.uniform(-self.config.rotation_deg, self.config.rotation_deg, len(views))
+        angles[rng.random(len(views)) < 0.3] = 0.0  # real films are upright; some stay as sharp as in use
+        regions = vary_film(rotate(regions, angles), rng, self.config.augment)
+        images = np.stack([normalize(one[0], view.spec) for one, view in zip(regions.numpy(), views, strict=True)])
+        points = [
+            rotate_points(view.landmarks_px, angle, view.spec.size_px)
+            for view, angle in zip(views, angles, strict=True)
+        ]
+        kinds = torch.tensor([view.kind for view in views])
+        return torch.from_numpy(images), torch.from_numpy(np.stack(points)).float(), kinds
+
+    def _view(self, rng: Generator) -> View:
+        film = self.train[int(rng.integers(len(self.train)))]
+        if rng.random() < self.config.nonsense_share:
+            return nonsense(film, self.config, rng)
+        if rng.random() < self.config.closeup_share:
+            return closeup(film, self.config, rng)
+        return survey(film, self.config, rng)
+
+    def loss(self, rng: Generator, epoch: int, step: int) -> tuple[Tensor, dict[str, float]]:  # noqa: ARG002
+        """Heat maps + class."""
+        config = self.config
+        device = next(self.network.parameters()).device
+        images, points, kinds = (value.to(device) for value in self.batch(rng))
+        heatmaps, kind, _ = self.network(_placed(images, config))
+        target = heatmap_targets(points, CELLS, STRIDE, config.sigma_cells)
+        maps, where = heatmap_loss(heatmaps, target, config.presence_weight)
+        classes = kind_loss(kind, kinds, config.label_smoothing)
+        known = kinds >= 0
+        right = (kind.argmax(1) == kinds)[known].float().mean() if known.any() else torch.tensor(0.0)
+        logs = {"maps": float(maps.detach()), "where": float(where), "kind": float(classes.detach())}
+        return maps + config.kind_weight * classes, logs | {"kind_right": float(right)}
+
+    def validate(self, network: nn.Module) -> dict[str, float]:
+        """Landmark errors, share found, refusals and sides on the validation films, without augmentation."""
+        surveys = [exact_survey(film, mirrored) for film in self.val for mirrored in (False, True)]
+        closeups = [
+            exact_closeup(film, hip, np.random.default_rng([7, index]))
+            for index, film in enumerate(self.val)
+            for hip in film.hips.values()
+            if np.isfinite(hip.center_px).all()
+        ]
+        metrics = _metrics("survey", surveys, *self._run(network, surveys), FINDER_SURVEY)
+        metrics |= _metrics("closeup", closeups, *self._run(network, closeups), FINDER_CLOSEUP)
+        parts = [value for name, value in metrics.items() if name.endswith(("_found", "_refused", "_near"))]
+        return metrics | {"val_score": float(np.mean(parts)) if parts else 0.0}
+
+    def _run(self, network: nn.Module, views: Sequence[View]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        device = next(network.parameters()).device
+        maps, kinds = [], []
+        for start in range(0, len(views), 16):
+            images = np.stack([normalize(view.region, view.spec) for view in views[start : start + 16]])
+            heatmaps, kind, _ = network(_placed(torch.from_numpy(images).to(device), self.config))
+            maps.append(heatmaps.cpu().numpy())
+            kinds.append(kind.softmax(1).cpu().numpy())
+        if not views:
+            return np.empty((0, len(LANDMARKS), CELLS, CELLS), np.float32), np.empty((0, len(KINDS)), np.float32)
+        return np.concatenate(maps), np.concatenate(kinds)
+
+
+def _metrics(
+    name: str, views: Sequence[View], heatmaps: NDArray[np.float32], kinds: NDArray[np.float32], spec: InputSpec
+) -> dict[str, float]:
+    """Numbers of one pass: a hip counts as found when its core peaks are high and the class says intact."""
+    errors: list[NDArray[np.float64]] = []
+    found: list[bool] = []
+    refused: list[bool] = []
+    kind_right: list[bool] = []
+    for view, maps, kind in zip(views, heatmaps, kinds, strict=True):
+        points, peaks = peaks_of(maps, spec.size_px)
+        taken = bool(peaks[:4].min() > PEAK and kind[0] > 0.5)
+        if view.kind >= 0:
+            (found if view.kind == 0 else refused).append(taken == (view.kind == 0))
+            kind_right.append(int(kind.argmax()) == view.kind)
+        if view.kind == 0:
+            visible = np.isfinite(view.landmarks_px).all(1)
+            errors.append(np.hypot(*(points - view.landmarks_px)[visible].T) * spec.spacing_mm)
+    metrics = {f"val_{name}_{key}": float(np.mean(hits)) for key, hits in
+               (("found", found), ("refused", refused), ("kind_right", kind_right)) if hits}  # fmt: skip
+    if errors:
+        error_mm = np.concatenate(errors)
+        metrics[f"val_{name}_median_mm"] = float(np.median(error_mm))
+        metrics[f"val_{name}_p95_mm"] = float(np.percentile(error_mm, 95))
+        metrics[f"val_{name}_near"] = float(np.mean(error_mm < 2 * spec.spacing_mm))
+    return metrics
+
+
+def _placed(images: Tensor, config: FinderConfig) -> Tensor:
+    return images.contiguous(memory_format=torch.channels_last if config.channels_last else torch.contiguous_format)

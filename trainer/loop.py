@@ -1,0 +1,288 @@
+"""The one training loop; a recipe is a task given to it.
+
+Nothing random outlives a step: each batch is drawn from a generator seeded by (seed, epoch, step), so a killed run
+resumes at its last finished epoch and ends with the same numbers. State and checkpoint are safetensors, written beside
+their place and renamed.
+"""
+
+import json
+import logging
+import math
+import os
+import platform
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.random import Generator
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from bmd_edge.errors import UsageError
+from trainer.config import Config, LoopConfig, to_toml
+
+logger = logging.getLogger(__name__)
+
+Progress = Callable[[dict[str, float], float], None]
+"""Called after each epoch with its metrics and the seconds that remain."""
+
+
+class Task(Protocol):
+    """What is trained. A semi-supervised recipe is a task that holds its teacher and its pseudo labels."""
+
+    network_name: str
+    network_kwargs: dict[str, Any]
+    steps: int
+    split: dict[str, list[str]]
+    score: str
+    """Name of the validation metric that chooses the best checkpoint; larger is better."""
+
+    @property
+    def network(self) -> nn.Module:
+        """The network, with its initial weights; trained in place."""
+
+    def loss(self, rng: Generator, epoch: int, step: int) -> tuple[Tensor, dict[str, float]]:
+        """The loss of one batch drawn with `rng`, and numbers to log; the network is in train mode."""
+
+    def validate(self, network: nn.Module) -> dict[str, float]:
+        """Metrics on the validation split; the network is in eval mode."""
+
+
+def train(task: Task, config: Config, run: Path, progress: Progress | None = None) -> dict[str, float]:
+    """Train until `config.epochs`, or take up a run where it was killed.
+
+    Args:
+        task: what to train; its network already has its initial weights.
+        config: settings; those of a run folder cannot change.
+        run: run folder, made if missing.
+        progress: see `Progress`.
+
+    Returns:
+        the metrics of the best epoch.
+
+    Raises:
+        UsageError: the run folder belongs to other settings, or a loss is not finite.
+    """
+    _open_run(task, config, run)
+    torch.set_num_threads(config.threads)
+    trainee = _Trainee(task, config)
+    done = trainee.load(run)
+    lines = _read_metrics(run)[:done]
+    _write_text(run / "metrics.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
+    began = time.monotonic()
+    for epoch in range(done, config.epochs):
+        line = trainee.epoch(epoch)
+        with (run / "metrics.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+        lines.append(line)
+        trainee.save(run, epoch, line)
+        if progress:
+            progress(line, (time.monotonic() - began) / (epoch + 1 - done) * (config.epochs - epoch - 1))
+    plot_curves(lines, run / "curves.png")
+    return max((line for line in lines if task.score in line), key=lambda line: line[task.score])
+
+
+class _Trainee:
+    """Network, optimizer and averaged weights: everything that is saved and loaded together."""
+
+    def __init__(self, task: Task, config: LoopConfig) -> None:
+        self.task, self.config = task, config
+        self.device = torch.device(config.device)
+        layout = torch.channels_last if config.channels_last else torch.contiguous_format
+        self.network = task.network.to(self.device, memory_format=layout)  # type: ignore[call-overload]
+        decayed = [value for value in self.network.parameters() if value.ndim > 1]
+        plain = [value for value in self.network.parameters() if value.ndim <= 1]
+        self.optimizer = torch.optim.AdamW(
+            [{"params": decayed, "weight_decay": config.weight_decay}, {"params": plain, "weight_decay": 0.0}],
+            lr=config.lr,
+            fused=True,
+        )
+        self.averaged = {name: value.detach().clone() for name, value in self.network.state_dict().items()}
+        self.best = -math.inf
+
+    def epoch(self, epoch: int) -> dict[str, float]:
+        """Train one epoch and validate; returns its line of metrics."""
+        began = time.monotonic()
+        torch.manual_seed(np.random.SeedSequence([self.config.seed, epoch]).generate_state(1)[0].item())
+        sums: dict[str, float] = {}
+        for step in range(self.task.steps):
+            for name, value in self._step(epoch, step).items():
+                sums[name] = sums.get(name, 0.0) + value / self.task.steps
+        line: dict[str, float] = {"epoch": epoch, "lr": self._rate(epoch, self.task.steps - 1)}
+        line |= {f"train_{name}": value for name, value in sums.items()}
+        if (epoch + 1) % self.config.validate_every == 0 or epoch + 1 == self.config.epochs:
+            line |= self._validate()
+        return line | {"seconds": round(time.monotonic() - began, 1)}
+
+    def _step(self, epoch: int, step: int) -> dict[str, float]:
+        rate = self._rate(epoch, step)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.network.train()
+        rng = np.random.default_rng([self.config.seed, epoch, step])
+        with self._autocast():
+            loss, logs = self.task.loss(rng, epoch, step)
+        if not torch.isfinite(loss):
+            raise UsageError(f"the loss is not finite in epoch {epoch}, step {step}: lower lr or switch bf16 off")
+        loss.backward()
+        if self.config.clip_norm > 0:
+            logs["gradient"] = float(nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip_norm))
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self._average(epoch * self.task.steps + step)
+        return {"loss": float(loss.detach()), **logs}
+
+    def _autocast(self) -> AbstractContextManager[Any]:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bf16)
+
+    def _rate(self, epoch: int, step: int) -> float:
+        total = self.config.epochs * self.task.steps
+        return self.config.lr * rate_factor(self.config, (epoch * self.task.steps + step + 0.5) / total)
+
+    def _average(self, steps_done: int) -> None:
+        # Early on the average follows fast, so it never holds on to the initial weights.
+        decay = min(self.config.ema, (1 + steps_done) / (10 + steps_done)) if self.config.ema > 0 else 0.0
+        for name, value in self.network.state_dict().items():
+            if value.is_floating_point():
+                self.averaged[name].lerp_(value, 1 - decay)
+            else:
+                self.averaged[name].copy_(value)
+
+    def _validate(self) -> dict[str, float]:
+        """Validate the averaged weights; the network gets its own back."""
+        own = {name: value.clone() for name, value in self.network.state_dict().items()}
+        self.network.load_state_dict(self.averaged)
+        self.network.eval()
+        with torch.no_grad():
+            metrics = self.task.validate(self.network)
+        self.network.load_state_dict(own)
+        return metrics
+
+    def save(self, run: Path, epoch: int, line: dict[str, float]) -> None:
+        """Save the checkpoint if this epoch is the best so far, then the state."""
+        score = line.get(self.task.score, -math.inf)
+        if score > self.best:
+            self.best = score
+            _write_tensors(run / "checkpoint.safetensors", self.averaged, {"epoch": str(epoch)})
+        tensors = {f"network.{name}": value for name, value in self.network.state_dict().items()}
+        tensors |= {f"averaged.{name}": value for name, value in self.averaged.items()}
+        for index, moments in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{index}.{name}": value for name, value in moments.items()}
+        _write_tensors(run / "state.safetensors", tensors, {"epoch": str(epoch), "best": repr(self.best)})
+
+    def load(self, run: Path) -> int:
+        """Take up the saved state; returns the number of epochs done, 0 without one."""
+        path = run / "state.safetensors"
+        if not path.is_file():
+            return 0
+        groups: dict[str, dict[str, Tensor]] = {"network": {}, "averaged": {}, "optimizer": {}}
+        with safe_open(path, "pt") as file:  # type: ignore[no-untyped-call]
+            facts = file.metadata()
+            for key in file.keys():  # noqa: SIM118 - not a dict
+                group, name = key.split(".", 1)
+                groups[group][name] = file.get_tensor(key)
+        self.network.load_state_dict(groups["network"])
+        for name, value in groups["averaged"].items():
+            self.averaged[name].copy_(value)
+        # Moments must lie in memory as their weights do (channels last): the fused optimizer walks both side by side.
+        weights = [weight for group in self.optimizer.param_groups for weight in group["params"]]
+        for name, value in groups["optimizer"].items():
+            index, moment = name.split(".", 1)
+            weight = weights[int(index)]
+            own = torch.empty_like(weight if value.shape == weight.shape else value)
+            self.optimizer.state[weight][moment] = own.copy_(value).detach()
+        self.best = float(facts["best"])
+        return int(facts["epoch"]) + 1
+
+
+def rate_factor(config: LoopConfig, done: float) -> float:
+    """Learning rate over its highest value when the share `done` of all steps lies behind."""
+    if config.schedule == "one_cycle" and done < config.warmup:
+        return 0.04 + 0.96 * done / config.warmup
+    if config.schedule == "one_cycle":
+        return 0.5 + 0.5 * math.cos(math.pi * (done - config.warmup) / (1 - config.warmup))
+    if config.schedule == "cosine":
+        return 0.5 + 0.5 * math.cos(math.pi * done)
+    if config.schedule == "step":
+        return 1.0 if done < 0.5 else 0.1
+    return 1.0
+
+
+def versions() -> dict[str, str]:
+    """What a run was made with."""
+    found = {"python": platform.python_version(), "machine": platform.machine()}
+    for package in ("bmd-edge", "torch", "numpy", "safetensors"):
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            found[package] = "not installed as a package"
+    return found
+
+
+def plot_curves(lines: list[dict[str, float]], path: Path) -> None:
+    """Draw every logged number over the epochs, one small panel each, to a PNG."""
+    from matplotlib.figure import Figure
+
+    names = [name for name in dict.fromkeys(key for line in lines for key in line) if name not in ("epoch", "seconds")]
+    columns = 4
+    rows = max(1, -(-len(names) // columns))
+    figure = Figure(figsize=(3.2 * columns, 2.2 * rows), layout="constrained")
+    for index, name in enumerate(names):
+        panel = figure.add_subplot(rows, columns, index + 1)
+        points = [(line["epoch"], line[name]) for line in lines if name in line]
+        panel.plot(*zip(*points, strict=True), lw=1)
+        panel.set_title(name, fontsize=8)
+        panel.tick_params(labelsize=7)
+    part = path.with_name(f".{path.name}.part")
+    figure.savefig(part, format="png", dpi=100)
+    part.replace(path)
+
+
+def _open_run(task: Task, config: Config, run: Path) -> None:
+    """Make the run folder, or check that it is the one of these settings."""
+    run.mkdir(parents=True, exist_ok=True)
+    text, path = to_toml(config), run / "config.toml"
+    if path.is_file() and path.read_text(encoding="utf-8") != text:
+        raise UsageError(f"{run.name} holds a run with other settings; choose another folder or remove it")
+    split, split_path = json.dumps(task.split, indent=1), run / "split.json"
+    if split_path.is_file() and split_path.read_text(encoding="utf-8") != split:
+        raise UsageError(f"{run.name} holds a run on other subjects; choose another folder or remove it")
+    _write_text(split_path, split)
+    _write_text(run / "versions.json", json.dumps(versions(), indent=1))
+    facts = {"network": task.network_name, "kwargs": task.network_kwargs}
+    _write_text(run / "config.json", json.dumps(facts, indent=1))
+    _write_text(path, text)
+
+
+def _read_metrics(run: Path) -> list[dict[str, float]]:
+    path = run / "metrics.jsonl"
+    if not path.is_file():
+        return []
+    lines = []
+    for text in path.read_text(encoding="utf-8").splitlines():
+        try:
+            lines.append(json.loads(text))
+        except json.JSONDecodeError:
+            logger.info("metrics.jsonl ends in a half-written line; its epoch is run again")
+            break
+    return lines
+
+
+def _write_text(path: Path, text: str) -> None:
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(path)
+
+
+def _write_tensors(path: Path, tensors: dict[str, Tensor], facts: dict[str, str]) -> None:
+    part = path.with_name(f".{path.name}.part")
+    save_file({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, part, facts)
+    with part.open("rb") as file:
+        os.fsync(file.fileno())
+    part.replace(path)

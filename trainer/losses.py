@@ -1,0 +1,128 @@
+"""The losses, each a pure function of network outputs and targets."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+ALPHAS = ("sqrt", "abs", "one")
+IGNORED_KIND = -100
+"""Target of the class head where nothing certain can be said."""
+
+
+def label_loss(estimate: Tensor, label: Tensor) -> Tensor:
+    """Mean squared error over the labels that exist.
+
+    Args:
+        estimate: (n, sites) standardized estimates.
+        label: (n, sites) standardized labels, NaN where a film has none.
+
+    Returns:
+        scalar; 0 without any label.
+    """
+    known = torch.isfinite(label)
+    error = torch.where(known, estimate - torch.where(known, label, 0.0), 0.0)
+    return error.square().sum() / known.sum().clamp(min=1)
+
+
+def spread_loss(estimate: Tensor, spread: Tensor, label: Tensor) -> Tensor:
+    """Negative log-likelihood of a Laplace distribution around the detached estimate.
+
+    Only the spread learns from it; the absolute error keeps one bad label from ruling. Arguments as in `label_loss`,
+    `spread` > 0 in units of the standardized labels.
+    """
+    known = torch.isfinite(label)
+    error = (estimate.detach() - torch.where(known, label, 0.0)).abs()
+    return torch.where(known, spread.log() + error / spread, 0.0).sum() / known.sum().clamp(min=1)
+
+
+def triplet_loss(embedding: Tensor, label: Tensor, alpha: str = "sqrt", margin: float = 0.5) -> tuple[Tensor, Tensor]:
+    """Adaptive triplet loss of Zheng et al. (arXiv 2103.13482) over all triplets of a batch.
+
+    For an anchor a and two other films, near n is the one whose label is closer to the anchor's and far f the other:
+    max(0, |F_a - F_n|^2 - |F_a - F_f|^2 + alpha m). Ties drop out; so do films without a label.
+
+    Args:
+        embedding: (n, d), scaled as the caller likes.
+        label: (n,) standardized labels, NaN where unknown.
+        alpha: "sqrt": sqrt(|y_a - y_f|^2 - |y_a - y_n|^2); "abs": |y_a - y_f| - |y_a - y_n|; "one": the plain loss.
+        margin: m.
+
+    Returns:
+        the mean over the triplets (0 without any), and the share of triplets that are active.
+
+    Raises:
+        ValueError: alpha is not one of `ALPHAS`.
+    """
+    if alpha not in ALPHAS:
+        raise ValueError(f"alpha is one of {', '.join(ALPHAS)}, not {alpha!r}")
+    known = torch.isfinite(label)
+    embedding, label = embedding[known], label[known]
+    squared = (embedding[:, None] - embedding[None]).square().sum(2)
+    apart = (label[:, None] - label[None]).abs()
+    near, far = apart[:, :, None], apart[:, None, :]  # triplet [a, n, f]
+    others = ~torch.eye(len(label), dtype=torch.bool, device=label.device)
+    valid = (near < far) & others[:, :, None] & others[:, None, :]
+    if alpha == "sqrt":
+        factor = (far.square() - near.square()).clamp(min=0).sqrt()
+    else:
+        factor = far - near if alpha == "abs" else torch.ones_like(far - near)
+    hinge = functional.relu(squared[:, :, None] - squared[:, None, :] + factor * margin)
+    hinge = torch.where(valid, hinge, 0.0)
+    count = valid.sum().clamp(min=1)
+    return hinge.sum() / count, (hinge.detach() > 0).sum() / count
+
+
+def heatmap_targets(landmarks_px: Tensor, size: int, stride: int, sigma: float) -> Tensor:
+    """Gaussians of height 1 around landmarks.
+
+    Args:
+        landmarks_px: (n, k, 2) as (x, y) in input pixels, SCOORD convention; NaN or outside the window: an empty map.
+        size: cells per side; cell j covers the pixels from j stride to (j + 1) stride.
+        stride: input pixels per cell.
+        sigma: SD in cells.
+
+    Returns:
+        (n, k, size, size) float32, 0..1.
+    """
+    inside = ((landmarks_px >= 0) & (landmarks_px < size * stride)).all(2)
+    cells = torch.where(inside[..., None], landmarks_px / stride - 0.5, 0.0)
+    steps = torch.arange(size, device=landmarks_px.device, dtype=torch.float32)
+    bumps = torch.exp(-0.5 * ((steps - cells[..., None]) / sigma).square())  # (n, k, 2, size)
+    maps = bumps[:, :, 1, :, None] * bumps[:, :, 0, None, :]
+    return maps * inside[..., None, None]
+
+
+def heatmap_loss(logits: Tensor, target: Tensor, presence_weight: float = 1.0) -> tuple[Tensor, Tensor]:
+    """Where a landmark is (softmax cross entropy over cells) and how sure (focal term of CenterNet per cell).
+
+    The first is blind to the level of a map, so it cannot say "none here"; the second gives the level: sigmoid of the
+    peak is the sharpness that the runtime reads. Focal term: Zhou et al., arXiv 1904.07850, eq. 1, with a soft target.
+
+    Args:
+        logits: (n, k, size, size).
+        target: (n, k, size, size) from `heatmap_targets`.
+        presence_weight: weight of the second term.
+
+    Returns:
+        the loss, and its first term alone (nats above the perfect one).
+    """
+    logits, target = logits.flatten(2), target.flatten(2)
+    mass = target.sum(2)
+    visible = mass > 0
+    share = target / mass.clamp(min=1e-6)[..., None]
+    entropy = -torch.where(share > 0, share * share.clamp(min=1e-30).log(), 0.0).sum(2)
+    where = -(share * functional.log_softmax(logits, 2)).sum(2) - entropy
+    where = torch.where(visible, where, 0.0).sum() / visible.sum().clamp(min=1)
+    # The error |p - target| squared as focal weight: cells that already fit cost nothing.
+    weight = (torch.sigmoid(logits.detach()) - target).square()
+    level = (weight * functional.binary_cross_entropy_with_logits(logits, target, reduction="none")).sum()
+    return where + presence_weight * level / visible.numel(), where.detach()
+
+
+def kind_loss(logits: Tensor, kind: Tensor, smoothing: float = 0.0) -> Tensor:
+    """Cross entropy of the class head; `kind` (n,) int64, `IGNORED_KIND` where unknown; 0 without any known."""
+    known = (kind != IGNORED_KIND).sum().clamp(min=1)
+    total = functional.cross_entropy(
+        logits, kind, ignore_index=IGNORED_KIND, label_smoothing=smoothing, reduction="sum"
+    )
+    return total / known

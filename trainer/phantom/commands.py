@@ -1,0 +1,170 @@
+"""`bmd-edge phantom OUT ...` makes a cohort; `bmd-edge phantom check` measures the phantom against its targets."""
+
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from trainer.phantom.plan import CohortConfig
+
+
+class DefaultGroup(TyperGroup):
+    """A group whose first argument may be a folder: anything that is not a sub-command goes to `make`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put `make` in front of arguments that name no sub-command."""
+        if args and args[0] not in self.commands and args[0] not in ("--help", "-h"):
+            args = ["make", *args]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(
+    cls=DefaultGroup,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    help="The digital hip phantom: `phantom OUT` makes a cohort in the folder OUT (see `phantom make --help`).",
+)
+
+
+@app.callback()
+def _group() -> None:
+    """The digital hip phantom: `phantom OUT` makes a cohort in the folder OUT (see `phantom make --help`)."""
+
+
+@app.command()
+def make(
+    out: Annotated[
+        Path | None,
+        typer.Argument(help="Folder of the cohort, finished if interrupted; left out: in the user's cache folder."),
+    ] = None,
+    labelled: Annotated[
+        int, typer.Option(help="Labelled hips, split by subject 440 train : 150 val : 500 test.")
+    ] = 1090,
+    calibrate: Annotated[int, typer.Option(help="Labelled hips of the split calibrate.")] = 2000,
+    unlabelled: Annotated[int, typer.Option(help="Hips without a label.")] = 8219,
+    pelves: Annotated[
+        int, typer.Option(help="Whole AP pelvis films; half as many single hips in wide poses come with them.")
+    ] = 0,
+    refusals: Annotated[
+        int, typer.Option(help="Whole films to refuse: implant, fracture, wrong view, immature, cut off, not a hip.")
+    ] = 0,
+    dicom: Annotated[int, typer.Option(help="Whole films as DICOM, five transfer syntaxes in turn.")] = 0,
+    poses: Annotated[int, typer.Option(help="Films of each labelled hip, each in another pose.")] = 1,
+    makers: Annotated[
+        str, typer.Option(help="Makers' styles that `--style named` draws from, of A to H.")
+    ] = "A,B,C,D,E",
+    style: Annotated[
+        str, typer.Option(help="named: the makers' styles; random: continuous random processing.")
+    ] = "named",
+    seed: Annotated[int, typer.Option(help="Seed of the whole cohort.")] = 0,
+    workers: Annotated[int, typer.Option(help="Processes, one thread each.")] = 2,
+) -> None:
+    """Make a cohort: film table, ROIs and films; can be interrupted and run again."""
+    from rich.console import Console
+
+    from bmd_edge.errors import BmdEdgeError
+    from trainer.phantom.plan import CohortConfig, cohort_path
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a stopped run ends as tidily as an interrupted one
+    names = tuple(name.strip().upper() for name in makers.split(",") if name.strip())
+    console = Console(stderr=True)
+    try:
+        config = CohortConfig(labelled, calibrate, unlabelled, pelves, refusals, dicom, poses, names, style, seed)
+        table = _with_progress(config, out or cohort_path(config), workers)
+    except BmdEdgeError as error:
+        console.print(f"[red]{error}[/]")
+        raise typer.Exit(2) from error
+    except KeyboardInterrupt:
+        console.print("Interrupted; the same command goes on from here.")
+        raise typer.Exit(1) from None
+    typer.echo(table)
+
+
+@app.command("check")
+def check_command(
+    hips: Annotated[int, typer.Option(help="ROIs for the rows that read films (kept in the cache folder).")] = 300,
+    people: Annotated[int, typer.Option(help="Subjects for the rows on the population.")] = 400,
+    workers: Annotated[int, typer.Option(help="Processes, one thread each.")] = 2,
+    table: Annotated[
+        Path | None, typer.Option(help="Film table of a labelled cohort to read instead of making one.")
+    ] = None,
+) -> None:
+    """Measure the phantom against what it has to show; exit code 1 if a row fails."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from trainer.phantom.check import check
+
+    console = Console(stderr=True)
+    findings = []
+    with console.status("Measuring the phantom") as status:
+        for finding in check(hips, people, workers, table, lambda done, total: status.update(f"Films {done}/{total}")):
+            findings.append(finding)
+    shown = Table("check", "target", "value", "", title="What the digital hip phantom has to show (synthetic)")
+    for f in findings:
+        shown.add_row(f.name, f.target, f.value, {True: "pass", False: "FAIL", None: ""}[f.ok])
+    Console().print(shown)
+    if any(f.ok is False for f in findings):
+        raise typer.Exit(1)
+
+
+@app.command("score")
+def score_command(
+    bundle: Annotated[Path | None, typer.Argument(help="Folder of the bundle; the embedded one if left out.")] = None,
+    n: Annotated[int, typer.Option(help="Fresh films to read.")] = 2000,
+    seed: Annotated[int, typer.Option(help="Seed of the films; no cohort shares one.")] = 7,
+    precision: Annotated[str, typer.Option(help="auto, fp32 or int8.")] = "auto",
+    workers: Annotated[int, typer.Option(help="Processes, one thread each.")] = 2,
+    as_json: Annotated[bool, typer.Option("--json", help="Print all figures as JSON.")] = False,
+) -> None:
+    """Read fresh phantom films with a bundle and compare with the truth. Research use only; figures are synthetic."""
+    import json
+
+    from trainer.phantom.score import score
+
+    with _bar("phantom films scored") as bar:
+        task = bar.add_task("films", total=n)
+        figures = score(bundle, n, seed, precision=precision, workers=workers, progress=lambda: bar.advance(task))
+    if as_json:
+        typer.echo(json.dumps(figures, indent=1))
+        return
+    for name, value in figures.items():
+        if not isinstance(value, dict):
+            typer.echo(f"{name.replace('_', ' '):34} {value}")
+    for site, agreement in figures["bmd"].items():
+        typer.echo(f"{site.replace('_', ' '):34} " + ", ".join(f"{key} {value}" for key, value in agreement.items()))
+    typer.echo("Synthetic figures. Research use only, not for diagnosis.")
+
+
+@app.command("demo")
+def demo_command(data: Annotated[Path, typer.Argument(help="Folder that gets demo/ and demo.json.")]) -> None:
+    """Make the films that `bmd-edge demo` screens, with the outcome each must have."""
+    from trainer.phantom.demo import write_demo
+
+    write_demo(data)
+
+
+def _bar(what: str) -> "Progress":
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=Console(stderr=True))
+
+
+def _with_progress(config: "CohortConfig", out: Path, workers: int) -> Path:
+    from trainer.phantom.cohort import make_cohort
+
+    with _bar("phantom films") as bar:
+        task = bar.add_task("films", total=None)
+        return make_cohort(config, out, workers, lambda done, total: bar.update(task, completed=done, total=total))
+
+
+if __name__ == "__main__":
+    app()

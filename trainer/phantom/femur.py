@@ -1,0 +1,227 @@
+"""The proximal femur as a signed-distance grid: head, neck, metaphysis, shaft and trochanters blended into one
+shape."""
+
+import math
+from functools import lru_cache
+
+import numpy as np
+from numba import njit
+
+from .anatomy import Femur
+from .sdf import F64, Grid, axes, crossings, ellipsoid, finish, noise, smooth_max, smooth_min
+
+STEP_MM = 1.5
+GREATER, LESSER = 1, 2
+
+
+@lru_cache(maxsize=8)
+def femur_grid(femur: Femur) -> Grid:
+    """The grid of a femur in its own frame (origin head center, x lateral, y anterior, z up), pitch 1.5 mm.
+
+    surface_mm: "greater" and "lesser", the points of the two trochanters that can form the silhouette.
+    """
+    radius = femur.head_radius_mm
+    step = STEP_MM * (0.6 if femur.open_growth_plates else 1.0)
+    lower = np.array([-radius - 3.0, -1.35 * radius, -femur.lesser_drop_mm - 62.0 * radius / 21.9])
+    upper = np.array([femur.shaft_offset_mm + 1.55 * radius, 1.25 * radius, radius + 3.0])
+    x, y, z = axes(lower, upper, step)
+    rng = np.random.default_rng(femur.noise_seed)
+    shape = (len(x), len(y), len(z))
+    rough, inner, part = _femur(x, y, z, _numbers(femur), noise(rng, shape, step, 8.0))
+    inner[..., 0] *= np.exp(np.float32(0.10) * noise(rng, shape, step, 9.0))
+    inner[..., 1] *= np.exp(np.float32(0.13) * noise(rng, shape, step, 6.0) - np.float32(0.0085))
+    distance = finish(rough, step)
+    origin = (float(lower[0]), float(lower[1]), float(lower[2]))
+    surface = {
+        name: crossings(distance, part == code, np.array(origin), step)
+        for name, code in (("greater", GREATER), ("lesser", LESSER))
+    }
+    return Grid(distance, inner, origin, step, femur.cortical_gcm3, 330.0, surface)
+
+
+def _numbers(f: Femur) -> F64:
+    """The numbers of a femur in the order the kernel reads them."""
+    n = f.neck_axis
+    return np.array([
+        f.head_radius_mm, n[0], n[2], f.neck_length_mm, f.neck_half_mm, f.neck_ap_ratio, f.shaft_half_mm,
+        f.shaft_ap_ratio,
+        f.greater_scale, f.lesser_scale, math.radians(f.greater_tilt_deg), f.lesser_drop_mm,
+        math.tan(math.radians(f.bow_deg)),
+        f.head_cortex_mm, f.superior_cortex_mm, f.inferior_cortex_mm, f.calcar_mm, f.metaphysis_cortex_mm,
+        f.shaft_cortex_mm,
+        f.greater_cortex_mm, f.head_gcm3, f.compressive_gcm3, f.tensile_gcm3, f.neck_gcm3, f.ward_loss,
+        f.trochanter_gcm3,
+        f.canal_gcm3, f.surface_noise_mm, 1.0 if f.open_growth_plates else 0.0,
+    ])  # fmt: skip
+
+
+@njit(cache=True, fastmath=True, inline="always")
+def _ramp(v):  # type: ignore[no-untyped-def]
+    """Logistic curve."""
+    return 1.0 / (1.0 + np.exp(-min(max(v, -30.0), 30.0)))
+
+
+@njit(cache=True, fastmath=True, inline="always")
+def _neck(t, s, y, length, half, ap):  # type: ignore[no-untyped-def]
+    """Elliptic tube along the neck (t along, s up): both edges flare toward the shaft, the inferior one sooner and
+    more."""
+    down = max(t / length - 0.42, 0.0)
+    top = max(t / length - 0.66, 0.0)
+    head = min(max(0.34 - t / length, 0.0), 0.34)
+    a = half * (1.0 + 1.9 * top * top + 0.6 * head) if s > 0 else half * (1.0 + 2.3 * down * down + 0.6 * head)
+    b = half * ap * (1.0 + 0.55 * down * down + 0.5 * head)
+    r = np.sqrt((s / a) ** 2 + (y / b) ** 2)
+    return (r - 1.0) * (a * b) / np.sqrt((b * s / a) ** 2 / (r * r + 1e-6) + (a * y / b) ** 2 / (r * r + 1e-6) + 1e-6)
+
+
+@njit(cache=True, fastmath=True, inline="always")
+def _shaft(x, y, rise, half, ap):  # type: ignore[no-untyped-def]
+    """Elliptic cylinder around the shaft axis; rise = height above the lesser trochanter / head radius."""
+    flare = _ramp((rise - 0.35) * 4.0)
+    a = half * (1.0 + (0.34 if x > 0 else 0.20) * flare)
+    b = half * ap * (1.0 + 0.12 * flare)
+    r = np.sqrt((x / a) ** 2 + (y / b) ** 2)
+    return (r - 1.0) * min(a, b)
+
+
+@njit(cache=True, fastmath=True, inline="always")
+def _growth_plates(d, head, big, t, x, z, u):  # type: ignore[no-untyped-def]
+    """Cartilage shows as nothing: a small separate head nucleus, a rounded neck end, a gap below the greater
+    trochanter."""
+    nucleus = head + 3.5 * u + 5.0 * max(0.75 - u, 0.0)
+    neck_end = 10.0 * u - t + 3.0 * np.exp(-t / (6.0 * u) * 0.5)
+    rest = smooth_max(d, neck_end + 2.5, 3.0 * u)
+    plate = abs(0.62 * (x - 8.0 * u) + 0.78 * (z + 20.0 * u) + 0.12 * x) - 1.3
+    tip = max(d, -(0.62 * (x - 8.0 * u) + 0.78 * (z + 20.0 * u))) if big < 4.0 else 9.0
+    if big < 5.0 and x > -2.0 * u:
+        rest = max(rest, -plate)
+        if u < 0.55 and tip < 0.0:
+            rest = 2.0
+    return min(smooth_max(nucleus, t - 7.0 * u, 2.0 * u), rest)
+
+
+@njit(cache=True, fastmath=True)
+def _femur(xs, ys, zs, p, bumps):  # type: ignore[no-untyped-def]
+    """Rough distance (nx, ny, nz), inner = (cortex mm, trabecular g/cm3), part code (uint8)."""
+    shape = (len(xs), len(ys), len(zs))
+    rough = np.empty(shape, np.float32)
+    inner = np.empty((shape[0], shape[1], shape[2], 2), np.float32)
+    part = np.zeros(shape, np.uint8)
+    radius, nx, nz, length, half, ap, shaft, shaft_ap = p[0], p[1], p[2], p[3], p[4], p[5], p[6], p[7]
+    greater, lesser, tilt, drop, bow = p[8], p[9], p[10], p[11], p[12]
+    u = radius / 21.9
+    base_z, axis_x = length * nz, length * nx
+    ct, st = np.cos(tilt), np.sin(tilt)
+    for i in range(shape[0]):
+        for j in range(shape[1]):
+            y = ys[j]
+            for k in range(shape[2]):
+                x, z = xs[i], zs[k]
+                center = axis_x + bow * (base_z - z)
+                t, s = x * nx + z * nz, -x * nz + z * nx
+                head = np.sqrt(x * x + y * y + z * z) - radius
+                neck = smooth_max(_neck(t, s, y, length, half, ap), t - length - 4.0 * u, 8.0 * u)
+                neck = max(neck, 0.15 * radius - t)
+                tube = _shaft(x - center, y, (z + drop) / radius, shaft, shaft_ap)
+                tube = smooth_max(tube, 0.93 * z + 0.36 * (x - axis_x) + 0.62 * radius, 10.0 * u)
+                # greater trochanter: the lateral mass, leaning medially, and the posterior ridge with its overhanging
+                # tip
+                gx, gz = x - axis_x - 10.5 * u, z + 19.0 * u
+                g1 = ellipsoid(
+                    ct * gx + st * gz,
+                    y + 2.0 * u,
+                    -st * gx + ct * gz,
+                    12.5 * u * greater,
+                    17.5 * u * greater,
+                    23.0 * u * greater,
+                )
+                hx, hz = x - axis_x - 6.0 * u, z + 14.0 * u
+                g2 = ellipsoid(
+                    0.92 * hx + 0.39 * hz,
+                    y + 11.0 * u,
+                    -0.39 * hx + 0.92 * hz,
+                    8.5 * u * greater,
+                    8.0 * u,
+                    16.5 * u * greater,
+                )
+                big = smooth_min(g1, g2, 6.0 * u)
+                lx, lz = x - center + 0.66 * shaft, z + drop
+                small = ellipsoid(
+                    0.94 * lx + 0.34 * lz,
+                    y + 0.80 * shaft,
+                    -0.34 * lx + 0.94 * lz,
+                    8.2 * u * lesser,
+                    7.6 * u * lesser,
+                    13.0 * u * lesser,
+                )
+                # intertrochanteric crest, from the posterior ridge to the lesser trochanter
+                cz = min(max((z + 20.0 * u) / (20.0 * u - drop + 8.0 * u), 0.0), 1.0)
+                cx = axis_x + 5.0 * u + cz * (-0.62 * shaft - 5.0 * u)
+                cy = -12.0 * u + cz * (12.0 * u - 0.72 * shaft)
+                czz = -20.0 * u + cz * (20.0 * u - drop + 8.0 * u)
+                crest = np.sqrt((x - cx) ** 2 + (y - cy) ** 2 + (z - czz) ** 2) - 5.5 * u
+                d = smooth_min(tube, neck, 9.0 * u)
+                d = smooth_min(d, head, 4.0 * u)
+                d = smooth_min(d, big, 7.0 * u)
+                d = smooth_min(d, crest, 6.0 * u)
+                d = smooth_min(d, small, 6.0 * u)
+                if p[28] > 0.5:
+                    d = _growth_plates(d, head, big, t, x - axis_x, z, u)
+                calm = (
+                    0.5 + 0.5 * _ramp(head / 1.5) - 0.3 * _ramp((-z - drop) / (0.3 * radius))
+                )  # head and shaft are smooth
+                rough[i, j, k] = d + p[27] * calm * bumps[i, j, k]
+                if big < 4.0 and t > 0.5 * length and x > axis_x - 9.0 * u and s > -0.3 * half:
+                    part[i, j, k] = GREATER
+                elif small < 4.0:
+                    part[i, j, k] = LESSER
+                if d > 5.0:  # nothing will be read here
+                    inner[i, j, k, 0] = inner[i, j, k, 1] = 0.0
+                    continue
+                inner[i, j, k, 0] = _cortex(x - center, z, t, s, head, neck, tube, min(big, small), p)
+                inner[i, j, k, 1] = _trabecular(x, z, t, s, head, p)
+    return rough, inner, part
+
+
+@njit(cache=True, fastmath=True, inline="always")
+def _cortex(x, z, t, s, head, neck, tube, lump, p):  # type: ignore[no-untyped-def]  # noqa: PLR0913
+    """Cortical thickness, blended over the parts by nearness."""
+    radius, length, half, drop = p[0], p[3], p[4], p[11]
+    w_head = np.exp(-max(head, -6.0) / 2.5) * (1.0 - _ramp((t - 0.62 * radius) / (0.09 * radius)))
+    w_neck = np.exp(-max(neck, -6.0) / 3.0) * _ramp((t - 0.70 * radius) / (0.08 * radius))
+    w_tube = np.exp(-max(tube, -6.0) / 3.0)
+    w_big = np.exp(-max(lump, -6.0) / 3.0)
+    side = _ramp(-s / half * 4.0)
+    c_neck = p[14] + (p[15] - p[14]) * side
+    low = _ramp((-z - drop + 0.1 * radius) / (0.42 * radius))
+    c_tube = p[17] + (p[18] - p[17]) * low
+    total = (w_head * p[13] + w_neck * c_neck + w_tube * c_tube + w_big * p[19]) / (
+        w_head + w_neck + w_tube + w_big + 1e-9
+    )
+    total = total + (c_tube - total) * low * 0.8
+    calcar = np.exp(-(((z + 0.80 * drop) / (0.55 * radius)) ** 2)) * _ramp(-(x / p[6] + 0.55) * 5.0)
+    return total + calcar * p[16] * _ramp((t - 0.5 * length) / 3.0)
+
+
+@njit(cache=True, fastmath=True, inline="always")
+def _trabecular(x, z, t, s, head, p):  # type: ignore[no-untyped-def]
+    """Trabecular density: head, compressive band, tensile arch, Ward's triangle, trochanter, canal."""
+    radius, length, half, drop, axis_x = p[0], p[3], p[4], p[11], p[3] * p[1]
+    w_head = _ramp((1.05 * radius - t) / (0.16 * radius)) * _ramp((2.0 - head) / 1.5)
+    w_neck = _ramp((1.05 * length - t) / (0.10 * length))
+    base = p[25] + (p[23] - p[25]) * w_neck
+    base = base + (p[20] - base) * w_head
+    # compressive: from the weight-bearing dome to the calcar
+    bx, bz = axis_x - 0.75 * p[6], -0.84 * drop
+    ax, az = -0.12 * radius, 0.85 * radius
+    along = min(max(((x - ax) * (bx - ax) + (z - az) * (bz - az)) / ((bx - ax) ** 2 + (bz - az) ** 2), 0.0), 1.0)
+    off = (x - ax - along * (bx - ax)) ** 2 + (z - az - along * (bz - az)) ** 2
+    width = radius * (0.42 - 0.14 * along)
+    band = np.exp(-off / (width * width))
+    # tensile: an arch through the superior neck to the lateral cortex
+    arch = 0.52 * half - (t - 0.55 * length) ** 2 * 0.22 / radius
+    pull = np.exp(-(((s - arch) / (0.24 * radius)) ** 2)) * _ramp((1.75 * length - t) / 4.0)
+    ward = np.exp(-(((t - 0.80 * length) / (0.24 * length)) ** 2) - ((s + 0.12 * half) / (0.50 * half)) ** 2)
+    rho = (base + p[21] * band + p[22] * pull) * (1.0 - p[24] * ward)
+    low = _ramp((-z - drop + 0.25 * radius) / (0.28 * radius))
+    return p[26] + (rho - p[26]) * (1.0 - low)

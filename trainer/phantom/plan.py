@@ -1,0 +1,186 @@
+"""What a cohort holds: its configuration, and the list of films that follows from it."""
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+
+from bmd_edge.errors import UsageError
+from trainer.phantom.maker import STYLES, TRAINING_MAKERS
+from trainer.phantom.setting import VERSION, FilmSpec
+
+ROI_PIXEL_MM, FILM_PIXEL_MM, DICOM_PIXEL_MM = 0.42, 0.55, 0.3
+SPLIT_PARTS = (("train", 440), ("val", 150), ("test", 500))
+BOTH_HIPS_SHARE = 271 / 819
+REFUSAL_CASES = (
+    "not_a_hip",
+    "implant",
+    "fracture",
+    "wrong_view",
+    "immature",
+    "not_a_hip",
+    "implant",
+    "cut_off",
+    "fracture",
+    "wrong_view",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CohortConfig:
+    """What a cohort holds. Counts are hips (labelled, calibrate, unlabelled) or films (the rest).
+
+    `pelves` N gives N pelvis films and N // 2 single hips in wide poses; `poses` K films of each labelled hip in K
+    poses; `makers` the letters that style "named" draws from.
+    """
+
+    labelled: int = 1090
+    calibrate: int = 2000
+    unlabelled: int = 8219
+    pelves: int = 0
+    refusals: int = 0
+    dicom: int = 0
+    poses: int = 1
+    makers: tuple[str, ...] = TRAINING_MAKERS
+    style: str = "random"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.style not in ("named", "random"):
+            raise UsageError(f"unknown style {self.style!r}: named or random")
+        if unknown := [m for m in self.makers if m not in STYLES]:
+            raise UsageError(f"no maker's style {', '.join(unknown)}: there are {', '.join(STYLES)}")
+        if (
+            not self.makers
+            or self.poses < 1
+            or min(self.labelled, self.calibrate, self.unlabelled, self.pelves, self.refusals, self.dicom) < 0
+        ):
+            raise UsageError("counts must not be negative, and at least one pose and one maker are needed")
+
+    def text(self) -> str:
+        """The configuration as canonical JSON, with the phantom's version."""
+        return json.dumps({**asdict(self), "phantom_version": VERSION}, sort_keys=True)
+
+    def digest(self) -> str:
+        """The configuration hash: 16 hex digits."""
+        return sha256(self.text().encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One file to make: its number, its place ("roi", "film" or "dicom"), split, name of the subject, pose name, and
+    the film.
+    """
+
+    number: int
+    place: str
+    split: str
+    subject: str
+    pose: str
+    spec: FilmSpec
+
+    @property
+    def file(self) -> str:
+        """Path of the image relative to the cohort's folder."""
+        return f"{self.place}/{self.number:06d}.{'dcm' if self.place == 'dicom' else 'png'}"
+
+
+def cohort_path(config: CohortConfig) -> Path:
+    """Where a cohort lies that nobody gave a place: the user's cache folder, under its configuration hash."""
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache) / "bmd-edge" / "phantom" / config.digest()
+
+
+def items(config: CohortConfig) -> list[Item]:
+    """Every item of a cohort, in order; a pure function of the configuration."""
+    found: list[Item] = []
+    for group in (_labelled, _calibrate, _unlabelled, _pelves, _refusals, _dicom):
+        found += [Item(len(found) + k, *rest) for k, rest in enumerate(group(config))]
+    return found
+
+
+Entry = tuple[str, str, str, str, FilmSpec]
+
+
+def _seed(config: CohortConfig, group: str, k: int) -> int:
+    digest = sha256(f"{config.seed}/{group}/{k}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 2
+
+
+def _style(config: CohortConfig, seed: int) -> str:
+    return "random" if config.style == "random" else config.makers[seed // 7 % len(config.makers)]
+
+
+def _hips(config: CohortConfig, group: str, count: int) -> Iterator[tuple[int, int, str]]:
+    """(number of the subject, seed of the subject, side) of `count` hips; about a third of the subjects bring both."""
+    made = k = 0
+    while made < count:
+        seed = _seed(config, f"{group} subject", k)
+        rng = np.random.default_rng([seed, 1])
+        sides = ["R", "L"] if rng.random() < 0.5 else ["L", "R"]
+        for side in sides[: 2 if rng.random() < BOTH_HIPS_SHARE else 1]:
+            if made < count:
+                yield k, seed, side
+                made += 1
+        k += 1
+
+
+def _labelled(config: CohortConfig) -> Iterator[Entry]:
+    total = sum(part for _, part in SPLIT_PARTS)
+    edges = np.cumsum([part for _, part in SPLIT_PARTS]) / total * config.labelled
+    split_of: dict[int, str] = {}
+    for n, (k, subject_seed, side) in enumerate(_hips(config, "labelled", config.labelled)):
+        split = split_of.setdefault(k, SPLIT_PARTS[min(int(np.searchsorted(edges, n, side="right")), 2)][0])
+        for pose in range(config.poses):
+            seed = _seed(config, "labelled film", n * 100 + pose)
+            spec = FilmSpec(seed, "hip", side, "intact", "bmd", _style(config, seed), "roi", ROI_PIXEL_MM, subject_seed)
+            yield "roi", split, f"L{k:05d}", f"bmd-{pose}", spec
+
+
+def _rois(config: CohortConfig, group: str, count: int, letter: str) -> Iterator[Entry]:
+    for n, (k, subject_seed, side) in enumerate(_hips(config, group, count)):
+        seed = _seed(config, f"{group} film", n)
+        spec = FilmSpec(seed, "hip", side, "intact", "bmd", _style(config, seed), "roi", ROI_PIXEL_MM, subject_seed)
+        yield "roi", group, f"{letter}{k:05d}", "bmd-0", spec
+
+
+def _calibrate(config: CohortConfig) -> Iterator[Entry]:
+    return _rois(config, "calibrate", config.calibrate, "C")
+
+
+def _unlabelled(config: CohortConfig) -> Iterator[Entry]:
+    return _rois(config, "unlabelled", config.unlabelled, "U")
+
+
+def _finder_split(k: int) -> str:
+    return ("train", "train", "train", "val", "train", "train", "train", "calibrate", "train", "train")[k % 10]
+
+
+def _pelves(config: CohortConfig) -> Iterator[Entry]:
+    for k in range(config.pelves + config.pelves // 2):
+        seed = _seed(config, "pelves", k)
+        kind, pose = ("pelvis", "wide" if k % 2 else "bmd") if k % 3 < 2 else ("hip", "wide")
+        spec = FilmSpec(seed, kind, "RL"[seed // 3 % 2], "intact", pose, _style(config, seed), "film", FILM_PIXEL_MM)
+        yield "film", _finder_split(k), f"P{k:05d}", pose, spec
+
+
+def _refusals(config: CohortConfig) -> Iterator[Entry]:
+    for k in range(config.refusals):
+        seed = _seed(config, "refusals", k)
+        case = REFUSAL_CASES[k % len(REFUSAL_CASES)]
+        kind = "pelvis" if case not in ("not_a_hip", "cut_off") and seed // 5 % 5 < 2 else "hip"
+        spec = FilmSpec(seed, kind, "RL"[seed // 3 % 2], case, "wide", _style(config, seed), "film", FILM_PIXEL_MM)
+        yield "film", _finder_split(k // len(REFUSAL_CASES)), f"X{k:05d}", case, spec
+
+
+def _dicom(config: CohortConfig) -> Iterator[Entry]:
+    for k in range(config.dicom):
+        seed = _seed(config, "dicom", k)
+        case = REFUSAL_CASES[k // 8 % len(REFUSAL_CASES)] if k % 8 == 7 else "intact"
+        kind = "pelvis" if k % 4 == 2 and case == "intact" else "hip"
+        spec = FilmSpec(seed, kind, "RL"[seed // 3 % 2], case, "bmd", _style(config, seed), "film", DICOM_PIXEL_MM)
+        yield "dicom", "test", f"D{k:05d}", case, spec

@@ -1,0 +1,217 @@
+"""Where things stand: the specification of a film, its random streams, and the patient, pose and film frame drawn
+from them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from zlib import crc32
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.phantom.anatomy import FRACTURES, IMPLANTS, Subject
+from trainer.phantom.bodies import bodies_of, hip_center_mm, landmarks
+from trainer.phantom.march import Body, Geometry
+from trainer.phantom.pose import Pose
+from trainer.phantom.scenes import draw_scene
+
+VERSION = 1
+CASES = ("intact", "implant", "fracture", "wrong_view", "immature", "not_a_hip", "cut_off")
+ROI_SIDE_MM = 166.4
+ROI_MARGIN_MM = 8.0
+CHILD_SIZE = 0.55
+
+Points = dict[str, tuple[float, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class FilmSpec:
+    """What to make. `seed` drives everything but the subject (`subject_seed`, default the same number).
+
+    kind "hip" (one hip, `side`) or "pelvis"; case as in CASES; pose "bmd" or "wide"; style a maker's letter A-H or
+    "random"; region "film" or "roi" (the ROI of the hip `side` only, for the BMD network); pixel_mm at the detector.
+    """
+
+    seed: int
+    kind: str = "hip"
+    side: str = "R"
+    case: str = "intact"
+    pose: str = "bmd"
+    style: str = "random"
+    region: str = "film"
+    pixel_mm: float = 0.3
+    subject_seed: int | None = None
+
+
+def stream(seed: int, name: str) -> np.random.Generator:
+    """The random stream of one part of one film."""
+    return np.random.default_rng(np.random.SeedSequence([VERSION, seed, crc32(name.encode())]))
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What stands before the tube: bodies, subject and pose (None for scenes), sides on the film, and the film's
+    frame.
+    """
+
+    bodies: Sequence[Body]
+    subject: Subject
+    pose: Pose
+    sides: tuple[str, ...]
+    frame: Geometry
+    view: Geometry
+    name: str
+
+
+@lru_cache(maxsize=2)
+def _subject(seed: int, case: str, side: str, case_seed: int) -> Subject:
+    if case == "immature":
+        return Subject.draw_immature(seed)
+    subject, rng = Subject.draw(seed), stream(case_seed, "case")
+    if case == "implant":
+        return subject.with_implant(side, str(rng.choice(IMPLANTS)), rng)
+    if case == "fracture":
+        return subject.with_fracture(side, str(rng.choice(FRACTURES)), rng)
+    return subject
+
+
+def check_spec(spec: FilmSpec) -> None:
+    """Raise ValueError for a word that a specification does not know."""
+    for value, known in (
+        (spec.kind, ("hip", "pelvis")),
+        (spec.side, ("R", "L")),
+        (spec.case, CASES),
+        (spec.pose, ("bmd", "wide")),
+        (spec.region, ("film", "roi")),
+    ):
+        if value not in known:
+            raise ValueError(f"unknown {value!r}: one of {', '.join(known)}")
+
+
+def scene_of(spec: FilmSpec) -> Scene:
+    """Everything that stands before the tube, and the film's frame; deterministic."""
+    subject_seed = spec.seed if spec.subject_seed is None else spec.subject_seed
+    subject = _subject(subject_seed, spec.case, spec.side, spec.seed)
+    rng = stream(spec.seed, "frame")
+    if spec.case == "not_a_hip":
+        bodies, size, name = draw_scene(stream(spec.seed, "scene"))
+        frame = _exposed(rng, (0.0, 0.0), size, spec.pixel_mm, (rng.normal(0, 30), rng.normal(0, 30)))
+        return Scene(bodies, subject, Pose(), (), frame, frame, name)
+    pose = _pose(spec)
+    frame, sides = _frame(spec, rng, subject, pose)
+    view = _roi_view(frame, subject, spec.side, pose) if spec.region == "roi" else frame
+    bodies = bodies_of(subject, pose, sides, True, spec.region == "film")
+    return Scene(bodies, subject, pose, sides, frame, view, "hip")
+
+
+def _pose(spec: FilmSpec) -> Pose:
+    rng = stream(spec.seed, "pose")
+    if spec.case == "wrong_view":
+        return Pose.draw_wrong_view(rng)
+    return Pose.draw_wide(rng) if spec.pose == "wide" else Pose.draw_bmd(rng)
+
+
+def _exposed(
+    rng: np.random.Generator,
+    center_mm: tuple[float, float],
+    size_mm: tuple[float, float],
+    pixel_mm: float,
+    aim_mm: tuple[float, float],
+) -> Geometry:
+    """A film of `size_mm` at the hip around a world (x, z), tube aimed `aim_mm` off it: SID 100-120 cm, magnification
+    1.10-1.23.
+    """
+    sid, magnification = rng.uniform(1000.0, 1200.0), rng.uniform(1.10, 1.23)
+    source = (center_mm[0] + aim_mm[0], center_mm[1] + aim_mm[1])
+    size = (size_mm[0] * magnification, size_mm[1] * magnification)
+    return Geometry.centered(center_mm, size, pixel_mm, sid, sid / magnification, source)
+
+
+def _frame(spec: FilmSpec, rng: np.random.Generator, subject: Subject, pose: Pose) -> tuple[Geometry, tuple[str, ...]]:
+    """The film's frame around the hip or the pelvis, and which femora can be on it."""
+    scale = CHILD_SIZE if spec.case == "immature" else 1.0
+    centers = {side: hip_center_mm(subject, side, pose) for side in ("R", "L")}
+    aim = (float(rng.normal(0, 12)), float(rng.normal(0, 20)))
+    wide = spec.pose == "wide" or spec.case != "intact"
+    if spec.kind == "pelvis":
+        size = (scale * rng.uniform(270, 370), scale * rng.uniform(340, 430))
+        mid = 0.5 * (centers["R"] + centers["L"])
+        center = (mid[0] + rng.normal(0, 8), mid[2] + rng.uniform(-30, 25) * scale)
+        sides: tuple[str, ...] = ("R", "L")
+    else:
+        size = (scale * rng.uniform(205, 330), scale * rng.uniform(165, 290))
+        if wide and rng.random() < 0.25:
+            size = (scale * rng.uniform(300, 380), scale * rng.uniform(260, 380))
+        hip, out = centers[spec.side], -1.0 if spec.side == "R" else 1.0
+        center = (hip[0] + out * rng.uniform(-10, 30) * scale, hip[2] - rng.uniform(5, 50) * scale)
+        sides = ("R", "L") if size[1] / 2 > 150 * scale and spec.region == "film" else (spec.side,)
+    frame = _exposed(rng, center, size, spec.pixel_mm, aim)
+    wanted = sides if spec.kind == "pelvis" else (spec.side,)
+    if spec.case == "cut_off":
+        return _cut(rng, frame, subject, spec.side, pose), sides
+    if spec.case == "wrong_view":
+        return frame, sides
+    return _enlarged(frame, subject, wanted, pose, rng.uniform(6, 30) * scale), sides
+
+
+def _corners_px(frame: Geometry, subject: Subject, sides: Sequence[str], pose: Pose) -> NDArray[np.float64]:
+    """All landmarks and the top of the heads, pixels (n, 2)."""
+    points = []
+    for side in sides:
+        marks = landmarks(subject, side, pose, frame)
+        points += list(marks.points_px.values())
+        x, y = marks.points_px["head_center"]
+        points += [(x - marks.head_radius_px, y - marks.head_radius_px), (x + marks.head_radius_px, y)]
+    return np.array(points)
+
+
+def _enlarged(frame: Geometry, subject: Subject, sides: Sequence[str], pose: Pose, margin_mm: float) -> Geometry:
+    """The frame grown where a landmark would be closer than `margin_mm` to its edge (the shaft may run out at the
+    bottom).
+    """
+    tall = frame.region(0, 0, frame.shape[1], frame.shape[0] * 3, (frame.shape[0] * 3, frame.shape[1]))
+    points = _corners_px(tall, subject, sides, pose)
+    margin = margin_mm / frame.spacing_mm
+    left, top = np.floor(np.minimum(points.min(axis=0) - margin, 0.0))
+    right, bottom = points.max(axis=0) + margin
+    floor = (
+        max(landmarks(subject, s, pose, tall).points_px["lesser_trochanter"][1] for s in sides)
+        + 30.0 / frame.spacing_mm
+    )
+    rows, cols = max(frame.shape[0], int(min(bottom, floor))), max(frame.shape[1], int(right))
+    width, height = cols - int(left), rows - int(top)
+    return frame.region(int(left), int(top), width, height, (height, width))
+
+
+def _cut(rng: np.random.Generator, frame: Geometry, subject: Subject, side: str, pose: Pose) -> Geometry:
+    """A frame that ends inside the hip: too little shaft, or the head, or the trochanter outside."""
+    points = landmarks(subject, side, pose, frame).points_px
+    head, lesser = np.array(points["head_center"]), np.array(points["lesser_trochanter"])
+    unit = float(np.linalg.norm(head - lesser))
+    where = rng.choice(["bottom", "top", "lateral", "medial"], p=(0.45, 0.25, 0.15, 0.15))
+    out = -1.0 if side == "R" else 1.0
+    dx = dy = 0.0
+    if where == "bottom":
+        dy = lesser[1] + unit * rng.uniform(-0.75, 0.10) - frame.shape[0]
+    elif where == "top":
+        dy = head[1] + unit * rng.uniform(0.02, 0.6)
+    else:
+        lateral = where == "lateral"
+        edge = (
+            points["greater_trochanter"][0] - out * unit * rng.uniform(0.05, 0.4)
+            if lateral
+            else head[0] + out * unit * rng.uniform(0.02, 0.4)
+        )
+        at_right = (out > 0) == lateral
+        dx = edge - frame.shape[1] if at_right else edge
+    return frame.region(dx, dy, frame.shape[1], frame.shape[0], frame.shape)
+
+
+def _roi_view(frame: Geometry, subject: Subject, side: str, pose: Pose) -> Geometry:
+    """The window of the film that holds the stored ROI and a margin for the processing."""
+    points = landmarks(subject, side, pose, frame).points_px
+    center = 0.5 * (np.array(points["head_center"]) + np.array(points["lesser_trochanter"]))
+    n = int(np.ceil((ROI_SIDE_MM + 2 * ROI_MARGIN_MM) / frame.spacing_mm))
+    left, top = np.round(center - n / 2)
+    return frame.region(float(left), float(top), n, n, (n, n))

@@ -1,0 +1,141 @@
+"""Soft tissue around the bone: body outline, thighs, perineum, skin folds, fat planes, bowel gas; and things that lie
+in the way.
+
+Body frame: mm at the hip, origin midway between the two head centers, x toward image right, y down. Maps are drawn on
+a coarse grid (3 mm) and brought to film pixels by bilinear interpolation; nothing here reads the bone's density.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.phantom.grid import smooth_noise
+
+Array = NDArray[np.float32]
+COARSE_MM = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """One hip as the tissue needs it: head center and unit vector down the shaft, in the body frame (mm)."""
+
+    center_mm: tuple[float, float]
+    direction: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Tissue:
+    """Coarse maps (h, w) float32: thickness in cm with gas already taken out, fat share 0..1, and the body outline in
+    cm.
+    """
+
+    thickness_cm: Array
+    fat_share: Array
+    outline_cm: Array
+
+
+def draw_tissue(
+    rng: np.random.Generator, bmi: float, legs: tuple[Leg, ...], x_mm: Array, y_mm: Array, size: float = 1.0
+) -> Tissue:
+    """Tissue maps on the grid of body-frame coordinates `x_mm` (w,) and `y_mm` (h,); a pure function of the arguments.
+
+    `size` < 1 is a child: coordinates are in units of an adult body, thickness comes out smaller.
+    """
+    x, y = np.meshgrid(x_mm.astype(np.float32), y_mm.astype(np.float32))
+    torso = _torso(rng, bmi, x, y)
+    thighs = [_thigh(rng, bmi, leg, x, y) for leg in legs]
+    outline = _soft_max([torso, *thighs])
+    outline *= 1.0 + rng.uniform(0.006, 0.025) * smooth_noise(rng, (x.shape[0], x.shape[1]), 14.0)
+    outline = _folds(rng, outline, x, y)
+    fat = _fat(rng, bmi, outline, x.shape)
+    gas = _gas(rng, x, y)
+    left = np.maximum(outline - np.minimum(gas, 0.6 * outline), 0.0)
+    return Tissue((size * left).astype(np.float32), fat, (size * outline).astype(np.float32))
+
+
+def draw_limb(rng: np.random.Generator, x_mm: Array, y_mm: Array) -> Tissue:
+    """Tissue of another body part: a tube or a trunk around the vertical axis, or almost nothing; for scenes without
+    a hip.
+    """
+    x, y = np.meshgrid(x_mm.astype(np.float32), y_mm.astype(np.float32))
+    half, lean = rng.uniform(35.0, 220.0), rng.normal(0.0, 0.06)
+    depth = min(2.0 * half / 10.0, 20.0) * rng.uniform(0.5, 1.0)
+    width = half * (1.0 + rng.normal(0.0, 0.15) * np.tanh(y / 80.0))
+    outline = depth * np.maximum(1.0 - np.abs((x + lean * y) / np.maximum(width, 10.0)) ** 2.2, 0.0) ** 0.5
+    outline = _folds(
+        rng, outline.astype(np.float32) * (1.0 + 0.06 * smooth_noise(rng, (x.shape[0], x.shape[1]), 10.0)), x, y
+    )
+    fat = _fat(rng, 25.0, outline, x.shape)
+    gas = _gas(rng, x, y) if rng.random() < 0.3 else np.zeros_like(x)
+    left = np.maximum(outline - np.minimum(2.0 * gas, 0.7 * outline), 0.0)
+    return Tissue(left.astype(np.float32), fat, outline.astype(np.float32))
+
+
+def _soft_max(parts: list[Array]) -> Array:
+    power = 7.0
+    return np.asarray(np.sum([np.maximum(p, 0.0) ** power for p in parts], axis=0) ** (1.0 / power), np.float32)
+
+
+def _torso(rng: np.random.Generator, bmi: float, x: Array, y: Array) -> Array:
+    width = 170.0 + 5.5 * (bmi - 25.0) + rng.normal(0.0, 7.0)
+    depth_cm = np.clip(18.0 + 0.55 * (bmi - 25.0) + rng.normal(0.0, 1.2), 12.0, 34.0)
+    waist = rng.uniform(0.02, 0.16)
+    belly_cm = max(rng.normal(0.12 * (bmi - 24.0), 0.9), -1.5)
+    half = width * (1.0 - waist * np.exp(-(((y + 190.0) / 80.0) ** 2)) + 0.03 * np.exp(-(((y - 30.0) / 50.0) ** 2)))
+    depth = depth_cm + belly_cm / (1.0 + np.exp((y + 90.0) / 22.0))
+    power = rng.uniform(2.1, 3.0)
+    profile = depth * np.maximum(1.0 - np.abs(x / half) ** power, 0.0) ** (1.0 / power)
+    end = rng.uniform(60.0, 90.0) - 0.10 * np.abs(x)
+    return np.asarray(profile * np.maximum(1.0 - np.maximum((y - end + 60.0) / 60.0, 0.0) ** 2, 0.0) ** 0.5, np.float32)
+
+
+def _thigh(rng: np.random.Generator, bmi: float, leg: Leg, x: Array, y: Array) -> Array:
+    half0 = 84.0 + 2.6 * (bmi - 25.0) + rng.normal(0.0, 5.0)
+    (dx, dy), sign = leg.direction, 1.0 if leg.center_mm[0] > 0 else -1.0
+    along = (x - leg.center_mm[0]) * dx + (y - leg.center_mm[1]) * dy
+    across = (x - leg.center_mm[0]) * dy - (y - leg.center_mm[1]) * dx - sign * rng.uniform(-4.0, 10.0)
+    half = np.maximum(half0 - 0.11 * np.maximum(along - 60.0, 0.0), 45.0)
+    thickness = 2.0 * half * rng.uniform(0.86, 1.02) / 10.0
+    profile = thickness * np.maximum(1.0 - (across / half) ** 2, 0.0) ** 0.5
+    start = np.clip((along + 90.0) / 130.0, 0.0, 1.0)
+    return np.asarray(profile * start * start * (3.0 - 2.0 * start), np.float32)
+
+
+def _folds(rng: np.random.Generator, outline: Array, x: Array, y: Array) -> Array:
+    """Abdominal apron, groin and buttock creases: smooth steps of thickness along gently curved lines."""
+    for _ in range(rng.integers(0, 4)):
+        level, slope, bend = rng.uniform(-60.0, 110.0), rng.normal(0.0, 0.35), rng.normal(0.0, 0.0015)
+        side = rng.choice([-1.0, 1.0])
+        offset = y - level - side * slope * x - bend * x * x
+        width, step_cm = rng.uniform(2.0, 12.0), rng.uniform(0.2, 1.8)
+        outline = outline + step_cm / (1.0 + np.exp(np.clip(offset / width, -30, 30))) * np.clip(
+            outline / 8.0, 0.0, 1.0
+        )
+    return outline
+
+
+def _fat(rng: np.random.Generator, bmi: float, outline: Array, shape: tuple[int, ...]) -> Array:
+    base = np.clip(0.28 + 0.018 * (bmi - 25.0) + rng.normal(0.0, 0.08), 0.08, 0.7)
+    shape2 = (shape[0], shape[1])
+    clouds = 0.05 * smooth_noise(rng, shape2, 9.0) + 0.02 * smooth_noise(rng, shape2, 2.0)
+    planes = 0.10 * np.tanh(3.0 * smooth_noise(rng, shape2, 8.0, 2.0)) * rng.uniform(0.2, 1.0)
+    rim = 0.5 * np.exp(-outline / 5.0)
+    return np.clip(base + clouds + planes + rim, 0.0, 1.0).astype(np.float32)
+
+
+def _gas(rng: np.random.Generator, x: Array, y: Array) -> Array:
+    """Bowel gas (cm): clusters of bubbles above the hips, sometimes the rectum; zero in a third of the films."""
+    gas = np.zeros_like(x)
+    if rng.random() < 0.33:
+        return gas
+    for _ in range(rng.integers(1, 6)):
+        cx, cy = rng.uniform(-130.0, 130.0), rng.uniform(-220.0, -35.0)
+        for _ in range(rng.integers(1, 7)):
+            px, py = cx + rng.normal(0.0, 18.0), cy + rng.normal(0.0, 14.0)
+            a, b, turn = rng.uniform(6.0, 26.0), rng.uniform(5.0, 16.0), rng.uniform(0.0, np.pi)
+            u = ((x - px) * np.cos(turn) + (y - py) * np.sin(turn)) / a
+            v = ((y - py) * np.cos(turn) - (x - px) * np.sin(turn)) / b
+            bubble = rng.uniform(0.8, 3.5) * np.maximum(1.0 - u * u - v * v, 0.0) ** 0.4
+            gas = np.maximum(gas, bubble.astype(np.float32))
+    return gas * np.clip(1.0 + 0.3 * smooth_noise(rng, (x.shape[0], x.shape[1]), 4.0), 0.3, 2.0)
