@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 from numpy.typing import NDArray
 
 from bmd_edge.bundle import Bundle
@@ -21,9 +22,10 @@ from bmd_edge.table import SITES, HipRow
 from calibration.fit import fit_sites
 from export import films, plausibility
 from export.pack import Parts, pack
-from export.parity import Parity, compare
-from export.quantize import int8_from_onnx
+from export.parity import LIMITS, compare
+from export.quantize import int8_from_onnx, quantized
 from export.ranges import METHODS, collect
+from export.sensitivity import Estimates, layers_to_keep, worst_shift
 from export.to_onnx import onnx_from_network
 from trainer.network import OUTPUTS, load_run
 
@@ -31,7 +33,8 @@ logger = logging.getLogger(__name__)
 
 SPECS: dict[str, InputSpec] = {"finder_survey": FINDER_SURVEY, "finder_closeup": FINDER_CLOSEUP, "bmd": BMD}
 _VERSIONS = ("numpy", "onnx", "onnxruntime", "torch")
-_MAX_METHOD_HIPS = 200
+_MAX_JUDGED_HIPS = 200
+_ROOM = 0.75  # the share of the guard's limit that INT8 may use up on the films it was made with
 
 Progress = Callable[[str], None]
 
@@ -93,11 +96,12 @@ def export_bundle(
         answers = {"fp32": _answers(models["bmd"]["fp32"], guard)}
         if int8:
             models["bmd"]["int8"] = work / "bmd.int8.onnx"
-            method = _quantize(models["bmd"]["fp32"], models["bmd"]["int8"], ranges)
+            method, kept = _quantize(models["bmd"]["fp32"], models["bmd"]["int8"], ranges)
             answers["int8"] = _answers(models["bmd"]["int8"], guard)
             parity = compare(answers["fp32"].bmd, answers["int8"].bmd, SITES)
             parity.save(run / "parity.json")
-            progress(f"bmd: INT8 ranges by {method}; {'; '.join(parity.sentences())}")
+            progress(f"bmd: INT8 ranges by {method}, in fp32 {', '.join(kept) or 'nothing'}")
+            progress(f"bmd: {'; '.join(parity.sentences())}")
         labels = films.dexa(guard)
         parts = Parts(
             version=statement.version,
@@ -178,25 +182,29 @@ def _answers(path: Path, rows: Sequence[HipRow]) -> _Answers:
     return _Answers(*(np.concatenate([answer[name] for answer in raw]) for name in ("bmd", "spread")))
 
 
-def _quantize(source: Path, target: Path, rows: Sequence[HipRow]) -> str:
-    """Write the INT8 file with the range method whose worst shift (99th percentile, g/cm2) is least; returns its name.
+def _quantize(source: Path, target: Path, rows: Sequence[HipRow]) -> tuple[str, list[str]]:
+    """Write the INT8 file; returns the range method and the layers that had to stay fp32.
 
-    Methods are compared on films of the ranges, so the guard stays untouched by the choice.
+    Both are chosen on films of the ranges, so the guard stays untouched: first the method with the least shift, then,
+    where its shift leaves the guard too little room, the layers to keep.
     """
     histograms = collect(source, films.batches(rows, BMD))
-    judged = rows[:: max(1, len(rows) // _MAX_METHOD_HIPS)]
-    wanted = _answers(source, judged).bmd
-    worst: dict[str, float] = {}
-    for method in METHODS:
-        int8_from_onnx(source, target, histograms, method=method)
-        worst[method] = _worst(compare(wanted, _answers(target, judged).bmd, SITES))
-    best = min(worst, key=lambda method: worst[method])
-    int8_from_onnx(source, target, histograms, method=best)
-    return best
+    judged = list(films.batches(rows[:: max(1, len(rows) // _MAX_JUDGED_HIPS)], BMD))
 
+    def run(model: bytes) -> Estimates:
+        with OnnxEngine(model) as engine:
+            return np.concatenate([engine.run({"image": batch})["bmd"] for batch in judged])
 
-def _worst(parity: Parity) -> float:
-    return max(site.p99_shift_gcm2 for site in parity.sites.values())
+    fp32 = onnx.load(source)
+    wanted = run(fp32.SerializeToString())
+    shifts = {
+        method: worst_shift(wanted, run(quantized(fp32, histograms, method=method).SerializeToString()))
+        for method in METHODS
+    }
+    best = min(shifts, key=lambda method: shifts[method])
+    kept = layers_to_keep(source, histograms, best, run, _ROOM * LIMITS.p99_shift_gcm2)
+    int8_from_onnx(source, target, histograms, method=best, keep_fp32=kept)
+    return best, kept
 
 
 def _run_facts(run: Path) -> dict[str, str]:

@@ -46,17 +46,26 @@ def int8_from_onnx(
     Raises:
         BundleError: the result is not what TensorRT and the CPU engine need; the text names the tensor.
     """
-    model = onnx.load(onnx_path)
-    facts = {entry.key: entry.value for entry in model.metadata_props}
-    limits = thresholds(model, histograms, method)
-    ranges = {name: TensorData(lowest=np.float32(-limit), highest=np.float32(limit)) for name, limit in limits.items()}
+    result = quantized(onnx.load(onnx_path), histograms, method=method, keep_fp32=keep_fp32)
+    if found := faults(result):
+        raise BundleError(f"the INT8 file breaks its contract: {found[0]}")
+    out_path.write_bytes(result.SerializeToString(deterministic=True))
+
+
+def quantized(
+    fp32: onnx.ModelProto, histograms: Mapping[str, Histogram], *, method: str, keep_fp32: Sequence[str] = ()
+) -> onnx.ModelProto:
+    """The INT8 model of an fp32 one, whatever `faults` says of it; arguments as in `int8_from_onnx`."""
+    limits = thresholds(fp32, histograms, method)
+    model = onnx.ModelProto()
+    model.CopyFrom(fp32)  # the quantizer works in place
     quantizer = QDQQuantizer(
         model,
         per_channel=True,
         reduce_range=False,
         weight_qType=QuantType.QInt8,
         activation_qType=QuantType.QInt8,
-        tensors_range=ranges,
+        tensors_range={n: TensorData(lowest=np.float32(-top), highest=np.float32(top)) for n, top in limits.items()},
         nodes_to_quantize=[],
         nodes_to_exclude=[*fp32_nodes(model), *keep_fp32],
         op_types_to_quantize=list(QUANTIZED_OPS),
@@ -70,13 +79,17 @@ def int8_from_onnx(
     )
     quantizer.quantize_model()
     quantizer.model.topological_sort()
-    result = quantizer.model.model
+    result: onnx.ModelProto = quantizer.model.model
     del result.metadata_props[:]
-    onnx.helper.set_model_props(result, facts)
+    onnx.helper.set_model_props(result, {entry.key: entry.value for entry in fp32.metadata_props})
     onnx.checker.check_model(result, full_check=True)
-    if found := faults(result):
-        raise BundleError(f"the INT8 file breaks its contract: {found[0]}")
-    out_path.write_bytes(result.SerializeToString(deterministic=True))
+    return result
+
+
+def layers(fp32: onnx.ModelProto) -> list[str]:
+    """Names of the nodes that can be kept in fp32 one by one, in graph order: convolutions and sums."""
+    fixed = set(fp32_nodes(fp32))
+    return [node.name for node in fp32.graph.node if node.op_type in ("Conv", "Add") and node.name not in fixed]
 
 
 def thresholds(model: onnx.ModelProto, histograms: Mapping[str, Histogram], method: str) -> dict[str, float]:
