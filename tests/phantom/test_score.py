@@ -9,11 +9,12 @@ import pytest
 from scipy import stats
 
 from bmd_edge.estimate import Estimate
+from bmd_edge.film import read_film
 from bmd_edge.report import FilmReport, HipReport
 from bmd_edge.roi import LANDMARKS
 from trainer.phantom import score
 from trainer.phantom.film import FilmSpec, film
-from trainer.phantom.score import HipScore, silent_dicom, specs, summary
+from trainer.phantom.score import HipScore, kept_film, silent_dicom, specs, summary
 
 SEEN = HipScore(
     "intact", "bmd", "R", "R", "read", None, (1.0,) * 6, (0.7, 0.8), (0.7, 0.8), (0.7, 0.8), (0.6, 0.7), (0.8, 0.9)
@@ -77,7 +78,7 @@ def test_the_header_of_a_scored_film_gives_nothing_away(made):
     dataset = pydicom.dcmread(io.BytesIO(silent_dicom(made)))
     for keyword in ("BodyPartExamined", "ViewPosition", "ImageLaterality", "PatientAge", "PatientBirthDate"):
         assert keyword not in dataset
-    assert np.array_equal(dataset.pixel_array, made.pixels)
+    assert np.array_equal(read_film(silent_dicom(made)).stored, made.pixels)
 
 
 def report(hips: tuple[HipReport, ...]) -> FilmReport:
@@ -109,23 +110,35 @@ class Reader:
         return self.answer
 
 
-def scored(monkeypatch, made, hips: tuple[HipReport, ...]) -> list[HipScore]:
+def scored(monkeypatch, folder, made, hips: tuple[HipReport, ...]) -> list[HipScore]:
     monkeypatch.setattr(score, "film", lambda _: made)
     monkeypatch.setattr(score, "_screener", Reader(report(hips)))
-    return score._score_film(made.spec)
+    return score._score_film(made.spec, folder)
 
 
-def test_hips_are_matched_by_place(monkeypatch, made):
-    scores = scored(monkeypatch, made, (reported(made, "L", 4.0), reported(made, "R", 2.0)))
+def test_a_film_is_made_once(monkeypatch, tmp_path, made):
+    monkeypatch.setattr(score, "film", lambda _: made)
+    first = kept_film(made.spec, tmp_path)
+    monkeypatch.setattr(score, "film", None)
+    again = kept_film(made.spec, tmp_path)
+    assert first == again
+    for kept, hip in zip(again.hips, made.hips, strict=True):
+        points = {name: list(point) for name, point in hip.landmarks_px.items()}  # JSON has no tuples
+        assert kept == replace(hip, landmarks_px=points)
+    assert np.array_equal(read_film(again.dicom).stored, made.pixels)
+
+
+def test_hips_are_matched_by_place(monkeypatch, tmp_path, made):
+    scores = scored(monkeypatch, tmp_path, made, (reported(made, "L", 4.0), reported(made, "R", 2.0)))
     assert {s.side: s.found_side for s in scores} == {"R": "R", "L": "L"}
     errors = {s.side: s.landmark_errors_mm for s in scores}
     assert errors["R"] == pytest.approx([2.0 * made.spacing_mm] * len(LANDMARKS))
     assert errors["L"] == pytest.approx([4.0 * made.spacing_mm] * len(LANDMARKS))
 
 
-def test_a_number_where_no_hip_is_counts_against_the_bundle(monkeypatch, made):
+def test_a_number_where_no_hip_is_counts_against_the_bundle(monkeypatch, tmp_path, made):
     astray = 70 / made.spacing_mm
-    scores = scored(monkeypatch, made, (reported(made, "R", astray),))
+    scores = scored(monkeypatch, tmp_path, made, (reported(made, "R", astray),))
     stray = [s for s in scores if s.case == "not_a_hip"]
     assert [s.status for s in stray] == ["read"]
     assert all(s.found_side is None for s in scores if s.case == "intact")

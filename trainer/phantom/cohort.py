@@ -45,13 +45,13 @@ def make_item(item: Item, out: Path) -> float:
     start = time.process_time()
     made = film(item.spec)
     data, rows = _FORMS[item.place](item, made)
-    _replace(out / item.file, data)
+    replace_file(out / item.file, data)
     spent = time.process_time() - start
-    _replace(done, json.dumps(rows, sort_keys=True).encode())
+    replace_file(done, json.dumps(rows, sort_keys=True).encode())
     return spent
 
 
-def _replace(path: Path, data: bytes) -> None:
+def replace_file(path: Path, data: bytes) -> None:
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     part.write_bytes(data)
     part.replace(path)
@@ -162,7 +162,7 @@ def _claim(config: CohortConfig, out: Path) -> None:
         raise UsageError(f"{out} holds a cohort of another configuration; give another folder")
     for folder in ("roi", "film", "dicom", "rows"):
         (out / folder).mkdir(parents=True, exist_ok=True)
-    _replace(mark, config.text().encode())
+    replace_file(mark, config.text().encode())
 
 
 class _Clock:
@@ -187,7 +187,7 @@ class _Clock:
             "wall_s": round(self.last_s - self.start_s, 1),
         }
         facts["cpu_s_per_item"] = round(self.cpu_s / max(self.made, 1), 3)
-        _replace(self.out / "progress.json", json.dumps(facts).encode())
+        replace_file(self.out / "progress.json", json.dumps(facts).encode())
 
 
 def _in_parallel(missing: list[Item], out: Path, workers: int, clock: _Clock) -> None:

@@ -90,10 +90,14 @@ class Item:
         return f"{self.place}/{self.number:06d}.{'dcm' if self.place == 'dicom' else 'png'}"
 
 
+def cache_path() -> Path:
+    """The phantom's place in the user's cache folder."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bmd-edge" / "phantom"
+
+
 def cohort_path(config: CohortConfig) -> Path:
     """Where a cohort lies that nobody gave a place: the user's cache folder, under its configuration hash."""
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache) / "bmd-edge" / "phantom" / config.digest()
+    return cache_path() / config.digest()
 
 
 def items(config: CohortConfig) -> list[Item]:
