@@ -35,6 +35,9 @@ HEAD_TO_LESSER_MM = (40.0, 95.0)
 
 _HEAD, _GREATER, _LESSER, _DISTAL = 0, 2, 3, 5
 _CORE = slice(0, 4)  # what the region of interest stands on; the shaft may end early
+_FAINT = (
+    0.5  # where no hip stands out, one of this share of the peak gets a close-up: it may be one, or tell the reason
+)
 _MIN_SHAFT_MM = 15.0  # the total hip needs the shaft to about 12 mm below the lesser trochanter
 _SHORT_SHAFT_MM = 35.0
 _MIN_CONTRAST = 0.08
@@ -105,11 +108,6 @@ class Look:
         """Mean peak of the four landmarks that the region of interest stands on, 0..1."""
         return float(self.peaks[_CORE].mean())
 
-    @property
-    def objection(self) -> str:
-        """The likeliest class that is a refusal."""
-        return KINDS[1 + int(self.kind[1:].argmax())]
-
 
 def find_hips(film: Film, finder: Engine, plausibility: Plausibility) -> list[Hip | HipRefused]:
     """Find the hips of a film, the patient's right one first.
@@ -131,7 +129,10 @@ def find_hips(film: Film, finder: Engine, plausibility: Plausibility) -> list[Hi
     if all(found) and _same_hip(film, *surveys):
         found[int(surveys[0].score > surveys[1].score)] = False
     if not any(found):
-        raise FilmRefused(_film_reason(surveys))
+        best = int(surveys[1].score > surveys[0].score)
+        if surveys[best].score < _FAINT * plausibility.min_peak:
+            raise FilmRefused(_film_reason(surveys))
+        found[best] = True
     hips: list[Hip | HipRefused] = []
     for side, first, wanted in zip("RL", surveys, found, strict=True):
         if wanted:
@@ -277,8 +278,9 @@ def _examine(film: Film, finder: Engine, numbers: Plausibility, side: str, first
 
 
 def _objection(film: Film, numbers: Plausibility, first: Look, look: Look) -> str | None:
+    likeliest = KINDS[1 + int((first.kind + look.kind)[1:].argmax())]
     if look.kind[0] < numbers.min_intact or look.score < numbers.min_peak:
-        return look.objection
+        return likeliest
     points_mm = _to_mm(film, look.points_px)
     if _incomplete(film, numbers, look):
         return "cut_off"
@@ -288,12 +290,12 @@ def _objection(film: Film, numbers: Plausibility, first: Look, look: Look) -> st
         return "cut_off"
     moved_mm = np.hypot(*(points_mm - _to_mm(film, first.points_px))[_CORE].T)
     if np.median(moved_mm) > numbers.max_disagreement_mm:
-        return look.objection
+        return likeliest
     shape = _mahalanobis(shape_of(canonical(points_mm)), numbers.shape_mean, numbers.shape_precision)
     if shape > numbers.max_shape_distance:
-        return look.objection
+        return likeliest
     embedding = _mahalanobis(look.embedding, numbers.embedding_mean, numbers.embedding_precision)
-    return look.objection if embedding > numbers.max_embedding_distance else None
+    return likeliest if embedding > numbers.max_embedding_distance else None
 
 
 def _incomplete(film: Film, numbers: Plausibility, look: Look) -> bool:
