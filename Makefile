@@ -8,7 +8,7 @@ OUT ?= bmd-edge-results
 BUNDLE_VERSION ?= phantom-1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo screen test lint bundle clean
+.PHONY: help demo screen test lint bundle picture clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -41,6 +41,14 @@ bundle: .venv-dev/.installed ## Remake the embedded bundle, demo films, score an
 	$$run phantom demo bmd_edge/data; \
 	$$run phantom score --n 2000 --seed 7 --json > export/results/score.json
 	.venv-dev/bin/python -m export.readme
+
+picture: .venv-dev/.installed ## Take the README's picture of the demo report again (needs chromium)
+	out=$$(mktemp -d); .venv-dev/bin/bmd-edge demo --out $$out/demo > /dev/null; \
+	chromium --headless --no-sandbox --disable-gpu --hide-scrollbars --window-size=1100,1560 \
+		--screenshot=$$out/report.png file://$$out/demo/report/index.html; \
+	.venv-dev/bin/python -c "import sys; from PIL import Image; \
+	Image.open(sys.argv[1]).convert('RGB').quantize(128, dither=0).save(sys.argv[2], optimize=True)" \
+		$$out/report.png export/results/report.png
 
 clean: ## Remove the environments and caches of this checkout
 	rm -rf .venv .venv-dev .pytest_cache .mypy_cache .ruff_cache .import_linter_cache $(OUT)

@@ -6,9 +6,7 @@ from typing import Annotated
 import typer
 
 TRAINING_DATA = "digital hip phantom"
-NOTICE = (
-    "Trained and measured on films of a digital hip phantom, never on patients. Research use only, not for diagnosis."
-)
+NOTICE = "Trained and measured on films of a digital hip phantom, never on patients."
 
 
 def export(
