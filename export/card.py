@@ -21,7 +21,7 @@ def model_card(
         manifest.validity.notice,
         "",
         f"* Training data: {manifest.validity.training_data}.",
-        "* Use: research only, not for diagnosis. An estimate from a radiograph is no DXA measurement; confirm by DXA.",
+        "* Research use only, not for diagnosis. An estimate from a radiograph is no DXA measurement; confirm by DXA.",
         "* Input: one AP hip or pelvis film of an adult; "
         f"region of {manifest.roi_mm:.1f} mm, {manifest.inputs['bmd'].size_px} px.",
         f"* Output: areal BMD in {manifest.unit} ({', '.join(manifest.sites)}) with an interval; no diagnosis.",
