@@ -1,6 +1,7 @@
 """The films an export is calibrated with: ROI images of the split `calibrate`, halved by subject."""
 
 import hashlib
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -38,6 +39,21 @@ def halves(table: Path) -> tuple[list[HipRow], list[HipRow]]:
     return [row for row in rows if row.subject in first], [row for row in rows if row.subject not in first]
 
 
+def check_apart(run: Path, rows: Sequence[HipRow]) -> None:
+    """Raise TableError if a network learned from a subject that is to judge it.
+
+    The films that chose its checkpoint may only be shown to it under that name, as split `val`.
+    """
+    learned = json.loads((run / "split.json").read_text(encoding="utf-8"))
+    known = {subject: split for split, subjects in learned.items() for subject in subjects}
+    for row in rows:
+        if row.subject in known and not known[row.subject] == row.split == "val":
+            raise TableError(
+                f"subject {row.subject}: of the split {row.split} here, but the run {run.name} knows it from"
+                f" {known[row.subject]}; films that judge a network must be of other subjects"
+            )
+
+
 def roi_image(row: HipRow, spec: InputSpec) -> NDArray[np.float32]:
     """One ROI image as the BMD network takes it: (1, size, size) float32, 0..1, bone bright, canonical side.
 
@@ -71,7 +87,7 @@ def dexa(rows: Sequence[HipRow]) -> NDArray[np.float64]:
 def facts(table: Path, ranges: Sequence[HipRow], guard: Sequence[HipRow]) -> CalibrationFilms:
     """What the manifest says of these films."""
     labels = dexa([*ranges, *guard])
-    makers = [row.maker or row.extra.get("x_maker_style") or "not stated" for row in [*ranges, *guard]]
+    makers = [row.extra.get("x_maker_style") or row.maker or "not stated" for row in [*ranges, *guard]]
     return CalibrationFilms(
         table_sha256=hashlib.sha256(table.read_bytes()).hexdigest(),
         ranges_hips=len(ranges),

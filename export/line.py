@@ -18,7 +18,7 @@ from bmd_edge.bundle import Bundle
 from bmd_edge.engine import OnnxEngine
 from bmd_edge.manifest import Provenance, Validity
 from bmd_edge.preprocess import BMD, FINDER_CLOSEUP, FINDER_SURVEY, InputSpec
-from bmd_edge.table import SITES, HipRow
+from bmd_edge.table import SITES, HipRow, read_table
 from calibration.fit import fit_sites
 from export import films, plausibility
 from export.pack import Parts, pack
@@ -83,9 +83,11 @@ def export_bundle(
 
     Raises:
         UsageError: a run folder or the table is not usable.
+        TableError: the split `calibrate` is too small, or the run knows one of its subjects.
         BundleError: the ONNX file differs from the network, or INT8 is outside its error budget.
     """
     ranges, guard = films.halves(table)
+    films.check_apart(run, [*ranges, *guard])
     with tempfile.TemporaryDirectory() as scratch:
         work = Path(scratch)
         models = {"finder": {"fp32": work / "finder.onnx"}, "bmd": {"fp32": work / "bmd.onnx"}}
@@ -139,7 +141,12 @@ def onnx_from_run(name: str, run: Path, path: Path) -> float:
 
 
 def finder_plausibility(finder_run: Path, table: Path, splits: Collection[str]) -> dict[str, Any]:
-    """Measure the manifest's `plausibility` block on the whole films of splits that the finder has not learned."""
+    """Measure the manifest's `plausibility` block on whole films of splits that the finder has not learned from.
+
+    Raises:
+        TableError: the finder learned from one of their subjects.
+    """
+    films.check_apart(finder_run, [row for row in read_table(table) if row.split in splits])
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "finder.onnx"
         onnx_from_run("finder", finder_run, path)

@@ -16,6 +16,26 @@ from pathlib import Path
 from typing import Any
 
 from bmd_edge.errors import UsageError
+from bmd_edge.preprocess import BMD
+
+_CHOICES = {
+    "schedule": ("one_cycle", "cosine", "step", "constant"),
+    "device": ("cpu", "cuda"),
+    "triplet_alpha": ("sqrt", "abs", "one"),
+    "triplet_norm": ("unit", "none"),
+    "network": ("resnet18", "vgg11_se", "effnet_lite0"),
+}
+_ABOVE_ZERO = ("epochs", "batch", "threads", "validate_every", "lr")
+_SHARES = (
+    "warmup", "ema", "half_share", "exact_share", "closeup_share", "nonsense_share", "crop_share", "label_smoothing",
+)  # fmt: skip
+_NOT_NEGATIVE = (
+    "weight_decay", "clip_norm", "triplet_weight", "triplet_margin", "spread_weight", "shift_mm", "rotation_deg",
+    "augment", "presence_weight", "kind_weight",
+)  # fmt: skip
+_LEARNED_FROM = ("train", "val", "test")
+ROI_ROOM_MM = 10.4
+"""How far a stored ROI (166.4 mm) reaches beyond the network's window (145.6 mm) on each side."""
 
 RECIPES = Path(__file__).parent / "recipes"
 
@@ -222,21 +242,45 @@ def _typed(key: str, value: Any, hint: Any, where: str) -> Any:
 
 
 def _check(config: Config, where: str) -> None:
-    """Values that would only fail after hours, or silently do nothing."""
-    choices = {
-        "schedule": ("one_cycle", "cosine", "step", "constant"),
-        "device": ("cpu", "cuda"),
-        "triplet_alpha": ("sqrt", "abs", "one"),
-        "triplet_norm": ("unit", "none"),
-        "network": ("resnet18", "vgg11_se", "effnet_lite0"),
-    }
-    for key, allowed in choices.items():
+    """Refuse values that would only fail after hours, or silently do nothing."""
+    for key, allowed in _CHOICES.items():
         if hasattr(config, key) and getattr(config, key) not in allowed:
             raise UsageError(f"{where}: {key} must be one of {', '.join(allowed)}")
-    for key in ("epochs", "batch", "threads", "validate_every", "lr"):
+    for key in _ABOVE_ZERO:
         if getattr(config, key) <= 0:
             raise UsageError(f"{where}: {key} must be above 0")
-    if isinstance(config, FinderConfig) and (len(config.scale) != 2 or len(config.channels) != 5):
+    for key in _SHARES:
+        if not 0 <= getattr(config, key, 0.0) <= 1:
+            raise UsageError(f"{where}: {key} must lie between 0 and 1")
+    for key in _NOT_NEGATIVE:
+        if getattr(config, key, 0.0) < 0:
+            raise UsageError(f"{where}: {key} must not be negative")
+    _check_splits(config, where)
+    if isinstance(config, BmdConfig):
+        _check_bmd(config, where)
+    else:
+        _check_finder(config, where)
+
+
+def _check_splits(config: Config, where: str) -> None:
+    if twice := set(config.train_splits) & set(config.val_splits):
+        raise UsageError(f"{where}: {twice.pop()} is in train_splits and val_splits; they must not share a split")
+    for key in ("train_splits", "val_splits"):
+        if not getattr(config, key) or not set(getattr(config, key)) <= set(_LEARNED_FROM):
+            raise UsageError(f"{where}: {key} takes splits of {', '.join(_LEARNED_FROM)}; the others judge the result")
+
+
+def _check_bmd(config: BmdConfig, where: str) -> None:
+    if config.shift_mm + config.scale * BMD.side_mm / 2 > ROI_ROOM_MM:
+        raise UsageError(
+            f"{where}: shift_mm and scale together leave the stored ROI, which has {ROI_ROOM_MM:g} mm room"
+        )
+    if not 0 < config.width <= 1:
+        raise UsageError(f"{where}: width must be above 0 and at most 1")
+
+
+def _check_finder(config: FinderConfig, where: str) -> None:
+    if len(config.scale) != 2 or len(config.channels) != 5:
         raise UsageError(f"{where}: scale takes 2 numbers and channels 5")
-    if isinstance(config, FinderConfig) and any(number <= 0 or number % 16 for number in config.channels):
+    if any(number <= 0 or number % 16 for number in config.channels):
         raise UsageError(f"{where}: channels must be multiples of 16")

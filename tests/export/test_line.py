@@ -39,6 +39,7 @@ def write_run(folder: Path, name: str) -> Path:
     network = build(name, **KWARGS[name])
     save_file(network.state_dict(), folder / "checkpoint.safetensors")
     (folder / "config.json").write_text(json.dumps({"network": name, "kwargs": KWARGS[name]}))
+    (folder / "split.json").write_text(json.dumps({"train": ["t1", "t2"], "val": ["v1"]}))
     return folder
 
 
@@ -97,6 +98,24 @@ def test_the_manifest_says_where_it_comes_from(made: tuple[Path, Bundle]) -> Non
     assert sum(provenance.calibration_films.makers.values()) == 88
     assert provenance.runs["bmd"]["network"] == "resnet18"
     assert str(folder) not in (folder / "bundle" / "manifest.json").read_text()
+
+
+def test_a_film_that_was_learned_from_cannot_judge(made: tuple[Path, Bundle], tmp_path: Path) -> None:
+    folder, _ = made
+    run = write_run(tmp_path / "knowing", "resnet18")
+    (run / "split.json").write_text(json.dumps({"train": ["t1"], "val": ["s3"]}))
+    with pytest.raises(
+        TableError, match="subject s3: of the split calibrate here, but the run knowing knows it from val"
+    ):
+        export_bundle(
+            run, folder / "finder", folder / "cohort" / "films.csv", tmp_path / "out", STATEMENT, finder_numbers={}
+        )
+    assert not (tmp_path / "out").exists()
+    row = read_table(folder / "cohort" / "films.csv")[6]
+    films.check_apart(run, [dataclasses.replace(row, split="val")])  # what chose a checkpoint may be measured as such
+    (run / "split.json").write_text(json.dumps({"train": ["s3"]}))
+    with pytest.raises(TableError, match="knows it from train"):
+        films.check_apart(run, [dataclasses.replace(row, split="train")])
 
 
 def test_the_guard_is_saved_and_in_the_card(made: tuple[Path, Bundle]) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections import defaultdict
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -12,10 +13,13 @@ from typer.testing import CliRunner
 
 from bmd_edge.errors import UsageError
 from bmd_edge.table import read_table
-from trainer.phantom import cohort
+from trainer.phantom import cohort, plan
 from trainer.phantom.cohort import CohortConfig, cohort_path, items, make_cohort
 from trainer.phantom.commands import app
 from trainer.phantom.features import ridge_r
+from trainer.phantom.film import VERSION, FilmSpec, film
+from trainer.phantom.maker import HELD_OUT_MAKERS
+from trainer.phantom.plan import REFUSAL_CASES
 
 TINY = CohortConfig(
     labelled=3, calibrate=1, unlabelled=1, pelves=1, refusals=1, dicom=1, makers=("A", "B"), style="named", seed=3
@@ -127,6 +131,46 @@ def test_named_styles_use_the_makers_asked_for():
     assert len({i.spec.seed for i in items(CohortConfig(200, 200, 200, 50, 50, 50))}) == 200 * 3 + 75 + 100
 
 
+def test_unseen_makers_show_the_test_hips_again_and_change_nothing_else():
+    plain = items(CohortConfig(labelled=60, calibrate=5, unlabelled=0, style="named"))
+    both = items(CohortConfig(labelled=60, calibrate=5, unlabelled=0, style="named", unseen=True))
+    again = [item for item in both if item.spec.style in HELD_OUT_MAKERS]
+    first = [item for item in plain if item.split == "test"]
+    assert {item.spec.style for item in again} == set(HELD_OUT_MAKERS)
+    assert [replace(item.spec, style=old.spec.style) for item, old in zip(again, first, strict=True)] == [
+        item.spec for item in first
+    ]
+    assert [item.subject for item in again] == [item.subject for item in first]
+    assert {item.split for item in again} == {"test"}
+    assert [item.spec for item in both if item not in again] == [item.spec for item in plain]
+
+
+def test_every_split_of_the_finder_holds_every_kind_of_film():
+    found = [i for i in items(CohortConfig(0, 0, 0, pelves=40, refusals=100)) if i.place == "film"]
+    for split in ("train", "val", "calibrate"):
+        mine = [i.spec for i in found if i.split == split]
+        intact = {(spec.kind, spec.pose) for spec in mine if spec.case == "intact"}
+        assert intact == {("pelvis", "bmd"), ("pelvis", "wide"), ("hip", "wide")}
+        assert {spec.case for spec in mine} == {"intact", *REFUSAL_CASES}
+
+
+GOLDEN_ROIS = {
+    1: (0.0189, 0.2889, 0.4954, 0.6724, 0.8759),
+    2: (0.0755, 0.3018, 0.4215, 0.6436, 0.8892),
+    3: (0.0, 0.1514, 0.4192, 0.5892, 0.8363),
+}
+"""Percentiles 5, 25, 50, 75, 95 of the ROI of these seeds, as the test below finds them, for phantom version 1."""
+
+
+@pytest.mark.parametrize("seed", GOLDEN_ROIS)
+def test_films_of_a_version_stay_what_they_are(seed):
+    """If this fails, films have changed: raise VERSION, so that no cached film is taken for a new one, and pin anew."""
+    assert VERSION == 1
+    made = film(FilmSpec(seed, style="C", region="roi", pixel_mm=0.42))
+    image, _, _ = cohort.roi_image(made, made.hips[0])
+    assert tuple(np.percentile(image, [5, 25, 50, 75, 95])) == pytest.approx(GOLDEN_ROIS[seed], abs=2e-4)
+
+
 @pytest.mark.parametrize("bad", [{"style": "odd"}, {"makers": ("Z",)}, {"labelled": -1}, {"poses": 0}, {"makers": ()}])
 def test_impossible_configurations_are_usage_errors(bad):
     with pytest.raises(UsageError):
@@ -136,9 +180,12 @@ def test_impossible_configurations_are_usage_errors(bad):
 def test_cache_path_follows_the_configuration(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     a, b = CohortConfig(), CohortConfig(seed=1)
+    before = a.digest()
     assert cohort_path(a).parent == tmp_path / "bmd-edge" / "phantom"
     assert cohort_path(a) != cohort_path(b)
     assert cohort_path(a) == cohort_path(CohortConfig())
+    monkeypatch.setattr(plan, "REFUSAL_CASES", ("implant",))
+    assert a.digest() != before
 
 
 def test_command_makes_a_cohort_without_naming_make(tmp_path):

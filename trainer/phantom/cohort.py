@@ -58,8 +58,8 @@ def replace_file(path: Path, data: bytes) -> None:
 
 
 def png16(image: NDArray[np.float32]) -> bytes:
-    """A 16-bit gray PNG of values 0..1; NaN (outside the film) is stored as 0."""
-    stored = np.rint(np.nan_to_num(np.clip(image, 0.0, 1.0), nan=0.0) * 65535.0).astype(np.uint16)
+    """A 16-bit gray PNG of values 0..1; 0 is kept for NaN, outside the film, so the darkest stored value is 1."""
+    stored = np.nan_to_num(np.maximum(np.rint(np.clip(image, 0.0, 1.0) * 65535.0), 1.0), nan=0.0).astype(np.uint16)
     buffer = io.BytesIO()
     Image.fromarray(stored).save(buffer, "PNG", compress_level=3)
     return buffer.getvalue()

@@ -63,6 +63,7 @@ def make(
         str, typer.Option(help="named: the makers' styles; random: continuous random processing.")
     ] = "named",
     seed: Annotated[int, typer.Option(help="Seed of the whole cohort.")] = 0,
+    unseen: Annotated[bool, typer.Option("--unseen", help="Test films once more by the makers held out.")] = False,
     workers: Annotated[int, typer.Option(help="Processes, one thread each.")] = 2,
 ) -> None:
     """Make a cohort: film table, ROIs and films; can be interrupted and run again."""
@@ -75,7 +76,9 @@ def make(
     names = tuple(name.strip().upper() for name in makers.split(",") if name.strip())
     console = Console(stderr=True)
     try:
-        config = CohortConfig(labelled, calibrate, unlabelled, pelves, refusals, dicom, poses, names, style, seed)
+        config = CohortConfig(
+            labelled, calibrate, unlabelled, pelves, refusals, dicom, poses, names, style, seed, unseen
+        )
         table = _with_progress(config, out or cohort_path(config), workers)
     except BmdEdgeError as error:
         console.print(f"[red]{error}[/]")

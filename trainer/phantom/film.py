@@ -4,7 +4,7 @@ Every part draws from its own stream, so film noise and label noise never share 
 its processing style changes.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,7 +71,6 @@ class PhantomFilm:
     hips: tuple[PhantomHip, ...]
     person: tuple[float, str, float]
     scene: str
-    mineral_gcm2: Array = field(repr=False)
 
     @property
     def pixels(self) -> NDArray[np.uint16]:
@@ -101,9 +100,7 @@ def film(spec: FilmSpec) -> PhantomFilm:
     header = draw_header(stream(spec.seed, "header"), scene.subject, exposure, scene.view, style, _facts(spec, scene))
     stored = store(shown, stream(spec.seed, "store"))
     person = (scene.subject.age_years, scene.subject.sex, scene.subject.bmi)
-    return PhantomFilm(
-        spec, stored, header, scene.view.spacing_mm, style, hips, person, scene.name, masses.mineral_gcm2
-    )
+    return PhantomFilm(spec, stored, header, scene.view.spacing_mm, style, hips, person, scene.name)
 
 
 def _offset_mm(scene: Scene) -> tuple[float, float]:

@@ -3,14 +3,14 @@
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 
 from bmd_edge.errors import UsageError
-from trainer.phantom.maker import STYLES, TRAINING_MAKERS
+from trainer.phantom.maker import HELD_OUT_MAKERS, STYLES, TRAINING_MAKERS
 from trainer.phantom.setting import VERSION, FilmSpec
 
 ROI_PIXEL_MM, FILM_PIXEL_MM, DICOM_PIXEL_MM = 0.42, 0.55, 0.3
@@ -29,6 +29,8 @@ REFUSAL_CASES = (
     "wrong_view",
 )
 """The mix of the films to refuse; four in ten are fractures, the hardest to see."""
+FINDER_SPLITS = ("train", "train", "train", "val", "train", "train", "train", "calibrate", "train", "train")
+"""Splits of whole films, one per block of films in which every kind of film and pose, or every case, comes once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,8 @@ class CohortConfig:
     """What a cohort holds. Counts are hips (labelled, calibrate, unlabelled) or films (the rest).
 
     `pelves` N gives N pelvis films and N // 2 single hips in wide poses; `poses` K films of each labelled hip in K
-    poses; `makers` the letters that style "named" draws from.
+    poses; `makers` the letters that style "named" draws from; `unseen` adds the test films once more, the same in all
+    but the maker, in the styles of the makers that are held out.
     """
 
     labelled: int = 1090
@@ -49,6 +52,7 @@ class CohortConfig:
     makers: tuple[str, ...] = TRAINING_MAKERS
     style: str = "random"
     seed: int = 0
+    unseen: bool = False
 
     def __post_init__(self) -> None:
         if self.style not in ("named", "random"):
@@ -63,8 +67,10 @@ class CohortConfig:
             raise UsageError("counts must not be negative, and at least one pose and one maker are needed")
 
     def text(self) -> str:
-        """The configuration as canonical JSON, with the phantom's version."""
-        return json.dumps({**asdict(self), "phantom_version": VERSION}, sort_keys=True)
+        """The configuration as canonical JSON, with the phantom's version and the constants of this plan."""
+        plan = (ROI_PIXEL_MM, FILM_PIXEL_MM, DICOM_PIXEL_MM, SPLIT_PARTS, BOTH_HIPS_SHARE, REFUSAL_CASES, FINDER_SPLITS)
+        facts = {**asdict(self), "phantom_version": VERSION, "plan": sha256(json.dumps(plan).encode()).hexdigest()[:8]}
+        return json.dumps(facts, sort_keys=True)
 
     def digest(self) -> str:
         """The configuration hash: 16 hex digits."""
@@ -103,7 +109,7 @@ def cohort_path(config: CohortConfig) -> Path:
 def items(config: CohortConfig) -> list[Item]:
     """Every item of a cohort, in order; a pure function of the configuration."""
     found: list[Item] = []
-    for group in (_labelled, _calibrate, _unlabelled, _pelves, _refusals, _dicom):
+    for group in (_labelled, _unseen, _calibrate, _unlabelled, _pelves, _refusals, _dicom):
         found += [Item(len(found) + k, *rest) for k, rest in enumerate(group(config))]
     return found
 
@@ -146,6 +152,13 @@ def _labelled(config: CohortConfig) -> Iterator[Entry]:
             yield "roi", split, f"L{k:05d}", f"bmd-{pose}", spec
 
 
+def _unseen(config: CohortConfig) -> Iterator[Entry]:
+    for place, split, subject, pose, spec in _labelled(config) if config.unseen else ():
+        if split == "test":
+            style = HELD_OUT_MAKERS[spec.seed // 7 % len(HELD_OUT_MAKERS)]
+            yield place, split, subject, pose, replace(spec, style=style)
+
+
 def _rois(config: CohortConfig, group: str, count: int, letter: str) -> Iterator[Entry]:
     for n, (k, subject_seed, side) in enumerate(_hips(config, group, count)):
         seed = _seed(config, f"{group} film", n)
@@ -161,8 +174,8 @@ def _unlabelled(config: CohortConfig) -> Iterator[Entry]:
     return _rois(config, "unlabelled", config.unlabelled, "U")
 
 
-def _finder_split(k: int) -> str:
-    return ("train", "train", "train", "val", "train", "train", "train", "calibrate", "train", "train")[k % 10]
+def _finder_split(block: int) -> str:
+    return FINDER_SPLITS[block % len(FINDER_SPLITS)]
 
 
 def _pelves(config: CohortConfig) -> Iterator[Entry]:
@@ -170,7 +183,7 @@ def _pelves(config: CohortConfig) -> Iterator[Entry]:
         seed = _seed(config, "pelves", k)
         kind, pose = ("pelvis", "wide" if k % 2 else "bmd") if k % 3 < 2 else ("hip", "wide")
         spec = FilmSpec(seed, kind, "RL"[seed // 3 % 2], "intact", pose, _style(config, seed), "film", FILM_PIXEL_MM)
-        yield "film", _finder_split(k), f"P{k:05d}", pose, spec
+        yield "film", _finder_split(k // 6), f"P{k:05d}", pose, spec
 
 
 def _refusals(config: CohortConfig) -> Iterator[Entry]:

@@ -29,7 +29,7 @@ from trainer.phantom.plan import cache_path
 
 REFUSAL_CASES = CASES[1:]
 SCORE_PIXEL_MM = 0.3
-_SEEDS_OF_A_SCORE = 1_000_000  # scores of different seeds share no film, and cohorts stay below the first of them
+_SEEDS_OF_A_SCORE = 1_000_000  # scores of different seeds share no film; a cohort's 62-bit seeds do not meet them
 _FIRST_SEED = 3_000_000_000
 _SAME_HIP_MM = 30.0
 _SILENT = (

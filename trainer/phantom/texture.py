@@ -76,11 +76,6 @@ def _bank(pixel_um: int) -> Array:
     return bank
 
 
-def warm_bank(pixel_mm: float) -> None:
-    """Make the tiles for a pixel size (mm at the hip) before forking, so that workers share them."""
-    _bank(bank_key(pixel_mm))
-
-
 def bank_key(pixel_mm: float) -> int:
     """Pixel size rounded to 0.05 mm, in micrometers: films of nearly the same pitch share one bank."""
     return max(round(pixel_mm / 0.05), 1) * 50

@@ -26,13 +26,10 @@ class Leg:
 
 @dataclass(frozen=True, slots=True)
 class Tissue:
-    """Coarse maps (h, w) float32: thickness in cm with gas already taken out, fat share 0..1, and the body outline in
-    cm.
-    """
+    """Coarse maps (h, w) float32: thickness in cm with gas already taken out, and fat share 0..1."""
 
     thickness_cm: Array
     fat_share: Array
-    outline_cm: Array
 
 
 def draw_tissue(
@@ -51,7 +48,7 @@ def draw_tissue(
     fat = _fat(rng, bmi, outline, x.shape)
     gas = _gas(rng, x, y)
     left = np.maximum(outline - np.minimum(gas, 0.6 * outline), 0.0)
-    return Tissue((size * left).astype(np.float32), fat, (size * outline).astype(np.float32))
+    return Tissue((size * left).astype(np.float32), fat)
 
 
 def draw_limb(rng: np.random.Generator, x_mm: Array, y_mm: Array) -> Tissue:
@@ -69,7 +66,7 @@ def draw_limb(rng: np.random.Generator, x_mm: Array, y_mm: Array) -> Tissue:
     fat = _fat(rng, 25.0, outline, x.shape)
     gas = _gas(rng, x, y) if rng.random() < 0.3 else np.zeros_like(x)
     left = np.maximum(outline - np.minimum(2.0 * gas, 0.7 * outline), 0.0)
-    return Tissue(left.astype(np.float32), fat, outline.astype(np.float32))
+    return Tissue(left.astype(np.float32), fat)
 
 
 def _soft_max(parts: list[Array]) -> Array:
