@@ -3,6 +3,7 @@
 from functools import lru_cache
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 Array = NDArray[np.float32]
@@ -19,26 +20,36 @@ def block_mean(image: Array, step: int) -> Array:
 
 
 @lru_cache(maxsize=64)
-def _interpolation(n_out: int, n_in: int, step: float, offset: float) -> Array:
-    """Rows of linear weights (n_out, n_in): output pixel centers seen on a grid of blocks `step` wide, clamped at the
-    ends.
+def _interpolation(n_out: int, n_in: int, step: float, offset: float) -> tuple[NDArray[np.int64], Array]:
+    """Left neighbor and weight of the right one (n_out,) for output pixel centers on a grid of blocks `step` wide,
+    clamped at the ends.
     """
     where = np.clip((np.arange(n_out) + 0.5 + offset) / step - 0.5, 0.0, n_in - 1.0)
-    low = np.minimum(where.astype(int), max(n_in - 2, 0))
-    weights = np.zeros((n_out, n_in), np.float32)
-    weights[np.arange(n_out), low] = 1.0 - (where - low)
-    if n_in > 1:
-        weights[np.arange(n_out), low + 1] += where - low
-    return weights
+    low = np.minimum(where.astype(np.int64), max(n_in - 2, 0))
+    return low, (where - low).astype(np.float32)
 
 
 def upsample(coarse: Array, shape: tuple[int, int], step: float, offset: tuple[float, float] = (0.0, 0.0)) -> Array:
     """Bilinear view of a coarse grid on `shape` fine pixels, float32; `step` fine pixels a block, `offset` (row, col)
     fine pixels in.
     """
-    down = _interpolation(shape[0], coarse.shape[0], float(step), float(offset[0]))
-    across = _interpolation(shape[1], coarse.shape[1], float(step), float(offset[1]))
-    return (down @ coarse.astype(np.float32)) @ across.T
+    top, down = _interpolation(shape[0], coarse.shape[0], float(step), float(offset[0]))
+    left, across = _interpolation(shape[1], coarse.shape[1], float(step), float(offset[1]))
+    fine = np.empty(shape, np.float32)
+    _blend(np.ascontiguousarray(coarse, np.float32), top, down, left, across, fine)
+    return fine
+
+
+@njit(cache=True)
+def _blend(coarse, top, down, left, across, fine):  # type: ignore[no-untyped-def]
+    line = np.empty(coarse.shape[1], np.float32)
+    for i in range(fine.shape[0]):
+        above, below = coarse[top[i]], coarse[min(top[i] + 1, coarse.shape[0] - 1)]
+        for k in range(line.size):
+            line[k] = above[k] + down[i] * (below[k] - above[k])
+        for j in range(fine.shape[1]):
+            a, b = line[left[j]], line[min(left[j] + 1, line.size - 1)]
+            fine[i, j] = a + across[j] * (b - a)
 
 
 def smooth_noise(rng: np.random.Generator, shape: tuple[int, int], correlation_px: float, power: float = 1.5) -> Array:
