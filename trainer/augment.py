@@ -21,20 +21,57 @@ def stretch(image: Tensor, low: float = 0.01, high: float = 0.99) -> Tensor:
     return (image - bottom) / (top - bottom).clamp(min=1e-4)
 
 
-def rotate(image: Tensor, angle_deg: NDArray[np.float64], edge: str = "zeros") -> Tensor:
-    """Rotate each image about its center, clockwise as seen (y down); with "zeros" pixels from outside become NaN."""
-    radians = torch.as_tensor(np.deg2rad(angle_deg), dtype=torch.float32)
-    cos, sin = radians.cos()[:, None, None], radians.sin()[:, None, None]
-    size = image.shape[-1]
-    steps = (torch.arange(size, dtype=torch.float32) * 2 + 1) / size - 1
-    # grid_sample asks where an output pixel comes from: the inverse rotation. (affine_grid is three times slower.)
-    grid = torch.stack([cos * steps + sin * steps[:, None], cos * steps[:, None] - sin * steps], 3)
-    if edge == "border":
-        return functional.grid_sample(image, grid, padding_mode="border", align_corners=False)
+def rotate(image: Tensor, angle_deg: NDArray[np.float64]) -> Tensor:
+    """Rotate each square image about its center, clockwise as seen (y down); pixels from outside become NaN."""
+    n, size = len(image), image.shape[-1]
+    return _sampled(image, _grid(size, size, np.zeros((n, 2)), np.ones(n), angle_deg), "zeros")
+
+
+def window(
+    image: Tensor,
+    size: int,
+    shift_px: NDArray[np.float64],
+    scale: NDArray[np.float64],
+    angle_deg: NDArray[np.float64],
+) -> Tensor:
+    """A window of `size` pixels from each square image: moved, scaled and turned about the image's center.
+
+    Whole pixels without scale and turn are taken over exactly; else bilinear. Beyond the image its edge goes on.
+
+    Args:
+        image: (n, 1, h, h), NaN outside the film.
+        size: pixels per side of the result.
+        shift_px: (n, 2) shift (x, y) of the window's center.
+        scale: (n,) image pixels per window pixel; above 1 shows more than the window should.
+        angle_deg: (n,) clockwise turn of what is seen.
+
+    Returns:
+        (n, 1, size, size), NaN outside the film.
+    """
+    return _sampled(image, _grid(image.shape[-1], size, shift_px, scale, angle_deg), "border")
+
+
+def _grid(
+    size_in: int, size: int, shift_px: NDArray[np.float64], scale: NDArray[np.float64], angle_deg: NDArray[np.float64]
+) -> Tensor:
+    """Where each output pixel comes from, in grid_sample's units (affine_grid is three times slower)."""
+    radians = np.deg2rad(angle_deg)
+    turn = torch.as_tensor(scale[:, None] * np.stack([np.cos(radians), np.sin(radians)], 1), dtype=torch.float32)
+    cos, sin = turn[:, 0, None, None], turn[:, 1, None, None]
+    move = torch.as_tensor(shift_px, dtype=torch.float32)[:, :, None, None]
+    steps = torch.arange(size, dtype=torch.float32) + 0.5 - size / 2
+    x = move[:, 0] + cos * steps + sin * steps[:, None]
+    y = move[:, 1] + cos * steps[:, None] - sin * steps
+    return torch.stack([x, y], 3) * (2 / size_in)
+
+
+def _sampled(image: Tensor, grid: Tensor, edge: str) -> Tensor:
     inside = torch.isfinite(image)
+    if edge == "border" and bool(inside.all()):
+        return functional.grid_sample(image, grid, padding_mode=edge, align_corners=False)
     both = torch.cat([torch.where(inside, image, 0.0), inside.float()], 1)
-    turned = functional.grid_sample(both, grid, align_corners=False)
-    value, weight = turned[:, :1], turned[:, 1:]
+    taken = functional.grid_sample(both, grid, padding_mode=edge, align_corners=False)
+    value, weight = taken[:, :1], taken[:, 1:]
     return torch.where(weight > 0.5, value / weight.clamp(min=0.5), torch.nan)
 
 
@@ -160,16 +197,17 @@ def _text(one: Tensor, rng: Generator) -> None:
 
 
 def vary_roi(image: Tensor, rng: Generator, strength: float) -> Tensor:
-    """Moderate changes for the BMD network, which reads gray levels: no NaN inside, values roughly 0..1 after."""
+    """Moderate changes for the BMD network, which reads gray levels; NaN marks what lies outside the film."""
     if strength == 0:
         return image
-    x = stretch(image)
+    outside = torch.isnan(image)
+    x = torch.nan_to_num(stretch(image), nan=0.0)
     x = local_contrast(x, rng, -0.3 * strength, 0.6 * strength, (8, 16, 32))
     x = shade(x, rng, 0.06 * strength)
     x = tone(x, rng, 0.3 * strength, 0.08 * strength, 0.4 * strength)
     x = soften(x, rng, min(1.0, 0.5 * strength))
     x = add_noise(x, rng, 0.04 * strength)
-    return occlude(x, rng, 0.06 * strength)
+    return torch.where(outside, torch.nan, occlude(x, rng, 0.06 * strength))
 
 
 def vary_film(image: Tensor, rng: Generator, strength: float) -> Tensor:

@@ -1,4 +1,4 @@
-"""The task of the BMD network: supervised, mean squared error and adaptive triplet loss."""
+"""The BMD network learned from labelled films: mean squared error and adaptive triplet loss."""
 
 from pathlib import Path
 from typing import Any
@@ -13,18 +13,22 @@ from torch.nn import functional
 from bmd_edge.errors import TableError
 from bmd_edge.preprocess import BMD, normalize
 from bmd_edge.table import SITES
-from trainer.augment import rotate, vary_roi
-from trainer.config import BmdConfig
-from trainer.data import Rois, read_rois, read_rows, roi_region, split_by_subject
+from trainer.augment import vary_roi, window
+from trainer.config import BmdConfig, SemiConfig
+from trainer.data import ROI_SPACING_MM, Rois, floats, read_rois, read_rows, roi_image, split_by_subject
+from trainer.loop import Task
 from trainer.losses import label_loss, spread_loss, triplet_loss
 from trainer.network import BmdNet, build
 
 MIN_LABELS = 20
 """Labelled hips below which a correlation on the validation split, or a label SD, means nothing."""
 
+Outputs = tuple[Tensor, Tensor, Tensor]
+"""BMD and spread (n, 2) g/cm2, embedding (n, d), as `BmdNet` returns them."""
 
-class BmdTask:
-    """Labelled ROIs, the network and its losses; see `trainer.loop.Task`."""
+
+class BmdTask(Task):
+    """Labelled ROIs, the network and its losses: the supervised method, and what the others build upon."""
 
     score = "val_score"
 
@@ -37,50 +41,61 @@ class BmdTask:
                 names = " + ".join(splits)
                 raise TableError(f"{len(rois.rows)} labelled hips in {names}; training needs {MIN_LABELS} at least")
         mean, sd = label_scale(self.train.labels_gcm2)
-        self.network_name = config.network
-        self.network_kwargs: dict[str, Any] = {"label_mean": mean.tolist(), "label_sd": sd.tolist()}
-        own = {"pretrained": config.pretrained} if config.network == "effnet_lite0" else {"width": config.width}
-        self.network_kwargs |= own
+        self.network_name, self.network_kwargs = config.network, network_settings(config, mean, sd)
         torch.manual_seed(config.seed)
         network = build(self.network_name, **self.network_kwargs)
         assert isinstance(network, BmdNet)
         self.network = network
-        self.steps = max(1, len(self.train.rows) // config.batch)
+        self.steps = config.steps or max(1, len(self.train.rows) // config.batch)
         self.split = split_by_subject(self.train.rows + self.val.rows)
-        self._val_images = roi_images(self.val)
-        self._order: tuple[int, NDArray[np.int64]] = (-1, np.empty(0, np.int64))
 
-    def batch(self, rng: Generator, epoch: int, step: int) -> tuple[Tensor, Tensor]:
-        """Augmented images (batch, 1, 224, 224) and labels (batch, 2) g/cm2; each film once an epoch."""
-        if self._order[0] != epoch:
-            self._order = epoch, np.random.default_rng([self.config.seed, epoch]).permutation(len(self.train.rows))
-        chosen = self._order[1][step * self.config.batch : (step + 1) * self.config.batch]
-        regions = [self._moved(int(index), rng) for index in chosen]
-        images = torch.from_numpy(np.stack([region for region, _ in regions])[:, None])
-        images = rotate(images, np.array([angle for _, angle in regions]), edge="border")
-        images = vary_roi(images, rng, self.config.augment)
-        return prepared(images), torch.from_numpy(self.train.labels_gcm2[chosen])
+    def picks(self, n: int, count: int, epoch: int, step: int) -> NDArray[np.int64]:
+        """The `count` of n films that a step takes: each once before any comes again, in an order drawn per epoch."""
+        passes = -(-self.steps * count // n)
+        orders = (np.random.default_rng([self.config.seed, epoch, turn]).permutation(n) for turn in range(passes))
+        return np.concatenate(list(orders))[step * count : (step + 1) * count]
 
-    def _moved(self, index: int, rng: Generator) -> tuple[NDArray[np.float32], float]:
-        """A region with the errors of place and scale that a finder and an assumed magnification make, and an angle."""
-        most = self.config.shift_mm / float(self.train.spacing_mm[index])
-        dx, dy = rng.uniform(-most, most, 2)
-        if rng.random() < self.config.exact_share:
-            return roi_region(self.train, index, BMD, (round(dx), round(dy))), 0.0
-        scale = 1 + rng.uniform(-self.config.scale, self.config.scale)
-        angle = rng.uniform(-self.config.rotation_deg, self.config.rotation_deg)
-        return roi_region(self.train, index, BMD, (dx, dy), scale), angle
+    def views(self, rois: Rois, chosen: NDArray[np.int64], rng: Generator, strength: float | None = None) -> Tensor:
+        """Augmented network inputs (n, 1, 224, 224) of the chosen films; `strength` replaces the setting `augment`.
+
+        They vary as the place and scale that a finder and an assumed magnification give, and as films do in gray levels
+        and texture; a share of them keeps the sharpness, and a share the gray levels, that they have in use.
+        """
+        config, n = self.config, len(chosen)
+        shift = rng.uniform(-config.shift_mm, config.shift_mm, (n, 2)) / ROI_SPACING_MM
+        scale = 1 + rng.uniform(-config.scale, config.scale, n)
+        angle = rng.uniform(-config.rotation_deg, config.rotation_deg, n)
+        exact = rng.random(n) < config.exact_share
+        shift[exact], scale[exact], angle[exact] = np.round(shift[exact]), 1.0, 0.0
+        stored = torch.from_numpy(floats(rois.pixels[chosen]))[:, None]
+        moved = window(stored, BMD.size_px, shift, scale, angle)
+        plain = torch.from_numpy(rng.random(n) < config.clean_share)[:, None, None, None]
+        varied = torch.where(plain, moved, vary_roi(moved, rng, config.augment if strength is None else strength))
+        images = torch.from_numpy(np.stack([normalize(one[0], BMD) for one in varied.numpy()]))
+        return self.placed(images)
+
+    def placed(self, images: Tensor) -> Tensor:
+        """Images on the network's device, in the memory layout that is fast there."""
+        layout = torch.channels_last if self.config.channels_last else torch.contiguous_format
+        return images.to(self.network.label_mean.device).contiguous(memory_format=layout)
+
+    def labels(self, chosen: NDArray[np.int64]) -> Tensor:
+        """Standardized labels (n, 2) of training films, NaN where unknown."""
+        labels = torch.from_numpy(self.train.labels_gcm2[chosen]).to(self.network.label_mean.device)
+        return standardized(labels, self.network)
 
     def loss(self, rng: Generator, epoch: int, step: int) -> tuple[Tensor, dict[str, float]]:
-        """MSE on standardized labels + lambda x triplet + the spread's term."""
-        config = self.config
-        images, labels = self.batch(rng, epoch, step)
-        device = self.network.label_mean.device
-        if epoch < config.half_share * config.epochs:
+        """The supervised loss of one batch."""
+        chosen = self.picks(len(self.train.rows), self.config.batch, epoch, step)
+        images = self.views(self.train, chosen, rng)
+        if epoch < self.config.half_share * self.config.epochs:
             images = functional.avg_pool2d(images, 2)
-        bmd, spread, embedding = self.network(_placed(images, config, device))
+        return self.supervised(self.network(images), self.labels(chosen))
+
+    def supervised(self, outputs: Outputs, target: Tensor) -> tuple[Tensor, dict[str, float]]:
+        """MSE on standardized labels + lambda x triplet + the spread's term."""
+        config, (bmd, spread, embedding) = self.config, outputs
         scaled = standardized(bmd, self.network)
-        target = standardized(labels.to(device), self.network)
         error = label_loss(scaled, target)
         around = spread_loss(scaled, spread / self.network.label_sd, target)
         total = error + config.spread_weight * around
@@ -90,19 +105,50 @@ class BmdTask:
             triplet, active = triplet_loss(
                 features, torch.nanmean(target, 1), config.triplet_alpha, config.triplet_margin
             )
-            total = total + config.triplet_weight * triplet
             logs |= {"triplet": float(triplet.detach()), "triplet_active": float(active)}
+            logs["triplet_pull"] = _pull(config.triplet_weight * triplet, error, embedding)
+            total = total + config.triplet_weight * triplet
         return total, logs
 
     def validate(self, network: nn.Module) -> dict[str, float]:
         """r, RMSE, bias and mean spread per site on the validation split, without augmentation."""
-        device = next(network.parameters()).device
-        outputs = [
-            [value.float().cpu().numpy() for value in network(_placed(images, self.config, device))[:2]]
-            for images in self._val_images.split(32)
-        ]
-        bmd, spread = (np.concatenate(parts) for parts in zip(*outputs, strict=True))
+        bmd, spread = self.estimates(network, self.val)
         return site_metrics(bmd, spread, self.val.labels_gcm2)
+
+    def estimates(self, network: nn.Module, rois: Rois) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """BMD and spread (n, 2) g/cm2 of all films, seen as the runtime sees them; the network is in eval mode."""
+        found = []
+        for start in range(0, len(rois.rows), 32):
+            images = np.stack([roi_image(pixels) for pixels in rois.pixels[start : start + 32]])
+            with torch.no_grad():
+                found.append(
+                    [value.float().cpu().numpy() for value in network(self.placed(torch.from_numpy(images)))[:2]]
+                )
+        bmd, spread = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        return bmd, spread
+
+
+def network_settings(config: BmdConfig, mean: NDArray[np.float32], sd: NDArray[np.float32]) -> dict[str, Any]:
+    """Arguments of `trainer.network.build` for these settings and this scale of the labels."""
+    own = {"pretrained": config.pretrained} if config.network == "effnet_lite0" else {"width": config.width}
+    ranking = isinstance(config, SemiConfig) and config.method == "rankup"
+    extra = {"pool": config.pool} if config.pool > 1 else {}
+    return {
+        "label_mean": mean.tolist(),
+        "label_sd": sd.tolist(),
+        **own,
+        **extra,
+        **({"ranking": True} if ranking else {}),
+    }
+
+
+def _pull(triplet: Tensor, error: Tensor, embedding: Tensor) -> float:
+    """How strongly the triplet term pulls on the embedding, relative to the squared error: ratio of gradient norms."""
+    pulls = [
+        float(torch.autograd.grad(term, embedding, retain_graph=True)[0].norm()) if term.requires_grad else 0.0
+        for term in (triplet, error)
+    ]
+    return pulls[0] / max(pulls[1], 1e-12)
 
 
 def site_metrics(bmd: NDArray[np.float32], spread: NDArray[np.float32], label: NDArray[np.float32]) -> dict[str, float]:
@@ -147,18 +193,3 @@ def label_scale(labels_gcm2: NDArray[np.float32]) -> tuple[NDArray[np.float32], 
 def standardized(value_gcm2: Tensor, network: BmdNet) -> Tensor:
     """(n, 2) g/cm2 in units of the training labels' SD."""
     return (value_gcm2 - network.label_mean) / network.label_sd
-
-
-def prepared(regions: Tensor) -> Tensor:
-    """(n, 1, 224, 224) regions through the runtime's `normalize`."""
-    return torch.from_numpy(np.stack([normalize(region[0], BMD) for region in regions.numpy()]))
-
-
-def roi_images(rois: Rois) -> Tensor:
-    """All ROIs as the runtime would show them to the network: (n, 1, 224, 224) float32."""
-    return torch.from_numpy(np.stack([normalize(roi_region(rois, index, BMD), BMD) for index in range(len(rois.rows))]))
-
-
-def _placed(images: Tensor, config: BmdConfig, device: torch.device) -> Tensor:
-    layout = torch.channels_last if config.channels_last else torch.contiguous_format
-    return images.to(device).contiguous(memory_format=layout)

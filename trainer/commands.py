@@ -8,9 +8,12 @@ import typer
 
 logger = logging.getLogger(__name__)
 
+PRETRAINING = "pretraining"
+"""Folder of the supervised training inside the run folder of a semi-supervised one."""
+
 
 def train(
-    config: Annotated[str, typer.Argument(help="Settings: a TOML file, or the recipe `finder` or `bmd`.")],
+    config: Annotated[str, typer.Argument(help="Settings: a TOML file, or the name of a recipe, as `bmd` or `full`.")],
     table: Annotated[Path | None, typer.Option(help="Film table to learn from.")] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder; a run that was killed goes on.")] = None,
     change: Annotated[
@@ -48,20 +51,31 @@ def changes(texts: list[str]) -> dict[str, str]:
 
 
 def run_training(settings: object, table: Path, out: Path) -> dict[str, float]:
-    """Train by the settings' task, with a line of progress after each epoch on stderr."""
+    """Train by the settings' task, with a line of progress after each epoch on stderr.
+
+    A semi-supervised training begins with the supervised one, in the folder `pretraining` of its run folder.
+    """
     try:
         from trainer.bmd import BmdTask
         from trainer.finder import FinderTask
         from trainer.loop import Task
         from trainer.loop import train as run_loop
+        from trainer.semi import METHODS
     except ModuleNotFoundError as error:
         from bmd_edge.errors import MissingExtra
 
         raise MissingExtra(error.name or "torch", "train") from error
-    from trainer.config import BmdConfig, FinderConfig
+    from trainer.config import BmdConfig, FinderConfig, SemiConfig, pretraining
 
-    assert isinstance(settings, BmdConfig | FinderConfig)
-    task: Task = BmdTask(settings, table) if isinstance(settings, BmdConfig) else FinderTask(settings, table)
+    task: Task
+    if isinstance(settings, SemiConfig):
+        run_training(pretraining(settings), table, out / PRETRAINING)
+        task = METHODS[settings.method](settings, table, out / PRETRAINING)
+    elif isinstance(settings, BmdConfig):
+        task = BmdTask(settings, table)
+    else:
+        assert isinstance(settings, FinderConfig)
+        task = FinderTask(settings, table)
 
     def progress(line: dict[str, float], left_s: float) -> None:
         shown = "  ".join(f"{name} {value:.3g}" for name, value in line.items() if name != "epoch")

@@ -24,14 +24,27 @@ _CHOICES = {
     "triplet_alpha": ("sqrt", "abs", "one"),
     "triplet_norm": ("unit", "none"),
     "network": ("resnet18", "vgg11_se", "effnet_lite0"),
+    "method": ("pi_model", "temporal_ensembling", "mean_teacher", "self_training", "rankup"),
 }
-_ABOVE_ZERO = ("epochs", "batch", "threads", "validate_every", "lr")
+_ABOVE_ZERO = (
+    "epochs",
+    "batch",
+    "threads",
+    "validate_every",
+    "lr",
+    "pretrain_epochs",
+    "pretrain_lr",
+    "unlabelled_batch",
+    "pool",
+)
 _SHARES = (
-    "warmup", "ema", "half_share", "exact_share", "closeup_share", "nonsense_share", "crop_share", "label_smoothing",
+    "warmup", "ema", "half_share", "exact_share", "clean_share", "closeup_share", "nonsense_share", "crop_share",
+    "label_smoothing", "ramp", "ensemble_decay", "rank_threshold",
 )  # fmt: skip
 _NOT_NEGATIVE = (
     "weight_decay", "clip_norm", "triplet_weight", "triplet_margin", "spread_weight", "shift_mm", "rotation_deg",
-    "augment", "presence_weight", "kind_weight",
+    "augment", "presence_weight", "kind_weight", "steps", "patience", "unlabelled_weight", "agree_weight",
+    "embedding_weight", "max_regenerations", "rank_weight",
 )  # fmt: skip
 _LEARNED_FROM = ("train", "val", "test")
 ROI_ROOM_MM = 10.4
@@ -70,6 +83,10 @@ class LoopConfig:
     """cpu or cuda."""
     threads: int = 1
     """CPU threads; two trainings side by side with one each beat one with two."""
+    steps: int = 0
+    """Steps per epoch; 0: as many as show each film once."""
+    patience: int = 0
+    """Training stops after this many validations without a better one; 0 never stops early."""
     validate_every: int = 1
     """Epochs between validations; the last epoch is always validated."""
     train_splits: tuple[str, ...] = ("train",)
@@ -86,6 +103,8 @@ class BmdConfig(LoopConfig):
     """Backbone: resnet18, vgg11_se, effnet_lite0."""
     width: float = 0.5
     """Factor on the channels of resnet18 and vgg11_se."""
+    pool: int = 1
+    """The network averages its input over this many pixels squared; 2 sees 1.3 mm at a quarter of the cost."""
     pretrained: bool = True
     """effnet_lite0 starts from ImageNet weights."""
     half_share: float = 0.0
@@ -110,6 +129,40 @@ class BmdConfig(LoopConfig):
     """Share of samples moved by whole pixels only, which keeps them as sharp as in use."""
     augment: float = 1.0
     """Strength of changes of gray levels, texture and occlusions; 0 switches them off."""
+    clean_share: float = 0.3
+    """Share of samples that keep the film's own gray levels, as in use."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SemiConfig(BmdConfig):
+    """Settings of the BMD network learned from labelled and unlabelled films."""
+
+    method: str = "self_training"
+    """What unlabelled films add: pi_model, temporal_ensembling, mean_teacher, self_training, rankup."""
+    pretrain_epochs: int = 60
+    """Epochs of the supervised training that comes first."""
+    pretrain_lr: float = 2e-3
+    """Its highest learning rate."""
+    unlabelled_splits: tuple[str, ...] = ("unlabelled",)
+    """Splits whose films are shown without a label."""
+    unlabelled_batch: int = 16
+    """Unlabelled films per step."""
+    unlabelled_weight: float = 1.0
+    """Weight of the unlabelled term."""
+    ramp: float = 0.2
+    """Share of the steps in which that weight rises."""
+    ensemble_decay: float = 0.6
+    """temporal_ensembling: how much of a film's running mean stays when a new estimate comes."""
+    agree_weight: float = 1.0
+    """self_training: weight of the agreement of the estimates for two views."""
+    embedding_weight: float = 0.1
+    """self_training: weight of the agreement of the embeddings of two views."""
+    max_regenerations: int = 5
+    """self_training: how often the pseudo BMDs may be made anew."""
+    rank_weight: float = 0.2
+    """rankup: weight of the ranking losses."""
+    rank_threshold: float = 0.95
+    """rankup: a pair counts when its order is at least this sure."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,8 +173,6 @@ class FinderConfig(LoopConfig):
     """Channels at stride 2, 4, 8, 16, 32; multiples of 16."""
     n_embedding: int = 64
     """Length of the embedding."""
-    steps: int = 100
-    """Steps per epoch; films are drawn anew for each."""
     closeup_share: float = 0.5
     """Share of close-ups; the rest are surveys."""
     nonsense_share: float = 0.12
@@ -147,12 +198,19 @@ class FinderConfig(LoopConfig):
 
 
 Config = BmdConfig | FinderConfig
-TASKS: dict[str, type[BmdConfig] | type[FinderConfig]] = {"bmd": BmdConfig, "finder": FinderConfig}
+TASKS: dict[str, type[Config]] = {"bmd": BmdConfig, "semi": SemiConfig, "finder": FinderConfig}
 
 
 def task_name(config: Config) -> str:
     """The key of `TASKS` for these settings."""
-    return next(name for name, kind in TASKS.items() if isinstance(config, kind))
+    return next(name for name, kind in TASKS.items() if type(config) is kind)
+
+
+def pretraining(config: SemiConfig) -> BmdConfig:
+    """The settings of the supervised training that a semi-supervised one starts from."""
+    shared = {field.name: getattr(config, field.name) for field in dataclasses.fields(BmdConfig)}
+    supervised = {"epochs": config.pretrain_epochs, "lr": config.pretrain_lr, "steps": 0, "patience": 0}
+    return BmdConfig(**{**shared, **supervised})
 
 
 def read_config(path: str | Path, changes: dict[str, str] | None = None) -> Config:
@@ -247,7 +305,7 @@ def _check(config: Config, where: str) -> None:
         if hasattr(config, key) and getattr(config, key) not in allowed:
             raise UsageError(f"{where}: {key} must be one of {', '.join(allowed)}")
     for key in _ABOVE_ZERO:
-        if getattr(config, key) <= 0:
+        if getattr(config, key, 1) <= 0:
             raise UsageError(f"{where}: {key} must be above 0")
     for key in _SHARES:
         if not 0 <= getattr(config, key, 0.0) <= 1:

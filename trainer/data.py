@@ -14,7 +14,7 @@ from PIL import Image
 
 from bmd_edge.errors import TableError
 from bmd_edge.film import resample
-from bmd_edge.preprocess import InputSpec
+from bmd_edge.preprocess import BMD, normalize
 from bmd_edge.roi import KINDS, LANDMARKS
 from bmd_edge.table import SITES, HipRow, read_table
 
@@ -24,16 +24,20 @@ UNCLASSED = ("cut_off", "poor_exposure")
 _FULL = np.float32(65535.0)
 
 
+ROI_PX, ROI_SPACING_MM = 256, BMD.spacing_mm
+"""A stored ROI: the network's pixels, with room around its window for shifts and scale."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rois:
-    """Labelled regions of interest.
+    """Regions of interest.
 
-    pixels (n, rows, cols) uint16, bone bright, canonical side, the ROI's center in the middle; spacing_mm (n,);
-    labels_gcm2 (n, 2) float32 in the order of `SITES`, NaN where unlabelled; rows as in the film table.
+    pixels (n, 256, 256) uint16 at `ROI_SPACING_MM`, bone bright, canonical side, the ROI's center in the middle, 0 only
+    outside the film; labels_gcm2 (n, 2) float32 in the order of `SITES`, NaN where unlabelled; rows as in the film
+    table.
     """
 
     pixels: NDArray[np.uint16]
-    spacing_mm: NDArray[np.float64]
     labels_gcm2: NDArray[np.float32]
     rows: tuple[HipRow, ...]
 
@@ -107,23 +111,27 @@ def read_png(row: HipRow) -> NDArray[np.uint16]:
     return pixels.astype(np.uint16)
 
 
-def read_rois(rows: Iterable[HipRow]) -> Rois:
-    """Load the regions of interest of labelled rows.
+def read_rois(rows: Iterable[HipRow], labelled: bool = True) -> Rois:
+    """Load regions of interest.
 
     Raises:
-        TableError: a film is missing or broken, or a row has no label at all.
+        TableError: a film is missing or broken, or a row that has to be `labelled` has no label at all.
     """
     rows = tuple(rows)
     labels = np.array([[_label(row, site) for site in SITES] for row in rows], np.float32)
     for row, label in zip(rows, labels, strict=True):
-        if not np.isfinite(label).any():
+        if labelled and not np.isfinite(label).any():
             raise TableError(f"film {row.film}: no BMD; a row of the split {row.split} needs one")
-    pixels = [read_png(row) for row in rows]
-    for row, one in zip(rows, pixels, strict=True):
-        if one.shape != pixels[0].shape:
-            raise TableError(f"film {row.film}: {one.shape} pixels where the first ROI has {pixels[0].shape}")
-    spacing = np.array([_number(row, "x_spacing_mm") for row in rows])
-    return Rois(np.stack(pixels), spacing, labels, rows)
+    pixels = np.empty((len(rows), ROI_PX, ROI_PX), np.uint16)
+    for place, row in zip(pixels, rows, strict=True):
+        one, spacing_mm = read_png(row), _number(row, "x_spacing_mm")
+        if one.shape != place.shape or abs(spacing_mm - ROI_SPACING_MM) > 1e-6:
+            raise TableError(
+                f"film {row.film}: an ROI has {ROI_PX} x {ROI_PX} pixels of {ROI_SPACING_MM} mm, this one has"
+                f" {one.shape[0]} x {one.shape[1]} of {spacing_mm:g} mm"
+            )
+        place[:] = one
+    return Rois(pixels, labels, rows)
 
 
 def read_films(rows: Iterable[HipRow]) -> list[TrainingFilm]:
@@ -142,18 +150,17 @@ def read_films(rows: Iterable[HipRow]) -> list[TrainingFilm]:
     return films
 
 
-def roi_region(
-    rois: Rois, index: int, spec: InputSpec, shift_px: tuple[float, float] = (0.0, 0.0), scale: float = 1.0
-) -> NDArray[np.float32]:
-    """One ROI as a region for `normalize`: (size, size) float32, 0..1 over the film's range, NaN outside.
+def floats(pixels: NDArray[np.uint16]) -> NDArray[np.float32]:
+    """Stored ROI pixels as float32 0..1, NaN outside the film."""
+    shown = pixels.astype(np.float32) / _FULL
+    shown[pixels == 0] = np.nan
+    return shown
 
-    `shift_px` moves the window by stored pixels; `scale` > 1 shows more than the window should.
-    """
-    pixels = rois.pixels[index]
-    side = spec.size_px * spec.spacing_mm / float(rois.spacing_mm[index]) * scale
-    left = (pixels.shape[1] - side) / 2 + shift_px[0]
-    top = (pixels.shape[0] - side) / 2 + shift_px[1]
-    return resample(pixels, left, top, side, side, (spec.size_px, spec.size_px)) / _FULL
+
+def roi_image(pixels: NDArray[np.uint16]) -> NDArray[np.float32]:
+    """One stored ROI (256, 256) as the runtime would show it to the network: (1, 224, 224) float32, 0..1."""
+    edge = (ROI_PX - BMD.size_px) // 2
+    return normalize(floats(pixels[edge:-edge, edge:-edge]), BMD)
 
 
 def cut(film: TrainingFilm, window: Window, size: int) -> tuple[NDArray[np.float32], HipTarget | None]:

@@ -15,6 +15,7 @@ from bmd_edge.roi import KINDS, LANDMARKS, peaks_of
 from trainer.augment import rotate, rotate_points, vary_film
 from trainer.config import FinderConfig
 from trainer.data import read_films, read_rows, split_by_subject
+from trainer.loop import Task
 from trainer.losses import heatmap_loss, heatmap_targets, kind_loss
 from trainer.network import build
 from trainer.views import View, closeup, exact_closeup, exact_survey, nonsense, survey
@@ -24,7 +25,7 @@ PEAK = 0.3
 """Validation counts a hip as found when its four core peaks are above this; the bundle chooses its own."""
 
 
-class FinderTask:
+class FinderTask(Task):
     """Films with landmarks, the network and its losses; see `trainer.loop.Task`."""
 
     score = "val_score"
@@ -38,7 +39,7 @@ class FinderTask:
         self.network_kwargs: dict[str, Any] = {"channels": list(config.channels), "n_embedding": config.n_embedding}
         torch.manual_seed(config.seed)
         self.network = build(self.network_name, **self.network_kwargs)
-        self.steps = config.steps
+        self.steps = config.steps or max(1, len(self.train) // config.batch)
         self.split = split_by_subject(train_rows + val_rows)
 
     def batch(self, rng: Generator) -> tuple[Tensor, Tensor, Tensor]:

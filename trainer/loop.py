@@ -11,11 +11,12 @@ import math
 import os
 import platform
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -33,8 +34,8 @@ Progress = Callable[[dict[str, float], float], None]
 """Called after each epoch with its metrics and the seconds that remain."""
 
 
-class Task(Protocol):
-    """What is trained. A semi-supervised recipe is a task that holds its teacher and its pseudo labels."""
+class Task(ABC):
+    """What is trained. A semi-supervised method is a task that holds its teacher or its pseudo labels."""
 
     network_name: str
     network_kwargs: dict[str, Any]
@@ -43,15 +44,26 @@ class Task(Protocol):
     score: str
     """Name of the validation metric that chooses the best checkpoint; larger is better."""
 
-    @property
-    def network(self) -> nn.Module:
-        """The network, with its initial weights; trained in place."""
+    network: nn.Module
+    """With its initial weights; trained in place."""
 
+    @abstractmethod
     def loss(self, rng: Generator, epoch: int, step: int) -> tuple[Tensor, dict[str, float]]:
         """The loss of one batch drawn with `rng`, and numbers to log; the network is in train mode."""
 
+    @abstractmethod
     def validate(self, network: nn.Module) -> dict[str, float]:
-        """Metrics on the validation split; the network is in eval mode."""
+        """Metrics on the validation split; `network` is in eval mode and has the averaged weights."""
+
+    def watch(self, averaged: dict[str, Tensor]) -> None:  # noqa: B027 - most tasks need no teacher
+        """Given once: the averaged weights, which the loop changes in place after each step."""
+
+    def state(self) -> dict[str, Tensor]:
+        """What the task itself has to remember to be taken up after a kill."""
+        return {}
+
+    def take_up(self, state: dict[str, Tensor]) -> None:  # noqa: B027 - most tasks have no state
+        """Put back what `state` gave."""
 
 
 def train(task: Task, config: Config, run: Path, progress: Progress | None = None) -> dict[str, float]:
@@ -77,6 +89,8 @@ def train(task: Task, config: Config, run: Path, progress: Progress | None = Non
     _write_text(run / "metrics.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
     began = time.monotonic()
     for epoch in range(done, config.epochs):
+        if _weary(lines, task.score, config.patience):
+            break
         line = trainee.epoch(epoch)
         with (run / "metrics.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
@@ -104,6 +118,7 @@ class _Trainee:
             fused=True,
         )
         self.averaged = {name: value.detach().clone() for name, value in self.network.state_dict().items()}
+        task.watch(self.averaged)
         self.best = -math.inf
 
     def epoch(self, epoch: int) -> dict[str, float]:
@@ -174,6 +189,7 @@ class _Trainee:
         tensors |= {f"averaged.{name}": value for name, value in self.averaged.items()}
         for index, moments in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{name}": value for name, value in moments.items()}
+        tensors |= {f"task.{name}": value for name, value in self.task.state().items()}
         _write_tensors(run / "state.safetensors", tensors, {"epoch": str(epoch), "best": repr(self.best)})
 
     def load(self, run: Path) -> int:
@@ -181,7 +197,7 @@ class _Trainee:
         path = run / "state.safetensors"
         if not path.is_file():
             return 0
-        groups: dict[str, dict[str, Tensor]] = {"network": {}, "averaged": {}, "optimizer": {}}
+        groups: dict[str, dict[str, Tensor]] = {"network": {}, "averaged": {}, "optimizer": {}, "task": {}}
         with safe_open(path, "pt") as file:  # type: ignore[no-untyped-call]
             facts = file.metadata()
             for key in file.keys():  # noqa: SIM118 - not a dict
@@ -197,8 +213,15 @@ class _Trainee:
             weight = weights[int(index)]
             own = torch.empty_like(weight if value.shape == weight.shape else value)
             self.optimizer.state[weight][moment] = own.copy_(value).detach()
+        self.task.take_up(groups["task"])
         self.best = float(facts["best"])
         return int(facts["epoch"]) + 1
+
+
+def _weary(lines: list[dict[str, float]], score: str, patience: int) -> bool:
+    """Whether the last `patience` validations brought no better score; never when that is 0."""
+    scores = [line[score] for line in lines if score in line]
+    return 0 < patience < len(scores) - scores.index(max(scores)) if scores else False
 
 
 def rate_factor(config: LoopConfig, done: float) -> float:

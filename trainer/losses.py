@@ -72,6 +72,23 @@ def triplet_loss(embedding: Tensor, label: Tensor, alpha: str = "sqrt", margin: 
     return hinge.sum() / count, (hinge.detach() > 0).sum() / count
 
 
+def rank_loss(ranks: Tensor, above: Tensor, counted: Tensor) -> Tensor:
+    """Pairwise ranking as classification: cross entropy of sigmoid(rank a - rank b) (RankNet, Burges et al., 2005).
+
+    Args:
+        ranks: (n, sites).
+        above: (n, n, sites) bool: the first film of the pair has more BMD.
+        counted: (n, n, sites) bool: pairs that count.
+
+    Returns:
+        scalar: the sum over the counted pairs, over the number of all pairs of two films.
+    """
+    logits = ranks[:, None] - ranks
+    each = functional.binary_cross_entropy_with_logits(logits, above.float(), reduction="none")
+    n = len(ranks)
+    return torch.where(counted, each, 0.0).sum() / max(n * (n - 1) * ranks.shape[1], 1)
+
+
 def heatmap_targets(landmarks_px: Tensor, size: int, stride: int, sigma: float) -> Tensor:
     """Gaussians of height 1 around landmarks.
 

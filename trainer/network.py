@@ -119,20 +119,31 @@ class BmdNet(nn.Module):
     """A backbone, its global average as embedding, and one linear layer each for the BMD and its spread.
 
     The networks learn standardized labels; mean and SD are buffers, so the outputs are in g/cm2. The spread's layer
-    reads a detached embedding: it can never disturb the estimate.
+    reads a detached embedding: it can never disturb the estimate. `pool` has the image
+    averaged over that many pixels squared first; `ranking` adds a head that only RankUp trains.
     """
 
     label_mean: Tensor
     label_sd: Tensor
 
-    def __init__(self, backbone: nn.Module, n_features: int, mean: Sequence[float], sd: Sequence[float]) -> None:
+    def __init__(
+        self,
+        backbone: nn.Module,
+        n_features: int,
+        label_mean: Sequence[float] = (0.0, 0.0),
+        label_sd: Sequence[float] = (1.0, 1.0),
+        pool: int = 1,
+        ranking: bool = False,
+    ) -> None:
         super().__init__()
-        self.backbone = backbone
+        self.backbone, self.pool = backbone, pool
+        if ranking:
+            self.ranks = nn.Linear(n_features, N_SITES)
         self.bmd_head = nn.Linear(n_features, N_SITES)
         self.spread_head = nn.Linear(n_features, N_SITES)
         nn.init.zeros_(self.spread_head.weight)
-        self.register_buffer("label_mean", torch.tensor(mean, dtype=torch.float32))
-        self.register_buffer("label_sd", torch.tensor(sd, dtype=torch.float32))
+        self.register_buffer("label_mean", torch.tensor(label_mean, dtype=torch.float32))
+        self.register_buffer("label_sd", torch.tensor(label_sd, dtype=torch.float32))
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """BMD, spread and embedding of ROI images.
@@ -143,6 +154,8 @@ class BmdNet(nn.Module):
         Returns:
             bmd (n, 2) g/cm2; spread (n, 2) g/cm2, > 0, the scale of a Laplace distribution; embedding (n, d).
         """
+        if self.pool > 1:
+            image = functional.avg_pool2d(image, self.pool)
         embedding = self.backbone(image).mean((2, 3)).float()
         bmd = self.label_mean + self.label_sd * self.bmd_head(embedding)
         spread = self.label_sd * (functional.softplus(self.spread_head(embedding.detach())) + 1e-3)
@@ -206,7 +219,7 @@ def build(name: str, **kwargs: Any) -> nn.Module:
 
     Args:
         name: "finder" or a key of `BACKBONES`.
-        kwargs: of the network; a BMD network also takes `label_mean` and `label_sd`, (femoral neck, total hip), g/cm2.
+        kwargs: of the network; those of `BmdNet` too for a BMD network.
 
     Raises:
         UsageError: no network has this name or takes these arguments.
@@ -216,8 +229,8 @@ def build(name: str, **kwargs: Any) -> nn.Module:
         if name == "finder":
             return FinderNet(**kwargs)
         if name in BACKBONES:
-            mean, sd = kwargs.pop("label_mean", (0.0, 0.0)), kwargs.pop("label_sd", (1.0, 1.0))
-            return BmdNet(*BACKBONES[name](**kwargs), mean, sd)
+            own = {key: kwargs.pop(key) for key in ("label_mean", "label_sd", "pool", "ranking") if key in kwargs}
+            return BmdNet(*BACKBONES[name](**kwargs), **own)
     except TypeError as error:
         raise UsageError(f"network {name}: {error}") from error
     raise UsageError(f"no network is called {name!r}; there are finder, {', '.join(BACKBONES)}")

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from trainer.augment import add_noise, local_contrast, rotate, rotate_points, stretch, tone, vary_film, vary_roi
+from trainer.augment import add_noise, local_contrast, rotate, rotate_points, stretch, tone, vary_film, vary_roi, window
 
 
 def spot(x: int, y: int, size: int = 64) -> torch.Tensor:
@@ -27,7 +27,23 @@ def test_rotation_marks_what_was_outside() -> None:
     assert turned[0, 0, 0, -1].isnan()
     assert turned.isnan().sum() > image.isnan().sum()
     assert turned[~turned.isnan()] == pytest.approx(1)
-    assert rotate(torch.ones(1, 1, 64, 64), np.array([10.0]), edge="border").isfinite().all()
+
+
+def test_a_window_of_whole_pixels_is_exact() -> None:
+    image = torch.rand(2, 1, 64, 64, generator=torch.Generator().manual_seed(0))
+    image[1, :, :20] = torch.nan
+    taken = window(image, 48, np.array([[3.0, -5.0], [0.0, 0.0]]), np.ones(2), np.zeros(2))
+    assert taken[0] == pytest.approx(image[0, :, 3:51, 11:59], abs=1e-5)
+    assert taken[1].numpy() == pytest.approx(image[1, :, 8:56, 8:56].numpy(), abs=1e-5, nan_ok=True)
+
+
+def test_a_window_scales_and_turns_about_the_middle() -> None:
+    """A scale of 2 shows things half as large; what is seen turns clockwise; beyond the image its edge goes on."""
+    image = torch.nn.functional.avg_pool2d(spot(45, 32), 3, 1, 1)
+    found = window(image, 32, np.zeros((1, 2)), np.array([2.0]), np.array([90.0]))[0, 0].numpy()
+    y, x = np.mgrid[:32, :32] + 0.5
+    assert ((found * x).sum() / found.sum(), (found * y).sum() / found.sum()) == pytest.approx((15.75, 22.75), abs=0.1)
+    assert window(torch.ones(1, 1, 64, 64), 64, np.full((1, 2), 40.0), np.ones(1), np.zeros(1)) == pytest.approx(1)
 
 
 def test_points_that_leave_are_unknown() -> None:
@@ -72,6 +88,15 @@ def test_no_strength_changes_nothing() -> None:
     image = torch.rand(2, 1, 64, 64)
     assert vary_roi(image, np.random.default_rng(0), 0) is image
     assert vary_film(image, np.random.default_rng(0), 0) is image
+
+
+def test_roi_variation_keeps_the_outside_and_stays_finite() -> None:
+    image = torch.rand(4, 1, 128, 128) * 0.3 + 0.2
+    image[0, :, :30] = torch.nan
+    for seed in range(8):
+        varied = vary_roi(image.clone(), np.random.default_rng(seed), 1.0)
+        assert (varied.isnan() == image.isnan()).all()
+        assert varied[~varied.isnan()].abs().max() < 10
 
 
 def test_film_variation_keeps_the_outside_and_stays_finite() -> None:

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 from scipy import stats
+from sklearn import metrics
 
 from bmd_edge.roi import peaks_of
 from trainer.losses import (
@@ -13,6 +14,7 @@ from trainer.losses import (
     heatmap_targets,
     kind_loss,
     label_loss,
+    rank_loss,
     spread_loss,
     triplet_loss,
 )
@@ -84,6 +86,18 @@ def test_spread_loss_is_laplace_likelihood_and_spares_the_estimate() -> None:
     loss.backward()
     assert estimate.grad is None
     assert spread.grad is not None
+
+
+def test_rank_loss_is_the_log_loss_of_the_counted_pairs() -> None:
+    ranks = torch.tensor([[0.2, 1.0], [1.5, -0.3], [-0.7, 0.4]])
+    target = torch.tensor([[0.1, 2.0], [0.9, 1.0], [0.9, math.nan]])
+    counted = torch.isfinite(target)[:, None] & torch.isfinite(target) & (target[:, None] != target)
+    pairs = [(a, b, s) for a in range(3) for b in range(3) for s in range(2) if counted[a, b, s]]
+    truth = [float(target[a, s] > target[b, s]) for a, b, s in pairs]
+    chance = [float(torch.sigmoid(ranks[a, s] - ranks[b, s])) for a, b, s in pairs]
+    assert len(pairs) == 6
+    found = rank_loss(ranks, target[:, None] > target, counted)
+    assert float(found) == pytest.approx(metrics.log_loss(truth, chance) * len(pairs) / 12, rel=1e-5)
 
 
 def test_heatmap_target_decodes_to_its_landmark() -> None:

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -9,14 +10,23 @@ from typer import Typer
 from typer.testing import CliRunner
 
 from bmd_edge.errors import UsageError
+from bmd_edge.table import SITES, read_table, write_table
 from trainer.bmd import BmdTask
 from trainer.commands import train as command
-from trainer.config import BmdConfig, Config, FinderConfig, read_config
+from trainer.config import BmdConfig, Config, FinderConfig, SemiConfig, pretraining, read_config
 from trainer.finder import FinderTask
 from trainer.loop import Task, rate_factor, train
 from trainer.network import load_run
+from trainer.semi import METHODS, MeanTeacher, SelfTraining, TemporalEnsembling, ramp_up
 
 SMALL_BMD = BmdConfig(epochs=3, batch=16, width=0.125, lr=2e-3, bf16=False)
+SMALL_SEMI = {
+    method: SemiConfig(
+        method=method, epochs=3, steps=2, batch=8, unlabelled_batch=8, width=0.125, bf16=False, pretrain_epochs=1,
+        unlabelled_splits=("test",), rank_threshold=0.55, validate_every=1, triplet_weight=0.5, lr=2e-3,
+    )
+    for method in METHODS
+}  # fmt: skip
 SMALL_FINDER = FinderConfig(epochs=2, steps=2, batch=4, channels=(16,) * 5, n_embedding=8)
 
 
@@ -25,6 +35,10 @@ class Killed(Exception):
 
 
 def task_for(config: Config, table: Path) -> Task:
+    if isinstance(config, SemiConfig):
+        start = table.parent / "start"
+        train(BmdTask(pretraining(config), table), pretraining(config), start)
+        return METHODS[config.method](config, table, start)
     return BmdTask(config, table) if isinstance(config, BmdConfig) else FinderTask(config, table)
 
 
@@ -66,24 +80,116 @@ def test_killed_run_ends_with_the_same_numbers(
     """Killed in the middle of the second epoch, and once between the metrics' line and the state."""
     whole, run = runs[type(config)], tmp_path / "run"
 
-    def kill(task: Task, at: tuple[int, int]) -> Task:
-        original = task.loss
-
-        def loss(rng: np.random.Generator, epoch: int, step: int) -> tuple[torch.Tensor, dict[str, float]]:
-            if (epoch, step) == at:
-                raise Killed
-            return original(rng, epoch, step)
-
-        task.loss = loss  # type: ignore[method-assign]
-        return task
-
     with pytest.raises(Killed):
-        train(kill(task_for(config, cohort), (1, 1)), config, run)
+        train(killed_at(task_for(config, cohort), (1, 1)), config, run)
     with (run / "metrics.jsonl").open("a") as file:
         file.write('{"epoch": 1, "train_loss": 9')  # the line of an epoch whose state was never saved, half written
     train(task_for(config, cohort), config, run)
     assert metrics(run) == metrics(whole)
     assert (run / "checkpoint.safetensors").read_bytes() == (whole / "checkpoint.safetensors").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def half_labelled(cohort: Path) -> Path:
+    """The cohort with a third of the training hips as unlabelled films, under the name of the split `test`."""
+    rows = [row for row in read_table(cohort) if row.extra["x_image"] == "roi"]
+    for index, row in enumerate(rows):
+        if row.split == "train" and index % 3 == 0:
+            rows[index] = dataclasses.replace(row, split="test", bmd_gcm2=dict.fromkeys(SITES), scale=None)
+    write_table(cohort.with_name("half_labelled.csv"), rows)
+    return cohort.with_name("half_labelled.csv")
+
+
+def killed_at(task: Task, at: tuple[int, int]) -> Task:
+    """The task, with a kill in the middle of an epoch."""
+    original = task.loss
+
+    def loss(rng: np.random.Generator, epoch: int, step: int) -> tuple[torch.Tensor, dict[str, float]]:
+        if (epoch, step) == at:
+            raise Killed
+        return original(rng, epoch, step)
+
+    task.loss = loss  # type: ignore[method-assign]
+    return task
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_killed_semi_supervised_run_ends_with_the_same_numbers(
+    half_labelled: Path, tmp_path: Path, method: str
+) -> None:
+    """Pseudo BMDs, ensembles and teacher are taken up where they stood."""
+    config = SMALL_SEMI[method]
+    train(task_for(config, half_labelled), config, tmp_path / "whole")
+    with pytest.raises(Killed):
+        train(killed_at(task_for(config, half_labelled), (2, 1)), config, tmp_path / "run")
+    train(task_for(config, half_labelled), config, tmp_path / "run")
+    assert metrics(tmp_path / "run") == metrics(tmp_path / "whole")
+    weights = [(tmp_path / name / "checkpoint.safetensors").read_bytes() for name in ("whole", "run")]
+    assert weights[0] == weights[1]
+    assert all(line["train_unlabelled"] > 0 for line in metrics(tmp_path / "run"))
+
+
+def test_pseudo_bmds_follow_only_a_better_network(half_labelled: Path, tmp_path: Path) -> None:
+    task = task_for(SMALL_SEMI["self_training"], half_labelled)
+    assert isinstance(task, SelfTraining)
+    network = task.network.eval()
+    assert torch.equal(task.pseudo, task.scaled_estimates(network))
+    first = task.pseudo
+    with torch.no_grad():
+        network.bmd_head.bias += 0.3  # another estimate with the same r
+    assert task.validate(network)["regenerated"] == 0
+    assert task.pseudo is first
+    task.best_r = -1.0
+    assert task.validate(network)["regenerated"] == 1
+    assert task.pseudo == pytest.approx(first + 0.3, abs=1e-4)
+    task.best_r, task.regenerated = -1.0, task.config.max_regenerations
+    task.validate(network)
+    assert task.regenerated == task.config.max_regenerations
+
+
+def test_teacher_is_the_averaged_network(half_labelled: Path) -> None:
+    task = task_for(SMALL_SEMI["mean_teacher"], half_labelled)
+    assert isinstance(task, MeanTeacher)
+    averaged = {name: value.clone() for name, value in task.network.state_dict().items()}
+    task.watch(averaged)
+    averaged["bmd_head.bias"].fill_(7.0)
+    assert (task.teacher.bmd_head.bias == 7).all()
+    assert not any(value.requires_grad for value in task.teacher.parameters())
+
+
+def test_ensemble_moves_toward_new_estimates(half_labelled: Path) -> None:
+    task = task_for(SMALL_SEMI["temporal_ensembling"], half_labelled)
+    assert isinstance(task, TemporalEnsembling)
+    before, chosen = task.ensemble.clone(), np.array([2, 5])
+    bmd = task.network.label_mean + task.network.label_sd * torch.full((2, 2), 4.0)
+    loss, _ = task.term([(bmd, bmd, bmd)], chosen, np.random.default_rng(0))
+    assert float(loss) == pytest.approx(float((4 - before[chosen]).square().mean()), rel=1e-4)
+    assert task.ensemble[chosen] == pytest.approx(0.6 * before[chosen] + 0.4 * 4, rel=1e-4)
+    assert torch.equal(task.ensemble[[0, 1, 3]], before[[0, 1, 3]])
+
+
+def test_unlabelled_weight_rises() -> None:
+    assert [round(ramp_up(done, 0.2), 4) for done in (0.0, 0.1, 0.2, 1.0)] == [0.0067, 0.2865, 1.0, 1.0]
+    assert ramp_up(0.0, 0.0) == 1
+
+
+def test_another_pretraining_is_refused(half_labelled: Path, cohort: Path) -> None:
+    config = SMALL_SEMI["pi_model"]
+    task_for(config, half_labelled)
+    start = half_labelled.parent / "start"
+    with pytest.raises(UsageError, match="another network"):
+        METHODS["pi_model"](dataclasses.replace(config, width=0.25), half_labelled, start)
+    with pytest.raises(UsageError, match="other labels"):
+        METHODS["pi_model"](dataclasses.replace(config, unlabelled_splits=("val",)), cohort, start)
+
+
+def test_patience_ends_a_training_early(cohort: Path, tmp_path: Path) -> None:
+    config = dataclasses.replace(SMALL_BMD, epochs=9, patience=2, lr=1e-12, ema=0.0)
+    task = BmdTask(config, cohort)
+    scores = iter([0.1, 0.3, 0.2, 0.3, 0.9])
+    task.validate = lambda _: {"val_score": next(scores)}  # type: ignore[method-assign]
+    assert train(task, config, tmp_path / "run")["epoch"] == 1
+    assert len(metrics(tmp_path / "run")) == 4
 
 
 def test_finished_run_stays(runs: dict[type, Path], cohort: Path, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from bmd_edge.errors import UsageError
-from trainer.config import RECIPES, BmdConfig, FinderConfig, explanations, read_config, to_toml
+from trainer.config import RECIPES, BmdConfig, FinderConfig, SemiConfig, explanations, read_config, to_toml
 
 
 def written(folder: Path, text: str) -> Path:
@@ -13,7 +13,7 @@ def written(folder: Path, text: str) -> Path:
     return path
 
 
-@pytest.mark.parametrize("kind", [BmdConfig, FinderConfig])
+@pytest.mark.parametrize("kind", [BmdConfig, SemiConfig, FinderConfig])
 def test_every_setting_is_explained(kind: type[BmdConfig | FinderConfig]) -> None:
     docs = explanations(kind)
     for field in dataclasses.fields(kind):
@@ -38,8 +38,8 @@ def test_changes_replace_settings() -> None:
     ("text", "message"),
     [
         ('task = "bmd"\nepoch = 3', "unknown setting 'epoch'"),
-        ('task = "bmd"\nsteps = 3', "unknown setting 'steps'"),
-        ("epochs = 3", "task must be one of bmd, finder"),
+        ('task = "bmd"\nmethod = 3', "unknown setting 'method'"),
+        ("epochs = 3", "task must be one of bmd, semi, finder"),
         ('task = "hand"', "task must be one of"),
         ('task = "bmd"\nepochs = "3"', "epochs = '3' is not of the type int"),
         ('task = "bmd"\nepochs = true', "epochs = True is not of the type int"),

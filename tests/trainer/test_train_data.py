@@ -6,13 +6,14 @@ import pytest
 import stand_in
 
 from bmd_edge.errors import TableError
+from bmd_edge.film import resample
 from bmd_edge.preprocess import BMD as BMD_SPEC
 from bmd_edge.preprocess import FINDER_CLOSEUP, FINDER_SURVEY, normalize
 from bmd_edge.roi import LANDMARKS
 from bmd_edge.table import read_table, write_table
 from trainer.bmd import BmdTask, label_scale
 from trainer.config import BmdConfig, FinderConfig
-from trainer.data import TrainingFilm, Window, cut, read_films, read_rois, read_rows, roi_region
+from trainer.data import TrainingFilm, Window, cut, floats, read_films, read_rois, read_rows, roi_image
 from trainer.finder import FinderTask
 from trainer.losses import IGNORED_KIND
 from trainer.views import exact_closeup, exact_survey, nonsense, survey
@@ -34,10 +35,21 @@ def changed(cohort: Path, where: str, **changes: object) -> Path:
     return path
 
 
-def test_unmoved_roi_is_the_middle_of_the_png(cohort: Path) -> None:
+def test_a_roi_is_the_middle_of_the_png_as_the_runtime_sees_it(cohort: Path) -> None:
     rois = read_rois(read_rows(cohort, "roi", ["train"]))
-    region = roi_region(rois, 3, BMD_SPEC)
-    assert region == pytest.approx(rois.pixels[3, 16:240, 16:240] / 65535, abs=1e-5)
+    seen = resample(rois.pixels[3], 16, 16, 224, 224, (224, 224)) / np.float32(65535)
+    assert roi_image(rois.pixels[3]) == pytest.approx(normalize(seen, BMD_SPEC), abs=1e-5)
+
+
+def test_outside_the_film_is_no_pixel_of_a_roi(cohort: Path) -> None:
+    pixels = read_rois(read_rows(cohort, "roi", ["train"])).pixels[3].copy()
+    pixels[:100] = 0
+    assert np.isnan(floats(pixels)[:100]).all()
+    assert np.isfinite(floats(pixels)[100:]).all()
+    inside = normalize(
+        np.where(pixels[16:240, 16:240] == 0, np.nan, pixels[16:240, 16:240] / np.float32(65535)), BMD_SPEC
+    )
+    assert roi_image(pixels) == pytest.approx(inside, abs=1e-6)
 
 
 def test_cut_keeps_landmarks_on_their_pixels(cohort: Path) -> None:
@@ -125,20 +137,31 @@ def test_unvaried_finder_batch_shows_the_film(cohort: Path) -> None:
 
 def test_bmd_batch_shows_every_film_once(cohort: Path) -> None:
     task = BmdTask(BmdConfig(batch=9, width=0.125), cohort)
-    labels = [task.batch(np.random.default_rng(step), 2, step)[1][:, 0] for step in range(task.steps)]
-    seen = np.concatenate(labels)
-    assert len(np.unique(seen)) == len(seen) == 63
-    images, _ = task.batch(np.random.default_rng(0), 0, 0)
+    seen = np.concatenate([task.picks(63, 9, 2, step) for step in range(task.steps)])
+    assert sorted(seen) == list(range(63))
+    assert len(task.train.rows) == 63
+    images = task.views(task.train, seen[:9], np.random.default_rng(0))
     assert images.shape == (9, 1, 224, 224)
     assert (images.amin(), images.amax()) == (0, 1)
 
 
+def test_more_steps_than_films_show_each_as_often(cohort: Path) -> None:
+    task = BmdTask(BmdConfig(batch=10, steps=20, width=0.125), cohort)
+    seen = np.concatenate([task.picks(63, 10, 0, step) for step in range(20)])
+    assert len(seen) == 200
+    assert set(np.bincount(seen, minlength=63)) == {3, 4}
+    assert not np.array_equal(seen, np.concatenate([task.picks(63, 10, 1, step) for step in range(20)]))
+
+
 def test_unvaried_bmd_batch_is_the_runtime_image(cohort: Path) -> None:
-    still = BmdConfig(batch=4, width=0.125, shift_mm=0, exact_share=1, augment=0)
-    task = BmdTask(still, cohort)
-    images, labels = task.batch(np.random.default_rng(0), 0, 0)
-    index = int(np.flatnonzero(task.train.labels_gcm2[:, 0] == labels[0, 0].item())[0])
-    assert images[0].numpy() == pytest.approx(normalize(roi_region(task.train, index, BMD_SPEC), BMD_SPEC), abs=1e-4)
+    chosen = np.array([3, 7])
+    for still in ({"augment": 0.0}, {"clean_share": 1.0}):
+        task = BmdTask(BmdConfig(width=0.125, shift_mm=0, exact_share=1, **still), cohort)
+        images = task.views(task.train, chosen, np.random.default_rng(0))
+        for image, index in zip(images.numpy(), chosen, strict=True):
+            assert image == pytest.approx(roi_image(task.train.pixels[index]), abs=1e-4)
+    moved = BmdTask(BmdConfig(width=0.125, clean_share=1), cohort).views(task.train, chosen, np.random.default_rng(0))
+    assert np.abs(moved.numpy() - images.numpy()).mean() > 0.01
 
 
 def test_label_scale_survives_an_unlabelled_site() -> None:
@@ -153,6 +176,7 @@ def test_label_scale_survives_an_unlabelled_site() -> None:
         ("roi", {"film": "roi/none.png"}, r"film roi/none\.png: cannot be read"),
         ("roi", {"bmd_gcm2": {"femoral_neck": None, "total_hip": None}}, "no BMD"),
         ("roi", {"x_spacing_mm": "wide"}, "x_spacing_mm: 'wide' is not a number above 0"),
+        ("roi", {"x_spacing_mm": "0.5"}, "256 x 256 pixels of 0.65 mm, this one has 256 x 256 of 0.5 mm"),
         ("film", {"x_kind": "elbow"}, "x_kind: 'elbow' is not one of intact"),
         ("film", {"x_head_center_x": ""}, "an intact hip needs head_center"),
         ("film", {"x_head_center_x": "left"}, "are not numbers"),
