@@ -26,6 +26,9 @@ from trainer.data import read_rois, read_rows, split_by_subject
 from trainer.losses import rank_loss
 from trainer.network import BmdNet, build, load_run
 
+_BETTER = 1e-5
+"""A validation r is better when it rises by more than rounding."""
+
 Term = tuple[Tensor, dict[str, float]]
 """The loss on unlabelled views, and numbers to log."""
 
@@ -152,7 +155,7 @@ class SelfTraining(SemiTask):
         """As supervised; a better validation r has the pseudo BMDs made anew."""
         metrics = super().validate(network)
         r = mean_r(metrics)
-        if r > self.best_r and self.regenerated < self.config.max_regenerations:
+        if r > self.best_r + _BETTER and self.regenerated < self.config.max_regenerations:
             self.best_r, self.regenerated = r, self.regenerated + 1
             self.pseudo = self.scaled_estimates(network)
         return metrics | {"regenerated": self.regenerated}

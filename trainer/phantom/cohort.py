@@ -27,8 +27,8 @@ from bmd_edge.errors import UsageError
 from bmd_edge.film import resample
 from bmd_edge.table import SITES, HipRow, write_table
 from trainer.phantom.dicom import SYNTAXES, write_dicom
-from trainer.phantom.film import PhantomFilm, PhantomHip, film
-from trainer.phantom.plan import CohortConfig, Item, cohort_path, items
+from trainer.phantom.film import PhantomFilm, PhantomHip, film, stream
+from trainer.phantom.plan import FINDER_ERROR_MM, MAX_FINDER_ERROR_MM, CohortConfig, Item, cohort_path, items
 from trainer.phantom.setting import ROI_SIDE_MM
 
 __all__ = ["CohortConfig", "Item", "cohort_path", "items", "make_cohort", "make_item", "roi_image"]
@@ -68,7 +68,7 @@ def png16(image: NDArray[np.float32]) -> bytes:
 def _roi_form(item: Item, made: PhantomFilm) -> tuple[bytes, list[dict[str, str]]]:
     hip = made.hips[0]
     image, left, top = roi_image(made, hip)
-    scale = made.spacing_mm / ROI_SPACING_MM
+    scale = made.header.believed_spacing_mm / ROI_SPACING_MM
     points = {name: ((x - left) * scale, (y - top) * scale) for name, (x, y) in hip.landmarks_px.items()}
     if hip.side == "L":
         points = {name: (ROI_PX - x, y) for name, (x, y) in points.items()}
@@ -78,9 +78,15 @@ def _roi_form(item: Item, made: PhantomFilm) -> tuple[bytes, list[dict[str, str]
 def roi_image(made: PhantomFilm, hip: PhantomHip) -> tuple[NDArray[np.float32], float, float]:
     """The ROI of a hip (256, 256) float32 bone bright at 0.65 mm, left hips mirrored; and its left and top edge in
     film pixels.
+
+    It is cut as in use: at the spacing that the header lets one believe, around a center that is off as a finder's is.
     """
     center = 0.5 * (np.array(hip.landmarks_px["head_center"]) + np.array(hip.landmarks_px["lesser_trochanter"]))
-    side_px = ROI_SIDE_MM / made.spacing_mm
+    off_mm = (
+        stream(made.spec.seed, "finder").normal(0.0, FINDER_ERROR_MM, 2).clip(-MAX_FINDER_ERROR_MM, MAX_FINDER_ERROR_MM)
+    )
+    center += off_mm / made.spacing_mm
+    side_px = ROI_SIDE_MM / made.header.believed_spacing_mm
     left, top = (float(v) for v in center - side_px / 2)
     image = resample(made.bone_bright(), left, top, side_px, side_px, (ROI_PX, ROI_PX))
     return (image[:, ::-1] if hip.side == "L" else image), left, top

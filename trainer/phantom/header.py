@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bmd_edge.facts import ASSUMED_MAGNIFICATION
 from trainer.phantom.anatomy import Subject
 from trainer.phantom.beam import Exposure
 from trainer.phantom.maker import Style
@@ -36,6 +37,15 @@ class Header:
     ermf: float | None
     study_date: str
     seed: str
+
+    @property
+    def believed_spacing_mm(self) -> float:
+        """One pixel at the hip as the runtime takes it from these tags: often with an assumed magnification."""
+        if self.ermf is not None:
+            return self.pixel_mm / self.ermf
+        if self.sid_mm is not None and self.sod_mm is not None:
+            return self.pixel_mm * self.sod_mm / self.sid_mm
+        return self.pixel_mm / ASSUMED_MAGNIFICATION
 
 
 def draw_header(

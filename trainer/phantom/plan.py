@@ -13,6 +13,8 @@ from bmd_edge.errors import UsageError
 from trainer.phantom.maker import HELD_OUT_MAKERS, STYLES, TRAINING_MAKERS
 from trainer.phantom.setting import VERSION, FilmSpec
 
+FINDER_ERROR_MM, MAX_FINDER_ERROR_MM = 1.2, 3.0
+"""SD and bound of the error of an ROI's center along each axis; as large as the embedded finder's."""
 ROI_PIXEL_MM, FILM_PIXEL_MM, DICOM_PIXEL_MM = 0.42, 0.55, 0.3
 SPLIT_PARTS = (("train", 440), ("val", 150), ("test", 500))
 BOTH_HIPS_SHARE = 271 / 819
@@ -68,7 +70,10 @@ class CohortConfig:
 
     def text(self) -> str:
         """The configuration as canonical JSON, with the phantom's version and the constants of this plan."""
-        plan = (ROI_PIXEL_MM, FILM_PIXEL_MM, DICOM_PIXEL_MM, SPLIT_PARTS, BOTH_HIPS_SHARE, REFUSAL_CASES, FINDER_SPLITS)
+        plan = (
+            FINDER_ERROR_MM, MAX_FINDER_ERROR_MM, ROI_PIXEL_MM, FILM_PIXEL_MM, DICOM_PIXEL_MM, SPLIT_PARTS,
+            BOTH_HIPS_SHARE, REFUSAL_CASES, FINDER_SPLITS,
+        )  # fmt: skip
         facts = {**asdict(self), "phantom_version": VERSION, "plan": sha256(json.dumps(plan).encode()).hexdigest()[:8]}
         return json.dumps(facts, sort_keys=True)
 
