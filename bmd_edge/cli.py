@@ -46,6 +46,7 @@ class Workshop(NamedTuple):
 WORKSHOPS = {
     "phantom": Workshop("trainer.phantom.commands", "app", "train", "Make, check and score on digital hip phantoms."),
     "train": Workshop("trainer.commands", "train", "train", "Train a network from a settings file."),
+    "table": Workshop("trainer.experiment.commands", "table", "train", "Reproduce the paper's table on phantom films."),
     "export": Workshop("export.commands", "export", "export", "Turn training runs into a bundle."),
 }
 

@@ -54,7 +54,7 @@ def tiny_parts(work: Path, *, int8: bool = True) -> Parts:
     )
 
 
-def images_of(n: int, size: int = 224) -> np.ndarray:
+def images_of(n: int, size: int = BMD.size_px) -> np.ndarray:
     """(n, 1, size, size) float32 noise, smoother and brighter from image to image."""
     rng = np.random.default_rng(0)
     small = rng.random((n, 1, size // 8, size // 8), dtype=np.float32).repeat(8, 2).repeat(8, 3)
@@ -70,7 +70,7 @@ def _bmd(path: Path, images: np.ndarray) -> np.ndarray:
 def _network(name: str) -> bytes:
     """Two convolutions, a global average and linear heads; finder: heat maps beside them."""
     rng = np.random.default_rng(1)
-    size = 256 if name == "finder" else 224
+    size = 256 if name == "finder" else BMD.size_px
     weights = {
         "w1": rng.normal(0, 0.3, (6, 1, 4, 4)),
         "b1": rng.normal(0, 0.1, 6),

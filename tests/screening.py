@@ -132,7 +132,7 @@ def drawn_bmd(offset_gcm2: float = 0.4) -> FunctionEngine:
     outputs = {"bmd": (None, 2), "spread": (None, 2), "embedding": (None, EMBEDDING)}
     return FunctionEngine(
         run,
-        {"image": ((None, 1, 224, 224), "float32")},
+        {"image": ((None, 1, BMD.size_px, BMD.size_px), "float32")},
         {name: (shape, "float32") for name, shape in outputs.items()},
     )
 

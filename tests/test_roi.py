@@ -286,12 +286,12 @@ def test_roi_box_of_a_right_hip():
 
 
 def test_a_region_outside_the_film_is_black_and_a_flat_one_too():
-    region = np.full((224, 224), np.nan, np.float32)
+    region = np.full((112, 112), np.nan, np.float32)
     assert not normalize(region, BMD).any()
     assert not normalize(np.full_like(region, 0.5), BMD).any()
-    region[:, 100:] = np.linspace(0.2, 0.4, 124, dtype=np.float32)
+    region[:, 50:] = np.linspace(0.2, 0.4, 62, dtype=np.float32)
     scaled = normalize(region, BMD)
-    assert not scaled[0, :, :100].any()
+    assert not scaled[0, :, :50].any()
     assert scaled.max() == 1
-    with pytest.raises(ValueError, match="224 x 224"):
+    with pytest.raises(ValueError, match="112 x 112"):
         normalize(region[:100], BMD)

@@ -1,5 +1,6 @@
 """The BMD network learned from labelled films: mean squared error and adaptive triplet loss."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,10 @@ from torch.nn import functional
 
 from bmd_edge.errors import TableError
 from bmd_edge.preprocess import BMD, normalize
-from bmd_edge.table import SITES
+from bmd_edge.table import SITES, HipRow
 from trainer.augment import vary_roi, window
 from trainer.config import BmdConfig, SemiConfig
-from trainer.data import ROI_SPACING_MM, Rois, floats, read_rois, read_rows, roi_image, split_by_subject
+from trainer.data import Rois, floats, read_rois, read_rows, roi_image, split_by_subject
 from trainer.loop import Task
 from trainer.losses import label_loss, spread_loss, triplet_loss
 from trainer.network import BmdNet, build
@@ -34,7 +35,7 @@ class BmdTask(Task):
 
     def __init__(self, config: BmdConfig, table: Path | str) -> None:
         self.config = config
-        self.train = read_rois(read_rows(table, "roi", config.train_splits))
+        self.train = read_rois(training_rows(table, config))
         self.val = read_rois(read_rows(table, "roi", config.val_splits))
         for rois, splits in ((self.train, config.train_splits), (self.val, config.val_splits)):
             if len(rois.rows) < MIN_LABELS:
@@ -56,13 +57,13 @@ class BmdTask(Task):
         return np.concatenate(list(orders))[step * count : (step + 1) * count]
 
     def views(self, rois: Rois, chosen: NDArray[np.int64], rng: Generator, strength: float | None = None) -> Tensor:
-        """Augmented network inputs (n, 1, 224, 224) of the chosen films; `strength` replaces the setting `augment`.
+        """Augmented network inputs (n, 1, 112, 112) of the chosen films; `strength` replaces the setting `augment`.
 
         They vary as the place and scale that a finder and an assumed magnification give, and as films do in gray levels
         and texture; a share of them keeps the sharpness, and a share the gray levels, that they have in use.
         """
         config, n = self.config, len(chosen)
-        shift = rng.uniform(-config.shift_mm, config.shift_mm, (n, 2)) / ROI_SPACING_MM
+        shift = rng.uniform(-config.shift_mm, config.shift_mm, (n, 2)) / BMD.spacing_mm
         scale = 1 + rng.uniform(-config.scale, config.scale, n)
         angle = rng.uniform(-config.rotation_deg, config.rotation_deg, n)
         exact = rng.random(n) < config.exact_share
@@ -87,10 +88,7 @@ class BmdTask(Task):
     def loss(self, rng: Generator, epoch: int, step: int) -> tuple[Tensor, dict[str, float]]:
         """The supervised loss of one batch."""
         chosen = self.picks(len(self.train.rows), self.config.batch, epoch, step)
-        images = self.views(self.train, chosen, rng)
-        if epoch < self.config.half_share * self.config.epochs:
-            images = functional.avg_pool2d(images, 2)
-        return self.supervised(self.network(images), self.labels(chosen))
+        return self.supervised(self.network(self.views(self.train, chosen, rng)), self.labels(chosen))
 
     def supervised(self, outputs: Outputs, target: Tensor) -> tuple[Tensor, dict[str, float]]:
         """MSE on standardized labels + lambda x triplet + the spread's term."""
@@ -112,32 +110,52 @@ class BmdTask(Task):
 
     def validate(self, network: nn.Module) -> dict[str, float]:
         """r, RMSE, bias and mean spread per site on the validation split, without augmentation."""
-        bmd, spread = self.estimates(network, self.val)
+        bmd, spread = estimates(network, self.val, self.config.channels_last)
         return site_metrics(bmd, spread, self.val.labels_gcm2)
 
-    def estimates(self, network: nn.Module, rois: Rois) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """BMD and spread (n, 2) g/cm2 of all films, seen as the runtime sees them; the network is in eval mode."""
-        found = []
-        for start in range(0, len(rois.rows), 32):
-            images = np.stack([roi_image(pixels) for pixels in rois.pixels[start : start + 32]])
-            with torch.no_grad():
-                found.append(
-                    [value.float().cpu().numpy() for value in network(self.placed(torch.from_numpy(images)))[:2]]
-                )
-        bmd, spread = (np.concatenate(parts) for parts in zip(*found, strict=True))
-        return bmd, spread
+
+def estimates(
+    network: nn.Module, rois: Rois, channels_last: bool = True
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """BMD and spread (n, 2) g/cm2 of all films, seen as the runtime sees them; the network is in eval mode."""
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    device = next(network.parameters()).device
+    found = []
+    for start in range(0, len(rois.rows), 32):
+        images = torch.from_numpy(np.stack([roi_image(pixels) for pixels in rois.pixels[start : start + 32]]))
+        with torch.no_grad():
+            outputs = network(images.to(device).contiguous(memory_format=layout))
+        found.append([value.float().cpu().numpy() for value in outputs[:2]])
+    bmd, spread = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    return bmd, spread
+
+
+def training_rows(table: Path | str, config: BmdConfig) -> list[HipRow]:
+    """Rows to learn from: those of the training splits, fewer or more as `labels` and `reveal` say."""
+    rows = read_rows(table, "roi", config.train_splits)
+    if config.labels:
+        rows = rows[: config.labels]
+    if config.reveal:
+        rows += [_revealed(row) for row in read_rows(table, "roi", ["unlabelled"])]
+    return rows
+
+
+def _revealed(row: HipRow) -> HipRow:
+    try:
+        truth = {site: float(row.extra[f"x_true_bmd_{site}"]) for site in SITES}
+    except (KeyError, ValueError) as error:
+        raise TableError(f"film {row.film}: only phantom films have a true BMD to reveal") from error
+    return replace(row, bmd_gcm2=truth)
 
 
 def network_settings(config: BmdConfig, mean: NDArray[np.float32], sd: NDArray[np.float32]) -> dict[str, Any]:
     """Arguments of `trainer.network.build` for these settings and this scale of the labels."""
     own = {"pretrained": config.pretrained} if config.network == "effnet_lite0" else {"width": config.width}
     ranking = isinstance(config, SemiConfig) and config.method == "rankup"
-    extra = {"pool": config.pool} if config.pool > 1 else {}
     return {
         "label_mean": mean.tolist(),
         "label_sd": sd.tolist(),
         **own,
-        **extra,
         **({"ranking": True} if ranking else {}),
     }
 

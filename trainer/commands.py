@@ -1,12 +1,12 @@
 """The trainer's command: `bmd-edge train`."""
 
-import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-logger = logging.getLogger(__name__)
+Tell = Callable[[dict[str, float], int, float], None]
 
 PRETRAINING = "pretraining"
 """Folder of the supervised training inside the run folder of a semi-supervised one."""
@@ -50,8 +50,13 @@ def changes(texts: list[str]) -> dict[str, str]:
     return dict(text.split("=", 1) for text in texts)
 
 
-def run_training(settings: object, table: Path, out: Path) -> dict[str, float]:
-    """Train by the settings' task, with a line of progress after each epoch on stderr.
+def _tell(line: dict[str, float], epochs: int, left_s: float) -> None:
+    shown = "  ".join(f"{name} {value:.3g}" for name, value in line.items() if name != "epoch")
+    typer.echo(f"epoch {line['epoch'] + 1:g}/{epochs}  {shown}  left {left_s / 60:.1f} min", err=True)
+
+
+def run_training(settings: object, table: Path, out: Path, tell: Tell = _tell) -> dict[str, float]:
+    """Train by the settings' task; `tell` hears of each epoch: its metrics, the number of epochs, the seconds left.
 
     A semi-supervised training begins with the supervised one, in the folder `pretraining` of its run folder.
     """
@@ -69,7 +74,7 @@ def run_training(settings: object, table: Path, out: Path) -> dict[str, float]:
 
     task: Task
     if isinstance(settings, SemiConfig):
-        run_training(pretraining(settings), table, out / PRETRAINING)
+        run_training(pretraining(settings), table, out / PRETRAINING, tell)
         task = METHODS[settings.method](settings, table, out / PRETRAINING)
     elif isinstance(settings, BmdConfig):
         task = BmdTask(settings, table)
@@ -77,8 +82,4 @@ def run_training(settings: object, table: Path, out: Path) -> dict[str, float]:
         assert isinstance(settings, FinderConfig)
         task = FinderTask(settings, table)
 
-    def progress(line: dict[str, float], left_s: float) -> None:
-        shown = "  ".join(f"{name} {value:.3g}" for name, value in line.items() if name != "epoch")
-        typer.echo(f"epoch {line['epoch'] + 1:g}/{settings.epochs}  {shown}  left {left_s / 60:.1f} min", err=True)
-
-    return run_loop(task, settings, out, progress)
+    return run_loop(task, settings, out, lambda line, left_s: tell(line, settings.epochs, left_s))

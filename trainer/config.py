@@ -35,16 +35,15 @@ _ABOVE_ZERO = (
     "pretrain_epochs",
     "pretrain_lr",
     "unlabelled_batch",
-    "pool",
 )
 _SHARES = (
-    "warmup", "ema", "half_share", "exact_share", "clean_share", "closeup_share", "nonsense_share", "crop_share",
+    "warmup", "ema", "exact_share", "clean_share", "closeup_share", "nonsense_share", "crop_share",
     "label_smoothing", "ramp", "ensemble_decay", "rank_threshold",
 )  # fmt: skip
 _NOT_NEGATIVE = (
     "weight_decay", "clip_norm", "triplet_weight", "triplet_margin", "spread_weight", "shift_mm", "rotation_deg",
     "augment", "presence_weight", "kind_weight", "steps", "patience", "unlabelled_weight", "agree_weight",
-    "embedding_weight", "max_regenerations", "rank_weight",
+    "embedding_weight", "max_regenerations", "rank_weight", "labels",
 )  # fmt: skip
 _LEARNED_FROM = ("train", "val", "test")
 ROI_ROOM_MM = 10.4
@@ -97,18 +96,24 @@ class LoopConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class BmdConfig(LoopConfig):
-    """Settings of the BMD network."""
+    """Settings of the BMD network learned from labelled films; the defaults are those of the paper's table."""
 
-    network: str = "resnet18"
-    """Backbone: resnet18, vgg11_se, effnet_lite0."""
-    width: float = 0.5
+    epochs: int = 60
+    """Rounds; each ends with a saved state, so it is the unit of resuming."""
+    lr: float = 2e-3
+    """Highest learning rate of Adam."""
+    validate_every: int = 5
+    """Epochs between validations; the last epoch is always validated."""
+    labels: int = 0
+    """Labelled hips that are learned from, the first ones of the table; 0 takes all."""
+    reveal: bool = False
+    """Phantom films of the split unlabelled are learned from with their true BMD: the upper bound of all methods."""
+    network: str = "vgg11_se"
+    """Backbone: vgg11_se, resnet18, effnet_lite0."""
+    width: float = 0.25
     """Factor on the channels of resnet18 and vgg11_se."""
-    pool: int = 1
-    """The network averages its input over this many pixels squared; 2 sees 1.3 mm at a quarter of the cost."""
     pretrained: bool = True
     """effnet_lite0 starts from ImageNet weights."""
-    half_share: float = 0.0
-    """Share of the epochs, from the start, at half resolution: a quarter of the cost while the coarse is learned."""
     triplet_weight: float = 0.5
     """lambda: weight of the adaptive triplet loss (the paper's, as recollected); 0 switches it off."""
     triplet_alpha: str = "sqrt"
@@ -137,6 +142,14 @@ class BmdConfig(LoopConfig):
 class SemiConfig(BmdConfig):
     """Settings of the BMD network learned from labelled and unlabelled films."""
 
+    epochs: int = 15
+    """Rounds after the supervised training; each ends with a saved state, so it is the unit of resuming."""
+    steps: int = 100
+    """Steps per epoch."""
+    lr: float = 1e-3
+    """Highest learning rate of Adam."""
+    validate_every: int = 1
+    """Epochs between validations; the last epoch is always validated."""
     method: str = "self_training"
     """What unlabelled films add: pi_model, temporal_ensembling, mean_teacher, self_training, rankup."""
     pretrain_epochs: int = 60
@@ -209,8 +222,9 @@ def task_name(config: Config) -> str:
 def pretraining(config: SemiConfig) -> BmdConfig:
     """The settings of the supervised training that a semi-supervised one starts from."""
     shared = {field.name: getattr(config, field.name) for field in dataclasses.fields(BmdConfig)}
-    supervised = {"epochs": config.pretrain_epochs, "lr": config.pretrain_lr, "steps": 0, "patience": 0}
-    return BmdConfig(**{**shared, **supervised})
+    own = ("steps", "patience", "validate_every", "schedule")
+    plain = {name: getattr(BmdConfig(), name) for name in own}
+    return BmdConfig(**{**shared, **plain, "epochs": config.pretrain_epochs, "lr": config.pretrain_lr})
 
 
 def read_config(path: str | Path, changes: dict[str, str] | None = None) -> Config:

@@ -119,8 +119,8 @@ class BmdNet(nn.Module):
     """A backbone, its global average as embedding, and one linear layer each for the BMD and its spread.
 
     The networks learn standardized labels; mean and SD are buffers, so the outputs are in g/cm2. The spread's layer
-    reads a detached embedding: it can never disturb the estimate. `pool` has the image
-    averaged over that many pixels squared first; `ranking` adds a head that only RankUp trains.
+    reads a detached embedding: it can never disturb the estimate. `ranking` adds
+     a head that only RankUp trains.
     """
 
     label_mean: Tensor
@@ -132,11 +132,10 @@ class BmdNet(nn.Module):
         n_features: int,
         label_mean: Sequence[float] = (0.0, 0.0),
         label_sd: Sequence[float] = (1.0, 1.0),
-        pool: int = 1,
         ranking: bool = False,
     ) -> None:
         super().__init__()
-        self.backbone, self.pool = backbone, pool
+        self.backbone = backbone
         if ranking:
             self.ranks = nn.Linear(n_features, N_SITES)
         self.bmd_head = nn.Linear(n_features, N_SITES)
@@ -149,14 +148,19 @@ class BmdNet(nn.Module):
         """BMD, spread and embedding of ROI images.
 
         Args:
-            image: (n, 1, 224, 224) float32, 0..1, bone bright, mirrored to a right hip.
+            image: (n, 1, 112, 112) float32, 0..1, bone bright, mirrored to a right hip.
 
         Returns:
             bmd (n, 2) g/cm2; spread (n, 2) g/cm2, > 0, the scale of a Laplace distribution; embedding (n, d).
         """
-        if self.pool > 1:
-            image = functional.avg_pool2d(image, self.pool)
-        embedding = self.backbone(image).mean((2, 3)).float()
+        return self.heads(self.embed(image))
+
+    def embed(self, image: Tensor) -> Tensor:
+        """Embedding (n, d) float32 of ROI images."""
+        return self.backbone(image).mean((2, 3)).float()
+
+    def heads(self, embedding: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """BMD, spread and the embedding itself, as `forward` returns them."""
         bmd = self.label_mean + self.label_sd * self.bmd_head(embedding)
         spread = self.label_sd * (functional.softplus(self.spread_head(embedding.detach())) + 1e-3)
         return bmd, spread, embedding
@@ -229,7 +233,7 @@ def build(name: str, **kwargs: Any) -> nn.Module:
         if name == "finder":
             return FinderNet(**kwargs)
         if name in BACKBONES:
-            own = {key: kwargs.pop(key) for key in ("label_mean", "label_sd", "pool", "ranking") if key in kwargs}
+            own = {key: kwargs.pop(key) for key in ("label_mean", "label_sd", "ranking") if key in kwargs}
             return BmdNet(*BACKBONES[name](**kwargs), **own)
     except TypeError as error:
         raise UsageError(f"network {name}: {error}") from error

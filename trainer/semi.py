@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from bmd_edge.errors import UsageError
 from bmd_edge.table import SITES
-from trainer.bmd import BmdTask, Outputs, standardized
+from trainer.bmd import BmdTask, Outputs, estimates, standardized
 from trainer.config import SemiConfig
 from trainer.data import read_rois, read_rows, split_by_subject
 from trainer.losses import rank_loss
@@ -53,10 +53,8 @@ class SemiTask(BmdTask):
         free = self.picks(len(self.unlabelled.rows), config.unlabelled_batch, epoch, step)
         images = [self.views(self.train, chosen, rng)]
         images += [self.views(self.unlabelled, free, rng) for _ in range(self.views_per_film)]
-        parts = zip(
-            *(value.split([len(one) for one in images]) for value in self.network(torch.cat(images))), strict=True
-        )
-        labelled, *unlabelled = parts
+        embeddings = self.network.embed(torch.cat(images)).split([len(one) for one in images])
+        labelled, *unlabelled = (self.network.heads(embedding) for embedding in embeddings)
         total, logs = self.supervised(labelled, self.labels(chosen))
         term, more = self.term(unlabelled, free, rng)
         done = (epoch + step / self.steps) / config.epochs
@@ -73,7 +71,9 @@ class SemiTask(BmdTask):
 
     def scaled_estimates(self, network: nn.Module) -> Tensor:
         """What a network in eval mode says of all unlabelled films as they are, (n, 2) in units of the labels' SD."""
-        bmd = torch.from_numpy(self.estimates(network, self.unlabelled)[0]).to(self.network.label_mean.device)
+        bmd = torch.from_numpy(estimates(network, self.unlabelled, self.config.channels_last)[0]).to(
+            self.network.label_mean.device
+        )
         return standardized(bmd, self.network)
 
 

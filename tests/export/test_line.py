@@ -200,7 +200,7 @@ def test_too_few_subjects_are_refused(tmp_path: Path) -> None:
 def test_an_roi_image_is_the_middle_of_the_file(made: tuple[Path, Bundle]) -> None:
     row = read_table(made[0] / "cohort" / "films.csv")[0]
     with Image.open(row.film_path) as image:
-        middle = np.asarray(image)[16:240, 16:240].astype(np.float32)
+        middle = np.asarray(image)[16:240, 16:240].astype(np.float32).reshape(112, 2, 112, 2).mean((1, 3))
     np.testing.assert_allclose(films.roi_image(row, BMD), normalize(middle / 65535, BMD), atol=1e-5)
 
 
@@ -215,7 +215,7 @@ def test_an_unusable_roi_image_names_its_film(made: tuple[Path, Bundle], tmp_pat
 
 def test_golden_inputs_are_made_up_and_always_the_same() -> None:
     image = golden_input(BMD)
-    assert image.shape == (2, 1, 224, 224)
+    assert image.shape == (2, 1, 112, 112)
     assert (image.min(), image.max()) == (0, 1)
     np.testing.assert_array_equal(image, golden_input(BMD))
     assert np.abs(image[0] - image[1]).mean() > 0.05

@@ -16,7 +16,7 @@ def test_bmd_networks_answer_in_gcm2(name: str, kwargs: dict[str, object]) -> No
     torch.manual_seed(0)
     network = build(name, label_mean=[0.8, 0.9], label_sd=[0.15, 0.16], **kwargs).eval()
     with torch.no_grad():
-        bmd, spread, embedding = network(torch.rand(2, 1, 224, 224))
+        bmd, spread, embedding = network(torch.rand(2, 1, 112, 112))
     assert task_of(network) == "bmd"
     assert len(OUTPUTS["bmd"]) == 3
     assert bmd.shape == spread.shape == (2, 2)
@@ -61,7 +61,7 @@ def test_missing_imagenet_weights_name_the_extra(monkeypatch: pytest.MonkeyPatch
 def test_imagenet_weights_separate_images() -> None:
     """With weights in wrong places the features of different images would hardly differ, or explode."""
     network = build("effnet_lite0").eval()
-    ramp = torch.linspace(0, 1, 224).repeat(224, 1)
+    ramp = torch.linspace(0, 1, 112).repeat(112, 1)
     disk = ((ramp - 0.5).square() + (ramp.T - 0.5).square() < 0.05).float()
     with torch.no_grad():
         features = network(torch.stack([ramp, disk, torch.zeros_like(ramp)])[:, None])[2]

@@ -45,7 +45,7 @@ def test_changes_replace_settings() -> None:
         ('task = "bmd"\nepochs = true', "epochs = True is not of the type int"),
         ('task = "bmd"\nepochs = 0', "epochs must be above 0"),
         ('task = "bmd"\ntriplet_alpha = "cube"', "triplet_alpha must be one of sqrt, abs, one"),
-        ('task = "bmd"\nhalf_share = 1.5', "half_share must lie between 0 and 1"),
+        ('task = "bmd"\nclean_share = 1.5', "clean_share must lie between 0 and 1"),
         ('task = "bmd"\ntriplet_weight = -1', "triplet_weight must not be negative"),
         ('task = "bmd"\nval_splits = ["train"]', "train is in train_splits and val_splits"),
         ('task = "bmd"\ntrain_splits = ["calibrate"]', "train_splits takes splits of train, val, test"),
@@ -63,5 +63,5 @@ def test_mistakes_are_named(tmp_path: Path, text: str, message: str) -> None:
 
 
 def test_missing_file_lists_the_recipes(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="there are bmd, finder"):
+    with pytest.raises(UsageError, match="there are adaptive_triplet, bmd, finder, full"):
         read_config(tmp_path / "none.toml")

@@ -13,7 +13,7 @@ from bmd_edge.roi import LANDMARKS
 from bmd_edge.table import read_table, write_table
 from trainer.bmd import BmdTask, label_scale
 from trainer.config import BmdConfig, FinderConfig
-from trainer.data import TrainingFilm, Window, cut, floats, read_films, read_rois, read_rows, roi_image
+from trainer.data import TrainingFilm, Window, cut, floats, read_films, read_png, read_rois, read_rows, roi_image
 from trainer.finder import FinderTask
 from trainer.losses import IGNORED_KIND
 from trainer.views import exact_closeup, exact_survey, nonsense, survey
@@ -37,18 +37,20 @@ def changed(cohort: Path, where: str, **changes: object) -> Path:
 
 def test_a_roi_is_the_middle_of_the_png_as_the_runtime_sees_it(cohort: Path) -> None:
     rois = read_rois(read_rows(cohort, "roi", ["train"]))
-    seen = resample(rois.pixels[3], 16, 16, 224, 224, (224, 224)) / np.float32(65535)
-    assert roi_image(rois.pixels[3]) == pytest.approx(normalize(seen, BMD_SPEC), abs=1e-5)
+    stored = read_png(rois.rows[3])
+    seen = resample(stored, 16, 16, 224, 224, (112, 112)) / np.float32(65535)
+    assert roi_image(rois.pixels[3]) == pytest.approx(normalize(seen, BMD_SPEC), abs=1e-4)
 
 
 def test_outside_the_film_is_no_pixel_of_a_roi(cohort: Path) -> None:
-    pixels = read_rois(read_rows(cohort, "roi", ["train"])).pixels[3].copy()
-    pixels[:100] = 0
-    assert np.isnan(floats(pixels)[:100]).all()
-    assert np.isfinite(floats(pixels)[100:]).all()
-    inside = normalize(
-        np.where(pixels[16:240, 16:240] == 0, np.nan, pixels[16:240, 16:240] / np.float32(65535)), BMD_SPEC
-    )
+    rows = read_rows(cohort, "roi", ["train"])
+    stored = read_png(rows[3])
+    stored[:101] = 0
+    stand_in.write_png(cohort.parent / "roi/edge.png", stored)
+    pixels = read_rois([dataclasses.replace(rows[3], film_path=cohort.parent / "roi/edge.png")]).pixels[0]
+    assert np.isnan(floats(pixels)[:51]).all()  # the block that is half outside is outside
+    assert np.isfinite(floats(pixels)[51:]).all()
+    inside = normalize(np.where(pixels[8:120, 8:120] == 0, np.nan, pixels[8:120, 8:120] / np.float32(65535)), BMD_SPEC)
     assert roi_image(pixels) == pytest.approx(inside, abs=1e-6)
 
 
@@ -141,7 +143,7 @@ def test_bmd_batch_shows_every_film_once(cohort: Path) -> None:
     assert sorted(seen) == list(range(63))
     assert len(task.train.rows) == 63
     images = task.views(task.train, seen[:9], np.random.default_rng(0))
-    assert images.shape == (9, 1, 224, 224)
+    assert images.shape == (9, 1, 112, 112)
     assert (images.amin(), images.amax()) == (0, 1)
 
 

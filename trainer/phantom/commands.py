@@ -79,7 +79,7 @@ def make(
         config = CohortConfig(
             labelled, calibrate, unlabelled, pelves, refusals, dicom, poses, names, style, seed, unseen
         )
-        table = _with_progress(config, out or cohort_path(config), workers)
+        table = with_progress(config, out or cohort_path(config), workers)
     except BmdEdgeError as error:
         console.print(f"[red]{error}[/]")
         raise typer.Exit(2) from error
@@ -161,7 +161,8 @@ def _bar(what: str) -> "Progress":
     return Progress(*columns, console=Console(stderr=True))
 
 
-def _with_progress(config: "CohortConfig", out: Path, workers: int) -> Path:
+def with_progress(config: "CohortConfig", out: Path, workers: int) -> Path:
+    """Make or finish a cohort behind a progress bar; returns its film table."""
     from trainer.phantom.cohort import make_cohort
 
     with _bar("phantom films") as bar:

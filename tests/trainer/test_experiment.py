@@ -1,0 +1,174 @@
+"""The standard experiment on a crude stand-in cohort: units, resuming, and the table made of them."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import stand_in
+
+from bmd_edge.errors import UsageError
+from bmd_edge.table import SITES, HipRow, write_table
+from trainer.config import SemiConfig, pretraining, read_config
+from trainer.experiment.report import markdown, read_hips, read_units, summary, write_report
+from trainer.experiment.statistics import Hips
+from trainer.experiment.units import RECIPES, SETS, Scale, Unit, run_folder, run_unit, settings, units, write_films
+from trainer.phantom.plan import cohort_path
+
+SCALE = Scale(budget=0.01, seeds=2)
+TINY = {"width": "0.125", "bf16": "false", "network": "resnet18", "steps": "2", "batch": "8"}
+
+
+def test_units_come_seed_by_seed_and_share_their_pretraining() -> None:
+    found = units(Scale())
+    assert [unit.name for unit in found[:9]] == [f"{recipe}-0" for recipe in RECIPES]
+    assert len(found) == 27 + 4 + 1
+    assert len({unit.name for unit in found}) == len(found)
+    supervised = settings(Unit("mse", "mse", 1), Scale())
+    adaptive = settings(Unit("adaptive_triplet", "adaptive_triplet", 1), Scale())
+    for recipe in RECIPES:
+        config = settings(Unit(recipe, recipe, 1), Scale())
+        if isinstance(config, SemiConfig):
+            assert pretraining(config) == (adaptive if recipe == "full" else supervised)
+
+
+def test_recipes_differ_in_their_method_only() -> None:
+    """Fair by construction: steps, batches, network, augmentation and learning rates are those of every rival."""
+    semi = [read_config(recipe) for recipe in RECIPES if isinstance(read_config(recipe), SemiConfig)]
+    for name in ("epochs", "steps", "batch", "unlabelled_batch", "lr", "network", "width", "augment", "ema"):
+        assert len({getattr(config, name) for config in semi}) == 1, name
+    supervised = [read_config(recipe) for recipe in RECIPES if not isinstance(read_config(recipe), SemiConfig)]
+    for one in supervised:
+        alike = {"triplet_weight": 0.0, "triplet_alpha": "sqrt"}
+        assert dataclasses.replace(one, **alike) == dataclasses.replace(supervised[0], **alike)
+
+
+def test_a_smaller_budget_is_shorter() -> None:
+    full, small = (settings(Unit("full", "full", 0), scale) for scale in (Scale(), Scale(budget=0.1)))
+    assert isinstance(full, SemiConfig)
+    assert isinstance(small, SemiConfig)
+    assert small.epochs == max(1, round(full.epochs / 10))
+    assert small.pretrain_epochs == max(1, round(full.pretrain_epochs / 10))
+    assert Scale(budget=0.1).cohort.unlabelled == 822
+    for wrong in ({"budget": 0.0}, {"budget": 1.5}, {"seeds": 0}):
+        with pytest.raises(UsageError):
+            Scale(**wrong)
+
+
+def made_up_cohorts(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The two cohorts of SCALE, drawn crudely, in a cache folder of their own."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder))
+    first, second = cohort_path(SCALE.cohort), cohort_path(SCALE.second_cohort)
+    rows: list[HipRow] = []
+    for index in range(110):
+        row = stand_in.roi_row(first, index)
+        split = ("train", "val", "test", "unlabelled")[(0, 0, 1, 2, 3)[index % 5]] if index < 100 else "test"
+        maker = "G" if index >= 100 else "A"
+        row = dataclasses.replace(row, split=split, extra={**row.extra, "x_maker_style": f"Synthetic-{maker}"})
+        truth = {f"x_true_bmd_{site}": str(row.bmd_gcm2[site]) for site in SITES}
+        if split == "unlabelled":
+            row = dataclasses.replace(row, bmd_gcm2=dict.fromkeys(SITES), scale=None, extra={**row.extra, **truth})
+        rows.append(row)
+    write_table(first / "films.csv", rows)
+    write_table(second / "films.csv", [stand_in.roi_row(second, 500 + index) for index in range(12)])
+
+
+def test_units_become_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made_up_cohorts(tmp_path / "cache", monkeypatch)
+    out = tmp_path / "results"
+    write_films(SCALE, out / "units")
+    some = [Unit(recipe, recipe, seed, TINY) for recipe, seed in (("mse", 0), ("full", 0), ("full", 1))]
+    some.append(Unit("mse_all", "mse", 0, {**TINY, "reveal": "true"}))
+    told: list[str] = []
+    for unit in some:
+        run_unit(unit, SCALE, out / "units", told.append)
+    assert told
+    hips = read_hips(out / "units" / "films.json")
+    assert {name: len(one.subject) for name, one in hips.items()} == {"test": 20, "unseen": 10, "second": 12}
+    unit = json.loads((out / "units" / "full-0.json").read_text())
+    assert unit["phantom_config"] == SCALE.cohort.digest()
+    assert [len(unit["estimates_gcm2"][name]) for name in SETS] == [20, 10, 12]
+    assert read_config_text(tmp_path, unit["settings"]) == settings(some[1], SCALE)
+
+    before = (out / "units" / "mse-0.json").stat().st_mtime_ns
+    run_unit(some[0], SCALE, out / "units", told.append)
+    assert (out / "units" / "mse-0.json").stat().st_mtime_ns == before
+
+    table = json.loads(write_report(out, SCALE, "bmd-edge table").read_text())
+    assert [(row["recipe"], row["site"], row["n_seeds"]) for row in table["rows"]] == [
+        ("mse", "femoral_neck", 1), ("mse", "total_hip", 1), ("full", "femoral_neck", 2), ("full", "total_hip", 2),
+    ]  # fmt: skip
+    estimate = np.array(unit["estimates_gcm2"]["test"])[:, 0]
+    supervised = np.array(json.loads((out / "units" / "mse-0.json").read_text())["estimates_gcm2"]["test"])[:, 0]
+    label = hips["test"].labels_gcm2[:, 0]
+    rmse = [float(np.sqrt(np.mean((one - label) ** 2))) for one in (estimate, supervised)]
+    paired = table["paired"]["full_vs_mse"]
+    assert paired["n_seeds"] == 1  # of the full method, only the seed that the other row has
+    assert paired["rmse_diff_gcm2"] == pytest.approx(rmse[0] - rmse[1], abs=2e-5)
+    assert {point["recipe"] for point in table["learning_curve"]} == {"mse", "full", "all_true_labels"}
+    assert table["scale"]["budget"] == 0.01
+    text = (out / "table.md").read_text()
+    assert "Synthetic" in text
+    assert "Research use only" in text
+    assert "| full method | 2 |" in text
+    assert (out / "table.png").read_bytes().startswith(b"\x89PNG")
+
+
+def read_config_text(folder: Path, text: str) -> object:
+    (folder / "settings.toml").write_text(text)
+    return read_config(folder / "settings.toml")
+
+
+def test_a_killed_unit_goes_on_with_the_same_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made_up_cohorts(tmp_path / "cache", monkeypatch)
+    unit = Unit("mean_teacher", "mean_teacher", 0, {**TINY, "epochs": "200"})
+
+    class Killed(Exception):
+        pass
+
+    def kill(line: str) -> None:
+        if "epoch 2/2" in line and not (run_folder(settings(unit, SCALE), SCALE.cohort) / "metrics.jsonl").exists():
+            return
+        raise Killed
+
+    with pytest.raises(Killed):
+        run_unit(unit, SCALE, tmp_path / "killed", kill)
+    assert not list((tmp_path / "killed").glob("*.json"))
+    run_unit(unit, SCALE, tmp_path / "killed", lambda _: None)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "other"))
+    made_up_cohorts(tmp_path / "other", monkeypatch)
+    run_unit(unit, SCALE, tmp_path / "whole", lambda _: None)
+    killed, whole = (json.loads((tmp_path / name / "mean_teacher-0.json").read_text()) for name in ("killed", "whole"))
+    assert killed["estimates_gcm2"] == whole["estimates_gcm2"]
+
+
+def test_units_of_two_cohorts_are_not_mixed(tmp_path: Path) -> None:
+    for seed, digest in ((0, "a"), (1, "b")):
+        (tmp_path / f"mse-{seed}.json").write_text(json.dumps({"row": "mse", "seed": seed, "phantom_config": digest}))
+    with pytest.raises(UsageError, match="several cohorts"):
+        read_units(tmp_path)
+    with pytest.raises(UsageError, match="no finished unit"):
+        read_units(tmp_path / "none")
+
+
+def test_a_table_without_the_full_method_has_no_pairs() -> None:
+    rng = np.random.default_rng(0)
+    hips = experiment_hips(rng)
+    found = {"mse": [made_up_unit("mse", 0, hips, rng)]}
+    table = summary(found, hips, SCALE, "bmd-edge table", {"mse": [{}, {}]})
+    assert table["paired"] == {}
+    assert table["rows"][0]["settings_tried"] == 2
+    assert "minus each row" in markdown(table)
+
+
+def experiment_hips(rng: np.random.Generator) -> dict[str, Hips]:
+    return {name: Hips(rng.normal(0.8, 0.14, (30, 2)), tuple(map(str, range(30)))) for name in SETS}
+
+
+def made_up_unit(row: str, seed: int, hips: dict[str, Hips], rng: np.random.Generator) -> dict[str, object]:
+    found = {
+        name: (one.labels_gcm2 + rng.normal(0, 0.06, one.labels_gcm2.shape)).tolist() for name, one in hips.items()
+    }
+    facts = {"phantom_config": "p", "second_phantom_config": "q", "minutes": 3.0}
+    return {"row": row, "recipe": row, "seed": seed, "estimates_gcm2": found, **facts}

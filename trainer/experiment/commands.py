@@ -1,0 +1,74 @@
+"""`bmd-edge table`: trains the units of the standard experiment that are missing, and makes the table."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def table(
+    out: Annotated[Path, typer.Option(help="Folder of the results; finished units in it are not run again.")] = Path(
+        "trainer/results"
+    ),
+    budget: Annotated[
+        float, typer.Option(help="Share of unlabelled films and epochs; 0.1 shows the shape of the result.")
+    ] = 1.0,
+    seeds: Annotated[int, typer.Option(help="Trainings of each row.")] = 3,
+    workers: Annotated[int, typer.Option(help="Processes, one thread each.")] = 2,
+    report_only: Annotated[bool, typer.Option(help="Make the table of the units that are there, and stop.")] = False,
+) -> None:
+    """Reproduce the paper's table: nine rows, several seeds, on phantom films. Figures are synthetic."""
+    try:
+        from trainer.experiment.report import write_report
+        from trainer.experiment.units import Scale
+    except ModuleNotFoundError as error:
+        from bmd_edge.errors import MissingExtra
+
+        raise MissingExtra(error.name or "torch", "train") from error
+    scale = Scale(budget, seeds)
+    if not report_only:
+        make_missing(scale, out, workers)
+    command = f"bmd-edge table --budget {budget:g} --seeds {seeds}"
+    typer.echo(write_report(out, scale, command))
+
+
+def make_missing(scale: object, out: Path, workers: int) -> None:
+    """Make the cohorts, then run the units that have no result yet, the table's first seeds first."""
+    from concurrent.futures import ProcessPoolExecutor, as_completed
+    from multiprocessing import get_context
+
+    from trainer.experiment.units import Scale, units, write_films
+    from trainer.phantom.commands import with_progress
+    from trainer.phantom.plan import cohort_path
+
+    assert isinstance(scale, Scale)
+    missing = [unit for unit in units(scale) if not (out / "units" / f"{unit.name}.json").is_file()]
+    if not missing:
+        return
+    for config in (scale.cohort, scale.second_cohort):
+        with_progress(config, cohort_path(config), workers)
+    write_films(scale, out / "units")
+    with ProcessPoolExecutor(workers, get_context("spawn"), _settle) as pool:
+        running = [pool.submit(_run, unit, scale, out / "units") for unit in missing]
+        try:
+            for number, done in enumerate(as_completed(running), 1):
+                typer.echo(f"{done.result()} ({number} of {len(missing)})", err=True)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _settle() -> None:
+    """A worker trains with one thread and yields to others."""
+    os.environ.update({"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"})
+    os.nice(5)
+
+
+def _run(unit: object, scale: object, out: Path) -> str:
+    from trainer.experiment.units import Scale, Unit, run_unit
+
+    assert isinstance(unit, Unit)
+    assert isinstance(scale, Scale)
+    run_unit(unit, scale, out, lambda line: typer.echo(line, err=True))
+    return unit.name

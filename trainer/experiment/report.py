@@ -1,0 +1,261 @@
+"""Finished units -> table.json, table.md and table.png. Needs only the files of the units, no films and no network."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bmd_edge.errors import UsageError
+from bmd_edge.estimate import t_score
+from bmd_edge.table import SITES
+from trainer.experiment.statistics import F64, LOW_T, Hips, agreement, auroc, interval, paired_difference
+from trainer.experiment.units import FULL, RECIPES, SUPERVISED, Scale
+from trainer.phantom.cohort import replace_file
+
+TITLES = {
+    "mse": "MSE",
+    "triplet": "MSE + triplet",
+    "adaptive_triplet": "MSE + adaptive triplet",
+    "pi_model": "Pi-model",
+    "temporal_ensembling": "temporal ensembling",
+    "mean_teacher": "mean teacher",
+    "self_training": "self-training without triplet",
+    "full": "full method",
+    "rankup": "RankUp",
+}
+SITE_TITLES = {"femoral_neck": "femoral neck", "total_hip": "total hip"}
+
+
+def write_report(out: Path, scale: Scale, command: str) -> Path:
+    """Make the table of the units in OUT/units; returns the path of table.json.
+
+    Raises:
+        UsageError: no unit is finished.
+    """
+    found = read_units(out / "units")
+    hips = read_hips(out / "units" / "films.json")
+    table = summary(found, hips, scale, command, _trials(out / "trials.json"))
+    replace_file(out / "table.json", (json.dumps(table, indent=1) + "\n").encode())
+    replace_file(out / "table.md", markdown(table).encode())
+    draw(table, out / "table.png")
+    return out / "table.json"
+
+
+def _trials(path: Path) -> dict[str, Any]:
+    """Settings that were tried for each row; none where nobody tried."""
+    return dict(json.loads(path.read_text())) if path.is_file() else {}
+
+
+def read_units(folder: Path) -> dict[str, list[dict[str, Any]]]:
+    """Finished units by row, seed after seed."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for path in sorted(folder.glob("*-*.json")):
+        unit = json.loads(path.read_text())
+        found.setdefault(unit["row"], []).append(unit)
+    if not found:
+        raise UsageError(f"{folder.name} holds no finished unit yet")
+    if len({unit["phantom_config"] for row in found.values() for unit in row}) > 1:
+        raise UsageError(f"{folder.name} holds units of several cohorts; remove those of the older one")
+    return {row: sorted(seeds, key=lambda unit: unit["seed"]) for row, seeds in found.items()}
+
+
+def read_hips(path: Path) -> dict[str, Hips]:
+    """Labels and subjects of each set."""
+    facts = json.loads(path.read_text())
+    return {name: Hips(np.array(one["labels_gcm2"]), tuple(one["subject"])) for name, one in facts.items()}
+
+
+def summary(
+    found: dict[str, list[dict[str, Any]]], hips: dict[str, Hips], scale: Scale, command: str, trials: dict[str, Any]
+) -> dict[str, Any]:
+    """The content of table.json."""
+    present = [recipe for recipe in RECIPES if recipe in found]
+    everything = [unit for row in found.values() for unit in row]
+    return {
+        "synthetic": True,
+        "scale": {
+            "budget": scale.budget,
+            "train_val_test_hips": [440, 150, len(hips["test"].subject)],
+            "unlabelled_hips": scale.cohort.unlabelled,
+            "second_cohort_hips": len(hips["second"].subject),
+            "seeds": scale.seeds,
+        },
+        "phantom_config": everything[0]["phantom_config"],
+        "command": command,
+        "training_minutes": round(sum(unit["minutes"] for unit in everything)),
+        "rows": [_row(recipe, site, found[recipe], hips, trials) for recipe in present for site in SITES],
+        "paired": _paired(found, hips["test"], "test"),
+        "learning_curve": _learning_curve(found, hips["test"]),
+        "second_cohort": {
+            "phantom_config": everything[0]["second_phantom_config"],
+            "rows": [_figures(recipe, site, found[recipe], hips, "second") for recipe in present for site in SITES],
+            "paired": _paired(found, hips["second"], "second"),
+        },
+    }
+
+
+def of_site(units: list[dict[str, Any]], name: str, site: str) -> F64:
+    """Estimates (seeds, n) of one site on one set."""
+    return np.array([unit["estimates_gcm2"][name] for unit in units])[:, :, SITES.index(site)]
+
+
+def _figures(recipe: str, site: str, units: list[dict[str, Any]], hips: dict[str, Hips], name: str) -> dict[str, Any]:
+    """Figures of a row on one set, with intervals of r and RMSE."""
+    found, labels = of_site(units, name, site), hips[name].labels_gcm2[:, SITES.index(site)]
+    figures: dict[str, Any] = {"recipe": recipe, "site": site, "n_seeds": len(units)}
+    figures |= {key: round(value, 4) for key, value in agreement(found, labels).items()}
+    for key, short in (("r", "r"), ("rmse_gcm2", "rmse")):
+        low, high = interval(key, found, hips[name], site)
+        figures |= {f"{short}_low": round(low, 4), f"{short}_high": round(high, 4)}
+    area = auroc(found, np.array([t_score(site, float(label)) <= LOW_T for label in labels]))
+    return figures | {"auroc_t25": None if area is None else round(area, 4)}
+
+
+def _row(
+    recipe: str, site: str, units: list[dict[str, Any]], hips: dict[str, Hips], trials: dict[str, Any]
+) -> dict[str, Any]:
+    unseen = agreement(of_site(units, "unseen", site), hips["unseen"].labels_gcm2[:, SITES.index(site)])
+    row = _figures(recipe, site, units, hips, "test")
+    row |= {"r_unseen_maker": round(unseen["r"], 4), "rmse_unseen_maker_gcm2": round(unseen["rmse_gcm2"], 4)}
+    return row | {"settings_tried": len(trials.get(recipe, []))}
+
+
+def _paired(found: dict[str, list[dict[str, Any]]], hips: Hips, name: str) -> dict[str, Any]:
+    """The full method minus each row, on the seeds that both have; femoral neck first, the total hip inside."""
+    if FULL not in found:
+        return {}
+    return {
+        f"{FULL}_vs_{recipe}": {
+            "site": SITES[0],
+            **_difference(found[FULL], found[recipe], hips, name, SITES[0]),
+            SITES[1]: _difference(found[FULL], found[recipe], hips, name, SITES[1]),
+        }
+        for recipe in RECIPES
+        if recipe in found and recipe != FULL
+    }
+
+
+def _difference(
+    full: list[dict[str, Any]], other: list[dict[str, Any]], hips: Hips, name: str, site: str
+) -> dict[str, float]:
+    seeds = min(len(full), len(other))
+    first, second = (of_site(units[:seeds], name, site) for units in (full, other))
+    rmse = paired_difference("rmse_gcm2", first, second, hips, site)
+    r = paired_difference("r", first, second, hips, site)
+    labels = hips.labels_gcm2[:, SITES.index(site)]
+    change = rmse["difference"] / agreement(second, labels)["rmse_gcm2"]
+    return {
+        "n_seeds": seeds,
+        "rmse_diff_gcm2": round(rmse["difference"], 5),
+        "low": round(rmse["low"], 5),
+        "high": round(rmse["high"], 5),
+        "rmse_change_percent": round(100 * change, 1),
+        "r_diff": round(r["difference"], 5),
+        "r_low": round(r["low"], 5),
+        "r_high": round(r["high"], 5),
+    }
+
+
+def _learning_curve(found: dict[str, list[dict[str, Any]]], hips: Hips) -> list[dict[str, Any]]:
+    """Seed 0 of the supervised and the full method at several numbers of labels, and with all true labels."""
+    points = []
+    for recipe in (SUPERVISED, FULL):
+        for row in [name for name in found if name == recipe or name.removeprefix(f"{recipe}_").isdigit()]:
+            labels = int(row.removeprefix(f"{recipe}_")) if row != recipe else 440
+            points += [_point(recipe, labels, found[row][:1], hips, site) for site in SITES]
+    if f"{SUPERVISED}_all" in found:
+        points += [_point("all_true_labels", None, found[f"{SUPERVISED}_all"][:1], hips, site) for site in SITES]
+    return sorted(points, key=lambda point: (point["site"], point["recipe"], point["labels"] or 0))
+
+
+def _point(recipe: str, labels: int | None, units: list[dict[str, Any]], hips: Hips, site: str) -> dict[str, Any]:
+    figures = agreement(of_site(units, "test", site), hips.labels_gcm2[:, SITES.index(site)])
+    return {"recipe": recipe, "labels": labels, "site": site, **{key: round(v, 4) for key, v in figures.items()}}
+
+
+def markdown(table: dict[str, Any]) -> str:
+    """The content of table.md."""
+    scale = table["scale"]
+    train, val, test = scale["train_val_test_hips"]
+    lines = [
+        "# The paper's table on the digital hip phantom",
+        "",
+        f"Synthetic: {train} labelled hips to learn from, {val} to choose by, {test} to test on, and"
+        f" {scale['unlabelled_hips']} without a label; budget {scale['budget']:g}, phantom configuration"
+        f" `{table['phantom_config']}`. Figures are means over seeds, with 95 % BCa intervals by bootstrap over"
+        f" subjects; RMSE and bias in g/cm2. Made by `{table['command']}` in {table['training_minutes']} minutes of"
+        " one-thread training.",
+    ]
+    for site in SITES:
+        lines += ["", f"## {SITE_TITLES[site].capitalize()}", "", *_rows_text(table["rows"], site, unseen=True)]
+        lines += ["", f"Full method minus each row, {SITE_TITLES[site]}, same subjects:", ""]
+        lines += _paired_text(table["paired"], site)
+    lines += ["", f"## Second cohort ({scale['second_cohort_hips']} other hips, same networks)"]
+    for site in SITES:
+        lines += ["", f"{SITE_TITLES[site].capitalize()}:", "", *_rows_text(table["second_cohort"]["rows"], site)]
+        lines += ["", *_paired_text(table["second_cohort"]["paired"], site)]
+    lines += [
+        "",
+        "## Learning curve (seed 0)",
+        "",
+        "| site | recipe | labels | r | RMSE |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for p in table["learning_curve"]:
+        labels = p["labels"] or "all, true"
+        lines.append(f"| {SITE_TITLES[p['site']]} | {p['recipe']} | {labels} | {p['r']:.3f} | {p['rmse_gcm2']:.4f} |")
+    return "\n".join([*lines, "", "Research use only, not for diagnosis.", ""])
+
+
+def _rows_text(rows: list[dict[str, Any]], site: str, unseen: bool = False) -> list[str]:
+    head = "| recipe | seeds | r | RMSE | bias | slope | AUROC T <= -2.5 |" + (" r, unseen makers |" if unseen else "")
+    lines = [head, "|" + " --- |" * (head.count("|") - 1)]
+    for row in (row for row in rows if row["site"] == site):
+        area = "-" if row["auroc_t25"] is None else f"{row['auroc_t25']:.3f}"
+        lines.append(
+            f"| {TITLES[row['recipe']]} | {row['n_seeds']} | {row['r']:.3f} ({row['r_low']:.3f} to {row['r_high']:.3f})"
+            f" | {row['rmse_gcm2']:.4f} ({row['rmse_low']:.4f} to {row['rmse_high']:.4f}) | {row['bias_gcm2']:+.4f}"
+            f" | {row['slope']:.3f} | {area} |" + (f" {row['r_unseen_maker']:.3f} |" if unseen else "")
+        )
+    return lines
+
+
+def _paired_text(paired: dict[str, Any], site: str) -> list[str]:
+    lines = ["| minus | seeds | RMSE | of it | r |", "| --- | --- | --- | --- | --- |"]
+    for name, both in paired.items():
+        one = both if site == both["site"] else both[site]
+        title, change = TITLES[name.removeprefix(f"{FULL}_vs_")], one["rmse_change_percent"]
+        rmse = f"{one['rmse_diff_gcm2']:+.4f} ({one['low']:+.4f} to {one['high']:+.4f})"
+        r = f"{one['r_diff']:+.4f} ({one['r_low']:+.4f} to {one['r_high']:+.4f})"
+        lines.append(f"| {title} | {one['n_seeds']} | {rmse} | {change:+.1f} % | {r} |")
+    return lines
+
+
+def draw(table: dict[str, Any], path: Path) -> None:
+    """The rows' RMSE with intervals, and the learning curve, as a PNG."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11, 6.5), layout="constrained")
+    panels = figure.subplots(2, 2, width_ratios=(3, 2))
+    for site, (left, right) in zip(SITES, panels, strict=True):
+        rows = [row for row in table["rows"] if row["site"] == site][::-1]
+        for place, row in enumerate(rows):
+            color = "tab:blue" if row["recipe"] == FULL else "0.35"
+            left.plot([row["rmse_low"], row["rmse_high"]], [place, place], color=color, lw=2)
+            left.plot(row["rmse_gcm2"], place, "o", color=color)
+        left.set_yticks(range(len(rows)), [TITLES[row["recipe"]] for row in rows])
+        left.set_xlabel(f"RMSE, {SITE_TITLES[site]}, g/cm2 (95 % interval)")
+        for recipe, mark in ((SUPERVISED, "s--"), (FULL, "o-")):
+            points = [p for p in table["learning_curve"] if (p["site"], p["recipe"]) == (site, recipe)]
+            right.plot([p["labels"] for p in points], [p["rmse_gcm2"] for p in points], mark, label=TITLES[recipe])
+        for p in table["learning_curve"]:
+            if (p["site"], p["recipe"]) == (site, "all_true_labels"):
+                right.axhline(p["rmse_gcm2"], color="0.6", lw=1, label="all true labels")
+        right.set_xlabel("labelled hips (seed 0)")
+        right.set_ylabel("RMSE, g/cm2")
+        right.legend(fontsize=8)
+    figure.suptitle(f"Synthetic films, budget {table['scale']['budget']:g}. Research use only.", fontsize=10)
+    part = path.with_name(f".{path.name}.part")
+    figure.savefig(part, format="png", dpi=110)
+    part.replace(path)

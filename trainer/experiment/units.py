@@ -1,0 +1,203 @@
+"""What the standard experiment trains, and how one unit of it is run.
+
+A unit is a recipe with a seed. It trains in the user's cache folder, under the hash of its settings and its cohort, so
+that a killed unit goes on and semi-supervised units of one seed share their pre-training; what it found on the test
+films is one small JSON file beside the table.
+"""
+
+import fcntl
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bmd_edge.errors import UsageError
+from bmd_edge.table import SITES, HipRow, read_table
+from trainer.config import BmdConfig, SemiConfig, pretraining, read_config, to_toml
+from trainer.phantom.cohort import replace_file
+from trainer.phantom.maker import HELD_OUT_MAKERS
+from trainer.phantom.plan import CohortConfig, cache_path, cohort_path
+
+RECIPES = (
+    "mse",
+    "triplet",
+    "adaptive_triplet",
+    "pi_model",
+    "temporal_ensembling",
+    "mean_teacher",
+    "self_training",
+    "full",
+    "rankup",
+)
+"""The rows of the table, in its order."""
+FULL, SUPERVISED = "full", "mse"
+SETS = ("test", "unseen", "second")
+"""Films that a unit is measured on: the test hips, the same by makers that nobody trained on, and another cohort."""
+CURVE_LABELS = (110, 220)
+UNLABELLED = 8219
+EPOCHS_OF_ALL = 8
+"""Epochs over all 8,659 hips: about as many steps as a semi-supervised unit takes with its pre-training."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """How much of the experiment is run: `budget` 1 is all; less shortens trainings and unlabelled films alike."""
+
+    budget: float = 1.0
+    seeds: int = 3
+
+    def __post_init__(self) -> None:
+        if not 0 < self.budget <= 1 or self.seeds < 1:
+            raise UsageError("the budget lies above 0 and at most at 1, and at least one seed is needed")
+
+    @property
+    def cohort(self) -> CohortConfig:
+        """The films to learn from and to be tested on."""
+        count = round(self.budget * UNLABELLED)
+        return CohortConfig(labelled=1090, calibrate=0, unlabelled=count, style="named", unseen=True)
+
+    @property
+    def second_cohort(self) -> CohortConfig:
+        """Labelled hips of other subjects: all of them are tested on."""
+        return CohortConfig(labelled=1090, calibrate=0, unlabelled=0, style="named", seed=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """One training: `row` names it in the results, `changes` are settings beyond its recipe's."""
+
+    row: str
+    recipe: str
+    seed: int
+    changes: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """Name of its file."""
+        return f"{self.row}-{self.seed}"
+
+
+def units(scale: Scale) -> list[Unit]:
+    """All units, seed by seed, so that every row has one before any has two; then the learning curve."""
+    found = [Unit(recipe, recipe, seed) for seed in range(scale.seeds) for recipe in RECIPES]
+    for labels in CURVE_LABELS:
+        found += [Unit(f"{recipe}_{labels}", recipe, 0, {"labels": str(labels)}) for recipe in (SUPERVISED, FULL)]
+    return [*found, Unit(f"{SUPERVISED}_all", SUPERVISED, 0, {"reveal": "true", "epochs": str(EPOCHS_OF_ALL)})]
+
+
+def settings(unit: Unit, scale: Scale) -> BmdConfig:
+    """The unit's settings at a scale."""
+    config = read_config(unit.recipe, {**unit.changes, "seed": str(unit.seed)})
+    assert isinstance(config, BmdConfig)
+    shorter = {"epochs": str(max(1, round(config.epochs * scale.budget)))}
+    if isinstance(config, SemiConfig):
+        shorter["pretrain_epochs"] = str(max(1, round(config.pretrain_epochs * scale.budget)))
+    shortened = read_config(unit.recipe, {**unit.changes, "seed": str(unit.seed), **shorter})
+    assert isinstance(shortened, BmdConfig)
+    return shortened
+
+
+def run_folder(config: BmdConfig, cohort: CohortConfig) -> Path:
+    """Where these settings train on this cohort."""
+    digest = sha256(f"{to_toml(config)}{cohort.digest()}".encode()).hexdigest()[:16]
+    return cache_path().parent / "runs" / digest
+
+
+def run_unit(unit: Unit, scale: Scale, out: Path, tell: Callable[[str], None]) -> None:
+    """Train a unit, or finish it, and write its estimates to OUT/NAME.json; nothing to do if that stands.
+
+    `tell` hears a line every few epochs.
+    """
+    from trainer.commands import PRETRAINING, run_training
+
+    place = out / f"{unit.name}.json"
+    if place.is_file():
+        return
+    config = settings(unit, scale)
+
+    def told(line: dict[str, float], epochs: int, left_s: float) -> None:
+        if int(line["epoch"] + 1) % max(1, epochs // 10) == 0:
+            tell(f"{unit.name}  epoch {line['epoch'] + 1:g}/{epochs}  left {left_s / 60:.0f} min")
+
+    run, table = run_folder(config, scale.cohort), cohort_path(scale.cohort) / "films.csv"
+    if isinstance(config, SemiConfig):
+        first = run_folder(pretraining(config), scale.cohort)
+        with alone(first):
+            run_training(pretraining(config), table, first, told)
+        run.mkdir(parents=True, exist_ok=True)
+        if not (run / PRETRAINING).exists():
+            (run / PRETRAINING).symlink_to(first)
+    with alone(run):
+        best = run_training(config, table, run, told)
+    facts = {
+        "row": unit.row,
+        "recipe": unit.recipe,
+        "seed": unit.seed,
+        "settings": to_toml(config),
+        "phantom_config": scale.cohort.digest(),
+        "second_phantom_config": scale.second_cohort.digest(),
+        "best": best,
+        "minutes": round((seconds(run) + seconds(run / PRETRAINING)) / 60, 1),
+        "estimates_gcm2": estimates(config, run, scale),
+    }
+    place.parent.mkdir(parents=True, exist_ok=True)
+    replace_file(place, (json.dumps(facts) + "\n").encode())
+
+
+def seconds(run: Path) -> float:
+    """Wall seconds that the epochs of a run took; 0 where there is no run."""
+    path = run / "metrics.jsonl"
+    return sum(json.loads(line)["seconds"] for line in path.read_text().splitlines()) if path.is_file() else 0.0
+
+
+def estimates(config: BmdConfig, run: Path, scale: Scale) -> dict[str, list[list[float]]]:
+    """What the run's best network says of each set: (femoral neck, total hip), g/cm2, in the order of `test_rows`."""
+    from trainer.bmd import estimates as estimate
+    from trainer.data import read_rois
+    from trainer.network import load_run
+
+    network = load_run(run)
+    found = {}
+    for name, rows in test_rows(scale).items():
+        bmd, _ = estimate(network, read_rois(rows), config.channels_last)
+        found[name] = [[round(float(value), 4) for value in hip] for hip in bmd]
+    return found
+
+
+def test_rows(scale: Scale) -> dict[str, list[HipRow]]:
+    """The film table's rows of each of `SETS`."""
+    rows = [row for row in read_table(cohort_path(scale.cohort) / "films.csv") if row.split == "test"]
+    held_out = [row.extra["x_maker_style"].removeprefix("Synthetic-") in HELD_OUT_MAKERS for row in rows]
+    return {
+        "test": [row for row, unseen in zip(rows, held_out, strict=True) if not unseen],
+        "unseen": [row for row, unseen in zip(rows, held_out, strict=True) if unseen],
+        "second": read_table(cohort_path(scale.second_cohort) / "films.csv"),
+    }
+
+
+def write_films(scale: Scale, out: Path) -> None:
+    """Keep labels and subjects of each set in OUT/films.json, so that the table can be made without the films."""
+    facts: dict[str, Any] = {}
+    for name, rows in test_rows(scale).items():
+        labels = np.array([[row.bmd_gcm2[site] for site in SITES] for row in rows], float)
+        facts[name] = {"subject": [row.subject for row in rows], "labels_gcm2": labels.tolist()}
+    out.mkdir(parents=True, exist_ok=True)
+    replace_file(out / "films.json", (json.dumps(facts) + "\n").encode())
+
+
+@contextmanager
+def alone(run: Path) -> Iterator[None]:
+    """Wait until no other process trains in this folder."""
+    run.mkdir(parents=True, exist_ok=True)
+    handle = os.open(run / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
