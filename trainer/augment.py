@@ -202,11 +202,11 @@ def vary_roi(image: Tensor, rng: Generator, strength: float) -> Tensor:
         return image
     outside = torch.isnan(image)
     x = torch.nan_to_num(stretch(image), nan=0.0)
-    x = local_contrast(x, rng, -0.3 * strength, 0.6 * strength, (8, 16, 32))
+    x = local_contrast(x, rng, -0.3 * strength, 0.6 * strength, (4, 8, 16))
     x = shade(x, rng, 0.06 * strength)
     x = tone(x, rng, 0.3 * strength, 0.08 * strength, 0.4 * strength)
-    x = soften(x, rng, min(1.0, 0.5 * strength))
-    x = add_noise(x, rng, 0.04 * strength)
+    x = soften(x, rng, min(1.0, 0.25 * strength))
+    x = add_noise(x, rng, 0.02 * strength)
     return torch.where(outside, torch.nan, occlude(x, rng, 0.06 * strength))
 
 

@@ -16,7 +16,7 @@ from bmd_edge.preprocess import BMD, normalize
 from bmd_edge.table import SITES, HipRow
 from trainer.augment import vary_roi, window
 from trainer.config import BmdConfig, SemiConfig
-from trainer.data import Rois, floats, read_rois, read_rows, roi_image, split_by_subject
+from trainer.data import ROI_BLOCK, ROI_SPACING_MM, Rois, floats, read_rois, read_rows, roi_image, split_by_subject
 from trainer.loop import Task
 from trainer.losses import label_loss, spread_loss, triplet_loss
 from trainer.network import BmdNet, build
@@ -63,13 +63,13 @@ class BmdTask(Task):
         and texture; a share of them keeps the sharpness, and a share the gray levels, that they have in use.
         """
         config, n = self.config, len(chosen)
-        shift = rng.uniform(-config.shift_mm, config.shift_mm, (n, 2)) / BMD.spacing_mm
+        shift = rng.uniform(-config.shift_mm, config.shift_mm, (n, 2)) / ROI_SPACING_MM
         scale = 1 + rng.uniform(-config.scale, config.scale, n)
         angle = rng.uniform(-config.rotation_deg, config.rotation_deg, n)
         exact = rng.random(n) < config.exact_share
         shift[exact], scale[exact], angle[exact] = np.round(shift[exact]), 1.0, 0.0
         stored = torch.from_numpy(floats(rois.pixels[chosen]))[:, None]
-        moved = window(stored, BMD.size_px, shift, scale, angle)
+        moved = functional.avg_pool2d(window(stored, ROI_BLOCK * BMD.size_px, shift, scale, angle), ROI_BLOCK)
         plain = torch.from_numpy(rng.random(n) < config.clean_share)[:, None, None, None]
         varied = torch.where(plain, moved, vary_roi(moved, rng, config.augment if strength is None else strength))
         images = torch.from_numpy(np.stack([normalize(one[0], BMD) for one in varied.numpy()]))

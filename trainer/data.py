@@ -26,15 +26,16 @@ _FULL = np.float32(65535.0)
 
 ROI_PX, ROI_SPACING_MM = 256, 0.65
 """A stored ROI: 166.4 mm, so with room around the network's window for shifts and scale."""
-_BLOCK = round(BMD.spacing_mm / ROI_SPACING_MM)
+ROI_BLOCK = round(BMD.spacing_mm / ROI_SPACING_MM)
+"""Stored pixels per pixel of the network: moved windows are cut from the finer ones and stay as sharp as in use."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rois:
     """Regions of interest.
 
-    pixels (n, 128, 128) uint16 at the network's 1.3 mm, bone bright, canonical side, the ROI's center in the middle, 0
-    only outside the film; labels_gcm2 (n, 2) float32 in the order of `SITES`, NaN where unlabelled; rows as in the film
+    pixels (n, 256, 256) uint16 at `ROI_SPACING_MM`, bone bright, canonical side, the ROI's center in the middle, 0 only
+    outside the film; labels_gcm2 (n, 2) float32 in the order of `SITES`, NaN where unlabelled; rows as in the film
     table.
     """
 
@@ -123,15 +124,15 @@ def read_rois(rows: Iterable[HipRow], labelled: bool = True) -> Rois:
     for row, label in zip(rows, labels, strict=True):
         if labelled and not np.isfinite(label).any():
             raise TableError(f"film {row.film}: no BMD; a row of the split {row.split} needs one")
-    pixels = np.empty((len(rows), ROI_PX // _BLOCK, ROI_PX // _BLOCK), np.uint16)
+    pixels = np.empty((len(rows), ROI_PX, ROI_PX), np.uint16)
     for place, row in zip(pixels, rows, strict=True):
         one, spacing_mm = read_png(row), _number(row, "x_spacing_mm")
-        if one.shape != (ROI_PX, ROI_PX) or abs(spacing_mm - ROI_SPACING_MM) > 1e-6:
+        if one.shape != place.shape or abs(spacing_mm - ROI_SPACING_MM) > 1e-6:
             raise TableError(
                 f"film {row.film}: an ROI has {ROI_PX} x {ROI_PX} pixels of {ROI_SPACING_MM} mm, this one has"
                 f" {one.shape[0]} x {one.shape[1]} of {spacing_mm:g} mm"
             )
-        place[:] = _coarse(one)
+        place[:] = one
     return Rois(pixels, labels, rows)
 
 
@@ -151,14 +152,6 @@ def read_films(rows: Iterable[HipRow]) -> list[TrainingFilm]:
     return films
 
 
-def _coarse(pixels: NDArray[np.uint16]) -> NDArray[np.uint16]:
-    """Block means of a stored ROI at the network's pixel size; a block that touches the outside is outside."""
-    blocks = pixels.reshape(len(pixels) // _BLOCK, _BLOCK, -1, _BLOCK)
-    means = np.rint(blocks.mean((1, 3), dtype=np.float32)).astype(np.uint16)
-    means[(blocks == 0).any((1, 3))] = 0
-    return means
-
-
 def floats(pixels: NDArray[np.uint16]) -> NDArray[np.float32]:
     """ROI pixels as float32 0..1, NaN outside the film."""
     shown = pixels.astype(np.float32) / _FULL
@@ -167,9 +160,10 @@ def floats(pixels: NDArray[np.uint16]) -> NDArray[np.float32]:
 
 
 def roi_image(pixels: NDArray[np.uint16]) -> NDArray[np.float32]:
-    """One ROI of `Rois` as the runtime would show it to the network: (1, 112, 112) float32, 0..1."""
-    edge = (len(pixels) - BMD.size_px) // 2
-    return normalize(floats(pixels[edge:-edge, edge:-edge]), BMD)
+    """One stored ROI (256, 256) as the runtime would show it to the network: (1, 112, 112) float32, 0..1."""
+    edge = (ROI_PX - ROI_BLOCK * BMD.size_px) // 2
+    middle = floats(pixels[edge:-edge, edge:-edge])
+    return normalize(middle.reshape(BMD.size_px, ROI_BLOCK, BMD.size_px, ROI_BLOCK).mean((1, 3)), BMD)
 
 
 def cut(film: TrainingFilm, window: Window, size: int) -> tuple[NDArray[np.float32], HipTarget | None]:
