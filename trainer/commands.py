@@ -31,7 +31,7 @@ def train(
         return
     if table is None or out is None:
         raise UsageError("train needs --table TABLE and --out RUN")
-    best = run_training(settings, table, out)
+    best = run_training(settings, prepared(table, out), out)
     facts = "  ".join(f"{name} {value:.4g}" for name, value in best.items() if name.startswith("val_"))
     typer.echo(f"best epoch {best['epoch'] + 1}: {facts}")
 
@@ -48,6 +48,26 @@ def changes(texts: list[str]) -> dict[str, str]:
         if "=" not in text:
             raise UsageError(f"--set {text}: write KEY=VALUE")
     return dict(text.split("=", 1) for text in texts)
+
+
+def prepared(table: Path, out: Path) -> Path:
+    """The table to train on: DICOM films become ROIs first; hips left out are listed in the run folder."""
+    from collections import Counter
+
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from trainer.rois import roi_table, write_left_out
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("finding the hips", total=None)
+        table, left_out = roi_table(table, lambda done, total: bar.update(task, completed=done, total=total))
+    if left_out:
+        out.mkdir(parents=True, exist_ok=True)
+        write_left_out(out / "left_out.csv", left_out)
+        reasons = ", ".join(f"{code} {n}" for code, n in Counter(one.code for one in left_out).most_common())
+        typer.echo(f"{len(left_out)} hips are left out ({reasons}): {out / 'left_out.csv'}", err=True)
+    return table
 
 
 def _tell(line: dict[str, float], epochs: int, left_s: float) -> None:

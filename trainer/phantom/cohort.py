@@ -26,6 +26,7 @@ from PIL import Image
 from bmd_edge.errors import UsageError
 from bmd_edge.film import resample
 from bmd_edge.table import SITES, HipRow, write_table
+from trainer.data import ROI_PX, ROI_SPACING_MM
 from trainer.phantom.dicom import SYNTAXES, write_dicom
 from trainer.phantom.film import PhantomFilm, PhantomHip, film, stream
 from trainer.phantom.plan import FINDER_ERROR_MM, MAX_FINDER_ERROR_MM, CohortConfig, Item, cohort_path, items
@@ -33,7 +34,7 @@ from trainer.phantom.setting import ROI_SIDE_MM
 
 __all__ = ["CohortConfig", "Item", "cohort_path", "items", "make_cohort", "make_item", "roi_image"]
 
-ROI_PX, ROI_SPACING_MM, FILM_SPACING_MM = 256, 0.65, 0.9
+FILM_SPACING_MM = 0.9
 _PR_SET_PDEATHSIG = 1
 
 

@@ -1,0 +1,154 @@
+"""A film table of whole DICOM films -> a film table of regions of interest, cut as the runtime cuts them.
+
+This is where a hospital's films enter: the finder of the embedded bundle looks for the hip of each row, and the square
+around it is stored as the phantom stores its own. The result lies in the user's cache folder; an interrupted run goes
+on, and the next training on the same films starts at once.
+"""
+
+import csv
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bmd_edge.bundle import open_bundle
+from bmd_edge.engine import Engine, open_engine
+from bmd_edge.errors import REFUSALS, FilmFailed, FilmRefused, HipRefused, TableError
+from bmd_edge.film import Film, read_film
+from bmd_edge.preprocess import BMD
+from bmd_edge.roi import Hip, Plausibility, find_hips
+from bmd_edge.table import HipRow, read_table, replace_file, write_table
+from trainer.data import ROI_PX, ROI_SPACING_MM
+from trainer.phantom.cohort import png16
+from trainer.phantom.plan import cache_path
+
+Progress = Callable[[int, int], None]
+"""Called with the hips that are done and their number."""
+
+_NAMED = 5  # broken films that an error names; it counts the rest
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a row: `roi` is the image's path in the cache, None with the code of `REFUSALS` that says why.
+
+    `readable` is False where the film itself cannot be read.
+    """
+
+    row: HipRow
+    roi: str | None
+    code: str | None = None
+    readable: bool = True
+
+
+def roi_table(table: Path, progress: Progress = lambda _done, _total: None) -> tuple[Path, list[Outcome]]:
+    """The table to train on, and the hips that are left out of it.
+
+    A table whose rows have `x_image` is one of the phantom's and is returned as it is. Else each row is a hip on a
+    DICOM film. Hips that the finder refuses are left out, as they would be in use.
+
+    Raises:
+        TableError: the table is broken, films are missing or cannot be read, or no hip is left.
+    """
+    rows = read_table(table)
+    if all("x_image" in row.extra for row in rows):
+        return table, []
+    if missing := [row.film for row in rows if not row.film_path.is_file()]:
+        raise TableError(f"{table.name}: no such film: {_some(missing)}; paths are relative to the table's folder")
+    bundle = open_bundle()
+    key = sha256(b"\n".join([bytes(table.resolve()), bundle.digest.encode()])).hexdigest()[:16]
+    folder = cache_path().parent / "rois" / key
+    (folder / "roi").mkdir(parents=True, exist_ok=True)
+    outcomes = []
+    with open_engine(bundle, "finder", device="auto") as finder:
+        cutter = _Cutter(folder, finder, Plausibility.from_numbers(bundle.manifest.plausibility))
+        for _, hips in groupby(sorted(rows, key=lambda row: row.film), key=lambda row: row.film):
+            outcomes += cutter.cut(list(hips))
+            progress(len(outcomes), len(rows))
+    if broken := [f"{one.row.film} ({one.code})" for one in outcomes if not one.readable]:
+        raise TableError(
+            f"{table.name}: films that cannot be read: {_some(broken)}; export them again or take them out"
+        )
+    made = {(one.row.film, one.row.side): one.roi for one in outcomes if one.roi}
+    if not made:
+        raise TableError(f"{table.name}: the finder refused every hip; look at them with `bmd-edge screen`")
+    facts = {"x_image": "roi", "x_spacing_mm": str(ROI_SPACING_MM)}
+    kept = [
+        replace(row, film=made[row.film, row.side], extra={**row.extra, **facts})
+        for row in rows
+        if (row.film, row.side) in made
+    ]
+    write_table(folder / "films.csv", kept)
+    return folder / "films.csv", [one for one in outcomes if not one.roi]
+
+
+def write_left_out(path: Path, outcomes: list[Outcome]) -> None:
+    """List hips that were left out, each with its code and its remedy."""
+    with replace_file(path) as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["film", "subject", "side", "split", "reason", "remedy"])
+        for one in outcomes:
+            row, refusal = one.row, REFUSALS[one.code or "unexpected"]
+            writer.writerow(
+                [row.film, row.subject, row.side, row.split, one.code, f"{refusal.sentence} {refusal.remedy}"]
+            )
+
+
+class _Cutter:
+    """Cuts the ROIs of one film after the other, and remembers in the cache what became of them."""
+
+    def __init__(self, folder: Path, finder: Engine, plausibility: Plausibility) -> None:
+        self.folder, self.finder, self.plausibility = folder, finder, plausibility
+
+    def cut(self, rows: list[HipRow]) -> Iterator[Outcome]:
+        """The outcomes of one film's rows."""
+        facts = rows[0].film_path.stat()
+        name = sha256(f"{rows[0].film}/{facts.st_size}/{facts.st_mtime_ns}".encode()).hexdigest()[:16]
+        place = self.folder / "roi" / f"{name}.json"
+        if not place.is_file():
+            with replace_file(place) as file:
+                json.dump(self._found(rows[0].film_path, name), file)
+        found = json.loads(place.read_text())
+        for row in rows:
+            if "unreadable" in found:
+                yield Outcome(row, None, found["unreadable"], readable=False)
+            elif (code := found.get(row.side, "not_a_hip")) is None:
+                yield Outcome(row, f"roi/{name}-{row.side}.png")
+            else:
+                yield Outcome(row, None, code)
+
+    def _found(self, path: Path, name: str) -> dict[str, str | None]:
+        """The code of each side, None where its ROI has been stored."""
+        try:
+            film = read_film(path)
+        except (FilmRefused, FilmFailed) as error:
+            return {"unreadable": error.code}
+        try:
+            hips = find_hips(film, self.finder, self.plausibility)
+        except FilmRefused as error:
+            return dict.fromkeys("RL", error.code)
+        found: dict[str, str | None] = {}
+        for hip in hips:
+            found[hip.side or "R"] = hip.code if isinstance(hip, HipRefused) else None
+            if isinstance(hip, Hip):
+                (self.folder / "roi" / f"{name}-{hip.side}.png").write_bytes(png16(stored_roi(film, hip)))
+        return found
+
+
+def stored_roi(film: Film, hip: Hip) -> NDArray[np.float32]:
+    """A hip's ROI as a cohort stores it: (256, 256) float32, 0..1 at 0.65 mm, mirrored to a right hip, NaN outside."""
+    left, top, width, height = hip.box_px
+    more = ROI_PX * ROI_SPACING_MM / BMD.side_mm
+    box = (left - (more - 1) / 2 * width, top - (more - 1) / 2 * height, more * width, more * height)
+    region = film.region(*box, shape=(ROI_PX, ROI_PX))
+    return region[:, ::-1] if hip.side == "L" else region
+
+
+def _some(names: list[str]) -> str:
+    rest = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {rest} more" if rest > 0 else "")
