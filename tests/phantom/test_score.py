@@ -113,7 +113,7 @@ class Reader:
 def scored(monkeypatch, folder, made, hips: tuple[HipReport, ...]) -> list[HipScore]:
     monkeypatch.setattr(score, "film", lambda _: made)
     monkeypatch.setattr(score, "_screener", Reader(report(hips)))
-    return score._score_film(made.spec, folder)
+    return score.score_film(made.spec, folder)
 
 
 def test_a_film_is_made_once(monkeypatch, tmp_path, made):

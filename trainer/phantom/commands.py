@@ -120,8 +120,11 @@ def check_command(
 @app.command("score")
 def score_command(
     bundle: Annotated[Path | None, typer.Argument(help="Folder of the bundle; the embedded one if left out.")] = None,
-    n: Annotated[int, typer.Option(help="Fresh films to read.")] = 2000,
+    n: Annotated[int, typer.Option(help="Fresh films to read, or subjects with --poses.")] = 2000,
     seed: Annotated[int, typer.Option(help="Seed of the films; no cohort shares one.")] = 7,
+    poses: Annotated[
+        int, typer.Option(help="Above 1: n subjects in so many poses each, and how far their estimates differ.")
+    ] = 1,
     precision: Annotated[str, typer.Option(help="auto, fp32 or int8.")] = "auto",
     workers: Annotated[int, typer.Option(help="Processes, one thread each.")] = 2,
     as_json: Annotated[bool, typer.Option("--json", help="Print all figures as JSON.")] = False,
@@ -129,11 +132,13 @@ def score_command(
     """Read fresh phantom films with a bundle and compare with the truth. Research use only; figures are synthetic."""
     import json
 
+    from trainer.phantom.repeat import repeatability
     from trainer.phantom.score import score
 
     with _bar("phantom films scored") as bar:
-        task = bar.add_task("films", total=n)
-        figures = score(bundle, n, seed, precision=precision, workers=workers, progress=lambda: bar.advance(task))
+        task = bar.add_task("films", total=n * poses)
+        how = {"precision": precision, "workers": workers, "progress": lambda: bar.advance(task)}
+        figures = repeatability(bundle, n, poses, seed, **how) if poses > 1 else score(bundle, n, seed, **how)
     if as_json:
         typer.echo(json.dumps(figures, indent=1))
         return

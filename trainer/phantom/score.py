@@ -84,8 +84,8 @@ def score(
     folder.mkdir(parents=True, exist_ok=True)
     hips: list[HipScore] = []
     spawn = get_context("spawn")  # ONNX Runtime's threads do not survive a fork
-    with ProcessPoolExecutor(workers, spawn, _open_screener, (bundle, precision)) as pool:
-        for done in as_completed([pool.submit(_score_film, spec, folder) for spec in films]):
+    with ProcessPoolExecutor(workers, spawn, open_screener, (bundle, precision)) as pool:
+        for done in as_completed([pool.submit(score_film, spec, folder) for spec in films]):
             hips += done.result()
             progress()
     opened = open_bundle(bundle)
@@ -168,7 +168,8 @@ def _agreement(hips: list[HipScore], site: int) -> dict[str, float | int | None]
 _screener: Screener | None = None
 
 
-def _open_screener(bundle: Path | None, precision: str) -> None:
+def open_screener(bundle: Path | None, precision: str) -> None:
+    """Give this worker its screener, with one thread."""
     global _screener
     _screener = Screener(open_bundle(bundle), device="cpu", precision=precision, threads=1)
 
@@ -182,7 +183,8 @@ class ScoreFilm:
     hips: tuple[PhantomHip, ...]
 
 
-def _score_film(spec: FilmSpec, folder: Path) -> list[HipScore]:
+def score_film(spec: FilmSpec, folder: Path) -> list[HipScore]:
+    """Read one film in a worker, making it if `folder` does not hold it."""
     made = kept_film(spec, folder)
     report = _screener.read(made.dicom)  # type: ignore[union-attr]
     matches = {hip.side: _match(hip, made.spacing_mm, report) for hip in made.hips}
