@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,20 @@ from bmd_edge.table import SITES, HipRow, write_table
 from trainer.config import SemiConfig, pretraining, read_config
 from trainer.experiment.report import markdown, read_hips, read_units, summary, write_report
 from trainer.experiment.statistics import Hips
-from trainer.experiment.units import RECIPES, SETS, Scale, Unit, run_folder, run_unit, settings, units, write_films
+from trainer.experiment.units import (
+    ALTERNATIVES,
+    RECIPES,
+    SETS,
+    Scale,
+    Unit,
+    chosen,
+    run_folder,
+    run_unit,
+    settings,
+    trials,
+    units,
+    write_films,
+)
 from trainer.phantom.plan import cohort_path
 
 SCALE = Scale(budget=0.01, seeds=2)
@@ -21,16 +35,35 @@ TINY = {"width": "0.125", "bf16": "false", "network": "resnet18", "steps": "2", 
 
 
 def test_units_come_seed_by_seed_and_share_their_pretraining() -> None:
-    found = units(Scale())
+    plain = {recipe: {} for recipe in RECIPES}
+    found = trials() + units(Scale(), plain)
     assert [unit.name for unit in found[:9]] == [f"{recipe}-0" for recipe in RECIPES]
-    assert len(found) == 27 + 4 + 1
+    assert [unit.name for unit in found[18:27]] == [f"{recipe}-1" for recipe in RECIPES]
+    assert len(found) == 9 * 4 + 4 + 1
     assert len({unit.name for unit in found}) == len(found)
+    other = units(Scale(), {**plain, "full": ALTERNATIVES["full"]})
+    assert {unit.name for unit in other} - {unit.name for unit in found} == {"full_alternative-1", "full_alternative-2"}
+    assert all(unit.changes["agree_weight"] == "4.0" for unit in other if unit.recipe == "full")
     supervised = settings(Unit("mse", "mse", 1), Scale())
     adaptive = settings(Unit("adaptive_triplet", "adaptive_triplet", 1), Scale())
     for recipe in RECIPES:
         config = settings(Unit(recipe, recipe, 1), Scale())
         if isinstance(config, SemiConfig):
             assert pretraining(config) == (adaptive if recipe == "full" else supervised)
+
+
+def test_the_better_setting_on_val_is_kept(tmp_path: Path) -> None:
+    for unit in trials():
+        better = unit.row in ("mse", "full_alternative")
+        (tmp_path / f"{unit.name}.json").write_text(json.dumps({"best": {"val_score": -0.05 if better else -0.06}}))
+    found = chosen(tmp_path)
+    assert found["full"] == ALTERNATIVES["full"]
+    assert [recipe for recipe in RECIPES if found[recipe]] == ["full"]
+
+
+def test_alternatives_are_settings() -> None:
+    for unit in trials():
+        assert settings(unit, Scale()) is not None
 
 
 def test_recipes_differ_in_their_method_only() -> None:
@@ -156,19 +189,24 @@ def test_a_table_without_the_full_method_has_no_pairs() -> None:
     rng = np.random.default_rng(0)
     hips = experiment_hips(rng)
     found = {"mse": [made_up_unit("mse", 0, hips, rng)]}
-    table = summary(found, hips, SCALE, "bmd-edge table", {"mse": [{}, {}]})
+    other = made_up_unit("mse_alternative", 0, hips, rng)
+    found["mse_alternative"] = [{**other, "best": {"val_score": -0.04}}]
+    table = summary(found, hips, SCALE, "bmd-edge table")
     assert table["paired"] == {}
     assert table["rows"][0]["settings_tried"] == 2
-    assert "minus each row" in markdown(table)
+    label = hips["test"].labels_gcm2[:, 0]
+    rmse = np.sqrt(np.mean((np.array(other["estimates_gcm2"]["test"])[:, 0] - label) ** 2))
+    assert table["rows"][0]["rmse_gcm2"] == pytest.approx(rmse, abs=1e-4)  # of the better setting
+    assert "| MSE | weight_decay = 0.1 | 0.0400 |" in markdown(table)
 
 
 def experiment_hips(rng: np.random.Generator) -> dict[str, Hips]:
     return {name: Hips(rng.normal(0.8, 0.14, (30, 2)), tuple(map(str, range(30)))) for name in SETS}
 
 
-def made_up_unit(row: str, seed: int, hips: dict[str, Hips], rng: np.random.Generator) -> dict[str, object]:
+def made_up_unit(row: str, seed: int, hips: dict[str, Hips], rng: np.random.Generator) -> dict[str, Any]:
     found = {
         name: (one.labels_gcm2 + rng.normal(0, 0.06, one.labels_gcm2.shape)).tolist() for name, one in hips.items()
     }
-    facts = {"phantom_config": "p", "second_phantom_config": "q", "minutes": 3.0}
+    facts = {"phantom_config": "p", "second_phantom_config": "q", "minutes": 3.0, "best": {"val_score": -0.05}}
     return {"row": row, "recipe": row, "seed": seed, "estimates_gcm2": found, **facts}

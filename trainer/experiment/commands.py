@@ -2,9 +2,12 @@
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from trainer.experiment.units import Scale, Unit
 
 
 def table(
@@ -33,24 +36,34 @@ def table(
     typer.echo(write_report(out, scale, command))
 
 
-def make_missing(scale: object, out: Path, workers: int) -> None:
+def make_missing(scale: "Scale", out: Path, workers: int) -> None:
     """Make the cohorts, then run the units that have no result yet, the table's first seeds first."""
-    from concurrent.futures import ProcessPoolExecutor, as_completed
-    from multiprocessing import get_context
-
-    from trainer.experiment.units import Scale, units, write_films
+    from trainer.experiment.units import chosen, trials, units, write_films
     from trainer.phantom.commands import with_progress
     from trainer.phantom.plan import cohort_path
 
-    assert isinstance(scale, Scale)
-    missing = [unit for unit in units(scale) if not (out / "units" / f"{unit.name}.json").is_file()]
-    if not missing:
+    folder = out / "units"
+    if all((folder / f"{unit.name}.json").is_file() for unit in trials()) and not _missing(
+        units(scale, chosen(folder)), folder
+    ):
         return
     for config in (scale.cohort, scale.second_cohort):
         with_progress(config, cohort_path(config), workers)
-    write_films(scale, out / "units")
+    write_films(scale, folder)
+    _train(_missing(trials(), folder), scale, folder, workers)
+    _train(_missing(units(scale, chosen(folder)), folder), scale, folder, workers)
+
+
+def _missing(wanted: "list[Unit]", folder: Path) -> "list[Unit]":
+    return [unit for unit in wanted if not (folder / f"{unit.name}.json").is_file()]
+
+
+def _train(missing: "list[Unit]", scale: "Scale", folder: Path, workers: int) -> None:
+    from concurrent.futures import ProcessPoolExecutor, as_completed
+    from multiprocessing import get_context
+
     with ProcessPoolExecutor(workers, get_context("spawn"), _settle) as pool:
-        running = [pool.submit(_run, unit, scale, out / "units") for unit in missing]
+        running = [pool.submit(_run, unit, scale, folder) for unit in missing]
         try:
             for number, done in enumerate(as_completed(running), 1):
                 typer.echo(f"{done.result()} ({number} of {len(missing)})", err=True)
@@ -65,10 +78,8 @@ def _settle() -> None:
     os.nice(5)
 
 
-def _run(unit: object, scale: object, out: Path) -> str:
-    from trainer.experiment.units import Scale, Unit, run_unit
+def _run(unit: "Unit", scale: "Scale", out: Path) -> str:
+    from trainer.experiment.units import run_unit
 
-    assert isinstance(unit, Unit)
-    assert isinstance(scale, Scale)
     run_unit(unit, scale, out, lambda line: typer.echo(line, err=True))
     return unit.name

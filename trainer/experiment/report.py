@@ -10,8 +10,11 @@ from bmd_edge.errors import UsageError
 from bmd_edge.estimate import t_score
 from bmd_edge.table import SITES
 from trainer.experiment.statistics import F64, LOW_T, Hips, agreement, auroc, interval, paired_difference
-from trainer.experiment.units import FULL, RECIPES, SUPERVISED, Scale
+from trainer.experiment.units import ALTERNATIVES, CURVE_LABELS, FULL, RECIPES, SUPERVISED, Scale
 from trainer.phantom.cohort import replace_file
+
+Units = dict[str, list[dict[str, Any]]]
+"""Finished units by the name of their row, seed after seed."""
 
 TITLES = {
     "mse": "MSE",
@@ -35,21 +38,16 @@ def write_report(out: Path, scale: Scale, command: str) -> Path:
     """
     found = read_units(out / "units")
     hips = read_hips(out / "units" / "films.json")
-    table = summary(found, hips, scale, command, _trials(out / "trials.json"))
+    table = summary(found, hips, scale, command)
     replace_file(out / "table.json", (json.dumps(table, indent=1) + "\n").encode())
     replace_file(out / "table.md", markdown(table).encode())
     draw(table, out / "table.png")
     return out / "table.json"
 
 
-def _trials(path: Path) -> dict[str, Any]:
-    """Settings that were tried for each row; none where nobody tried."""
-    return dict(json.loads(path.read_text())) if path.is_file() else {}
-
-
-def read_units(folder: Path) -> dict[str, list[dict[str, Any]]]:
+def read_units(folder: Path) -> Units:
     """Finished units by row, seed after seed."""
-    found: dict[str, list[dict[str, Any]]] = {}
+    found: Units = {}
     for path in sorted(folder.glob("*-*.json")):
         unit = json.loads(path.read_text())
         found.setdefault(unit["row"], []).append(unit)
@@ -66,12 +64,32 @@ def read_hips(path: Path) -> dict[str, Hips]:
     return {name: Hips(np.array(one["labels_gcm2"]), tuple(one["subject"])) for name, one in facts.items()}
 
 
-def summary(
-    found: dict[str, list[dict[str, Any]]], hips: dict[str, Hips], scale: Scale, command: str, trials: dict[str, Any]
-) -> dict[str, Any]:
-    """The content of table.json."""
-    present = [recipe for recipe in RECIPES if recipe in found]
-    everything = [unit for row in found.values() for unit in row]
+def rows_of(everything: Units) -> Units:
+    """The units of each row of the table: those of the setting that was the better one on val."""
+    found = {}
+    for recipe in RECIPES:
+        tried = [everything[name] for name in (recipe, f"{recipe}_alternative") if name in everything]
+        if tried:
+            found[recipe] = max(tried, key=lambda units: units[0]["best"]["val_score"])
+    return found
+
+
+def trials_of(everything: Units) -> dict[str, list[dict[str, Any]]]:
+    """What each row tried with seed 0: the settings beyond its recipe's and the score on val (minus mean RMSE)."""
+    return {
+        recipe: [
+            {"changes": changes, "val_score": round(everything[name][0]["best"]["val_score"], 5)}
+            for name, changes in ((recipe, {}), (f"{recipe}_alternative", ALTERNATIVES[recipe]))
+            if name in everything
+        ]
+        for recipe in RECIPES
+    }
+
+
+def summary(everything: Units, hips: dict[str, Hips], scale: Scale, command: str) -> dict[str, Any]:
+    """The content of table.json, from units by the name of their row."""
+    found, trials = rows_of(everything), trials_of(everything)
+    every_unit = [unit for units in everything.values() for unit in units]
     return {
         "synthetic": True,
         "scale": {
@@ -81,15 +99,20 @@ def summary(
             "second_cohort_hips": len(hips["second"].subject),
             "seeds": scale.seeds,
         },
-        "phantom_config": everything[0]["phantom_config"],
+        "phantom_config": every_unit[0]["phantom_config"],
         "command": command,
-        "training_minutes": round(sum(unit["minutes"] for unit in everything)),
-        "rows": [_row(recipe, site, found[recipe], hips, trials) for recipe in present for site in SITES],
+        "training_minutes": round(sum(unit["minutes"] for unit in every_unit)),
+        "rows": [
+            _row(recipe, site, units, hips, len(trials[recipe])) for recipe, units in found.items() for site in SITES
+        ],
+        "trials": trials,
         "paired": _paired(found, hips["test"], "test"),
-        "learning_curve": _learning_curve(found, hips["test"]),
+        "learning_curve": _learning_curve(everything, found, hips["test"]),
         "second_cohort": {
-            "phantom_config": everything[0]["second_phantom_config"],
-            "rows": [_figures(recipe, site, found[recipe], hips, "second") for recipe in present for site in SITES],
+            "phantom_config": every_unit[0]["second_phantom_config"],
+            "rows": [
+                _figures(recipe, site, units, hips, "second") for recipe, units in found.items() for site in SITES
+            ],
             "paired": _paired(found, hips["second"], "second"),
         },
     }
@@ -113,15 +136,15 @@ def _figures(recipe: str, site: str, units: list[dict[str, Any]], hips: dict[str
 
 
 def _row(
-    recipe: str, site: str, units: list[dict[str, Any]], hips: dict[str, Hips], trials: dict[str, Any]
+    recipe: str, site: str, units: list[dict[str, Any]], hips: dict[str, Hips], settings_tried: int
 ) -> dict[str, Any]:
     unseen = agreement(of_site(units, "unseen", site), hips["unseen"].labels_gcm2[:, SITES.index(site)])
     row = _figures(recipe, site, units, hips, "test")
     row |= {"r_unseen_maker": round(unseen["r"], 4), "rmse_unseen_maker_gcm2": round(unseen["rmse_gcm2"], 4)}
-    return row | {"settings_tried": len(trials.get(recipe, []))}
+    return row | {"settings_tried": settings_tried}
 
 
-def _paired(found: dict[str, list[dict[str, Any]]], hips: Hips, name: str) -> dict[str, Any]:
+def _paired(found: Units, hips: Hips, name: str) -> dict[str, Any]:
     """The full method minus each row, on the seeds that both have; femoral neck first, the total hip inside."""
     if FULL not in found:
         return {}
@@ -157,20 +180,21 @@ def _difference(
     }
 
 
-def _learning_curve(found: dict[str, list[dict[str, Any]]], hips: Hips) -> list[dict[str, Any]]:
+def _learning_curve(everything: Units, found: Units, hips: Hips) -> list[dict[str, Any]]:
     """Seed 0 of the supervised and the full method at several numbers of labels, and with all true labels."""
     points = []
     for recipe in (SUPERVISED, FULL):
-        for row in [name for name in found if name == recipe or name.removeprefix(f"{recipe}_").isdigit()]:
-            labels = int(row.removeprefix(f"{recipe}_")) if row != recipe else 440
-            points += [_point(recipe, labels, found[row][:1], hips, site) for site in SITES]
-    if f"{SUPERVISED}_all" in found:
-        points += [_point("all_true_labels", None, found[f"{SUPERVISED}_all"][:1], hips, site) for site in SITES]
-    return sorted(points, key=lambda point: (point["site"], point["recipe"], point["labels"] or 0))
+        rows = {labels: everything.get(f"{recipe}_{labels}") for labels in CURVE_LABELS} | {440: found.get(recipe)}
+        points += [
+            _point(recipe, labels, units, hips, site) for labels, units in rows.items() if units for site in SITES
+        ]
+    if units := everything.get(f"{SUPERVISED}_all"):
+        points += [_point("all_true_labels", None, units, hips, site) for site in SITES]
+    return points
 
 
 def _point(recipe: str, labels: int | None, units: list[dict[str, Any]], hips: Hips, site: str) -> dict[str, Any]:
-    figures = agreement(of_site(units, "test", site), hips.labels_gcm2[:, SITES.index(site)])
+    figures = agreement(of_site(units[:1], "test", site), hips.labels_gcm2[:, SITES.index(site)])
     return {"recipe": recipe, "labels": labels, "site": site, **{key: round(v, 4) for key, v in figures.items()}}
 
 
@@ -195,13 +219,14 @@ def markdown(table: dict[str, Any]) -> str:
     for site in SITES:
         lines += ["", f"{SITE_TITLES[site].capitalize()}:", "", *_rows_text(table["second_cohort"]["rows"], site)]
         lines += ["", *_paired_text(table["second_cohort"]["paired"], site)]
-    lines += [
-        "",
-        "## Learning curve (seed 0)",
-        "",
-        "| site | recipe | labels | r | RMSE |",
-        "| --- | --- | --- | --- | --- |",
-    ]
+    lines += ["", "## Settings tried", "", "Two each with seed 0; the one with the better mean RMSE on val was kept."]
+    lines += ["", "| recipe | setting | RMSE on val |", "| --- | --- | --- |"]
+    for recipe, tried in table["trials"].items():
+        for one in tried:
+            changes = ", ".join(f"{key} = {value}" for key, value in one["changes"].items()) or "as in the recipe"
+            lines.append(f"| {TITLES[recipe]} | {changes} | {-one['val_score']:.4f} |")
+    lines += ["", "## Learning curve (seed 0)", "", "| site | recipe | labels | r | RMSE |"]
+    lines.append("| --- | --- | --- | --- | --- |")
     for p in table["learning_curve"]:
         labels = p["labels"] or "all, true"
         lines.append(f"| {SITE_TITLES[p['site']]} | {p['recipe']} | {labels} | {p['r']:.3f} | {p['rmse_gcm2']:.4f} |")

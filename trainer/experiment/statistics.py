@@ -92,7 +92,7 @@ def _centered(sums: F64) -> tuple[F64, F64, F64]:
 
 def _r(sums: F64) -> F64:
     xx, yy, xy = _centered(sums)
-    return np.asarray(xy / np.sqrt(xx * yy))
+    return _ratio(xy, np.sqrt(xx * yy))
 
 
 def _rmse(sums: F64) -> F64:
@@ -106,7 +106,12 @@ def _bias(sums: F64) -> F64:
 
 def _slope(sums: F64) -> F64:
     xx, _, xy = _centered(sums)
-    return np.asarray(xy / xx)
+    return _ratio(xy, xx)
+
+
+def _ratio(a: F64, b: F64) -> F64:
+    """a / b; 0 where a network answers one number, which has no correlation."""
+    return np.divide(a, b, out=np.zeros_like(b), where=b > 0)
 
 
 FIGURES: dict[str, Callable[[F64], F64]] = {"r": _r, "rmse_gcm2": _rmse, "bias_gcm2": _bias, "slope": _slope}

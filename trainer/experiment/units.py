@@ -36,6 +36,18 @@ RECIPES = (
     "rankup",
 )
 """The rows of the table, in its order."""
+ALTERNATIVES: dict[str, dict[str, str]] = {
+    "mse": {"weight_decay": "0.1"},
+    "triplet": {"triplet_weight": "2.0"},
+    "adaptive_triplet": {"triplet_weight": "2.0"},
+    "pi_model": {"unlabelled_weight": "4.0"},
+    "temporal_ensembling": {"unlabelled_weight": "4.0"},
+    "mean_teacher": {"unlabelled_weight": "4.0"},
+    "self_training": {"agree_weight": "4.0"},
+    "full": {"agree_weight": "4.0"},
+    "rankup": {"rank_weight": "1.0"},
+}
+"""The second of the two settings that each row tries with seed 0, after its recipe; the better on val is kept."""
 FULL, SUPERVISED = "full", "mse"
 SETS = ("test", "unseen", "second")
 """Films that a unit is measured on: the test hips, the same by makers that nobody trained on, and another cohort."""
@@ -83,12 +95,40 @@ class Unit:
         return f"{self.row}-{self.seed}"
 
 
-def units(scale: Scale) -> list[Unit]:
-    """All units, seed by seed, so that every row has one before any has two; then the learning curve."""
-    found = [Unit(recipe, recipe, seed) for seed in range(scale.seeds) for recipe in RECIPES]
+def trials() -> list[Unit]:
+    """Both settings of every row with seed 0; recipes first, for the others start from their pre-training."""
+    first = [Unit(recipe, recipe, 0) for recipe in RECIPES]
+    return first + [Unit(f"{recipe}_alternative", recipe, 0, ALTERNATIVES[recipe]) for recipe in RECIPES]
+
+
+def chosen(out: Path) -> dict[str, dict[str, str]]:
+    """The setting of each row that was better on the validation films, from the finished trials in OUT."""
+    scores = {}
+    for unit in trials():
+        facts = json.loads((out / f"{unit.name}.json").read_text())
+        scores[unit.name] = facts["best"]["val_score"]
+    return {
+        recipe: ALTERNATIVES[recipe] if scores[f"{recipe}_alternative-0"] > scores[f"{recipe}-0"] else {}
+        for recipe in RECIPES
+    }
+
+
+def units(scale: Scale, better: dict[str, dict[str, str]]) -> list[Unit]:
+    """What follows the trials: the other seeds of every row, and the learning curve, each with the better setting."""
+    found = [
+        Unit(_row(recipe, better), recipe, seed, better[recipe]) for seed in range(1, scale.seeds) for recipe in RECIPES
+    ]
     for labels in CURVE_LABELS:
-        found += [Unit(f"{recipe}_{labels}", recipe, 0, {"labels": str(labels)}) for recipe in (SUPERVISED, FULL)]
-    return [*found, Unit(f"{SUPERVISED}_all", SUPERVISED, 0, {"reveal": "true", "epochs": str(EPOCHS_OF_ALL)})]
+        found += [
+            Unit(f"{recipe}_{labels}", recipe, 0, {**better[recipe], "labels": str(labels)})
+            for recipe in (SUPERVISED, FULL)
+        ]
+    every = {**better[SUPERVISED], "reveal": "true", "epochs": str(EPOCHS_OF_ALL)}
+    return [*found, Unit(f"{SUPERVISED}_all", SUPERVISED, 0, every)]
+
+
+def _row(recipe: str, better: dict[str, dict[str, str]]) -> str:
+    return f"{recipe}_alternative" if better[recipe] else recipe
 
 
 def settings(unit: Unit, scale: Scale) -> BmdConfig:
