@@ -7,19 +7,15 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from bmd_edge.errors import TableError
-from bmd_edge.film import resample
 from bmd_edge.manifest import CalibrationFilms
-from bmd_edge.preprocess import InputSpec, normalize
 from bmd_edge.table import SITES, HipRow, read_table
+from trainer.data import read_rois, roi_image
 
 SPLIT = "calibrate"
 MIN_SUBJECTS = 20
 """In each half; an interval at 90 % needs 9 hips to exist at all."""
-
-_FULL_SCALE = np.float32(65535)
 
 
 def halves(table: Path) -> tuple[list[HipRow], list[HipRow]]:
@@ -54,29 +50,13 @@ def check_apart(run: Path, rows: Sequence[HipRow]) -> None:
             )
 
 
-def roi_image(row: HipRow, spec: InputSpec) -> NDArray[np.float32]:
-    """One ROI image as the BMD network takes it: (1, size, size) float32, 0..1, bone bright, canonical side.
+def batches(rows: Sequence[HipRow], size: int = 8) -> Iterator[NDArray[np.float32]]:
+    """The rows' images in order as the runtime shows them to the BMD network, (n <= size, 1, 112, 112) at a time.
 
-    The region is cut from the middle of the stored image. Raises TableError if that is missing, broken or too small.
+    Raises TableError if a stored image is missing, broken or no ROI.
     """
-    try:
-        with Image.open(row.film_path) as image:
-            stored = np.asarray(image)
-        spacing_mm = float(row.extra["x_spacing_mm"])
-    except (OSError, SyntaxError, KeyError, ValueError) as error:
-        raise TableError(f"film {row.film}: no ROI image with x_spacing_mm ({type(error).__name__})") from error
-    side_px = spec.side_mm / spacing_mm
-    if stored.ndim != 2 or min(stored.shape) < side_px:
-        raise TableError(f"film {row.film}: an ROI image is gray and shows {spec.side_mm:g} mm or more")
-    top, left = (stored.shape[0] - side_px) / 2, (stored.shape[1] - side_px) / 2
-    region = resample(stored, left, top, side_px, side_px, (spec.size_px, spec.size_px)) / _FULL_SCALE
-    return normalize(region, spec)
-
-
-def batches(rows: Sequence[HipRow], spec: InputSpec, size: int = 8) -> Iterator[NDArray[np.float32]]:
-    """The rows' images in order, (n <= size, 1, H, W) float32 at a time."""
     for start in range(0, len(rows), size):
-        yield np.stack([roi_image(row, spec) for row in rows[start : start + size]])
+        yield np.stack([roi_image(pixels) for pixels in read_rois(rows[start : start + size]).pixels])
 
 
 def dexa(rows: Sequence[HipRow]) -> NDArray[np.float64]:

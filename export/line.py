@@ -185,7 +185,7 @@ def accuracy(bmd: NDArray[np.floating], labels: NDArray[np.float64]) -> dict[str
 
 def _answers(path: Path, rows: Sequence[HipRow]) -> _Answers:
     with OnnxEngine(path) as engine:
-        raw = [engine.run({"image": batch}) for batch in films.batches(rows, BMD)]
+        raw = [engine.run({"image": batch}) for batch in films.batches(rows)]
     return _Answers(*(np.concatenate([answer[name] for answer in raw]) for name in ("bmd", "spread")))
 
 
@@ -195,8 +195,8 @@ def _quantize(source: Path, target: Path, rows: Sequence[HipRow]) -> tuple[str, 
     Both are chosen on films of the ranges, so the guard stays untouched: first the method with the least shift, then,
     where its shift leaves the guard too little room, the layers to keep.
     """
-    histograms = collect(source, films.batches(rows, BMD))
-    judged = list(films.batches(rows[:: max(1, len(rows) // _MAX_JUDGED_HIPS)], BMD))
+    histograms = collect(source, films.batches(rows))
+    judged = list(films.batches(rows[:: max(1, len(rows) // _MAX_JUDGED_HIPS)]))
 
     def run(model: bytes) -> Estimates:
         with OnnxEngine(model) as engine:

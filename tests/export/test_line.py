@@ -132,7 +132,7 @@ def test_the_interval_covers_the_hips_it_was_fitted_with(made: tuple[Path, Bundl
     _, guard = films.halves(folder / "cohort" / "films.csv")
     for precision in bundle.precisions("bmd"):
         with open_engine(bundle, "bmd", device="cpu", precision=precision, threads=1) as engine:
-            raw = [engine.run({"image": batch}) for batch in films.batches(guard, BMD)]
+            raw = [engine.run({"image": batch}) for batch in films.batches(guard)]
         bmd, spread = (np.concatenate([answer[name] for answer in raw]) for name in ("bmd", "spread"))
         for column, site in enumerate(SITES):
             scale = bundle.calibration[precision].sites[site].scale
@@ -197,20 +197,22 @@ def test_too_few_subjects_are_refused(tmp_path: Path) -> None:
         films.halves(write_cohort(tmp_path / "other", split="train"))
 
 
-def test_an_roi_image_is_the_middle_of_the_file(made: tuple[Path, Bundle]) -> None:
-    row = read_table(made[0] / "cohort" / "films.csv")[0]
-    with Image.open(row.film_path) as image:
-        middle = np.asarray(image)[16:240, 16:240].astype(np.float32).reshape(112, 2, 112, 2).mean((1, 3))
-    np.testing.assert_allclose(films.roi_image(row, BMD), normalize(middle / 65535, BMD), atol=1e-5)
+def test_images_are_the_middle_of_the_files(made: tuple[Path, Bundle]) -> None:
+    rows = read_table(made[0] / "cohort" / "films.csv")[:3]
+    found = [image for batch in films.batches(rows, size=2) for image in batch]
+    for row, image in zip(rows, found, strict=True):
+        with Image.open(row.film_path) as stored:
+            middle = np.asarray(stored)[16:240, 16:240].astype(np.float32).reshape(112, 2, 112, 2).mean((1, 3))
+        np.testing.assert_allclose(image, normalize(middle / 65535, BMD), atol=1e-5)
 
 
-def test_an_unusable_roi_image_names_its_film(made: tuple[Path, Bundle], tmp_path: Path) -> None:
+def test_an_unusable_image_names_its_film(made: tuple[Path, Bundle], tmp_path: Path) -> None:
     row = read_table(made[0] / "cohort" / "films.csv")[0]
     Image.fromarray(np.zeros((200, 200), np.uint16)).save(tmp_path / "small.png")
     (tmp_path / "broken.png").write_bytes(b"\x89PNG")
     for name in ("small.png", "broken.png", "missing.png"):
         with pytest.raises(TableError, match=r"film roi/000000\.png"):
-            films.roi_image(dataclasses.replace(row, film_path=tmp_path / name), BMD)
+            list(films.batches([dataclasses.replace(row, film_path=tmp_path / name)]))
 
 
 def test_golden_inputs_are_made_up_and_always_the_same() -> None:
