@@ -271,9 +271,11 @@ def draw(table: dict[str, Any], path: Path) -> None:
             left.plot(row["rmse_gcm2"], place, "o", color=color)
         left.set_yticks(range(len(rows)), [TITLES[row["recipe"]] for row in rows])
         left.set_xlabel(f"RMSE, {SITE_TITLES[site]}, g/cm2 (95 % interval)")
-        for recipe, mark in ((SUPERVISED, "s--"), (FULL, "o-")):
+        for recipe, mark, color in ((SUPERVISED, "s--", "0.35"), (FULL, "o-", "tab:blue")):
             points = [p for p in table["learning_curve"] if (p["site"], p["recipe"]) == (site, recipe)]
-            right.plot([p["labels"] for p in points], [p["rmse_gcm2"] for p in points], mark, label=TITLES[recipe])
+            right.plot(
+                [p["labels"] for p in points], [p["rmse_gcm2"] for p in points], mark, color=color, label=TITLES[recipe]
+            )
         for p in table["learning_curve"]:
             if (p["site"], p["recipe"]) == (site, "all_true_labels"):
                 right.axhline(p["rmse_gcm2"], color="0.6", lw=1, label="all true labels")
