@@ -276,10 +276,15 @@ def _open_run(task: Task, config: Config, run: Path) -> None:
     split, split_path = json.dumps(task.split, indent=1), run / "split.json"
     if split_path.is_file() and split_path.read_text(encoding="utf-8") != split:
         raise UsageError(f"{run.name} holds a run on other subjects; choose another folder or remove it")
+    facts, facts_path = (
+        json.dumps({"network": task.network_name, "kwargs": task.network_kwargs}, indent=1),
+        run / "config.json",
+    )
+    if facts_path.is_file() and facts_path.read_text(encoding="utf-8") != facts:  # it holds the labels' mean and SD
+        raise UsageError(f"{run.name} holds a run on other labels; choose another folder or remove it")
     _write_text(split_path, split)
     _write_text(run / "versions.json", json.dumps(versions(), indent=1))
-    facts = {"network": task.network_name, "kwargs": task.network_kwargs}
-    _write_text(run / "config.json", json.dumps(facts, indent=1))
+    _write_text(facts_path, facts)
     _write_text(path, text)
 
 

@@ -205,6 +205,16 @@ def test_run_of_other_settings_is_not_overwritten(runs: dict[type, Path], cohort
         train(task_for(other, cohort), other, runs[BmdConfig])
 
 
+def test_run_on_other_labels_is_not_taken_up(runs: dict[type, Path], cohort: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(runs[BmdConfig], tmp_path / "run")
+    rows = read_table(cohort)
+    index = next(i for i, row in enumerate(rows) if row.split == "train" and row.bmd_gcm2["femoral_neck"])
+    rows[index] = dataclasses.replace(rows[index], bmd_gcm2={"femoral_neck": 1.5, "total_hip": 1.5})
+    write_table(cohort.with_name("relabelled.csv"), rows)
+    with pytest.raises(UsageError, match="other labels"):
+        train(task_for(SMALL_BMD, cohort.with_name("relabelled.csv")), SMALL_BMD, run)
+
+
 def test_training_learns(cohort: Path, tmp_path: Path) -> None:
     config = BmdConfig(epochs=8, batch=8, width=0.125, lr=4e-3, ema=0.9, augment=0.0, validate_every=4)
     best = train(task_for(config, cohort), config, tmp_path / "run")

@@ -198,7 +198,7 @@ def independence_rows(rows: Sequence[HipRow]) -> Iterator[Finding]:
     worst = max(columns, key=lambda name: abs(_r(columns[name], neck)))
     r = _r(columns[worst], neck)
     yield Finding(
-        f"r of BMD with maker, side, order (worst: {worst})", f"|r| < {limit:.2f}", f"{r:+.3f}", abs(r) < limit
+        f"r of BMD with maker, side, order (worst: {worst})", f"|r| < {limit:.2f}", f"{r:+.3f}", bool(abs(r) < limit)
     )
 
 

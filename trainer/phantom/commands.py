@@ -113,7 +113,7 @@ def check_command(
     for f in findings:
         shown.add_row(f.name, f.target, f.value, {True: "pass", False: "FAIL", None: ""}[f.ok])
     Console().print(shown)
-    if any(f.ok is False for f in findings):
+    if any(f.ok is not None and not f.ok for f in findings):
         raise typer.Exit(1)
 
 
