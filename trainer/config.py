@@ -98,7 +98,7 @@ class LoopConfig:
 class BmdConfig(LoopConfig):
     """Settings of the BMD network learned from labelled films; the defaults are those of the paper's table."""
 
-    epochs: int = 60
+    epochs: int = 120
     """Rounds; each ends with a saved state, so it is the unit of resuming."""
     lr: float = 2e-3
     """Highest learning rate of Adam."""
@@ -132,7 +132,7 @@ class BmdConfig(LoopConfig):
     """Largest rotation."""
     exact_share: float = 0.3
     """Share of samples moved by whole pixels only, which keeps them as sharp as in use."""
-    augment: float = 1.0
+    augment: float = 0.5
     """Strength of changes of gray levels, texture and occlusions; 0 switches them off."""
     clean_share: float = 0.3
     """Share of samples that keep the film's own gray levels, as in use."""
@@ -152,7 +152,7 @@ class SemiConfig(BmdConfig):
     """Epochs between validations; the last epoch is always validated."""
     method: str = "self_training"
     """What unlabelled films add: pi_model, temporal_ensembling, mean_teacher, self_training, rankup."""
-    pretrain_epochs: int = 60
+    pretrain_epochs: int = 120
     """Epochs of the supervised training that comes first."""
     pretrain_lr: float = 2e-3
     """Its highest learning rate."""

@@ -37,7 +37,7 @@ RECIPES = (
 )
 """The rows of the table, in its order."""
 ALTERNATIVES: dict[str, dict[str, str]] = {
-    "mse": {"weight_decay": "0.1"},
+    "mse": {"weight_decay": "0.3"},
     "triplet": {"triplet_weight": "2.0"},
     "adaptive_triplet": {"triplet_weight": "2.0"},
     "pi_model": {"unlabelled_weight": "4.0"},
