@@ -1,7 +1,7 @@
 """The semi-supervised methods: the supervised loss, and beside it a term on films without a label.
 
 Training starts from a supervised network. Each step shows `batch` labelled and `unlabelled_batch` unlabelled films,
-these in one or two augmented views, in one forward pass. The methods differ only in what the unlabelled views have to
+these in one or two augmented views. The methods differ only in what the unlabelled views have to
 agree with: each other (Pi-model), the film's earlier estimates (temporal ensembling), the averaged weights (mean
 teacher), pseudo BMDs that follow the best network (self-training, the paper's), or the ranks of confident pairs
 (RankUp).
@@ -53,8 +53,8 @@ class SemiTask(BmdTask):
         free = self.picks(len(self.unlabelled.rows), config.unlabelled_batch, epoch, step)
         images = [self.views(self.train, chosen, rng)]
         images += [self.views(self.unlabelled, free, rng) for _ in range(self.views_per_film)]
-        embeddings = self.network.embed(torch.cat(images)).split([len(one) for one in images])
-        labelled, *unlabelled = (self.network.heads(embedding) for embedding in embeddings)
+        # One pass each: the noise of batch statistics over few films regularizes, and makes two views differ more.
+        labelled, *unlabelled = (self.network(view) for view in images)
         total, logs = self.supervised(labelled, self.labels(chosen))
         term, more = self.term(unlabelled, free, rng)
         done = (epoch + step / self.steps) / config.epochs
