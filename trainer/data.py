@@ -1,7 +1,8 @@
 """Film table and PNGs to arrays in memory, and windows cut from them by the runtime's own preprocessing.
 
-Pixels stay uint16 until a window is cut: 2,000 ROIs take 260 MB. Every window goes through
-`bmd_edge.film.resample` and `bmd_edge.preprocess.normalize`, so training sees what the runtime will show.
+Pixels stay uint16 until a window is cut: 2,000 ROIs take 260 MB. Windows of films go through `bmd_edge.film.resample`,
+ROIs through block means, which are the same, and all through `bmd_edge.preprocess.normalize`: training sees what the
+runtime will show.
 """
 
 from collections.abc import Iterable, Sequence

@@ -134,7 +134,8 @@ class _Cutter:
             return dict.fromkeys("RL", error.code)
         found: dict[str, str | None] = {}
         for hip in hips:
-            found[hip.side or "R"] = hip.code if isinstance(hip, HipRefused) else None
+            for side in hip.side or "RL":  # a hip whose side nobody knows may be either
+                found[side] = hip.code if isinstance(hip, HipRefused) else None
             if isinstance(hip, Hip):
                 (self.folder / "roi" / f"{name}-{hip.side}.png").write_bytes(png16(stored_roi(film, hip)))
         return found
