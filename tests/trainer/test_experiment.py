@@ -2,6 +2,11 @@
 
 import dataclasses
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +35,7 @@ from trainer.experiment.units import (
 )
 from trainer.phantom.plan import cohort_path
 
+ROOT = Path(__file__).parents[2]
 SCALE = Scale(budget=0.01, seeds=2)
 TINY = {"width": "0.125", "bf16": "false", "network": "resnet18", "steps": "2", "batch": "8"}
 
@@ -174,6 +180,37 @@ def test_a_killed_unit_goes_on_with_the_same_numbers(tmp_path: Path, monkeypatch
     run_unit(unit, SCALE, tmp_path / "whole", lambda _: None)
     killed, whole = (json.loads((tmp_path / name / "mean_teacher-0.json").read_text()) for name in ("killed", "whole"))
     assert killed["estimates_gcm2"] == whole["estimates_gcm2"]
+
+
+ENDLESS_UNIT = """
+import pathlib, time
+import trainer.experiment.units as units
+units.run_unit = lambda unit, *_: (pathlib.Path({folder!r}, unit.name).touch(), time.sleep(600))
+"""
+INTERRUPTED = """
+import pathlib
+from trainer.experiment.commands import _train
+from trainer.experiment.units import Scale, trials
+if __name__ == "__main__":
+    _train(trials(), Scale(0.01, 1), pathlib.Path({folder!r}), 2)
+"""
+
+
+def test_an_interrupted_table_waits_for_no_unit(tmp_path: Path) -> None:
+    folder = tmp_path / "begun"
+    folder.mkdir()
+    (tmp_path / "sitecustomize.py").write_text(ENDLESS_UNIT.format(folder=str(folder)))
+    script = tmp_path / "run.py"
+    script.write_text(INTERRUPTED.format(folder=str(folder)))
+    path = os.pathsep.join([str(tmp_path), str(ROOT), os.environ.get("PYTHONPATH", "")])
+    process = subprocess.Popen([sys.executable, script], env={**os.environ, "PYTHONPATH": path}, stderr=subprocess.PIPE)
+    while len(list(folder.iterdir())) < 2 and process.poll() is None:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)  # to the parent alone, as a service manager does
+    _, errors = process.communicate(timeout=60)  # ends when no worker holds the pipe any more
+    assert process.returncode != 0
+    assert b"KeyboardInterrupt" in errors
+    assert len(list(folder.iterdir())) == 2
 
 
 def test_units_of_two_cohorts_are_not_mixed(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """`bmd-edge table`: trains the units of the standard experiment that are missing, and makes the table."""
 
 import os
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -60,7 +61,7 @@ def _missing(wanted: "list[Unit]", folder: Path) -> "list[Unit]":
 
 def _train(missing: "list[Unit]", scale: "Scale", folder: Path, workers: int) -> None:
     from concurrent.futures import ProcessPoolExecutor, as_completed
-    from multiprocessing import get_context
+    from multiprocessing import active_children, get_context
 
     with ProcessPoolExecutor(workers, get_context("spawn"), _settle) as pool:
         running = [pool.submit(_run, unit, scale, folder) for unit in missing]
@@ -69,13 +70,16 @@ def _train(missing: "list[Unit]", scale: "Scale", folder: Path, workers: int) ->
                 typer.echo(f"{done.result()} ({number} of {len(missing)})", err=True)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
+            for worker in active_children():  # a unit goes on where it stopped, so nobody has to wait for its end
+                worker.terminate()
             raise
 
 
 def _settle() -> None:
-    """A worker trains with one thread and yields to others."""
+    """A worker trains with one thread, yields to others, and leaves Ctrl-C to its parent."""
     os.environ.update({"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"})
     os.nice(5)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _run(unit: "Unit", scale: "Scale", out: Path) -> str:
