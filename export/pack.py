@@ -23,6 +23,7 @@ from bmd_edge.manifest import FileFacts, InputFacts, Manifest, ModelFacts, Prove
 from bmd_edge.preprocess import InputSpec
 from bmd_edge.roi import KINDS, LANDMARKS
 from bmd_edge.table import SITES
+from export import contract
 from export.card import model_card
 from export.parity import Parity
 
@@ -56,9 +57,12 @@ def pack(out: Path, parts: Parts) -> Bundle:
     """Write the bundle into folder `out`, replacing only a bundle.
 
     Raises:
-        BundleError: the INT8 model is outside its error budget, or what was written does not verify.
+        BundleError: a model breaks a rule of `export.contract`, INT8 is outside its error budget, or what was written
+            does not verify.
         UsageError: `out` exists and is not a bundle.
     """
+    for path in (path for files in parts.models.values() for path in files.values()):
+        contract.check(path)
     _check_int8(parts)
     if out.exists() and not (out / bundles.MANIFEST).is_file():
         raise UsageError(f"{out.name} exists and is not a bundle: choose another --out")

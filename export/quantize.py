@@ -12,12 +12,12 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from onnx import TensorProto
 from onnxruntime.quantization import QuantType
 from onnxruntime.quantization.calibrate import TensorData
 from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
 from bmd_edge.errors import BundleError
+from export.contract import check
 from export.ranges import Histogram
 
 QUANTIZED_OPS = ("Conv", "Add", "MaxPool", "ReduceMean", "GlobalAveragePool")
@@ -44,18 +44,19 @@ def int8_from_onnx(
         keep_fp32: names of further nodes that must not be quantized.
 
     Raises:
-        BundleError: the result is not what TensorRT and the CPU engine need; the text names the tensor.
+        BundleError: nothing is quantized, or the result breaks a rule of `export.contract`.
     """
     result = quantized(onnx.load(onnx_path), histograms, method=method, keep_fp32=keep_fp32)
-    if found := faults(result):
-        raise BundleError(f"the INT8 file breaks its contract: {found[0]}")
+    check(result)
+    if not quantized_layers(result):
+        raise BundleError("no convolution is quantized: keep fewer layers in fp32, or leave INT8 out")
     out_path.write_bytes(result.SerializeToString(deterministic=True))
 
 
 def quantized(
     fp32: onnx.ModelProto, histograms: Mapping[str, Histogram], *, method: str, keep_fp32: Sequence[str] = ()
 ) -> onnx.ModelProto:
-    """The INT8 model of an fp32 one, whatever `faults` says of it; arguments as in `int8_from_onnx`."""
+    """The INT8 model of an fp32 one, unchecked; arguments as in `int8_from_onnx`."""
     limits = thresholds(fp32, histograms, method)
     model = onnx.ModelProto()
     model.CopyFrom(fp32)  # the quantizer works in place
@@ -84,6 +85,12 @@ def quantized(
     onnx.helper.set_model_props(result, {entry.key: entry.value for entry in fp32.metadata_props})
     onnx.checker.check_model(result, full_check=True)
     return result
+
+
+def quantized_layers(model: onnx.ModelProto) -> list[str]:
+    """Names of the convolutions whose input is quantized."""
+    dequantized = {node.output[0] for node in model.graph.node if node.op_type == "DequantizeLinear"}
+    return [node.name for node in model.graph.node if node.op_type == "Conv" and node.input[0] in dequantized]
 
 
 def layers(fp32: onnx.ModelProto) -> list[str]:
@@ -115,26 +122,6 @@ def fp32_nodes(model: onnx.ModelProto) -> list[str]:
             pooled |= set(node.output)
             vectors[node.name] = node
     return [name for name, node in vectors.items() if node.op_type not in _POOLINGS or _fed(model, node) - set(vectors)]
-
-
-def faults(model: onnx.ModelProto) -> list[str]:
-    """What makes a Q/DQ file unfit for TensorRT: a zero point not int8 0, a quantized bias, nothing quantized."""
-    constants = {tensor.name: tensor for tensor in model.graph.initializer}
-    makers = {output: node for node in model.graph.node for output in node.output}
-    found = []
-    for node in model.graph.node:
-        if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
-            zero = constants.get(node.input[2]) if len(node.input) > 2 else None
-            if zero is None or zero.data_type != TensorProto.INT8 or onnx.numpy_helper.to_array(zero).any():
-                found.append(f"the zero point of {node.input[0]} is not int8 0")
-        if node.op_type == "Conv" and len(node.input) > 2:
-            bias = constants.get(node.input[2])
-            if bias is None or bias.data_type != TensorProto.FLOAT:
-                found.append(f"the bias of {node.name} is not fp32")
-    convs = [node for node in model.graph.node if node.op_type == "Conv"]
-    if not any(makers[node.input[0]].op_type == "DequantizeLinear" for node in convs if node.input[0] in makers):
-        found.append("no convolution is quantized")
-    return found
 
 
 def _consumers(model: onnx.ModelProto, tensor: str) -> list[onnx.NodeProto]:

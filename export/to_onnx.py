@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 
 from bmd_edge.engine import OnnxEngine
 from bmd_edge.errors import BundleError
+from export.contract import OPSET
 
 INPUT = "image"
-OPSET = 20
-"""Accepted by ONNX Runtime >= 1.20 and by TensorRT 10 and 11."""
 
 
 def onnx_from_network(

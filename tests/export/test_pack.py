@@ -3,6 +3,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 from bmd_edge.bundle import open_bundle
@@ -54,6 +55,19 @@ def test_int8_outside_its_budget_is_refused_with_the_reason(parts: Parts, tmp_pa
         pack(tmp_path / "out", dataclasses.replace(parts, parity=shifted(0.003)))
     with pytest.raises(BundleError, match="needs its parity report"):
         pack(tmp_path / "out", dataclasses.replace(parts, parity=None))
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("model", "precision"), [("finder", "fp32"), ("bmd", "fp32"), ("bmd", "int8")])
+def test_a_file_that_breaks_the_contract_is_not_packed(
+    parts: Parts, tmp_path: Path, model: str, precision: str
+) -> None:
+    path = parts.models[model][precision]
+    broken = onnx.load(path)
+    broken.opset_import[0].version = 21
+    path.write_bytes(broken.SerializeToString())
+    with pytest.raises(BundleError, match=rf"{path.name} breaks the contract .*opset"):
+        pack(tmp_path / "out", parts)
     assert not (tmp_path / "out").exists()
 
 

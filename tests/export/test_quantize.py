@@ -4,11 +4,12 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from onnx import TensorProto, numpy_helper
+from onnx import TensorProto
 from torch import nn
 
 from bmd_edge.engine import OnnxEngine
-from export.quantize import faults, fp32_nodes, int8_from_onnx, thresholds
+from bmd_edge.errors import BundleError
+from export.quantize import fp32_nodes, int8_from_onnx, thresholds
 from export.ranges import METHODS, Histogram, collect
 from export.to_onnx import onnx_from_network
 from tests.bundles import images_of
@@ -116,25 +117,8 @@ def test_layers_can_be_kept_in_fp32(fp32: Path, histograms: dict[str, Histogram]
     assert nodes[first].input[0] == "image"
 
 
-def edit(model: onnx.ModelProto, suffix: str, values: np.ndarray) -> None:
-    tensor = next(t for t in model.graph.initializer if t.name.endswith(suffix))
-    tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
-
-
-@pytest.mark.parametrize("values", [np.array(128, np.uint8), np.array(0, np.uint8), np.array(3, np.int8)])
-def test_other_zero_points_are_found(
-    fp32: Path, histograms: dict[str, Histogram], tmp_path: Path, values: np.ndarray
-) -> None:
-    int8_from_onnx(fp32, tmp_path / "int8.onnx", histograms)
-    model = onnx.load(tmp_path / "int8.onnx")
-    assert faults(model) == []
-    edit(model, "image_zero_point", values)
-    assert any("zero point of image" in fault for fault in faults(model))
-
-
-def test_a_quantized_bias_is_found(fp32: Path, histograms: dict[str, Histogram], tmp_path: Path) -> None:
-    int8_from_onnx(fp32, tmp_path / "int8.onnx", histograms)
-    model = onnx.load(tmp_path / "int8.onnx")
-    edit(model, "weight_bias", np.zeros(8, np.int32))
-    assert any("bias" in fault for fault in faults(model))
-    assert faults(onnx.load(fp32)) == ["no convolution is quantized"]
+def test_a_file_with_nothing_quantized_is_refused(fp32: Path, histograms: dict[str, Histogram], tmp_path: Path) -> None:
+    everything = [node.name for node in onnx.load(fp32).graph.node]
+    with pytest.raises(BundleError, match="no convolution is quantized"):
+        int8_from_onnx(fp32, tmp_path / "int8.onnx", histograms, keep_fp32=everything)
+    assert not (tmp_path / "int8.onnx").exists()
