@@ -1,0 +1,176 @@
+"""Agreement, detection and precision figures against oracle libraries."""
+
+import numpy as np
+import pytest
+from scipy import optimize, stats
+from sklearn import metrics
+from statsmodels.regression.linear_model import OLS
+from statsmodels.tools import add_constant
+
+from calibration import agreement, detection, repeats, resample
+from calibration.scales import to_hologic
+
+
+def cohort(n=200, seed=0):
+    rng = np.random.default_rng(seed)
+    y = rng.normal(0.75, 0.14, n).round(3)
+    x = (0.72 + 0.8 * (y - 0.75) + rng.normal(0, 0.06, n)).round(4)
+    half = rng.uniform(0.06, 0.12, n)
+    return agreement.Data(x, y, x - half, x + half, np.full(n, 0.015))
+
+
+def one(values):
+    return {name: float(value[0]) for name, value in values.items()}
+
+
+def test_agreement_is_what_the_libraries_say():
+    data = cohort()
+    found = one(agreement.figures(data, np.ones((1, 200))))
+    line = OLS(data.y, add_constant(data.x)).fit()
+    difference = data.x - data.y
+    sd = difference.std(ddof=1)
+    expected = {
+        "r": stats.pearsonr(data.x, data.y).statistic,
+        "ccc": 2 * np.cov(data.x, data.y, ddof=0)[0, 1] / (data.x.var() + data.y.var() + difference.mean() ** 2),
+        "rmse_gcm2": metrics.root_mean_squared_error(data.y, data.x),
+        "mae_gcm2": metrics.mean_absolute_error(data.y, data.x),
+        "bias_gcm2": difference.mean(),
+        "sd_difference_gcm2": sd,
+        "loa_low_gcm2": difference.mean() - 1.959964 * sd,
+        "loa_high_gcm2": difference.mean() + 1.959964 * sd,
+        "slope": line.params[1],
+        "intercept_gcm2": line.params[0],
+        "within_lsc": np.mean(np.abs(difference) <= 2.77 * 0.015 * data.y),
+        "coverage": np.mean((data.low <= data.y) & (data.y <= data.high)),
+    }
+    assert found == pytest.approx(expected, abs=1e-6)
+
+
+def test_weights_count_hips_like_repeating_them():
+    data, times = cohort(50), np.random.default_rng(1).integers(0, 4, 50)
+    repeated = agreement.Data(*(np.repeat(values, times) for values in data))
+    weighted = one(agreement.figures(data, times[None].astype(float)))
+    assert weighted == pytest.approx(one(agreement.figures(repeated, np.ones((1, times.sum())))))
+    low = data.y < 0.7
+    weighted = one(detection.areas(data.x, low, times[None].astype(float)))
+    again = detection.areas(repeated.x, np.repeat(low, times), np.ones((1, times.sum())))
+    assert weighted == pytest.approx(one(again))
+
+
+def test_intervals_are_scipys_bootstrap_of_subjects():
+    data = cohort(120)
+    subject = [f"S{k // 2}" for k in range(120)]
+
+    def r(index):
+        hips = np.concatenate([np.arange(120)[np.array(subject) == np.unique(subject)[k]] for k in index])
+        return stats.pearsonr(data.x[hips], data.y[hips]).statistic
+
+    found = resample.by_subject(lambda w: agreement.figures(data, w), subject)["r"]
+    slow = stats.bootstrap(
+        (np.arange(60),), r, vectorized=False, n_resamples=500, method="BCa", rng=np.random.default_rng(5)
+    ).confidence_interval
+    assert found.low == pytest.approx(slow.low, abs=0.015)
+    assert found.high == pytest.approx(slow.high, abs=0.015)
+    alone = resample.by_subject(lambda w: agreement.figures(data, w), [f"S{k}" for k in range(120)])["r"]
+    assert alone != found, "hips of one subject must be drawn together"
+
+
+def test_figures_that_do_not_exist_are_none():
+    found = resample.by_subject(lambda w: agreement.figures(agreement.Data(*np.ones((5, 4))), w), list("abcd"))
+    assert found["r"] == (None, None, None)
+    assert found["coverage"] == (1.0, None, None)
+    empty = resample.by_subject(lambda w: agreement.figures(agreement.Data(*np.ones((5, 0))), w), [])
+    assert set(empty.values()) == {(None, None, None)}
+
+
+def test_demings_line_minimizes_the_weighted_distance():
+    data = cohort()
+    ratio = agreement.error_ratio(data)
+    found = one(agreement.deming(data, ratio, np.ones((1, 200))))
+
+    def distance(line):
+        return np.sum((data.y - line[0] * data.x - line[1]) ** 2 / (ratio + line[0] ** 2))
+
+    best = optimize.minimize(distance, (1.0, 0.0), method="Nelder-Mead", options={"xatol": 1e-9, "fatol": 1e-12}).x
+    assert [found["deming_slope"], found["deming_intercept_gcm2"]] == pytest.approx(list(best), abs=1e-5)
+
+
+def test_exact_limits_hold_what_they_promise():
+    """The interval of the upper limit of agreement covers the true one in 95 % of samples, even of 12 hips."""
+    rng = np.random.default_rng(3)
+    draws = rng.normal(0.01, 0.05, (4000, 12))
+    true = 0.01 + agreement.Z * 0.05
+    found = [agreement.exact_limits(draw).high for draw in draws]
+    inside = [low <= true <= high for _, low, high in found]
+    assert np.mean(inside) == pytest.approx(0.95, abs=0.011)  # three standard errors
+
+
+def test_exact_limits_approach_those_of_bland_and_altman():
+    difference = np.random.default_rng(4).normal(0, 0.05, 5000)
+    low, high = agreement.exact_limits(difference)
+    half = stats.t.ppf(0.975, 4999) * difference.std(ddof=1) * np.sqrt(1 / 5000 + agreement.Z**2 / (2 * 4999))
+    assert high[2] - high[1] == pytest.approx(2 * half, rel=0.01)
+    assert low[1] < low[0] < low[2] < high[1] < high[0] < high[2]
+    assert agreement.exact_limits(difference[:2]) is None
+
+
+@pytest.mark.parametrize("target", [-1.0, -2.5])
+def test_areas_are_sklearns(target):
+    data = cohort(300)
+    low = detection.t_scores("femoral_neck", data.y) <= target
+    score = data.x.round(2)  # many ties
+    found = one(detection.areas(score, low, np.ones((1, 300))))
+    assert found["auroc"] == pytest.approx(metrics.roc_auc_score(low, -score))
+    assert found["auprc"] == pytest.approx(metrics.average_precision_score(low, -score))
+    assert found["prevalence"] == low.mean()
+    false, true = detection.roc_curve(score, low)
+    assert metrics.auc(false, true) == pytest.approx(found["auroc"])
+
+
+def test_a_target_that_nobody_reaches_has_no_area():
+    found = one(detection.areas(np.arange(4.0), np.zeros(4, bool), np.ones((1, 4))))
+    assert np.isnan(found["auroc"])
+    assert np.isnan(found["auprc"])
+
+
+def test_two_way_and_kappa_are_sklearns():
+    data = cohort(300)
+    estimate, dexa = (detection.t_scores("femoral_neck", values) for values in (data.x, data.y))
+    called, low, ones = estimate <= -2.0, dexa <= -2.5, np.ones((1, 300))
+    tn, fp, fn, tp = metrics.confusion_matrix(low, called).ravel()
+    expected = {
+        "sensitivity": tp / (tp + fn),
+        "specificity": tn / (tn + fp),
+        "ppv": tp / (tp + fp),
+        "npv": tn / (tn + fn),
+    }
+    assert one(detection.two_way(called, low, ones)) == pytest.approx(expected)
+    a, b = detection.range_of(estimate), detection.range_of(dexa)
+    assert set(b) == {0, 1, 2}
+    assert detection.crossed(a, b) == metrics.confusion_matrix(b, a).tolist()
+    found = one(detection.kappas(a, b, ones))
+    assert found["kappa"] == pytest.approx(metrics.cohen_kappa_score(a, b))
+    assert found["kappa_linear"] == pytest.approx(metrics.cohen_kappa_score(a, b, weights="linear"))
+
+
+def test_ranges_follow_the_who_at_their_edges():
+    assert detection.range_of(np.array([-0.9, -1.0, -1.1, -2.4, -2.5, -3.0])).tolist() == [0, 0, 1, 1, 2, 2]
+
+
+def test_repeatability_is_the_root_mean_square_of_the_deviations():
+    rng = np.random.default_rng(6)
+    groups = [rng.normal(0.8, 0.02, 3) for _ in range(400)]
+    found = repeats.repeatability([*groups, np.array([0.7])])
+    assert (found["hips"], found["films"], found["degrees_of_freedom"]) == (400, 1200, 800)
+    mean_square = np.mean([stats.tvar(group) for group in groups])
+    assert found["rms_sd_gcm2"] == pytest.approx(np.sqrt(mean_square))
+    assert found["lsc_gcm2"] == pytest.approx(2.77 * np.sqrt(mean_square))
+    assert found["rms_sd_low_gcm2"] < 0.02 < found["rms_sd_high_gcm2"]
+    assert found["rms_cv"] == pytest.approx(np.sqrt(np.mean([stats.variation(g, ddof=1) ** 2 for g in groups])))
+    assert repeats.repeatability([np.array([0.7])])["rms_sd_gcm2"] is None
+
+
+def test_scales_meet_where_the_literature_says():
+    assert to_hologic(0.899, "femoral_neck", "lunar") == pytest.approx(0.738, abs=0.001)
+    assert to_hologic(0.8, "total_hip", "hologic") == 0.8
+    assert to_hologic(0.019 + 1.087 * 0.6, "femoral_neck", "sbmd") == pytest.approx(0.6)
