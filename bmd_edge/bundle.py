@@ -57,12 +57,26 @@ class SiteCalibration:
 
 
 @dataclass(frozen=True, slots=True)
+class OperatingPoints:
+    """Cuts of the headline on the lowest estimated T-score of a film; equal where there is no middle band.
+
+    At or below `low_suspected_t` BMD is suspected to be low, at or below `refer_for_dxa_t` the film cannot tell. Fitted
+    on `cases` subjects with a DXA T-score of -2.5 or less at a hip and on `others` without.
+    """
+
+    low_suspected_t: float
+    refer_for_dxa_t: float
+    cases: int
+    others: int
+
+
+@dataclass(frozen=True, slots=True)
 class PrecisionCalibration:
-    """Calibration of one BMD model file, bound to it by hash; without operating points (T-score cuts) None."""
+    """Calibration of one BMD model file, bound to it by hash; without operating points there is no headline."""
 
     model_sha256: str
     sites: dict[str, SiteCalibration]
-    operating_points: dict[str, float] | None
+    operating_points: OperatingPoints | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +187,9 @@ def _check_calibration(calibration: _CalibrationFile, manifest: Manifest) -> Non
             raise BundleError(f"{CALIBRATION}: the {precision} numbers do not cover the sites of {MANIFEST}")
         if not all(site.scale > 0 and 0 < site.coverage < 1 for site in numbers.sites.values()):
             raise BundleError(f"{CALIBRATION}: a scale or coverage of {precision} is out of range")
+        points = numbers.operating_points
+        if points is not None and points.low_suspected_t > points.refer_for_dxa_t:
+            raise BundleError(f"{CALIBRATION}: the operating points of {precision} are in the wrong order")
 
 
 def _spec(name: str, facts: InputFacts) -> InputSpec:

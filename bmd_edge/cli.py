@@ -20,7 +20,7 @@ from bmd_edge import __version__
 from bmd_edge.errors import BmdEdgeError, EngineError, MissingExtra, UsageError
 
 if TYPE_CHECKING:
-    from bmd_edge.bundle import Bundle
+    from bmd_edge.bundle import Bundle, OperatingPoints
     from bmd_edge.report import RunSummary
     from bmd_edge.screener import Screener
 
@@ -198,8 +198,16 @@ def _bundle_facts(bundle: "Bundle") -> Iterator[tuple[str, str]]:
         for site, interval in numbers.sites.items():
             said = f"{site.replace('_', ' ')}: {interval.coverage:.0%} interval is +-{interval.scale:.2f} x spread"
             yield f"{precision}", f"{said}, fitted on {interval.n} hips"
-        points = "none, so no band is given" if numbers.operating_points is None else str(numbers.operating_points)
-        yield f"{precision}", f"operating points: {points}"
+        yield f"{precision}", f"headline: {_cuts(numbers.operating_points)}"
+
+
+def _cuts(points: "OperatingPoints | None") -> str:
+    if points is None:
+        return "none, the bundle has no operating points"
+    said = f"low suspected at an estimated T <= {points.low_suspected_t:.2f}, "
+    if points.refer_for_dxa_t > points.low_suspected_t:
+        said += f"DXA advised at T <= {points.refer_for_dxa_t:.2f}, "
+    return f"{said}fitted on {points.cases} subjects with low BMD and {points.others} without"
 
 
 @app.command()

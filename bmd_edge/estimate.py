@@ -1,13 +1,13 @@
-"""Raw network output -> Estimate: interval, T-score, WHO range, flags.
+"""Raw network output -> Estimate: interval, T-score, WHO range, flags; and the headline of a film, its band.
 
 A film estimate is not a DXA measurement; every output says so. BMD is on the Hologic scale, as the reference is.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from bmd_edge.bundle import PrecisionCalibration
+from bmd_edge.bundle import OperatingPoints, PrecisionCalibration
 from bmd_edge.errors import HipRefused
 from bmd_edge.table import SITES
 
@@ -52,6 +52,13 @@ WHO_RANGES = {
     "spans": "interval spans WHO ranges",
 }
 """How the range the interval lies in is named."""
+
+BANDS = {
+    "low_suspected": "Low BMD suspected: confirm by DXA.",
+    "refer_for_dxa": "The film cannot tell: refer for DXA.",
+    "not_suspected": "Low BMD not suspected; low BMD is not ruled out.",
+}
+"""The headline of a film. Low BMD: T <= -2.5 at the lower of femoral neck and total hip, the lower of the sides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +141,30 @@ def t_score(site: str, bmd_gcm2: float) -> float:
     # The inner rounding takes binary dust off exact halves: 0.792 is T = -0.55, not -0.5499999999999998.
     tenths = math.floor(round(abs(exact) * 10, 6) + 0.5)
     return math.copysign(tenths, exact) / 10 if tenths else 0.0
+
+
+def lowest_t_score(found: Iterable[Estimate]) -> float | None:
+    """The lowest T-score of all sites and sides, not rounded; None where T-scores are withheld or nothing is found."""
+    found = list(found)
+    if not found or any(estimate.t_score is None for estimate in found):
+        return None
+    return min(
+        (estimate.bmd_gcm2 - REFERENCES[estimate.site].mean_gcm2) / REFERENCES[estimate.site].sd_gcm2
+        for estimate in found
+    )
+
+
+def band(found: Iterable[Estimate], points: OperatingPoints | None) -> str | None:
+    """The headline of a film, a key of `BANDS`, from the estimates of all its hips.
+
+    None without operating points, and where T-scores are withheld.
+    """
+    lowest = lowest_t_score(found)
+    if points is None or lowest is None:
+        return None
+    if lowest <= points.low_suspected_t:
+        return "low_suspected"
+    return "refer_for_dxa" if lowest <= points.refer_for_dxa_t else "not_suspected"
 
 
 def who_range(estimate: Estimate) -> str | None:

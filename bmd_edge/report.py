@@ -12,8 +12,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from bmd_edge.bundle import OperatingPoints
 from bmd_edge.errors import FLAGS, REFUSALS
-from bmd_edge.estimate import T_SCORE_REASONS, Estimate, who_range
+from bmd_edge.estimate import BANDS, T_SCORE_REASONS, Estimate, band, who_range
 from bmd_edge.table import SITES, replace_file
 
 SCHEMA_VERSION = 1
@@ -43,6 +44,7 @@ class FilmReport:
 
     `file` is the posix path relative to the screened folder, None for bytes and data sets. Facts of the header are
     None where unknown. `spacing_mm` is (row, column) at the hip. `warnings` counts what the reader objected to.
+    `band` is the headline, a key of `bmd_edge.estimate.BANDS`, None without one.
     """
 
     file: str | None
@@ -72,12 +74,28 @@ class FilmReport:
     def to_dict(self) -> dict[str, Any]:
         """The object of results.jsonl, which `json_schema` describes."""
         hips = [{key: value for key, value in asdict(hip).items() if key != "box_px"} for hip in self.hips]
-        return {"schema_version": SCHEMA_VERSION, **asdict(self), "hips": hips}
+        return {"schema_version": SCHEMA_VERSION, **asdict(self), "band_meaning": self.band_meaning, "hips": hips}
+
+    @property
+    def band_meaning(self) -> str | None:
+        """The headline in words; `not_suspected` says that low BMD is not ruled out."""
+        return self.band and BANDS[self.band]
 
     @property
     def complete(self) -> bool:
         """Whether every hip that was looked for has a number."""
         return self.status == "read" and all(hip.status == "read" for hip in self.hips)
+
+
+def film_band(hips: Iterable[HipReport], points: OperatingPoints | None) -> str | None:
+    """`bmd_edge.estimate.band` of all hips of a film; beside a hip that looks fractured, low BMD is never unsuspected.
+
+    A fragility fracture of the hip outweighs any T-score (Siris et al., Osteoporos Int 2014;25:1439-1443).
+    """
+    hips = list(hips)
+    found = band((estimate for hip in hips for estimate in hip.estimates), points)
+    fractured = any(hip.reason == "fracture" for hip in hips)
+    return "refer_for_dxa" if fractured and found == "not_suspected" else found
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,9 +164,10 @@ def write_run(path: Path, summary: RunSummary) -> None:
 # -- results.csv --------------------------------------------------------------------------------------------------
 
 _FILM_COLUMNS = ("warnings", "spacing_source", "view", "age_years", "sex", "maker", "model", "kvp", "exposure_index")
-_RUN_COLUMNS = ("bundle", "bundle_digest", "site_calibration", "device", "precision", "band")
+_RUN_COLUMNS = ("bundle", "bundle_digest", "site_calibration", "device", "precision")
+_BAND_COLUMNS = ("band", "band_meaning")
 CSV_COLUMNS = (
-    "file", "film_id", "side", "status", "reason",
+    "file", "film_id", "side", "status", "reason", *_BAND_COLUMNS,
     *(f"{part}_{site}{unit}" for site in SITES for part, unit in
       (("bmd", "_gcm2"), ("low", "_gcm2"), ("high", "_gcm2"), ("t_score", ""), ("who_range", ""))),
     "t_score_reason", "flags", "spacing_row_mm", "spacing_column_mm", *_FILM_COLUMNS,
@@ -166,7 +185,7 @@ def write_csv(path: Path, reports: Iterable[FilmReport]) -> None:
 
 
 def _rows(report: FilmReport) -> list[dict[str, Any]]:
-    film = {name: getattr(report, name) for name in (*_FILM_COLUMNS, *_RUN_COLUMNS, "file", "film_id")}
+    film = {name: getattr(report, name) for name in (*_BAND_COLUMNS, *_FILM_COLUMNS, *_RUN_COLUMNS, "file", "film_id")}
     film |= {"sop_instance_uid": report.sop_instance_uid, "study_instance_uid": report.study_instance_uid}
     film |= {"status": report.status, "reason": report.reason, "use": RESEARCH_USE}
     if report.spacing_mm:
@@ -253,7 +272,8 @@ def json_schema() -> dict[str, Any]:
         site_calibration=nullable["text"],
         device=text,
         precision=text,
-        band={"enum": ["low_suspected", "refer_for_dxa", "not_suspected", None]},
+        band={"enum": [*BANDS, None]},
+        band_meaning={"enum": [*BANDS.values(), None]},
         hips={"type": "array", "items": hip},
     )
     a_read_hip = {"contains": {"properties": {"status": {"const": "read"}}}}

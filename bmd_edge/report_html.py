@@ -121,6 +121,7 @@ def _film(report: FilmReport, picture: Thumbnail | None) -> dict[str, Any]:
         "status": report.status,
         "complete": report.complete,
         "band": report.band,
+        "headline": report.band_meaning or _no_headline(report),
         "refusal": _refusal(report.reason) if report.reason else None,
         "facts": [visible(fact) for fact in _facts(report)],
         "picture": picture
@@ -131,6 +132,14 @@ def _film(report: FilmReport, picture: Thumbnail | None) -> dict[str, Any]:
         },
         "hips": [_hip(hip, picture) for hip in report.hips],
     }
+
+
+def _no_headline(report: FilmReport) -> str | None:
+    """Why a film with a number has no headline."""
+    reasons = [row.t_score_reason for hip in report.hips for row in hip.estimates if row.t_score_reason]
+    if report.status != "read":
+        return None
+    return f"No headline. {T_SCORE_REASONS[reasons[0]] if reasons else 'The bundle has no operating points.'}"
 
 
 def _facts(report: FilmReport) -> list[str]:

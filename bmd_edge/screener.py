@@ -26,7 +26,7 @@ from bmd_edge.engine import Engine, open_engine, self_test
 from bmd_edge.errors import BundleError, EngineError, FilmFailed, FilmRefused, HipRefused, UsageError
 from bmd_edge.estimate import estimates
 from bmd_edge.film import MAX_FILE_BYTES, Film, film_id, read_film
-from bmd_edge.report import SCHEMA_VERSION, FilmReport, HipReport
+from bmd_edge.report import SCHEMA_VERSION, FilmReport, HipReport, film_band
 from bmd_edge.roi import Hip, Plausibility, find_hips, hip_image
 from bmd_edge.table import SITES
 
@@ -212,6 +212,7 @@ class Screener:
             bundle_digest=self.bundle.digest,
             device=self.device,
             precision=self.precision,
+            band=film_band(hips, self.bundle.calibration[self.precision].operating_points),
             hips=hips,
             **facts,
         )

@@ -18,6 +18,12 @@ from bmd_edge.ledger import Ledger
 from bmd_edge.report import RESEARCH_USE, FilmReport, RunSummary, flags_of, visible
 
 _NAMES_SHOWN = 6
+_BANDS = {
+    "low_suspected": Text("low BMD suspected", "bold red"),
+    "refer_for_dxa": Text("refer for DXA", "bold yellow"),
+    "not_suspected": Text("not suspected;\nlow BMD is not ruled out"),
+    None: Text("-"),
+}
 _PIPED_WIDTH = 140
 _WIDE = 110
 
@@ -52,27 +58,41 @@ def print_results(out: Path, summary: RunSummary) -> None:
 
 
 def _hip_table(reports: Iterable[FilmReport], wide: bool) -> tuple[Table, dict[str, str]]:
-    """One row per hip with a number, and the notes below it: text -> mark."""
+    """One row per hip with a number, and the notes below it: text -> mark. The headline is that of the film."""
     notes: dict[str, str] = {}
+    reports = list(reports)
+    headlines = any(report.band for report in reports)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
     interval = " (90 %)" if wide else "\n90 % interval"
     table.add_column("File", overflow="fold", ratio=1)
+    if headlines and wide:
+        table.add_column("Headline")
     table.add_column("Side")
     for site in ("Neck", "Hip"):
         table.add_column(f"{site}, g/cm²{interval}", no_wrap=True)
         table.add_column("T", justify="right", no_wrap=True)
     table.add_column("Notes", overflow="fold")
     for report in reports:
+        headline = _BANDS[report.band] if headlines else None
         for hip in report.hips:
             if hip.status == "read":
-                cells = [visible(report.file or ""), hip.side or "?"]
+                cells = [hip.side or "?"]
                 texts = [FLAGS[flag] for flag in flags_of(hip)]
                 for row in hip.estimates:
                     cells += [_interval(row, wide), _t_score(row.t_score)]
                 texts += [T_SCORE_REASONS[row.t_score_reason] for row in hip.estimates[:1] if row.t_score_reason]
                 marks = [notes.setdefault(text, _mark(len(notes))) for text in texts]
-                table.add_row(*map(Text, [*cells, " ".join(marks)]))
+                table.add_row(*_names(report, headline, wide), *map(Text, [*cells, " ".join(marks)]))
+                headline = headline and Text("")  # beside the film's first hip only
     return table, notes
+
+
+def _names(report: FilmReport, headline: Text | None, wide: bool) -> list[Text]:
+    """The file's name and, if there is one, the headline: beside it, or below it where the terminal is narrow."""
+    file = Text(visible(report.file or ""))
+    if headline is None:
+        return [file]
+    return [file, headline] if wide else [Text("\n").join(filter(None, [file, headline]))]
 
 
 def _interval(estimate: Estimate, wide: bool) -> str:

@@ -20,6 +20,7 @@ from bmd_edge.manifest import Provenance, Validity
 from bmd_edge.preprocess import BMD, FINDER_CLOSEUP, FINDER_SURVEY, InputSpec
 from bmd_edge.table import SITES, HipRow, read_table
 from calibration.fit import fit_sites
+from calibration.operating import fit_operating_points
 from export import films, plausibility
 from export.pack import Parts, pack
 from export.parity import LIMITS, compare
@@ -122,6 +123,7 @@ def export_bundle(
                 calibration_films=films.facts(table, ranges, guard),
             ),
             accuracy={name: accuracy(a.bmd, labels) for name, a in answers.items()},
+            operating_points={name: fit_operating_points(guard, a.bmd) for name, a in answers.items()},
         )
         return pack(out, parts)
 

@@ -8,7 +8,7 @@ import shutil
 import tempfile
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bmd_edge import bundle as bundles
-from bmd_edge.bundle import Bundle, SiteCalibration, open_bundle
+from bmd_edge.bundle import Bundle, OperatingPoints, SiteCalibration, open_bundle
 from bmd_edge.engine import OnnxEngine, open_engine, self_test
 from bmd_edge.errors import BundleError, UsageError
 from bmd_edge.manifest import FileFacts, InputFacts, Manifest, ModelFacts, Provenance, Validity
@@ -38,7 +38,8 @@ class Parts:
 
     `models` is model -> precision -> ONNX file; `calibration` precision -> site -> interval; `golden_inputs` model ->
     images (n, 1, H, W) float32, synthetic, since a bundle travels; `parity` is needed if there is an INT8 file;
-    `accuracy` precision -> site -> figure -> value, and goes into the model card only.
+    `accuracy` precision -> site -> figure -> value, and goes into the model card only; `operating_points` precision ->
+    cuts of the headline, None where there are too few cases.
     """
 
     version: str
@@ -51,6 +52,7 @@ class Parts:
     validity: Validity
     provenance: Provenance
     accuracy: Mapping[str, Mapping[str, Mapping[str, float]]]
+    operating_points: Mapping[str, OperatingPoints | None] = field(default_factory=dict)
 
 
 def pack(out: Path, parts: Parts) -> Bundle:
@@ -143,11 +145,15 @@ def _calibration(folder: Path, parts: Parts) -> dict[str, Any]:
         precision: {
             "model_sha256": _file_facts(folder / bundles.MODEL_FILES["bmd"][precision]).sha256,
             "sites": {site: dataclasses.asdict(numbers) for site, numbers in parts.calibration[precision].items()},
-            "operating_points": None,
+            "operating_points": _points(parts.operating_points.get(precision)),
         }
         for precision in parts.models["bmd"]
     }
     return {"schema": bundles.SCHEMA, "precisions": precisions}
+
+
+def _points(points: OperatingPoints | None) -> dict[str, Any] | None:
+    return points and dataclasses.asdict(points)
 
 
 def _manifest(parts: Parts, models: dict[str, ModelFacts]) -> Manifest:

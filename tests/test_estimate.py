@@ -4,9 +4,20 @@ import math
 
 import pytest
 
-from bmd_edge.bundle import PrecisionCalibration, SiteCalibration
+from bmd_edge.bundle import OperatingPoints, PrecisionCalibration, SiteCalibration
 from bmd_edge.errors import FLAGS, HipRefused
-from bmd_edge.estimate import REFERENCES, T_SCORE_REASONS, WHO_RANGES, Estimate, estimates, t_score, who_range
+from bmd_edge.estimate import (
+    BANDS,
+    REFERENCES,
+    T_SCORE_REASONS,
+    WHO_RANGES,
+    Estimate,
+    band,
+    estimates,
+    lowest_t_score,
+    t_score,
+    who_range,
+)
 from bmd_edge.table import SITES
 
 CALIBRATION = PrecisionCalibration(
@@ -126,6 +137,30 @@ def test_a_who_range_is_named_only_for_a_whole_interval(neck: float, spread: flo
     assert expected in WHO_RANGES
 
 
-def test_the_word_normal_does_not_occur() -> None:
-    sentences = [*WHO_RANGES, *WHO_RANGES.values(), *T_SCORE_REASONS.values(), *FLAGS.values()]
-    assert not any("normal" in sentence.lower() for sentence in sentences)
+POINTS = OperatingPoints(low_suspected_t=-2.4, refer_for_dxa_t=-1.8, cases=50, others=200)
+
+
+@pytest.mark.parametrize(
+    ("neck", "hip", "expected"),
+    [
+        (0.858 - 2.41 * 0.12, 0.942, "low_suspected"),
+        (0.858 - 2.39 * 0.12, 0.942, "refer_for_dxa"),
+        (0.858, 0.942 - 2.5 * 0.122, "low_suspected"),  # the lower site decides
+        (0.858 - 1.81 * 0.12, 0.942, "refer_for_dxa"),
+        (0.858 - 1.79 * 0.12, 0.942, "not_suspected"),
+    ],
+)
+def test_the_band_is_set_by_the_lowest_t_score(neck: float, hip: float, expected: str) -> None:
+    assert band(woman_of_70(neck, hip), POINTS) == expected
+    assert expected in BANDS
+    other_side = woman_of_70(0.858, 0.942)
+    assert band((*other_side, *woman_of_70(neck, hip)), POINTS) == expected
+
+
+def test_there_is_no_band_without_operating_points_or_t_scores() -> None:
+    assert band(woman_of_70(0.5), None) is None
+    assert band((), POINTS) is None
+    for age, sex in ((49.0, "F"), (None, "F"), (70.0, None)):
+        found = estimates((0.5, 0.6), (0.03, 0.03), CALIBRATION, age, sex)
+        assert lowest_t_score(found) is None
+        assert band(found, POINTS) is None

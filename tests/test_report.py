@@ -80,7 +80,7 @@ def test_the_fields_are_those_of_the_contract(reports: dict[str, FilmReport]) ->
     assert " ".join(film) == (
         "schema_version file film_id status reason warnings sop_instance_uid study_instance_uid spacing_mm"
         " spacing_source view age_years sex maker model kvp exposure_index bundle bundle_digest site_calibration device"
-        " precision band hips"
+        " precision band hips band_meaning"
     )
     assert " ".join(film["hips"][0]) == "side status reason landmarks_px estimates"
     assert " ".join(film["hips"][0]["estimates"][0]) == (
@@ -106,6 +106,7 @@ def test_the_schema_refuses_what_must_not_be(reports: dict[str, FilmReport]) -> 
     assert broken("right", lambda film: film["hips"][0]["estimates"][0].update(bmd_gcm2=0.2))
     assert broken("right", lambda film: film.update(patient_name="x"))
     assert broken("right", lambda film: film.pop("band"))
+    assert broken("right", lambda film: film.update(band="osteoporosis"))
     assert not broken("right", lambda film: film.update(band="refer_for_dxa"))
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 import pytest
 
-from bmd_edge.bundle import open_bundle
+from bmd_edge.bundle import OperatingPoints, open_bundle
 from bmd_edge.errors import BundleError, EngineError, UsageError
 from bmd_edge.table import SITES
 from export.pack import Parts, pack
@@ -115,3 +115,13 @@ def test_parity_is_saved(tmp_path: Path) -> None:
 def test_different_hips_cannot_be_compared() -> None:
     with pytest.raises(ValueError, match="cannot compare"):
         compare(np.zeros((3, 2)), np.zeros((4, 2)), SITES)
+
+
+def test_operating_points_are_stored_with_their_precision_and_checked(parts: Parts, tmp_path: Path) -> None:
+    points = OperatingPoints(low_suspected_t=-2.4, refer_for_dxa_t=-1.8, cases=60, others=300)
+    bundle = pack(tmp_path / "out", dataclasses.replace(parts, operating_points={"int8": points}))
+    assert bundle.calibration["int8"].operating_points == points
+    assert bundle.calibration["fp32"].operating_points is None
+    swapped = dataclasses.replace(points, refer_for_dxa_t=-2.5)
+    with pytest.raises(BundleError, match="operating points of int8 are in the wrong order"):
+        pack(tmp_path / "out", dataclasses.replace(parts, operating_points={"int8": swapped}))
