@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
@@ -21,8 +22,8 @@ from bmd_edge.errors import BmdEdgeError, EngineError, MissingExtra, UsageError
 
 if TYPE_CHECKING:
     from bmd_edge.bundle import Bundle, OperatingPoints
+    from bmd_edge.crew import Crew
     from bmd_edge.report import RunSummary
-    from bmd_edge.screener import Screener
 
 EXIT_CODES = {
     0: "all films and hips read",
@@ -97,7 +98,7 @@ def screen(
     spacing_mm: Annotated[
         float | None, typer.Option(help="Pixel size at the detector in mm, in place of what the films state.")
     ] = None,
-    threads: Annotated[int | None, typer.Option(min=1, help="Threads; default all CPUs.")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Films at a time; default one per CPU.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print results.jsonl instead of a table.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Forget earlier results in --out and start anew.")] = False,
@@ -106,17 +107,19 @@ def screen(
 
     Prints a table and writes results.csv, results.jsonl, run.json and report/index.html into --out.
     """
-    from bmd_edge.bundle import open_bundle
+    from bmd_edge.crew import Crew
     from bmd_edge.report import RESEARCH_USE, visible
-    from bmd_edge.screen import Screener, check_folders
+    from bmd_edge.screen import check_folders
+    from bmd_edge.screener import open_screener
     from bmd_edge.terminal import print_results
 
     check_folders(folder, out)
-    with Screener(open_bundle(bundle), device, precision, threads, spacing_mm) as screener:
+    settings = {"device": device, "precision": precision, "spacing_mm": spacing_mm, "threads": 1}
+    with Crew(partial(open_screener, bundle, **settings), 1 if dry_run else threads) as crew:
         if dry_run:
-            _print_plan(screener, folder, out, fresh)
+            _print_plan(crew.setup.digest, folder, out, fresh)
             return
-        summary = _run(screener, folder, out, fresh)
+        summary = _run(crew, folder, out, fresh)
     if as_json:
         sys.stdout.write((out / "results.jsonl").read_text(encoding="utf-8"))
         typer.echo(f"{RESEARCH_USE} {visible(summary.notice)}", err=True)
@@ -129,16 +132,16 @@ def screen(
 @app.command()
 def demo(bundle: BundleOption = None, out: OutOption = Path("bmd-edge-demo")) -> None:
     """Screen the embedded films and check their outcomes."""
-    from bmd_edge.bundle import open_bundle
-    from bmd_edge.screen import Screener
+    from bmd_edge.crew import Crew
+    from bmd_edge.screener import open_screener
     from bmd_edge.terminal import print_results
 
     data = Path(__file__).parent / "data"
     if not (data / "demo.json").is_file():
         raise EngineError("this installation holds no demo films: install bmd-edge again")
     expected = json.loads((data / "demo.json").read_text(encoding="utf-8"))
-    with Screener(open_bundle(bundle)) as screener:
-        summary = _run(screener, data / "demo", out, fresh=True)
+    with Crew(partial(open_screener, bundle, threads=1)) as crew:
+        summary = _run(crew, data / "demo", out, fresh=True)
     print_results(out, summary)
     _say_where(out, summary)
     wrong = [line for line in _unexpected_outcomes(out, expected)]
@@ -230,6 +233,7 @@ def _check(mark: str, what: str, detail: str) -> None:
 
 
 def _engine_found() -> bool:
+    from bmd_edge.machine import cpus
     from bmd_edge.screen import versions
 
     wheels = [name for name in versions() if name.startswith("onnxruntime")]
@@ -241,7 +245,7 @@ def _engine_found() -> bool:
 
     providers = [name.removesuffix("ExecutionProvider") for name in onnxruntime.get_available_providers()]
     _check("ok", "engine offers", ", ".join(providers))
-    _check("ok", "CPUs for this process", str(len(os.sched_getaffinity(0))))
+    _check("ok", "CPUs for this process", str(cpus()))
     return True
 
 
@@ -281,24 +285,24 @@ def schema() -> None:
 # -- what screen and demo print -----------------------------------------------------------------------------------
 
 
-def _run(screener: "Screener", folder: Path, out: Path, fresh: bool) -> "RunSummary":
+def _run(crew: "Crew", folder: Path, out: Path, fresh: bool) -> "RunSummary":
     from bmd_edge.screen import screen_folder
     from bmd_edge.terminal import progress_bar
 
     try:
         with progress_bar() as progress:
-            return screen_folder(screener, folder, out, fresh=fresh, progress=progress)
+            return screen_folder(crew, folder, out, fresh=fresh, progress=progress)
     except KeyboardInterrupt:
         typer.echo("Stopped. Finished films are kept: run the same command again to go on.", err=True)
         raise typer.Exit(130) from None  # 128 + SIGINT, as shells have it
 
 
-def _print_plan(screener: "Screener", folder: Path, out: Path, fresh: bool) -> None:
+def _print_plan(settings: str, folder: Path, out: Path, fresh: bool) -> None:
     from bmd_edge.ledger import finished
     from bmd_edge.report import visible
     from bmd_edge.screen import plan
 
-    items = plan(folder, {} if fresh else finished(out, screener.settings_digest))
+    items = plan(folder, {} if fresh else finished(out, settings))
     for item in items:
         typer.echo(f"{item.action:<7} {visible(item.file)}")
     totals = {action: sum(item.action == action for item in items) for action in ("read", "skip", "refuse")}

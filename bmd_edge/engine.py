@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from bmd_edge.bundle import Bundle
 from bmd_edge.errors import EngineError, MissingExtra, UsageError
+from bmd_edge.machine import cpus
 from bmd_edge.manifest import TensorSpec
 
 Arrays = dict[str, NDArray[Any]]
@@ -205,7 +206,7 @@ def open_engine(
         device = "cuda" if _PROVIDERS["cuda"] in _onnxruntime().get_available_providers() else "cpu"
     if precision == "auto":
         precision = "int8" if device == "cpu" and "int8" in bundle.precisions(model) else "fp32"
-    threads = len(os.sched_getaffinity(0)) if threads is None else threads
+    threads = cpus() if threads is None else threads
     engine = OnnxEngine(bundle.model_bytes(model, precision), device, threads, precision)
     engine.open()
     facts = bundle.manifest.models[model]

@@ -89,6 +89,12 @@ REFUSALS: dict[str, Refusal] = {
     "file_unreadable": Refusal(
         "The file could not be read from disk.", "Check the disk and the file's permissions, then run again."
     ),
+    "out_of_memory": Refusal(
+        "The film needs more memory than this run was given.", "Run again with a larger --memory-mb."
+    ),
+    "worker_lost": Refusal(
+        "Reading the film crashed or took too long, twice.", "Export the film again; report it with its film_id."
+    ),
     "unexpected": Refusal("The film could not be processed.", "Run again; report it with the film_id if it recurs."),
 }
 """Every code that can stand as `reason` of a refused or failed film or hip."""
@@ -170,6 +176,10 @@ class MissingExtra(UsageError):
 
     def __init__(self, module: str, extra: str) -> None:
         super().__init__(f"{module} is not installed: pip install 'bmd-edge[{extra}]'")
+        self._what = module, extra
+
+    def __reduce__(self) -> tuple[type["MissingExtra"], tuple[str, str]]:
+        return MissingExtra, self._what
 
 
 class EngineError(BmdEdgeError):

@@ -1,32 +1,26 @@
-"""A folder of films -> reports: plan, decode in parallel, infer in order, remember in a ledger, write the results.
+"""A folder of films -> reports: plan, examine the films, remember in a ledger, write the results.
 
 One bad film is one row. A killed run resumes: what is finished stands in the ledger of the output folder and is not
 read again, and the results files are written from the ledger, so they do not depend on where a run was stopped.
 """
 
 import importlib.metadata
-import logging
 import os
 import platform
 import stat
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from bmd_edge import __version__
+from bmd_edge.crew import Crew
 from bmd_edge.errors import EngineError, UsageError
 from bmd_edge.ledger import Ledger
 from bmd_edge.ledger import remove as remove_ledger
-from bmd_edge.report import SCHEMA_VERSION, FilmReport, RunSummary, count, write_csv, write_jsonl, write_run
-from bmd_edge.report_html import Thumbnail, thumbnail, write_pages
-from bmd_edge.screener import Loaded, Screener, unexpected
-
-__all__ = ["PlannedFile", "Screener", "check_folders", "plan", "screen_folder", "versions"]
-
-logger = logging.getLogger(__name__)
+from bmd_edge.report import SCHEMA_VERSION, RunSummary, count, write_csv, write_jsonl, write_run
+from bmd_edge.report_html import write_pages
+from bmd_edge.screener import Outcome, Screener, Setup, Task
 
 _MAX_ENGINE_ERRORS = 3  # one odd film may upset an engine; three in a row mean that the engine is broken
 _VERSIONS = ("numpy", "pydicom", "imagecodecs", "Pillow", "onnxruntime", "onnxruntime-gpu")
@@ -95,7 +89,7 @@ def check_folders(folder: Path, out: Path) -> None:
 
 
 def screen_folder(
-    screener: Screener,
+    screener: Screener | Crew,
     folder: Path,
     out: Path,
     *,
@@ -104,6 +98,7 @@ def screen_folder(
 ) -> RunSummary:
     """Screen every entry below `folder` and write results.csv, results.jsonl, run.json and report/ into `out`.
 
+    A `Crew` works on several films at a time and survives what a decoder does; a `Screener` on one after the other.
     Films that the ledger in `out` knows as finished with the same settings are not read again; `fresh` forgets them.
     `progress` is called with (finished, all) before the first and after every film.
 
@@ -115,18 +110,18 @@ def screen_folder(
     out.mkdir(parents=True, exist_ok=True)
     if fresh:
         remove_ledger(out)
-    settings = screener.settings_digest
+    settings = screener.setup.digest
     with closing(Ledger(out)) as ledger:
         items = plan(folder, ledger.done(settings))
         ledger.keep_only(item.key for item in items)
         todo = [item for item in items if item.action != "skip"]
         finished = len(items) - len(todo)
         progress(finished, len(items))
-        for item, report, picture in _examine(screener, folder, todo):
-            ledger.put(item.key, item.stamp, settings, report, picture)
+        for item, outcome in _examine(screener, folder, todo):
+            ledger.put(item.key, item.stamp, settings, outcome.report, outcome.picture)
             finished += 1
             progress(finished, len(items))
-        summary = _summary(screener, ledger)
+        summary = _summary(screener.setup, ledger)
         write_csv(out / "results.csv", ledger.reports())
         write_jsonl(out / "results.jsonl", ledger.reports())
         write_pages(out / "report", ledger.entries(), summary)
@@ -135,54 +130,29 @@ def screen_folder(
 
 
 def _examine(
-    screener: Screener, folder: Path, items: Sequence[PlannedFile]
-) -> Iterator[tuple[PlannedFile, FilmReport, Thumbnail | None]]:
-    """Examine the films in order; while one is in the networks, the next ones are read and decoded beside it."""
-    waiting: deque[tuple[PlannedFile, Future[tuple[Loaded, Thumbnail | None]]]] = deque()
+    screener: Screener | Crew, folder: Path, items: Sequence[PlannedFile]
+) -> Iterator[tuple[PlannedFile, Outcome]]:
+    """Examine the films, in any order. EngineError if a network failed on several films in a row."""
+    planned = {os.path.join(os.fsencode(folder), item.key): item for item in items}
+    tasks = (Task(path, item.file, item.reason) for path, item in planned.items())
     errors = 0
-    with ThreadPoolExecutor(screener.threads, "decode") as pool:
-        for item in (*items, None):
-            if item is not None:
-                waiting.append((item, pool.submit(_prepare, screener, folder, item)))
-            # No more films are held than keep the threads busy.
-            while waiting and (item is None or len(waiting) > screener.threads + 1):
-                first, future = waiting.popleft()
-                loaded, picture = future.result()
-                try:
-                    report = screener.measure(loaded, first.file)
-                    errors = 0
-                except EngineError as error:
-                    errors += 1
-                    if errors >= _MAX_ENGINE_ERRORS:
-                        raise
-                    logger.error("film %s: a network failed: %s", loaded.film_id, error)
-                    report = screener.failed(loaded, first.file)
-                yield first, report, picture
+    for task, outcome in screener.examine(tasks):
+        errors = errors + 1 if outcome.error else 0
+        if errors >= _MAX_ENGINE_ERRORS:
+            raise EngineError(str(outcome.error))
+        yield planned[task.path], outcome
 
 
-def _prepare(screener: Screener, folder: Path, item: PlannedFile) -> tuple[Loaded, Thumbnail | None]:
-    """What can be done beside the networks: read, decode, make the small picture."""
-    if item.action == "refuse":
-        return Loaded(
-            None, status="failed" if item.reason == "file_unreadable" else "refused", reason=item.reason
-        ), None
-    loaded = screener.load(Path(os.fsdecode(os.path.join(os.fsencode(folder), item.key))))
-    try:
-        return loaded, thumbnail(loaded.film) if loaded.film else None
-    except Exception as error:  # noqa: BLE001 - as in Screener.load
-        return unexpected(loaded.film_id, error), None
-
-
-def _summary(screener: Screener, ledger: Ledger) -> RunSummary:
+def _summary(setup: Setup, ledger: Ledger) -> RunSummary:
     return RunSummary(
         schema_version=SCHEMA_VERSION,
         versions=versions(),
-        bundle=screener.bundle.manifest.version,
-        bundle_digest=screener.bundle.digest,
-        device=screener.device,
-        precision=screener.precision,
-        spacing_given_mm=screener.spacing_mm,
-        notice=screener.bundle.manifest.validity.notice,
+        bundle=setup.failed.bundle,
+        bundle_digest=setup.failed.bundle_digest,
+        device=setup.failed.device,
+        precision=setup.failed.precision,
+        spacing_given_mm=setup.spacing_mm,
+        notice=setup.notice,
         **count(ledger.reports()),
     )
 

@@ -11,7 +11,7 @@ import math
 import os
 import stat
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,12 +21,14 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from bmd_edge import __version__
-from bmd_edge.bundle import Bundle
+from bmd_edge.bundle import Bundle, open_bundle
 from bmd_edge.engine import Engine, open_engine, self_test
 from bmd_edge.errors import BundleError, EngineError, FilmFailed, FilmRefused, HipRefused, UsageError
 from bmd_edge.estimate import estimates
 from bmd_edge.film import MAX_FILE_BYTES, Film, film_id, read_film
+from bmd_edge.machine import cpus
 from bmd_edge.report import SCHEMA_VERSION, FilmReport, HipReport, film_band
+from bmd_edge.report_html import Thumbnail, thumbnail
 from bmd_edge.roi import Hip, Plausibility, find_hips, hip_image
 from bmd_edge.table import SITES
 
@@ -51,6 +53,38 @@ class Loaded:
     reason: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What a screener works with, as far as the owner of a run must know it.
+
+    `digest` names everything a report depends on besides the film. `failed` is the report of a film that could not be
+    processed, to be given its file and film_id.
+    """
+
+    digest: str
+    spacing_mm: float | None
+    notice: str
+    failed: FilmReport
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A film to examine: `file` is its name in the report; with a `reason` there is no file to read at `path`."""
+
+    path: bytes
+    file: str
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run keeps of a film; `error` is what a network said when it failed on it."""
+
+    report: FilmReport
+    picture: Thumbnail | None = None
+    error: str | None = None
+
+
 class Screener:
     """The two networks of a bundle, opened once; `read` turns one film into one report and may be called from threads.
 
@@ -58,7 +92,7 @@ class Screener:
         bundle: a verified bundle (`bmd_edge.bundle.open_bundle`).
         device: "auto", "cpu", "cuda" or "tensorrt"; asked for is used, or EngineError.
         precision: "auto", "fp32" or "int8".
-        threads: threads for decoding and inside the engine; None for all CPUs this process may use.
+        threads: threads inside the engine; None for all CPUs this process may use.
         spacing_mm: detector pixel size in mm for films, overriding what their header states.
         engines: open or unopened engines to use instead of the bundle's, by name ("finder" and "bmd").
 
@@ -81,7 +115,7 @@ class Screener:
         if spacing_mm is not None and not 0 < spacing_mm < math.inf:
             raise UsageError(f"the spacing must be above 0 mm, not {spacing_mm:g}")
         self.bundle = bundle
-        self.threads = threads or len(os.sched_getaffinity(0))
+        self.threads = threads or cpus()
         self.spacing_mm = spacing_mm
         self._plausibility = Plausibility.from_numbers(bundle.manifest.plausibility)
         self._lock = threading.Lock()
@@ -120,6 +154,35 @@ class Screener:
         """Names everything a report depends on besides the film: 16 hex digits."""
         facts = [__version__, SCHEMA_VERSION, self.bundle.digest, self.device, self.precision, self.spacing_mm]
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
+
+    @property
+    def setup(self) -> Setup:
+        """What the owner of a run must know."""
+        failed = self._report(Loaded(None), None, "failed", "unexpected", ())
+        return Setup(self.settings_digest, self.spacing_mm, self.bundle.manifest.validity.notice, failed)
+
+    def examine(self, tasks: Iterable[Task]) -> Iterator[tuple[Task, Outcome]]:
+        """Examine films one after the other in this process; whatever is wrong with one is its outcome."""
+        for task in tasks:
+            yield task, self._outcome(task)
+
+    def _outcome(self, task: Task) -> Outcome:
+        if task.reason:
+            loaded = Loaded(
+                None, status="failed" if task.reason == "file_unreadable" else "refused", reason=task.reason
+            )
+        else:
+            loaded = self.load(Path(os.fsdecode(task.path)))
+        picture = None
+        try:
+            report = self.measure(loaded, task.file)
+            picture = thumbnail(loaded.film) if loaded.film else None
+        except EngineError as error:
+            logger.error("film %s: a network failed: %s", loaded.film_id, error)
+            return Outcome(self._report(loaded, task.file, "failed", "unexpected", ()), error=str(error))
+        except Exception as error:  # noqa: BLE001 - as in load
+            report = self.measure(unexpected(loaded.film_id, error), task.file)
+        return Outcome(report, picture)
 
     def read(self, source: "str | os.PathLike[str] | bytes | Dataset", file: str | None = None) -> FilmReport:
         """Read one film and estimate the BMD of its hips; thread-safe.
@@ -168,10 +231,6 @@ class Screener:
                 failed = unexpected(loaded.film_id, error)
                 status, reason = failed.status, failed.reason
         return self._report(loaded, file, status, reason, hips)
-
-    def failed(self, loaded: Loaded, file: str | None = None) -> FilmReport:
-        """The report of a film at which a network failed."""
-        return self._report(loaded, file, "failed", "unexpected", ())
 
     def _hip(self, film: Film, hip: Hip | HipRefused) -> HipReport:
         if isinstance(hip, HipRefused):
@@ -234,6 +293,19 @@ def _read_regular(path: Path) -> bytes:
             raise FilmRefused("not_a_regular_file") from None
         # Not the error's text: it holds the path.
         raise FilmFailed("file_unreadable", f"errno {error.errno}") from None
+
+
+def name_of(path: bytes) -> str | None:
+    """The film_id of a file, None if it cannot be read."""
+    try:
+        return film_id(_read_regular(Path(os.fsdecode(path))))
+    except (FilmRefused, FilmFailed):
+        return None
+
+
+def open_screener(bundle: "str | os.PathLike[str] | None", **settings: Any) -> Screener:
+    """Open a screener on the bundle in folder `bundle`, None for the embedded one; `settings` as for `Screener`."""
+    return Screener(open_bundle(bundle), **settings)
 
 
 def unexpected(name: str | None, error: Exception) -> Loaded:

@@ -5,6 +5,9 @@ hip's mirrored. The drawn finder sees a hip where the neck is brighter than
 the soft tissue beside it, and an implant where the head is hollow.
 """
 
+import os
+import signal
+import time
 from functools import cache
 from io import BytesIO
 from pathlib import Path
@@ -18,7 +21,7 @@ from bmd_edge.bundle import Bundle, PrecisionCalibration, SiteCalibration
 from bmd_edge.engine import FunctionEngine
 from bmd_edge.manifest import Manifest, Provenance, Validity
 from bmd_edge.preprocess import BMD, FINDER_CLOSEUP, FINDER_SURVEY, InputSpec
-from bmd_edge.screener import Screener
+from bmd_edge.screener import Loaded, Screener
 from bmd_edge.table import SITES
 
 CANARY = "CANARY^PATIENT^NAME"
@@ -165,3 +168,34 @@ def drawn_screener(**settings: object) -> Screener:
     """A screener that reads drawn films."""
     engines = {"finder": drawn_finder(), "bmd": drawn_bmd()}
     return Screener(drawn_bundle(), engines=engines, **settings)
+
+
+class Faulty(Screener):
+    """Does to its process, at films whose file name asks for it, what a broken decoder would do."""
+
+    def load(self, source: object) -> Loaded:
+        name = Path(source).name if isinstance(source, Path) else ""
+        if name.startswith("crash") or (name.startswith("once") and _first_time(Path(source))):
+            os.kill(os.getpid(), signal.SIGSEGV)
+        while name.startswith("hang"):
+            pass
+        if name.startswith("slow"):
+            time.sleep(0.5)
+        return super().load(source)
+
+
+def _first_time(path: Path) -> bool:
+    seen = path.parents[1] / f"{path.name}.seen"
+    first = not seen.exists()
+    seen.touch()
+    return first
+
+
+def faulty_screener(**settings: object) -> Faulty:
+    """A screener that reads drawn films and falls ill at some."""
+    return Faulty(drawn_bundle(), engines={"finder": drawn_finder(), "bmd": drawn_bmd()}, **settings)
+
+
+def no_screener(error: Exception) -> Screener:
+    """An opener that cannot."""
+    raise error

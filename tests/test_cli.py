@@ -61,8 +61,7 @@ def program(*arguments: object, cwd: Path | None = None) -> subprocess.Completed
 @pytest.fixture
 def inside(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]):
     """Run the program in this process, reading drawn films: returns exit code, stdout, stderr."""
-    monkeypatch.setattr("bmd_edge.screen.Screener", lambda _bundle, *_settings: drawn_screener())
-    monkeypatch.setattr("bmd_edge.bundle.open_bundle", lambda _path: None)
+    monkeypatch.setattr("bmd_edge.crew.Crew", lambda _opener, _threads=None: drawn_screener())
 
     def call(*arguments: object) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["bmd-edge", *map(str, arguments)])
@@ -86,10 +85,10 @@ def test_0_when_everything_was_read(inside, films: Path, tmp_path: Path) -> None
 
 
 def test_1_for_an_unexpected_error(inside, films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(_path: object) -> None:
+    def fail(_opener: object, _threads: object = None) -> None:
         raise RuntimeError(CANARY)
 
-    monkeypatch.setattr("bmd_edge.bundle.open_bundle", fail)
+    monkeypatch.setattr("bmd_edge.crew.Crew", fail)
     code, out, err = inside("screen", films, "--out", tmp_path / "out")
     assert (code, out) == (1, "")
     assert "RuntimeError" in err
@@ -369,9 +368,9 @@ def test_a_terminal_without_unicode_gets_escapes(films: Path, tmp_path: Path) ->
     (films / "李.txt").write_text("")
     place = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "ascii"}
     code = (
-        "import sys, bmd_edge.screen, bmd_edge.bundle\n"
+        "import sys, bmd_edge.crew\n"
         "sys.path.append('tests'); from screening import drawn_screener\n"
-        "bmd_edge.screen.Screener = lambda *_: drawn_screener(); bmd_edge.bundle.open_bundle = lambda _: None\n"
+        "bmd_edge.crew.Crew = lambda *_: drawn_screener()\n"
         "from bmd_edge.cli import main; main()"
     )
     command = [sys.executable, "-c", code, "screen", films, "--out", tmp_path / "out"]

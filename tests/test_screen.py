@@ -7,8 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -346,7 +344,8 @@ KILLED = """
 import sys, time
 from pathlib import Path
 from screening import drawn_bmd, drawn_bundle, drawn_finder
-from bmd_edge.screen import Screener, screen_folder
+from bmd_edge.screen import screen_folder
+from bmd_edge.screener import Screener
 bmd = drawn_bmd()
 quick = bmd._fn
 bmd._fn = lambda feeds: (time.sleep(0.05), quick(feeds))[1]
@@ -373,31 +372,6 @@ def test_a_killed_run_resumes_with_identical_results(tmp_path: Path) -> None:
         screen_folder(screener, folder, tmp_path / "out")
         assert 0 < len(screener.names) <= 5
     assert contents(tmp_path / "out") == contents(tmp_path / "undisturbed")
-
-
-def test_films_are_held_in_bounded_number(tmp_path: Path) -> None:
-    folder = many_films(tmp_path / "films", 20)
-    held, most, lock = set(), [0], threading.Lock()
-
-    class Watching(Screener):
-        def load(self, source):
-            with lock:
-                held.add(Path(source).name)
-                most[0] = max(most[0], len(held))
-            return super().load(source)
-
-        def measure(self, loaded, file=None):
-            time.sleep(0.01)
-            report = super().measure(loaded, file)
-            with lock:
-                held.discard(file)
-            return report
-
-    engines = {"finder": drawn_finder(), "bmd": drawn_bmd()}
-    with Watching(drawn_bundle(), threads=2, engines=engines) as screener:
-        screen_folder(screener, folder, tmp_path / "out")
-    assert 1 < most[0] <= 4
-    assert not held
 
 
 # -- folders --------------------------------------------------------------------------------------------------------
