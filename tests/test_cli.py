@@ -368,7 +368,7 @@ def test_a_terminal_without_unicode_gets_escapes(films: Path, tmp_path: Path) ->
     (films / "李.txt").write_text("")
     place = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "ascii"}
     code = (
-        "import sys, bmd_edge.crew\n"
+        "import sys, bmd_edge.screen\n"
         "sys.path.append('tests'); from screening import drawn_screener\n"
         "bmd_edge.crew.Crew = lambda *_: drawn_screener()\n"
         "from bmd_edge.cli import main; main()"
