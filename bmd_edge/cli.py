@@ -179,9 +179,11 @@ def info(bundle: BundleArgument = None, as_json: JsonOption = False) -> None:
 
     opened = open_bundle(bundle)
     if as_json:
-        facts = {"digest": opened.digest, "manifest": json.loads((opened.root / MANIFEST).read_bytes())}
+        guard = {name: {s: asdict(site) for s, site in sites.items()} for name, sites in opened.manifest.guard.items()}
+        facts = {"digest": opened.digest, "guard": guard}
         calibration = {name: asdict(numbers) for name, numbers in opened.calibration.items()}
-        typer.echo(json.dumps({**facts, "calibration": calibration}, indent=2))
+        manifest = json.loads((opened.root / MANIFEST).read_bytes())
+        typer.echo(json.dumps({**facts, "calibration": calibration, "manifest": manifest}, indent=2))
         return
     for name, text in _bundle_facts(opened):
         typer.echo(f"{name:<14} {visible(text)}")
@@ -197,6 +199,10 @@ def _bundle_facts(bundle: "Bundle") -> Iterator[tuple[str, str]]:
     for name in manifest.models:
         sizes = (f"{p} {manifest.files[file].bytes / 1e6:.1f} MB" for p, file in manifest.models[name].files.items())
         yield f"{name} network", ", ".join(sizes)
+    for precision, guard in manifest.guard.items():
+        for site, shift in guard.items():
+            said = f"{site.replace('_', ' ')}: 99 % of {shift.n} hips moved by {shift.p99_shift_gcm2:.4f} or less"
+            yield f"{precision} guard", f"{said}, {len(shift.flips)} crossed a WHO cut"
     for precision, numbers in bundle.calibration.items():
         for site, interval in numbers.sites.items():
             said = f"{site.replace('_', ' ')}: {interval.coverage:.0%} interval is +-{interval.scale:.2f} x spread"

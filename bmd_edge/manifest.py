@@ -10,6 +10,7 @@ from dataclasses import dataclass, is_dataclass
 from typing import Any, NamedTuple, TypeVar, get_args, get_origin, get_type_hints
 
 from bmd_edge.errors import BundleError
+from bmd_edge.guard import GuardSite
 
 T = TypeVar("T")
 
@@ -63,9 +64,13 @@ class Validity:
 
 @dataclass(frozen=True, slots=True)
 class CalibrationFilms:
-    """The films behind ranges, guard and intervals: counts, origin and spread of BMD (g/cm2)."""
+    """The films behind ranges, guard and intervals: counts, origin and spread of BMD (g/cm2).
+
+    `films_sha256` is the SHA-256 over the sorted SHA-256 of their image files; `makers` counts hips.
+    """
 
     table_sha256: str
+    films_sha256: str
     ranges_hips: int
     ranges_subjects: int
     guard_hips: int
@@ -76,35 +81,24 @@ class CalibrationFilms:
 
 
 @dataclass(frozen=True, slots=True)
+class Quantization:
+    """How the INT8 model was made: the method of its ranges, and which of its `layers` layers had to stay fp32."""
+
+    range_method: str
+    layers: int
+    layers_fp32: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Provenance:
-    """Where the bundle comes from: date, command, versions of the tools, facts of the training runs."""
+    """Where the bundle comes from: date, command, versions of the tools, facts of the training runs, films, INT8."""
 
     created: str
     command: str
     versions: dict[str, str]
     runs: dict[str, dict[str, str]]
     calibration_films: CalibrationFilms | None
-
-
-@dataclass(frozen=True, slots=True)
-class GuardLimits:
-    """The error budget of a quantized model, g/cm2."""
-
-    mean_shift_gcm2: float
-    p99_shift_gcm2: float
-
-
-@dataclass(frozen=True, slots=True)
-class GuardSite:
-    """Shift of one site's estimate against fp32 over `n` hips: signed mean, percentiles of the absolute shift."""
-
-    n: int
-    passed: bool
-    limits: GuardLimits
-    mean_shift_gcm2: float
-    p95_shift_gcm2: float
-    p99_shift_gcm2: float
-    max_shift_gcm2: float
+    quantization: Quantization | None
 
 
 @dataclass(frozen=True, slots=True)

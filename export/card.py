@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from bmd_edge.bundle import SiteCalibration
+from bmd_edge.guard import Flip, GuardSite
 from bmd_edge.manifest import Manifest
-from export.parity import Parity
 
 
 def model_card(
@@ -47,10 +47,51 @@ def model_card(
             lines.append(f"| {precision} | {site} | {' | '.join(row)} |")
     lines += ["", "## INT8 against fp32", ""]
     for precision, guard in manifest.guard.items():
-        lines += [f"* {sentence}" for sentence in Parity(precision, guard).sentences()]
+        lines += _guard(precision, guard)
+    if (made := manifest.provenance.quantization) is not None:
+        kept = ", ".join(made.layers_fp32) or "none"
+        lines += ["", f"Ranges by {made.range_method}; of {made.layers} layers these stay fp32: {kept}."]
     if not manifest.guard:
         lines.append("This bundle holds no INT8 model.")
     return "\n".join(lines) + "\n"
+
+
+def _guard(precision: str, guard: Mapping[str, GuardSite]) -> list[str]:
+    heads = ["limit", *(f"{precision} {name}" for name in guard)]
+    sites = list(guard.values())
+    limits = sites[0].limits
+    rows = [
+        (f"hips, >= {limits.min_hips}", *(f"{site.n}" for site in sites)),
+        (f"mean shift, <= {limits.mean_shift_gcm2} g/cm2", *(f"{site.mean_shift_gcm2:+.4f}" for site in sites)),
+        ("95th percentile of the shift", *(f"{site.p95_shift_gcm2:.4f}" for site in sites)),
+        (f"99th percentile, <= {limits.p99_shift_gcm2} g/cm2", *(f"{site.p99_shift_gcm2:.4f}" for site in sites)),
+        ("largest shift", *(f"{site.max_shift_gcm2:.4f}" for site in sites)),
+        ("RMSE against DEXA", *(f"{site.rmse_change:+.2%}" for site in sites)),
+        (
+            f"its upper 95 % bound, <= {limits.rmse_change_upper95:.0%}",
+            *(f"{site.rmse_change_upper95:+.2%}" for site in sites),
+        ),
+        (
+            f"across T = -1 or -2.5, <= {limits.flip_share:.1%}",
+            *(f"{len(site.flips)} ({len(site.flips) / site.n:.1%})" for site in sites),
+        ),
+        (
+            f"of them further than {limits.flip_distance_gcm2} g/cm2 from the cut, none",
+            *(f"{sum(_distance(flip) > limits.flip_distance_gcm2 for flip in site.flips)}" for site in sites),
+        ),
+        ("makers judged alone", *(_makers(site) for site in sites)),
+        ("verdict", *("passed" if site.passed else "FAILED" for site in sites)),
+    ]
+    return [f"| {' | '.join(cells)} |" for cells in (heads, ["---"] * len(heads), *rows)]
+
+
+def _distance(flip: Flip) -> float:
+    return abs(flip.fp32_gcm2 - flip.cut_gcm2)
+
+
+def _makers(site: GuardSite) -> str:
+    judged = [maker for maker, shift in site.per_maker.items() if shift.n >= site.limits.maker_min_hips]
+    return ", ".join(judged) or f"none has {site.limits.maker_min_hips} hips"
 
 
 def _named(facts: Mapping[str, Any]) -> str:

@@ -5,52 +5,80 @@ from typing import Annotated
 
 import typer
 
-TRAINING_DATA = "digital hip phantom"
-NOTICE = "Trained and measured on films of a digital hip phantom, never on patients."
+PHANTOM = "digital hip phantom"
+PHANTOM_NOTICE = "Trained and measured on films of a digital hip phantom, never on patients."
 
 
 def export(
     run: Annotated[Path, typer.Argument(help="Run folder of the BMD network.")],
-    finder: Annotated[Path, typer.Option(help="Run folder of the finder.")],
     table: Annotated[Path, typer.Option(help="Film table; its split `calibrate` gives ranges, guard and interval.")],
     out: Annotated[Path, typer.Option(help="Folder of the bundle; replaced if it is one.")],
-    finder_table: Annotated[Path | None, typer.Option(help="Film table with whole films, if not the same.")] = None,
+    finder: Annotated[Path | None, typer.Option(help="Run folder of a finder trained anew.")] = None,
+    finder_bundle: Annotated[
+        Path | None, typer.Option(help="Bundle whose finder is taken over; default the embedded one.")
+    ] = None,
+    finder_table: Annotated[Path | None, typer.Option(help="With --finder: film table with whole films.")] = None,
     finder_split: Annotated[str, typer.Option(help="Its splits that the finder has not learned from.")] = (
         "val,calibrate"
     ),
     version: Annotated[str, typer.Option(help="Name of this bundle in every result.")] = "local",
-    training_data: Annotated[str, typer.Option(help="What the networks were trained on.")] = TRAINING_DATA,
-    notice: Annotated[str, typer.Option(help="Sentence shown with every output.")] = NOTICE,
+    training_data: Annotated[
+        str | None, typer.Option(help="What the BMD network was trained on; needed unless that is the phantom.")
+    ] = None,
+    notice: Annotated[str | None, typer.Option(help="Sentence shown with every output.")] = None,
     int8: Annotated[
         bool, typer.Option("--int8/--no-int8", help="An INT8 model too; refused outside its budget.")
     ] = True,
+    report_memory: Annotated[
+        bool, typer.Option("--report-memory", help="Watch the memory of the range pass over 2,000 films.")
+    ] = False,
 ) -> None:
-    """Turn training runs into a bundle: ONNX, INT8 inside an error budget, interval, self-test, model card."""
+    """Turn a training run into a bundle: ONNX, INT8 inside an error budget, interval, self-test, model card.
+
+    What was measured and tried lies in the run folder as export_report.html and export_report.json.
+    """
     import datetime
     import logging
 
     try:
-        from export.line import Statement, export_bundle, finder_plausibility
+        from export.finder import finder_from_bundle, finder_from_run
+        from export.line import Statement, export_bundle
     except ModuleNotFoundError as error:
         from bmd_edge.errors import MissingExtra
 
         raise MissingExtra(error.name or "torch", "export") from error
+    from bmd_edge.bundle import open_bundle
+    from bmd_edge.errors import UsageError
 
+    def say(line: str) -> None:
+        typer.echo(line, err=True)
+
+    if finder is not None and finder_bundle is not None:
+        raise UsageError("--finder trains one anew, --finder-bundle takes one over: give one of them")
+    training_data, notice = _stated(table, training_data, notice)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it warns of packages that this export does not need
-    typer.echo("finder: measuring what an intact hip looks like to it", err=True)
-    numbers = finder_plausibility(finder, finder_table or table, finder_split.split(","))
+    if finder is not None:
+        say("finder: measuring what an intact hip looks like to it")
+        part = finder_from_run(finder, finder_table or table, finder_split.split(","))
+    else:
+        part = finder_from_bundle(open_bundle(finder_bundle))
+        say(f"finder: taken over from bundle {part.facts['bundle_digest'][:16]}")
     # UTC, and names instead of paths: the manifest travels
     created = datetime.datetime.now(datetime.UTC).date().isoformat()
-    command = f"bmd-edge export {run.name} --finder {finder.name} --table {table.name}" + ("" if int8 else " --no-int8")
+    options = (f" --finder {finder.name}" if finder else "") + ("" if int8 else " --no-int8")
+    command = f"bmd-edge export {run.name} --table {table.name}{options}"
     statement = Statement(version=version, created=created, command=command, training_data=training_data, notice=notice)
-    bundle = export_bundle(
-        run,
-        finder,
-        table,
-        out,
-        statement,
-        finder_numbers=numbers,
-        int8=int8,
-        progress=lambda line: typer.echo(line, err=True),
-    )
+    bundle = export_bundle(run, table, out, statement, finder=part, int8=int8, memory=report_memory, progress=say)
     typer.echo(f"{out} {bundle.manifest.version} {bundle.digest}")
+
+
+def _stated(table: Path, training_data: str | None, notice: str | None) -> tuple[str, str]:
+    """What outputs say of the training: the phantom's words for a table of the phantom, else what the user states."""
+    from bmd_edge.errors import UsageError
+    from bmd_edge.table import read_table
+
+    if all("x_scene" in row.extra for row in read_table(table)):
+        return training_data or PHANTOM, notice or PHANTOM_NOTICE
+    if training_data is None:
+        raise UsageError(f"{table.name} holds no phantom films: say what the network was trained on, --training-data")
+    return training_data, notice or f"BMD network trained on {training_data}."

@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,27 +12,49 @@ from numpy.typing import NDArray
 from bmd_edge.errors import TableError
 from bmd_edge.manifest import CalibrationFilms
 from bmd_edge.table import SITES, HipRow, read_table
+from export.parity import GuardHips
 from trainer.data import read_rois, roi_image
+from trainer.rois import roi_table
 
 SPLIT = "calibrate"
 MIN_SUBJECTS = 20
 """In each half; an interval at 90 % needs 9 hips to exist at all."""
 
+MANY_MAKERS = "random"
+"""The phantom's style whose films each have a processing of their own: not one maker."""
+
+
+def table_of_rois(table: Path, progress: Callable[[str], None]) -> Path:
+    """The table itself if it holds ROI images; for DICOM films that of the ROIs that the embedded finder cuts."""
+    rois, left_out = roi_table(table)
+    if left_out:
+        progress(f"{table.name}: {len(left_out)} hips are left out, as the finder refuses them")
+    return rois
+
 
 def halves(table: Path) -> tuple[list[HipRow], list[HipRow]]:
     """Hips for the ranges and hips for guard and interval; no subject is in both, and the halves are always the same.
 
-    Only ROI images (`x_image` "roi") with DEXA of every site count. Raises TableError with too few subjects.
+    Only ROI images (`x_image` "roi") with DEXA of every site count. The guard gets half of them or more.
+
+    Raises:
+        TableError: too few subjects, films of one maker only, or a film that is also in another split.
     """
-    rows = [row for row in read_table(table) if row.split == SPLIT and row.extra.get("x_image") == "roi"]
-    rows = [row for row in rows if all(row.bmd_gcm2[site] is not None for site in SITES)]
+    everything = [row for row in read_table(table) if row.extra.get("x_image") == "roi"]
+    rows = [row for row in everything if row.split == SPLIT and all(row.bmd_gcm2[site] is not None for site in SITES)]
     subjects = sorted({row.subject for row in rows}, key=lambda name: hashlib.sha256(name.encode()).digest())
     if len(subjects) < 2 * MIN_SUBJECTS:
         raise TableError(
             f"{table.name}: {len(subjects)} subjects of the split {SPLIT} have ROI images and DEXA of every site;"
             f" {2 * MIN_SUBJECTS} or more are needed"
         )
-    first = set(subjects[: len(subjects) // 2])
+    _check_makers(table.name, rows)
+    _check_copies(table.name, rows, [row for row in everything if row.split != SPLIT])
+    hips, first = Counter(row.subject for row in rows), set[str]()
+    for subject in subjects:
+        if sum(hips[name] for name in first) + hips[subject] > len(rows) // 2:
+            break
+        first.add(subject)
     return [row for row in rows if row.subject in first], [row for row in rows if row.subject not in first]
 
 
@@ -64,17 +87,58 @@ def dexa(rows: Sequence[HipRow]) -> NDArray[np.float64]:
     return np.array([[row.bmd_gcm2[site] for site in SITES] for row in rows], np.float64)
 
 
+def maker(row: HipRow) -> str:
+    """Who made the film's processing: the phantom's style where the table states one."""
+    return row.extra.get("x_maker_style") or row.maker or "not stated"
+
+
+def guard_hips(rows: Sequence[HipRow]) -> GuardHips:
+    """What the guard needs to know of the hips that judge."""
+    return GuardHips(
+        dexa(rows), [row.subject for row in rows], [maker(row) for row in rows], [_sha256(row)[:16] for row in rows]
+    )
+
+
 def facts(table: Path, ranges: Sequence[HipRow], guard: Sequence[HipRow]) -> CalibrationFilms:
     """What the manifest says of these films."""
-    labels = dexa([*ranges, *guard])
-    makers = [row.extra.get("x_maker_style") or row.maker or "not stated" for row in [*ranges, *guard]]
+    rows = [*ranges, *guard]
+    labels = dexa(rows)
     return CalibrationFilms(
         table_sha256=hashlib.sha256(table.read_bytes()).hexdigest(),
+        films_sha256=hashlib.sha256("".join(sorted(map(_sha256, rows))).encode()).hexdigest(),
         ranges_hips=len(ranges),
         ranges_subjects=len({row.subject for row in ranges}),
         guard_hips=len(guard),
         guard_subjects=len({row.subject for row in guard}),
-        makers={maker: makers.count(maker) for maker in sorted(set(makers))},
+        makers=dict(sorted(Counter(map(maker, rows)).items())),
         bmd_mean_gcm2=dict(zip(SITES, labels.mean(axis=0).round(4).tolist(), strict=True)),
         bmd_sd_gcm2=dict(zip(SITES, labels.std(axis=0, ddof=1).round(4).tolist(), strict=True)),
     )
+
+
+def _check_makers(name: str, rows: Sequence[HipRow]) -> None:
+    makers = {maker(row) for row in rows}
+    if len(makers) == 1 and makers != {MANY_MAKERS}:
+        raise TableError(
+            f"{name}: all films of the split {SPLIT} have one maker ({makers.pop()}), so ranges and interval would not"
+            " hold for another; add films of a second one and name each film's in the column maker"
+        )
+
+
+def _check_copies(name: str, rows: Sequence[HipRow], others: Sequence[HipRow]) -> None:
+    """A patient under two names: the subjects differ, the films do not."""
+    known: dict[str, HipRow] = {}
+    for row in [*others, *rows]:
+        same = known.setdefault(_sha256(row), row)
+        if row.split == SPLIT and same.subject != row.subject:
+            raise TableError(
+                f"{name}: film {row.film} of the split {SPLIT} is the same as {same.film} of the split {same.split},"
+                " under another subject; films that judge a network must be of other subjects"
+            )
+
+
+def _sha256(row: HipRow) -> str:
+    try:
+        return hashlib.sha256(row.film_path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise TableError(f"film {row.film}: cannot be read ({error.strerror})") from error

@@ -90,8 +90,10 @@ def _check_int8(parts: Parts) -> None:
     if parts.parity is None:
         raise BundleError("an INT8 model needs its parity report")
     if not parts.parity.passed:
-        failed = [s for s in parts.parity.sentences() if s.endswith("FAILED")]
-        raise BundleError(f"INT8 refused, the estimates move too far: {'; '.join(failed)}. Leave INT8 out to go on")
+        reasons = "; ".join(parts.parity.failures())
+        raise BundleError(
+            f"INT8 refused, it is outside its error budget: {reasons}. Make the bundle without it, --no-int8"
+        )
 
 
 def _write(folder: Path, parts: Parts) -> None:

@@ -1,22 +1,37 @@
-"""What quantization does to the numbers: the shift of every estimate against fp32, in g/cm2, against a budget."""
+"""What quantization does to the numbers: the shift of every estimate against fp32, and the error against DEXA."""
 
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
-from bmd_edge.manifest import GuardLimits, GuardSite
+from bmd_edge.estimate import REFERENCES
+from bmd_edge.guard import LIMITS, Flip, GuardLimits, GuardSite, MakerShift, broken
+from bmd_edge.table import SITES
 
-LIMITS = GuardLimits(mean_shift_gcm2=0.002, p99_shift_gcm2=0.010)
-"""A tenth of the least significant change of DXA for the mean, half of it for the worst hip in a hundred."""
+F64 = NDArray[np.float64]
+
+CUTS_T = (-1.0, -2.5)
+"""Where the WHO's classes begin (1994); see `cut_gcm2`."""
+
+RESAMPLES, BOOTSTRAP_SEED = 2000, 20260
+
+
+@dataclass(frozen=True, slots=True)
+class GuardHips:
+    """The hips that judge: DEXA (n, sites) g/cm2 in the order of `SITES`; subject, maker and film id of each."""
+
+    dexa_gcm2: F64
+    subjects: Sequence[str]
+    makers: Sequence[str]
+    film_ids: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
 class Parity:
-    """Shift of one precision's estimates against fp32, site by site."""
+    """What one precision does to the estimates, site by site."""
 
     precision: str
     sites: dict[str, GuardSite]
@@ -26,43 +41,107 @@ class Parity:
         """Whether every site stays inside the budget."""
         return all(site.passed for site in self.sites.values())
 
+    def failures(self) -> list[str]:
+        """Every limit that is not kept, one sentence each."""
+        return [f"{name}: {said}" for name, site in self.sites.items() for said in broken(site)]
+
     def sentences(self) -> list[str]:
         """One sentence per site, for people."""
         return [
-            f"{self.precision} {name}: mean shift {site.mean_shift_gcm2:+.4f} (limit {site.limits.mean_shift_gcm2}), "
-            f"99th percentile {site.p99_shift_gcm2:.4f} (limit {site.limits.p99_shift_gcm2}), largest "
-            f"{site.max_shift_gcm2:.4f} g/cm2, n = {site.n}: {'passed' if site.passed else 'FAILED'}"
+            f"{self.precision} {name}: mean shift {site.mean_shift_gcm2:+.4f}, 99th percentile "
+            f"{site.p99_shift_gcm2:.4f}, largest {site.max_shift_gcm2:.4f} g/cm2; RMSE against DEXA "
+            f"{site.rmse_change:+.2%} (95 % bound {site.rmse_change_upper95:+.2%}); {len(site.flips)} of {site.n} hips "
+            f"crossed a WHO cut: {'passed' if site.passed else 'FAILED'}"
             for name, site in self.sites.items()
         ]
-
-    def save(self, path: Path) -> None:
-        """Write the report as JSON."""
-        path.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
 
 
 def compare(
     fp32_gcm2: NDArray[np.floating],
     other_gcm2: NDArray[np.floating],
-    sites: Sequence[str],
+    hips: GuardHips,
     precision: str = "int8",
     limits: GuardLimits = LIMITS,
 ) -> Parity:
-    """Compare estimates of the same hips, (n, sites) each, g/cm2. Raises ValueError for unequal shapes or no hips."""
-    if fp32_gcm2.shape != other_gcm2.shape or fp32_gcm2.shape[1:] != (len(sites),) or len(fp32_gcm2) == 0:
-        raise ValueError(f"cannot compare {fp32_gcm2.shape} with {other_gcm2.shape} for {len(sites)} sites")
-    shift = np.asarray(other_gcm2, np.float64) - np.asarray(fp32_gcm2, np.float64)
-    return Parity(precision, {site: _site(shift[:, column], limits) for column, site in enumerate(sites)})
+    """Compare estimates of the same hips, (n, sites) each, g/cm2.
+
+    Raises:
+        ValueError: unequal shapes, or no hips.
+    """
+    shape = hips.dexa_gcm2.shape
+    named = {len(hips.subjects), len(hips.makers), len(hips.film_ids)}
+    if fp32_gcm2.shape != shape or other_gcm2.shape != shape or named != {shape[0]} or shape[1:] != (len(SITES),):
+        raise ValueError(f"cannot compare {fp32_gcm2.shape} with {other_gcm2.shape} for DEXA of {shape}")
+    if shape[0] == 0:
+        raise ValueError("no hips to compare")
+    columns = zip(SITES, np.float64(fp32_gcm2).T, np.float64(other_gcm2).T, hips.dexa_gcm2.T, strict=True)
+    return Parity(
+        precision, {name: _site(name, fp32, other, dexa, hips, limits) for name, fp32, other, dexa in columns}
+    )
 
 
-def _site(shift: NDArray[np.float64], limits: GuardLimits) -> GuardSite:
-    mean = float(shift.mean())
+def cut_gcm2(site: str, t: float) -> float:
+    """The BMD at which the T-score of a site is `t`: mean + t x SD of `REFERENCES`."""
+    reference = REFERENCES[site]
+    return round(reference.mean_gcm2 + t * reference.sd_gcm2, 6)
+
+
+def rmse_change(fp32: F64, other: F64, dexa: F64, subjects: Sequence[str]) -> tuple[float, float]:
+    """RMSE of `other` over that of `fp32`, minus 1, and its one-sided upper 95 % bound.
+
+    All (n,) g/cm2. The bound is a percentile bootstrap over subjects (Efron & Tibshirani 1993, chapter 13): the squared
+    errors of a subject's hips stay together, and both models answer for the same resampled subjects.
+    """
+    codes = np.unique(np.asarray(subjects), return_inverse=True)[1]
+    after, before = (np.bincount(codes, (values - dexa) ** 2) for values in (other, fp32))
+
+    def change(a: F64, b: F64, axis: int) -> F64:
+        return np.asarray(np.sqrt(a.sum(axis=axis) / b.sum(axis=axis)) - 1)
+
+    found = stats.bootstrap(
+        (after, before),
+        change,
+        paired=True,
+        vectorized=True,
+        n_resamples=RESAMPLES,
+        batch=200,
+        confidence_level=0.95,
+        alternative="less",
+        method="percentile",
+        rng=np.random.default_rng(BOOTSTRAP_SEED),
+    )
+    return float(change(after, before, -1)), float(found.confidence_interval.high)
+
+
+def _site(name: str, fp32: F64, other: F64, dexa: F64, hips: GuardHips, limits: GuardLimits) -> GuardSite:
+    shift = other - fp32
     p95, p99, largest = (float(np.quantile(np.abs(shift), share)) for share in (0.95, 0.99, 1.0))
-    return GuardSite(
+    change, upper = rmse_change(fp32, other, dexa, hips.subjects)
+    site = GuardSite(
         n=len(shift),
-        passed=abs(mean) <= limits.mean_shift_gcm2 and p99 <= limits.p99_shift_gcm2,
+        passed=False,
         limits=limits,
-        mean_shift_gcm2=mean,
+        mean_shift_gcm2=float(shift.mean()),
         p95_shift_gcm2=p95,
         p99_shift_gcm2=p99,
         max_shift_gcm2=largest,
+        rmse_change=change,
+        rmse_change_upper95=upper,
+        flips=tuple(flip for t in CUTS_T for flip in _flips(name, t, fp32, other, hips.film_ids)),
+        per_maker=_per_maker(shift, np.asarray(hips.makers)),
     )
+    return replace(site, passed=not broken(site))
+
+
+def _flips(name: str, t: float, fp32: F64, other: F64, film_ids: Sequence[str]) -> list[Flip]:
+    cut = cut_gcm2(name, t)
+    crossed = np.flatnonzero((fp32 <= cut) != (other <= cut))
+    return [Flip(film_ids[i], t, cut, round(float(fp32[i]), 6), round(float(other[i]), 6)) for i in crossed]
+
+
+def _per_maker(shift: F64, makers: NDArray[np.str_]) -> dict[str, MakerShift]:
+    found = {}
+    for maker in sorted(set(makers.tolist())):
+        own = shift[makers == maker]
+        found[maker] = MakerShift(len(own), float(own.mean()), float(np.quantile(np.abs(own), 0.95)))
+    return found

@@ -155,7 +155,9 @@ def drawn_bundle() -> Bundle:
         sites=SITES,
         unit="g/cm2",
         validity=Validity(training_data="nothing", notice=NOTICE),
-        provenance=Provenance(created="2026-01-01", command="", versions={}, runs={}, calibration_films=None),
+        provenance=Provenance(
+            created="2026-01-01", command="", versions={}, runs={}, calibration_films=None, quantization=None
+        ),
         guard={},
     )
     interval = {site: SiteCalibration(1.7, 0.9, 100) for site in SITES}

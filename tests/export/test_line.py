@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import shutil
-from functools import partial
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,22 +14,37 @@ from safetensors.torch import save_file
 
 from bmd_edge.bundle import Bundle, open_bundle
 from bmd_edge.engine import open_engine
-from bmd_edge.errors import BundleError, TableError
+from bmd_edge.errors import BundleError, TableError, UsageError
+from bmd_edge.guard import LIMITS
 from bmd_edge.preprocess import BMD, normalize
 from bmd_edge.table import SITES, HipRow, read_table, write_table
 from export import films
 from export.commands import export as export_command
-from export.line import SPECS, Statement, accuracy, export_bundle, golden_input
-from export.parity import LIMITS, compare
+from export.finder import Finder, finder_from_bundle
+from export.line import Statement, accuracy, export_bundle
+from export.memory import report_memory
+from export.ranges import METHODS
+from export.runs import SPECS, golden_input, onnx_from_run
+from export.to_onnx import local_paths
 from trainer.network import build
 
 STATEMENT = Statement(
     version="tiny", created="2026-01-01", command="bmd-edge export tiny", training_data="noise", notice="Of no use."
 )
 KWARGS = {
-    "resnet18": {"width": 0.125, "label_mean": [0.7, 0.8], "label_sd": [0.1, 0.1]},
+    "vgg11_se": {"width": 0.05, "label_mean": [0.7, 0.8], "label_sd": [0.1, 0.1]},
     "finder": {"channels": [8] * 5},
 }
+FEW = dataclasses.replace(LIMITS, min_hips=44, maker_min_hips=20)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_hips_are_enough() -> Iterator[None]:
+    """Only here: a thousand hips would take a minute. The limit itself is tested below and with the guard."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("export.line.LIMITS", FEW)
+        patch.setattr("bmd_edge.bundle.LIMITS", FEW)
+        yield
 
 
 def write_run(folder: Path, name: str) -> Path:
@@ -68,12 +83,20 @@ def write_cohort(folder: Path, subjects: int = 44, split: str = "calibrate") -> 
     return folder / "films.csv"
 
 
+def finder_part(folder: Path) -> Finder:
+    """The tiny finder of a run, with a made-up plausibility."""
+    path = folder / "finder.onnx"
+    if not path.is_file():
+        onnx_from_run("finder", write_run(folder / "finder", "finder"), path)
+    return Finder(path.read_bytes(), {"min_peak": 0.2}, {"network": "finder"})
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Bundle]:
     folder = tmp_path_factory.mktemp("line")
-    run, finder = write_run(folder / "run", "resnet18"), write_run(folder / "finder", "finder")
-    table = write_cohort(folder / "cohort")
-    return folder, export_bundle(run, finder, table, folder / "bundle", STATEMENT, finder_numbers={"min_peak": 0.2})
+    run, table = write_run(folder / "run", "vgg11_se"), write_cohort(folder / "cohort")
+    bundle = export_bundle(run, table, folder / "bundle", STATEMENT, finder=finder_part(folder))
+    return folder, bundle
 
 
 def test_the_bundle_holds_what_the_runtime_needs(made: tuple[Path, Bundle]) -> None:
@@ -96,19 +119,29 @@ def test_the_manifest_says_where_it_comes_from(made: tuple[Path, Bundle]) -> Non
     assert provenance.calibration_films is not None
     assert provenance.calibration_films.ranges_subjects == provenance.calibration_films.guard_subjects == 22
     assert sum(provenance.calibration_films.makers.values()) == 88
-    assert provenance.runs["bmd"]["network"] == "resnet18"
+    assert provenance.runs["bmd"]["network"] == "vgg11_se"
     assert str(folder) not in (folder / "bundle" / "manifest.json").read_text()
+
+
+def test_no_stack_trace_and_no_local_path_is_in_any_network(made: tuple[Path, Bundle]) -> None:
+    folder, _ = made
+    for path in (folder / "bundle").glob("*.onnx"):
+        raw = path.read_bytes()
+        assert local_paths(raw) == []
+        assert b"stack_trace" not in raw
+        assert str(folder).encode() not in raw
+        assert str(Path(__file__).parents[2]).encode() not in raw
 
 
 def test_a_film_that_was_learned_from_cannot_judge(made: tuple[Path, Bundle], tmp_path: Path) -> None:
     folder, _ = made
-    run = write_run(tmp_path / "knowing", "resnet18")
+    run = write_run(tmp_path / "knowing", "vgg11_se")
     (run / "split.json").write_text(json.dumps({"train": ["t1"], "val": ["s3"]}))
     with pytest.raises(
         TableError, match="subject s3: of the split calibrate here, but the run knowing knows it from val"
     ):
         export_bundle(
-            run, folder / "finder", folder / "cohort" / "films.csv", tmp_path / "out", STATEMENT, finder_numbers={}
+            run, folder / "cohort" / "films.csv", tmp_path / "out", STATEMENT, finder=Finder(b"", {}, {}), int8=False
         )
     assert not (tmp_path / "out").exists()
     row = read_table(folder / "cohort" / "films.csv")[6]
@@ -118,13 +151,103 @@ def test_a_film_that_was_learned_from_cannot_judge(made: tuple[Path, Bundle], tm
         films.check_apart(run, [dataclasses.replace(row, split="train")])
 
 
-def test_the_guard_is_saved_and_in_the_card(made: tuple[Path, Bundle]) -> None:
+@pytest.mark.parametrize("split", ["train", "val", "test", "calibrate"])
+def test_a_film_under_two_names_is_refused(made: tuple[Path, Bundle], tmp_path: Path, split: str) -> None:
+    folder, _ = made
+    shutil.copytree(folder / "cohort", tmp_path / "cohort")
+    table = tmp_path / "cohort" / "films.csv"
+    rows = read_table(table)
+    shutil.copy(rows[5].film_path, tmp_path / "cohort" / "roi" / "again.png")
+    write_table(table, [*rows, dataclasses.replace(rows[5], film="roi/again.png", subject="other", split=split)])
+    with pytest.raises(TableError, match=r"roi/\S+ of the split calibrate is the same as roi/\S+ of the split"):
+        films.halves(table)
+
+
+def test_films_of_one_maker_are_refused(made: tuple[Path, Bundle], tmp_path: Path) -> None:
+    folder, _ = made
+    shutil.copytree(folder / "cohort", tmp_path / "cohort")
+    table = tmp_path / "cohort" / "films.csv"
+    rows = read_table(table)
+
+    def of(maker: str | None, style: str | None) -> None:
+        extra = {"x_image": "roi", "x_spacing_mm": "0.65"} | ({"x_maker_style": style} if style else {})
+        write_table(table, [dataclasses.replace(row, maker=maker, extra=extra) for row in rows])
+
+    of("Acme", None)
+    with pytest.raises(TableError, match=r"one maker \(Acme\).*add films of a second one"):
+        films.halves(table)
+    of(None, None)
+    with pytest.raises(TableError, match=r"one maker \(not stated\)"):
+        films.halves(table)
+    of("Acme", "random")  # the phantom's continuous styles
+    assert len(films.halves(table)[1]) == 44
+
+
+def test_too_few_guard_hips_are_refused_before_anything_is_made(
+    made: tuple[Path, Bundle], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, _ = made
+    monkeypatch.setattr("export.line.LIMITS", LIMITS)
+    table = folder / "cohort" / "films.csv"
+    with pytest.raises(TableError, match=r"44 hips .* 1000 or more are needed: put 2000 labelled hips .* --no-int8"):
+        export_bundle(folder / "run", table, tmp_path / "out", STATEMENT, finder=finder_part(folder))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_guard_of_too_few_hips_never_looks_passed(made: tuple[Path, Bundle], monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, _ = made
+    monkeypatch.setattr("bmd_edge.bundle.LIMITS", LIMITS)
+    with pytest.raises(BundleError, match="outside its error budget: femoral_neck, judged on 44 hips, 1000 or more"):
+        open_bundle(folder / "bundle")
+
+
+def test_the_guard_is_in_the_report_the_manifest_and_the_card(made: tuple[Path, Bundle]) -> None:
     folder, bundle = made
-    saved = json.loads((folder / "run" / "parity.json").read_text())
-    assert saved["sites"]["femoral_neck"]["n"] == 44
-    assert saved["sites"] == json.loads((folder / "bundle" / "manifest.json").read_text())["guard"]["int8"]
-    assert "44 hips of 22 subjects" in (folder / "bundle" / "MODEL_CARD.md").read_text()
+    saved = json.loads((folder / "run" / "export_report.json").read_text())
+    guard = saved["int8"]["guard"]
+    assert guard == json.loads((folder / "bundle" / "manifest.json").read_text())["guard"]["int8"]
+    assert (guard["femoral_neck"]["n"], set(guard["femoral_neck"]["per_maker"])) == (44, {"A", "B"})
+    card = (folder / "bundle" / "MODEL_CARD.md").read_text()
+    assert "44 hips of 22 subjects" in card
+    neck = bundle.manifest.guard["int8"]["femoral_neck"]
+    assert f"| mean shift, <= 0.002 g/cm2 | {neck.mean_shift_gcm2:+.4f} |" in card
+    assert "| verdict | passed | passed |" in card
     assert bundle.manifest.guard["int8"]["total_hip"].passed
+
+
+def test_the_report_says_what_was_tried(made: tuple[Path, Bundle]) -> None:
+    folder, bundle = made
+    report = json.loads((folder / "run" / "export_report.json").read_text())
+    int8, made_with = report["int8"], bundle.manifest.provenance.quantization
+    assert made_with is not None
+    assert set(int8["range_methods"]) == set(METHODS)
+    assert made_with.range_method == min(int8["range_methods"], key=lambda name: int8["range_methods"][name]["rms"])
+    assert len(int8["layer_sensitivity"]) == made_with.layers == 8
+    assert set(report["accuracy"]) == {"fp32", "int8"}
+
+
+def test_memory_is_watched_from_the_hundredth_film_on(made: tuple[Path, Bundle]) -> None:
+    folder, bundle = made
+    ranges, _ = films.halves(folder / "cohort" / "films.csv")
+    shown = iter(range(0, 10_000, 8))
+    grown = report_memory(bundle.model_path("bmd"), ranges, 160, resident=lambda: 10**8 + 500 * next(shown))
+    assert grown.slope_kb_per_film == pytest.approx(0.5)
+    assert (grown.first_film, grown.films, grown.distinct_films) == (104, 160, 44)
+    assert "160 films (44 films, repeated)" in grown.sentence()
+    flat = report_memory(bundle.model_path("bmd"), ranges, 160)
+    assert 50 < flat.peak_rss_mb < 4000
+    assert flat.growth_mb < 20
+
+
+def test_a_bundles_finder_is_taken_over(made: tuple[Path, Bundle]) -> None:
+    _, bundle = made
+    part = finder_from_bundle(bundle)
+    assert part.onnx == bundle.model_bytes("finder")
+    assert part.plausibility == {"min_peak": 0.2}
+    assert part.facts == {"network": "finder", "bundle_digest": bundle.digest}
+    other = dataclasses.replace(bundle, specs={**bundle.specs, "finder_survey": BMD})
+    with pytest.raises(BundleError, match="reads finder_survey in another way"):
+        finder_from_bundle(other)
 
 
 def test_the_interval_covers_the_hips_it_was_fitted_with(made: tuple[Path, Bundle]) -> None:
@@ -140,46 +263,53 @@ def test_the_interval_covers_the_hips_it_was_fitted_with(made: tuple[Path, Bundl
             assert covered.sum() == 41  # ceil(45 * 0.9)
 
 
-def test_int8_outside_its_budget_is_refused(made: tuple[Path, Bundle], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_int8_outside_its_budget_is_refused_and_reported(
+    made: tuple[Path, Bundle], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     folder, bundle = made
-    impossible = dataclasses.replace(LIMITS, p99_shift_gcm2=0.0)
-    monkeypatch.setattr("export.line.compare", partial(compare, limits=impossible))
-    # the networks are those of the bundle; exporting them again would only take time
-    monkeypatch.setattr(
-        "export.line.onnx_from_run", lambda name, _, path: len(shutil.copy(bundle.model_path(name), path).name)
-    )
+    monkeypatch.setattr("export.line.LIMITS", dataclasses.replace(FEW, p99_shift_gcm2=1e-12))
+    monkeypatch.setattr("export.line.onnx_from_run", lambda name, _, path: copied(bundle, name, path))
+    shutil.copytree(folder / "run", tmp_path / "run")
     table = folder / "cohort" / "films.csv"
-    with pytest.raises(BundleError, match=r"INT8 refused.*FAILED"):
-        export_bundle(folder / "run", folder / "finder", table, folder / "bundle", STATEMENT, finder_numbers={})
+    with pytest.raises(BundleError, match=r"INT8 refused.*99th percentile.*allowed 1e-12.*--no-int8"):
+        export_bundle(tmp_path / "run", table, folder / "bundle", STATEMENT, finder=finder_part(folder))
     assert open_bundle(folder / "bundle").digest == bundle.digest  # the old one stays
+    report = json.loads((tmp_path / "run" / "export_report.json").read_text())["int8"]
+    assert not report["passed"]
+    assert "99th percentile" in report["failures"][0]
+    assert len(report["quantization"]["layers_fp32"]) == 4  # half of the layers did not help
+    assert report["guard_runs"] == 1  # no mix has room on the range films, so the guard sees the last one only
+
+
+def copied(bundle: Bundle, name: str, path: Path) -> float:
+    """Stands for the export of a network that is in the bundle already: doing it again would only take time."""
+    shutil.copy(bundle.model_path(name), path)
+    return 0.0
 
 
 def test_the_command_makes_the_same_bundle_and_names_no_path(
     made: tuple[Path, Bundle], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     folder, bundle = made
-    monkeypatch.setattr("export.line.onnx_from_run", lambda name, _, path: copied(name, path))
-    monkeypatch.setattr("export.line.finder_plausibility", lambda *_: {"min_peak": 0.2})
-
-    def copied(name: str, path: Path) -> float:
-        shutil.copy(bundle.model_path(name), path)
-        return 0.0
-
-    export_command(
-        run=folder / "run",
-        finder=folder / "finder",
-        table=folder / "cohort" / "films.csv",
-        out=tmp_path / "out",
-        version="named",
-    )
+    monkeypatch.setattr("export.line.onnx_from_run", lambda name, _, path: copied(bundle, name, path))
+    shutil.copytree(folder / "run", tmp_path / "run")
+    command = {"run": tmp_path / "run", "table": folder / "cohort" / "films.csv", "out": tmp_path / "out"}
+    with pytest.raises(UsageError, match="say what the network was trained on, --training-data"):
+        export_command(**command)
+    with pytest.raises(UsageError, match="give one of them"):
+        export_command(**command, finder=folder / "finder", finder_bundle=folder / "bundle")
+    export_command(**command, finder_bundle=folder / "bundle", version="named", training_data="noise")
     made_again = open_bundle(tmp_path / "out")
     assert made_again.manifest.version == "named"
-    assert made_again.manifest.files["bmd.int8.onnx"] == bundle.manifest.files["bmd.int8.onnx"]
-    assert made_again.manifest.provenance.command == "bmd-edge export run --finder finder --table films.csv"
-    assert "phantom" in made_again.manifest.validity.notice
+    for name in ("bmd.int8.onnx", "finder.onnx"):
+        assert made_again.manifest.files[name] == bundle.manifest.files[name]
+    assert made_again.manifest.plausibility == bundle.manifest.plausibility
+    assert made_again.manifest.provenance.runs["finder"]["bundle_digest"] == bundle.digest
+    assert made_again.manifest.provenance.command == "bmd-edge export run --table films.csv"
+    assert made_again.manifest.validity.notice == "BMD network trained on noise."
     printed = capsys.readouterr()
     assert made_again.digest in printed.out
-    assert "INT8 ranges by" in printed.err
+    assert "ranges by" in printed.err
 
 
 def test_halves_share_no_subject_and_stay_the_same(made: tuple[Path, Bundle]) -> None:

@@ -1,5 +1,4 @@
 import dataclasses
-import json
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +7,9 @@ import pytest
 
 from bmd_edge.bundle import OperatingPoints, open_bundle
 from bmd_edge.errors import BundleError, EngineError, UsageError
-from bmd_edge.table import SITES
 from export.pack import Parts, pack
-from export.parity import Parity, compare
-from tests.bundles import tiny_parts
+from export.parity import Parity
+from tests.bundles import parity_of, tiny_parts
 
 
 @pytest.fixture
@@ -20,9 +18,9 @@ def parts(tmp_path: Path) -> Parts:
     return tiny_parts(tmp_path / "work")
 
 
-def shifted(by: float, n: int = 1000) -> Parity:
-    fp32 = np.full((n, 2), 0.7)
-    return compare(fp32, fp32 + np.array([0.0, by]), SITES)
+def shifted(by: float) -> Parity:
+    fp32 = np.full((1000, 2), 0.7)
+    return parity_of(fp32, fp32 + np.array([0.0, by]))
 
 
 def test_what_is_packed_opens_as_it_was_meant(parts: Parts, tmp_path: Path) -> None:
@@ -51,7 +49,7 @@ def test_a_bundle_is_replaced_but_nothing_else(parts: Parts, tmp_path: Path) -> 
 
 
 def test_int8_outside_its_budget_is_refused_with_the_reason(parts: Parts, tmp_path: Path) -> None:
-    with pytest.raises(BundleError, match=r"INT8 refused.*total_hip: mean shift \+0.0030"):
+    with pytest.raises(BundleError, match=r"INT8 refused.*total_hip: mean shift \+0.0030 .*--no-int8"):
         pack(tmp_path / "out", dataclasses.replace(parts, parity=shifted(0.003)))
     with pytest.raises(BundleError, match="needs its parity report"):
         pack(tmp_path / "out", dataclasses.replace(parts, parity=None))
@@ -85,36 +83,6 @@ def test_a_broken_part_leaves_the_old_bundle(parts: Parts, tmp_path: Path) -> No
     with pytest.raises(EngineError):
         pack(tmp_path / "out", parts)
     assert open_bundle(tmp_path / "out").digest == digest
-
-
-@pytest.mark.parametrize(
-    ("shift", "passed"),
-    [
-        (np.full(1000, 0.0019), True),
-        (np.full(1000, -0.0021), False),  # the mean
-        (np.where(np.arange(1000) < 8, 0.03, 0.0), True),  # less than a hip in a hundred
-        (np.where(np.arange(1000) < 12, 0.03, 0.0), False),  # more
-    ],
-)
-def test_the_budget_is_that_of_mean_and_99th_percentile(shift: np.ndarray, passed: bool) -> None:
-    fp32 = np.random.default_rng(0).uniform(0.4, 1.2, (1000, 2))
-    parity = compare(fp32, fp32 + np.stack([shift, np.zeros(1000)], axis=1), SITES)
-    assert parity.passed is parity.sites["femoral_neck"].passed is passed
-    assert parity.sites["total_hip"].passed
-    assert parity.sites["femoral_neck"].mean_shift_gcm2 == pytest.approx(shift.mean())
-    assert parity.sites["femoral_neck"].p99_shift_gcm2 == pytest.approx(np.percentile(np.abs(shift), 99))
-    assert ("FAILED" in " ".join(parity.sentences())) is not passed
-
-
-def test_parity_is_saved(tmp_path: Path) -> None:
-    shifted(0.001).save(tmp_path / "parity.json")
-    saved = json.loads((tmp_path / "parity.json").read_text())
-    assert saved["sites"]["total_hip"]["max_shift_gcm2"] == pytest.approx(0.001)
-
-
-def test_different_hips_cannot_be_compared() -> None:
-    with pytest.raises(ValueError, match="cannot compare"):
-        compare(np.zeros((3, 2)), np.zeros((4, 2)), SITES)
 
 
 def test_operating_points_are_stored_with_their_precision_and_checked(parts: Parts, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+import scipy.stats
 
 from bmd_edge.engine import OnnxEngine
 from export.ranges import BINS, METHODS, Histogram, activations, collect
@@ -51,6 +52,36 @@ def test_mse_finds_the_least_squared_error() -> None:
     best = min(error(limit) for limit in np.linspace(0.5, 40, 800))
     assert error(chosen) <= 1.02 * best
     assert error(chosen) < error(40.0)
+
+
+def divergence(counts: np.ndarray, size: int) -> float:
+    """Migacz 2017, spelled out: clip to `size` bins, merge into 128 levels, spread out, compare."""
+    clipped = counts[:size].copy()
+    clipped[-1] += counts[size:].sum()
+    spread = np.zeros(size)
+    for level in range(128):
+        bins = slice(level * size // 128, (level + 1) * size // 128)
+        filled = counts[bins] > 0
+        if filled.any():
+            spread[bins] = np.where(filled, counts[bins].sum() / filled.sum(), 0)
+    return float(scipy.stats.entropy(clipped / clipped.sum(), spread / spread.sum()))
+
+
+def test_entropy_loses_the_least_information() -> None:
+    values = np.abs(np.concatenate([np.random.default_rng(3).normal(0, 1, 200_000), [25.0]]))
+    histogram = filled(values)
+    counts = histogram.counts.astype(float)
+    counts[0] = counts[1]
+    sizes = range(128, BINS + 1, 8)
+    best = min(sizes, key=lambda size: divergence(counts, size))
+    chosen = histogram.threshold("entropy")
+    assert chosen == pytest.approx(best * histogram.limit / BINS)
+    assert 3 < chosen < 6  # not the one value far outside
+
+
+def test_zeros_do_not_draw_the_entropy() -> None:
+    values = np.random.default_rng(4).normal(0, 1, 100_000)
+    assert filled(values, np.zeros(10**6)).threshold("entropy") == filled(values).threshold("entropy")
 
 
 @pytest.mark.parametrize("method", METHODS)

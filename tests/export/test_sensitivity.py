@@ -1,3 +1,4 @@
+import dataclasses
 from itertools import pairwise
 from pathlib import Path
 
@@ -8,11 +9,16 @@ import torch
 from torch import nn
 
 from bmd_edge.engine import OnnxEngine
-from export.quantize import layers
-from export.ranges import Histogram, collect
-from export.sensitivity import layers_to_keep, shifts_alone
+from bmd_edge.errors import BundleError
+from bmd_edge.guard import LIMITS
+from export.choose import Int8, answers, int8_inside_budget
+from export.pack import pack
+from export.parity import GuardHips
+from export.quantize import int8_from_onnx, layers, quantized, quantized_layers
+from export.ranges import METHODS, Histogram, collect
+from export.sensitivity import compare_methods, mixes, shift_of, shifts_alone
 from export.to_onnx import onnx_from_network
-from tests.bundles import images_of
+from tests.bundles import images_of, parity_of, tiny_parts
 
 IMAGES = images_of(16, 64)
 LOUD = 3000.0
@@ -39,7 +45,7 @@ class Outlier(nn.Module):
             x = torch.relu(conv(x))
         features = x.mean((2, 3))
         bmd = 0.7 + self.bmd(features)
-        return bmd, bmd.abs(), features
+        return bmd, nn.functional.softplus(bmd), features
 
 
 @pytest.fixture(scope="module")
@@ -66,15 +72,76 @@ def test_the_planted_layer_is_the_worst(fp32: Path, histograms: dict[str, Histog
     assert next(iter(shifts)) == layers(onnx.load(fp32))[2]
 
 
-def test_the_planted_layer_stays_fp32(fp32: Path, histograms: dict[str, Histogram]) -> None:
-    shifts = list(shifts_alone(onnx.load(fp32), histograms, "minmax", estimates).values())
-    kept = layers_to_keep(fp32, histograms, "minmax", estimates, limit_gcm2=(shifts[0] + shifts[1]) / 2)
-    assert kept == [layers(onnx.load(fp32))[2]]
+def test_the_worst_layers_are_kept_first_and_half_of_them_at_most() -> None:
+    assert list(mixes(["a", "b", "c", "d", "e"])) == [[], ["a"], ["a", "b"]]
 
 
-def test_a_model_that_holds_still_keeps_nothing(fp32: Path, histograms: dict[str, Histogram]) -> None:
-    assert layers_to_keep(fp32, histograms, "minmax", estimates, limit_gcm2=10.0) == []
+def test_methods_are_ordered_by_their_error(fp32: Path, histograms: dict[str, Histogram]) -> None:
+    found = compare_methods(onnx.load(fp32), histograms, estimates)
+    assert set(found) == set(METHODS)
+    errors = [shift["rms"] for shift in found.values()]
+    assert errors == sorted(errors)
+    assert 0 < errors[0] < errors[-1]
 
 
-def test_where_half_the_layers_do_not_help_none_is_kept(fp32: Path, histograms: dict[str, Histogram]) -> None:
-    assert layers_to_keep(fp32, histograms, "minmax", estimates, limit_gcm2=0.0) == []
+def test_shift_is_that_of_the_worst_site() -> None:
+    wanted = np.zeros((1000, 2))
+    found = np.stack([np.full(1000, 0.001), np.where(np.arange(1000) < 20, -0.02, 0.0)], axis=1)
+    shift = shift_of(wanted, found)
+    assert shift == pytest.approx({"mean": 0.001, "rms": 0.02 * 0.02**0.5, "p99": 0.02, "budget": 2.0})
+
+
+def choose(fp32: Path, histograms: dict[str, Histogram], target: Path, limit_p99_gcm2: float) -> Int8:
+    limits = dataclasses.replace(LIMITS, min_hips=16, p99_shift_gcm2=limit_p99_gcm2, mean_shift_gcm2=1.0, flip_share=1)
+    wanted, names = answers(fp32, [IMAGES]), [f"{i}" for i in range(len(IMAGES))]
+    hips, files = GuardHips(wanted.bmd + 0.5, names, names, names), {"fp32": fp32, "int8": target}
+    return int8_inside_budget(files, histograms, [IMAGES], [IMAGES], hips, wanted, limits, lambda _: None)
+
+
+def planted(fp32: Path) -> tuple[str, ...]:
+    """The layer that reads the loud tensor, the worst, and the one that writes it."""
+    names = layers(onnx.load(fp32))
+    return names[2], names[1]
+
+
+def test_the_planted_layers_stay_fp32_and_the_guard_passes(
+    fp32: Path, histograms: dict[str, Histogram], tmp_path: Path
+) -> None:
+    made = choose(fp32, histograms, tmp_path / "int8.onnx", limit_p99_gcm2=0.001)
+    assert made.parity.passed
+    assert made.quantization.layers_fp32 == planted(fp32)
+    assert (made.guard_runs, made.judged_hips) == (1, 16)
+    nodes = {node.name: node for node in onnx.load(tmp_path / "int8.onnx").graph.node}
+    assert not any("Dequantize" in nodes[name].input[1] for name in planted(fp32))
+    assert len(quantized_layers(onnx.load(tmp_path / "int8.onnx"))) == 2
+
+
+def test_where_the_films_of_the_ranges_promise_too_much_the_guard_asks_for_more(
+    fp32: Path, histograms: dict[str, Histogram], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("export.choose.ROOM", 1e6)
+    made = choose(fp32, histograms, tmp_path / "int8.onnx", limit_p99_gcm2=0.001)
+    assert made.parity.passed
+    assert made.quantization.layers_fp32 == planted(fp32)
+    assert made.guard_runs == 3  # with none, one and two layers in fp32
+
+
+def test_where_half_of_the_layers_do_not_help_the_guard_refuses(
+    fp32: Path, histograms: dict[str, Histogram], tmp_path: Path
+) -> None:
+    made = choose(fp32, histograms, tmp_path / "int8.onnx", limit_p99_gcm2=1e-7)
+    assert not made.parity.passed
+    assert len(made.quantization.layers_fp32) == 2
+    assert any("99th percentile" in said for said in made.parity.failures())
+
+
+def test_an_outlier_layer_in_int8_is_refused(fp32: Path, histograms: dict[str, Histogram], tmp_path: Path) -> None:
+    """By the budget as it is: the network with its planted layer quantized, over a thousand hips."""
+    int8_from_onnx(fp32, tmp_path / "int8.onnx", histograms, method="mse")
+    parity = parity_of(estimates(fp32.read_bytes()), estimates((tmp_path / "int8.onnx").read_bytes()))
+    assert not parity.passed
+    kept = quantized(onnx.load(fp32), histograms, method="mse", keep_fp32=planted(fp32))
+    assert parity_of(estimates(fp32.read_bytes()), estimates(kept.SerializeToString())).passed
+    parts = tiny_parts(tmp_path)
+    with pytest.raises(BundleError, match="INT8 refused, it is outside its error budget"):
+        pack(tmp_path / "out", dataclasses.replace(parts, parity=parity))

@@ -1,0 +1,117 @@
+"""fp32 ONNX -> the INT8 file that goes into the bundle: range method, layers that stay fp32, and the guard's verdict.
+
+Method and layers are chosen on films of the ranges, so the guard's hips choose nothing as long as the first choice
+passes; where it does not, further layers are kept in the order of their sensitivity until it does.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from bmd_edge.engine import OnnxEngine
+from bmd_edge.guard import GuardLimits
+from bmd_edge.manifest import Quantization
+from export.parity import GuardHips, Parity, compare
+from export.quantize import int8_from_onnx, quantized
+from export.ranges import Histogram
+from export.sensitivity import Estimates, Shift, compare_methods, mixes, shift_of, shifts_alone
+
+ROOM = 0.75
+"""The share of the guard's limits that INT8 may use up on the films it was made with."""
+
+Images = Sequence[NDArray[np.float32]]
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """One model file's answers for some hips, (n, sites) g/cm2 each."""
+
+    bmd: NDArray[np.float32]
+    spread: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Int8:
+    """What came of quantizing, passed or not.
+
+    `methods` and `sensitivity` are figures on `judged_hips` films of the ranges (`export.sensitivity`); `guard_runs` is
+    how often the guard looked, each time with one more layer in fp32.
+    """
+
+    quantization: Quantization
+    methods: dict[str, Shift]
+    sensitivity: dict[str, Shift]
+    judged_hips: int
+    answers: Answers
+    parity: Parity
+    guard_runs: int
+
+
+def int8_inside_budget(
+    files: Mapping[str, Path],
+    histograms: Mapping[str, Histogram],
+    judged: Images,
+    guard: Images,
+    hips: GuardHips,
+    fp32_answers: Answers,
+    limits: GuardLimits,
+    progress: Progress,
+) -> Int8:
+    """Write files["int8"] from files["fp32"], with as few layers in fp32 as the guard lets it have.
+
+    The file is there too where the guard has not passed, and must then not be used.
+
+    Args:
+        files: precision -> ONNX file; fp32 as `export.to_onnx` writes it.
+        histograms: of the fp32 file, from `export.ranges.collect`.
+        judged: batches of images of the range films, which choose method and layers.
+        guard: batches of images of the guard's hips.
+        hips: the guard's hips.
+        fp32_answers: what the fp32 file answers for them.
+        limits: what the guard allows.
+        progress: called with a sentence at each step.
+    """
+    fp32 = onnx.load(files["fp32"])
+
+    def run(model: bytes) -> Estimates:
+        return answers(model, judged).bmd
+
+    methods = compare_methods(fp32, histograms, run)
+    method = next(iter(methods))
+    progress(f"ranges by {method}; RMS shift of the methods: {_listed(methods)} g/cm2")
+    sensitivity = shifts_alone(fp32, histograms, method, run)
+    wanted, options = run(fp32.SerializeToString()), list(mixes(list(sensitivity)))
+
+    def has_room(kept: list[str]) -> bool:
+        model = quantized(fp32, histograms, method=method, keep_fp32=kept)
+        return shift_of(wanted, run(model.SerializeToString()), limits)["budget"] <= ROOM
+
+    start = next((index for index, kept in enumerate(options) if has_room(kept)), len(options) - 1)
+    runs = 0
+    for kept in options[start:]:
+        runs += 1
+        int8_from_onnx(files["fp32"], files["int8"], histograms, method=method, keep_fp32=kept)
+        found = answers(files["int8"], guard)
+        parity = compare(fp32_answers.bmd, found.bmd, hips, limits=limits)
+        in_fp32 = f"{len(kept)} of {len(sensitivity)} layers in fp32"
+        progress(f"guard, {in_fp32}: {'; '.join(parity.failures()) or 'passed'}")
+        if parity.passed:
+            break
+    quantization = Quantization(range_method=method, layers=len(sensitivity), layers_fp32=tuple(kept))
+    return Int8(quantization, methods, sensitivity, len(wanted), found, parity, runs)
+
+
+def answers(model: Path | bytes, images: Images) -> Answers:
+    """What a model answers for all batches of images."""
+    with OnnxEngine(model) as engine:
+        raw = [engine.run({"image": batch}) for batch in images]
+    return Answers(*(np.concatenate([answer[name] for answer in raw]) for name in ("bmd", "spread")))
+
+
+def _listed(shifts: dict[str, Shift]) -> str:
+    return ", ".join(f"{name} {shift['rms']:.4f}" for name, shift in shifts.items())

@@ -1,0 +1,51 @@
+"""The finder of a new bundle: that of an existing one as it is, or a run's with its plausibility measured anew."""
+
+import tempfile
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bmd_edge.bundle import Bundle
+from bmd_edge.engine import OnnxEngine
+from bmd_edge.errors import BundleError
+from bmd_edge.table import read_table
+from export import films, plausibility
+from export.runs import SPECS, onnx_from_run, run_facts
+
+
+@dataclass(frozen=True, slots=True)
+class Finder:
+    """The ONNX file's bytes, the manifest's block `plausibility`, and what its provenance says of the run behind it."""
+
+    onnx: bytes
+    plausibility: dict[str, Any]
+    facts: dict[str, str]
+
+
+def finder_from_bundle(bundle: Bundle) -> Finder:
+    """Take over a bundle's finder, byte by byte, with its plausibility and provenance.
+
+    Raises:
+        BundleError: it was made for another preprocessing than this version's.
+    """
+    for name in ("finder_survey", "finder_closeup"):
+        if bundle.specs[name] != SPECS[name]:
+            raise BundleError(f"the bundle's finder reads {name} in another way than this version: train one, --finder")
+    facts = {**bundle.manifest.provenance.runs.get("finder", {}), "bundle_digest": bundle.digest}
+    return Finder(bundle.model_bytes("finder"), dict(bundle.manifest.plausibility), facts)
+
+
+def finder_from_run(run: Path, table: Path, splits: Collection[str]) -> Finder:
+    """Export a run's finder and measure its plausibility on whole films of splits that it has not learned from.
+
+    Raises:
+        TableError: the finder learned from one of their subjects.
+    """
+    films.check_apart(run, [row for row in read_table(table) if row.split in splits])
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(scratch) / "finder.onnx"
+        onnx_from_run("finder", run, path)
+        with OnnxEngine(path) as engine:
+            numbers = plausibility.measure(engine, plausibility.intact_hips(table, splits))
+        return Finder(path.read_bytes(), numbers, run_facts(run))

@@ -1,0 +1,52 @@
+"""Run folder -> ONNX file with its contract inside, and the facts that name the run in a bundle."""
+
+import hashlib
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bmd_edge.preprocess import BMD, FINDER_CLOSEUP, FINDER_SURVEY, InputSpec
+from bmd_edge.table import SITES
+from export.to_onnx import onnx_from_network
+from trainer.network import OUTPUTS, load_run
+
+SPECS: dict[str, InputSpec] = {"finder_survey": FINDER_SURVEY, "finder_closeup": FINDER_CLOSEUP, "bmd": BMD}
+
+
+def onnx_from_run(name: str, run: Path, path: Path) -> float:
+    """Export the network of a run folder; returns the difference to torch as `onnx_from_network` does."""
+    spec = BMD if name == "bmd" else FINDER_CLOSEUP
+    contract = {
+        "input": json.dumps({"image": ["batch", 1, spec.size_px, spec.size_px], "range": "0..1, bone bright"}),
+        "inputs": json.dumps({key: asdict(each) for key, each in SPECS.items() if key.startswith(name)}),
+        "sites": json.dumps(SITES),
+        "unit": "g/cm2",
+        "task": name,
+        "use": "research only, not for diagnosis",
+    }
+    return onnx_from_network(load_run(run), golden_input(spec), OUTPUTS[name], path, contract)
+
+
+def golden_input(spec: InputSpec) -> NDArray[np.float32]:
+    """Two synthetic images (2, 1, size, size) float32, 0..1: soft blobs of several sizes, in 1/255 steps."""
+    rng = np.random.default_rng(spec.size_px)
+    y, x = np.mgrid[: spec.size_px, : spec.size_px] / spec.size_px
+    image = np.zeros((2, 1, spec.size_px, spec.size_px))
+    for _ in range(24):
+        row, column, size = rng.uniform(0, 1, 2)[:, None], rng.uniform(0, 1, 2)[:, None], rng.uniform(0.02, 0.3)
+        blob = np.exp(-((y.ravel() - row) ** 2 + (x.ravel() - column) ** 2) / (2 * size**2))
+        image += rng.normal() * blob.reshape(image.shape)
+    image -= image.min(axis=(2, 3), keepdims=True)
+    image /= image.max(axis=(2, 3), keepdims=True)
+    return (np.round(image * 255) / 255).astype(np.float32)
+
+
+def run_facts(run: Path) -> dict[str, str]:
+    """What a bundle says of a run: network, settings, and the hash of its weights."""
+    facts = json.loads((run / "config.json").read_text(encoding="utf-8"))
+    weights = (run / "checkpoint.safetensors").read_bytes()
+    settings = json.dumps(facts["kwargs"], sort_keys=True)
+    return {"network": facts["network"], "settings": settings, "checkpoint_sha256": hashlib.sha256(weights).hexdigest()}
