@@ -33,7 +33,7 @@ lint: .venv-dev/.installed ## Style, types and import contracts
 bundle: .venv-dev/.installed ## Remake the embedded bundle, demo films, score and README figures (about 2 hours of 2 cores)
 	set -e; run=.venv-dev/bin/bmd-edge; none="--labelled 0 --calibrate 0 --unlabelled 0"; \
 	films=$$($$run phantom $$none --pelves 600 --refusals 2000 --style random --seed 0); \
-	rois=$$($$run phantom $$none --labelled 2000 --calibrate 800 --style random --seed 1); \
+	rois=$$($$run phantom $$none --labelled 2000 --calibrate 2000 --style random --seed 1); \
 	$$run train finder --table $$films --out $$(dirname $$films)/run; \
 	$$run train bmd --table $$rois --out $$(dirname $$rois)/run; \
 	$$run export $$(dirname $$rois)/run --table $$rois --finder $$(dirname $$films)/run --finder-table $$films \
