@@ -222,20 +222,30 @@ def _cuts(points: "OperatingPoints | None") -> str:
 @app.command()
 def doctor(bundle: BundleArgument = None) -> None:
     """Test this machine and the bundle."""
-    from bmd_edge.codecs import syntaxes
     from bmd_edge.screen import versions
 
     for name, version in versions().items():
         _check("ok", name, version)
-    for uid, (name, decoder) in syntaxes().items():
-        _check("ok", f"reads {name}", f"{uid}, {decoder}")
-    sound = all([_engine_found(), _bundle_sound(bundle)])
+    sound = all([_decoders_sound(), _engine_found(), _bundle_sound(bundle)])
     typer.echo("All is well." if sound else "Something needs attention: see the lines marked FAIL.", err=True)
     raise typer.Exit(0 if sound else 4)
 
 
 def _check(mark: str, what: str, detail: str) -> None:
     typer.echo(f"{mark:<4}  {what:<42} {detail}")
+
+
+def _decoders_sound() -> bool:
+    """Decode a tiny film of every compressed transfer syntax and compare it with what it must be."""
+    from bmd_edge.canary import decoder_differences, is_sound
+    from bmd_edge.codecs import syntaxes
+
+    found = decoder_differences()
+    wrong = {uid for uid, difference in found.items() if not is_sound(uid, difference)}
+    for uid, (name, decoder) in syntaxes().items():
+        what = "decodes wrongly: pip install --force-reinstall imagecodecs" if uid in wrong else f"{uid}, {decoder}"
+        _check("FAIL" if uid in wrong else "ok", f"reads {name}", what)
+    return not wrong
 
 
 def _engine_found() -> bool:

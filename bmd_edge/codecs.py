@@ -28,7 +28,10 @@ DEFLATED = "1.2.840.10008.1.2.1.99"
 EXPLICIT_BIG_ENDIAN = "1.2.840.10008.1.2.2"
 IMPLICIT_LITTLE_ENDIAN = "1.2.840.10008.1.2"
 CLIP_SHARE = 0.01
-MAX_TILES = 16384
+MAX_TILES = 4096  # OpenJPEG spends 9 kB on each, whatever it holds
+MIN_TILE_PIXELS = 1024
+MAX_RATIO = 200
+"""No film is compressed further, however much of it is black; what claims to be is blank, cut or a bomb."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +101,11 @@ def is_lossy(uid: str) -> bool:
     return uid in _LOSSY
 
 
+def may_be_lossy(uid: str) -> bool:
+    """Tell whether the syntax allows loss, so that values may overshoot or be rounded differently by decoders."""
+    return uid in _LOSSY or uid in _MAYBE_LOSSY
+
+
 def decode(transfer_syntax_uid: str, data: bytes | memoryview, header: PixelLayout) -> Stored:
     """Decode one frame.
 
@@ -108,14 +116,15 @@ def decode(transfer_syntax_uid: str, data: bytes | memoryview, header: PixelLayo
     """
     _check_layout(header)
     syntax = _syntax(transfer_syntax_uid)
+    if syntax.family != "native":
+        _check_ratio(data, header)
     if syntax.family == "native":
         frame = _native(data, header, big_endian=transfer_syntax_uid == EXPLICIT_BIG_ENDIAN)
     elif syntax.family == "rle":
         frame = _rle(data, header)
     else:
         frame = _codestream(syntax.family, bytes(data), header)
-    lossy = transfer_syntax_uid in _LOSSY or transfer_syntax_uid in _MAYBE_LOSSY
-    return _stored(frame, header, lossy)
+    return _stored(frame, header, may_be_lossy(transfer_syntax_uid))
 
 
 def _syntax(uid: str) -> _Syntax:
@@ -150,6 +159,12 @@ def _native(data: bytes | memoryview, layout: PixelLayout, big_endian: bool) -> 
     else:
         frame = np.frombuffer(data, ">u2" if big_endian else "<u2", layout.pixels).astype(np.uint16, copy=False)
     return frame.reshape(layout.rows, layout.columns)
+
+
+def _check_ratio(data: bytes | memoryview, layout: PixelLayout) -> None:
+    """Refuse a frame that would grow out of all proportion, before a decoder makes room for it."""
+    if layout.pixels * layout.bits_allocated // 8 > MAX_RATIO * len(data):
+        raise FilmRefused("decode_failed", f"{layout.pixels} pixels in {len(data)} bytes")
 
 
 def _rle(data: bytes | memoryview, layout: PixelLayout) -> Stored:
@@ -195,6 +210,8 @@ def _codestream(family: str, data: bytes, layout: PixelLayout) -> Stored:
     data = _trimmed(family, data)
     stream = jpeg_2000_header(data) if family == "jpeg_2000" else jpeg_header(data)
     _check_codestream(family, stream, layout)
+    if family == "jpeg_lossless" and layout.pixels > 8 * len(data):  # a Huffman code has at least one bit
+        raise FilmRefused("decode_failed", f"{layout.pixels} pixels in {len(data)} bytes")
     decoder = _DECODERS[family]
     frame = _frame(_called(family, decoder, data), stream)
     if decoder is imagecodecs.jpeg8_decode:
@@ -235,7 +252,7 @@ def _check_codestream(family: str, stream: Codestream, layout: PixelLayout) -> N
     # the values up, and nothing in the file tells which of the two the header's window was made for.
     if not layout.bits_stored <= stream.bits <= layout.bits_allocated:
         raise FilmRefused("inconsistent_pixels", f"{stream.bits}-bit codestream for {layout.bits_stored} bits")
-    if stream.tiles > MAX_TILES:
+    if stream.tiles > min(MAX_TILES, 4 + layout.pixels // MIN_TILE_PIXELS):
         raise FilmRefused("decode_failed", "too many JPEG 2000 tiles")
     if family != "jpeg_2000" and stream.marker not in _JPEG_MARKERS[family]:
         raise FilmRefused("inconsistent_pixels", f"JPEG process FF{stream.marker:02X} under another transfer syntax")

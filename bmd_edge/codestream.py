@@ -1,9 +1,13 @@
 """What a JPEG, JPEG-LS or JPEG 2000 codestream says about itself, read from its header alone."""
 
+import re
 import struct
 from dataclasses import dataclass
 
 from bmd_edge.errors import FilmRefused
+
+MAX_SEGMENTS = 1000  # of a JPEG; an ICC profile may take 255
+_FILL = re.compile(rb"\xff*(?=\xff)")  # ITU-T T.81 B.1.1.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +29,9 @@ def jpeg_header(data: bytes) -> Codestream:
         raise FilmRefused("decode_failed", "not a JPEG codestream")
     frame: tuple[int, int, int, int, int] | None = None
     pos = 2
-    while True:
-        while data[pos : pos + 2] == b"\xff\xff":
-            pos += 1
+    for _ in range(MAX_SEGMENTS):
+        if fill := _FILL.match(data, pos):
+            pos = fill.end()
         marker, length, body = _segment(data, pos)
         if marker == 0xF7 or (0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC)):
             if frame is not None or len(body) < 6:
@@ -39,6 +43,7 @@ def jpeg_header(data: bytes) -> Codestream:
             marker, bits, rows, columns, components = frame
             return Codestream(rows, columns, bits, components, marker)
         pos += 2 + length
+    raise FilmRefused("decode_failed", f"more than {MAX_SEGMENTS} JPEG segments")
 
 
 def _segment(data: bytes, pos: int) -> tuple[int, int, bytes]:

@@ -36,14 +36,20 @@ class Element:
 
 
 class Walk:
-    """One pass over the elements of a data set in one encoding; never recurses deeper than `MAX_DEPTH`."""
+    """One pass over the elements of a data set in one encoding; never recurses deeper than `MAX_DEPTH`.
 
-    def __init__(self, data: bytes, explicit: bool, little: bool) -> None:
+    `missing` is (tag, end) of a top element that ends beyond the data, where one does; `pixels_end` is where the pixel
+    data end, or 0.
+    """
+
+    def __init__(self, data: bytes | bytearray, explicit: bool, little: bool) -> None:
         self.data = data
         self.explicit = explicit
         self.little = little
         self.irregular = 0
         self.trailing = False
+        self.missing: tuple[int, int] | None = None
+        self.pixels_end = 0
         self._count = 0
         self._tag = struct.Struct("<HH" if little else ">HH")
         self._long = struct.Struct("<L" if little else ">L")
@@ -83,6 +89,8 @@ class Walk:
                 self.trailing = True
                 break
             self._keep(elements, tag, element)
+            if tag == PIXEL_DATA:
+                self.pixels_end = pos
         return elements
 
     def first_item(self, element: Element) -> dict[int, Element] | None:
@@ -125,6 +133,7 @@ class Walk:
         vr, length, start = self._explicit_length(pos, end) if self.explicit else self._implicit_length(pos)
         if length != _UNDEFINED:
             if start + length > end:
+                self.missing = (tag, start + length) if depth == 0 else None
                 raise FilmRefused("truncated")
             return tag, Element(vr, start, start + length), start + length
         if tag == PIXEL_DATA and depth == 0:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from bmd_edge.codecs import EXPLICIT_BIG_ENDIAN, PixelLayout, Stored, decode, is_encapsulated, is_lossy
 from bmd_edge.display import Display, read_display
+from bmd_edge.doubt import check_shape, check_sign
 from bmd_edge.errors import FilmFailed, FilmRefused
 from bmd_edge.facts import read_body_part, read_device, read_patient, read_scale, read_side, read_view
 from bmd_edge.header import PIXEL_DATA, Header, read_header
@@ -168,6 +169,8 @@ def _film(data: bytes, given_mm: float | None) -> Film:
     side, side_flags = read_side(header)
     scale = read_scale(header, (layout.rows, layout.columns), given_mm)
     stored = decode(header.transfer_syntax, _frame_bytes(header, body, encapsulated), layout)
+    check_shape(stored)
+    check_sign(stored, layout.bits_stored)
     display = read_display(header, layout.bits_stored, layout.signed)
     _check_exposure(stored, display)
     stored.flags.writeable = False
@@ -240,6 +243,8 @@ def _layout(header: Header) -> PixelLayout:
     signed = header.integer(0x00280103)
     if signed is None:
         header.note()
+    elif signed > 1:
+        raise FilmRefused("inconsistent_pixels", f"PixelRepresentation {signed}")
     pixel_data = header.element(PIXEL_DATA)
     big_words = header.transfer_syntax == EXPLICIT_BIG_ENDIAN and pixel_data is not None and pixel_data.vr == "OW"
     return PixelLayout(
@@ -255,7 +260,7 @@ def _layout(header: Header) -> PixelLayout:
     )
 
 
-def _frame_bytes(header: Header, body: bytes, encapsulated: bool) -> bytes | memoryview:
+def _frame_bytes(header: Header, body: bytes | bytearray, encapsulated: bool) -> bytes | memoryview:
     """Return the bytes of the one frame, the fragments joined (PS3.5 A.4)."""
     element = header.element(PIXEL_DATA)
     assert element is not None

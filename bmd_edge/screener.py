@@ -22,6 +22,7 @@ import numpy as np
 
 from bmd_edge import __version__
 from bmd_edge.bundle import Bundle, open_bundle
+from bmd_edge.canary import check_decoders
 from bmd_edge.engine import Engine, open_engine, self_test
 from bmd_edge.errors import BundleError, EngineError, FilmFailed, FilmRefused, HipRefused, UsageError
 from bmd_edge.estimate import estimates
@@ -119,6 +120,7 @@ class Screener:
         self.spacing_mm = spacing_mm
         self._plausibility = Plausibility.from_numbers(bundle.manifest.plausibility)
         self._lock = threading.Lock()
+        check_decoders()
         with ExitStack() as stack:
             self._finder, self._bmd = (
                 stack.enter_context(engines[name] if engines else self._open(name, device, precision))

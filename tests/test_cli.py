@@ -14,7 +14,7 @@ import typer
 from bundles import tiny_bundle
 from screening import CANARY, drawn_screener, hip_dicom
 
-from bmd_edge import cli, screen
+from bmd_edge import cli, codecs, screen
 from bmd_edge.errors import EngineError
 from bmd_edge.report import RESEARCH_USE, json_schema
 
@@ -279,6 +279,18 @@ def test_doctor_names_a_failed_self_test(bundle: Path, capsys, monkeypatch: pyte
         cli.main()
     assert end.value.code == 4
     assert re.search("FAIL +self-test of finder, fp32 +finder is off by 1", capsys.readouterr().out)
+
+
+def test_doctor_tests_the_decoders(bundle: Path, capsys, monkeypatch: pytest.MonkeyPatch) -> None:
+    good = codecs._DECODERS["jpeg_ls"]
+    monkeypatch.setitem(codecs._DECODERS, "jpeg_ls", lambda data: good(data) + 1)
+    monkeypatch.setattr(sys, "argv", ["bmd-edge", "doctor", str(bundle)])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert end.value.code == 4
+    said = capsys.readouterr().out
+    assert re.search("FAIL +reads JPEG-LS Lossless +decodes wrongly: pip install", said)
+    assert re.search("ok +reads JPEG 2000 Lossless", said)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import pydicom
 import pytest
 
 import bmd_edge
@@ -101,3 +102,13 @@ def test_the_demo_covers_what_it_promises():
     assert "MONOCHROME2" in photometric
     assert any(film["reason"] == "implant" for film in DEMO.values())
     assert any(set(film["hips"]) == {"R", "L"} for film in DEMO.values())
+
+
+@pytest.mark.parametrize("name", sorted(DEMO))
+def test_a_film_of_the_wrong_polarity_gets_no_number(screener, name):
+    film = pydicom.dcmread(DATA / "demo" / name)
+    turned = film.PhotometricInterpretation == "MONOCHROME2"
+    film.PhotometricInterpretation = "MONOCHROME1" if turned else "MONOCHROME2"
+    film.PresentationLUTShape = "INVERSE" if turned else "IDENTITY"
+    report = screener.read(film)
+    assert (report.status, report.reason) == ("refused", "not_a_hip")

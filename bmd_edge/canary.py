@@ -1,0 +1,48 @@
+"""Tiny films, one per compressed transfer syntax, whose pixels are known: do the decoders of this machine still agree?
+
+A decoder that another build or a broken update makes give other values would shift every estimate without a word.
+`data/canaries.npz` holds for each transfer syntax a codestream and the pixels it stands for.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from bmd_edge.codecs import PixelLayout, decode, may_be_lossy, syntaxes
+from bmd_edge.errors import EngineError, FilmRefused
+
+CANARIES = Path(__file__).parent / "data" / "canaries.npz"
+_LOSSY_TOLERANCE = 1  # gray level; inverse transforms round differently
+
+
+def decoder_differences() -> dict[str, int | None]:
+    """Decode every canary: transfer syntax UID -> largest difference in gray levels, None where it is not decoded."""
+    with np.load(CANARIES, allow_pickle=False) as canaries:
+        names = [name.removesuffix("/stream") for name in canaries.files if name.endswith("/stream")]
+        return {uid: _difference(uid, canaries[f"{uid}/stream"].tobytes(), canaries[f"{uid}/pixels"]) for uid in names}
+
+
+def _difference(uid: str, stream: bytes, expected: np.ndarray) -> int | None:
+    rows, columns = expected.shape
+    bits = 8 if expected.dtype == np.uint8 else 12
+    layout = PixelLayout(rows, columns, 8 * expected.dtype.itemsize, bits, bits - 1, signed=False)
+    try:
+        found = decode(uid, stream, layout)
+    except FilmRefused:
+        return None
+    return int(np.abs(found.astype(np.int64) - expected).max())
+
+
+def is_sound(uid: str, difference: int | None) -> bool:
+    """Tell whether a decoder may differ so much: by rounding where the syntax allows loss, else not at all."""
+    return difference is not None and difference <= (_LOSSY_TOLERANCE if may_be_lossy(uid) else 0)
+
+
+def check_decoders() -> None:
+    """Raise EngineError if a decoder of this machine gives other values than it should; a few milliseconds."""
+    for uid, difference in decoder_differences().items():
+        if not is_sound(uid, difference):
+            name, decoder = syntaxes()[uid]
+            raise EngineError(
+                f"{decoder} decodes {name} wrongly on this machine: pip install --force-reinstall imagecodecs"
+            )
