@@ -8,6 +8,7 @@
     calibration.json  numbers only, bound to the sha256 of the model they were fitted with
     golden.npz        inputs and expected outputs of each model and precision (`bmd_edge.engine.self_test`)
     MODEL_CARD.md     the same facts for people
+    drift.json        means and covariances that `bmd-edge drift` compares films with; may be missing
 
 Nothing in the folder is executed or unpickled, and no parser sees a file whose hash does not match the manifest.
 """
@@ -35,6 +36,7 @@ MANIFEST = "manifest.json"
 CALIBRATION = "calibration.json"
 GOLDEN = "golden.npz"
 MODEL_CARD = "MODEL_CARD.md"
+DRIFT = "drift.json"
 MODEL_FILES: dict[str, dict[str, str]] = {
     "finder": {"fp32": "finder.onnx"},
     "bmd": {"fp32": "bmd.onnx", "int8": "bmd.int8.onnx"},
@@ -43,7 +45,7 @@ MODEL_FILES: dict[str, dict[str, str]] = {
 
 INPUTS = ("finder_survey", "finder_closeup", "bmd")
 _REQUIRED = {"finder.onnx", "bmd.onnx", CALIBRATION, GOLDEN, MODEL_CARD}
-_ALLOWED = _REQUIRED | {"bmd.int8.onnx"}
+_ALLOWED = _REQUIRED | {"bmd.int8.onnx", DRIFT}
 _MAX_MANIFEST_BYTES = 1_000_000
 _MAX_FILE_BYTES = 500_000_000
 _MAX_GOLDEN_BYTES = 200_000_000
@@ -121,6 +123,13 @@ class Bundle:
     def golden(self) -> dict[str, NDArray[np.float32]]:
         """Arrays of the self-test: "finder/input/image", "bmd/int8/bmd" and so on."""
         return _read_golden(_read_verified(self.root / GOLDEN, self.manifest.files))
+
+    def drift(self) -> dict[str, Any]:
+        """drift.json: precision -> `calibration.reference.to_dict`; empty if the bundle holds none."""
+        if DRIFT not in self.manifest.files:
+            return {}
+        found: dict[str, Any] = read_json(_read_verified(self.root / DRIFT, self.manifest.files), DRIFT)
+        return found
 
     def verify(self) -> list[str]:
         """Check all files again; one sentence per finding, none if the bundle is whole."""

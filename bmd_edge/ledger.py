@@ -14,11 +14,11 @@ from typing import Any
 
 from bmd_edge.errors import UsageError
 from bmd_edge.estimate import Estimate
-from bmd_edge.report import FilmReport, HipReport
+from bmd_edge.report import FilmReport, HipReport, NetworkAnswer
 from bmd_edge.report_html import Thumbnail
 
 NAME = "ledger.sqlite"
-_LAYOUT = 1
+_LAYOUT = 2
 _TABLE = """
 CREATE TABLE IF NOT EXISTS films (
     key BLOB PRIMARY KEY,       -- path relative to the folder, the system's bytes
@@ -115,4 +115,5 @@ def _hip(data: Mapping[str, Any]) -> HipReport:
     landmarks = {name: tuple(point) for name, point in data["landmarks_px"].items()}
     box = data["box_px"] and tuple(data["box_px"])
     found = tuple(Estimate(**{**estimate, "flags": tuple(estimate["flags"])}) for estimate in data["estimates"])
-    return HipReport(**{**data, "landmarks_px": landmarks, "box_px": box, "estimates": found})
+    network = data["network"] and NetworkAnswer(**{name: tuple(values) for name, values in data["network"].items()})
+    return HipReport(**{**data, "landmarks_px": landmarks, "box_px": box, "estimates": found, "network": network})

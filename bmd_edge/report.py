@@ -22,12 +22,24 @@ STATUSES = ("read", "refused", "failed")
 RESEARCH_USE = "Research use only, not for diagnosis. Estimated from a radiograph; confirm by DXA."
 
 
+@dataclass(frozen=True, slots=True)
+class NetworkAnswer:
+    """What the BMD network itself said of a hip, before any recalibration; kept for `bmd-edge drift` and `calibrate`.
+
+    `bmd_gcm2` and `spread_gcm2` by site in the order of `bmd_edge.table.SITES`; `embedding` as the bundle has it.
+    """
+
+    bmd_gcm2: tuple[float, ...]
+    spread_gcm2: tuple[float, ...]
+    embedding: tuple[float, ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HipReport:
     """One hip: `read` with one estimate per site, or `refused` with a reason of `bmd_edge.errors.REFUSALS` and none.
 
     `landmarks_px` maps names to (x, y) and `box_px` is (left, top, width, height), both in stored-image pixels with
-    the top-left corner of the film at (0, 0) (PS3.3 C.18.6).
+    the top-left corner of the film at (0, 0) (PS3.3 C.18.6). `box_px` and `network` stand in no results file.
     """
 
     side: str | None
@@ -36,6 +48,7 @@ class HipReport:
     landmarks_px: dict[str, tuple[float, float]]
     box_px: tuple[float, float, float, float] | None
     estimates: tuple[Estimate, ...]
+    network: NetworkAnswer | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +86,8 @@ class FilmReport:
 
     def to_dict(self) -> dict[str, Any]:
         """The object of results.jsonl, which `json_schema` describes."""
-        hips = [{key: value for key, value in asdict(hip).items() if key != "box_px"} for hip in self.hips]
+        hidden = ("box_px", "network")
+        hips = [{key: value for key, value in asdict(hip).items() if key not in hidden} for hip in self.hips]
         return {"schema_version": SCHEMA_VERSION, **asdict(self), "band_meaning": self.band_meaning, "hips": hips}
 
     @property

@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bmd_edge import __version__
 from bmd_edge.bundle import Bundle, open_bundle
@@ -28,7 +29,7 @@ from bmd_edge.errors import BundleError, EngineError, FilmFailed, FilmRefused, H
 from bmd_edge.estimate import estimates
 from bmd_edge.film import MAX_FILE_BYTES, Film, film_id, read_film
 from bmd_edge.machine import cpus
-from bmd_edge.report import SCHEMA_VERSION, FilmReport, HipReport, film_band
+from bmd_edge.report import SCHEMA_VERSION, FilmReport, HipReport, NetworkAnswer, film_band
 from bmd_edge.report_html import Thumbnail, thumbnail
 from bmd_edge.roi import Hip, Plausibility, find_hips, hip_image
 from bmd_edge.table import SITES
@@ -255,7 +256,16 @@ class Screener:
             )
         except HipRefused as error:
             return self._hip(film, HipRefused(error.code, error.detail, hip.side, hip.landmarks_px))
-        return HipReport(side=hip.side, status="read", reason=None, landmarks_px=landmarks, box_px=box, estimates=found)
+        network = NetworkAnswer(*(_digits(raw[name][0]) for name in ("bmd", "spread", "embedding")))
+        return HipReport(
+            side=hip.side,
+            status="read",
+            reason=None,
+            landmarks_px=landmarks,
+            box_px=box,
+            estimates=found,
+            network=network,
+        )
 
     def _report(
         self, loaded: Loaded, file: str | None, status: str, reason: str | None, hips: tuple[HipReport, ...]
@@ -315,6 +325,11 @@ def unexpected(name: str | None, error: Exception) -> Loaded:
     # Not its text: a parser's error can quote the header.
     logger.error("film %s could not be processed: %s", name, type(error).__name__)
     return Loaded(name, status="failed", reason="unexpected")
+
+
+def _digits(values: NDArray[np.float32]) -> tuple[float, ...]:
+    """Six significant digits: what a float32 holds, and short in the ledger."""
+    return tuple(float(f"{value:.6g}") for value in values.tolist())
 
 
 def _rounded(landmarks_px: Mapping[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:

@@ -29,10 +29,11 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """One model file's answers for some hips, (n, sites) g/cm2 each."""
+    """One model file's answers for some hips, (n, sites) g/cm2 each, and its embedding (n, d)."""
 
     bmd: NDArray[np.float32]
     spread: NDArray[np.float32]
+    embedding: NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +111,7 @@ def answers(model: Path | bytes, images: Images) -> Answers:
     """What a model answers for all batches of images."""
     with OnnxEngine(model) as engine:
         raw = [engine.run({"image": batch}) for batch in images]
-    return Answers(*(np.concatenate([answer[name] for answer in raw]) for name in ("bmd", "spread")))
+    return Answers(*(np.concatenate([answer[name] for answer in raw]) for name in ("bmd", "spread", "embedding")))
 
 
 def _listed(shifts: dict[str, Shift]) -> str:

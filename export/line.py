@@ -16,6 +16,7 @@ from bmd_edge.guard import LIMITS
 from bmd_edge.manifest import Provenance, Validity
 from bmd_edge.preprocess import BMD, FINDER_CLOSEUP
 from bmd_edge.table import SITES, HipRow
+from calibration.charts import reference_of
 from calibration.fit import fit_sites
 from calibration.operating import fit_operating_points
 from export import films, report
@@ -115,6 +116,11 @@ def export_bundle(
                 quantization=made.quantization if made else None,
             ),
             accuracy=figures,
+            drift={
+                name: one
+                for name, a in found.items()
+                if (one := reference_of(guard, a.bmd, a.spread, a.embedding)) is not None
+            },
             operating_points={name: fit_operating_points(guard, one.bmd) for name, one in found.items()},
         )
         return pack(out, parts)

@@ -39,7 +39,7 @@ class Parts:
     `models` is model -> precision -> ONNX file; `calibration` precision -> site -> interval; `golden_inputs` model ->
     images (n, 1, H, W) float32, synthetic, since a bundle travels; `parity` is needed if there is an INT8 file;
     `accuracy` precision -> site -> figure -> value, and goes into the model card only; `operating_points` precision ->
-    cuts of the headline, None where there are too few cases.
+    cuts of the headline, None where there are too few cases; `drift` precision -> reference, empty without one.
     """
 
     version: str
@@ -53,6 +53,7 @@ class Parts:
     provenance: Provenance
     accuracy: Mapping[str, Mapping[str, Mapping[str, float]]]
     operating_points: Mapping[str, OperatingPoints | None] = field(default_factory=dict)
+    drift: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 def pack(out: Path, parts: Parts) -> Bundle:
@@ -102,6 +103,8 @@ def _write(folder: Path, parts: Parts) -> None:
             shutil.copyfile(path, folder / bundles.MODEL_FILES[model][precision])
     models = _golden_and_models(folder, parts)
     _write_json(folder / bundles.CALIBRATION, _calibration(folder, parts))
+    if parts.drift:
+        _write_json(folder / bundles.DRIFT, parts.drift)
     manifest = _manifest(parts, models)
     card = model_card(manifest, parts.calibration, parts.accuracy)
     (folder / bundles.MODEL_CARD).write_text(card, encoding="utf-8")

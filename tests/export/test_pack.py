@@ -93,3 +93,12 @@ def test_operating_points_are_stored_with_their_precision_and_checked(parts: Par
     swapped = dataclasses.replace(points, refer_for_dxa_t=-2.5)
     with pytest.raises(BundleError, match="operating points of int8 are in the wrong order"):
         pack(tmp_path / "out", dataclasses.replace(parts, operating_points={"int8": swapped}))
+
+
+def test_a_drift_reference_travels_in_the_bundle(parts: Parts, tmp_path: Path) -> None:
+    assert pack(tmp_path / "out", parts).drift() == {}
+    bundle = pack(tmp_path / "out", dataclasses.replace(parts, drift={"fp32": {"studies": 400, "mean": [0.5]}}))
+    assert bundle.drift() == {"fp32": {"studies": 400, "mean": [0.5]}}
+    (tmp_path / "out" / "drift.json").write_text("{}")
+    with pytest.raises(BundleError, match=r"drift\.json does not have"):
+        open_bundle(tmp_path / "out")

@@ -28,7 +28,7 @@ from bmd_edge.film import resample
 from bmd_edge.table import SITES, HipRow, write_table
 from trainer.data import ROI_PX, ROI_SPACING_MM
 from trainer.phantom.dicom import SYNTAXES, write_dicom
-from trainer.phantom.film import PhantomFilm, PhantomHip, film, stream
+from trainer.phantom.film import PhantomFilm, PhantomHip, exposure_of, film, stream
 from trainer.phantom.plan import FINDER_ERROR_MM, MAX_FINDER_ERROR_MM, CohortConfig, Item, cohort_path, items
 from trainer.phantom.setting import ROI_SIDE_MM
 
@@ -234,7 +234,10 @@ def _settle() -> None:
 
 
 def _read_rows(item: Item, out: Path) -> list[HipRow]:
-    return [_hip_row(cells, out) for cells in json.loads((out / "rows" / f"{item.number:06d}.json").read_text())]
+    facts = {"x_kvp": f"{exposure_of(item.spec).kvp:.1f}"}
+    return [
+        _hip_row(cells | facts, out) for cells in json.loads((out / "rows" / f"{item.number:06d}.json").read_text())
+    ]
 
 
 def _hip_row(cells: dict[str, str], out: Path) -> HipRow:

@@ -4,7 +4,7 @@ Every part draws from its own stream, so film noise and label noise never share 
 its processing style changes.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +28,18 @@ from trainer.phantom.grid import block_mean, upsample
 from trainer.phantom.header import Header, draw_header
 from trainer.phantom.maker import Style, process, random_style, recognize, style_of
 from trainer.phantom.march import Geometry, Projection, project
-from trainer.phantom.setting import CASES, CHILD_SIZE, VERSION, FilmSpec, Points, Scene, check_spec, scene_of, stream
+from trainer.phantom.setting import (
+    CASES,
+    CHILD_SIZE,
+    VERSION,
+    FilmSpec,
+    Points,
+    Scene,
+    check_spec,
+    scene_of,
+    stream,
+    subject_of,
+)
 from trainer.phantom.store import Stored, store
 from trainer.phantom.texture import TextureLook, textured
 from trainer.phantom.tissue import COARSE_MM, Leg, Tissue, draw_limb, draw_tissue
@@ -87,7 +98,7 @@ def film(spec: FilmSpec) -> PhantomFilm:
     check_spec(spec)
     style = random_style(stream(spec.seed, "style")) if spec.style == "random" else style_of(spec.style)
     scene = scene_of(spec)
-    exposure = Exposure.draw(stream(spec.seed, "exposure"), scene.subject.bmi, scene.subject.age_years)
+    exposure = exposure_of(spec)
     body = _Body(spec, scene)
     masses = _masses(spec, scene, body)
     primary = transmission(masses, exposure.kvp, exposure.marrow_fat)
@@ -101,6 +112,13 @@ def film(spec: FilmSpec) -> PhantomFilm:
     stored = store(shown, stream(spec.seed, "store"))
     person = (scene.subject.age_years, scene.subject.sex, scene.subject.bmi)
     return PhantomFilm(spec, stored, header, scene.view.spacing_mm, style, hips, person, scene.name)
+
+
+def exposure_of(spec: FilmSpec) -> Exposure:
+    """How a film is exposed; known without making it."""
+    subject = subject_of(spec)
+    drawn = Exposure.draw(stream(spec.seed, "exposure"), subject.bmi, subject.age_years)
+    return replace(drawn, kvp=drawn.kvp + spec.kvp_shift)
 
 
 def _offset_mm(scene: Scene) -> tuple[float, float]:

@@ -30,7 +30,8 @@ class FilmSpec:
     """What to make. `seed` drives everything but the subject (`subject_seed`, default the same number).
 
     kind "hip" (one hip, `side`) or "pelvis"; case as in CASES; pose "bmd" or "wide"; style a maker's letter A-H or
-    "random"; region "film" or "roi" (the ROI of the hip `side` only, for the BMD network); pixel_mm at the detector.
+    "random"; region "film" or "roi" (the ROI of the hip `side` only, for the BMD network); pixel_mm at the detector;
+    kvp_shift is added to the tube voltage.
     """
 
     seed: int
@@ -42,6 +43,7 @@ class FilmSpec:
     region: str = "film"
     pixel_mm: float = 0.3
     subject_seed: int | None = None
+    kvp_shift: float = 0.0
 
 
 def stream(seed: int, name: str) -> np.random.Generator:
@@ -76,6 +78,12 @@ def _subject(seed: int, case: str, side: str, case_seed: int) -> Subject:
     return subject
 
 
+def subject_of(spec: FilmSpec) -> Subject:
+    """The patient of a film."""
+    seed = spec.seed if spec.subject_seed is None else spec.subject_seed
+    return _subject(seed, spec.case, spec.side, spec.seed)
+
+
 def check_spec(spec: FilmSpec) -> None:
     """Raise ValueError for a word that a specification does not know."""
     for value, known in (
@@ -91,9 +99,7 @@ def check_spec(spec: FilmSpec) -> None:
 
 def scene_of(spec: FilmSpec) -> Scene:
     """Everything that stands before the tube, and the film's frame; deterministic."""
-    subject_seed = spec.seed if spec.subject_seed is None else spec.subject_seed
-    subject = _subject(subject_seed, spec.case, spec.side, spec.seed)
-    rng = stream(spec.seed, "frame")
+    subject, rng = subject_of(spec), stream(spec.seed, "frame")
     if spec.case == "not_a_hip":
         bodies, size, name = draw_scene(stream(spec.seed, "scene"))
         frame = _exposed(rng, (0.0, 0.0), size, spec.pixel_mm, (rng.normal(0, 30), rng.normal(0, 30)))
