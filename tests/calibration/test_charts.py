@@ -55,7 +55,7 @@ def test_scores_are_white_and_their_length_is_the_mahalanobis_distance() -> None
     distance = np.sqrt(np.einsum("ni,ij,nj->n", offset, np.linalg.inv(film.covariance), offset))
     longest = np.sqrt(stats.chi2.ppf(0.999, 4))
     np.testing.assert_allclose(
-        np.linalg.norm(film.scores(seen.facts), axis=1), np.minimum(distance, longest), rtol=2e-3
+        np.linalg.norm(film.scores(seen.facts), axis=1), np.minimum(distance, longest), rtol=1e-2
     )
 
 
