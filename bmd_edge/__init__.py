@@ -1,6 +1,6 @@
 """Estimate hip BMD from a plain radiograph. Research use only, not for diagnosis.
 
-    with bmd_edge.Screener(bmd_edge.open_bundle()) as screener:
+    with bmd_edge.open_bundle().screener() as screener:
         report = screener.read("film.dcm")
 
 Names are loaded when they are first used, so `import bmd_edge` costs nothing.
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from bmd_edge.bundle import open_bundle
+    from bmd_edge.bundle import Bundle, open_bundle
     from bmd_edge.errors import (
         BmdEdgeError,
         BundleError,
@@ -26,25 +26,26 @@ if TYPE_CHECKING:
     )
     from bmd_edge.estimate import Estimate
     from bmd_edge.film import Film, read_film
-    from bmd_edge.report import FilmReport
+    from bmd_edge.report import FilmReport, HipReport
     from bmd_edge.roi import Hip, find_hips
     from bmd_edge.screener import Screener
 
 _HOME = {
-    "bundle": ("open_bundle",),
+    "bundle": ("Bundle", "open_bundle"),
     "errors": (
         "BmdEdgeError", "BundleError", "EngineError", "FilmFailed", "FilmRefused", "HipRefused", "MissingExtra",
         "TableError", "UsageError",
     ),
     "estimate": ("Estimate",),
     "film": ("Film", "read_film"),
-    "report": ("FilmReport",),
+    "report": ("FilmReport", "HipReport"),
     "roi": ("Hip", "find_hips"),
     "screener": ("Screener",),
 }  # fmt: skip
 
 __all__ = [
     "BmdEdgeError",
+    "Bundle",
     "BundleError",
     "EngineError",
     "Estimate",
@@ -54,6 +55,7 @@ __all__ = [
     "FilmReport",
     "Hip",
     "HipRefused",
+    "HipReport",
     "MissingExtra",
     "Screener",
     "TableError",

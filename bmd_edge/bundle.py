@@ -21,7 +21,7 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,9 @@ from bmd_edge.errors import BundleError
 from bmd_edge.guard import LIMITS, broken
 from bmd_edge.manifest import FileFacts, InputFacts, Manifest, parse, read_json
 from bmd_edge.preprocess import InputSpec
+
+if TYPE_CHECKING:
+    from bmd_edge.screener import Screener
 
 SCHEMA = 1
 MANIFEST = "manifest.json"
@@ -119,6 +122,18 @@ class Bundle:
     def model_bytes(self, model: str, precision: str = "fp32") -> bytes:
         """A model's file, hashed again as it is read: what the engine parses is what the manifest names."""
         return _read_verified(self.model_path(model, precision), self.manifest.files)
+
+    def screener(
+        self,
+        device: str = "auto",
+        precision: str = "auto",
+        threads: int | None = None,
+        spacing_mm: float | None = None,
+    ) -> "Screener":
+        """Open the networks; arguments and errors as for `bmd_edge.Screener`. Use it as a context manager."""
+        from bmd_edge.screener import Screener
+
+        return Screener(self, device, precision, threads, spacing_mm)
 
     def golden(self) -> dict[str, NDArray[np.float32]]:
         """Arrays of the self-test: "finder/input/image", "bmd/int8/bmd" and so on."""

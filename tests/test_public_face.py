@@ -8,8 +8,9 @@ import pytest
 import bmd_edge
 
 PUBLIC = [
-    "BmdEdgeError", "BundleError", "EngineError", "Estimate", "Film", "FilmFailed", "FilmRefused", "FilmReport", "Hip",
-    "HipRefused", "MissingExtra", "Screener", "TableError", "UsageError", "find_hips", "open_bundle", "read_film",
+    "BmdEdgeError", "Bundle", "BundleError", "EngineError", "Estimate", "Film", "FilmFailed", "FilmRefused",
+    "FilmReport", "Hip", "HipRefused", "HipReport", "MissingExtra", "Screener", "TableError", "UsageError",
+    "find_hips", "open_bundle", "read_film",
 ]  # fmt: skip
 
 

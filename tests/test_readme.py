@@ -1,7 +1,9 @@
 """What the README says can be done, can be done; what it shows comes from committed figures."""
 
 import json
+import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -9,11 +11,13 @@ from pathlib import Path
 
 import pytest
 
+import bmd_edge
 from export import readme
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "README.md").read_text(encoding="utf-8")
 COMMANDS = sorted(set(re.findall(r"^\$ (bmd-edge .+)$", PAGE, re.MULTILINE)))
+EXAMPLES = re.findall(r"^```python\n(.+?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 TARGETS = sorted(set(re.findall(r"^\$ make (\w+)", PAGE, re.MULTILINE)))
 
 
@@ -61,3 +65,51 @@ def test_version_and_changelog_agree():
 def test_the_notices_are_there():
     for words in ("Research use only", "synthetic", "Patent notice", "2022/0309651"):
         assert words in PAGE
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder as the examples expect it: film.dcm and films/."""
+    place = tmp_path_factory.mktemp("desk")
+    demo = Path(bmd_edge.__file__).parent / "data" / "demo"
+    shutil.copytree(demo, place / "films")
+    shutil.copy(demo / "pelvis.dcm", place / "film.dcm")
+    for number, code in enumerate(EXAMPLES):
+        (place / f"example_{number}.py").write_text(code, encoding="utf-8")
+    return place
+
+
+def _python(desk: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    paths = {name: str(ROOT) for name in ("PYTHONPATH", "MYPYPATH")}
+    return subprocess.run([sys.executable, *words], cwd=desk, env=os.environ | paths, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("number", range(len(EXAMPLES)))
+def test_every_example_runs(desk: Path, number: int) -> None:
+    done = _python(desk, "-W", "error", f"example_{number}.py")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert len(done.stdout) > 20
+
+
+def test_examples_show_what_they_promise(desk: Path) -> None:
+    from PIL import Image
+
+    assert len(EXAMPLES) == 4
+    overlay = Image.open(desk / "overlay.png")
+    assert max(overlay.split()[0].getextrema()) == 255
+    lines = [json.loads(line) for line in _python(desk, "example_2.py").stdout.splitlines()]
+    assert len(lines) == len(list((desk / "films").iterdir()))
+    assert {line["status"] for line in lines} == {"read", "refused"}
+
+
+def test_examples_are_typed(desk: Path) -> None:
+    names = [f"example_{number}.py" for number in range(len(EXAMPLES))]
+    cache = str(ROOT / ".mypy_cache")
+    done = _python(desk, "-m", "mypy", "--strict", "--cache-dir", cache, "--follow-imports", "silent", *names)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_public_names_are_those_of_the_package() -> None:
+    sentence = PAGE[PAGE.index("The public names are") :].split(";")[0]
+    assert sorted(re.findall(r"`(\w+)`", sentence)) == sorted(bmd_edge.__all__)
