@@ -49,8 +49,7 @@ WORKSHOPS = {
     "train": Workshop("trainer.commands", "train", "train", "Train a network from a settings file."),
     "table": Workshop("trainer.experiment.commands", "table", "train", "Reproduce the paper's table on phantom films."),
     "export": Workshop("export.commands", "export", "export", "Turn training runs into a bundle."),
-    "sign": Workshop("export.sign", "sign", "sign", "Sign a bundle with a private key."),
-    "verify": Workshop("export.sign", "verify", "sign", "Verify a signed bundle, offline."),
+    "validate": Workshop("calibration.commands", "validate", "calibrate", "Measure a bundle against DEXA."),
 }
 
 app = typer.Typer(

@@ -17,6 +17,9 @@ Figures = Callable[[F64], Mapping[str, F64]]
 """Weights (..., n) of the hips -> name -> figure (...); NaN where a figure does not exist."""
 
 RESAMPLES, CONFIDENCE, SEED = 2000, 0.95, 20261
+MIN_SUBJECTS = 10
+"""Below it a figure gets no interval: resamples of so few say too little."""
+
 _BATCH = 250
 
 
@@ -44,7 +47,7 @@ def by_subject(figures: Figures, subject: Sequence[str]) -> dict[str, Figure]:
     values = figures(np.ones((1, len(codes))))
     names = list(values)
     low = high = np.full(len(names), np.nan)
-    if n > 2:
+    if n >= MIN_SUBJECTS:
 
         def statistic(index: NDArray[np.int64], axis: int) -> F64:
             assert axis == -1

@@ -1,0 +1,231 @@
+"""What can make a validation worthless: each becomes a finding, never a silent average.
+
+Hips that would falsify a figure are left out of all of them and counted. A finding of severity "error" says that the
+figures cannot be trusted as they stand.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+
+from bmd_edge.errors import TableError
+from bmd_edge.estimate import PLAUSIBLE_GCM2, REFERENCES
+from bmd_edge.film import film_id
+from bmd_edge.table import HipRow, read_table
+from calibration.finding import Finding
+from calibration.pairs import Pair
+from calibration.sides import exchanged_sides
+
+MIN_SUBJECTS = 30
+"""Below it every interval is wide, and the exact ones lean on normal errors."""
+
+MAX_GAP_DAYS = 365
+"""Between film and DEXA: bone changes by about one DXA precision error a year."""
+
+_MAX_AGE_GAP_YEARS = 2.0
+
+Key = tuple[str, str]
+"""A row of the table: film and side."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Subjects and films (film_id) that the bundle or a site's overlay has learned from; `unread` films are gone."""
+
+    subjects: frozenset[str] = frozenset()
+    films: frozenset[str] = frozenset()
+    unread: int = 0
+
+    def joined(self, other: "Known") -> "Known":
+        """Both together."""
+        return Known(self.subjects | other.subjects, self.films | other.films, self.unread + other.unread)
+
+
+@dataclass(frozen=True, slots=True)
+class Rigor:
+    """All findings, and the rows that no figure may hold, each with the code of its finding."""
+
+    findings: list[Finding] = field(default_factory=list)
+    left_out: dict[Key, str] = field(default_factory=dict)
+
+
+def read_known(paths: Iterable[Path]) -> Known:
+    """What run folders (`split.json`) and film tables (every row but those of the split test) say was learned from.
+
+    Raises:
+        TableError: a path is neither.
+    """
+    known = Known()
+    for path in paths:
+        if (path / "split.json").is_file():
+            splits = json.loads((path / "split.json").read_text(encoding="utf-8"))
+            known = known.joined(Known(frozenset(name for names in splits.values() for name in names)))
+        elif path.is_file():
+            known = known.joined(known_rows(row for row in read_table(path) if row.split != "test"))
+        else:
+            raise TableError(f"{path.name}: neither a film table nor the folder of a training run")
+    return known
+
+
+def known_rows(rows: Iterable[HipRow]) -> Known:
+    """Subjects and films of rows of a table; films are named by the hash of their bytes."""
+    rows = list(rows)
+    paths = {row.film: row.film_path for row in rows}
+    films = {name: film_id(path.read_bytes()) for name, path in paths.items() if path.is_file()}
+    return Known(frozenset(row.subject for row in rows), frozenset(films.values()), len(paths) - len(films))
+
+
+def examine(rows: Sequence[HipRow], pairs: Sequence[Pair], known: Known, precision: str) -> Rigor:
+    """Look for everything that can be wrong between films and DEXA; `rows` and `pairs` in the same order."""
+    rigor = Rigor()
+    _duplicates(rigor, pairs)
+    _seen(rigor, pairs, known)
+    _implausible(rigor, pairs)
+    kept = [one for one in pairs if (one.film, one.side) not in rigor.left_out]
+    rigor.findings.extend(exchanged_sides(kept, precision))
+    _wrong_side_films(rigor, kept, precision)
+    _unusual(rigor, kept)
+    _scales(rigor, kept)
+    _gaps(rigor, rows)
+    _few(rigor, kept, precision)
+    return rigor
+
+
+def contradictions(
+    rows: Sequence[HipRow], pairs: Sequence[Pair], header: dict[str, tuple[float | None, str | None]]
+) -> list[Finding]:
+    """Films whose header names another sex or age than the table; `header` is film -> (age, sex)."""
+    found = []
+    for row, one in zip(rows, pairs, strict=True):
+        age, sex = header[row.film]
+        older = age is not None and row.age_years is not None and abs(age - row.age_years) > _MAX_AGE_GAP_YEARS
+        if older or (sex is not None and row.sex is not None and sex != row.sex):
+            found.append(one)
+    sentence = (
+        f"The header of these films names another sex, or an age more than {_MAX_AGE_GAP_YEARS:g} years away, than the"
+        " table: film and DEXA may be of different persons."
+    )
+    return [Finding("header_contradicts_table", "warning", sentence, len(found), _films(found))] if found else []
+
+
+# -- left out of every figure -------------------------------------------------------------------------------------
+
+
+def _leave_out(rigor: Rigor, code: str, severity: str, sentence: str, pairs: Sequence[Pair]) -> None:
+    if pairs:
+        rigor.findings.append(Finding(code, severity, sentence, len(pairs), _films(pairs), left_out=True))
+        for one in pairs:
+            rigor.left_out.setdefault((one.film, one.side), code)
+
+
+def _duplicates(rigor: Rigor, pairs: Sequence[Pair]) -> None:
+    """The same bytes under several names: one of them counts, none if the table gives them to several subjects."""
+    groups: dict[str, list[Pair]] = defaultdict(list)
+    for one in pairs:
+        if one.film_id:
+            groups[one.film_id].append(one)
+    again, torn = [], []
+    for group in groups.values():
+        if len({one.subject for one in group}) > 1:
+            torn += group
+        else:
+            again += [one for one in group if one.film != group[0].film]
+    _leave_out(
+        rigor, "duplicate_film", "warning",
+        "The same film stands in the table under several names; only the first counts.", again,
+    )  # fmt: skip
+    _leave_out(
+        rigor, "film_of_two_subjects", "warning",
+        "The same film is given to several subjects, so its DEXA is not known; it counts nowhere.", torn,
+    )  # fmt: skip
+
+
+def _seen(rigor: Rigor, pairs: Sequence[Pair], known: Known) -> None:
+    _leave_out(
+        rigor, "film_seen", "warning",
+        "These films were learned from, in training or calibration; a network agrees too well with what it has seen.",
+        [one for one in pairs if one.film_id in known.films],
+    )  # fmt: skip
+    _leave_out(
+        rigor, "subject_seen", "warning",
+        "Other films of these subjects were learned from, in training or calibration.",
+        [one for one in pairs if one.subject in known.subjects and one.film_id not in known.films],
+    )  # fmt: skip
+    if known.unread:
+        sentence = (
+            f"{known.unread} films that were learned from are not on this disk: only their subjects are compared."
+        )
+        rigor.findings.append(Finding("known_films_missing", "note", sentence))
+
+
+def _implausible(rigor: Rigor, pairs: Sequence[Pair]) -> None:
+    low, high = PLAUSIBLE_GCM2
+    odd = [
+        one for one in pairs if any(value is not None and not low <= value <= high for value in one.dexa_gcm2.values())
+    ]
+    sentence = (
+        f"DEXA outside {low:g}-{high:g} g/cm2 on the Hologic scale cannot be right: check unit, column and scale."
+    )
+    _leave_out(rigor, "impossible_dexa", "warning", sentence, odd)
+
+
+# -- said, and left in --------------------------------------------------------------------------------------------
+
+
+def _unusual(rigor: Rigor, pairs: Sequence[Pair]) -> None:
+    odd = [
+        one
+        for one in pairs
+        for site, value in one.dexa_gcm2.items()
+        if value is not None and not REFERENCES[site].lowest_gcm2 <= value <= REFERENCES[site].highest_gcm2
+    ]
+    if odd:
+        sentence = "DEXA outside the range of community samples; kept, but worth a second look."
+        rigor.findings.append(Finding("unusual_dexa", "note", sentence, len(odd), _films(odd)))
+
+
+def _wrong_side_films(rigor: Rigor, pairs: Sequence[Pair], precision: str) -> None:
+    odd = [one for one in pairs if one.answers[precision].reason == "other_side"]
+    if odd:
+        sentence = "The film shows a hip of the other side only: check the side in the table; the row has no estimate."
+        rigor.findings.append(Finding("other_side", "warning", sentence, len(odd), _films(odd)))
+
+
+def _scales(rigor: Rigor, pairs: Sequence[Pair]) -> None:
+    used = sorted({one.scale for one in pairs if one.scale})
+    if used and used != ["hologic"]:
+        counts = ", ".join(f"{scale} {sum(one.scale == scale for one in pairs)}" for scale in used)
+        sentence = (
+            f"DEXA of other scales is converted to Hologic through the standardized BMD (hips: {counts}); the "
+            "conversion adds an error of its own."
+        )
+        rigor.findings.append(Finding("scales_converted", "note", sentence))
+
+
+def _gaps(rigor: Rigor, rows: Sequence[HipRow]) -> None:
+    far = [row for row in rows if _days(row.film_date, row.dxa_date) > MAX_GAP_DAYS]
+    if far:
+        sentence = f"Film and DEXA lie more than {MAX_GAP_DAYS} days apart: the bone may have changed between them."
+        rigor.findings.append(Finding("dates_apart", "warning", sentence, len(far)))
+
+
+def _days(first: date | None, second: date | None) -> int:
+    return abs((first - second).days) if first and second else 0
+
+
+def _few(rigor: Rigor, pairs: Sequence[Pair], precision: str) -> None:
+    subjects = {one.subject for one in pairs if one.answers[precision].bmd_gcm2 and _labelled(one)}
+    if len(subjects) < MIN_SUBJECTS:
+        sentence = f"Only {len(subjects)} subjects have both numbers; with less than {MIN_SUBJECTS} little can be said."
+        rigor.findings.append(Finding("few_subjects", "warning", sentence))
+
+
+def _labelled(one: Pair) -> bool:
+    return any(value is not None for value in one.dexa_gcm2.values())
+
+
+def _films(pairs: Iterable[Pair]) -> tuple[str, ...]:
+    return tuple(sorted({one.film_id or one.film for one in pairs}))

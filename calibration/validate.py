@@ -1,0 +1,227 @@
+"""A bundle and a film table with DEXA -> everything that is said about their agreement, as plain data."""
+
+import hashlib
+import importlib.metadata
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from bmd_edge import __version__
+from bmd_edge.bundle import Bundle
+from bmd_edge.errors import TableError
+from bmd_edge.report import RESEARCH_USE, count
+from bmd_edge.report_html import SITE_NAMES
+from bmd_edge.table import SITES, HipRow, read_table
+from calibration import quantized, rigor
+from calibration.finding import Finding, weight
+from calibration.headline import headline
+from calibration.pairs import FilmAnswers, Pair, Progress, pair, read_films, reasons
+from calibration.resample import CONFIDENCE, RESAMPLES, SEED
+from calibration.sites import labelled, selected, site_figures
+from calibration.subgroups import COVERAGE_FLOOR, MIN_COVERAGE_HIPS, subgroups
+
+SCHEMA = 1
+_DIGITS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """A finished validation: `facts` is the content of validation.json, the rest what pages and tables need beside it.
+
+    `pairs` holds every row of the table; `left_out` those that no figure holds, by (film, side).
+    """
+
+    facts: dict[str, Any]
+    pairs: list[Pair]
+    films: list[FilmAnswers]
+    left_out: dict[rigor.Key, str]
+
+    @property
+    def kept(self) -> list[Pair]:
+        """The rows that figures are made of."""
+        return [one for one in self.pairs if (one.film, one.side) not in self.left_out]
+
+
+def validate(
+    bundle: Bundle,
+    table: Path,
+    *,
+    split: str = "test",
+    known: Sequence[Path] = (),
+    device: str = "auto",
+    threads: int = 1,
+    progress: Progress = lambda _done, _total: None,
+) -> Validation:
+    """Validate a bundle against the DEXA of a table, in every precision it holds.
+
+    Args:
+        bundle: a verified bundle.
+        table: film table of whole DICOM films; only rows of `split` are validated.
+        split: which rows.
+        known: film tables and run folders that the bundle has learned from; rows of other splits of `table` count as
+            known without being named.
+        device: as `bmd_edge.Screener`.
+        threads: for decoding and inside the engine.
+        progress: called with films done and their number.
+
+    Raises:
+        TableError: the table is broken, holds no row of the split, or no hip has both numbers.
+        EngineError: the bundle cannot be run.
+    """
+    everything = read_table(table)
+    rows = _of_split(table, everything, split)
+    here = rigor.known_rows(row for row in everything if row.split != split)
+    learned = here.joined(rigor.read_known(known))
+    paths = {row.film: row.film_path for row in rows}
+    films, device = read_films(bundle, paths, bundle.precisions("bmd"), device, threads, progress)
+    return compare(bundle, table, split, learned, films, device)
+
+
+def compare(
+    bundle: Bundle, table: Path, split: str, learned: rigor.Known, films: Sequence[FilmAnswers], device: str
+) -> Validation:
+    """The second half of `validate`: answers and DEXA -> figures."""
+    everything = read_table(table)
+    rows = _of_split(table, everything, split)
+    precisions = list(films[0].reports)
+    primary = "int8" if device == "cpu" and "int8" in precisions else "fp32"
+    pairs = pair(rows, films)
+    checked = rigor.examine(rows, pairs, learned, primary)
+    findings = [
+        *checked.findings,
+        *rigor.contradictions(rows, pairs, {film.film: _age_and_sex(film) for film in films}),
+    ]
+    made = Validation({}, pairs, list(films), checked.left_out)
+    if not any(labelled(made.kept, site, primary) for site in SITES):
+        raise TableError(
+            f"{table.name}: no hip of split {split} has both an estimate and a DEXA: {_why_none(made, primary)}"
+        )
+    facts = _head(bundle, table, rows, everything, split, device, primary)
+    facts["precisions"] = {name: _precision(made, bundle, name) for name in precisions}
+    facts["subgroups"] = {site: subgroups(*selected(made.kept, site, primary)) for site in SITES}
+    facts["quantized"] = {
+        name: {
+            "sites": quantized.compare(made.kept, name, _limits(bundle, name)),
+            "flips": quantized.flips(pairs, films, name),
+        }
+        for name in precisions
+        if name != "fp32"
+    }
+    findings += _figure_findings(facts)
+    facts["findings"] = [asdict(finding) for finding in sorted(findings, key=weight)]
+    return Validation(rounded(facts), pairs, list(films), checked.left_out)
+
+
+def _of_split(table: Path, everything: Sequence[HipRow], split: str) -> list[HipRow]:
+    rows = [row for row in everything if row.split == split]
+    if not rows:
+        raise TableError(f"{table.name}: no row has split = {split}; name another with --split")
+    return rows
+
+
+def _age_and_sex(film: FilmAnswers) -> tuple[float | None, str | None]:
+    report = next(iter(film.reports.values()))
+    return report.age_years, report.sex
+
+
+def _why_none(made: Validation, precision: str) -> str:
+    said = (
+        [f"{len(made.left_out)} left out ({', '.join(sorted(set(made.left_out.values())))})"] if made.left_out else []
+    )
+    said += [f"{n} {reason}" for reason, n in reasons(made.kept, precision).items()]
+    return ", ".join(said) or "the table holds no DEXA"
+
+
+def _head(
+    bundle: Bundle,
+    table: Path,
+    rows: Sequence[HipRow],
+    everything: Sequence[HipRow],
+    split: str,
+    device: str,
+    primary: str,
+) -> dict[str, Any]:
+    films = bundle.manifest.provenance.calibration_films
+    return {
+        "schema": SCHEMA,
+        "use": RESEARCH_USE,
+        "notice": bundle.manifest.validity.notice,
+        "training_data": bundle.manifest.validity.training_data,
+        "versions": {
+            "bmd-edge": __version__,
+            **{name: importlib.metadata.version(name) for name in ("numpy", "scipy")},
+        },
+        "bundle": bundle.manifest.version,
+        "bundle_digest": bundle.digest,
+        "device": device,
+        "primary": primary,
+        "table": {
+            "name": table.name,
+            "sha256": hashlib.sha256(table.read_bytes()).hexdigest(),
+            "split": split,
+            "rows": len(rows),
+            "other_rows": len(everything) - len(rows),
+            "films": len({row.film for row in rows}),
+            "subjects": len({row.subject for row in rows}),
+            "labelled_hips": sum(any(value is not None for value in row.bmd_gcm2.values()) for row in rows),
+            "scales": {
+                name: sum(row.scale == name for row in rows)
+                for name in sorted({row.scale for row in rows if row.scale})
+            },
+        },
+        "bundle_makers": sorted(films.makers) if films else [],
+        "bootstrap": {"by": "subject", "method": "BCa", "confidence": CONFIDENCE, "resamples": RESAMPLES, "seed": SEED},
+    }
+
+
+# -- one precision ------------------------------------------------------------------------------------------------
+
+
+def _precision(made: Validation, bundle: Bundle, precision: str) -> dict[str, Any]:
+    kept = made.kept
+    return {
+        **count(film.reports[precision] for film in made.films),
+        "rows_without_a_number": reasons(made.pairs, precision),
+        "sites": {site: site_figures(kept, site, precision) for site in SITES},
+        "headline": headline(kept, made.films, bundle, precision),
+    }
+
+
+# -- findings that only the figures show --------------------------------------------------------------------------
+
+
+def _limits(bundle: Bundle, precision: str) -> dict[str, Any]:
+    return {site: facts.limits for site, facts in bundle.manifest.guard.get(precision, {}).items()}
+
+
+def _figure_findings(facts: Mapping[str, Any]) -> list[Finding]:
+    found = []
+    for site, rows in facts["subgroups"].items():
+        whole = facts["precisions"][facts["primary"]]["sites"][site]
+        everyone = {"division": "all", "part": "hips", "hips": whole["hips"], "figures": whole["figures"]}
+        for row in [everyone, *rows]:
+            high = row["figures"]["coverage"]["high"]
+            if row["hips"] >= MIN_COVERAGE_HIPS and high is not None and high < COVERAGE_FLOOR:
+                sentence = (
+                    f"{SITE_NAMES[site]}, {row['division']} {row['part']}: the 90 % interval covers "
+                    f"{row['figures']['coverage']['value']:.1%} at most {high:.1%}; recalibrate before relying on it."
+                )
+                found.append(Finding("interval_too_narrow", "warning", sentence, row["hips"]))
+    for precision, compared in facts["quantized"].items():
+        for site, row in compared["sites"].items():
+            if row["beyond"]:
+                sentence = (
+                    f"{SITE_NAMES[site]}: {precision} is not shown to be as good as fp32: {'; '.join(row['beyond'])}."
+                )
+                found.append(Finding("budget_not_shown", "warning", sentence, row["hips"]))
+    return found
+
+
+def rounded(value: Any) -> Any:
+    """Floats to six decimals, so that the last bits of another CPU change no file; tuples become lists."""
+    if isinstance(value, float):
+        return round(value, _DIGITS) + 0.0
+    if isinstance(value, Mapping):
+        return {key: rounded(item) for key, item in value.items()}
+    return [rounded(item) for item in value] if isinstance(value, list | tuple) else value
