@@ -166,6 +166,18 @@ def test_every_split_of_the_finder_holds_every_kind_of_film():
         assert {spec.case for spec in mine} == {"intact", *REFUSAL_CASES}
 
 
+def test_one_dicom_film_in_ten_is_repeated_in_other_poses():
+    once, again = (items(CohortConfig(0, 0, 0, dicom=40, poses=poses)) for poses in (1, 3))
+    assert len(once) == 40
+    specs = [item.spec for item in again]
+    assert [spec for spec in specs if spec.subject_seed is None] == [item.spec for item in once]
+    repeats = [spec for spec in specs if spec.subject_seed is not None]
+    assert len(repeats) == 2 * 4  # films 0, 10, 20 and 30 are intact
+    assert all(spec.seed != spec.subject_seed for spec in repeats)
+    subjects = {item.spec.seed: item.subject for item in once}
+    assert all(i.subject == subjects[i.spec.subject_seed] for i in again if i.spec.subject_seed is not None)
+
+
 GOLDEN_FILMS = {
     1: (0.0, 0.2636, 0.4725, 0.6466, 0.8679),
     2: (0.0, 0.2659, 0.3949, 0.6403, 0.8749),

@@ -55,7 +55,9 @@ def make(
         int, typer.Option(help="Whole films to refuse: implant, fracture, wrong view, immature, cut off, not a hip.")
     ] = 0,
     dicom: Annotated[int, typer.Option(help="Whole films as DICOM, five transfer syntaxes in turn.")] = 0,
-    poses: Annotated[int, typer.Option(help="Films of each labelled hip, each in another pose.")] = 1,
+    poses: Annotated[
+        int, typer.Option(help="Films of each labelled hip, and of one DICOM film in ten, each in another pose.")
+    ] = 1,
     makers: Annotated[
         str, typer.Option(help="Makers' styles that `--style named` draws from, of A to H.")
     ] = "A,B,C,D,E",

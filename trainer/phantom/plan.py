@@ -31,6 +31,8 @@ REFUSAL_CASES = (
     "wrong_view",
 )
 """The mix of the films to refuse; four in ten are fractures, the hardest to see."""
+REPEATED = 10
+"""Of the DICOM films one in so many is taken in all `poses`, by the same maker: repeats that show the precision."""
 FINDER_SPLITS = ("train", "train", "train", "val", "train", "train", "train", "calibrate", "train", "train")
 """Splits of whole films, one per block of films in which every kind of film and pose, or every case, comes once."""
 
@@ -39,9 +41,9 @@ FINDER_SPLITS = ("train", "train", "train", "val", "train", "train", "train", "c
 class CohortConfig:
     """What a cohort holds. Counts are hips (labelled, calibrate, unlabelled) or films (the rest).
 
-    `pelves` N gives N pelvis films and N // 2 single hips in wide poses; `poses` K films of each labelled hip in K
-    poses; `makers` the letters that style "named" draws from; `unseen` adds the test films once more, the same in all
-    but the maker, in the styles of the makers that are held out.
+    `pelves` N gives N pelvis films and N // 2 single hips in wide poses; `poses` K films of each labelled hip, and of
+    one DICOM film in ten, in K poses; `makers` the letters that style "named" draws from; `unseen` adds the test films
+    once more, the same in all but the maker, in the styles of the makers that are held out.
     """
 
     labelled: int = 1090
@@ -206,4 +208,6 @@ def _dicom(config: CohortConfig) -> Iterator[Entry]:
         case = REFUSAL_CASES[k // 8 % len(REFUSAL_CASES)] if k % 8 == 7 else "intact"
         kind = "pelvis" if k % 4 == 2 and case == "intact" else "hip"
         spec = FilmSpec(seed, kind, "RL"[seed // 3 % 2], case, "bmd", _style(config, seed), "film", DICOM_PIXEL_MM)
-        yield "dicom", "test", f"D{k:05d}", case, spec
+        for pose in range(config.poses if k % REPEATED == 0 and case == "intact" else 1):
+            again = replace(spec, seed=_seed(config, "dicom pose", k * 100 + pose), subject_seed=seed)
+            yield "dicom", "test", f"D{k:05d}", case, again if pose else spec
