@@ -5,10 +5,11 @@ the bytes: a 600-byte JPEG 2000 may otherwise ask for gigabytes. What a decoder 
 and that no value lies outside BitsStored. A contradiction is refused, never repaired by a guess.
 
 Decoders are chosen for strictness before speed. OpenJPH fills a stream that ends early without an error, so OpenJPEG
-decodes HTJ2K although it is slower. libjpeg-turbo does the same, and liblj92, the faster choice for JPEG lossless, then
-reads on into whatever follows: so libjpeg-turbo decodes twice with two different tails, and the two must agree.
+decodes HTJ2K although it is slower. libjpeg-turbo does the same: for the usual lossless scan the bits that the frame
+needs are counted (`bmd_edge.scan`); any other JPEG is decoded twice with two different tails, and the two must agree.
 """
 
+import io
 import itertools
 import struct
 from collections.abc import Callable
@@ -18,9 +19,11 @@ from typing import Any
 import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Jpeg2KImagePlugin
 
 from bmd_edge.codestream import Codestream, jpeg_2000_header, jpeg_header
 from bmd_edge.errors import FilmRefused
+from bmd_edge.scan import is_complete, read_scan
 
 Stored = NDArray[np.integer[Any]]
 
@@ -104,6 +107,38 @@ def is_lossy(uid: str) -> bool:
 def may_be_lossy(uid: str) -> bool:
     """Tell whether the syntax allows loss, so that values may overshoot or be rounded differently by decoders."""
     return uid in _LOSSY or uid in _MAYBE_LOSSY
+
+
+@dataclass(frozen=True, slots=True)
+class Reduced:
+    """How reduced values lie on a frame of `shape` (rows, columns): one for `step` x `step` of its pixels.
+
+    The corner of the first one lies at (`offset_px`, `offset_px`). Averages begin at the frame's corner. JPEG 2000 puts
+    its values at the first pixel of each pair (ITU-T T.800 annex F), not between the two.
+    """
+
+    shape: tuple[int, int]
+    step: int
+    offset_px: float = 0.0
+
+
+def decode_reduced(
+    transfer_syntax_uid: str, data: bytes | memoryview, header: PixelLayout, step: int
+) -> tuple[Stored, Reduced | None]:
+    """Decode one frame with 1 / `step` (1, 2 or 4) of its rows and columns, or with more where it cannot be.
+
+    JPEG 2000 is decoded no further than that; any other frame is decoded whole and then averaged. Values that the
+    wavelet throws beyond BitsStored are clipped. Raises as `decode`.
+    """
+    _check_layout(header)
+    if _syntax(transfer_syntax_uid).family == "jpeg_2000" and step > 1:
+        found = _jpeg_2000_reduced(bytes(data), header, step)
+        if found is not None:
+            return found
+    stored = decode(transfer_syntax_uid, data, header)
+    for _ in range(step.bit_length() - 1):
+        stored = _halved(stored)
+    return stored, Reduced((header.rows, header.columns), step) if step > 1 else None
 
 
 def decode(transfer_syntax_uid: str, data: bytes | memoryview, header: PixelLayout) -> Stored:
@@ -214,10 +249,8 @@ def _codestream(family: str, data: bytes, layout: PixelLayout) -> Stored:
         raise FilmRefused("decode_failed", f"{layout.pixels} pixels in {len(data)} bytes")
     decoder = _DECODERS[family]
     frame = _frame(_called(family, decoder, data), stream)
-    if decoder is imagecodecs.jpeg8_decode:
-        again = _called(family, decoder, data[:-2] + _TAIL + data[-2:])
-        if not np.array_equal(frame, again):
-            raise FilmRefused("decode_failed", "the codestream ends early")
+    if decoder is imagecodecs.jpeg8_decode and not _is_complete(family, data, frame):
+        raise FilmRefused("decode_failed", "the codestream ends early")
     if stream.signed and not layout.signed:
         if frame.min() < 0:
             raise FilmRefused("inconsistent_pixels", "negative values in unsigned pixel data")
@@ -227,6 +260,44 @@ def _codestream(family: str, data: bytes, layout: PixelLayout) -> Stored:
     if layout.signed and family == "jpeg_2000" and not stream.signed and int(frame.max()) >> (layout.bits_stored - 1):
         raise FilmRefused("inconsistent_pixels", "unsigned JPEG 2000 codestream in signed pixel data")
     return frame
+
+
+def _is_complete(family: str, data: bytes, frame: Stored) -> bool:
+    """Tell whether libjpeg-turbo had to make up the end of the frame, which it does without a word."""
+    scan = read_scan(data) if family == "jpeg_lossless" else None
+    if scan is not None:
+        return is_complete(scan, frame)
+    again = _called(family, imagecodecs.jpeg8_decode, data[:-2] + _TAIL + data[-2:])
+    return np.array_equal(frame, again)
+
+
+def _jpeg_2000_reduced(data: bytes, layout: PixelLayout, step: int) -> tuple[Stored, Reduced] | None:
+    """Decode without the finest levels of the wavelet; None where this stream does not allow it."""
+    data = _trimmed("jpeg_2000", data)
+    stream = jpeg_2000_header(data)
+    _check_codestream("jpeg_2000", stream, layout)
+    # Pillow rounds a size to the nearest, the standard up: a quarter of 4 n + 1 pixels it cannot decode
+    while step > 1 << stream.levels or (step == 4 and 1 in (stream.rows % 4, stream.columns % 4)):
+        step //= 2
+    plain = not (layout.signed or stream.signed or layout.overlay_bits) and layout.high_bit == layout.bits_stored - 1
+    if step == 1 or not plain:
+        return None
+    frame = _called("jpeg_2000", _openjpeg, data, step.bit_length() - 1)
+    shape = -(-stream.rows // step), -(-stream.columns // step)
+    if frame.shape != shape or frame.dtype != (np.uint8 if stream.bits == 8 else np.uint16):
+        raise FilmRefused("decode_failed", "the decoder returned another shape")
+    if stream.bits > 8:
+        frame >>= 16 - stream.bits
+    stored = _bounded(frame, 0, (1 << layout.bits_stored) - 1, lossy=True)
+    return stored, Reduced((stream.rows, stream.columns), step, offset_px=(1 - step) / 2)
+
+
+def _openjpeg(data: bytes, halvings: int) -> NDArray[Any]:
+    """OpenJPEG through Pillow, which puts 9 to 15 bits at the upper end of 16."""
+    image = Jpeg2KImagePlugin.Jpeg2KImageFile(io.BytesIO(data))
+    image.reduce = halvings
+    image.load()
+    return np.array(image)
 
 
 def _trimmed(family: str, data: bytes) -> bytes:
@@ -276,6 +347,24 @@ def _frame(frame: Any, stream: Codestream) -> Stored:
         raise FilmRefused("decode_failed", f"the decoder returned {frame.dtype}")
     stored: Stored = frame
     return stored
+
+
+# --- half the size --------------------------------------------------------------------------------------------------
+
+_STRIP = 64  # rows; what is at work stays in the cache
+
+
+def _halved(frame: Stored) -> Stored:
+    """Average 2 x 2 pixels; an odd last row or column is left out. Rounded up, then down: without bias or overflow."""
+    rows, columns = frame.shape[0] // 2, frame.shape[1] // 2
+    out = np.empty((rows, columns), frame.dtype)
+    for start in range(0, rows, _STRIP):
+        block = frame[2 * start : 2 * min(start + _STRIP, rows), : 2 * columns]
+        upper, lower = block[::2], block[1::2]
+        mean = (upper | lower) - ((upper ^ lower) >> 1)
+        left, right = mean[:, ::2], mean[:, 1::2]
+        out[start : start + _STRIP] = (left & right) + ((left ^ right) >> 1)
+    return out
 
 
 # --- stored values --------------------------------------------------------------------------------------------------

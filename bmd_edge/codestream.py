@@ -21,6 +21,7 @@ class Codestream:
     marker: int  # second byte of the SOFn marker; 0x51 (SIZ) for JPEG 2000
     signed: bool = False  # JPEG 2000 only
     tiles: int = 1  # JPEG 2000 only
+    levels: int = 0  # JPEG 2000 only: how often it can be halved while it is decoded, 0 where its grid is shifted
 
 
 def jpeg_header(data: bytes) -> Codestream:
@@ -67,4 +68,17 @@ def jpeg_2000_header(data: bytes) -> Codestream:
     if tile_x < 1 or tile_y < 1 or x <= x0 or y <= y0:
         raise FilmRefused("decode_failed", "JPEG 2000 image and tile size")
     tiles = -(-(x - tile_x0) // tile_x) * -(-(y - tile_y0) // tile_y)
-    return Codestream(y - y0, x - x0, (depth & 0x7F) + 1, components, 0x51, signed=bool(depth & 0x80), tiles=tiles)
+    levels = 0 if x0 or y0 or tile_x0 or tile_y0 else _levels(data)
+    signed = bool(depth & 0x80)
+    return Codestream(y - y0, x - x0, (depth & 0x7F) + 1, components, 0x51, signed=signed, tiles=tiles, levels=levels)
+
+
+def _levels(data: bytes) -> int:
+    """Fewest wavelet decompositions that a COD or COC segment of the main header names (ITU-T T.800 A.6.1, A.6.2)."""
+    found, pos = b"", 2
+    while data[pos : pos + 2] != b"\xff\x90":  # SOT: the main header ends
+        marker, length, body = _segment(data, pos)
+        place = {0x52: 5, 0x53: 2}.get(marker, len(body))
+        found += body[place : place + 1]
+        pos += 2 + length
+    return min(found, default=0)

@@ -14,7 +14,7 @@ import numpy as np
 import pydicom
 from numpy.typing import NDArray
 
-from bmd_edge.codecs import EXPLICIT_BIG_ENDIAN, PixelLayout, Stored, decode, is_encapsulated, is_lossy
+from bmd_edge.codecs import EXPLICIT_BIG_ENDIAN, PixelLayout, Reduced, Stored, decode_reduced, is_encapsulated, is_lossy
 from bmd_edge.display import Display, read_display
 from bmd_edge.doubt import check_shape, check_sign
 from bmd_edge.errors import FilmFailed, FilmRefused
@@ -42,13 +42,14 @@ _MODALITIES = (None, "CR", "DX", "DR", "RG", "RF", "OT", "SC")
 class Film:
     """A radiograph ready to be sampled. Points are (x, y) in stored pixels, the film's corner at (0, 0) (C.18.6).
 
-    stored: read-only integers (rows, columns), the stored pixel values.
+    stored: read-only integers (rows, columns), the stored pixel values, or averages of them where `reduced` is given.
     lookup, lookup_first: float32 0..1, bone bright; a pixel's value is `lookup[stored - lookup_first]`.
-    detector_spacing_mm: pixel size (row, column) at the detector.
+    detector_spacing_mm: pixel size (row, column) at the detector, of the pixels in the file.
     magnification: of the hip over its shadow at the detector.
     spacing_source: calibrated | imager_ermf | imager_sid_sod | imager_assumed | pixel_spacing_assumed | given.
     view: "AP" or None. side: "R", "L", "B" or None. Unknown header facts are None.
     flags: codes of `errors.FLAGS`. warnings: breaches of the standard that do not touch the pixels.
+    reduced: how `stored` lies on the pixels of the file; None where it is these.
     """
 
     film_id: str
@@ -71,11 +72,12 @@ class Film:
     study_instance_uid: str | None
     flags: tuple[str, ...]
     warnings: int
+    reduced: Reduced | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Rows and columns of the film."""
-        rows, columns = self.stored.shape
+        """Rows and columns of the film as it is in the file."""
+        rows, columns = self.reduced.shape if self.reduced else self.stored.shape
         return rows, columns
 
     @property
@@ -92,6 +94,9 @@ class Film:
         the film and may be upsampled.
         """
         box = (left_px, top_px, width_px, height_px)
+        if self.reduced:
+            step, moved = self.reduced.step, self.reduced.offset_px
+            box = ((left_px - moved) / step, (top_px - moved) / step, width_px / step, height_px / step)
         return resample(self.stored, *box, shape, self.lookup, self.lookup_first)
 
 
@@ -100,11 +105,18 @@ def film_id(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()[:16]
 
 
-def read_film(source: "str | os.PathLike[str] | bytes | pydicom.Dataset", *, spacing_mm: float | None = None) -> Film:
+def read_film(
+    source: "str | os.PathLike[str] | bytes | pydicom.Dataset",
+    *,
+    spacing_mm: float | None = None,
+    coarsest_mm: float = 0.0,
+) -> Film:
     """Read one film from a path, the bytes of a DICOM file, or a pydicom data set (read as it would be
     written, and named by those bytes).
 
     `spacing_mm` is the pixel size at the DETECTOR and overrides the header's; the header's magnification still applies.
+    `coarsest_mm` is the pixel size at the hip to which the film may be reduced by 2 or 4: less work for who needs no
+    more. Points and boxes remain those of the film as stored.
     Raises `FilmRefused` with a code of `errors.REFUSALS`, or `FilmFailed("file_unreadable")`. Safe to call from several
     threads; nothing is printed or logged.
     """
@@ -115,7 +127,7 @@ def read_film(source: "str | os.PathLike[str] | bytes | pydicom.Dataset", *, spa
     else:
         data = source if isinstance(source, bytes) else read_bytes(source)
     try:
-        return _film(data, spacing_mm)
+        return _film(data, spacing_mm, coarsest_mm)
     except MemoryError as error:
         raise FilmFailed("unexpected", "out of memory") from error
 
@@ -157,7 +169,7 @@ def _written(dataset: pydicom.Dataset) -> bytes:
     return buffer.getvalue()
 
 
-def _film(data: bytes, given_mm: float | None) -> Film:
+def _film(data: bytes, given_mm: float | None, coarsest_mm: float) -> Film:
     """Judge the header, then decode: the order of the checks is the order in which the codes win."""
     header, body = read_header(data)
     _check_kind(header)
@@ -168,7 +180,10 @@ def _film(data: bytes, given_mm: float | None) -> Film:
     patient = read_patient(header)
     side, side_flags = read_side(header)
     scale = read_scale(header, (layout.rows, layout.columns), given_mm)
-    stored = decode(header.transfer_syntax, _frame_bytes(header, body, encapsulated), layout)
+    largest_mm = max(scale.detector_spacing_mm) / scale.magnification
+    reduction = next((step for step in (4, 2) if step * largest_mm <= coarsest_mm), 1)
+    pixel_data = _frame_bytes(header, body, encapsulated)
+    stored, reduced = decode_reduced(header.transfer_syntax, pixel_data, layout, reduction)
     check_shape(stored)
     check_sign(stored, layout.bits_stored)
     display = read_display(header, layout.bits_stored, layout.signed)
@@ -207,6 +222,7 @@ def _film(data: bytes, given_mm: float | None) -> Film:
         study_instance_uid=header.uid(0x0020000D),
         flags=tuple(flags),
         warnings=header.irregular,
+        reduced=reduced,
     )
 
 

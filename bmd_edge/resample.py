@@ -13,9 +13,10 @@ def resample_weights(start_px: float, length_px: float, n_out: int, n_in: int) -
     the share of each input in the covered part and sums to 1; it is 0 where nothing is covered.
     """
     edges = start_px + length_px * np.arange(n_out + 1, dtype=np.float64) / n_out
-    inputs = np.arange(n_in, dtype=np.float64)
-    overlap = np.minimum(edges[1:, None], inputs + 1) - np.maximum(edges[:-1, None], inputs)
-    overlap = np.maximum(overlap, 0.0)
+    # How much of each input lies before each edge
+    before = edges[:, None] - np.arange(n_in, dtype=np.float64)
+    np.clip(before, 0.0, 1.0, out=before)
+    overlap = before[1:] - before[:-1]
     total = overlap.sum(axis=1, keepdims=True)
     weights = np.zeros((n_out, n_in), np.float32)
     np.divide(overlap, total, out=weights, where=total > 1e-9, casting="same_kind")
@@ -45,18 +46,22 @@ def resample(
     down, top, bottom = _touched(resample_weights(top_px, height_px, shape[0], rows))
     if first == last or top == bottom:
         return out
-    total = np.zeros(shape, np.float32)
+    total = np.zeros((shape[0], last - first), np.float32)
     strip = max(1, (1 << 18) // (last - first))
+    bright = np.empty((min(strip, bottom - top), last - first), np.float32)
     for start in range(top, bottom, strip):
-        stop = min(start + strip, bottom)
-        block = pixels[start:stop, first:last]
+        block = pixels[start : min(start + strip, bottom), first:last]
+        values = bright[: len(block)]
         if lookup is None:
-            bright = block.astype(np.float32)
+            values[...] = block
         else:
-            bright = lookup[np.subtract(block, lookup_first, dtype=np.int32)]
-        hit = down[:, start - top : stop - top].any(axis=1)
-        # Rows first: a strip touches few output rows, so the second product is small
-        total[hit] += (down[hit, start - top : stop - top] @ bright) @ across.T
+            index = block if lookup_first == 0 else np.subtract(block, lookup_first, dtype=np.intp)
+            lookup.take(index, out=values, mode="clip")  # every index is inside; numpy is faster where it need not ask
+        weights = down[:, start - top : start - top + len(block)]
+        hit = np.flatnonzero(weights.any(axis=1))
+        if len(hit):
+            total[hit[0] : hit[-1] + 1] += weights[hit[0] : hit[-1] + 1] @ values
+    total = total @ across.T
     seen = np.ix_(down.any(axis=1), across.any(axis=1))
     out[seen] = total[seen]
     return out

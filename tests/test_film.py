@@ -13,6 +13,7 @@ import films
 import numpy as np
 import pydicom
 import pytest
+from PIL import Image
 from pydicom.pixels import apply_modality_lut, apply_voi_lut
 
 from bmd_edge.display import read_display
@@ -558,3 +559,24 @@ def test_a_large_file_is_judged_by_its_first_bytes(tmp_path):
         file.write(bytes(128) + b"DICM")
     with pytest.raises(FilmRefused, match="too_large"):
         read_bytes(path)
+
+
+@pytest.mark.parametrize("syntax", [films.EXPLICIT, films.JPEG_2000_LOSSLESS, films.HTJ2K_LOSSLESS])
+@pytest.mark.parametrize("step", [2, 4])
+def test_a_reduced_film_shows_the_same_in_the_same_places(syntax: str, step: int) -> None:
+    smooth = np.asarray(Image.fromarray(films.pixels(60, 45)).resize((362, 480), Image.Resampling.BICUBIC))
+    data = films.dicom_bytes(smooth, syntax)
+    whole, reduced = read_film(data), read_film(data, coarsest_mm=step * 0.14 / 1.2 + 1e-9)
+    assert (whole.reduced, reduced.reduced.step) == (None, step)
+    assert (reduced.shape, reduced.spacing_mm) == (whole.shape, whole.spacing_mm)
+    for box in ((20.5, 31.0, 200.0, 300.0), (-40.0, -20.0, 300.0, 200.0), (100.0, 100.0, 64.0, 64.0)):
+        was, now = (film.region(*box, shape=(16, 16)) for film in (whole, reduced))
+        np.testing.assert_array_equal(np.isnan(was), np.isnan(now))
+        assert np.nanmax(np.abs(was - now)) < 0.01
+
+
+def test_a_film_is_reduced_only_as_far_as_asked() -> None:
+    data = films.dicom_bytes(ImagerPixelSpacing=["0.14", "0.2"])
+    for coarsest_mm, step in ((0.0, None), (0.3, None), (0.34, 2), (0.66, 2), (0.67, 4), (9.0, 4)):
+        film = read_film(data, coarsest_mm=coarsest_mm)
+        assert (film.reduced and film.reduced.step) == step

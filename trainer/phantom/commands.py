@@ -152,6 +152,25 @@ def score_command(
     typer.echo("Synthetic figures. Research use only, not for diagnosis.")
 
 
+@app.command("reduced")
+def reduced_command(
+    bundle: Annotated[Path | None, typer.Argument(help="Folder of the bundle; the embedded one if left out.")] = None,
+    n: Annotated[int, typer.Option(help="Films, one intact hip each.")] = 120,
+    seed: Annotated[int, typer.Option(help="Seed of the films; no cohort or score shares one.")] = 7,
+    pixel_mm: Annotated[float, typer.Option(help="Pixel size at the detector.")] = 0.1,
+    workers: Annotated[int, typer.Option(help="Processes, one thread each.")] = 2,
+) -> None:
+    """How far reduced decoding moves the estimates of phantom films; prints JSON. Figures are synthetic."""
+    import json
+
+    from trainer.phantom.reduced import compare
+
+    with _bar("phantom films read whole and reduced") as bar:
+        task = bar.add_task("films", total=n)
+        figures = compare(bundle, n, seed, pixel_mm, workers=workers, progress=lambda: bar.advance(task))
+    typer.echo(json.dumps(figures, indent=1))
+
+
 @app.command("demo")
 def demo_command(data: Annotated[Path, typer.Argument(help="Folder that gets demo/ and demo.json.")]) -> None:
     """Make the films that `bmd-edge demo` screens, with the outcome each must have."""

@@ -174,6 +174,12 @@ def open_screener(bundle: Path | None, precision: str) -> None:
     _screener = Screener(open_bundle(bundle), device="cpu", precision=precision, threads=1)
 
 
+def opened() -> Screener:
+    """The screener of this worker."""
+    assert _screener is not None
+    return _screener
+
+
 @dataclass(frozen=True, slots=True)
 class ScoreFilm:
     """A film to score: DICOM bytes, the spacing of a pixel at the hip, and the hips that are on it."""
@@ -186,7 +192,7 @@ class ScoreFilm:
 def score_film(spec: FilmSpec, folder: Path) -> list[HipScore]:
     """Read one film in a worker, making it if `folder` does not hold it."""
     made = kept_film(spec, folder)
-    report = _screener.read(made.dicom)  # type: ignore[union-attr]
+    report = opened().read(made.dicom)
     matches = {hip.side: _match(hip, made.spacing_mm, report) for hip in made.hips}
     scores = [_hip_score(spec, hip, matches[hip.side], report) for hip in made.hips if _counts(spec, hip)]
     matched = [seen for match in matches.values() if match for seen in (match[0],)]
