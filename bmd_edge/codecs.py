@@ -124,21 +124,24 @@ class Reduced:
 
 def decode_reduced(
     transfer_syntax_uid: str, data: bytes | memoryview, header: PixelLayout, step: int
-) -> tuple[Stored, Reduced | None]:
-    """Decode one frame with 1 / `step` (1, 2 or 4) of its rows and columns, or with more where it cannot be.
+) -> tuple[Stored, Reduced] | None:
+    """Decode a JPEG 2000 or HTJ2K frame no further than to 1 / `step` (2 or 4) of its rows and columns, or to half.
 
-    JPEG 2000 is decoded no further than that; any other frame is decoded whole and then averaged. Values that the
-    wavelet throws beyond BitsStored are clipped. Raises as `decode`.
+    Returns the values, unsigned, and how they lie on the frame; values that the wavelet throws beyond BitsStored are
+    clipped. None for any frame that this cannot be done with: decode it whole, then `averaged`. Raises as `decode`.
     """
     _check_layout(header)
-    if _syntax(transfer_syntax_uid).family == "jpeg_2000" and step > 1:
-        found = _jpeg_2000_reduced(bytes(data), header, step)
-        if found is not None:
-            return found
-    stored = decode(transfer_syntax_uid, data, header)
+    if _syntax(transfer_syntax_uid).family != "jpeg_2000":
+        return None
+    return _jpeg_2000_reduced(bytes(data), header, step)
+
+
+def averaged(stored: Stored, step: int) -> tuple[Stored, Reduced]:
+    """Average `step` x `step` (2 or 4) values of a frame; a rest at the right and lower edge is left out."""
+    reduced = stored
     for _ in range(step.bit_length() - 1):
-        stored = _halved(stored)
-    return stored, Reduced((header.rows, header.columns), step) if step > 1 else None
+        reduced = _halved(reduced)
+    return reduced, Reduced((stored.shape[0], stored.shape[1]), step)
 
 
 def decode(transfer_syntax_uid: str, data: bytes | memoryview, header: PixelLayout) -> Stored:

@@ -14,7 +14,17 @@ import numpy as np
 import pydicom
 from numpy.typing import NDArray
 
-from bmd_edge.codecs import EXPLICIT_BIG_ENDIAN, PixelLayout, Reduced, Stored, decode_reduced, is_encapsulated, is_lossy
+from bmd_edge.codecs import (
+    EXPLICIT_BIG_ENDIAN,
+    PixelLayout,
+    Reduced,
+    Stored,
+    averaged,
+    decode,
+    decode_reduced,
+    is_encapsulated,
+    is_lossy,
+)
 from bmd_edge.display import Display, read_display
 from bmd_edge.doubt import check_shape, check_sign
 from bmd_edge.errors import FilmFailed, FilmRefused
@@ -181,11 +191,9 @@ def _film(data: bytes, given_mm: float | None, coarsest_mm: float) -> Film:
     side, side_flags = read_side(header)
     scale = read_scale(header, (layout.rows, layout.columns), given_mm)
     largest_mm = max(scale.detector_spacing_mm) / scale.magnification
-    reduction = next((step for step in (4, 2) if step * largest_mm <= coarsest_mm), 1)
+    step = next((step for step in (4, 2) if step * largest_mm <= coarsest_mm), 1)
     pixel_data = _frame_bytes(header, body, encapsulated)
-    stored, reduced = decode_reduced(header.transfer_syntax, pixel_data, layout, reduction)
-    check_shape(stored)
-    check_sign(stored, layout.bits_stored)
+    stored, reduced = _pixels(header.transfer_syntax, pixel_data, layout, step)
     display = read_display(header, layout.bits_stored, layout.signed)
     _check_exposure(stored, display)
     stored.flags.writeable = False
@@ -290,6 +298,18 @@ def _frame_bytes(header: Header, body: bytes | bytearray, encapsulated: bool) ->
     if any(start[:3] == b"\xff\xd8\xff" or start == b"\xff\x4f\xff\x51" for start in starts[1:]):
         raise FilmRefused("multi_frame", "several codestreams")
     return b"".join(body[start:end] for start, end in element.fragments)
+
+
+def _pixels(syntax: str, data: bytes | memoryview, layout: PixelLayout, step: int) -> tuple[Stored, Reduced | None]:
+    """Decode the frame, reduced by `step` or less."""
+    found = decode_reduced(syntax, data, layout, step) if step > 1 else None
+    if found is not None:
+        check_sign(found[0], layout.bits_stored)
+        return found
+    stored = decode(syntax, data, layout)
+    check_shape(stored)
+    check_sign(stored, layout.bits_stored)
+    return averaged(stored, step) if step > 1 else (stored, None)
 
 
 def _check_exposure(stored: Stored, display: Display) -> None:

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from bmd_edge import codecs
-from bmd_edge.codecs import PixelLayout, decode, decode_reduced, syntaxes
+from bmd_edge.codecs import PixelLayout, Reduced, averaged, decode, decode_reduced, syntaxes
 from bmd_edge.codestream import jpeg_2000_header, jpeg_header
 from bmd_edge.errors import FilmRefused
 
@@ -212,6 +212,12 @@ def test_headers_of_codestreams():
 
 # -- reduced --------------------------------------------------------------------------------------------------------
 
+
+def reduced(syntax: str, data: bytes, header: PixelLayout, step: int) -> tuple[np.ndarray, Reduced]:
+    """As a film is: no further than needed, or whole and then averaged."""
+    return decode_reduced(syntax, data, header, step) or averaged(decode(syntax, data, header), step)
+
+
 REDUCIBLE = (films.EXPLICIT, films.JPEG_LOSSLESS_SV1, films.JPEG_LS, films.JPEG_2000_LOSSLESS, films.HTJ2K_LOSSLESS)
 
 
@@ -227,8 +233,7 @@ def ramp(rows: int, columns: int, signed: bool = False) -> np.ndarray:
 def test_reduced_values_stand_where_they_say(syntax: str, step: int, shape: tuple[int, int]) -> None:
     frame = ramp(*shape)
     data = native(frame, syntax) if syntax in films.NATIVE else films.encoded(frame, syntax, 12)
-    got, how = decode_reduced(syntax, data, layout(frame, 12), step)
-    assert how is not None
+    got, how = reduced(syntax, data, layout(frame, 12), step)
     assert how.shape == shape
     assert how.step == (2 if step == 4 and 1 in (shape[0] % 4, shape[1] % 4) and how.offset_px else step)
     rows, columns = (np.arange(size) + 0.5 for size in got.shape)
@@ -242,7 +247,7 @@ def test_averages_have_no_bias_and_no_overflow(bits: int, signed: bool) -> None:
     low, high = (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if signed else (0, (1 << bits) - 1)
     dtype = films.pixels(4, 4, bits, signed).dtype
     frame = np.random.default_rng(0).integers(low, high + 1, (200, 202)).astype(dtype)
-    got, _ = decode_reduced(films.EXPLICIT, native(frame, films.EXPLICIT), layout(frame, bits), 2)
+    got, _ = reduced(films.EXPLICIT, native(frame, films.EXPLICIT), layout(frame, bits), 2)
     expected = frame.reshape(100, 2, 101, 2).astype(float).mean(axis=(1, 3))
     assert got.dtype == dtype
     assert np.abs(got - expected).max() < 1
@@ -254,19 +259,18 @@ def test_what_the_wavelet_throws_too_far_is_clipped() -> None:
     frame[:, :64] = 2000
     for syntax in (films.JPEG_2000_LOSSLESS, films.HTJ2K_LOSSLESS):
         calm = films.encoded(np.where(np.indices(frame.shape)[0] > 2, 2000, frame).astype(np.uint16), syntax, 12)
-        got, _ = decode_reduced(syntax, calm, layout(frame, 12), 2)
+        got, _ = reduced(syntax, calm, layout(frame, 12), 2)
         assert got.max() <= 4095
     # HTJ2K of 16 bits: beyond 4095 at too many places, which no film of 12 bits has
     with pytest.raises(FilmRefused, match="inconsistent_pixels"):
-        decode_reduced(films.HTJ2K_LOSSLESS, films.encoded(frame, films.HTJ2K_LOSSLESS, 12), layout(frame, 12), 2)
+        reduced(films.HTJ2K_LOSSLESS, films.encoded(frame, films.HTJ2K_LOSSLESS, 12), layout(frame, 12), 2)
 
 
 def test_a_signed_codestream_is_decoded_whole_and_then_averaged() -> None:
     frame = ramp(64, 66, signed=True)
-    got, how = decode_reduced(
+    got, how = reduced(
         films.JPEG_2000_LOSSLESS, films.encoded(frame, films.JPEG_2000_LOSSLESS, 13), layout(frame, 13), 2
     )
-    assert how is not None
     assert (how.step, how.offset_px, got.dtype) == (2, 0.0, np.int16)
 
 
@@ -274,11 +278,11 @@ def test_a_signed_codestream_is_decoded_whole_and_then_averaged() -> None:
 def test_a_codestream_that_ends_early_is_refused_when_reduced(syntax: str) -> None:
     frame = films.pixels()
     stream = films.encoded(frame, syntax, 12)
-    whole, _ = decode_reduced(syntax, stream, layout(frame, 12), 2)
+    whole, _ = reduced(syntax, stream, layout(frame, 12), 2)
     refused = 0
     for cut in np.linspace(10, len(stream) - 8, 60).astype(int):
         try:
-            got, _ = decode_reduced(syntax, stream[:cut] + stream[-2:], layout(frame, 12), 2)
+            got, _ = reduced(syntax, stream[:cut] + stream[-2:], layout(frame, 12), 2)
         except FilmRefused:
             refused += 1
         else:
@@ -290,4 +294,4 @@ def test_a_codestream_without_enough_levels_is_reduced_as_far_as_it_goes() -> No
     frame = films.pixels(64, 64)
     stream = bytes(imagecodecs.jpeg2k_encode(frame, codecformat="j2k", reversible=True, level=0, resolutions=2))
     assert jpeg_2000_header(stream).levels == 1
-    assert decode_reduced(films.JPEG_2000_LOSSLESS, stream, layout(frame, 12), 4)[1].step == 2
+    assert reduced(films.JPEG_2000_LOSSLESS, stream, layout(frame, 12), 4)[1].step == 2
