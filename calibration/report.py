@@ -77,6 +77,7 @@ def write_page(path: Path, made: Validation) -> None:
                 precisions=precisions,
                 findings=[_finding(one) for one in facts["findings"]],
                 counts=facts["precisions"][primary],
+                glance=_glance(facts["precisions"][primary]["sites"]),
                 sites=[_site(made, site, precisions) for site in SITES],
                 headline=_headline(made, precisions),
                 missing=_missing(facts["precisions"][primary]["rows_without_a_number"]),
@@ -110,6 +111,26 @@ def _uri(svg: str) -> str:
 def _finding(one: Mapping[str, Any]) -> dict[str, Any]:
     names = list(one["films"])
     return {**one, "shown": names[:12], "more": max(len(names) - 12, 0)}
+
+
+def _glance(sites: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The rows of the first table, a column for each site."""
+    rows: dict[str, list[str]] = {}
+    for facts in sites.values():
+        found = facts["figures"]
+        limits = [said({**found[name], "low": None}, "signed") for name in ("loa_low_gcm2", "loa_high_gcm2")]
+        for label, cell in (
+            ("Hips", str(facts["hips"])),
+            ("Pearson r", said(found["r"])),
+            ("RMSE, g/cm²", said(found["rmse_gcm2"])),
+            ("Bias (estimate − DEXA), g/cm²", said(found["bias_gcm2"], "signed")),
+            ("Limits of agreement, g/cm²", " and ".join(limits)),
+            ("Calibration slope (ideal 1)", said(found["slope"])),
+            ("Inside the film's 90 % interval", said(found["coverage"], "share")),
+            ("AUROC, T ≤ −2.5", said(facts["detection"]["targets"]["-2.5"]["auroc"])),
+        ):
+            rows.setdefault(label, []).append(cell)
+    return [{"label": label, "cells": cells} for label, cells in rows.items()]
 
 
 def _missing(counts: Mapping[str, int]) -> list[dict[str, Any]]:
