@@ -47,7 +47,8 @@ def model_card(
             lines.append(f"| {precision} | {site} | {' | '.join(row)} |")
     lines += ["", "## INT8 against fp32", ""]
     for precision, guard in manifest.guard.items():
-        lines += _guard(precision, guard)
+        head, *rows = guard_table(precision, guard)
+        lines += [f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rows)]
     if (made := manifest.provenance.quantization) is not None:
         kept = ", ".join(made.layers_fp32) or "none"
         lines += ["", f"Ranges by {made.range_method}; of {made.layers} layers these stay fp32: {kept}."]
@@ -56,8 +57,9 @@ def model_card(
     return "\n".join(lines) + "\n"
 
 
-def _guard(precision: str, guard: Mapping[str, GuardSite]) -> list[str]:
-    heads = ["limit", *(f"{precision} {name}" for name in guard)]
+def guard_table(precision: str, guard: Mapping[str, GuardSite]) -> list[tuple[str, ...]]:
+    """The guard's verdict as a table, the head first: limits and figures of each site."""
+    heads = ("limit", *(f"{precision} {name}" for name in guard))
     sites = list(guard.values())
     limits = sites[0].limits
     rows = [
@@ -82,7 +84,7 @@ def _guard(precision: str, guard: Mapping[str, GuardSite]) -> list[str]:
         ("makers judged alone", *(_makers(site) for site in sites)),
         ("verdict", *("passed" if site.passed else "FAILED" for site in sites)),
     ]
-    return [f"| {' | '.join(cells)} |" for cells in (heads, ["---"] * len(heads), *rows)]
+    return [heads, *rows]
 
 
 def _distance(flip: Flip) -> float:

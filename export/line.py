@@ -19,7 +19,7 @@ from bmd_edge.table import SITES, HipRow
 from calibration.charts import reference_of
 from calibration.fit import fit_sites
 from calibration.operating import fit_operating_points
-from export import films, report
+from export import films, latency, report
 from export.choose import Answers, Int8, answers, int8_inside_budget
 from export.finder import Finder
 from export.memory import report_memory
@@ -96,8 +96,6 @@ def export_bundle(
             models["bmd"]["int8"] = work / "bmd.int8.onnx"
             made = _int8(models["bmd"], ranges, images, hips, found["fp32"], progress)
             found["int8"] = made.answers
-        figures = {name: accuracy(one.bmd, hips.dexa_gcm2) for name, one in found.items()}
-        report.save(run, int8=made, accuracy=figures, memory=watched)
         parts = Parts(
             version=statement.version,
             models=models,
@@ -115,7 +113,7 @@ def export_bundle(
                 calibration_films=films.facts(table, ranges, guard),
                 quantization=made.quantization if made else None,
             ),
-            accuracy=figures,
+            accuracy={name: accuracy(one.bmd, hips.dexa_gcm2) for name, one in found.items()},
             drift={
                 name: one
                 for name, a in found.items()
@@ -123,6 +121,16 @@ def export_bundle(
             },
             operating_points={name: fit_operating_points(guard, one.bmd) for name, one in found.items()},
         )
+        findings = report.Findings(
+            bmd={name: one.bmd for name, one in found.items()},
+            dexa=hips.dexa_gcm2,
+            int8=made,
+            memory=watched,
+            latency=latency.measure(models["bmd"], images[0][:1]),
+            machine=latency.machine(),
+        )
+        report.save(run, parts, findings)
+        progress(f"report: {run.name}/{report.NAME}.html")
         return pack(out, parts)
 
 

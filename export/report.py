@@ -1,38 +1,123 @@
-"""The report of an export, in the run folder: what each precision does to the numbers, and what was tried for INT8."""
+"""The report of an export, in the run folder: what each precision does to the numbers, and what was tried for INT8.
+
+`export_report.json` for programs, `export_report.html` for people: one page that stands alone, in the look of the
+screening report.
+"""
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import jinja2
+import numpy as np
+from numpy.typing import NDArray
+
+import bmd_edge
+from bmd_edge.estimate import REFERENCE_NAME
+from bmd_edge.report import RESEARCH_USE
+from bmd_edge.report_html import SITE_NAMES
+from bmd_edge.table import SITES, replace_file
+from export import figures
+from export.card import guard_table
 from export.choose import Int8
+from export.latency import Latency
 from export.memory import MemoryReport
+from export.pack import Parts
 
 NAME = "export_report"
 
-Accuracy = Mapping[str, Mapping[str, Mapping[str, float]]]
-"""precision -> site -> figure -> value."""
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Findings:
+    """What an export measured beside the parts of its bundle.
+
+    `bmd` is precision -> estimates (n, sites) g/cm2 for the guard's hips, `dexa` their labels.
+    """
+
+    bmd: Mapping[str, NDArray[np.floating]]
+    dexa: NDArray[np.float64]
+    int8: Int8 | None
+    memory: MemoryReport | None
+    latency: Sequence[Latency]
+    machine: str
 
 
-def save(run: Path, *, int8: Int8 | None, accuracy: Accuracy, memory: MemoryReport | None) -> None:
-    """Write `export_report.json` into the run folder."""
-    facts = figures(int8, accuracy, memory)
-    (run / f"{NAME}.json").write_text(json.dumps(facts, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+def save(run: Path, parts: Parts, found: Findings) -> None:
+    """Write both reports into the run folder, atomically."""
+    facts = report_facts(parts, found)
+    with replace_file(run / f"{NAME}.json") as file:
+        file.write(json.dumps(facts, indent=1, allow_nan=False) + "\n")
+    with replace_file(run / f"{NAME}.html") as file:
+        file.write(page(facts, found))
 
 
-def figures(int8: Int8 | None, accuracy: Accuracy, memory: MemoryReport | None) -> dict[str, Any]:
-    """The report as plain values."""
-    facts: dict[str, Any] = {"accuracy": accuracy, "memory": asdict(memory) if memory else None, "int8": None}
-    if int8 is not None:
+def report_facts(parts: Parts, found: Findings) -> dict[str, Any]:
+    """The report as plain values, without a path of this machine."""
+    files = {path.name: path.stat().st_size for models in parts.models.values() for path in models.values()}
+    facts: dict[str, Any] = {
+        "use": RESEARCH_USE,
+        "version": parts.version,
+        "validity": asdict(parts.validity),
+        "provenance": asdict(parts.provenance),
+        "accuracy": {name: dict(sites) for name, sites in parts.accuracy.items()},
+        "bytes": files,
+        "machine": found.machine,
+        "latency": [asdict(one) for one in found.latency],
+        "memory": found.memory and {**asdict(found.memory), "sentence": found.memory.sentence()},
+        "int8": None,
+    }
+    if (made := found.int8) is not None:
         facts["int8"] = {
-            "passed": int8.parity.passed,
-            "failures": int8.parity.failures(),
-            "quantization": asdict(int8.quantization),
-            "judged_hips": int8.judged_hips,
-            "range_methods": int8.methods,
-            "layer_sensitivity": int8.sensitivity,
-            "guard_runs": int8.guard_runs,
-            "guard": {name: asdict(site) for name, site in int8.parity.sites.items()},
+            "passed": made.parity.passed,
+            "failures": made.parity.failures(),
+            "quantization": asdict(made.quantization),
+            "judged_hips": made.judged_hips,
+            "range_methods": made.methods,
+            "layer_sensitivity": made.sensitivity,
+            "guard_runs": made.guard_runs,
+            "guard": {name: asdict(site) for name, site in made.parity.sites.items()},
         }
     return facts
+
+
+def page(facts: Mapping[str, Any], found: Findings) -> str:
+    """The report as one HTML page; nothing is loaded from anywhere and no script runs."""
+    here = Path(__file__).parent / "templates"
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader([here, Path(bmd_edge.__file__).parent / "templates"]),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    guard = found.int8.parity.sites if found.int8 else None
+    return environment.get_template("export_report.html.j2").render(
+        facts=facts,
+        names=SITE_NAMES,
+        guard=guard_table("INT8", {SITE_NAMES[name].lower(): site for name, site in guard.items()}) if guard else None,
+        reference=REFERENCE_NAME,
+        sites=[_site_figures(site, found) for site in SITES],
+        choices=_choices(found.int8),
+    )
+
+
+def _site_figures(site: str, found: Findings) -> dict[str, Any]:
+    column = SITES.index(site)
+    columns = {name: np.float64(values[:, column]) for name, values in found.bmd.items()}
+    images = [figures.scatter(values, found.dexa[:, column], name) for name, values in columns.items()]
+    if found.int8 is not None:
+        guard = found.int8.parity.sites[site]
+        images.append(figures.bland_altman(site, columns["fp32"], columns["int8"], guard))
+    return {"site": site, "images": images}
+
+
+def _choices(int8: Int8 | None) -> list[str]:
+    if int8 is None:
+        return []
+    made = int8.quantization
+    return [
+        figures.methods(int8.methods, made.range_method),
+        figures.sensitivity(int8.sensitivity, made.layers_fp32),
+    ]

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -226,6 +227,27 @@ def test_the_report_says_what_was_tried(made: tuple[Path, Bundle]) -> None:
     assert set(report["accuracy"]) == {"fp32", "int8"}
 
 
+def test_the_report_is_one_page_that_stands_alone(made: tuple[Path, Bundle]) -> None:
+    folder, bundle = made
+    html = (folder / "run" / "export_report.html").read_text()
+    assert "Research use only, not for diagnosis." in html
+    assert "Of no use." in html  # the bundle's notice
+    assert "INT8 is inside its error budget." in html
+    assert html.count("data:image/svg+xml;base64,") == 2 * 3 + 2
+    assert not re.search(r"<script|(src|href)=.(?!data:)|url\(|https?://", html)
+    assert str(folder) not in html
+    neck = bundle.manifest.guard["int8"]["femoral_neck"]
+    assert f"<td>{neck.mean_shift_gcm2:+.4f}</td>" in html
+    report = json.loads((folder / "run" / "export_report.json").read_text())
+    for name in ("bmd.onnx", "bmd.int8.onnx", "finder.onnx"):
+        assert report["bytes"][name] == bundle.manifest.files[name].bytes
+    assert {(one["precision"], one["batch"]) for one in report["latency"]} == {
+        ("fp32", 1), ("fp32", 8), ("int8", 1), ("int8", 8),
+    }  # fmt: skip
+    assert all(0 < one["median_ms"] <= one["p90_ms"] for one in report["latency"])
+    assert {one["speedup"] for one in report["latency"] if one["precision"] == "fp32"} == {1.0}
+
+
 def test_memory_is_watched_from_the_hundredth_film_on(made: tuple[Path, Bundle]) -> None:
     folder, bundle = made
     ranges, _ = films.halves(folder / "cohort" / "films.csv")
@@ -276,6 +298,7 @@ def test_int8_outside_its_budget_is_refused_and_reported(
     assert open_bundle(folder / "bundle").digest == bundle.digest  # the old one stays
     report = json.loads((tmp_path / "run" / "export_report.json").read_text())["int8"]
     assert not report["passed"]
+    assert "<strong>INT8 is refused:</strong>" in (tmp_path / "run" / "export_report.html").read_text()
     assert "99th percentile" in report["failures"][0]
     assert len(report["quantization"]["layers_fp32"]) == 4  # half of the layers did not help
     assert report["guard_runs"] == 1  # no mix has room on the range films, so the guard sees the last one only

@@ -1,0 +1,67 @@
+"""How long a batch takes on this machine, per precision: in turns, so that a busy moment hits all of them alike."""
+
+import os
+import platform
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bmd_edge.engine import OnnxEngine
+
+BATCHES = (1, 8)
+ROUNDS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """One precision at one batch size: median and 90th percentile of a batch in ms over `rounds` runs.
+
+    `speedup` is the median of the ratios to the fp32 run of the same round.
+    """
+
+    precision: str
+    batch: int
+    median_ms: float
+    p90_ms: float
+    speedup: float
+    rounds: int
+    threads: int
+
+
+def measure(files: Mapping[str, Path], image: NDArray[np.float32]) -> list[Latency]:
+    """Time the BMD network of each precision (fp32 among them) on copies of one image (1, 1, H, W)."""
+    threads = len(os.sched_getaffinity(0))
+    found = []
+    with ExitStack() as stack:
+        engines = {
+            name: stack.enter_context(OnnxEngine(path, threads=threads, precision=name)) for name, path in files.items()
+        }
+        for batch in BATCHES:
+            feeds = {"image": np.repeat(image[:1], batch, axis=0)}
+            times: dict[str, list[float]] = {name: [] for name in engines}
+            for turn in range(ROUNDS + 2):
+                for name, engine in engines.items():
+                    start = time.perf_counter()
+                    engine.run(feeds)
+                    if turn >= 2:  # the first runs allocate
+                        times[name].append(1000 * (time.perf_counter() - start))
+            for name, own in times.items():
+                ratio = float(np.median(np.divide(times["fp32"], own)))
+                median, p90 = (round(float(np.quantile(own, share)), 3) for share in (0.5, 0.9))
+                found.append(Latency(name, batch, median, p90, round(ratio, 2), ROUNDS, threads))
+    return found
+
+
+def machine() -> str:
+    """The CPU's name and how many of it this process may use."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return f"{names[0] if names else platform.machine()}, {len(os.sched_getaffinity(0))} CPUs"
