@@ -20,7 +20,7 @@ def validate(
         typer.Option(help="A film table or training run that the bundle has learned from; repeatable."),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or tensorrt.")] = "auto",
-    threads: Annotated[int | None, typer.Option(min=1, help="Threads; default all CPUs.")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Worker processes; default one per CPU.")] = None,
 ) -> None:
     """Measure a bundle against the DEXA of a film table, in every precision it holds.
 
@@ -30,7 +30,6 @@ def validate(
 
     from bmd_edge.bundle import open_bundle
     from bmd_edge.errors import UsageError
-    from bmd_edge.machine import cpus
     from bmd_edge.table import replace_file
     from bmd_edge.terminal import progress_bar
     from calibration.pairs import write_pairs
@@ -48,7 +47,7 @@ def validate(
             split=split,
             known=known or (),
             device=device,
-            threads=threads or cpus(),
+            threads=threads,
             progress=progress,
         )
     out.mkdir(parents=True, exist_ok=True)

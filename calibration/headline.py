@@ -10,7 +10,8 @@ from bmd_edge.bundle import Bundle
 from bmd_edge.estimate import lowest_t_score, t_score
 from bmd_edge.report import FilmReport
 from calibration import detection
-from calibration.pairs import FilmAnswers, Pair
+from calibration.pairs import Pair
+from calibration.reading import FilmAnswers
 from calibration.resample import F64, by_subject
 from calibration.sites import areas_of, with_exact_shares
 

@@ -1,41 +1,17 @@
-"""Films and DEXA, paired: every film of a table through the shipped line in each precision, each hip beside its DEXA.
-
-The line is `bmd_edge.Screener` with the bundle's own files, so what is validated is what is used. A film is decoded
-once and the finder looks once, however many precisions follow.
-"""
+"""Answers and DEXA, paired: each row of a film table beside what every precision says of its hip."""
 
 import csv
-import hashlib
-from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bmd_edge.bundle import Bundle
-from bmd_edge.engine import Arrays, Engine, open_engine, self_test
-from bmd_edge.errors import TableError
 from bmd_edge.estimate import t_score_reason
 from bmd_edge.report import RESEARCH_USE, FilmReport, HipReport
-from bmd_edge.screener import Loaded, Screener
 from bmd_edge.table import SITES, HipRow, replace_file
+from calibration.reading import FilmAnswers
 from calibration.scales import to_hologic
-
-Progress = Callable[[int, int], None]
-"""Called with the films that are done and their number."""
-
-_NAMED = 5  # missing films that an error names; it counts the rest
-
-
-@dataclass(frozen=True, slots=True)
-class FilmAnswers:
-    """One film of the table: `film` as the table names it, and what each precision says of it."""
-
-    film: str
-    film_id: str | None
-    reports: dict[str, FilmReport]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,78 +52,6 @@ class Pair:
     def has_t_score(self) -> bool:
         """Whether a T-score may be given: age and sex are known, and the age is 50 or more."""
         return t_score_reason(self.age_years, self.sex) is None
-
-
-def read_films(
-    bundle: Bundle, films: dict[str, Path], precisions: Sequence[str], device: str, threads: int, progress: Progress
-) -> tuple[list[FilmAnswers], str]:
-    """Read films (name in the table -> path) in every precision; returns the answers in order and the device used.
-
-    Raises:
-        EngineError, UsageError: the networks cannot be opened as asked.
-        TableError: a film is missing.
-    """
-    if missing := [name for name, path in films.items() if not path.is_file()]:
-        rest = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
-        raise TableError(f"no such film: {', '.join(missing[:_NAMED])}{rest}; paths are relative to the table's folder")
-    found = []
-    with ExitStack() as stack:
-        finder = _Remembering(_opened(bundle, "finder", device, "fp32", threads))
-        screeners = {}
-        for precision in precisions:
-            engines = {"finder": finder, "bmd": _opened(bundle, "bmd", device, precision, threads)}
-            screeners[precision] = stack.enter_context(Screener(bundle, device, precision, threads, engines=engines))
-        first = screeners[precisions[0]]
-        for name, loaded in zip(films, _loaded(first, list(films.values()), threads), strict=True):
-            reports = {precision: one.measure(loaded, name) for precision, one in screeners.items()}
-            finder.forget()
-            found.append(FilmAnswers(name, loaded.film_id, reports))
-            progress(len(found), len(films))
-    return found, first.device
-
-
-def _opened(bundle: Bundle, model: str, device: str, precision: str, threads: int) -> Engine:
-    engine = open_engine(bundle, model, device=device, precision=precision, threads=threads)
-    self_test(bundle, model, engine)
-    return engine
-
-
-def _loaded(screener: Screener, paths: Sequence[Path], threads: int) -> Iterator[Loaded]:
-    """Films in order, a few of them decoded ahead."""
-    waiting: deque[Future[Loaded]] = deque()
-    with ThreadPoolExecutor(threads) as pool:
-        for path in paths:
-            waiting.append(pool.submit(screener.load, path))
-            if len(waiting) > threads:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-
-
-class _Remembering(Engine):
-    """An engine that answers from memory what it has been asked about this film before."""
-
-    def __init__(self, engine: Engine) -> None:
-        super().__init__(engine.device, engine.precision)
-        self._engine = engine
-        self._answers: dict[bytes, Arrays] = {}
-
-    def forget(self) -> None:
-        """The next film begins."""
-        self._answers.clear()
-
-    def _open(self) -> None:
-        self._engine.open()
-        self.inputs, self.outputs = self._engine.inputs, self._engine.outputs
-
-    def _run(self, feeds: Arrays) -> Arrays:
-        key = hashlib.sha256(b"".join(array.tobytes() for array in feeds.values())).digest()
-        if key not in self._answers:
-            self._answers[key] = self._engine.run(feeds)
-        return dict(self._answers[key])
-
-    def _close(self) -> None:
-        self._engine.close()
 
 
 def pair(rows: Sequence[HipRow], films: Sequence[FilmAnswers]) -> list[Pair]:

@@ -11,7 +11,8 @@ from bmd_edge.guard import GuardLimits
 from bmd_edge.table import SITES
 from calibration.agreement import Data, figures
 from calibration.detection import RANGES, range_of
-from calibration.pairs import FilmAnswers, Pair
+from calibration.pairs import Pair
+from calibration.reading import FilmAnswers
 from calibration.resample import F64, Figure, by_subject
 
 

@@ -16,7 +16,8 @@ from bmd_edge.table import SITES, HipRow, read_table
 from calibration import quantized, rigor
 from calibration.finding import Finding, weight
 from calibration.headline import headline
-from calibration.pairs import FilmAnswers, Pair, Progress, pair, read_films, reasons
+from calibration.pairs import Pair, pair, reasons
+from calibration.reading import FilmAnswers, Progress, read_films
 from calibration.resample import CONFIDENCE, RESAMPLES, SEED
 from calibration.sites import labelled, selected, site_figures
 from calibration.subgroups import COVERAGE_FLOOR, MIN_COVERAGE_HIPS, subgroups
@@ -50,7 +51,7 @@ def validate(
     split: str = "test",
     known: Sequence[Path] = (),
     device: str = "auto",
-    threads: int = 1,
+    threads: int | None = None,
     progress: Progress = lambda _done, _total: None,
 ) -> Validation:
     """Validate a bundle against the DEXA of a table, in every precision it holds.
@@ -62,7 +63,7 @@ def validate(
         known: film tables and run folders that the bundle has learned from; rows of other splits of `table` count as
             known without being named.
         device: as `bmd_edge.Screener`.
-        threads: for decoding and inside the engine.
+        threads: worker processes; None for one per CPU.
         progress: called with films done and their number.
 
     Raises:
@@ -74,7 +75,7 @@ def validate(
     here = rigor.known_rows(row for row in everything if row.split != split)
     learned = here.joined(rigor.read_known(known))
     paths = {row.film: row.film_path for row in rows}
-    films, device = read_films(bundle, paths, bundle.precisions("bmd"), device, threads, progress)
+    films, device = read_films(bundle.root, paths, device, threads, progress)
     return compare(bundle, table, split, learned, films, device)
 
 

@@ -11,7 +11,7 @@ from bmd_edge.estimate import estimates
 from bmd_edge.guard import LIMITS, GuardSite
 from bmd_edge.report import FilmReport, HipReport, film_band
 from bmd_edge.table import SITES, HipRow, write_table
-from calibration.pairs import FilmAnswers
+from calibration.reading import FilmAnswers
 from tests.screening import drawn_bundle
 
 POINTS = OperatingPoints(low_suspected_t=-2.6, refer_for_dxa_t=-1.9, cases=100, others=300)

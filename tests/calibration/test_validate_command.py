@@ -2,6 +2,8 @@
 
 import csv
 import json
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,9 @@ import pytest
 import bmd_edge
 from bmd_edge.bundle import open_bundle
 from bmd_edge.cli import main
+from bmd_edge.film import film_id
 from bmd_edge.screener import Screener
+from calibration import reading
 
 DEMO = Path(bmd_edge.__file__).parent / "data" / "demo"
 ROWS = """\
@@ -68,6 +72,32 @@ def test_what_is_validated_is_what_screening_says(table, tmp_path, monkeypatch, 
     assert run(monkeypatch, "--table", table, "--out", tmp_path / "again") == 0
     for name in ("validation.html", "validation.json", "pairs.csv"):
         assert (tmp_path / "again" / name).read_bytes() == (out / name).read_bytes()
+
+
+class Dies(reading._EveryPrecision):
+    """Loses its process at one film, as a broken decoder would."""
+
+    def load(self, source):
+        if Path(source).name == "left_hip.dcm":
+            os.kill(os.getpid(), signal.SIGSEGV)
+        return super().load(source)
+
+
+def dying(bundle, device):
+    return Dies(open_bundle(bundle), device)
+
+
+def test_a_film_that_kills_its_process_is_one_row_without_a_number(monkeypatch):
+    monkeypatch.setattr(reading, "_open", dying)
+    films = {name: DEMO / name for name in ("left_hip.dcm", "right_hip.dcm")}
+    found, device = reading.read_films(open_bundle().root, films, "cpu", 1, lambda *_: None)
+    assert device == "cpu"
+    assert [one.film for one in found] == list(films)
+    assert {(name, one.precision, one.reason) for name, one in found[0].reports.items()} == {
+        (name, name, "worker_lost") for name in open_bundle().precisions("bmd")
+    }
+    assert found[0].film_id == film_id((DEMO / "left_hip.dcm").read_bytes())
+    assert all(one.status == "read" for one in found[1].reports.values())
 
 
 def test_wrong_use_says_the_remedy(table, tmp_path, monkeypatch, capsys):
