@@ -42,8 +42,8 @@ def exchanged_sides(pairs: Sequence[Pair], precision: str) -> Iterator[Finding]:
     films = tuple(sorted({name for k in np.flatnonzero(outliers) for name in subjects[k][0]}))
     if outliers.any():
         sentence = (
-            f"{outliers.sum()} subjects fit their DEXA only if right and left are exchanged: check the sides of film "
-            "and DEXA."
+            f"Of {len(subjects)} subjects with both hips {outliers.sum()} fit their DEXA only if right and left are "
+            "exchanged; check the sides of film and DEXA."
         )
         yield Finding("sides_swapped_subject", "warning", sentence, 2 * int(outliers.sum()), films)
 

@@ -197,26 +197,36 @@ def _limits(bundle: Bundle, precision: str) -> dict[str, Any]:
 
 
 def _figure_findings(facts: Mapping[str, Any]) -> list[Finding]:
-    found = []
-    for site, rows in facts["subgroups"].items():
-        whole = facts["precisions"][facts["primary"]]["sites"][site]
-        everyone = {"division": "all", "part": "hips", "hips": whole["hips"], "figures": whole["figures"]}
-        for row in [everyone, *rows]:
-            high = row["figures"]["coverage"]["high"]
-            if row["hips"] >= MIN_COVERAGE_HIPS and high is not None and high < COVERAGE_FLOOR:
-                sentence = (
-                    f"{SITE_NAMES[site]}, {row['division']} {row['part']}: the 90 % interval covers "
-                    f"{row['figures']['coverage']['value']:.1%} at most {high:.1%}; recalibrate before relying on it."
-                )
-                found.append(Finding("interval_too_narrow", "warning", sentence, row["hips"]))
+    found = [one for site in facts["subgroups"] if (one := _narrow(facts, site))]
     for precision, compared in facts["quantized"].items():
         for site, row in compared["sites"].items():
             if row["beyond"]:
-                sentence = (
-                    f"{SITE_NAMES[site]}: {precision} is not shown to be as good as fp32: {'; '.join(row['beyond'])}."
-                )
+                sentence = f"{SITE_NAMES[site]}: {precision} is not shown to be as good as fp32: "
+                sentence += "; ".join(row["beyond"]) + "."
                 found.append(Finding("budget_not_shown", "warning", sentence, row["hips"]))
     return found
+
+
+def _narrow(facts: Mapping[str, Any], site: str) -> Finding | None:
+    """The interval covers too little, in all hips or, where these do not show it, in parts of them."""
+    whole = facts["precisions"][facts["primary"]]["sites"][site]
+    everyone = {"division": "all", "part": "hips", **whole}
+    low = [row for row in [everyone, *facts["subgroups"][site]] if _covers_too_little(row)]
+    if not low:
+        return None
+    shown = low[:1] if low[0] is everyone else low
+    parts = "; ".join(
+        f"{row['division']} {row['part']} {row['figures']['coverage']['value']:.1%}"
+        f" (upper bound {row['figures']['coverage']['high']:.1%}, n = {row['hips']})"
+        for row in shown
+    )
+    sentence = f"{SITE_NAMES[site]}: the 90 % interval covers less in {parts}. Recalibrate before relying on it."
+    return Finding("interval_too_narrow", "warning", sentence, shown[0]["hips"])
+
+
+def _covers_too_little(row: Mapping[str, Any]) -> bool:
+    high = row["figures"]["coverage"]["high"]
+    return row["hips"] >= MIN_COVERAGE_HIPS and high is not None and high < COVERAGE_FLOOR
 
 
 def rounded(value: Any) -> Any:

@@ -324,6 +324,20 @@ def test_without_operating_points_no_sensitivity_is_made_up(tmp_path):
     assert "holds no operating points" in (tmp_path / "validation.html").read_text()
 
 
+def test_an_interval_that_covers_too_little_is_one_finding(tmp_path):
+    rows, films = cohort(300)
+    made = compare(made_bundle(), table_of(tmp_path, rows), "test", Known(), films, "cpu")
+    codes = [one["code"] for one in made.facts["findings"]]
+    covered = made.facts["precisions"]["int8"]["sites"]["femoral_neck"]["figures"]["coverage"]
+    assert covered["high"] < 0.88  # spread 0.05 x 1.7 against a bias and an error of about 0.06
+    (found,) = [
+        one for one in made.facts["findings"] if one["code"] == "interval_too_narrow" and "neck" in one["sentence"]
+    ]
+    assert f"{covered['value']:.1%}" in found["sentence"]
+    assert "sex" not in found["sentence"], "parts are named only where the whole does not show it"
+    assert codes.count("interval_too_narrow") <= len(SITES)
+
+
 def test_nothing_to_validate_is_an_error_that_says_why(tmp_path):
     rows, films = cohort(6)
     table = table_of(tmp_path, rows)
