@@ -3,6 +3,7 @@
 stdout carries results, everything else goes to stderr. Nothing heavy is imported before a command needs it.
 """
 
+import errno
 import io
 import json
 import logging
@@ -33,6 +34,18 @@ EXIT_CODES = {
     4: "bundle or engine missing, stale or invalid",
 }
 """What the program's exit status means; `demo` ends with 0 when every film gets its expected outcome."""
+
+
+_REMEDIES = {
+    errno.ENOSPC: "free some space on the disk of --out",
+    errno.EDQUOT: "free some space on the disk of --out",
+    errno.EROFS: "give an --out that can be written",
+    errno.EACCES: "check the permissions of --out",
+    errno.EPERM: "check the permissions of --out",
+    errno.EIO: "check the disk of --out",
+    errno.EMFILE: "allow more open files (ulimit -n)",
+    errno.ENFILE: "close other programs",
+}
 
 
 class Workshop(NamedTuple):
@@ -316,22 +329,27 @@ def _run(crew: "Crew", folder: Path, out: Path, fresh: bool) -> "RunSummary":
 
 def _print_plan(settings: str, folder: Path, out: Path, fresh: bool) -> None:
     from bmd_edge.ledger import finished
+    from bmd_edge.plan import plan
     from bmd_edge.report import visible
-    from bmd_edge.screen import plan
 
     items = plan(folder, {} if fresh else finished(out, settings))
     for item in items:
         typer.echo(f"{item.action:<7} {visible(item.file)}")
-    totals = {action: sum(item.action == action for item in items) for action in ("read", "skip", "refuse")}
+    totals = {action: sum(item.action == action for item in items) for action in ("read", "compare", "skip", "refuse")}
+    moved = f"{totals['compare']} perhaps moved, " * (totals["compare"] > 0)
     typer.echo(
-        f"{totals['read']} to read, {totals['skip']} finished before, {totals['refuse']} no files; nothing was done.",
+        f"{totals['read']} to read, {moved}{totals['skip']} finished before, {totals['refuse']} no files; "
+        "nothing was done.",
         err=True,
     )
 
 
 def _say_where(out: Path, summary: "RunSummary") -> None:
-    if not sum(summary.films.values()):
+    if not sum(summary.films.values()) and not summary.left:
         typer.echo("The folder holds no files.", err=True)
+    if summary.left:
+        what = "file was" if summary.left == 1 else "files were"
+        typer.echo(f"{summary.left} {what} still changing: run the same command again to read them.", err=True)
     typer.echo(f"Report: {out / 'report' / 'index.html'}; tables: {out / 'results.csv'}, results.jsonl", err=True)
 
 
@@ -389,7 +407,8 @@ def main() -> None:
         if debug:
             raise
         # Not the error's text: it holds a path.
-        sys.exit(_say(f"a file or folder cannot be used: {error.strerror}; check --out, then run again", 1))
+        remedy = _REMEDIES.get(error.errno or 0, "check the files and folders that were named")
+        sys.exit(_say(f"{error.strerror or type(error).__name__}: {remedy}, then run the same command again", 1))
     except Exception as error:
         if debug:
             raise

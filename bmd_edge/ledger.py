@@ -1,26 +1,32 @@
 """The ledger: what a run has finished, in one SQLite file of the output folder, so that a killed run can resume.
 
 Each row is committed alone (WAL), so a kill at any moment loses at most the film in work. The results files are
-written from here, sorted by path.
+written from here, sorted by path. A film is known by its path, its size and its time, so that a folder of finished
+films is checked without opening one; film_id tells a film that was moved from another one of the same size and time.
 """
 
+import errno
 import json
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing
-from dataclasses import asdict, astuple
+from contextlib import closing, contextmanager
+from dataclasses import asdict, astuple, replace
 from pathlib import Path
 from typing import Any
 
 from bmd_edge.errors import UsageError
 from bmd_edge.estimate import Estimate
-from bmd_edge.report import FilmReport, HipReport, NetworkAnswer
+from bmd_edge.plan import Stamp
+from bmd_edge.report import FilmReport, HipReport, NetworkAnswer, RunSummary
 from bmd_edge.report_html import Thumbnail
 
 NAME = "ledger.sqlite"
-_LAYOUT = 2
-_TABLE = """
-CREATE TABLE IF NOT EXISTS films (
+_COLUMNS = "report, picture, width_px, height_px, film_width_px, film_height_px"
+_LAYOUT = 3
+_TABLES = """
+BEGIN;
+CREATE TABLE films (
     key BLOB PRIMARY KEY,       -- path relative to the folder, the system's bytes
     size INTEGER NOT NULL,
     mtime_ns INTEGER NOT NULL,
@@ -33,63 +39,133 @@ CREATE TABLE IF NOT EXISTS films (
     height_px INTEGER,
     film_width_px INTEGER,
     film_height_px INTEGER
-)
+);
+CREATE INDEX stamps ON films (size, mtime_ns);
+CREATE TABLE written (          -- the results files hold just these films: one row, none while they do not
+    settings TEXT NOT NULL,
+    summary TEXT NOT NULL       -- RunSummary as JSON
+);
+CREATE TRIGGER put AFTER INSERT ON films BEGIN DELETE FROM written; END;
+CREATE TRIGGER forget AFTER DELETE ON films BEGIN DELETE FROM written; END;
+PRAGMA user_version=3;
+COMMIT;
 """
+_ERRNO = {
+    sqlite3.SQLITE_FULL: errno.ENOSPC,
+    sqlite3.SQLITE_IOERR: errno.EIO,
+    sqlite3.SQLITE_READONLY: errno.EROFS,
+    sqlite3.SQLITE_PERM: errno.EACCES,
+    sqlite3.SQLITE_CANTOPEN: errno.EACCES,
+}
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Turn SQLite's errors into OSError where the disk is to blame, else into UsageError."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the rest tells kinds of one error apart
+        if code in _ERRNO:
+            raise OSError(_ERRNO[code], os.strerror(_ERRNO[code])) from error
+        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            raise UsageError(f"{NAME} is open in another program: close it, then run again") from error
+        raise UsageError(f"{NAME} cannot be used ({error}): run with --fresh or another --out") from error
 
 
 class Ledger:
-    """The ledger in folder `out`, made if it is missing. UsageError if the file is no ledger of this version."""
+    """The ledger in folder `out`, made if it is missing.
+
+    Every method raises OSError where the disk fails or is full, UsageError if the file is no ledger of this version.
+    """
 
     def __init__(self, out: Path) -> None:
-        try:
+        with _translated():
             self._db = sqlite3.connect(out / NAME, isolation_level=None)
+        try:
+            self._prepare()
+        except BaseException:
+            self._db.close()
+            raise
+
+    def _prepare(self) -> None:
+        with _translated():
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=NORMAL")
             layout = self._db.execute("PRAGMA user_version").fetchone()[0]
-            if layout not in (0, _LAYOUT):
-                raise UsageError(f"{NAME} was made by another version of bmd-edge: run with --fresh or another --out")
             if layout == 0:
-                self._db.execute(_TABLE)
-                self._db.execute(f"PRAGMA user_version={_LAYOUT}")
-        except sqlite3.DatabaseError as error:
-            raise UsageError(f"{NAME} cannot be used ({error}): run with --fresh or another --out") from error
+                self._db.executescript(_TABLES)
+        if layout not in (0, _LAYOUT):
+            raise UsageError(f"{NAME} was made by another version of bmd-edge: run with --fresh or another --out")
 
     def close(self) -> None:
         """Close the file; SQLite then folds its side files in."""
         self._db.close()
 
-    def done(self, settings: str) -> dict[bytes, tuple[int, int]]:
+    def done(self, settings: str) -> dict[bytes, Stamp]:
         """Key -> (size, mtime) of the films finished with these settings; failed ones are to be tried again."""
-        rows = self._db.execute(
-            "SELECT key, size, mtime_ns FROM films WHERE settings=? AND status<>'failed'", (settings,)
-        )
-        return {key: (size, mtime_ns) for key, size, mtime_ns in rows}
+        with _translated():
+            rows = self._db.execute(
+                "SELECT key, size, mtime_ns FROM films WHERE settings=? AND status<>'failed'", (settings,)
+            )
+            return {key: (size, mtime_ns) for key, size, mtime_ns in rows}
 
-    def put(
-        self, key: bytes, stamp: tuple[int, int], settings: str, report: FilmReport, picture: Thumbnail | None
-    ) -> None:
+    def put(self, key: bytes, stamp: Stamp, settings: str, report: FilmReport, picture: Thumbnail | None) -> None:
         """Store one finished film for good, in place of what was known about it."""
         image = astuple(picture) if picture else (None,) * 5
-        self._db.execute(
-            "INSERT OR REPLACE INTO films VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
-            (key, *stamp, settings, report.film_id, report.status, json.dumps(asdict(report)), *image),
-        )
+        with _translated():
+            self._db.execute(
+                "INSERT OR REPLACE INTO films VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
+                (key, *stamp, settings, report.film_id, report.status, json.dumps(asdict(report)), *image),
+            )
+
+    def adopt(self, key: bytes, file: str, stamp: Stamp, settings: str, film_id: str | None) -> bool:
+        """Store what is known of the film `film_id` under another path too; False if nothing is known of it."""
+        with _translated():
+            found = self._db.execute(
+                f"SELECT {_COLUMNS} FROM films WHERE size=? AND mtime_ns=? AND settings=? AND film_id=?"
+                " AND status<>'failed' LIMIT 1",
+                (*stamp, settings, film_id),
+            ).fetchone()
+        if found is None:
+            return False
+        report, picture = _entry(*found)
+        self.put(key, stamp, settings, replace(report, file=file), picture)
+        return True
 
     def keep_only(self, keys: Iterable[bytes]) -> None:
         """Forget films that are no longer in the folder."""
-        known = {key for (key,) in self._db.execute("SELECT key FROM films")}
-        self._db.executemany("DELETE FROM films WHERE key=?", ((key,) for key in known.difference(keys)))
+        with _translated():
+            known = {key for (key,) in self._db.execute("SELECT key FROM films")}
+            self.forget(known.difference(keys))
+
+    def forget(self, keys: Iterable[bytes]) -> None:
+        """Forget these films."""
+        with _translated():
+            self._db.executemany("DELETE FROM films WHERE key=?", ((key,) for key in keys))
 
     def reports(self) -> Iterator[FilmReport]:
         """All reports, sorted by path."""
-        for (text,) in self._db.execute("SELECT report FROM films ORDER BY key"):
-            yield _report(json.loads(text))
+        with _translated():
+            for (text,) in self._db.execute("SELECT report FROM films ORDER BY key"):
+                yield _report(json.loads(text))
 
     def entries(self) -> Iterator[tuple[FilmReport, Thumbnail | None]]:
         """All reports with their pictures, sorted by path."""
-        columns = "report, picture, width_px, height_px, film_width_px, film_height_px"
-        for text, *image in self._db.execute(f"SELECT {columns} FROM films ORDER BY key"):
-            yield _report(json.loads(text)), Thumbnail(*image) if image[0] else None
+        with _translated():
+            for row in self._db.execute(f"SELECT {_COLUMNS} FROM films ORDER BY key"):
+                yield _entry(*row)
+
+    def written(self, settings: str) -> RunSummary | None:
+        """The summary of the results files, if they hold just the films of the ledger, measured with these settings."""
+        with _translated():
+            found = self._db.execute("SELECT summary FROM written WHERE settings=?", (settings,)).fetchone()
+        return RunSummary(**json.loads(found[0])) if found else None
+
+    def note_written(self, settings: str, summary: RunSummary) -> None:
+        """Note that the results files hold just the films of the ledger."""
+        with _translated():
+            self._db.execute("INSERT INTO written VALUES (?,?)", (settings, json.dumps(asdict(summary))))
 
 
 def remove(out: Path) -> None:
@@ -98,12 +174,16 @@ def remove(out: Path) -> None:
         (out / name).unlink(missing_ok=True)
 
 
-def finished(out: Path, settings: str) -> dict[bytes, tuple[int, int]]:
+def finished(out: Path, settings: str) -> dict[bytes, Stamp]:
     """`Ledger.done` of folder `out` without making anything there."""
     if not (out / NAME).is_file():
         return {}
     with closing(Ledger(out)) as ledger:
         return ledger.done(settings)
+
+
+def _entry(text: str, *image: Any) -> tuple[FilmReport, Thumbnail | None]:
+    return _report(json.loads(text)), Thumbnail(*image) if image[0] else None
 
 
 def _report(data: Mapping[str, Any]) -> FilmReport:

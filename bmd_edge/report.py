@@ -114,7 +114,10 @@ def film_band(hips: Iterable[HipReport], points: OperatingPoints | None) -> str 
 
 @dataclass(frozen=True, slots=True)
 class RunSummary:
-    """What a run used and how many films and hips ended how; nothing in it names a patient or a place."""
+    """What a run used and how many films and hips ended how; nothing in it names a patient or a place.
+
+    `left` counts files that were still changing and are left for the next run.
+    """
 
     schema_version: int
     versions: dict[str, str]
@@ -128,11 +131,12 @@ class RunSummary:
     hips: dict[str, int]
     film_reasons: dict[str, int]
     hip_reasons: dict[str, int]
+    left: int = 0
 
     @property
     def complete(self) -> bool:
         """Whether every film and every hip has its numbers."""
-        return not (self.films["refused"] or self.films["failed"] or self.hips["refused"])
+        return not (self.films["refused"] or self.films["failed"] or self.hips["refused"] or self.left)
 
 
 def count(reports: Iterable[FilmReport]) -> dict[str, dict[str, int]]:

@@ -7,10 +7,8 @@ read again, and the results files are written from the ledger, so they do not de
 import importlib.metadata
 import os
 import platform
-import stat
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 
 from bmd_edge import __version__
@@ -18,63 +16,16 @@ from bmd_edge.crew import Crew
 from bmd_edge.errors import EngineError, UsageError
 from bmd_edge.ledger import Ledger
 from bmd_edge.ledger import remove as remove_ledger
+from bmd_edge.lock import check_local, hold
+from bmd_edge.plan import PlannedFile, plan, settled, unmoved
 from bmd_edge.report import SCHEMA_VERSION, RunSummary, count, write_csv, write_jsonl, write_run
 from bmd_edge.report_html import write_pages
-from bmd_edge.screener import Outcome, Screener, Setup, Task
+from bmd_edge.screener import Outcome, Screener, Setup, Task, name_of
+
+Progress = Callable[[int, int], None]
 
 _MAX_ENGINE_ERRORS = 3  # one odd film may upset an engine; three in a row mean that the engine is broken
 _VERSIONS = ("numpy", "pydicom", "imagecodecs", "Pillow", "onnxruntime", "onnxruntime-gpu")
-
-
-@dataclass(frozen=True, slots=True)
-class PlannedFile:
-    """One entry of the folder and what will be done with it: "read", "skip" (finished before) or "refuse" (no file).
-
-    `reason` of what is no file: "not_a_regular_file", or "file_unreadable" for a folder that cannot be listed.
-    `key` is the path relative to the folder as the system's bytes, `file` the same as text for people and results.
-    `stamp` is (size in bytes, modification time in ns): a finished file is read again when either moved.
-    """
-
-    key: bytes
-    action: str
-    stamp: tuple[int, int]
-    reason: str | None = None
-
-    @property
-    def file(self) -> str:
-        """Posix path relative to the folder; bytes that are no UTF-8 stand as `\\xNN`."""
-        return self.key.decode("utf-8", "backslashreplace")
-
-
-def plan(folder: Path, done: Mapping[bytes, tuple[int, int]]) -> list[PlannedFile]:
-    """Decide what to do with each entry below `folder`, sorted by path; looks, but opens and changes nothing.
-
-    Links, pipes, sockets and devices are refused, never followed or opened.
-    """
-    planned = []
-    for entry in _walk(os.fsencode(folder)):
-        key = os.path.relpath(entry.path, os.fsencode(folder))
-        try:
-            facts = entry.stat(follow_symlinks=False)
-        except FileNotFoundError:  # gone since it was listed
-            continue
-        stamp = (facts.st_size, facts.st_mtime_ns)
-        if stat.S_ISREG(facts.st_mode):
-            planned.append(PlannedFile(key, "skip" if done.get(key) == stamp else "read", stamp))
-        else:
-            reason = "file_unreadable" if stat.S_ISDIR(facts.st_mode) else "not_a_regular_file"
-            planned.append(PlannedFile(key, "refuse", stamp, reason))
-    return sorted(planned, key=lambda item: item.key)
-
-
-def _walk(folder: bytes) -> Iterator[os.DirEntry[bytes]]:
-    """Every entry below `folder` that is not a real folder which can be listed."""
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False) and os.access(entry.path, os.R_OK | os.X_OK):
-                yield from _walk(entry.path)
-            else:
-                yield entry
 
 
 def check_folders(folder: Path, out: Path) -> None:
@@ -82,6 +33,8 @@ def check_folders(folder: Path, out: Path) -> None:
     if not folder.is_dir():
         what = "is a file: give the folder that holds it" if folder.exists() else "does not exist"
         raise UsageError(f"the folder of films {what}")
+    if not os.access(folder, os.R_OK | os.X_OK):
+        raise UsageError("the folder of films cannot be listed: check its permissions")
     if out.resolve().is_relative_to(folder.resolve()):
         raise UsageError("the results would lie inside the folder of films: give another --out")
     if out.exists() and not out.is_dir():
@@ -94,56 +47,101 @@ def screen_folder(
     out: Path,
     *,
     fresh: bool = False,
-    progress: Callable[[int, int], None] = lambda done, total: None,  # noqa: ARG005
+    progress: Progress = lambda done, total: None,  # noqa: ARG005
 ) -> RunSummary:
     """Screen every entry below `folder` and write results.csv, results.jsonl, run.json and report/ into `out`.
 
     A `Crew` works on several films at a time and survives what a decoder does; a `Screener` on one after the other.
     Films that the ledger in `out` knows as finished with the same settings are not read again; `fresh` forgets them.
-    `progress` is called with (finished, all) before the first and after every film.
+    Films that change while they are looked at are left for the next run. `progress` is called with (finished, all)
+    before the first and after every film.
 
     Raises:
-        UsageError: the folders are not as `check_folders` wants them.
-        EngineError: a network failed on several films in a row; what was finished stays in the ledger.
+        UsageError: the folders are not as `check_folders` wants them, or another run writes to `out`.
+        EngineError: a network failed on several films in a row.
+        OSError: `out` cannot be written. Whatever ends a run, what was finished stays in the ledger.
     """
     check_folders(folder, out)
     out.mkdir(parents=True, exist_ok=True)
-    if fresh:
-        remove_ledger(out)
+    check_local(out)
+    with hold(out):
+        _sweep(out)
+        if fresh:
+            remove_ledger(out)
+        with closing(Ledger(out)) as ledger:
+            return _screen(screener, folder, out, ledger, progress)
+
+
+def _sweep(out: Path) -> None:
+    """Remove the half-written files of a run that was killed."""
+    for folder in (out, out / "report"):
+        for part in folder.glob(".*.part"):
+            part.unlink()
+
+
+def _screen(screener: Screener | Crew, folder: Path, out: Path, ledger: Ledger, progress: Progress) -> RunSummary:
     settings = screener.setup.digest
-    with closing(Ledger(out)) as ledger:
-        items = plan(folder, ledger.done(settings))
-        ledger.keep_only(item.key for item in items)
-        todo = [item for item in items if item.action != "skip"]
-        finished = len(items) - len(todo)
-        progress(finished, len(items))
-        for item, outcome in _examine(screener, folder, todo):
-            ledger.put(item.key, item.stamp, settings, outcome.report, outcome.picture)
-            finished += 1
-            progress(finished, len(items))
-        summary = _summary(screener.setup, ledger)
-        write_csv(out / "results.csv", ledger.reports())
-        write_jsonl(out / "results.jsonl", ledger.reports())
-        write_pages(out / "report", ledger.entries(), summary)
-        write_run(out / "run.json", summary)
+    items = plan(folder, ledger.done(settings))
+    finished = _adopt(folder, ledger, settings, items)
+    ledger.keep_only(item.key for item in items)
+    todo = [item for item in items if item.key not in finished]
+    progress(len(finished), len(items))
+    left = {item.key for item in todo}
+    for number, (item, outcome) in enumerate(_examine(screener, folder, todo), len(finished) + 1):
+        ledger.put(item.key, item.stamp, settings, outcome.report, outcome.picture)
+        left.discard(item.key)
+        progress(number, len(items))
+    ledger.forget(left)  # what was known of them is of another content
+    summary = ledger.written(settings)
+    if summary is None or summary.versions != versions() or summary.left != len(left) or not _is_there(out):
+        summary = _summary(screener.setup, ledger, len(left))
+        _write(out, ledger, summary)
+        ledger.note_written(settings, summary)
     return summary
+
+
+def _adopt(folder: Path, ledger: Ledger, settings: str, items: Sequence[PlannedFile]) -> set[bytes]:
+    """The keys of the finished films; what was found elsewhere before is among them if its bytes are the same."""
+    finished = {item.key for item in items if item.action == "skip"}
+    for item in items:
+        if item.action == "compare":
+            name = name_of(os.path.join(os.fsencode(folder), item.key))
+            if ledger.adopt(item.key, item.file, item.stamp, settings, name):
+                finished.add(item.key)
+    return finished
+
+
+def _is_there(out: Path) -> bool:
+    return all((out / name).is_file() for name in ("results.csv", "results.jsonl", "run.json", "report/index.html"))
+
+
+def _write(out: Path, ledger: Ledger, summary: RunSummary) -> None:
+    write_csv(out / "results.csv", ledger.reports())
+    write_jsonl(out / "results.jsonl", ledger.reports())
+    write_pages(out / "report", ledger.entries(), summary)
+    write_run(out / "run.json", summary)
 
 
 def _examine(
     screener: Screener | Crew, folder: Path, items: Sequence[PlannedFile]
 ) -> Iterator[tuple[PlannedFile, Outcome]]:
-    """Examine the films, in any order. EngineError if a network failed on several films in a row."""
+    """Examine the films, in any order, but those that change meanwhile: a film that is half copied has no outcome.
+
+    EngineError if a network failed on several films in a row.
+    """
     planned = {os.path.join(os.fsencode(folder), item.key): item for item in items}
-    tasks = (Task(path, item.file, item.reason) for path, item in planned.items())
+    paths = {item.key: path for path, item in planned.items()}
+    tasks = (Task(paths[item.key], item.file, item.reason) for item in settled(folder, items))
     errors = 0
     for task, outcome in screener.examine(tasks):
         errors = errors + 1 if outcome.error else 0
         if errors >= _MAX_ENGINE_ERRORS:
             raise EngineError(str(outcome.error))
-        yield planned[task.path], outcome
+        if unmoved(folder, planned[task.path]):
+            yield planned[task.path], outcome
 
 
-def _summary(setup: Setup, ledger: Ledger) -> RunSummary:
+def _summary(setup: Setup, ledger: Ledger, left: int) -> RunSummary:
     return RunSummary(
         schema_version=SCHEMA_VERSION,
         versions=versions(),
@@ -153,6 +151,7 @@ def _summary(setup: Setup, ledger: Ledger) -> RunSummary:
         precision=setup.failed.precision,
         spacing_given_mm=setup.spacing_mm,
         notice=setup.notice,
+        left=left,
         **count(ledger.reports()),
     )
 

@@ -18,8 +18,9 @@ from screening import CANARY, drawn_bmd, drawn_bundle, drawn_finder, drawn_scree
 from bmd_edge import screener as screener_module
 from bmd_edge.engine import FunctionEngine
 from bmd_edge.errors import EngineError, UsageError
+from bmd_edge.plan import plan
 from bmd_edge.report import RunSummary
-from bmd_edge.screen import plan, screen_folder
+from bmd_edge.screen import screen_folder
 from bmd_edge.screener import Screener
 
 FILES = ("results.csv", "results.jsonl", "run.json", "report/index.html")
