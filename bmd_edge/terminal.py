@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
+from itertools import islice
 from pathlib import Path
 
 from rich import box
@@ -18,6 +19,7 @@ from bmd_edge.ledger import Ledger
 from bmd_edge.report import RESEARCH_USE, FilmReport, RunSummary, flags_of, visible
 
 _NAMES_SHOWN = 6
+_FILMS_SHOWN = 200
 _BANDS = {
     "low_suspected": Text("low BMD suspected", "bold red"),
     "refer_for_dxa": Text("refer for DXA", "bold yellow"),
@@ -43,8 +45,11 @@ def print_results(out: Path, summary: RunSummary) -> None:
     console = Console(highlight=False, width=None if sys.stdout.isatty() else _PIPED_WIDTH)
     with closing(Ledger(out)) as ledger:
         if summary.hips["read"]:
-            table, notes = _hip_table(ledger.reports(), wide=console.width >= _WIDE)
+            with_number = (report for report in ledger.reports() if report.status == "read")
+            table, notes = _hip_table(islice(with_number, _FILMS_SHOWN), wide=console.width >= _WIDE)
             console.print(table)
+            if summary.films["read"] > _FILMS_SHOWN:
+                console.print(f"  The first {_FILMS_SHOWN} films; all {summary.films['read']} stand in results.csv.\n")
             for text, mark in notes.items():
                 console.print(f"  {mark}  {text}", markup=False)
             console.print()
