@@ -28,6 +28,7 @@ from export.ranges import METHODS
 from export.runs import SPECS, golden_input, onnx_from_run
 from export.to_onnx import local_paths
 from trainer.network import build
+from trainer.rois import Outcome
 
 STATEMENT = Statement(
     version="tiny", created="2026-01-01", command="bmd-edge export tiny", training_data="noise", notice="Of no use."
@@ -341,6 +342,17 @@ def test_halves_share_no_subject_and_stay_the_same(made: tuple[Path, Bundle]) ->
     assert len(ranges) + len(guard) == 88
     assert not {row.subject for row in ranges} & {row.subject for row in guard}
     assert films.halves(table) == (ranges, guard)
+
+
+def test_dicom_films_are_cut_as_in_training(
+    made: tuple[Path, Bundle], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hospital's table names DICOM films: the export uses the regions that training used, from the same cache."""
+    rois, said = made[0] / "cohort" / "films.csv", []
+    refused = Outcome(read_table(rois)[0], None, "implant")
+    monkeypatch.setattr("export.films.roi_table", lambda _: (rois, [refused]))
+    assert films.table_of_rois(tmp_path / "ours.csv", said.append) == rois
+    assert said == ["ours.csv: 1 hips are left out, as the finder refuses them"]
 
 
 def test_too_few_subjects_are_refused(tmp_path: Path) -> None:
