@@ -1,10 +1,13 @@
 """fp32 ONNX -> INT8 ONNX with explicit Q/DQ: int8 with zero point 0 everywhere, per-channel weights, fp32 bias.
 
-The file is what TensorRT wants (symmetric, a pair of its own for every consumer, bias in fp32) and what ONNX Runtime's
-CPU kernels can fuse: a convolution needs a pair behind it too. The pair between a convolution and its Relu takes the
-range of the Relu's output, so that it changes no number: rounding twice on one grid is rounding once, and whatever is
-below zero ends as zero. What works on pooled
-vectors (the heads that make the estimate, the gates of squeeze-and-excitation) is small and stays fp32.
+One file serves TensorRT and the CPU. A tensor has one pair, behind the Relu of a convolution or sum and not before it,
+so that TensorRT fuses all three. Every activation has one of two zero points, `ZERO_NONNEGATIVE` behind a Relu and
+`ZERO_SIGNED` else; both are int8 0 in the file, and by their names the CPU engine re-encodes them as uint8 (see
+`bmd_edge.engine.cpu_encoding`).
+
+What gains nothing stays fp32: the first convolution (with one input channel its 8-bit kernel is several times slower),
+poolings of what is fp32, and what works on pooled vectors (the heads that make the estimate, the gates of
+squeeze-and-excitation).
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,12 +19,13 @@ from onnxruntime.quantization import QuantType
 from onnxruntime.quantization.calibrate import TensorData
 from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
+from bmd_edge.engine import ZERO_NONNEGATIVE, ZERO_SIGNED
 from bmd_edge.errors import BundleError
 from export.contract import check
 from export.ranges import Histogram
 
 QUANTIZED_OPS = ("Conv", "Add", "MaxPool", "ReduceMean", "GlobalAveragePool")
-_OUTPUTS_LEFT_FP32 = ("Add", "ReduceMean", "GlobalAveragePool")  # fused with what follows, or read by the fp32 head
+_OUTPUTS_LEFT_FP32 = ("Conv", "Add", "ReduceMean", "GlobalAveragePool")  # the reader quantizes its input
 _POOLINGS = ("ReduceMean", "GlobalAveragePool")
 _CLAMPS = ("Relu", "Clip")
 
@@ -58,6 +62,7 @@ def quantized(
 ) -> onnx.ModelProto:
     """The INT8 model of an fp32 one, unchecked; arguments as in `int8_from_onnx`."""
     limits = thresholds(fp32, histograms, method)
+    kept = fp32_nodes(fp32, keep_fp32)
     model = onnx.ModelProto()
     model.CopyFrom(fp32)  # the quantizer works in place
     quantizer = QDQQuantizer(
@@ -68,19 +73,24 @@ def quantized(
         activation_qType=QuantType.QInt8,
         tensors_range={n: TensorData(lowest=np.float32(-top), highest=np.float32(top)) for n, top in limits.items()},
         nodes_to_quantize=[],
-        nodes_to_exclude=[*fp32_nodes(model), *keep_fp32],
+        nodes_to_exclude=kept,
         op_types_to_quantize=list(QUANTIZED_OPS),
         extra_options={
             "ActivationSymmetric": True,
             "WeightSymmetric": True,
             "QuantizeBias": False,
-            "DedicatedQDQPair": True,
+            "ForceQuantizeNoInputCheck": True,
             "OpTypesToExcludeOutputQuantization": list(_OUTPUTS_LEFT_FP32),
         },
     )
+    for node in model.graph.node:  # the CPU's kernel ends in a pair; a Relu's will do, but a Clip's cuts off above too
+        clipped = any(reader.op_type == "Clip" for reader in fp32.graph.node if node.output[0] in reader.input)
+        if node.op_type == "Conv" and node.name not in kept and clipped:
+            quantizer.quantize_activation_tensor(node.output[0])
     quantizer.quantize_model()
     quantizer.model.topological_sort()
     result: onnx.ModelProto = quantizer.model.model
+    _name_zero_points(result)
     del result.metadata_props[:]
     onnx.helper.set_model_props(result, {entry.key: entry.value for entry in fp32.metadata_props})
     onnx.checker.check_model(result, full_check=True)
@@ -108,32 +118,64 @@ def thresholds(model: onnx.ModelProto, histograms: Mapping[str, Histogram], meth
     return limits
 
 
-def fp32_nodes(model: onnx.ModelProto) -> list[str]:
-    """Names of the nodes that stay fp32: all that work on pooled vectors, and the poolings that only feed gates.
+def fp32_nodes(model: onnx.ModelProto, keep: Sequence[str] = ()) -> list[str]:
+    """Names of the nodes that stay fp32: `keep`, the first convolution, poolings of fp32, what follows a pooling.
 
     The pooling in front of the heads is quantized: its input is, and so the last convolution can be.
     """
     constants = {tensor.name for tensor in model.graph.initializer}
+    images = {value.name for value in model.graph.input}
     pooled: set[str] = set()
-    vectors: dict[str, onnx.NodeProto] = {}
+    int8: set[str] = set()
+    names = []
     for node in model.graph.node:  # topological order
-        inputs = {name for name in node.input if name and name not in constants}
-        if node.op_type in _POOLINGS or (inputs and inputs <= pooled):
+        sources = {name for name in node.input if name and name not in constants}
+        if sources and sources <= pooled:
             pooled |= set(node.output)
-            vectors[node.name] = node
-    return [name for name, node in vectors.items() if node.op_type not in _POOLINGS or _fed(model, node) - set(vectors)]
+            names.append(node.name)
+        elif node.name in keep:
+            names.append(node.name)
+        elif node.op_type in ("Conv", "Add") and not sources & images:
+            int8 |= set(node.output)
+        elif node.op_type in (*_CLAMPS, *_POOLINGS, "MaxPool") and sources <= int8:
+            int8 |= set(node.output) if node.op_type not in _POOLINGS else set()
+        else:
+            names.append(node.name)
+        if node.op_type in _POOLINGS:
+            pooled |= set(node.output)
+    return names
+
+
+def _name_zero_points(model: onnx.ModelProto) -> None:
+    """Give all activations one of the two shared zero points."""
+    constants = {tensor.name for tensor in model.graph.initializer}
+    makers = {output: node for node in model.graph.node for output in node.output}
+    for node in model.graph.node:
+        if node.op_type == "QuantizeLinear":
+            node.input[2] = ZERO_NONNEGATIVE if _is_nonnegative(node.input[0], makers) else ZERO_SIGNED
+    for node in model.graph.node:
+        if node.op_type == "DequantizeLinear" and node.input[0] not in constants:
+            node.input[2] = makers[node.input[0]].input[2]
+    used = {name for node in model.graph.node for name in node.input}
+    kept = [tensor for tensor in model.graph.initializer if tensor.name in used]
+    zeros = [name for name in (ZERO_NONNEGATIVE, ZERO_SIGNED) if name in used]
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(kept)
+    model.graph.initializer.extend(onnx.numpy_helper.from_array(np.array(0, np.int8), name) for name in zeros)
+
+
+def _is_nonnegative(tensor: str, makers: Mapping[str, onnx.NodeProto]) -> bool:
+    """Whether a tensor cannot be negative, whatever the film: a Relu's, a gate's, and what pools or multiplies them."""
+    if tensor not in makers:
+        return False
+    node = makers[tensor]
+    if node.op_type in ("MaxPool", "DequantizeLinear", "QuantizeLinear", *_POOLINGS):
+        return _is_nonnegative(node.input[0], makers)
+    if node.op_type == "Mul":
+        return all(_is_nonnegative(name, makers) for name in node.input)
+    return node.op_type in ("Relu", "Sigmoid")
 
 
 def _consumers(model: onnx.ModelProto, tensor: str) -> list[onnx.NodeProto]:
     outputs = [value for value in model.graph.output if value.name == tensor]
     return [node for node in model.graph.node if tensor in node.input] + outputs
-
-
-def _fed(model: onnx.ModelProto, start: onnx.NodeProto) -> set[str]:
-    """Names of all nodes that `start` feeds, directly or not."""
-    tensors, names = set(start.output), set()
-    for node in model.graph.node:
-        if tensors & set(node.input):
-            tensors |= set(node.output)
-            names.add(node.name)
-    return names

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from bmd_edge.engine import OnnxEngine
 from bmd_edge.errors import BundleError
 from export.contract import OPSET
+from export.rewrites import rewrite
 
 INPUT = "image"
 
@@ -44,6 +45,7 @@ def onnx_from_network(
     program = _exported(network, torch.from_numpy(example), output_names)
     model = program.model_proto
     _strip(model)
+    rewrite(model)
     onnx.helper.set_model_props(model, dict(facts))
     onnx.checker.check_model(model, full_check=True)
     path.write_bytes(model.SerializeToString(deterministic=True))

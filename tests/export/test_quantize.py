@@ -2,14 +2,15 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import torch
-from onnx import TensorProto
+from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
-from bmd_edge.engine import OnnxEngine
+from bmd_edge.engine import ZERO_NONNEGATIVE, ZERO_SIGNED, OnnxEngine, cpu_encoding
 from bmd_edge.errors import BundleError
-from export.quantize import fp32_nodes, int8_from_onnx, thresholds
+from export.quantize import fp32_nodes, int8_from_onnx, layers, thresholds
 from export.ranges import METHODS, Histogram, collect
 from export.to_onnx import onnx_from_network
 from tests.bundles import images_of
@@ -64,14 +65,19 @@ def test_int8_stays_close_to_fp32(fp32: Path, histograms: dict[str, Histogram], 
     assert 0 < shift.max() < 0.01
 
 
-def test_the_file_is_what_tensorrt_takes(fp32: Path, histograms: dict[str, Histogram], tmp_path: Path) -> None:
+def quantized_file(fp32: Path, histograms: dict[str, Histogram], tmp_path: Path) -> onnx.ModelProto:
     int8_from_onnx(fp32, tmp_path / "int8.onnx", histograms)
-    model = onnx.load(tmp_path / "int8.onnx")
+    return onnx.load(tmp_path / "int8.onnx")
+
+
+def test_the_file_is_what_tensorrt_takes(fp32: Path, histograms: dict[str, Histogram], tmp_path: Path) -> None:
+    model = quantized_file(fp32, histograms, tmp_path)
     kinds = {tensor.name: tensor.data_type for tensor in model.graph.initializer}
-    convs = [node for node in model.graph.node if node.op_type == "Conv" and "gate" not in node.input[1]]
     makers = {output: node.op_type for node in model.graph.node for output in node.output}
-    assert len(convs) == 3
-    assert all(makers[conv.input[0]] == makers[conv.input[1]] == "DequantizeLinear" for conv in convs)
+    convs = [node for node in model.graph.node if makers.get(node.input[0]) == "DequantizeLinear"]
+    convs = [node for node in convs if node.op_type == "Conv"]
+    assert len(convs) == 2
+    assert all(makers[conv.input[1]] == "DequantizeLinear" for conv in convs)
     assert all(kinds[conv.input[2]] == TensorProto.FLOAT for conv in convs)
     pairs = [node for node in model.graph.node if node.op_type in ("QuantizeLinear", "DequantizeLinear")]
     assert {kinds[node.input[2]] for node in pairs} == {TensorProto.INT8}
@@ -79,27 +85,98 @@ def test_the_file_is_what_tensorrt_takes(fp32: Path, histograms: dict[str, Histo
 
 
 def test_weights_have_a_scale_per_channel(fp32: Path, histograms: dict[str, Histogram], tmp_path: Path) -> None:
-    int8_from_onnx(fp32, tmp_path / "int8.onnx", histograms)
-    scales = {t.name: tuple(t.dims) for t in onnx.load(tmp_path / "int8.onnx").graph.initializer}
-    assert scales["stem.0.weight_scale"] == (8,)
+    model = quantized_file(fp32, histograms, tmp_path)
+    scales = {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer}
+    assert scales["body.0.weight_scale"] == (8,)
 
 
-def test_every_pair_has_one_reader(fp32: Path, histograms: dict[str, Histogram], tmp_path: Path) -> None:
-    int8_from_onnx(fp32, tmp_path / "int8.onnx", histograms)
-    nodes = onnx.load(tmp_path / "int8.onnx").graph.node
-    for pair in (node for node in nodes if node.op_type in ("QuantizeLinear", "DequantizeLinear")):
-        assert sum(list(node.input).count(pair.output[0]) for node in nodes) == 1, pair.name
+def test_a_relu_and_what_it_follows_stay_together(fp32: Path, histograms: dict[str, Histogram], tmp_path: Path) -> None:
+    nodes = quantized_file(fp32, histograms, tmp_path).graph.node
+    makers = {output: node.op_type for node in nodes for output in node.output}
+    assert {makers[node.input[0]] for node in nodes if node.op_type == "Relu"} == {"Conv", "Add"}
+    assert {makers[node.input[0]] for node in nodes if node.op_type == "Clip"} == {"DequantizeLinear"}  # cuts off above
 
 
-def test_heads_and_gates_stay_fp32(fp32: Path) -> None:
+def test_zero_points_tell_what_can_be_negative(fp32: Path, histograms: dict[str, Histogram], tmp_path: Path) -> None:
+    nodes = quantized_file(fp32, histograms, tmp_path).graph.node
+    makers = {output: node.op_type for node in nodes for output in node.output}
+    found = {(makers[node.input[0]], node.input[2]) for node in nodes if node.op_type == "QuantizeLinear"}
+    behind = {("MaxPool", ZERO_NONNEGATIVE), ("Relu", ZERO_NONNEGATIVE), ("Mul", ZERO_NONNEGATIVE)}
+    assert found == {*behind, ("Conv", ZERO_SIGNED), ("Clip", ZERO_SIGNED)}
+
+
+def test_stem_heads_and_gates_stay_fp32(fp32: Path) -> None:
     model = onnx.load(fp32)
     nodes = {node.name: node for node in model.graph.node}
     kept = [nodes[name] for name in fp32_nodes(model)]
-    assert {"Gemm", "Sigmoid"} <= {node.op_type for node in kept}
-    assert {node.input[1] for node in kept if node.op_type == "Conv"} == {"gate.0.weight", "gate.2.weight"}
-    # the gate's pooling is kept, the last one is not
-    assert [node.op_type for node in kept].count("ReduceMean") == 1
-    assert not {"Add", "Mul", "MaxPool"} & {node.op_type for node in kept if node.input[0] in ("image", "relu")}
+    assert {"Gemm", "Sigmoid", "MaxPool"} <= {node.op_type for node in kept}
+    weights = {node.input[1] for node in kept if node.op_type == "Conv"}
+    assert weights == {"stem.0.weight", "gate.0.weight", "gate.2.weight"}
+    # their poolings read what is quantized
+    assert not {"ReduceMean", "GlobalAveragePool"} & {node.op_type for node in kept}
+
+
+def test_cpu_encoding_keeps_every_number_of_the_file(
+    fp32: Path, histograms: dict[str, Histogram], tmp_path: Path
+) -> None:
+    """Same scales; the zero points move with the values; on films inside the calibrated range, the same estimates."""
+    int8_from_onnx(fp32, tmp_path / "int8.onnx", histograms)
+    raw = (tmp_path / "int8.onnx").read_bytes()
+    before, after = onnx.load_from_string(raw), onnx.load_from_string(cpu_encoding(raw))
+    onnx.checker.check_model(after, full_check=True)
+    assert before.graph.node == after.graph.node
+    tensors = {tensor.name: numpy_helper.to_array(tensor) for tensor in after.graph.initializer}
+    for tensor in before.graph.initializer:
+        if tensor.name not in (ZERO_SIGNED, ZERO_NONNEGATIVE):
+            np.testing.assert_array_equal(tensors[tensor.name], numpy_helper.to_array(tensor))
+    assert (tensors[ZERO_SIGNED], tensors[ZERO_NONNEGATIVE]) == (128, 0)
+    assert tensors[ZERO_SIGNED].dtype == tensors[ZERO_NONNEGATIVE].dtype == np.uint8
+    answers = [estimates(model, images_of(8)) for model in (raw, cpu_encoding(raw))]
+    np.testing.assert_allclose(*answers, atol=1e-3)  # a value on the edge between two steps may fall either way
+
+
+def test_cpu_encoding_keeps_what_lies_beyond_the_calibrated_range() -> None:
+    """The one difference to int8, and the better one: 127 steps are the calibrated maximum, the CPU goes on to 255."""
+    value = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [None]) for name in ("x", "y")]
+    scale = numpy_helper.from_array(np.array(0.5, np.float32), "scale")
+    zeros = [numpy_helper.from_array(np.array(0, np.int8), name) for name in (ZERO_SIGNED, ZERO_NONNEGATIVE)]
+    nodes = [helper.make_node("Relu", ["x"], ["positive"])]
+    for source, zero, target in (("positive", ZERO_NONNEGATIVE, "r"), ("x", ZERO_SIGNED, "s")):
+        nodes.append(helper.make_node("QuantizeLinear", [source, "scale", zero], [f"{target}q"]))
+        nodes.append(helper.make_node("DequantizeLinear", [f"{target}q", "scale", zero], [target]))
+    nodes.append(helper.make_node("Sub", ["r", "s"], ["y"]))
+    graph = helper.make_graph(nodes, "steps", value[:1], value[1:], [scale, *zeros])
+    raw = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10).SerializeToString()
+    x = np.array([-80, -3.2, 0, 3.3, 63.5, 64, 127.5, 200], np.float32)
+    int8, cpu = (session_of(model).run(None, {"x": x})[0] for model in (raw, cpu_encoding(raw)))
+    np.testing.assert_array_equal(int8, [64, 3, 0, 0, 0, 0, 0, 0])
+    np.testing.assert_array_equal(cpu, [64, 3, 0, 0, 0, 0.5, 64, 64])
+
+
+def test_onnx_runtime_takes_8_bit_kernels_throughout(
+    fp32: Path, histograms: dict[str, Histogram], tmp_path: Path
+) -> None:
+    """What the speed rests on: no pair is left alone around a convolution or sum, and no Relu between two of them."""
+    int8_from_onnx(fp32, tmp_path / "int8.onnx", histograms)
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "optimized.onnx")
+    options.log_severity_level = 4
+    model = cpu_encoding((tmp_path / "int8.onnx").read_bytes())
+    onnxruntime.InferenceSession(model, options, ["CPUExecutionProvider"])
+    nodes = [node.op_type for node in onnx.load(tmp_path / "optimized.onnx").graph.node]
+    assert nodes.count("QLinearConv") == 2
+    assert "QLinearAdd" in nodes
+
+
+def estimates(model: bytes, images: np.ndarray) -> np.ndarray:
+    return session_of(model).run(["bmd"], {"image": images})[0]
+
+
+def session_of(model: bytes) -> onnxruntime.InferenceSession:
+    """ONNX Runtime alone, without the engine's encoding."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    return onnxruntime.InferenceSession(model, options, ["CPUExecutionProvider"])
 
 
 def test_a_relu_rules_the_range_before_it(fp32: Path, histograms: dict[str, Histogram]) -> None:
@@ -111,10 +188,10 @@ def test_a_relu_rules_the_range_before_it(fp32: Path, histograms: dict[str, Hist
 
 
 def test_layers_can_be_kept_in_fp32(fp32: Path, histograms: dict[str, Histogram], tmp_path: Path) -> None:
-    first = next(node.name for node in onnx.load(fp32).graph.node if node.op_type == "Conv")
-    int8_from_onnx(fp32, tmp_path / "int8.onnx", histograms, keep_fp32=[first])
+    last = layers(onnx.load(fp32))[-1]
+    int8_from_onnx(fp32, tmp_path / "int8.onnx", histograms, keep_fp32=[last])
     nodes = {node.name: node for node in onnx.load(tmp_path / "int8.onnx").graph.node}
-    assert nodes[first].input[0] == "image"
+    assert nodes[last].input[1] == "last.0.weight"
 
 
 def test_a_file_with_nothing_quantized_is_refused(fp32: Path, histograms: dict[str, Histogram], tmp_path: Path) -> None:
