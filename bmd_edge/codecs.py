@@ -253,7 +253,7 @@ def _codestream(family: str, data: bytes, layout: PixelLayout) -> Stored:
     decoder = _DECODERS[family]
     frame = _frame(_called(family, decoder, data), stream)
     if decoder is imagecodecs.jpeg8_decode and not _is_complete(family, data, frame):
-        raise FilmRefused("decode_failed", "the codestream ends early")
+        raise FilmRefused("decode_failed", "the codestream ends early or late")
     if stream.signed and not layout.signed:
         if frame.min() < 0:
             raise FilmRefused("inconsistent_pixels", "negative values in unsigned pixel data")

@@ -73,3 +73,14 @@ def test_other_scans_are_left_to_the_second_decoding() -> None:
     assert read_scan(stream[:place] + b"\xff\xdd\x00\x04\x00\x2b" + stream[place:]) is None
     assert read_scan(stream[:place] + b"\xff\xdd\x00\x04\x00\x00" + stream[place:]) is not None
     assert read_scan(stream[:-40] + b"\xff\xd0" + stream[-38:]) is None
+
+
+def test_bytes_that_nobody_needs_are_damage_unless_they_are_zeros() -> None:
+    frame = films.pixels(61, 43, 12)
+    stream = stream_of(frame, 12)
+    layout = PixelLayout(61, 43, 16, 12, 11, False)
+    for padding in (b"", b"\0", b"\0\0\0"):
+        np.testing.assert_array_equal(decode(films.JPEG_LOSSLESS, stream[:-2] + padding + stream[-2:], layout), frame)
+    for extra in (b"\x55", b"\0\x01", b"\xff\0"):
+        with pytest.raises(FilmRefused, match="early or late"):
+            decode(films.JPEG_LOSSLESS, stream[:-2] + extra + stream[-2:], layout)
