@@ -30,7 +30,7 @@ EXIT_CODES = {
     0: "all films and hips read",
     1: "unexpected error",
     2: "wrong usage, or a missing extra",
-    3: "finished, but some films or hips were refused or failed, or files were still changing",
+    3: "finished, but films or hips were refused or failed, files were still changing, or films have drifted",
     4: "bundle or engine missing, stale or invalid",
 }
 """What the program's exit status means; `demo` ends with 0 when every film gets its expected outcome."""
@@ -63,6 +63,8 @@ WORKSHOPS = {
     "table": Workshop("trainer.experiment.commands", "table", "train", "Reproduce the paper's table on phantom films."),
     "export": Workshop("export.commands", "export", "export", "Turn training runs into a bundle."),
     "validate": Workshop("calibration.commands", "validate", "calibrate", "Measure a bundle against DEXA."),
+    "calibrate": Workshop("calibration.commands", "calibrate", "calibrate", "Recalibrate a bundle for one site."),
+    "drift": Workshop("calibration.commands", "drift", "calibrate", "Say whether films have drifted, and what moved."),
 }
 
 app = typer.Typer(
@@ -112,6 +114,7 @@ def screen(
     spacing_mm: Annotated[
         float | None, typer.Option(help="Pixel size at the detector in mm, in place of what the films state.")
     ] = None,
+    site: Annotated[Path | None, typer.Option(help="The site's own calibration, from `bmd-edge calibrate`.")] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Films at a time; default one per CPU.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print results.jsonl instead of a table.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
@@ -128,7 +131,7 @@ def screen(
     from bmd_edge.terminal import print_results
 
     check_folders(folder, out)
-    settings = {"device": device, "precision": precision, "spacing_mm": spacing_mm, "threads": 1}
+    settings = {"device": device, "precision": precision, "spacing_mm": spacing_mm, "threads": 1, "site": site}
     with Crew(partial(open_screener, bundle, **settings), 1 if dry_run else threads) as crew:
         if dry_run:
             _print_plan(crew.setup.digest, folder, out, fresh)

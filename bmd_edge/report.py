@@ -57,7 +57,8 @@ class FilmReport:
 
     `file` is the posix path relative to the screened folder, None for bytes and data sets. Facts of the header are
     None where unknown. `spacing_mm` is (row, column) at the hip. `warnings` counts what the reader objected to.
-    `band` is the headline, a key of `bmd_edge.estimate.BANDS`, None without one.
+    `band` is the headline, a key of `bmd_edge.estimate.BANDS`, None without one. `site_calibration` is the SHA-256 of
+    the site's own recalibration.
     """
 
     file: str | None
@@ -132,6 +133,7 @@ class RunSummary:
     film_reasons: dict[str, int]
     hip_reasons: dict[str, int]
     left: int = 0
+    site_calibration: str | None = None
 
     @property
     def complete(self) -> bool:

@@ -152,6 +152,7 @@ def _summary(setup: Setup, ledger: Ledger, left: int) -> RunSummary:
         spacing_given_mm=setup.spacing_mm,
         notice=setup.notice,
         left=left,
+        site_calibration=setup.failed.site_calibration,
         **count(ledger.reports()),
     )
 

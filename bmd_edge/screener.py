@@ -32,6 +32,7 @@ from bmd_edge.machine import cpus
 from bmd_edge.report import SCHEMA_VERSION, FilmReport, HipReport, NetworkAnswer, film_band
 from bmd_edge.report_html import Thumbnail, thumbnail
 from bmd_edge.roi import Hip, Plausibility, find_hips, hip_image
+from bmd_edge.site import open_site
 from bmd_edge.table import SITES
 
 if TYPE_CHECKING:
@@ -101,6 +102,7 @@ class Screener:
         threads: threads inside the engine; None for all CPUs this process may use.
         spacing_mm: detector pixel size in mm for films, overriding what their header states.
         engines: open or unopened engines to use instead of the bundle's, by name ("finder" and "bmd").
+        site: path of a site's own recalibration (`bmd_edge.site`).
 
     Raises:
         EngineError, BundleError, MissingExtra, UsageError: the networks cannot be opened as asked, or their self-test
@@ -115,6 +117,7 @@ class Screener:
         threads: int | None = None,
         spacing_mm: float | None = None,
         engines: Mapping[str, Engine] | None = None,
+        site: str | os.PathLike[str] | None = None,
     ) -> None:
         if bundle.manifest.sites != SITES:
             raise BundleError(f"the bundle measures {bundle.manifest.sites}, this bmd-edge reports {SITES}")
@@ -124,6 +127,7 @@ class Screener:
         self.threads = threads or cpus()
         self.spacing_mm = spacing_mm
         self.coarsest_mm = min(spec.spacing_mm for spec in bundle.specs.values()) / _FILM_PIXELS
+        self.site = None if site is None else open_site(site, bundle)
         self._plausibility = Plausibility.from_numbers(bundle.manifest.plausibility)
         self._lock = threading.Lock()
         check_decoders()
@@ -136,6 +140,9 @@ class Screener:
                 raise BundleError(f"the bundle has no calibration for {self._bmd.precision}")
             self._stack = stack.pop_all()
         self.device, self.precision = self._bmd.device, self._bmd.precision
+        self._calibration = bundle.calibration[self.precision]
+        if self.site:
+            self._calibration = self.site.interval(self._calibration, self.precision)
 
     def _open(self, name: str, device: str, precision: str) -> Engine:
         held = self.bundle.precisions(name)
@@ -160,7 +167,8 @@ class Screener:
     @property
     def settings_digest(self) -> str:
         """Names everything a report depends on besides the film: 16 hex digits."""
-        facts = [__version__, SCHEMA_VERSION, self.bundle.digest, self.device, self.precision, self.spacing_mm]
+        site = self.site.digest if self.site else None
+        facts = [__version__, SCHEMA_VERSION, self.bundle.digest, self.device, self.precision, self.spacing_mm, site]
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
 
     @property
@@ -248,13 +256,16 @@ class Screener:
             )
         image = hip_image(film, hip, self.bundle.specs["bmd"])
         raw = self._bmd.run({"image": image[np.newaxis]})
+        bmd, spread = raw["bmd"][0], raw["spread"][0]
+        if self.site:
+            bmd, spread = self.site.corrected(bmd, spread, self.precision)
         left, top, width, height = (round(value, 2) for value in hip.box_px)
         landmarks, box = _rounded(hip.landmarks_px), (left, top, width, height)
         try:
             found = estimates(
-                raw["bmd"][0],
-                raw["spread"][0],
-                self.bundle.calibration[self.precision],
+                bmd,
+                spread,
+                self._calibration,
                 film.age_years,
                 film.sex,
                 tuple(dict.fromkeys((*film.flags, *hip.flags))),
@@ -288,7 +299,8 @@ class Screener:
             bundle_digest=self.bundle.digest,
             device=self.device,
             precision=self.precision,
-            band=film_band(hips, self.bundle.calibration[self.precision].operating_points),
+            site_calibration=self.site.digest if self.site else None,
+            band=film_band(hips, self._calibration.operating_points),
             hips=hips,
             **facts,
         )

@@ -1,9 +1,13 @@
-"""The calibration workshop's command: `bmd-edge validate`."""
+"""The calibration workshop's commands: `bmd-edge validate`, `calibrate` and `drift`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from bmd_edge.bundle import Bundle
+    from calibration.calibrate import Calibrated
 
 
 def validate(
@@ -88,3 +92,140 @@ def _said(figure: dict) -> str:
         return "-"
     ends = "" if figure["low"] is None else f" ({figure['low']:.3f} to {figure['high']:.3f})"
     return f"{figure['value']:.3f}{ends}"
+
+
+def calibrate(
+    bundle: Annotated[
+        Path | None, typer.Argument(metavar="[BUNDLE]", help="Bundle folder; default the embedded one.")
+    ] = None,
+    table: Annotated[Path | None, typer.Option(help="Film table; its split `calibrate` holds films with DEXA.")] = None,
+    out: Annotated[Path, typer.Option("--out", "-o", help="The site's calibration, for `screen --site`.")] = Path(
+        "site.json"
+    ),
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or tensorrt.")] = "auto",
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads; default all CPUs.")] = None,
+) -> None:
+    """Recalibrate a bundle with films and DEXA of one site; the bundle itself stays as it is.
+
+    Writes an overlay that `bmd-edge screen --site FILE` uses. Leaving it out undoes it. Research use only.
+    """
+    from bmd_edge.bundle import open_bundle
+    from bmd_edge.errors import UsageError
+    from bmd_edge.machine import cpus
+    from bmd_edge.terminal import progress_bar
+    from calibration.calibrate import calibrate as fitted
+    from calibration.calibrate import write_site
+
+    if table is None:
+        raise UsageError("calibrate needs --table TABLE, a film table with DEXA")
+    with progress_bar() as progress:
+        found = fitted(open_bundle(bundle), table, device, threads or cpus(), progress)
+    write_site(out, found.file)
+    for line in _calibrated(found):
+        typer.echo(line)
+    typer.echo(f"Use it with: bmd-edge screen FOLDER --site {out}; leaving --site out undoes it.", err=True)
+
+
+def _calibrated(found: "Calibrated") -> list[str]:
+    from bmd_edge.errors import REFUSALS
+    from bmd_edge.report import RESEARCH_USE
+    from calibration.overlay import HALF_WIDTH_GCM2
+
+    said = []
+    for precision, sites in found.fits.items():
+        for site, fit in sites.items():
+            line = fit.line
+            said += [
+                f"{site.replace('_', ' ')}, {precision}: DEXA = {line.intercept_gcm2:+.3f} + {line.slope:.3f} x film,"
+                f" {line.hips} hips of {line.subjects} subjects",
+                f"  mean shift known to +-{fit.half_width_gcm2:.3f} g/cm2 (95 %); {fit.subjects_for_aim} subjects would"
+                f" give +-{HALF_WIDTH_GCM2}. SD left {fit.residual_sd_gcm2:.3f} g/cm2",
+            ]
+    said.append(
+        "DXA scales: "
+        + ", ".join(f"{n} hips {scale}" for scale, n in found.file.scales.items())
+        + "; converted to Hologic (Lu 2001, Hanson 1997)"
+    )
+    for reason, n in found.left_out.items():
+        what = REFUSALS[reason].sentence if reason in REFUSALS else "The film shows no such hip."
+        said.append(f"{n} hips without a number: {what}")
+    return [*said, RESEARCH_USE]
+
+
+def drift(
+    runs: Annotated[
+        list[Path] | None, typer.Argument(metavar="[RUN]...", help="Folders of `bmd-edge screen`, oldest first.")
+    ] = None,
+    bundle: Annotated[Path | None, typer.Option(help="Bundle of the runs; default the embedded one.")] = None,
+    simulate: Annotated[bool, typer.Option("--simulate", help="Measure the charts on planted shifts instead.")] = False,
+    table: Annotated[
+        Path | None, typer.Option(help="For --simulate: film table of `bmd-edge phantom shifted`.")
+    ] = None,
+    control: Annotated[
+        list[str] | None, typer.Option(metavar="TABLE[:SPLITS]", help="For --simulate: more ROIs in control.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+) -> None:
+    """Say whether the films of screening runs have drifted from those the bundle was calibrated with, and what moved.
+
+    Exit code 3 if a chart is in alarm. Films are taken run by run, sorted by path; those of one study count once.
+    """
+    import json
+
+    from bmd_edge.bundle import open_bundle
+    from bmd_edge.errors import UsageError
+    from calibration.drift import reports_of, watch
+
+    opened = open_bundle(bundle)
+    if simulate:
+        if table is None:
+            raise UsageError("drift --simulate needs --table TABLE, from `bmd-edge phantom shifted`")
+        facts = _simulated(opened, table, control or [])
+        typer.echo(json.dumps(facts, indent=1, allow_nan=False))
+        return
+    if not runs:
+        raise UsageError("drift needs the --out folder of a screening run")
+    charts, studies = watch([report for run in runs for report in reports_of(run, opened)], opened)
+    drifted = any(chart.alarm_at for chart in charts.values())
+    if as_json:
+        from dataclasses import asdict
+
+        facts = {"bundle_digest": opened.digest, "studies": studies, "drifted": drifted}
+        typer.echo(json.dumps(facts | {"charts": {name: asdict(one) for name, one in charts.items()}}, indent=1))
+    else:
+        _say_drift(charts, studies)
+    raise typer.Exit(3 if drifted else 0)
+
+
+def _say_drift(charts: dict[str, Any], studies: int) -> None:
+    from calibration.drift import sentence
+
+    typer.echo(f"{studies} studies against the bundle's reference; limits for less than one false alarm in 10,000")
+    for name, chart in charts.items():
+        if not chart.alarm_at:
+            typer.echo(f"{name:<10} in control, T2 {chart.last:.1f} of {chart.limit:.1f}, highest {chart.highest:.1f}")
+            continue
+        now = "still in alarm" if chart.last > chart.limit else "back below the limit"
+        typer.echo(
+            f"{name:<10} DRIFT from study {chart.alarm_at} (film {chart.film_id}), T2 {chart.last:.1f} of"
+            f" {chart.limit:.1f}, {now}"
+        )
+        for moved in chart.moved:
+            typer.echo(f"{'':<10}   {sentence(moved)}")
+    if any(chart.alarm_at for chart in charts.values()):
+        typer.echo("Find out what changed; then `bmd-edge calibrate` with films of now, or have a bundle made anew.")
+
+
+def _simulated(bundle: "Bundle", table: Path, control: list[str]) -> dict[str, Any]:
+    from calibration.coverage import named
+    from calibration.simulate import simulate
+
+    facts = {name: simulate(bundle, name, table, control) for name in bundle.precisions("bmd")}
+    said = " ".join(f"--control {named(one)}" for one in control)
+    return {
+        "command": f"bmd-edge drift --simulate --table {named(str(table))} {said}".rstrip(),
+        "synthetic": True,
+        "bundle": bundle.manifest.version,
+        "bundle_digest": bundle.digest,
+        "precisions": facts,
+    }

@@ -149,8 +149,16 @@ def make_cohort(
     """Make or finish a cohort in `out`; returns the film table's path. UsageError if `out` holds another
     configuration.
     """
-    _claim(config, out)
-    todo = items(config)
+    _claim(config.text(), out)
+    return make_items(items(config), out, workers, progress)
+
+
+def make_items(
+    todo: list[Item], out: Path, workers: int = 2, progress: Callable[[int, int], None] = lambda _done, _total: None
+) -> Path:
+    """Make the items that are missing in `out`, and the film table of all; returns its path."""
+    for folder in ("roi", "film", "dicom", "rows"):
+        (out / folder).mkdir(parents=True, exist_ok=True)
     missing = [item for item in todo if not (out / "rows" / f"{item.number:06d}.json").exists()]
     clock = _Clock(out, len(todo), len(todo) - len(missing), progress)
     if workers <= 1 or len(missing) < 2:
@@ -164,13 +172,12 @@ def make_cohort(
     return table
 
 
-def _claim(config: CohortConfig, out: Path) -> None:
+def _claim(config: str, out: Path) -> None:
     mark = out / "config.json"
-    if mark.exists() and mark.read_text() != config.text():
+    if mark.exists() and mark.read_text() != config:
         raise UsageError(f"{out} holds a cohort of another configuration; give another folder")
-    for folder in ("roi", "film", "dicom", "rows"):
-        (out / folder).mkdir(parents=True, exist_ok=True)
-    replace_file(mark, config.text().encode())
+    out.mkdir(parents=True, exist_ok=True)
+    replace_file(mark, config.encode())
 
 
 class _Clock:
@@ -239,7 +246,7 @@ def _settle() -> None:
 
 
 def _read_rows(item: Item, out: Path) -> list[HipRow]:
-    facts = {"x_kvp": f"{exposure_of(item.spec).kvp:.1f}"}
+    facts = {"x_kvp": f"{exposure_of(item.spec).kvp:.1f}"} | ({"x_condition": item.condition} if item.condition else {})
     return [
         _hip_row(cells | facts, out) for cells in json.loads((out / "rows" / f"{item.number:06d}.json").read_text())
     ]

@@ -171,6 +171,19 @@ def reduced_command(
     typer.echo(json.dumps(figures, indent=1))
 
 
+@app.command("shifted")
+def shifted_command(
+    n: Annotated[int, typer.Option(help="Hips, each in control and under every planted shift.")] = 250,
+    workers: Annotated[int, typer.Option(help="Processes, one thread each.")] = 2,
+) -> None:
+    """Make ROIs of the same hips under planted shifts, for `bmd-edge drift --simulate`; prints the film table."""
+    from trainer.phantom.shifted import make_shifted
+
+    with _bar("phantom films") as bar:
+        task = bar.add_task("films", total=None)
+        typer.echo(make_shifted(n, workers, lambda done, total: bar.update(task, completed=done, total=total)))
+
+
 @app.command("demo")
 def demo_command(data: Annotated[Path, typer.Argument(help="Folder that gets demo/ and demo.json.")]) -> None:
     """Make the films that `bmd-edge demo` screens, with the outcome each must have."""

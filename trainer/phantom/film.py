@@ -109,6 +109,7 @@ def film(spec: FilmSpec) -> PhantomFilm:
     hips = _hips(spec, scene)
     shown = _decorated(spec, scene, shown, hips, offset)
     header = draw_header(stream(spec.seed, "header"), scene.subject, exposure, scene.view, style, _facts(spec, scene))
+    header = replace(header, pixel_mm=header.pixel_mm * spec.spacing_factor)
     stored = store(shown, stream(spec.seed, "store"))
     person = (scene.subject.age_years, scene.subject.sex, scene.subject.bmi)
     return PhantomFilm(spec, stored, header, scene.view.spacing_mm, style, hips, person, scene.name)

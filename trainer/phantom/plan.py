@@ -86,8 +86,8 @@ class CohortConfig:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One file to make: its number, its place ("roi", "film" or "dicom"), split, name of the subject, pose name, and
-    the film.
+    """One file to make: its number, its place ("roi", "film" or "dicom"), split, name of the subject, pose name, the
+    film, and what was shifted on it, if anything.
     """
 
     number: int
@@ -96,6 +96,7 @@ class Item:
     subject: str
     pose: str
     spec: FilmSpec
+    condition: str = ""
 
     @property
     def file(self) -> str:

@@ -31,7 +31,7 @@ class FilmSpec:
 
     kind "hip" (one hip, `side`) or "pelvis"; case as in CASES; pose "bmd" or "wide"; style a maker's letter A-H or
     "random"; region "film" or "roi" (the ROI of the hip `side` only, for the BMD network); pixel_mm at the detector;
-    kvp_shift is added to the tube voltage.
+    kvp_shift is added to the tube voltage, and the header states spacing_factor times the true detector spacing.
     """
 
     seed: int
@@ -44,6 +44,7 @@ class FilmSpec:
     pixel_mm: float = 0.3
     subject_seed: int | None = None
     kvp_shift: float = 0.0
+    spacing_factor: float = 1.0
 
 
 def stream(seed: int, name: str) -> np.random.Generator:

@@ -1,0 +1,111 @@
+"""A site's own recalibration: an overlay on the numbers of one bundle, made by `bmd-edge calibrate`.
+
+`site.json` is bound to the bundle by its digest. The bundle stays as it is; leaving the file out undoes everything.
+"""
+
+import hashlib
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bmd_edge.bundle import Bundle, PrecisionCalibration, SiteCalibration
+from bmd_edge.errors import BundleError
+from bmd_edge.manifest import parse, read_json
+
+SCHEMA = 1
+SLOPE_BOUNDS = (0.7, 1.4)
+MAX_SHIFT_GCM2 = 0.15
+MIDDLE_GCM2 = 0.75
+"""Bounds of a recalibration. Slope: twice the step between any two DXA scales, which is 0.86 to 1.16 at the neck. Shift
+at 0.75 g/cm2, the middle of the adults to expect: Hologic and Lunar necks differ by 0.16 there, so a wrong scale lies
+outside. What is out of bounds is a wrong table, scale or side, not a calibration."""
+
+_MAX_BYTES = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class SiteLine:
+    """One measured site: DEXA = `intercept_gcm2` + `slope` x network's BMD, interval +- `scale` x `slope` x spread."""
+
+    slope: float
+    intercept_gcm2: float
+    scale: float
+    coverage: float
+    hips: int
+    subjects: int
+
+    @property
+    def shift_gcm2(self) -> float:
+        """What the line adds to an estimate of 0.75 g/cm2."""
+        return self.intercept_gcm2 + (self.slope - 1) * MIDDLE_GCM2
+
+    @property
+    def inside_bounds(self) -> bool:
+        """Whether it is a recalibration that can be believed."""
+        return SLOPE_BOUNDS[0] <= self.slope <= SLOPE_BOUNDS[1] and abs(self.shift_gcm2) <= MAX_SHIFT_GCM2
+
+
+@dataclass(frozen=True, slots=True)
+class SiteFile:
+    """What `site.json` says: precision -> site -> line; `scales` counts hips by the DXA scale of the table."""
+
+    schema: int
+    bundle_digest: str
+    table_sha256: str
+    scales: dict[str, int]
+    precisions: dict[str, dict[str, SiteLine]]
+
+
+@dataclass(frozen=True, slots=True)
+class SiteOverlay:
+    """A site file that fits a bundle; `digest` is the SHA-256 of its bytes."""
+
+    file: SiteFile
+    digest: str
+
+    def interval(self, calibration: PrecisionCalibration, precision: str) -> PrecisionCalibration:
+        """The bundle's calibration with the intervals of the site."""
+        sites = {
+            site: SiteCalibration(line.scale, line.coverage, line.hips)
+            for site, line in self.file.precisions[precision].items()
+        }
+        return replace(calibration, sites=sites)
+
+    def corrected(
+        self, bmd_gcm2: NDArray[np.float32], spread_gcm2: NDArray[np.float32], precision: str
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """BMD and spread of one hip, (sites,) in the order of the bundle, on the site's line."""
+        lines = self.file.precisions[precision].values()
+        slope = np.array([line.slope for line in lines])
+        intercept = np.array([line.intercept_gcm2 for line in lines])
+        return intercept + slope * bmd_gcm2, slope * spread_gcm2
+
+
+def open_site(path: str | os.PathLike[str], bundle: Bundle) -> SiteOverlay:
+    """Read a site file for this bundle. BundleError if it was made for another, or breaks its contract."""
+    name = Path(path).name
+    try:
+        with Path(path).open("rb") as file:
+            raw = file.read(_MAX_BYTES + 1)
+    except OSError as error:
+        raise BundleError(f"{name}: the site calibration cannot be read ({error.strerror})") from error
+    if len(raw) > _MAX_BYTES:
+        raise BundleError(f"{name} is larger than any site calibration")
+    data = read_json(raw, name)
+    if not isinstance(data, dict) or data.get("schema") != SCHEMA:
+        raise BundleError(f"{name} is no site calibration of this version: make it with `bmd-edge calibrate`")
+    found = parse(SiteFile, data, name)
+    if found.bundle_digest != bundle.digest:
+        raise BundleError(f"{name} was made for another bundle: run `bmd-edge calibrate` with this one")
+    for precision, lines in found.precisions.items():
+        if tuple(lines) != bundle.manifest.sites:
+            raise BundleError(f"{name}: the {precision} lines do not cover the sites of the bundle")
+        for site, line in lines.items():
+            if not (line.inside_bounds and line.scale > 0 and 0 < line.coverage < 1):
+                raise BundleError(f"{name}: the numbers of {precision} {site} are out of bounds")
+    if missing := sorted(set(bundle.calibration) - set(found.precisions)):
+        raise BundleError(f"{name} holds no numbers for {missing[0]}: run `bmd-edge calibrate` again")
+    return SiteOverlay(found, hashlib.sha256(raw).hexdigest())

@@ -1,0 +1,96 @@
+"""Films with DEXA of one site -> site.json: its own recalibration of a bundle, in every precision."""
+
+import dataclasses
+import hashlib
+import json
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from bmd_edge.bundle import Bundle
+from bmd_edge.errors import TableError, UsageError
+from bmd_edge.report import FilmReport, NetworkAnswer
+from bmd_edge.site import SCHEMA, SiteFile
+from bmd_edge.table import SITES, HipRow, read_table, replace_file
+from calibration.overlay import SiteFit, fit_site
+from calibration.pairs import Progress, read_films
+from calibration.scales import to_hologic
+
+SPLIT = "calibrate"
+
+
+@dataclass(frozen=True, slots=True)
+class Calibrated:
+    """What was fitted: `fits` is precision -> site -> fit; `left_out` counts hips without a number by reason."""
+
+    file: SiteFile
+    fits: dict[str, dict[str, SiteFit]]
+    left_out: dict[str, int]
+
+
+def calibrate(
+    bundle: Bundle,
+    table: Path,
+    device: str = "auto",
+    threads: int = 1,
+    progress: Progress = lambda done, total: None,  # noqa: ARG005
+) -> Calibrated:
+    """Recalibrate a bundle with the films of a table's split `calibrate`, through the shipped line and files.
+
+    Raises:
+        TableError: no such rows, or a film is missing.
+        UsageError: too few subjects, or a line that cannot be believed; see `calibration.overlay.fit_site`.
+    """
+    rows = [row for row in read_table(table) if row.split == SPLIT and any(row.bmd_gcm2.values())]
+    if not rows:
+        raise TableError(f"{table.name}: no row of the split {SPLIT} has DEXA: put the films to calibrate with there")
+    films = {row.film: row.film_path for row in rows}
+    found, _ = read_films(bundle, films, bundle.precisions("bmd"), device, threads, progress)
+    fits, left_out = {}, Counter[str]()
+    for precision in bundle.precisions("bmd"):
+        reports = {one.film: one.reports[precision] for one in found}
+        answers = [_answer(row, reports[row.film]) for row in rows]
+        fits[precision] = fit_sites_of(rows, answers)
+        left_out = Counter(one for one in answers if isinstance(one, str))
+    scales = Counter(row.scale or "" for row in rows)
+    file = SiteFile(
+        schema=SCHEMA,
+        bundle_digest=bundle.digest,
+        table_sha256=hashlib.sha256(table.read_bytes()).hexdigest(),
+        scales=dict(sorted(scales.items())),
+        precisions={name: {site: fit.line for site, fit in sites.items()} for name, sites in fits.items()},
+    )
+    return Calibrated(file, fits, dict(left_out))
+
+
+def fit_sites_of(rows: list[HipRow], answers: list[NetworkAnswer | str]) -> dict[str, SiteFit]:
+    """Fit every site from the network's answers for the rows; text stands for a hip without one."""
+    fits = {}
+    for column, site in enumerate(SITES):
+        hips = [
+            (answer.bmd_gcm2[column], answer.spread_gcm2[column], to_hologic(value, site, row.scale or ""), row.subject)
+            for row, answer in zip(rows, answers, strict=True)
+            if isinstance(answer, NetworkAnswer) and (value := row.bmd_gcm2[site]) is not None
+        ]
+        numbers = np.array([hip[:3] for hip in hips], np.float64).reshape(-1, 3).T
+        try:
+            fits[site] = fit_site(*numbers, [hip[3] for hip in hips])
+        except UsageError as error:
+            raise UsageError(f"{site.replace('_', ' ')}: {error}") from error
+    return fits
+
+
+def _answer(row: HipRow, report: FilmReport) -> NetworkAnswer | str:
+    """What the network said of the row's hip, or the code why nothing."""
+    for hip in report.hips:
+        if hip.side == row.side:
+            return hip.network or hip.reason or "hip_not_found"
+    return report.reason or "hip_not_found"
+
+
+def write_site(path: Path, file: SiteFile) -> None:
+    """Write site.json, atomically; it holds no time, so the same table gives the same bytes."""
+    with replace_file(path) as stream:
+        stream.write(json.dumps(dataclasses.asdict(file), indent=1, allow_nan=False) + "\n")

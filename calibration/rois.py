@@ -1,0 +1,57 @@
+"""ROI images of phantom cohorts through the shipped BMD network: what the proofs of this workshop are computed from."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from bmd_edge.bundle import Bundle
+from bmd_edge.engine import open_engine
+from bmd_edge.errors import TableError, UsageError
+from bmd_edge.preprocess import BMD
+from bmd_edge.table import SITES, HipRow, read_table
+from calibration.scales import to_hologic
+from calibration.seen import F64
+from trainer.data import read_rois, roi_image
+
+_BATCH = 16
+
+
+@dataclass(frozen=True, slots=True)
+class RoiAnswers:
+    """Hips with what one precision of a bundle says of them: dexa, bmd and spread (n, sites), embedding (n, d)."""
+
+    rows: tuple[HipRow, ...]
+    dexa: F64
+    bmd: F64
+    spread: F64
+    embedding: F64
+
+
+def rows_named(text: str) -> list[HipRow]:
+    """Rows of TABLE[:SPLITS] (default calibrate) with an ROI and DEXA of every site. TableError if there is none.
+
+    Subjects are named with the table's folder, so that those of two tables stay apart.
+    """
+    name, _, splits = text.partition(":")
+    table, wanted = Path(name), (splits or "calibrate").split(",")
+    rows = [row for row in read_table(table) if row.split in wanted and row.extra.get("x_image") == "roi"]
+    rows = [row for row in rows if all(value is not None for value in row.bmd_gcm2.values())]
+    if not rows:
+        raise TableError(f"{table.name}: no ROI with DEXA of every site in the split {' or '.join(wanted)}")
+    return [replace(row, subject=f"{table.parent.name}/{row.subject}") for row in rows]
+
+
+def answers_of(bundle: Bundle, precision: str, rows: Sequence[HipRow], threads: int = 1) -> RoiAnswers:
+    """Run the bundle's own file over the ROIs. UsageError if the bundle wants another ROI than cohorts hold."""
+    if bundle.specs["bmd"] != BMD:
+        raise UsageError("this bundle's network reads another region of interest than phantom cohorts hold")
+    found = []
+    with open_engine(bundle, "bmd", device="cpu", precision=precision, threads=threads) as engine:
+        for start in range(0, len(rows), _BATCH):
+            pixels = read_rois(rows[start : start + _BATCH]).pixels
+            found.append(engine.run({"image": np.stack([roi_image(one) for one in pixels])}))
+    parts = (np.concatenate([one[name] for one in found]).astype(float) for name in ("bmd", "spread", "embedding"))
+    dexa = [[to_hologic(row.bmd_gcm2[site] or np.nan, site, row.scale or "") for site in SITES] for row in rows]
+    return RoiAnswers(tuple(rows), np.array(dexa), *parts)

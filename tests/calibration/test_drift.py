@@ -1,0 +1,168 @@
+"""Drift over screening runs: what is counted, what is said to have moved, and how fast planted shifts are seen."""
+
+import json
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_charts import studies
+from typer import Typer
+from typer.testing import CliRunner
+
+from bmd_edge.bundle import Bundle
+from bmd_edge.errors import BundleError, UsageError
+from bmd_edge.ledger import Ledger
+from bmd_edge.report import FilmReport, HipReport, NetworkAnswer
+from calibration.charts import with_limits
+from calibration.commands import drift
+from calibration.drift import charts_over, reference_in, reports_of, sentence, watch
+from calibration.reference import measure, to_dict
+from calibration.seen import Seen, of_reports
+from calibration.simulate import delay, in_control, older
+from export.pack import pack
+from tests.bundles import tiny_parts
+
+POOL = studies(1500, 0)
+measured = measure(POOL)
+assert measured is not None
+REFERENCE = with_limits(measured, POOL)
+
+
+def reports(seen: Seen, digest: str, both: bool = False, root: str = "1.2") -> list[FilmReport]:
+    """Films as a run keeps them; with `both`, each shows two hips whose answers average to the study's."""
+    made = []
+    for k, (facts, bmd, spread, embedding) in enumerate(
+        zip(seen.facts, seen.bmd, seen.spread, seen.embedding, strict=True)
+    ):
+        age, female, size, kvp = facts
+        points = {"head_center": (100.0, 100.0), "lesser_trochanter": (100.0, 100.0 + float(np.exp(size)) / 0.2)}
+        hips = []
+        for side, off in (("R", 0.01), ("L", -0.01)) if both else (("R", 0.0),):
+            network = NetworkAnswer(tuple((bmd + off).tolist()), tuple(spread.tolist()), tuple(embedding.tolist()))
+            hips.append(HipReport(side=side, status="read", reason=None, landmarks_px=points, box_px=None,
+                                  estimates=(), network=network))  # fmt: skip
+        made.append(
+            FilmReport(
+                file=f"{k:05}.dcm", film_id=f"{k:016x}", status="read", reason=None, study_instance_uid=f"{root}.{k}",
+                spacing_mm=(0.2, 0.2), age_years=float(age), sex="F" if female else "M", kvp=float(kvp),
+                bundle="test", bundle_digest=digest, device="cpu", precision="fp32", hips=tuple(hips),
+            )
+        )  # fmt: skip
+    return made
+
+
+def test_films_of_a_run_are_seen_as_those_of_a_table() -> None:
+    for both in (False, True):
+        seen, names = of_reports(reports(POOL.take(np.arange(50)), "", both))
+        assert names == [f"{k:016x}" for k in range(50)]
+        for part in Seen.__slots__:
+            np.testing.assert_allclose(getattr(seen, part), getattr(POOL, part)[:50], atol=1e-9)
+
+
+def test_refused_hips_count_nowhere_and_a_study_once() -> None:
+    one, two, three = reports(POOL.take(np.arange(3)), "")
+    refused = HipReport(side="L", status="refused", reason="implant", landmarks_px={}, box_px=None, estimates=())
+    same_study = replace(two, study_instance_uid=one.study_instance_uid)
+    nothing = replace(three, hips=(refused,))
+    seen, names = of_reports([replace(one, hips=(*one.hips, refused)), same_study, nothing])
+    assert (len(seen), names) == (1, [one.film_id])
+    np.testing.assert_allclose(seen.bmd[0], POOL.bmd[:2].mean(0))
+    assert of_reports([nothing])[1] == []
+
+
+SHIFTS = {
+    "age": (0, 12.0, "age"),
+    "size": (2, np.log(1.05), "head to lesser trochanter"),
+    "kvp": (3, 10.0, "tube voltage"),
+}
+
+
+@pytest.mark.parametrize("name", SHIFTS)
+def test_a_shift_is_found_and_named(name: str) -> None:
+    column, by, said = SHIFTS[name]
+    seen = studies(400, 7)
+    seen.facts[200:, column] += by
+    found = charts_over(REFERENCE, seen, [str(k) for k in range(400)])
+    film = found["film"]
+    assert film.alarm_at is not None
+    assert 200 < film.alarm_at <= 260
+    assert film.film_id == str(film.alarm_at - 1)
+    assert film.last > film.limit
+    assert said in sentence(film.moved[0])
+    assert found["embedding"].alarm_at is found["output"].alarm_at is None
+
+
+def test_in_control_nothing_is_said_to_have_moved() -> None:
+    found = charts_over(REFERENCE, studies(1000, 8), [""] * 1000)
+    assert all(chart.alarm_at is None and chart.moved == () for chart in found.values())
+
+
+def test_run_length_and_delay_on_pools() -> None:
+    fresh = studies(1500, 9)
+    control = in_control(REFERENCE, fresh)
+    assert control["average_run_length"] >= 10_000
+    assert control["low"] < control["average_run_length"] < (control["high"] or np.inf)
+    shifted = studies(300, 10)
+    shifted.facts[:, 3] += 10
+    seen = delay(REFERENCE, fresh, shifted)
+    assert seen["median"] <= seen["p90"] <= 30
+    assert seen["p90_low"] <= seen["p90"] <= seen["p90_high"]
+    assert delay(REFERENCE, fresh, fresh)["p90"] == "> 1000"
+    assert older(fresh).facts[:, 0].mean() == pytest.approx(fresh.facts[:, 0].mean() + 10, abs=0.5)
+
+
+# -- the command ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    folder = tmp_path_factory.mktemp("bundle")
+    return pack(folder / "out", replace(tiny_parts(folder, int8=False), drift={"fp32": to_dict(REFERENCE)}))
+
+
+def run_of(folder: Path, seen: Seen, digest: str) -> Path:
+    folder.mkdir()
+    with closing(Ledger(folder)) as ledger:
+        for report in reports(seen, digest, root=folder.name):
+            ledger.put((report.file or "").encode(), (1, 1), "settings", report, None)
+    return folder
+
+
+def call(*arguments: object):
+    app = Typer(pretty_exceptions_enable=False)
+    app.command()(drift)
+    return CliRunner().invoke(app, [str(one) for one in arguments])
+
+
+def test_runs_are_charted_one_after_the_other(bundle: Bundle, tmp_path: Path) -> None:
+    older_patients = studies(120, 12)
+    older_patients.facts[:, 0] += 12
+    first = run_of(tmp_path / "first", studies(150, 11), bundle.digest)
+    second = run_of(tmp_path / "second", older_patients, bundle.digest)
+    calm = call(first, "--bundle", bundle.root)
+    assert calm.exit_code == 0, calm.output
+    assert calm.output.count("in control") == 3
+    found = call(first, second, "--bundle", bundle.root)
+    assert found.exit_code == 3, found.output
+    assert "DRIFT from study" in found.output
+    assert "age 7" in found.output
+    facts = json.loads(call(first, second, "--bundle", bundle.root, "--json").stdout)
+    assert facts["studies"] == 270
+    assert facts["charts"]["film"]["moved"][0]["feature"] == "age"
+    assert facts["charts"]["film"]["alarm_at"] > 150
+
+
+def test_what_cannot_be_charted_says_why(bundle: Bundle, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="holds no screening run"):
+        reports_of(tmp_path, bundle)
+    with pytest.raises(UsageError, match="screened with another bundle"):
+        reports_of(run_of(tmp_path / "other", studies(3, 0), "cd" * 32), bundle)
+    mine = reports(studies(2, 0), bundle.digest)
+    with pytest.raises(UsageError, match="one precision at a time"):
+        watch([mine[0], replace(mine[1], precision="int8")], bundle)
+    with pytest.raises(UsageError, match="no film of these runs has a number"):
+        watch([replace(mine[0], hips=())], bundle)
+    with pytest.raises(BundleError, match="holds no drift reference"):
+        reference_in(bundle, "int8")

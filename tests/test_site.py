@@ -1,0 +1,167 @@
+"""The site overlay in the runtime: bound to its bundle, applied to every number, gone when it is left out."""
+
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from screening import drawn_bmd, drawn_bundle, drawn_finder, drawn_screener, hip_dicom
+
+from bmd_edge.bundle import Bundle
+from bmd_edge.engine import FunctionEngine
+from bmd_edge.errors import BundleError, UsageError
+from bmd_edge.manifest import ModelFacts
+from bmd_edge.screener import Screener
+from bmd_edge.site import SiteFile, SiteLine, open_site
+from bmd_edge.table import SITES, HipRow, write_table
+from calibration import calibrate as workshop
+from calibration.pairs import FilmAnswers
+
+LINES = {
+    "femoral_neck": SiteLine(1.1, -0.05, 2.0, 0.9, 60, 40),
+    "total_hip": SiteLine(0.95, 0.01, 1.5, 0.9, 60, 40),
+}
+
+
+def site_file(folder: Path, **changes: object) -> Path:
+    whole = SiteFile(1, drawn_bundle().digest, "ab" * 32, {"hologic": 60}, {"fp32": LINES})
+    path = folder / "site.json"
+    path.write_text(json.dumps(asdict(whole) | changes))
+    return path
+
+
+def test_every_number_follows_the_sites_line(tmp_path: Path) -> None:
+    film = hip_dicom("R")
+    with drawn_screener() as plain, drawn_screener(site=site_file(tmp_path)) as local:
+        before, after = plain.read(film), local.read(film)
+        assert plain.settings_digest != local.settings_digest
+        assert after.site_calibration == local.site.digest
+    assert before.site_calibration is None
+    for old, new in zip(before.hips[0].estimates, after.hips[0].estimates, strict=True):
+        line = LINES[old.site]
+        expected = line.intercept_gcm2 + line.slope * old.bmd_gcm2
+        assert new.bmd_gcm2 == pytest.approx(expected, abs=2e-4)
+        assert new.high_gcm2 - new.bmd_gcm2 == pytest.approx(line.scale * line.slope * 0.03, abs=2e-4)
+    assert after.hips[0].network == before.hips[0].network  # what the network itself said stays known
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"bundle_digest": "cd" * 32}, "made for another bundle"),
+        ({"schema": 2}, "no site calibration of this version"),
+        ({"surprise": 1}, "unknown key 'surprise'"),
+        ({"precisions": {}}, "holds no numbers for fp32"),
+        ({"precisions": {"fp32": {"total_hip": asdict(LINES["total_hip"])}}}, "do not cover the sites"),
+        ({"precisions": {"fp32": {s: asdict(replace(LINES[s], slope=1.5)) for s in SITES}}}, "out of bounds"),
+        ({"precisions": {"fp32": {s: asdict(replace(LINES[s], intercept_gcm2=0.3)) for s in SITES}}}, "out of bounds"),
+        ({"precisions": {"fp32": {s: asdict(replace(LINES[s], scale=0.0)) for s in SITES}}}, "out of bounds"),
+    ],
+)
+def test_a_site_file_that_does_not_fit_is_refused(changes: dict, message: str, tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match=message):
+        open_site(site_file(tmp_path, **changes), drawn_bundle())
+
+
+def test_a_site_file_that_is_none_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="cannot be read"):
+        open_site(tmp_path / "missing.json", drawn_bundle())
+    (tmp_path / "text.json").write_text("hello")
+    with pytest.raises(BundleError, match="not valid JSON"):
+        open_site(tmp_path / "text.json", drawn_bundle())
+
+
+# -- bmd-edge calibrate, from DICOM films to the overlay -------------------------------------------------------------
+
+
+def steep() -> FunctionEngine:
+    """The drawn network, sixty times as sensitive to the gray of the bone."""
+    plain = drawn_bmd()
+
+    def run(feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        with plain:
+            found = plain.run(feeds)
+        return {**found, "bmd": (0.7 + 60 * (found["bmd"] - (0.6625, 0.7425))).astype(np.float32)}
+
+    return FunctionEngine(run, plain.inputs, plain.outputs)
+
+
+def steep_screener(**settings: object) -> Screener:
+    return Screener(drawn_bundle(), engines={"finder": drawn_finder(), "bmd": steep()}, **settings)
+
+
+def one_precision() -> Bundle:
+    bundle = drawn_bundle()
+    models = {"bmd": ModelFacts(files={"fp32": "bmd.onnx"}, inputs={}, outputs={}, golden_tolerance={})}
+    return replace(bundle, manifest=replace(bundle.manifest, models=models))
+
+
+def films(folder: Path, n: int, scale: str = "hologic", bias: float = 0.04) -> Path:
+    """Films whose DEXA lies `bias` above what the drawn network says; one of them shows an implant."""
+    rng, rows = np.random.default_rng(0), []
+    folder.mkdir()
+    with steep_screener() as screener:
+        for k in range(n):
+            film = hip_dicom("R", bone=1900 + 30 * k, implant="R" if k == 3 else "", PatientID=f"P{k}")
+            (folder / f"{k:02}.dcm").write_bytes(film)
+            hip = screener.read(film).hips[0]
+            said = {one.site: one.bmd_gcm2 for one in hip.estimates} or dict.fromkeys(SITES, 0.7)
+            dexa = {site: round(value + bias + rng.normal(0, 0.01), 4) for site, value in said.items()}
+            rows.append(HipRow(film=f"{k:02}.dcm", subject=f"P{k}", side="R", split="calibrate", bmd_gcm2=dexa,
+                               scale=scale))  # fmt: skip
+    write_table(folder / "films.csv", rows)
+    return folder / "films.csv"
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    def read(bundle: Bundle, films: dict[str, Path], *_: object) -> tuple[list[FilmAnswers], str]:
+        with steep_screener() as screener:
+            reports = {name: screener.read(path, name) for name, path in films.items() if path.is_file()}
+        return [FilmAnswers(name, one.film_id, {"fp32": one}) for name, one in reports.items()], "function"
+
+    monkeypatch.setattr(workshop, "read_films", read)
+
+
+@pytest.mark.usefixtures("drawn")
+def test_a_site_recalibrates_with_its_films_and_undoes_it(tmp_path: Path) -> None:
+    bundle, table = one_precision(), films(tmp_path / "films", 34)
+    found = workshop.calibrate(bundle, table)
+    workshop.write_site(tmp_path / "site.json", found.file)
+    assert found.left_out == {"implant": 1}
+    assert found.file.scales == {"hologic": 34}
+    lines = found.file.precisions["fp32"]
+    assert {line.subjects for line in lines.values()} == {33}
+    for line in lines.values():
+        assert line.shift_gcm2 == pytest.approx(0.04, abs=0.02)
+    film = (tmp_path / "films" / "10.dcm").read_bytes()
+    with steep_screener() as plain, steep_screener(site=tmp_path / "site.json") as local:
+        before, after = plain.read(film), local.read(film)
+    for old, new in zip(before.hips[0].estimates, after.hips[0].estimates, strict=True):
+        assert new.bmd_gcm2 - old.bmd_gcm2 == pytest.approx(0.04, abs=0.01)
+    again = workshop.calibrate(bundle, table)
+    workshop.write_site(tmp_path / "again.json", again.file)
+    assert (tmp_path / "again.json").read_bytes() == (tmp_path / "site.json").read_bytes()
+
+
+@pytest.mark.usefixtures("drawn")
+def test_another_scale_is_converted_and_named(tmp_path: Path) -> None:
+    found = workshop.calibrate(one_precision(), films(tmp_path / "films", 34, scale="lunar", bias=0.15))
+    assert found.file.scales == {"lunar": 34}
+    # Lunar reads about 0.15 g/cm2 above Hologic at the neck, so nothing much is left to correct
+    assert abs(found.file.precisions["fp32"]["femoral_neck"].shift_gcm2) < 0.04
+
+
+@pytest.mark.usefixtures("drawn")
+def test_too_few_films_are_said(tmp_path: Path) -> None:
+    table = films(tmp_path / "films", 11)
+    with pytest.raises(UsageError, match=r"femoral neck: 10 subjects .* 30 are the least"):
+        workshop.calibrate(one_precision(), table)
+
+
+def test_a_missing_film_is_said(tmp_path: Path) -> None:
+    table = films(tmp_path / "films", 2)
+    (tmp_path / "films" / "01.dcm").unlink()
+    with pytest.raises(UsageError, match=r"no such film: 01\.dcm"):
+        workshop.calibrate(one_precision(), table)
