@@ -26,12 +26,14 @@ RESEARCH_USE = "Research use only, not for diagnosis. Estimated from a radiograp
 class NetworkAnswer:
     """What the BMD network itself said of a hip, before any recalibration; kept for `bmd-edge drift` and `calibrate`.
 
-    `bmd_gcm2` and `spread_gcm2` by site in the order of `bmd_edge.table.SITES`; `embedding` as the bundle has it.
+    `bmd_gcm2` and `spread_gcm2` by site in the order of `bmd_edge.table.SITES`; `embedding` as the bundle has it;
+    `gray` are `bmd_edge.preprocess.gray_statistics` of its input.
     """
 
     bmd_gcm2: tuple[float, ...]
     spread_gcm2: tuple[float, ...]
     embedding: tuple[float, ...]
+    gray: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

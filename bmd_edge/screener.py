@@ -29,6 +29,7 @@ from bmd_edge.errors import BundleError, EngineError, FilmFailed, FilmRefused, H
 from bmd_edge.estimate import estimates
 from bmd_edge.film import MAX_FILE_BYTES, Film, film_id, read_film
 from bmd_edge.machine import cpus
+from bmd_edge.preprocess import gray_statistics
 from bmd_edge.report import SCHEMA_VERSION, FilmReport, HipReport, NetworkAnswer, film_band
 from bmd_edge.report_html import Thumbnail, thumbnail
 from bmd_edge.roi import Hip, Plausibility, find_hips, hip_image
@@ -272,7 +273,8 @@ class Screener:
             )
         except HipRefused as error:
             return self._hip(film, HipRefused(error.code, error.detail, hip.side, hip.landmarks_px))
-        network = NetworkAnswer(*(_digits(raw[name][0]) for name in ("bmd", "spread", "embedding")))
+        said = (raw[name][0] for name in ("bmd", "spread", "embedding"))
+        network = NetworkAnswer(*map(_digits, (*said, gray_statistics(image))))
         return HipReport(
             side=hip.side,
             status="read",
@@ -344,7 +346,7 @@ def unexpected(name: str | None, error: Exception) -> Loaded:
     return Loaded(name, status="failed", reason="unexpected")
 
 
-def _digits(values: NDArray[np.float32]) -> tuple[float, ...]:
+def _digits(values: NDArray[np.floating]) -> tuple[float, ...]:
     """Six significant digits: what a float32 holds, and short in the ledger."""
     return tuple(float(f"{value:.6g}") for value in values.tolist())
 

@@ -19,21 +19,19 @@ from bmd_edge.table import HipRow
 from calibration.reference import Reference, measure, to_dict
 from calibration.seen import F64, Seen, of_rows
 
-WEIGHT = 0.06
-ARL_AIMED = 40_000
+WEIGHT = 0.03
+ARL_AIMED = 60_000
 """Films between false alarms over all charts together, when the limits are set; 10,000 are promised."""
 
 _RUNS, _STEPS = 4_000, 1_500
 
 
-def reference_of(
-    rows: Sequence[HipRow], bmd: NDArray[Any], spread: NDArray[Any], embedding: NDArray[Any]
-) -> dict[str, Any] | None:
-    """What an export stores for one precision: reference and limits from its answers for hips of a film table.
+def reference_of(rows: Sequence[HipRow], *answers: NDArray[Any]) -> dict[str, Any] | None:
+    """What an export stores for one precision: reference and limits from hips of a film table.
 
-    None with fewer than 100 subjects.
+    `answers` as for `calibration.seen.of_rows`. None with fewer than 100 subjects.
     """
-    seen = of_rows(rows, bmd, spread, embedding)
+    seen = of_rows(rows, *answers)
     found = measure(seen)
     return found and to_dict(with_limits(found, seen))
 
@@ -54,8 +52,9 @@ def _limit(scores: F64, arl: float, rng: np.random.Generator) -> float:
     charts a share of exp(-steps / arl) must never reach it.
     """
     z, top = np.zeros((_RUNS, scores.shape[1])), np.zeros(_RUNS)
+    off = rng.normal(0.0, len(scores) ** -0.5, z.shape)  # the reference's mean is known to so much
     for _ in range(_STEPS):
-        z += WEIGHT * (scores[rng.integers(len(scores), size=_RUNS)] - z)
+        z += WEIGHT * (scores[rng.integers(len(scores), size=_RUNS)] + off - z)
         np.maximum(top, np.einsum("np,np->n", z, z), out=top)
     return float(np.quantile(top, math.exp(-_STEPS / arl))) * _factor()
 

@@ -134,6 +134,8 @@ def sentence(moved: Moved) -> str:
     facts: dict[str, Any] = {"now": moved.now, "reference": moved.reference}
     if moved.feature in _SENTENCES:
         return _SENTENCES[moved.feature].format(**facts)
+    if moved.feature.startswith(("mean gray", "gray", "contrast")):
+        return f"{moved.feature} {moved.now:.2f}, reference {moved.reference:.2f}: another maker or processing?"
     if moved.feature.startswith("component"):
         return f"embedding, {moved.feature}: {moved.standard_errors:+.1f} standard errors"
     return f"{moved.feature.replace('_', ' ')} {moved.now:.3f} g/cm2, reference {moved.reference:.3f}"

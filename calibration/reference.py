@@ -1,11 +1,12 @@
 """The reference of the drift charts: how the films that a bundle was calibrated with look to it, as moments.
 
-Three groups of features of a study (`calibration.seen`) are watched, each by one chart (`calibration.charts`):
+Four groups of features of a study (`calibration.seen`) are watched, each by one chart (`calibration.charts`):
 
     film        age, sex, size of the hip in mm (head center to lesser trochanter), tube voltage
     embedding   principal components of the BMD network's embedding, and what they leave (the Q statistic of Jackson and
                 Mudholkar, Technometrics 1979;21:341-349)
     output      the network's BMD and spread, before any recalibration
+    image       gray levels and contrast of the network's input, which show the processing
 
 Only moments are kept, no patient's values.
 """
@@ -61,7 +62,7 @@ def _filled(offset: F64, covariance: F64) -> F64:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """The reference of one precision: studies it is made of, the embedding's axes, and the three groups.
+    """The reference of one precision: studies it is made of, the embedding's axes, and the four groups.
 
     axes (COMPONENTS, d): rows turn an embedding, less its mean and over its SD, into principal components.
     """
@@ -85,6 +86,7 @@ class Reference:
 _NAMES = {
     "film": FACTS,
     "embedding": (*(f"component {k + 1}" for k in range(COMPONENTS)), "remainder"),
+    "image": ("mean gray", "gray SD", "gray skewness", *(f"contrast at {1 << k} pixels" for k in range(4))),
     "output": (*(f"BMD {site}" for site in SITES), *(f"spread {site}" for site in SITES)),
 }
 
@@ -100,6 +102,7 @@ def _groups(axes: Reference, seen: Seen) -> dict[str, F64]:
     return {
         "film": seen.facts,
         "embedding": np.column_stack([parts, np.log(np.maximum(left, 1e-6))]),
+        "image": seen.gray,
         "output": np.column_stack([seen.bmd, np.log(seen.spread)]),
     }
 

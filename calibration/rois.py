@@ -9,7 +9,7 @@ import numpy as np
 from bmd_edge.bundle import Bundle
 from bmd_edge.engine import open_engine
 from bmd_edge.errors import TableError, UsageError
-from bmd_edge.preprocess import BMD
+from bmd_edge.preprocess import BMD, gray_statistics
 from bmd_edge.table import SITES, HipRow, read_table
 from calibration.scales import to_hologic
 from calibration.seen import F64
@@ -20,13 +20,14 @@ _BATCH = 16
 
 @dataclass(frozen=True, slots=True)
 class RoiAnswers:
-    """Hips with what one precision of a bundle says of them: dexa, bmd and spread (n, sites), embedding (n, d)."""
+    """Hips and what one precision of a bundle says: dexa, bmd and spread (n, sites), embedding (n, d), gray (n, 7)."""
 
     rows: tuple[HipRow, ...]
     dexa: F64
     bmd: F64
     spread: F64
     embedding: F64
+    gray: F64
 
 
 def rows_named(text: str) -> list[HipRow]:
@@ -51,7 +52,9 @@ def answers_of(bundle: Bundle, precision: str, rows: Sequence[HipRow], threads: 
     with open_engine(bundle, "bmd", device="cpu", precision=precision, threads=threads) as engine:
         for start in range(0, len(rows), _BATCH):
             pixels = read_rois(rows[start : start + _BATCH]).pixels
-            found.append(engine.run({"image": np.stack([roi_image(one) for one in pixels])}))
-    parts = (np.concatenate([one[name] for one in found]).astype(float) for name in ("bmd", "spread", "embedding"))
+            images = np.stack([roi_image(one) for one in pixels])
+            found.append(engine.run({"image": images}) | {"gray": np.stack([gray_statistics(one) for one in images])})
+    names = ("bmd", "spread", "embedding", "gray")
+    parts = (np.concatenate([one[name] for one in found]).astype(float) for name in names)
     dexa = [[to_hologic(row.bmd_gcm2[site] or np.nan, site, row.scale or "") for site in SITES] for row in rows]
     return RoiAnswers(tuple(rows), np.array(dexa), *parts)

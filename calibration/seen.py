@@ -25,20 +25,21 @@ class Seen:
     """Studies in order, one row each.
 
     facts (n, 4): age in years, 1 for a woman and 0 for a man, log of the size in mm, kVp; NaN where unknown. bmd and
-    spread (n, sites), g/cm2, of the BMD network itself; embedding (n, d).
+    spread (n, sites), g/cm2, of the BMD network itself; embedding (n, d); gray (n, 7), `gray_statistics` of its input.
     """
 
     facts: F64
     bmd: F64
     spread: F64
     embedding: F64
+    gray: F64
 
     def __len__(self) -> int:
         return len(self.facts)
 
     def take(self, chosen: NDArray[Any]) -> "Seen":
         """Some of the studies, by index or mask."""
-        return Seen(self.facts[chosen], self.bmd[chosen], self.spread[chosen], self.embedding[chosen])
+        return Seen(*(getattr(self, part)[chosen] for part in self.__slots__))
 
 
 def by_study(hips: Seen, study: Sequence[str]) -> Seen:
@@ -53,18 +54,18 @@ def by_study(hips: Seen, study: Sequence[str]) -> Seen:
         np.add.at(count, which, known)
         return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
-    return Seen(mean(hips.facts), mean(hips.bmd), mean(hips.spread), mean(hips.embedding))
+    return Seen(*(mean(getattr(hips, part)) for part in hips.__slots__))
 
 
-def of_rows(rows: Sequence[HipRow], bmd: NDArray[Any], spread: NDArray[Any], embedding: NDArray[Any]) -> Seen:
-    """Studies of a film table, one per subject, from the network's answers for its hips, (n, ...) each.
+def of_rows(rows: Sequence[HipRow], *answers: NDArray[Any]) -> Seen:
+    """Studies of a film table, one per subject; `answers` are bmd, spread, embedding and gray of its hips, (n, ...).
 
     Size and tube voltage come from the columns `x_head_center_x` ... and `x_kvp`, where there are such.
     """
     facts = [
         (_or_nan(row.age_years), _female(row.sex), _size_in_table(row), _or_nan(row.extra.get("x_kvp"))) for row in rows
     ]
-    hips = Seen(*(np.asarray(values, np.float64) for values in (facts, bmd, spread, embedding)))
+    hips = Seen(*(np.asarray(values, np.float64) for values in (facts, *answers)))
     return by_study(hips, [row.subject for row in rows])
 
 
@@ -85,11 +86,11 @@ def of_reports(reports: Iterable[FilmReport]) -> tuple[Seen, list[str]]:
             head, lesser = hip.landmarks_px.get(_HEAD), hip.landmarks_px.get(_LESSER)
             size = _log_distance(head, lesser, report.spacing_mm) if head and lesser and report.spacing_mm else np.nan
             facts.append((_or_nan(report.age_years), _female(report.sex), size, _or_nan(report.kvp)))
-            answers.append((hip.network.bmd_gcm2, hip.network.spread_gcm2, hip.network.embedding))
+            answers.append((hip.network.bmd_gcm2, hip.network.spread_gcm2, hip.network.embedding, hip.network.gray))
             studies.append(report.study_instance_uid or report.film_id or "")
             names.setdefault(studies[-1], report.film_id or "")
     if not facts:
-        return Seen(np.empty((0, len(FACTS))), *(np.empty((0, len(SITES))),) * 2, np.empty((0, 1))), []
+        return Seen(np.empty((0, len(FACTS))), *(np.empty((0, len(SITES))),) * 2, *(np.empty((0, 1)),) * 2), []
     hips = Seen(np.array(facts), *(np.array(part) for part in zip(*answers, strict=True)))
     return by_study(hips, studies), list(names.values())
 

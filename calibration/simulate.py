@@ -4,8 +4,9 @@ Films are drawn with replacement from pools of phantom ROIs that the bundle has 
 each shift. All figures are synthetic, and a pool of some hundred hips is all that they rest on.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +37,12 @@ class _Charts:
     def __post_init__(self) -> None:
         self.z = {name: np.zeros((self.runs, len(one.mean))) for name, one in self.reference.watched.items()}
 
-    def step(self, scores: Scores, drawn: Any) -> F64:
-        """One study each; returns which of the sets (runs,) are in alarm."""
-        alarm = np.zeros(self.runs, bool)
+    def step(self, scores: Scores, drawn: Any) -> dict[str, Any]:
+        """One study each; returns by chart which of the sets (runs,) are in alarm."""
+        alarm = {}
         for name, z in self.z.items():
             z += WEIGHT * (scores[name][drawn] - z)
-            alarm |= np.einsum("np,np->n", z, z) * _FACTOR > self.reference.watched[name].limit
+            alarm[name] = np.einsum("np,np->n", z, z) * _FACTOR > self.reference.watched[name].limit
         return alarm
 
     def restart(self, which: Any) -> None:
@@ -55,10 +56,12 @@ def in_control(reference: Reference, seen: Seen, seed: int = 0) -> dict[str, Any
     from scipy import stats
 
     rng, scores = np.random.default_rng(seed), reference.scores(seen)
-    charts, alarms = _Charts(reference, CONTROL_CHARTS), 0
+    charts, alarms, by_chart = _Charts(reference, CONTROL_CHARTS), 0, Counter[str]()
     for _ in range(CONTROL_STUDIES):
-        alarm = charts.step(scores, rng.integers(len(seen), size=CONTROL_CHARTS))
+        found = charts.step(scores, rng.integers(len(seen), size=CONTROL_CHARTS))
+        alarm = np.any(list(found.values()), axis=0)
         alarms += int(alarm.sum())
+        by_chart.update({name: int(over.sum()) for name, over in found.items()})
         charts.restart(alarm)
     studies = CONTROL_CHARTS * CONTROL_STUDIES
     most, least = stats.chi2.ppf((0.975, 0.025), (2 * alarms + 2, max(2 * alarms, 1))) / 2
@@ -66,6 +69,7 @@ def in_control(reference: Reference, seen: Seen, seed: int = 0) -> dict[str, Any
         "pool_studies": len(seen),
         "simulated_studies": studies,
         "alarms": alarms,
+        "alarms_by_chart": dict(by_chart),
         "average_run_length": round(studies / max(alarms, 1)),
         "low": round(studies / most),
         "high": round(studies / least) if alarms else None,
@@ -78,10 +82,10 @@ def delay(reference: Reference, before: Seen, after: Seen, seed: int = 0) -> dic
     charts, old, new = _Charts(reference, RUNS), reference.scores(before), reference.scores(after)
     false = np.zeros(RUNS, bool)
     for _ in range(WARM_UP):
-        false |= charts.step(old, rng.integers(len(before), size=RUNS))
+        false |= np.any(list(charts.step(old, rng.integers(len(before), size=RUNS)).values()), axis=0)
     waited = np.full(RUNS, PATIENCE + 1)
     for study in range(1, PATIENCE + 1):
-        alarm = charts.step(new, rng.integers(len(after), size=RUNS))
+        alarm = np.any(list(charts.step(new, rng.integers(len(after), size=RUNS)).values()), axis=0)
         waited[alarm & (waited > PATIENCE)] = study
         if (waited <= PATIENCE).all():
             break
@@ -113,7 +117,7 @@ def without(seen: Seen, fact: int) -> Seen:
     """The same studies with a fact of the header unknown."""
     facts = seen.facts.copy()
     facts[:, fact] = np.nan
-    return Seen(facts, seen.bmd, seen.spread, seen.embedding)
+    return replace(seen, facts=facts)
 
 
 def simulate(bundle: Bundle, precision: str, table: Path, control: Sequence[str]) -> dict[str, Any]:
@@ -149,4 +153,4 @@ def simulate(bundle: Bundle, precision: str, table: Path, control: Sequence[str]
 
 def _seen(bundle: Bundle, precision: str, rows: list[HipRow]) -> Seen:
     answers = answers_of(bundle, precision, rows)
-    return of_rows(answers.rows, answers.bmd, answers.spread, answers.embedding)
+    return of_rows(answers.rows, answers.bmd, answers.spread, answers.embedding, answers.gray)

@@ -14,7 +14,7 @@ from bmd_edge.bundle import Bundle
 from bmd_edge.errors import TableError
 from bmd_edge.guard import LIMITS
 from bmd_edge.manifest import Provenance, Validity
-from bmd_edge.preprocess import BMD, FINDER_CLOSEUP
+from bmd_edge.preprocess import BMD, FINDER_CLOSEUP, gray_statistics
 from bmd_edge.table import SITES, HipRow
 from calibration.charts import reference_of
 from calibration.fit import fit_sites
@@ -96,6 +96,7 @@ def export_bundle(
             models["bmd"]["int8"] = work / "bmd.int8.onnx"
             made = _int8(models["bmd"], ranges, images, hips, found["fp32"], progress)
             found["int8"] = made.answers
+        gray = np.stack([gray_statistics(image) for batch in images for image in batch])
         parts = Parts(
             version=statement.version,
             models=models,
@@ -117,7 +118,7 @@ def export_bundle(
             drift={
                 name: one
                 for name, a in found.items()
-                if (one := reference_of(guard, a.bmd, a.spread, a.embedding)) is not None
+                if (one := reference_of(guard, a.bmd, a.spread, a.embedding, gray)) is not None
             },
             operating_points={name: fit_operating_points(guard, one.bmd) for name, one in found.items()},
         )

@@ -25,7 +25,8 @@ def studies(n: int, seed: int, d: int = 24) -> Seen:
     mix = np.random.default_rng(99).normal(0, 1, (8, d))
     embedding = np.maximum(np.column_stack([rng.normal(0, 1, (n, 7)), bmd[:, :1] * 8]) @ mix, 0)
     embedding[:, 3] = 0.0
-    return Seen(facts, bmd, np.exp(rng.normal(-3.5, 0.2, (n, 2))), embedding)
+    gray = rng.normal(0.4, 0.1, (n, 7))
+    return Seen(facts, bmd, np.exp(rng.normal(-3.5, 0.2, (n, 2))), embedding, gray)
 
 
 def test_the_components_are_those_of_scikit_learn() -> None:
@@ -77,7 +78,7 @@ def test_facts_that_are_not_stated_are_not_watched() -> None:
     seen.facts[:] = np.nan
     without = measure(seen)
     assert without is not None
-    assert set(without.watched) == {"embedding", "output"}
+    assert set(without.watched) == {"embedding", "image", "output"}
     assert measure(studies(99, 0)) is None
 
 
@@ -138,7 +139,7 @@ def row(subject: str, **extra: str) -> HipRow:
 def test_a_tables_facts() -> None:
     marks = {"x_head_center_x": "100", "x_head_center_y": "20", "x_lesser_trochanter_x": "130",
              "x_lesser_trochanter_y": "60", "x_spacing_mm": "0.65", "x_kvp": "72.5"}  # fmt: skip
-    answers = np.ones((2, 2)), np.ones((2, 2)), np.ones((2, 5))
+    answers = np.ones((2, 2)), np.ones((2, 2)), np.ones((2, 5)), np.ones((2, 7))
     seen = of_rows([row("a", **marks), row("b")], *answers)
     np.testing.assert_allclose(seen.facts[0], [70.0, 1.0, np.log(50 * 0.65), 72.5])
     assert np.isnan(seen.facts[1, 2:]).all()

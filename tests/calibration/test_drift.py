@@ -33,14 +33,16 @@ REFERENCE = with_limits(measured, POOL)
 def reports(seen: Seen, digest: str, both: bool = False, root: str = "1.2") -> list[FilmReport]:
     """Films as a run keeps them; with `both`, each shows two hips whose answers average to the study's."""
     made = []
-    for k, (facts, bmd, spread, embedding) in enumerate(
-        zip(seen.facts, seen.bmd, seen.spread, seen.embedding, strict=True)
+    for k, (facts, bmd, spread, embedding, gray) in enumerate(
+        zip(seen.facts, seen.bmd, seen.spread, seen.embedding, seen.gray, strict=True)
     ):
         age, female, size, kvp = facts
         points = {"head_center": (100.0, 100.0), "lesser_trochanter": (100.0, 100.0 + float(np.exp(size)) / 0.2)}
         hips = []
         for side, off in (("R", 0.01), ("L", -0.01)) if both else (("R", 0.0),):
-            network = NetworkAnswer(tuple((bmd + off).tolist()), tuple(spread.tolist()), tuple(embedding.tolist()))
+            network = NetworkAnswer(
+                tuple((bmd + off).tolist()), *(tuple(part.tolist()) for part in (spread, embedding, gray))
+            )
             hips.append(HipReport(side=side, status="read", reason=None, landmarks_px=points, box_px=None,
                                   estimates=(), network=network))  # fmt: skip
         made.append(
@@ -143,7 +145,7 @@ def test_runs_are_charted_one_after_the_other(bundle: Bundle, tmp_path: Path) ->
     second = run_of(tmp_path / "second", older_patients, bundle.digest)
     calm = call(first, "--bundle", bundle.root)
     assert calm.exit_code == 0, calm.output
-    assert calm.output.count("in control") == 3
+    assert calm.output.count("in control") == 4
     found = call(first, second, "--bundle", bundle.root)
     assert found.exit_code == 3, found.output
     assert "DRIFT from study" in found.output
