@@ -15,7 +15,7 @@ from bmd_edge.report import FilmReport, NetworkAnswer
 from bmd_edge.site import SCHEMA, SiteFile
 from bmd_edge.table import SITES, HipRow, read_table, replace_file
 from calibration.overlay import SiteFit, fit_site
-from calibration.pairs import Progress, read_films
+from calibration.reading import Progress, read_films
 from calibration.scales import to_hologic
 
 SPLIT = "calibrate"
@@ -34,7 +34,7 @@ def calibrate(
     bundle: Bundle,
     table: Path,
     device: str = "auto",
-    threads: int = 1,
+    threads: int | None = None,
     progress: Progress = lambda done, total: None,  # noqa: ARG005
 ) -> Calibrated:
     """Recalibrate a bundle with the films of a table's split `calibrate`, through the shipped line and files.
@@ -47,7 +47,7 @@ def calibrate(
     if not rows:
         raise TableError(f"{table.name}: no row of the split {SPLIT} has DEXA: put the films to calibrate with there")
     films = {row.film: row.film_path for row in rows}
-    found, _ = read_films(bundle, films, bundle.precisions("bmd"), device, threads, progress)
+    found, _ = read_films(bundle.root, films, device, threads, progress)
     fits, left_out = {}, Counter[str]()
     for precision in bundle.precisions("bmd"):
         reports = {one.film: one.reports[precision] for one in found}

@@ -111,7 +111,6 @@ def calibrate(
     """
     from bmd_edge.bundle import open_bundle
     from bmd_edge.errors import UsageError
-    from bmd_edge.machine import cpus
     from bmd_edge.terminal import progress_bar
     from calibration.calibrate import calibrate as fitted
     from calibration.calibrate import write_site
@@ -119,7 +118,7 @@ def calibrate(
     if table is None:
         raise UsageError("calibrate needs --table TABLE, a film table with DEXA")
     with progress_bar() as progress:
-        found = fitted(open_bundle(bundle), table, device, threads or cpus(), progress)
+        found = fitted(open_bundle(bundle), table, device, threads, progress)
     write_site(out, found.file)
     for line in _calibrated(found):
         typer.echo(line)

@@ -16,7 +16,7 @@ from bmd_edge.screener import Screener
 from bmd_edge.site import SiteFile, SiteLine, open_site
 from bmd_edge.table import SITES, HipRow, write_table
 from calibration import calibrate as workshop
-from calibration.pairs import FilmAnswers
+from calibration.reading import FilmAnswers
 
 LINES = {
     "femoral_neck": SiteLine(1.1, -0.05, 2.0, 0.9, 60, 40),
@@ -116,7 +116,7 @@ def films(folder: Path, n: int, scale: str = "hologic", bias: float = 0.04) -> P
 
 @pytest.fixture
 def drawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    def read(bundle: Bundle, films: dict[str, Path], *_: object) -> tuple[list[FilmAnswers], str]:
+    def read(bundle: Path, films: dict[str, Path], *_: object) -> tuple[list[FilmAnswers], str]:
         with steep_screener() as screener:
             reports = {name: screener.read(path, name) for name, path in films.items() if path.is_file()}
         return [FilmAnswers(name, one.film_id, {"fp32": one}) for name, one in reports.items()], "function"
