@@ -23,6 +23,7 @@ def validate(
         list[Path] | None,
         typer.Option(help="A film table or training run that the bundle has learned from; repeatable."),
     ] = None,
+    site: Annotated[Path | None, typer.Option(help="A site's own recalibration to validate with the bundle.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or tensorrt.")] = "auto",
     threads: Annotated[int | None, typer.Option(min=1, help="Worker processes; default one per CPU.")] = None,
 ) -> None:
@@ -50,6 +51,7 @@ def validate(
             table,
             split=split,
             known=known or (),
+            site=site,
             device=device,
             threads=threads,
             progress=progress,

@@ -42,7 +42,12 @@ class _Outcomes(Outcome):
 
 
 def read_films(
-    bundle: Path, films: Mapping[str, Path], device: str, threads: int | None, progress: Progress
+    bundle: Path,
+    films: Mapping[str, Path],
+    device: str,
+    threads: int | None,
+    progress: Progress,
+    site: Path | None = None,
 ) -> tuple[list[FilmAnswers], str]:
     """Read films (name in the table -> path) in every precision; returns the answers in order and the device used.
 
@@ -52,6 +57,7 @@ def read_films(
         device: as `bmd_edge.Screener`.
         threads: worker processes, each with one thread; None for one per CPU.
         progress: called after each film.
+        site: a site's own recalibration.
 
     Raises:
         EngineError, UsageError: the networks cannot be opened as asked, or fail.
@@ -63,7 +69,7 @@ def read_films(
     precisions = open_bundle(bundle).precisions("bmd")
     tasks = [Task(os.fsencode(path.absolute()), name) for name, path in films.items()]
     found: dict[str, FilmAnswers] = {}
-    with Crew(partial(_open, bundle, device), threads) as crew:
+    with Crew(partial(_open, bundle, device, site), threads) as crew:
         for task, outcome in crew.examine(tasks):
             if outcome.error:
                 raise EngineError(f"a network failed: {outcome.error}")
@@ -75,20 +81,20 @@ def read_films(
         return [found[name] for name in films], crew.setup.failed.device
 
 
-def _open(bundle: Path, device: str) -> "_EveryPrecision":
-    return _EveryPrecision(open_bundle(bundle), device)
+def _open(bundle: Path, device: str, site: Path | None) -> "_EveryPrecision":
+    return _EveryPrecision(open_bundle(bundle), device, site)
 
 
 class _EveryPrecision(Screener):
     """A screener that answers in every precision the bundle holds; otherwise it is one of the first."""
 
-    def __init__(self, bundle: Bundle, device: str) -> None:
+    def __init__(self, bundle: Bundle, device: str, site: Path | None) -> None:
         first, *others = bundle.precisions("bmd")
         finder = _Remembering(_opened(bundle, "finder", device, "fp32"))
         engines = {name: {"finder": finder, "bmd": _opened(bundle, "bmd", device, name)} for name in (first, *others)}
-        super().__init__(bundle, device, first, 1, engines=engines[first])
+        super().__init__(bundle, device, first, 1, engines=engines[first], site=site)
         self._finder_memory = finder
-        self._others = {name: Screener(bundle, device, name, 1, engines=engines[name]) for name in others}
+        self._others = {name: Screener(bundle, device, name, 1, engines=engines[name], site=site) for name in others}
 
     def examine(self, tasks: Iterable[Task]) -> Iterator[tuple[Task, Outcome]]:
         """As `Screener.examine`, without pictures; the outcomes hold the reports of all precisions."""

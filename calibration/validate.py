@@ -12,6 +12,7 @@ from bmd_edge.bundle import Bundle
 from bmd_edge.errors import TableError
 from bmd_edge.report import RESEARCH_USE, count
 from bmd_edge.report_html import SITE_NAMES
+from bmd_edge.site import open_site
 from bmd_edge.table import SITES, HipRow, read_table
 from calibration import quantized, rigor
 from calibration.finding import Finding, weight
@@ -50,6 +51,7 @@ def validate(
     *,
     split: str = "test",
     known: Sequence[Path] = (),
+    site: Path | None = None,
     device: str = "auto",
     threads: int | None = None,
     progress: Progress = lambda _done, _total: None,
@@ -62,6 +64,7 @@ def validate(
         split: which rows.
         known: film tables and run folders that the bundle has learned from; rows of other splits of `table` count as
             known without being named.
+        site: a site's own recalibration, used as `screen --site` does.
         device: as `bmd_edge.Screener`.
         threads: worker processes; None for one per CPU.
         progress: called with films done and their number.
@@ -75,8 +78,12 @@ def validate(
     here = rigor.known_rows(row for row in everything if row.split != split)
     learned = here.joined(rigor.read_known(known))
     paths = {row.film: row.film_path for row in rows}
-    films, device = read_films(bundle.root, paths, device, threads, progress)
-    return compare(bundle, table, split, learned, films, device)
+    films, device = read_films(bundle.root, paths, device, threads, progress, site)
+    made = compare(bundle, table, split, learned, films, device)
+    if site and open_site(site, bundle).file.table_sha256 not in map(_sha256, (table, *filter(Path.is_file, known))):
+        sentence = "The site's recalibration was fitted on a table that is not named: name it with --known."
+        made.facts["findings"].append(asdict(Finding("site_table_unknown", "warning", sentence)))
+    return made
 
 
 def compare(
@@ -99,6 +106,7 @@ def compare(
             f"{table.name}: no hip of split {split} has both an estimate and a DEXA: {_why_none(made, primary)}"
         )
     facts = _head(bundle, table, rows, everything, split, device, primary)
+    facts["site_calibration"] = films[0].reports[primary].site_calibration
     facts["precisions"] = {name: _precision(made, bundle, name) for name in precisions}
     facts["subgroups"] = {site: subgroups(*selected(made.kept, site, primary)) for site in SITES}
     facts["quantized"] = {
@@ -119,6 +127,10 @@ def _of_split(table: Path, everything: Sequence[HipRow], split: str) -> list[Hip
     if not rows:
         raise TableError(f"{table.name}: no row has split = {split}; name another with --split")
     return rows
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _age_and_sex(film: FilmAnswers) -> tuple[float | None, str | None]:
@@ -159,7 +171,7 @@ def _head(
         "primary": primary,
         "table": {
             "name": table.name,
-            "sha256": hashlib.sha256(table.read_bytes()).hexdigest(),
+            "sha256": _sha256(table),
             "split": split,
             "rows": len(rows),
             "other_rows": len(everything) - len(rows),

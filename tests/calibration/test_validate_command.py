@@ -1,6 +1,7 @@
 """`bmd-edge validate` on the embedded bundle and films: real DICOM, real ONNX files, the whole line."""
 
 import csv
+import hashlib
 import json
 import os
 import signal
@@ -13,7 +14,10 @@ from bmd_edge.bundle import open_bundle
 from bmd_edge.cli import main
 from bmd_edge.film import film_id
 from bmd_edge.screener import Screener
+from bmd_edge.site import SiteFile, SiteLine
+from bmd_edge.table import SITES
 from calibration import reading
+from calibration.calibrate import write_site
 
 DEMO = Path(bmd_edge.__file__).parent / "data" / "demo"
 ROWS = """\
@@ -74,6 +78,28 @@ def test_what_is_validated_is_what_screening_says(table, tmp_path, monkeypatch, 
         assert (tmp_path / "again" / name).read_bytes() == (out / name).read_bytes()
 
 
+def test_a_sites_own_recalibration_is_validated_in_its_place(table, tmp_path, monkeypatch):
+    bundle = open_bundle()
+    line = SiteLine(slope=0.9, intercept_gcm2=0.05, scale=2.0, coverage=0.9, hips=40, subjects=40)
+    precisions = {name: dict.fromkeys(SITES, line) for name in bundle.precisions("bmd")}
+    site = tmp_path / "site.json"
+    write_site(site, SiteFile(1, bundle.digest, "0" * 64, {"hologic": 40}, precisions))
+    for name, options in (("without", []), ("with", ["--site", site])):
+        assert run(monkeypatch, "--table", table, "--out", tmp_path / name, "--threads", 1, *options) == 0
+    rows = []
+    for name in ("without", "with"):
+        with (tmp_path / name / "pairs.csv").open(newline="") as file:
+            rows.append([row for row in csv.DictReader(file) if row["int8_bmd_total_hip_gcm2"]])
+    for before, after in zip(*rows, strict=True):
+        expected = 0.05 + 0.9 * float(before["int8_bmd_total_hip_gcm2"])
+        assert float(after["int8_bmd_total_hip_gcm2"]) == pytest.approx(expected, abs=1e-4)
+    facts = json.loads((tmp_path / "with" / "validation.json").read_text())
+    assert facts["site_calibration"] == hashlib.sha256(site.read_bytes()).hexdigest()
+    assert "site_table_unknown" in {one["code"] for one in facts["findings"]}
+    assert "recalibrated by the site" in (tmp_path / "with" / "validation.html").read_text()
+    assert "recalibrated by the site" not in (tmp_path / "without" / "validation.html").read_text()
+
+
 class Dies(reading._EveryPrecision):
     """Loses its process at one film, as a broken decoder would."""
 
@@ -83,8 +109,8 @@ class Dies(reading._EveryPrecision):
         return super().load(source)
 
 
-def dying(bundle, device):
-    return Dies(open_bundle(bundle), device)
+def dying(bundle, device, site):
+    return Dies(open_bundle(bundle), device, site)
 
 
 def test_a_film_that_kills_its_process_is_one_row_without_a_number(monkeypatch):
