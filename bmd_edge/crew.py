@@ -51,6 +51,11 @@ class Crew:
             self.close()
             raise
 
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """Process ids of the workers."""
+        return tuple(worker.pid for worker in self._workers)
+
     def close(self) -> None:
         """End the workers, whatever they are at."""
         for worker in self._workers:
@@ -138,6 +143,11 @@ class _Worker:
             )
         with suppress(BrokenPipeError):  # it will be missed at the first message that does not come
             self.connection.send(self._order)
+
+    @property
+    def pid(self) -> int:
+        """Process id; 0 once it has ended."""
+        return self._process.pid if self._process else 0
 
     def end(self) -> None:
         """Kill the process."""

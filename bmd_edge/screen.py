@@ -94,8 +94,7 @@ def _screen(screener: Screener | Crew, folder: Path, out: Path, ledger: Ledger, 
     ledger.forget(left)  # what was known of them is of another content
     summary = ledger.written(settings)
     if summary is None or summary.versions != versions() or summary.left != len(left) or not _is_there(out):
-        summary = _summary(screener.setup, ledger, len(left))
-        _write(out, ledger, summary)
+        summary = write_results(out, ledger, screener.setup, len(left))
         ledger.note_written(settings, summary)
     return summary
 
@@ -115,11 +114,14 @@ def _is_there(out: Path) -> bool:
     return all((out / name).is_file() for name in ("results.csv", "results.jsonl", "run.json", "report/index.html"))
 
 
-def _write(out: Path, ledger: Ledger, summary: RunSummary) -> None:
+def write_results(out: Path, ledger: Ledger, setup: Setup, left: int = 0) -> RunSummary:
+    """Write results.csv, results.jsonl, report/ and run.json from the ledger; `left` films are for the next pass."""
+    summary = _summary(setup, ledger, left)
     write_csv(out / "results.csv", ledger.reports())
     write_jsonl(out / "results.jsonl", ledger.reports())
     write_pages(out / "report", ledger.entries(), summary)
     write_run(out / "run.json", summary)
+    return summary
 
 
 def _examine(

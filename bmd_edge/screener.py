@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_FILM_PIXELS = 3.5
+_FILM_PIXELS = 3.2
 """Pixels of a film along one pixel of the finest network input; a film with more of them is reduced as it is decoded.
 `bmd-edge phantom reduced` shows what that does to the estimates."""
 
@@ -215,20 +215,17 @@ class Screener:
 
     def load(self, source: "str | os.PathLike[str] | bytes | Dataset") -> Loaded:
         """The first half of `read`: file -> film. Needs no network and may run beside `measure`."""
-        name = None
         try:
             if isinstance(source, str | os.PathLike):
                 source = _read_regular(Path(source))
-            if isinstance(source, bytes):
-                name = film_id(source)
             film = read_film(source, spacing_mm=self.spacing_mm, coarsest_mm=self.coarsest_mm)
             return Loaded(film.film_id, film)
         except FilmRefused as error:
-            return Loaded(name, reason=error.code)
+            return Loaded(_name_of(source), reason=error.code)
         except FilmFailed as error:
-            return Loaded(name, status="failed", reason=error.code)
+            return Loaded(_name_of(source), status="failed", reason=error.code)
         except Exception as error:  # noqa: BLE001 - one bad film is one row, whatever a parser did
-            return unexpected(name, error)
+            return unexpected(_name_of(source), error)
 
     def measure(self, loaded: Loaded, file: str | None = None) -> FilmReport:
         """The second half of `read`: film -> report. EngineError if a network fails."""
@@ -324,6 +321,11 @@ def _read_regular(path: Path) -> bytes:
             raise FilmRefused("not_a_regular_file") from None
         # Not the error's text: it holds the path.
         raise FilmFailed("file_unreadable", f"errno {error.errno}") from None
+
+
+def _name_of(source: object) -> str | None:
+    """The film_id of the bytes of a file; None for what has none."""
+    return film_id(source) if isinstance(source, bytes) else None
 
 
 def name_of(path: bytes) -> str | None:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from rich import box
 from rich.console import Console
@@ -38,6 +39,41 @@ def progress_bar() -> Iterator[Callable[[int, int], None]]:
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task("Films", total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+@contextmanager
+def status() -> Iterator[Callable[[str], None]]:
+    """One line on stderr that says what is being done; call it with the text."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda text: None  # noqa: ARG005
+        return
+    with console.status("") as line:
+        yield lambda text: line.update(text)
+
+
+def print_bench(found: dict[str, Any]) -> None:
+    """What `bench` measured, to stdout."""
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else _PIPED_WIDTH)
+    if "series" in found or "help_s" in found:
+        for name, value in found.items():
+            if name != "series":
+                console.print(f"{name:<16} {value}", markup=False)
+        return
+    stages = list(next(iter(found["films"].values()))["stages"])
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    for name in ("Films", "n", "films/s", "floor", "ratio", "plain", "times", "MB", *stages):
+        table.add_column(name, justify="left" if name == "Films" else "right", no_wrap=True)
+    for name, row in found["films"].items():
+        plain = ("-", "-") if row["plain_films_per_s"] is None else (row["plain_films_per_s"], row["ratio_to_plain"])
+        cells = (row["n"], row["films_per_s"], row["floor_films_per_s"], row["ratio_to_floor"], *plain)
+        spent = [f"{1000 * row['stages'][stage]:.1f}" for stage in stages]
+        table.add_row(name, *map(str, cells), str(row["peak_rss_mb"]), *spent)
+    console.print(table)
+    console.print(f"{found['threads']} workers on {found['cpus']} CPUs, bundle {found['bundle_digest'][:16]}.")
+    console.print("Floor: CPUs over the CPU seconds of all stages. Stages in CPU milliseconds per film, alone.")
+    if found["synthetic"]:
+        console.print("The films are synthetic: embedded ones enlarged to 9 Mpx, 12 bits, with fresh noise.")
 
 
 def print_results(out: Path, summary: RunSummary) -> None:
