@@ -27,7 +27,8 @@ from bmd_edge.errors import MissingExtra, UsageError
 from bmd_edge.ledger import NAME as LEDGER
 from bmd_edge.ledger import Ledger
 from bmd_edge.machine import cpus
-from bmd_edge.screen import plan, screen_folder, write_results
+from bmd_edge.plan import plan
+from bmd_edge.screen import screen_folder, write_results
 
 STAGES = ("read", "decode", "finder", "crop", "bmd", "picture", "write", "rest")
 COPIES = 8
@@ -102,7 +103,9 @@ def write_films(folder: Path, syntaxes: list[str], distinct: int, count: int) ->
     for syntax in syntaxes:
         for film in films(syntax, share):
             for _ in range(count // (share * len(syntaxes))):
-                (folder / f"{number:05d}.dcm").write_bytes(renamed(film, number))
+                path = folder / f"{number:05d}.dcm"
+                path.write_bytes(renamed(film, number))
+                os.utime(path, (0, 0))  # long there: nothing waits for it to be copied in
                 number += 1
 
 

@@ -67,8 +67,7 @@ def decoder_of(path: Path) -> str:
     syntax = pydicom.dcmread(path, stop_before_pixels=True).file_meta.TransferSyntaxUID
     if not syntax.is_encapsulated:
         return "numpy"
-    plugins = get_decoder(syntax).available_plugins
-    return plugins[0] if plugins else "none"
+    return next(iter(get_decoder(syntax)._available), "none")  # in the order in which pydicom tries them
 
 
 def main(folder: Path, bundle_path: Path | None) -> dict[str, object]:

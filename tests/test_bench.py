@@ -1,0 +1,110 @@
+"""The benchmark measures the real line on sound films, and says what it measured."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import films as odd_films
+import numpy as np
+import pytest
+
+from bmd_edge import bench, bench_films
+from bmd_edge.film import film_id, read_film
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench_films, "PIXELS", 200_000)
+
+
+def program(*arguments: object) -> subprocess.CompletedProcess[str]:
+    place = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "140"}
+    command = [sys.executable, "-m", "bmd_edge.cli", "bench", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, env=place)
+
+
+def test_the_same_film_in_every_transfer_syntax(small) -> None:
+    made = {name: next(bench_films.films(name, 1)) for name in bench_films.ENCODERS}
+    read = {name: read_film(data) for name, data in made.items()}
+    first = read["uncompressed"]
+    assert abs(first.stored.size - 200_000) < 2_000
+    for film in read.values():
+        np.testing.assert_array_equal(film.stored, first.stored)
+    assert first.stored.max() <= 4095
+    assert 350 < first.shape[0] * first.spacing_mm[0] / first.shape[1] / first.spacing_mm[1] * 350 < 500
+
+
+def test_films_differ_in_noise_and_uid_and_are_the_same_every_time(small) -> None:
+    made = list(bench_films.films("rle", 6))
+    assert len({film_id(film) for film in made}) == 6
+    assert len({read_film(film).sop_instance_uid for film in made}) == 6
+    assert made == list(bench_films.films("rle", 6))
+    other = bench_films.renamed(made[0], 7)
+    assert len(other) == len(made[0])
+    assert read_film(other).sop_instance_uid == "2.25.900000000000000007"
+    np.testing.assert_array_equal(read_film(other).stored, read_film(made[0]).stored)
+
+
+def test_written_films_are_shared_out_among_the_syntaxes(small, tmp_path: Path) -> None:
+    bench.write_films(tmp_path / "films", ["rle", "jpeg_ls"], 4, 12)
+    names = sorted(path.name for path in (tmp_path / "films").iterdir())
+    assert names == [f"{number:05d}.dcm" for number in range(12)]
+
+
+def test_figures_are_medians_and_ratios_within_a_turn() -> None:
+    def turn(speed: float, cost: float, plain: float) -> dict:
+        stages = dict.fromkeys(bench.STAGES, cost / len(bench.STAGES))
+        parts = {"stages": stages, "films_per_s": speed, "peak_rss_mb": speed, "n": 9}
+        return parts | {"plain": {"films_per_s": plain, "decoder": "gdcm"}}
+
+    found = bench._figures([turn(10, 0.1, 1), turn(30, 0.05, 2), turn(12, 0.1, 4)], workers=2)
+    assert (found["films_per_s"], found["floor_films_per_s"]) == (12, 20)
+    assert (found["ratio_to_floor"], found["ratio_to_plain"]) == (0.6, 10)
+    assert (found["peak_rss_mb"], found["plain_decoder"], found["n"]) == (30, "gdcm", 9)
+    assert sum(found["stages"].values()) == pytest.approx(0.1)
+
+
+def test_bench_of_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "a.dcm").write_bytes((ROOT / "bmd_edge" / "data" / "demo" / "right_hip.dcm").read_bytes())
+    done = program(tmp_path, "--rounds", 1, "--threads", 1, "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    row = found["films"]["folder"]
+    assert (row["n"], row["plain_films_per_s"], found["synthetic"]) == (1, None, False)
+    assert list(row["stages"]) == list(bench.STAGES)
+    assert all(seconds >= 0 for seconds in row["stages"].values())
+    assert row["stages"]["finder"] > 0.001
+    assert 50 < row["peak_rss_mb"] < 2000
+    assert row["floor_films_per_s"] > 0
+
+
+def test_bench_says_what_is_wrong(tmp_path: Path) -> None:
+    empty = program(tmp_path)
+    assert (empty.returncode, empty.stdout) == (2, "")
+    assert "no files" in empty.stderr
+    assert program(tmp_path, "--against", "all").returncode == 2
+
+
+def test_memory_of_a_process_and_its_children() -> None:
+    resident, proportional = bench._tree_mb(os.getpid())
+    assert 10 < proportional <= resident
+    with subprocess.Popen([sys.executable, "-c", "x = b'1' * 60_000_000; input()"], stdin=subprocess.PIPE) as child:
+        while bench._tree_mb(child.pid)[0] < 60:
+            assert child.poll() is None
+        assert bench._tree_mb(os.getpid())[0] > resident + 50
+        child.communicate(b"\n")
+    assert bench._tree_mb(child.pid) == (0, 0)
+
+
+def test_the_plain_loop_reads_films_with_pydicoms_own_decoders(tmp_path: Path) -> None:
+    plain = pytest.importorskip("export.plain")
+    (tmp_path / "a.dcm").write_bytes(odd_films.dicom_bytes(odd_films.pixels(300, 240), odd_films.HTJ2K_LOSSLESS))
+    found = plain.main(tmp_path, None)
+    assert found["films_per_s"] > 0
+    assert found["decoder"] == "pylibjpeg"
+    (tmp_path / "a.dcm").write_bytes(odd_films.dicom_bytes(odd_films.pixels(300, 240), odd_films.JPEG_LOSSLESS_SV1))
+    assert plain.main(tmp_path, None)["decoder"] == "gdcm"
