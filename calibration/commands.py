@@ -158,6 +158,10 @@ def drift(
         list[Path] | None, typer.Argument(metavar="[RUN]...", help="Folders of `bmd-edge screen`, oldest first.")
     ] = None,
     bundle: Annotated[Path | None, typer.Option(help="Bundle of the runs; default the embedded one.")] = None,
+    baseline: Annotated[
+        list[Path] | None,
+        typer.Option(help="Run of a time known to be good: the charts start from its means; repeatable."),
+    ] = None,
     simulate: Annotated[bool, typer.Option("--simulate", help="Measure the charts on planted shifts instead.")] = False,
     table: Annotated[
         Path | None, typer.Option(help="For --simulate: film table of `bmd-edge phantom shifted`.")
@@ -186,7 +190,8 @@ def drift(
         return
     if not runs:
         raise UsageError("drift needs the --out folder of a screening run")
-    charts, studies = watch([report for run in runs for report in reports_of(run, opened)], opened)
+    kept = [[report for run in some for report in reports_of(run, opened)] for some in (runs, baseline or [])]
+    charts, studies = watch(kept[0], opened, kept[1])
     drifted = any(chart.alarm_at for chart in charts.values())
     if as_json:
         from dataclasses import asdict
@@ -201,7 +206,7 @@ def drift(
 def _say_drift(charts: dict[str, Any], studies: int) -> None:
     from calibration.drift import sentence
 
-    typer.echo(f"{studies} studies against the bundle's reference; limits for less than one false alarm in 10,000")
+    typer.echo(f"{studies} studies; limits for less than one false alarm in 10,000")
     for name, chart in charts.items():
         if not chart.alarm_at:
             typer.echo(f"{name:<10} in control, T2 {chart.last:.1f} of {chart.limit:.1f}, highest {chart.highest:.1f}")

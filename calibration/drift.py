@@ -66,20 +66,28 @@ def reports_of(run: Path, bundle: Bundle) -> list[FilmReport]:
     return reports
 
 
-def watch(reports: Sequence[FilmReport], bundle: Bundle) -> tuple[dict[str, ChartResult], int]:
+def watch(
+    reports: Sequence[FilmReport], bundle: Bundle, baseline: Sequence[FilmReport] = ()
+) -> tuple[dict[str, ChartResult], int]:
     """All charts over films in their order, and the number of studies with a number.
 
+    With a `baseline`, films of a time known to be good, the charts start from its means instead of the bundle's; spread
+    and limits stay those of the bundle, which are wider than one site's.
+
     Raises:
-        UsageError: the films were measured in more than one precision, or none has a number.
+        UsageError: the films were measured in more than one precision, none has a number, or the baseline has fewer
+            than 100 studies.
         BundleError: the bundle holds no reference.
     """
-    precisions = sorted({report.precision for report in reports})
+    precisions = sorted({report.precision for report in (*reports, *baseline)})
     if len(precisions) > 1:
         raise UsageError(f"the runs were made in {' and '.join(precisions)}: look at one precision at a time")
     seen, names = of_reports(reports)
     if not names:
         raise UsageError("no film of these runs has a number")
     reference = reference_in(bundle, precisions[0])
+    if baseline:
+        reference = reference.around(of_reports(baseline)[0])
     return charts_over(reference, seen, names), len(seen)
 
 

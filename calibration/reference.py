@@ -12,11 +12,12 @@ Only moments are kept, no patient's values.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from bmd_edge.errors import UsageError
 from bmd_edge.table import SITES
 from calibration.seen import F64, FACTS, Seen
 
@@ -77,6 +78,17 @@ class Reference:
         """Features of each group, (n, p)."""
         groups = _groups(self, seen)
         return {name: groups[name][:, _kept(name, watched)] for name, watched in self.watched.items()}
+
+    def around(self, seen: Seen) -> "Reference":
+        """The same with the means of these studies. UsageError with fewer than 100 of them."""
+        if len(seen) < MIN_STUDIES:
+            raise UsageError(f"the baseline has {len(seen)} studies with a number, {MIN_STUDIES} are the least")
+        watched = {}
+        for name, values in self.features(seen).items():
+            known = np.isfinite(values)
+            mean = np.where(known, values, 0.0).sum(0) / np.maximum(known.sum(0), 1)
+            watched[name] = replace(self.watched[name], mean=np.where(known.any(0), mean, self.watched[name].mean))
+        return replace(self, watched=watched)
 
     def scores(self, seen: Seen) -> dict[str, F64]:
         """`Watched.scores` of each group."""

@@ -13,6 +13,7 @@ from bmd_edge.preprocess import BMD, gray_statistics
 from bmd_edge.table import SITES, HipRow, read_table
 from calibration.scales import to_hologic
 from calibration.seen import F64
+from export.films import halves
 from trainer.data import read_rois, roi_image
 
 _BATCH = 16
@@ -33,11 +34,13 @@ class RoiAnswers:
 def rows_named(text: str) -> list[HipRow]:
     """Rows of TABLE[:SPLITS] (default calibrate) with an ROI and DEXA of every site. TableError if there is none.
 
-    Subjects are named with the table's folder, so that those of two tables stay apart.
+    SPLITS may be "ranges": the half of the split calibrate that an export takes nothing but INT8 ranges from. Subjects
+    are named with the table's folder, so that those of two tables stay apart.
     """
     name, _, splits = text.partition(":")
     table, wanted = Path(name), (splits or "calibrate").split(",")
-    rows = [row for row in read_table(table) if row.split in wanted and row.extra.get("x_image") == "roi"]
+    everything = halves(table)[0] if wanted == ["ranges"] else [row for row in read_table(table) if row.split in wanted]
+    rows = [row for row in everything if row.extra.get("x_image") == "roi"]
     rows = [row for row in rows if all(value is not None for value in row.bmd_gcm2.values())]
     if not rows:
         raise TableError(f"{table.name}: no ROI with DEXA of every site in the split {' or '.join(wanted)}")

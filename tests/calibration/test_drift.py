@@ -156,6 +156,27 @@ def test_runs_are_charted_one_after_the_other(bundle: Bundle, tmp_path: Path) ->
     assert facts["charts"]["film"]["alarm_at"] > 150
 
 
+def test_a_site_off_the_reference_starts_from_its_own_baseline(bundle: Bundle, tmp_path: Path) -> None:
+    def site(n: int, seed: int) -> Seen:
+        made = studies(n, seed)
+        made.gray[:, 3] += 0.15  # one machine's processing, 1.5 SD off
+        made.facts[:, 3] = np.nan
+        return made
+
+    good, later = site(300, 20), site(300, 21)
+    later.facts[150:, 2] += np.log(1.06)
+    runs = [run_of(tmp_path / name, part, bundle.digest) for name, part in (("good", good), ("later", later))]
+    assert call(runs[0], "--bundle", bundle.root).exit_code == 3
+    assert call(runs[0], "--bundle", bundle.root, "--baseline", runs[0]).exit_code == 0
+    found = json.loads(call(runs[1], "--bundle", bundle.root, "--baseline", runs[0], "--json").stdout)["charts"]
+    assert found["image"]["alarm_at"] is None
+    assert found["film"]["alarm_at"] > 150
+    assert found["film"]["moved"][0]["feature"] == "size"
+    few = run_of(tmp_path / "few", site(99, 22), bundle.digest)
+    with pytest.raises(UsageError, match="99 studies with a number, 100 are the least"):
+        watch(reports_of(runs[1], bundle), bundle, reports_of(few, bundle))
+
+
 def test_what_cannot_be_charted_says_why(bundle: Bundle, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="holds no screening run"):
         reports_of(tmp_path, bundle)
