@@ -133,6 +133,7 @@ def decode_reduced(
     _check_layout(header)
     if _syntax(transfer_syntax_uid).family != "jpeg_2000":
         return None
+    _check_ratio(data, header)
     return _jpeg_2000_reduced(bytes(data), header, step)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from bmd_edge.errors import FilmRefused
 
-MAX_SEGMENTS = 1000  # of a JPEG; an ICC profile may take 255
+MAX_SEGMENTS = 1000  # an ICC profile may take 255; also the most fill bytes before one
 _FILL = re.compile(rb"\xff*(?=\xff)")  # ITU-T T.81 B.1.1.2
 
 
@@ -31,7 +31,7 @@ def jpeg_header(data: bytes) -> Codestream:
     frame: tuple[int, int, int, int, int] | None = None
     pos = 2
     for _ in range(MAX_SEGMENTS):
-        if fill := _FILL.match(data, pos):
+        if fill := _FILL.match(data, pos, pos + MAX_SEGMENTS):
             pos = fill.end()
         marker, length, body = _segment(data, pos)
         if marker == 0xF7 or (0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC)):
@@ -76,9 +76,11 @@ def jpeg_2000_header(data: bytes) -> Codestream:
 def _levels(data: bytes) -> int:
     """Fewest wavelet decompositions that a COD or COC segment of the main header names (ITU-T T.800 A.6.1, A.6.2)."""
     found, pos = b"", 2
-    while data[pos : pos + 2] != b"\xff\x90":  # SOT: the main header ends
+    for _ in range(MAX_SEGMENTS):
+        if data[pos : pos + 2] == b"\xff\x90":  # SOT: the main header ends
+            return min(found, default=0)
         marker, length, body = _segment(data, pos)
         place = {0x52: 5, 0x53: 2}.get(marker, len(body))
         found += body[place : place + 1]
         pos += 2 + length
-    return min(found, default=0)
+    raise FilmRefused("decode_failed", f"more than {MAX_SEGMENTS} JPEG 2000 segments")

@@ -49,23 +49,26 @@ class Sound:
     data: bytes
     film: Film
     places: dict[str, list[tuple[int, int]]]
+    coarsest_mm: float
 
 
 @cache
 def sound_films() -> tuple[Sound, ...]:
-    """One film of 64 x 48 pixels per transfer syntax, some with 8 or 16 bits, one in five fragments."""
+    """One film of 64 x 48 pixels per transfer syntax, some with 8 or 16 bits, reduced as in use, or in fragments."""
     made = []
     for syntax in (*films.NATIVE, *films.LOSSLESS, *films.LOSSY):
         bits = 8 if syntax == films.JPEG_BASELINE else 12
         made.append(_sound(syntax, bits))
     made += [_sound(films.EXPLICIT, 16), _sound(films.RLE, 8), _sound(films.JPEG_LS, 8), _sound(films.HTJ2K_RPCL, 16)]
+    made += [_sound(syntax, 12, coarsest_mm=0.3) for syntax in (films.EXPLICIT, films.JPEG_2000, films.HTJ2K_LOSSLESS)]
     return (*made, _sound(films.JPEG_2000_LOSSLESS, 12, fragments=5))
 
 
-def _sound(syntax: str, bits: int, fragments: int = 1) -> Sound:
+def _sound(syntax: str, bits: int, fragments: int = 1, coarsest_mm: float = 0.0) -> Sound:
     data = films.dicom_bytes(films.pixels(64, 48, bits), syntax, bits, fragments)
     name = f"{syntax} {bits} bit" + (f" {fragments} fragments" if fragments > 1 else "")
-    return Sound(name, data, read_film(data), _places(data, syntax))
+    name += f" reduced to {coarsest_mm} mm" if coarsest_mm else ""
+    return Sound(name, data, read_film(data, coarsest_mm=coarsest_mm), _places(data, syntax), coarsest_mm)
 
 
 def _places(data: bytes, syntax: str) -> dict[str, list[tuple[int, int]]]:
@@ -126,7 +129,7 @@ def mutant(sound: Sound, place: str, rng: np.random.Generator) -> bytes:
 def outcome(sound: Sound, data: bytes) -> str:
     """Tell what became of a mutant: one of `OUTCOMES`."""
     try:
-        film = read_film(data)
+        film = read_film(data, coarsest_mm=sound.coarsest_mm)
     except FilmRefused:
         return "refused"
     except Exception:  # noqa: BLE001 - what must not happen is what is counted
