@@ -61,5 +61,5 @@ clean: ## Remove the environments and caches of this checkout
 .venv-dev/.installed: pyproject.toml
 	$(PYTHON) -m venv .venv-dev
 	.venv-dev/bin/pip install --quiet --disable-pip-version-check $(TORCH)
-	.venv-dev/bin/pip install --quiet --disable-pip-version-check -e '.[cpu,train,export,calibrate,spectra,dev]'
+	.venv-dev/bin/pip install --quiet --disable-pip-version-check -e '.[cpu,train,export,calibrate,sign,spectra,dev]'
 	@touch $@

@@ -9,12 +9,14 @@
     golden.npz        inputs and expected outputs of each model and precision (`bmd_edge.engine.self_test`)
     MODEL_CARD.md     the same facts for people
     drift.json        means and covariances that `bmd-edge drift` compares films with; may be missing
+    bundle.sig        optional: signature over all other files (`bmd-edge sign`); only `bmd-edge verify` reads it
 
 Nothing in the folder is executed or unpickled, and no parser sees a file whose hash does not match the manifest.
 """
 
 import hashlib
 import io
+import json
 import os
 import stat
 import zipfile
@@ -29,6 +31,7 @@ from numpy.typing import NDArray
 from bmd_edge.errors import BundleError
 from bmd_edge.guard import LIMITS, broken
 from bmd_edge.manifest import FileFacts, InputFacts, Manifest, parse, read_json
+from bmd_edge.onnx_head import read_head
 from bmd_edge.preprocess import InputSpec
 
 if TYPE_CHECKING:
@@ -40,6 +43,7 @@ CALIBRATION = "calibration.json"
 GOLDEN = "golden.npz"
 MODEL_CARD = "MODEL_CARD.md"
 DRIFT = "drift.json"
+SIGNATURE = "bundle.sig"
 MODEL_FILES: dict[str, dict[str, str]] = {
     "finder": {"fp32": "finder.onnx"},
     "bmd": {"fp32": "bmd.onnx", "int8": "bmd.int8.onnx"},
@@ -248,8 +252,13 @@ def _spec(name: str, facts: InputFacts) -> InputSpec:
 
 def _findings(root: Path, manifest: Manifest) -> Iterator[str]:
     present = {entry.name for entry in os.scandir(root)}
-    for name in sorted(present - set(manifest.files) - {MANIFEST}):
+    for name in sorted(present - set(manifest.files) - {MANIFEST, SIGNATURE}):
         yield f"the bundle holds an unexpected entry: {name!r}"
+    if SIGNATURE in present:
+        try:
+            _require_regular(root / SIGNATURE, _MAX_MANIFEST_BYTES)
+        except BundleError as error:
+            yield str(error)
     for name in sorted(manifest.files):
         if name not in present:
             yield f"{name} is missing from the bundle"
@@ -261,9 +270,24 @@ def _findings(root: Path, manifest: Manifest) -> Iterator[str]:
         except BundleError as error:
             yield str(error)
             continue
-        # ONNX keeps the path of external data under the key "location"; protobuf stores strings as they are.
-        if name.endswith(".onnx") and b"location" in raw:
-            yield f"{name} refers to data outside the file"
+        if name.endswith(".onnx"):
+            yield from _onnx_findings(name, raw, manifest)
+
+
+def _onnx_findings(name: str, raw: bytes, manifest: Manifest) -> Iterator[str]:
+    """Whether a network is the one the manifest describes, by its own words: `metadata_props`, inputs and outputs."""
+    try:
+        head = read_head(raw, name)
+    except BundleError as error:
+        yield str(error)
+        return
+    model = next(model for model, facts in manifest.models.items() if name in facts.files.values())
+    facts = manifest.models[model]
+    said = (head.metadata.get("task"), head.metadata.get("sites"), head.metadata.get("unit"))
+    if said != (model, json.dumps(manifest.sites), manifest.unit):
+        yield f"{name} says that it is {said[0]}, {said[1]} in {said[2]}, {MANIFEST} says otherwise"
+    if head.inputs != facts.inputs or head.outputs != facts.outputs:
+        yield f"the inputs or outputs of {name} are not those of {MANIFEST}"
 
 
 def _require_regular(path: Path, limit_bytes: int) -> int:

@@ -1,5 +1,6 @@
 """A real bundle made in a second: hand-made ONNX networks, quantized and packed as the export does."""
 
+import json
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -119,6 +120,7 @@ def _network(name: str) -> bytes:
         [numpy_helper.from_array(v if k == "axes" else v.astype(np.float32), k) for k, v in weights.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    helper.set_model_props(model, {"task": name, "sites": json.dumps(SITES), "unit": "g/cm2"})
     onnx.checker.check_model(model, full_check=True)
     return model.SerializeToString()
 

@@ -2,6 +2,7 @@ import hashlib
 import io
 import json
 import os
+import pickle
 import shutil
 import zipfile
 from collections.abc import Callable
@@ -14,7 +15,7 @@ import pytest
 
 from bmd_edge.bundle import open_bundle
 from bmd_edge.engine import open_engine
-from bmd_edge.errors import BundleError, EngineError
+from bmd_edge.errors import BundleError
 from bmd_edge.preprocess import BMD
 from tests.bundles import tiny_bundle
 
@@ -81,15 +82,62 @@ def fifo(folder: Path) -> None:
     os.mkfifo(folder / "MODEL_CARD.md")
 
 
-def external_data(folder: Path) -> None:
-    model = onnx.load(folder / "bmd.onnx")
-    weight = model.graph.initializer[0]
+def set_external(weight: onnx.TensorProto) -> None:
     weight.ClearField("raw_data")
     weight.data_location = onnx.TensorProto.EXTERNAL
     entry = weight.external_data.add()
     entry.key, entry.value = "location", "../../secret"
-    (folder / "bmd.onnx").write_bytes(model.SerializeToString())
-    rehash(folder, "bmd.onnx")
+
+
+def loosen(folder: Path) -> None:
+    change(folder, lambda m: m["guard"]["int8"]["total_hip"]["limits"].update(p99_shift_gcm2=1.0))
+
+
+def edit_onnx(edit: Callable[[onnx.ModelProto], object], name: str = "bmd.int8.onnx") -> Callable[[Path], None]:
+    """A forger's edit of a network, with new hashes in the manifest and in the calibration."""
+
+    def tamper(folder: Path) -> None:
+        model = onnx.load(folder / name)
+        edit(model)
+        write_model(folder, name, model.SerializeToString())
+
+    return tamper
+
+
+def write_model(folder: Path, name: str, raw: bytes) -> None:
+    (folder / name).write_bytes(raw)
+    rehash(folder, name)
+    for precision, file in (("fp32", "bmd.onnx"), ("int8", "bmd.int8.onnx")):
+        if file == name:
+            sha256 = hashlib.sha256(raw).hexdigest()
+            numbers = json.loads((folder / "calibration.json").read_text())
+            numbers["precisions"][precision]["model_sha256"] = sha256
+            (folder / "calibration.json").write_text(json.dumps(numbers))
+            rehash(folder, "calibration.json")
+
+
+def pickle_as_model(folder: Path) -> None:
+    write_model(folder, "bmd.int8.onnx", pickle.dumps({"bmd": [0.7, 0.8]}))
+
+
+def finder_as_bmd(folder: Path) -> None:
+    write_model(folder, "bmd.onnx", (folder / "finder.onnx").read_bytes())
+
+
+def rename_output(model: onnx.ModelProto) -> None:
+    model.graph.output[0].name = "t_score"
+
+
+def widen_input(model: onnx.ModelProto) -> None:
+    model.graph.input[0].type.tensor_type.shape.dim[2].dim_value = 4096
+
+
+def other_unit(model: onnx.ModelProto) -> None:
+    next(entry for entry in model.metadata_props if entry.key == "unit").value = "mg/cm3"
+
+
+def own_operator(model: onnx.ModelProto) -> None:
+    model.graph.node[0].domain = "com.elsewhere"
 
 
 def pickle_inside(folder: Path) -> None:
@@ -157,7 +205,22 @@ TAMPERED: dict[str, tuple[Callable[[Path], object], str]] = {
     "folder added": (lambda f: (f / "more").mkdir(), "unexpected entry"),
     "link": (link_outside, "not a regular file"),
     "pipe": (fifo, "not a regular file"),
-    "external data": (external_data, "outside the file"),
+    "external data": (edit_onnx(lambda m: set_external(m.graph.initializer[0]), "bmd.onnx"), "outside the file"),
+    "external data in INT8": (edit_onnx(lambda m: set_external(m.graph.initializer[0])), "outside the file"),
+    "pickle as a model": (pickle_as_model, r"bmd\.int8\.onnx is no ONNX file"),
+    "finder as BMD network": (finder_as_bmd, "says that it is finder"),
+    "output renamed": (edit_onnx(rename_output), "inputs or outputs of bmd.int8.onnx are not those"),
+    "input widened": (edit_onnx(widen_input, "bmd.onnx"), "inputs or outputs of bmd.onnx are not those"),
+    "contract removed": (edit_onnx(lambda m: m.ClearField("metadata_props")), "says that it is None"),
+    "unit changed": (edit_onnx(other_unit), "in mg/cm3, manifest.json says otherwise"),
+    "own operator": (edit_onnx(own_operator), "operators that ONNX does not define"),
+    "signature is a folder": (lambda f: (f / "bundle.sig").mkdir(), "not a regular file"),
+    "few guard hips": (guard("n", 403), "outside its error budget: total_hip, judged on 403 hips"),
+    "guard figure edited": (guard("p99_shift_gcm2", 0.02), "outside its error budget"),
+    "looser limits": (
+        lambda f: (guard("p99_shift_gcm2", 0.02)(f), loosen(f)),
+        "outside its error budget",
+    ),
     "pickle": (pickle_inside, r"golden\.npz cannot be read"),
     "zip bomb": (zip_bomb, "larger than any"),
     "path outside": (listed_outside, "does not belong"),
@@ -186,10 +249,17 @@ TAMPERED: dict[str, tuple[Callable[[Path], object], str]] = {
 }
 
 
+def test_there_are_more_than_twenty_ways() -> None:
+    assert len(TAMPERED) >= 40
+
+
 @pytest.mark.parametrize("name", TAMPERED)
-def test_a_tampered_bundle_is_refused(copy: Path, name: str) -> None:
+def test_a_tampered_bundle_is_refused_before_a_parser_sees_it(
+    copy: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     tamper, says = TAMPERED[name]
     tamper(copy)
+    monkeypatch.setattr("bmd_edge.engine._onnxruntime", lambda: pytest.fail("an ONNX parser was asked for"))
     with pytest.raises(BundleError, match=says):
         open_bundle(copy)
 
@@ -204,8 +274,8 @@ def test_a_model_changed_after_opening_is_not_parsed(copy: Path) -> None:
 
 def test_inputs_that_differ_from_the_manifest_are_refused(copy: Path) -> None:
     change(copy, lambda m: m["models"]["bmd"]["outputs"]["bmd"].update(shape=[None, 3]))
-    with pytest.raises(EngineError, match="not those of the manifest"):
-        open_engine(open_bundle(copy), "bmd", device="cpu")
+    with pytest.raises(BundleError, match=r"inputs or outputs of bmd\.int8\.onnx are not those of manifest\.json"):
+        open_bundle(copy)
 
 
 def test_golden_of_another_type_is_refused(copy: Path) -> None:
