@@ -16,7 +16,7 @@ from bmd_edge.elements import TRANSFER_SYNTAX, Element, Walk
 from bmd_edge.errors import FilmRefused
 
 MAX_INFLATED_BYTES = 64 << 20
-MAX_INFLATED_HEADER_BYTES = 8 << 20
+MAX_INFLATED_HEADER_BYTES, MAX_INFLATED_AFTER_BYTES = 8 << 20, 2 << 20  # before and after the pixel data
 MAX_TEXT_BYTES = 1024
 
 _STEP_BYTES = 1 << 20
@@ -178,7 +178,8 @@ def _next_step(data: bytearray, packed_bytes: int) -> int:
         if refused.code != "truncated":
             raise
     tag, end = walk.missing or (None, len(data))
-    limit = MAX_INFLATED_BYTES if tag == PIXEL_DATA else walk.pixels_end + MAX_INFLATED_HEADER_BYTES
+    others = MAX_INFLATED_AFTER_BYTES if walk.pixels_end else MAX_INFLATED_HEADER_BYTES
+    limit = MAX_INFLATED_BYTES if tag == PIXEL_DATA else walk.pixels_end + others
     if end > min(limit, len(data) + MAX_RATIO * packed_bytes):
         raise FilmRefused("too_large", "deflated data set")
     # Doubling, so that many small elements are not walked over many times
