@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bmd_edge.bundle import open_bundle
+from bmd_edge.bundle import OperatingPoints, open_bundle
 from bmd_edge.table import SITES, HipRow, replace_file
 from calibration.fit import COVERAGE, conformal_scale
+from calibration.operating import lowest_by_subject
 from calibration.rois import RoiAnswers, answers_of, rows_named
 from calibration.seen import F64
 
@@ -101,6 +102,20 @@ def prove(fresh: RoiAnswers, unseen: RoiAnswers | None, scales: Mapping[str, flo
     return found
 
 
+def headline(fresh: RoiAnswers, points: OperatingPoints | None) -> dict[str, Any] | None:
+    """Sensitivity at the cut for referral and specificity at that for suspicion, on subjects who may have a T-score."""
+    if points is None:
+        return None
+    estimated, low = lowest_by_subject(fresh.rows, fresh.bmd)
+    names = [f"{k}" for k in range(len(low))]
+    found = estimated <= points.refer_for_dxa_t, estimated > points.low_suspected_t
+    return {
+        "cuts": {"low_suspected_t": points.low_suspected_t, "refer_for_dxa_t": points.refer_for_dxa_t},
+        "sensitivity": share(found[0][low], names[: int(low.sum())]),
+        "specificity": share(found[1][~low], names[: int((~low).sum())]),
+    }
+
+
 def _spread_of(half_widths: F64) -> dict[str, float]:
     """10th, 50th and 90th percentile: the width follows difficulty."""
     return dict(zip(("p10", "p50", "p90"), np.quantile(half_widths, (0.1, 0.5, 0.9)).round(4).tolist(), strict=True))
@@ -122,7 +137,7 @@ def main(arguments: Sequence[str], say: Callable[[str], object]) -> int:
     parser.add_argument("--condition", help="of --unseen only the rows with this x_condition")
     parser.add_argument("--out", type=Path, required=True, help="JSON file of the figures")
     asked = parser.parse_args(arguments)
-    bundle = open_bundle(asked.bundle)
+    bundle, headlines = open_bundle(asked.bundle), {}
     fresh = [row for one in asked.fresh for row in rows_named(one)]
     fresh = [row for row in fresh if row.extra.get("x_condition", "none") == "none"]
     unseen = rows_named(asked.unseen) if asked.unseen else []
@@ -133,7 +148,9 @@ def main(arguments: Sequence[str], say: Callable[[str], object]) -> int:
         sites = bundle.calibration[precision].sites
         scales = {site: numbers.scale for site, numbers in sites.items()}
         other = answers_of(bundle, precision, unseen) if unseen else None
-        precisions[precision] = prove(answers_of(bundle, precision, fresh), other, scales)
+        answers = answers_of(bundle, precision, fresh)
+        precisions[precision] = prove(answers, other, scales)
+        headlines[precision] = headline(answers, bundle.calibration[precision].operating_points)
         for site, one in precisions[precision].items():
             shipped, tried = one["shipped"], one["procedure"]
             say(
@@ -148,6 +165,7 @@ def main(arguments: Sequence[str], say: Callable[[str], object]) -> int:
         "calibrated_on_hips": {name: one.sites[SITES[0]].n for name, one in bundle.calibration.items()},
         "wanted": COVERAGE,
         "precisions": precisions,
+        "headline": headlines,
     }
     with replace_file(asked.out) as file:
         file.write(json.dumps(facts, indent=1, allow_nan=False) + "\n")

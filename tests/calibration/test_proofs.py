@@ -1,12 +1,17 @@
 """The proofs of intervals and recalibration, on made-up answers whose truth is known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from sklearn.metrics import recall_score
 from statsmodels.stats.proportion import proportion_confint
 
+from bmd_edge.bundle import OperatingPoints
 from bmd_edge.errors import UsageError
+from bmd_edge.estimate import t_score
 from bmd_edge.table import SITES, HipRow
-from calibration.coverage import named, procedure, prove, share
+from calibration.coverage import headline, named, procedure, prove, share
 from calibration.fit import conformal_scale
 from calibration.planted import draws
 from calibration.rois import RoiAnswers
@@ -59,6 +64,25 @@ def test_a_subgroup_is_a_finding_only_where_it_clearly_falls_short() -> None:
         assert "sex F" not in other[site]["findings"]
         assert other[site]["unseen_makers"]["hips"] == 100
         assert other[site]["unseen_makers"]["coverage"] < 0.9
+
+
+def test_the_headline_is_measured_on_those_who_may_have_one() -> None:
+    made = answers(900, 8)
+    pool = RoiAnswers(
+        tuple(replace(row, bmd_gcm2=dict(zip(SITES, dexa, strict=True)))
+              for row, dexa in zip(made.rows, made.dexa.tolist(), strict=True)),
+        *(made.dexa, made.bmd, made.spread, made.embedding, made.gray),
+    )  # fmt: skip
+    points = OperatingPoints(-2.6, -2.2, 60, 300)
+    found = headline(pool, points)
+    assert found is not None
+    lowest = np.minimum((made.bmd[:, 0] - 0.858) / 0.120, (made.bmd[:, 1] - 0.942) / 0.122)
+    true = [min(t_score(site, value) for site, value in row.bmd_gcm2.items()) for row in pool.rows]
+    low = np.array(true) <= -2.5
+    assert found["sensitivity"]["coverage"] == recall_score(low, lowest <= -2.2)
+    assert found["specificity"]["coverage"] == recall_score(~low, lowest > -2.6)
+    assert found["sensitivity"]["hips"] + found["specificity"]["hips"] == 900
+    assert headline(pool, None) is None
 
 
 def test_draws_of_forty_subjects() -> None:
