@@ -7,6 +7,7 @@ import base64
 import io
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -81,15 +82,20 @@ def write_pages(folder: Path, entries: Iterable[tuple[FilmReport, Thumbnail | No
 
 
 def _write(path: Path, template: str, **values: Any) -> None:
-    environment = jinja2.Environment(
+    with replace_file(path) as file:
+        file.writelines(_environment().get_template(template).generate(**values))
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    """Templates are compiled once, not for each of a thousand pages."""
+    return jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    with replace_file(path) as file:
-        file.writelines(environment.get_template(template).generate(**values))
 
 
 def _batches(entries: Iterable[tuple[FilmReport, Thumbnail | None]]) -> Iterator[list[dict[str, Any]]]:
