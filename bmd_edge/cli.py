@@ -118,6 +118,9 @@ def screen(
     ] = None,
     site: Annotated[Path | None, typer.Option(help="The site's own calibration, from `bmd-edge calibrate`.")] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Films at a time; default one per CPU.")] = None,
+    memory_mb: Annotated[
+        int | None, typer.Option(min=1, help="Memory for all processes; default 100 MB and 350 MB per film at a time.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print results.jsonl instead of a table.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Forget earlier results in --out and start anew.")] = False,
@@ -134,7 +137,7 @@ def screen(
 
     check_folders(folder, out)
     settings = {"device": device, "precision": precision, "spacing_mm": spacing_mm, "threads": 1, "site": site}
-    with Crew(partial(open_screener, bundle, **settings), 1 if dry_run else threads) as crew:
+    with Crew(partial(open_screener, bundle, **settings), 1 if dry_run else threads, memory_mb) as crew:
         if dry_run:
             _print_plan(crew.setup.digest, folder, out, fresh)
             return

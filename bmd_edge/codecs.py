@@ -99,6 +99,17 @@ def is_encapsulated(uid: str) -> bool:
     return _syntax(uid).family != "native"
 
 
+_BYTES_PER_PIXEL = {"native": 2, "rle": 5, "jpeg": 6, "jpeg_lossless": 6, "jpeg_ls": 4, "jpeg_2000": 14}
+"""The most that is held at a time while a frame is decoded, beside the file: OpenJPEG works on 32-bit integers."""
+
+
+def decode_bytes(uid: str, layout: PixelLayout, file_bytes: int, step: int = 1) -> int:
+    """Bytes of memory, with the file, that decoding a frame to 1 / `step` of its rows is reckoned to take."""
+    family = _syntax(uid).family
+    copies, shrunk = (1, 1) if family == "native" else (3, step**2 if family == "jpeg_2000" else 1)
+    return copies * file_bytes + _BYTES_PER_PIXEL[family] * layout.pixels // shrunk
+
+
 def is_lossy(uid: str) -> bool:
     """Tell whether the syntax is lossy by definition (JPEG Baseline and Extended)."""
     return uid in _LOSSY
@@ -337,8 +348,8 @@ def _called(name: str, decoder: Callable[..., Any], *args: Any, **kwargs: Any) -
     """Call a foreign decoder; whatever it raises becomes `decode_failed`."""
     try:
         return decoder(*args, **kwargs)
-    except MemoryError as error:
-        raise FilmRefused("decode_failed", f"{name}: out of memory") from error
+    except MemoryError:  # says nothing about the film
+        raise
     except Exception as error:  # each codec has its own exception types
         raise FilmRefused("decode_failed", f"{name}: {type(error).__name__}") from error
 

@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from bmd_edge.errors import BmdEdgeError, EngineError
-from bmd_edge.machine import cpus
+from bmd_edge.machine import cpus, memory_bytes, resident_bytes
 from bmd_edge.screener import Outcome, Screener, Setup, Task, name_of
 
 logger = logging.getLogger(__name__)
@@ -29,22 +29,49 @@ SECONDS = 120.0
 """A film that takes longer is given up; the slowest sound ones take a few seconds."""
 
 
+OWNER_BYTES = 100 << 20
+WORKER_BYTES = 350 << 20
+IDLE_BYTES = 150 << 20
+"""What the owner of a run, a worker at a film of ordinary size, and one without a film are reckoned to take."""
+
+
+def shares(threads: int | None, memory_mb: int | None) -> tuple[int, int]:
+    """Number of workers, and the bytes that all of them together may take.
+
+    By default one worker per CPU and what they are reckoned to take, but at most half of the machine's memory. Fewer
+    workers than asked for where the memory does not suffice, one at least.
+    """
+    wanted = threads or cpus()
+    usual = min(OWNER_BYTES + wanted * WORKER_BYTES, memory_bytes() // 2)
+    workers = (usual if memory_mb is None else memory_mb << 20) - OWNER_BYTES
+    return max(1, min(wanted, workers // WORKER_BYTES)), workers
+
+
 class Crew:
     """Worker processes, each with the screener that `opener` opens; use it as a context manager.
 
     Args:
         opener: opens the screener. It is pickled, so it is a function of a module or a `functools.partial` of one.
         threads: number of workers; None for one per CPU this process may use.
+        memory_mb: memory for all processes together, as `shares` divides it. A film that needs more than a worker's
+            share is read alone, with the memory of all.
         seconds: a film that takes longer is given up.
 
     Raises:
         EngineError, BundleError, MissingExtra, UsageError: whatever the opener raises in a worker.
     """
 
-    def __init__(self, opener: Callable[[], Screener], threads: int | None = None, seconds: float = SECONDS) -> None:
+    def __init__(
+        self,
+        opener: Callable[[], Screener],
+        threads: int | None = None,
+        memory_mb: int | None = None,
+        seconds: float = SECONDS,
+    ) -> None:
         self._workers: list[_Worker] = []
+        count, self._bytes = shares(threads, memory_mb)
         try:
-            for _ in range(threads or cpus()):
+            for _ in range(count):
                 self._workers.append(_Worker(opener, seconds))
             self.setup = self._workers[0].setup()
         except BaseException:
@@ -72,16 +99,20 @@ class Crew:
     def examine(self, tasks: Iterable[Task]) -> Iterator[tuple[Task, Outcome]]:
         """Examine films side by side; outcomes come as films are finished, not in the order of the tasks."""
         again = []
-        for task, outcome in self._round(tasks, self._workers):
-            if outcome is None:
+        share = self._bytes // len(self._workers)
+        for task, outcome in self._round(tasks, self._workers, share):
+            if outcome is None or outcome.report.reason == "out_of_memory":
                 again.append(task)
             else:
                 yield task, outcome
+        alone = self._bytes - (len(self._workers) - 1) * IDLE_BYTES
         for task in again:
-            for _, outcome in self._round([task], self._workers[:1]):
+            for _, outcome in self._round([task], self._workers[:1], alone):
                 yield task, outcome or self._lost(task)
 
-    def _round(self, tasks: Iterable[Task], workers: Sequence["_Worker"]) -> Iterator[tuple[Task, Outcome | None]]:
+    def _round(
+        self, tasks: Iterable[Task], workers: Sequence["_Worker"], most_bytes: int
+    ) -> Iterator[tuple[Task, Outcome | None]]:
         """Give each idle worker the next film; no outcome stands for a worker that was lost at the film."""
         coming, idle = iter(tasks), list(workers)
         busy: dict[Any, tuple[_Worker, Task]] = {}
@@ -102,7 +133,7 @@ class Crew:
                 idle.append(worker)
             while idle and (next_task := next(coming, None)):
                 worker = idle.pop()
-                worker.send(next_task)
+                worker.send(next_task, most_bytes)
                 busy[worker.connection] = worker, next_task
             # After the workers have got their next films, so that they need not wait for what is done with these.
             yield from finished
@@ -169,13 +200,13 @@ class _Worker:
             self.receive()
         return self._setup
 
-    def send(self, task: Task) -> None:
-        """Hand over a film; a worker that was lost while idle is replaced first."""
+    def send(self, task: Task, most_bytes: int) -> None:
+        """Hand over a film and the memory for the process; a worker that was lost while idle is replaced first."""
         try:
-            self.connection.send(task)
+            self.connection.send((task, most_bytes))
         except OSError:
             self.start()
-            self.connection.send(task)
+            self.connection.send((task, most_bytes))
 
     def receive(self) -> Outcome | None:
         """Take one message; returns the outcome if it is one.
@@ -220,8 +251,10 @@ def _work(connection: Connection) -> None:
         connection.send(("error", error))
         return
     connection.send(("setup", screener.setup))
+    own = resident_bytes()
     while True:
-        task = connection.recv()
+        task, most_bytes = connection.recv()
+        screener.most_bytes = most_bytes - own
         # The kernel ends the process if the alarm goes off: no decoder can hold that up, whoever is left to watch.
         signal.setitimer(signal.ITIMER_REAL, seconds)
         for _, outcome in screener.examine([task]):

@@ -21,6 +21,7 @@ from bmd_edge.codecs import (
     Stored,
     averaged,
     decode,
+    decode_bytes,
     decode_reduced,
     is_encapsulated,
     is_lossy,
@@ -120,13 +121,15 @@ def read_film(
     *,
     spacing_mm: float | None = None,
     coarsest_mm: float = 0.0,
+    most_bytes: int | None = None,
 ) -> Film:
     """Read one film from a path, the bytes of a DICOM file, or a pydicom data set (read as it would be
     written, and named by those bytes).
 
     `spacing_mm` is the pixel size at the DETECTOR and overrides the header's; the header's magnification still applies.
     `coarsest_mm` is the pixel size at the hip to which the film may be reduced by 2 or 4: less work for who needs no
-    more. Points and boxes remain those of the film as stored.
+    more. Points and boxes remain those of the film as stored. `most_bytes` limits the memory that decoding is reckoned
+    to take; more is `FilmFailed("out_of_memory")`, before anything is allocated.
     Raises `FilmRefused` with a code of `errors.REFUSALS`, or `FilmFailed("file_unreadable")`. Safe to call from several
     threads; nothing is printed or logged.
     """
@@ -137,9 +140,9 @@ def read_film(
     else:
         data = source if isinstance(source, bytes) else read_bytes(source)
     try:
-        return _film(data, spacing_mm, coarsest_mm)
+        return _film(data, spacing_mm, coarsest_mm, most_bytes)
     except MemoryError as error:
-        raise FilmFailed("unexpected", "out of memory") from error
+        raise FilmFailed("out_of_memory") from error
 
 
 def read_bytes(path: "str | os.PathLike[str]") -> bytes:
@@ -179,7 +182,7 @@ def _written(dataset: pydicom.Dataset) -> bytes:
     return buffer.getvalue()
 
 
-def _film(data: bytes, given_mm: float | None, coarsest_mm: float) -> Film:
+def _film(data: bytes, given_mm: float | None, coarsest_mm: float, most_bytes: int | None) -> Film:
     """Judge the header, then decode: the order of the checks is the order in which the codes win."""
     header, body = read_header(data)
     _check_kind(header)
@@ -192,6 +195,9 @@ def _film(data: bytes, given_mm: float | None, coarsest_mm: float) -> Film:
     scale = read_scale(header, (layout.rows, layout.columns), given_mm)
     largest_mm = max(scale.detector_spacing_mm) / scale.magnification
     step = next((step for step in (4, 2) if step * largest_mm <= coarsest_mm), 1)
+    needed = decode_bytes(header.transfer_syntax, layout, len(body), step)
+    if most_bytes is not None and needed > most_bytes:
+        raise FilmFailed("out_of_memory", f"{needed >> 20} MB needed")
     pixel_data = _frame_bytes(header, body, encapsulated)
     stored, reduced = _pixels(header.transfer_syntax, pixel_data, layout, step)
     display = read_display(header, layout.bits_stored, layout.signed)

@@ -25,11 +25,20 @@ def memory_bytes() -> int:
 
 def _limits(name: str) -> Iterator[str]:
     """The file `name` of this process's control group (version 2) and of each group above it."""
+    own = _CGROUPS / _own_group().strip("/")
+    for group in (own, *own.parents):
+        if group.is_relative_to(_CGROUPS) and (group / name).is_file():
+            yield (group / name).read_text()
+
+
+def _own_group() -> str:
     try:
         lines = Path("/proc/self/cgroup").read_text().splitlines()
     except OSError:
-        return
-    own = next((line[3:] for line in lines if line.startswith("0::")), "/")
-    for group in (_CGROUPS / own.strip("/"), *(_CGROUPS / own.strip("/")).parents):
-        if group.is_relative_to(_CGROUPS) and (group / name).is_file():
-            yield (group / name).read_text()
+        return "/"
+    return next((line[3:] for line in lines if line.startswith("0::")), "/")
+
+
+def resident_bytes() -> int:
+    """Resident memory of this process."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")

@@ -105,6 +105,8 @@ class Screener:
         engines: open or unopened engines to use instead of the bundle's, by name ("finder" and "bmd").
         site: path of a site's own recalibration (`bmd_edge.site`).
 
+    `most_bytes` may be set to limit the memory that decoding a film takes; a film that needs more fails.
+
     Raises:
         EngineError, BundleError, MissingExtra, UsageError: the networks cannot be opened as asked, or their self-test
             does not give the bundle's golden outputs.
@@ -127,6 +129,7 @@ class Screener:
         self.bundle = bundle
         self.threads = threads or cpus()
         self.spacing_mm = spacing_mm
+        self.most_bytes: int | None = None
         self.coarsest_mm = min(spec.spacing_mm for spec in bundle.specs.values()) / _FILM_PIXELS
         self.site = None if site is None else open_site(site, bundle)
         self._plausibility = Plausibility.from_numbers(bundle.manifest.plausibility)
@@ -217,8 +220,10 @@ class Screener:
         """The first half of `read`: file -> film. Needs no network and may run beside `measure`."""
         try:
             if isinstance(source, str | os.PathLike):
-                source = _read_regular(Path(source))
-            film = read_film(source, spacing_mm=self.spacing_mm, coarsest_mm=self.coarsest_mm)
+                source = _read_regular(Path(source), self.most_bytes)
+            film = read_film(
+                source, spacing_mm=self.spacing_mm, coarsest_mm=self.coarsest_mm, most_bytes=self.most_bytes
+            )
             return Loaded(film.film_id, film)
         except FilmRefused as error:
             return Loaded(_name_of(source), reason=error.code)
@@ -305,7 +310,7 @@ class Screener:
         )
 
 
-def _read_regular(path: Path) -> bytes:
+def _read_regular(path: Path, most_bytes: int | None = None) -> bytes:
     """The bytes of a regular file of at most `MAX_FILE_BYTES`, never through a link. FilmRefused or FilmFailed."""
     try:
         # O_NONBLOCK: opening a pipe that took the file's place must not wait for a writer.
@@ -315,6 +320,8 @@ def _read_regular(path: Path) -> bytes:
                 raise FilmRefused("not_a_regular_file")
             if facts.st_size > MAX_FILE_BYTES:
                 raise FilmRefused("too_large" if file.read(132)[128:] == b"DICM" else "not_dicom")
+            if most_bytes is not None and facts.st_size > most_bytes:
+                raise FilmFailed("out_of_memory", f"a file of {facts.st_size >> 20} MB")
             return file.read(MAX_FILE_BYTES)
     except OSError as error:
         if error.errno == errno.ELOOP:

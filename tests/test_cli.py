@@ -61,7 +61,7 @@ def program(*arguments: object, cwd: Path | None = None) -> subprocess.Completed
 @pytest.fixture
 def inside(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]):
     """Run the program in this process, reading drawn films: returns exit code, stdout, stderr."""
-    monkeypatch.setattr("bmd_edge.crew.Crew", lambda _opener, _threads=None: drawn_screener())
+    monkeypatch.setattr("bmd_edge.crew.Crew", lambda *_: drawn_screener())
 
     def call(*arguments: object) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["bmd-edge", *map(str, arguments)])
@@ -85,7 +85,7 @@ def test_0_when_everything_was_read(inside, films: Path, tmp_path: Path) -> None
 
 
 def test_1_for_an_unexpected_error(inside, films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(_opener: object, _threads: object = None) -> None:
+    def fail(*_: object) -> None:
         raise RuntimeError(CANARY)
 
     monkeypatch.setattr("bmd_edge.crew.Crew", fail)

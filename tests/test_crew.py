@@ -9,10 +9,13 @@ import time
 from functools import partial
 from pathlib import Path
 
+import films
+import numpy as np
 import pytest
 from screening import CANARY, drawn_screener, faulty_screener, hip_dicom, no_screener
 
-from bmd_edge.crew import Crew
+from bmd_edge import machine
+from bmd_edge.crew import WORKER_BYTES, Crew, shares
 from bmd_edge.errors import BundleError, EngineError, MissingExtra
 from bmd_edge.screen import screen_folder
 from bmd_edge.screener import Task, name_of
@@ -159,3 +162,51 @@ def test_log_records_of_workers_reach_the_owner_without_a_patient(tmp_path: Path
     assert "replaced" in caplog.text
     assert CANARY not in caplog.text
     assert "crash.dcm" not in caplog.text
+
+
+# -- memory ---------------------------------------------------------------------------------------------------------
+
+
+def test_memory_sets_the_number_of_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bmd_edge.crew.cpus", lambda: 8)
+    monkeypatch.setattr("bmd_edge.crew.memory_bytes", lambda: 64 << 30)
+    assert shares(None, None) == (8, 8 * WORKER_BYTES)
+    assert shares(2, None) == (2, 2 * WORKER_BYTES)
+    assert shares(None, 800)[0] == 2
+    assert shares(None, 10)[0] == 1
+    monkeypatch.setattr("bmd_edge.crew.memory_bytes", lambda: 2 << 30)
+    assert shares(None, None)[0] == 2
+
+
+def test_a_film_that_needs_more_than_its_share_is_read_alone_or_fails(tmp_path: Path) -> None:
+    folder = tmp_path / "films"
+    folder.mkdir()
+    for name, rows in (("small", 200), ("large", 9000), ("huge", 19000)):
+        frame = np.tile(films.pixels(100, 400), (rows // 100, 10))
+        (folder / f"{name}.dcm").write_bytes(films.dicom_bytes(frame, films.RLE, ImagerPixelSpacing=["0.06", "0.06"]))
+    with Crew(drawn_screener, 2, 800) as crew:
+        found = outcomes(crew, folder)
+    assert found["huge"] == ("failed", "out_of_memory")
+    assert (found["small"], found["large"]) == (("refused", "not_a_hip"), ("read", None))
+    with drawn_screener() as screener:
+        screener.most_bytes = 100 << 20
+        assert screener.read(folder / "large.dcm").reason == "out_of_memory"
+        screener.most_bytes = 1000
+        assert screener.read(folder / "small.dcm").reason == "out_of_memory"
+
+
+def test_limits_of_the_machine_and_of_the_control_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    groups = {"cpu.max": "150000 100000", "memory.max": "max"}, {"cpu.max": "max 100000", "memory.max": "1000000"}
+    inner = tmp_path / "a" / "b"
+    inner.mkdir(parents=True)
+    for folder, limits in zip((inner, inner.parent), groups, strict=True):
+        for name, text in limits.items():
+            (folder / name).write_text(text + "\n")
+    monkeypatch.setattr(machine, "_CGROUPS", tmp_path)
+    monkeypatch.setattr(machine, "_own_group", lambda: "/a/b")
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: set(range(16)))
+    assert machine.cpus() == 1
+    assert machine.memory_bytes() == 1_000_000
+    (inner / "cpu.max").write_text("max 100000\n")
+    assert machine.cpus() == 16
+    assert 10 << 20 < machine.resident_bytes() < 10 << 30
