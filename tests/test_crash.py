@@ -207,10 +207,11 @@ def test_a_full_disk_is_one_line_and_the_next_run_goes_on(bundle: Path, tmp_path
     out = tmp_path / "out"
     out.mkdir()
     command = " ".join(screen_command(bundle, tmp_path / "films", out))
+    half = (undisturbed / "ledger.sqlite").stat().st_size // 2048
     script = f"""
-        mount -t tmpfs -o size=112k none {out} && {command} > {tmp_path}/1.out 2> {tmp_path}/1.err; echo $?
+        mount -t tmpfs -o size={half}k none {out} && {command} > {tmp_path}/1.out 2> {tmp_path}/1.err; echo $?
         ls {out}/results.csv 2> /dev/null
-        mount -o remount,ro,size=112k {out} && {command} > {tmp_path}/2.out 2> {tmp_path}/2.err; echo $?
+        mount -o remount,ro {out} && {command} > {tmp_path}/2.out 2> {tmp_path}/2.err; echo $?
         mount -o remount,rw,size=20m {out} && {command} > {tmp_path}/3.out 2> {tmp_path}/3.err; echo $?
         cp -r {out} {tmp_path}/kept
     """
@@ -232,8 +233,10 @@ def test_a_write_that_fails_is_one_line_and_the_next_run_goes_on(
     """RLIMIT_FSIZE makes the kernel refuse to let any file grow."""
     command = screen_command(bundle, tmp_path / "films", tmp_path / "out")
 
+    half = (undisturbed / "ledger.sqlite").stat().st_size // 2
+
     def limit() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (90_000, 90_000))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (half, half))
 
     done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, preexec_fn=limit)
     assert done.returncode == 1
