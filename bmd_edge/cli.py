@@ -312,6 +312,30 @@ def _bundle_sound(path: Path | None) -> bool:
     return sound
 
 
+@app.command("compile")
+def compile_engines(
+    bundle: BundleArgument = None,
+    device: Annotated[str, typer.Option(help="tensorrt, the only one that compiles.")] = "tensorrt",
+    precision: Annotated[str, typer.Option(help="auto, fp32 or int8, as for screen.")] = "auto",
+) -> None:
+    """Compile a bundle's networks for this machine's GPU; `screen --device tensorrt` loads only what this has built.
+
+    What is missing, stale, edited or of somebody else is built again, and must give the bundle's golden outputs.
+    """
+    from bmd_edge.bundle import open_bundle
+    from bmd_edge.engine import PRECISIONS
+    from bmd_edge.engine.compiled import compile_bundle
+    from bmd_edge.terminal import build_bar
+
+    if device != "tensorrt" or precision not in PRECISIONS:
+        raise UsageError(
+            f"--device is tensorrt, for cpu and cuda need no compiling; --precision one of {', '.join(PRECISIONS)}"
+        )
+    with build_bar() as progress:
+        for model, chosen, done in compile_bundle(open_bundle(bundle), precision, progress=progress):
+            typer.echo(f"{model} {chosen}: {done}")
+
+
 @app.command()
 def bench(
     folder: Annotated[

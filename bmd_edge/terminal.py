@@ -10,7 +10,7 @@ from typing import Any
 from rich import box
 from rich.console import Console
 from rich.padding import Padding
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -74,6 +74,24 @@ def print_bench(found: dict[str, Any]) -> None:
     console.print("Floor: CPUs over the CPU seconds of all stages. Stages in CPU milliseconds per film, alone.")
     if found["synthetic"]:
         console.print("The films are synthetic: embedded ones enlarged to 9 Mpx, 12 bits, with fresh noise.")
+
+
+@contextmanager
+def build_bar() -> Iterator[Callable[[str, int, int], None]]:
+    """Progress of a build on stderr; call it with (phase, steps done, steps). Piped, each phase is said once."""
+    console = Console(stderr=True)
+    columns = BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}")
+    seen: set[str] = set()
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task("Starting", total=None)
+
+        def show(phase: str, done: int, total: int) -> None:
+            bar.update(task, description=phase, completed=done, total=total)
+            if not console.is_terminal and phase not in seen:
+                console.print(f"{phase} ...", highlight=False, markup=False)
+            seen.add(phase)
+
+        yield show
 
 
 def print_results(out: Path, summary: RunSummary) -> None:

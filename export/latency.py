@@ -3,9 +3,10 @@
 import os
 import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -43,18 +44,25 @@ def measure(files: Mapping[str, Path], image: NDArray[np.float32]) -> list[Laten
         }
         for batch in BATCHES:
             feeds = {"image": np.repeat(image[:1], batch, axis=0)}
-            times: dict[str, list[float]] = {name: [] for name in engines}
-            for turn in range(ROUNDS + 2):
-                for name, engine in engines.items():
-                    start = time.perf_counter()
-                    engine.run(feeds)
-                    if turn >= 2:  # the first runs allocate
-                        times[name].append(1000 * (time.perf_counter() - start))
+            runs = {name: partial(engine.run, feeds) for name, engine in engines.items()}
+            times = in_turns(runs, ROUNDS)
             for name, own in times.items():
                 ratio = float(np.median(np.divide(times["fp32"], own)))
                 median, p90 = (round(float(np.quantile(own, share)), 3) for share in (0.5, 0.9))
                 found.append(Latency(name, batch, median, p90, round(ratio, 2), ROUNDS, threads))
     return found
+
+
+def in_turns(runs: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
+    """Call each in turn, round after round; name -> ms of each round, without two first rounds, which allocate."""
+    times: dict[str, list[float]] = {name: [] for name in runs}
+    for turn in range(rounds + 2):
+        for name, run in runs.items():
+            start = time.perf_counter()
+            run()
+            if turn >= 2:
+                times[name].append(1000 * (time.perf_counter() - start))
+    return times
 
 
 def machine() -> str:

@@ -135,7 +135,6 @@ def test_4_for_a_bundle_that_cannot_be_used(bundle: Path, films: Path, tmp_path:
     for arguments in (
         ["screen", films, "--bundle", broken, "--out", tmp_path / "out"],
         ["screen", films, "--bundle", tmp_path, "--out", tmp_path / "out"],
-        ["screen", films, "--bundle", bundle, "--device", "tensorrt", "--out", tmp_path / "out"],
         ["info", broken],
         ["doctor", broken],
     ):

@@ -6,9 +6,9 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from bmd_edge import engine as engines
 from bmd_edge.bundle import Bundle
 from bmd_edge.engine import FunctionEngine, OnnxEngine, open_engine, self_test
+from bmd_edge.engine import onnx_runtime as engines
 from bmd_edge.errors import EngineError, MissingExtra, UsageError
 from tests.bundles import images_of, tiny_bundle
 
@@ -91,7 +91,6 @@ def test_auto_is_resolved_and_reported(bundle: Bundle) -> None:
 @pytest.mark.parametrize(
     ("settings", "error", "says"),
     [
-        ({"device": "tensorrt"}, EngineError, "--device cuda or cpu"),
         ({"device": "tpu"}, UsageError, "--device is one of"),
         ({"precision": "fp16"}, UsageError, "--precision one of"),
         ({"threads": 0}, UsageError, "threads must be 1"),

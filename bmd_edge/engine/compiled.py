@@ -1,0 +1,65 @@
+"""What `bmd-edge compile` does, and how what it made is opened: decided from the cache, proved by golden outputs."""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+
+from bmd_edge.bundle import Bundle
+from bmd_edge.engine import tensorrt
+from bmd_edge.engine.base import Engine, check_specs, self_test
+from bmd_edge.engine.cache import EngineCache
+from bmd_edge.errors import EngineError
+
+Progress = Callable[[str, int, int], None]
+
+
+def open_compiled(
+    bundle: Bundle, model: str, precision: str, *, cache: EngineCache | None = None, kit: tensorrt.Toolkit | None = None
+) -> Engine:
+    """Open the engine that `bmd-edge compile` built for this network on this machine; never build one.
+
+    Raises EngineError, naming the command, where it is missing, stale, edited or foreign; MissingExtra where TensorRT
+    is not installed.
+    """
+    kit = kit or tensorrt.toolkit()
+    plan = (cache or EngineCache()).read(tensorrt.target(kit, bundle.model_bytes(model, precision)))
+    engine = tensorrt.TensorRtEngine(plan, precision, kit)
+    engine.open()
+    check_specs(bundle, model, engine)
+    return engine
+
+
+def compile_bundle(
+    bundle: Bundle,
+    precision: str = "auto",
+    *,
+    cache: EngineCache | None = None,
+    kit: tensorrt.Toolkit | None = None,
+    progress: Progress = lambda *_: None,
+) -> Iterator[tuple[str, str, str]]:
+    """Build what `screen --device tensorrt --precision ...` will open, where the cache does not hold it.
+
+    Yields (model, precision, what was done). Each engine must give the bundle's golden outputs before it is stored.
+    Raises EngineError where it does not, or TensorRT cannot build it; MissingExtra without TensorRT.
+    """
+    kit, cache = kit or tensorrt.toolkit(), cache or EngineCache()
+    for model in bundle.manifest.models:
+        held = bundle.precisions(model)
+        wanted = "int8" if precision == "auto" else precision
+        chosen = wanted if wanted in held or (model == "bmd" and precision != "auto") else "fp32"
+        onnx = bundle.model_bytes(model, chosen)
+        target = tensorrt.target(kit, onnx)
+        try:
+            cache.read(target)
+        except EngineError as error:
+            built = tensorrt.build(kit.trt, onnx, timing=cache.timing(target), progress=progress)
+            cache.write_timing(target, built.timing)
+            with closing(tensorrt.TensorRtEngine(built.plan, chosen, kit)) as engine:
+                engine.open()
+                check_specs(bundle, model, engine)
+                largest = max(self_test(bundle, model, engine).values())
+            about = {"model": model, "precision": chosen, "bundle": bundle.manifest.version}
+            cache.write(target, built.plan, about)
+            why = str(error).partition(";")[0]
+            yield model, chosen, f"built ({why}); self-test passed, largest difference {largest:.2g}"
+        else:
+            yield model, chosen, "was compiled before"
