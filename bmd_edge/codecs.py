@@ -99,7 +99,7 @@ def is_encapsulated(uid: str) -> bool:
     return _syntax(uid).family != "native"
 
 
-_BYTES_PER_PIXEL = {"native": 2, "rle": 5, "jpeg": 6, "jpeg_lossless": 6, "jpeg_ls": 4, "jpeg_2000": 14}
+_BYTES_PER_PIXEL = {"native": 3, "rle": 5, "jpeg": 6, "jpeg_lossless": 6, "jpeg_ls": 4, "jpeg_2000": 14}
 """The most that is held at a time while a frame is decoded, beside the file: OpenJPEG works on 32-bit integers."""
 
 
@@ -124,13 +124,16 @@ def may_be_lossy(uid: str) -> bool:
 class Reduced:
     """How reduced values lie on a frame of `shape` (rows, columns): one for `step` x `step` of its pixels.
 
-    The corner of the first one lies at (`offset_px`, `offset_px`). Averages begin at the frame's corner. JPEG 2000 puts
-    its values at the first pixel of each pair (ITU-T T.800 annex F), not between the two.
+    The wavelet of JPEG 2000 puts its values at the first pixel of each pair (ITU-T T.800 annex F), not between the two.
     """
 
     shape: tuple[int, int]
     step: int
-    offset_px: float = 0.0
+
+    @property
+    def offset_px(self) -> float:
+        """Where the corner of the first value's square lies, along both axes, in pixels of the frame."""
+        return (1 - self.step) / 2
 
 
 def decode_reduced(
@@ -139,7 +142,7 @@ def decode_reduced(
     """Decode a JPEG 2000 or HTJ2K frame no further than to 1 / `step` (2 or 4) of its rows and columns, or to half.
 
     Returns the values, unsigned, and how they lie on the frame; values that the wavelet throws beyond BitsStored are
-    clipped. None for any frame that this cannot be done with: decode it whole, then `averaged`. Raises as `decode`.
+    clipped. None for any frame that this cannot be done with: decode it whole, then `reduced`. Raises as `decode`.
     """
     _check_layout(header)
     if _syntax(transfer_syntax_uid).family != "jpeg_2000":
@@ -148,12 +151,16 @@ def decode_reduced(
     return _jpeg_2000_reduced(bytes(data), header, step)
 
 
-def averaged(stored: Stored, step: int) -> tuple[Stored, Reduced]:
-    """Average `step` x `step` (2 or 4) values of a frame; a rest at the right and lower edge is left out."""
-    reduced = stored
+def reduced(stored: Stored, step: int, bits_stored: int) -> tuple[Stored, Reduced]:
+    """What `decode_reduced` would give if the frame, as `decode` returned it, were stored as lossless JPEG 2000."""
+    # Two levels may leave the range by half of it, and two such values are added up: 16 bits suffice for 12
+    work = np.int16 if bits_stored <= 12 else np.int32
+    low = stored
     for _ in range(step.bit_length() - 1):
-        reduced = _halved(reduced)
-    return reduced, Reduced((stored.shape[0], stored.shape[1]), step)
+        low = _halved(low, work)
+    least = -(1 << (bits_stored - 1)) if stored.dtype.kind == "i" else 0
+    clipped = np.clip(low, least, least + (1 << bits_stored) - 1).astype(stored.dtype)
+    return clipped, Reduced((stored.shape[0], stored.shape[1]), step)
 
 
 def decode(transfer_syntax_uid: str, data: bytes | memoryview, header: PixelLayout) -> Stored:
@@ -303,8 +310,10 @@ def _jpeg_2000_reduced(data: bytes, layout: PixelLayout, step: int) -> tuple[Sto
         raise FilmRefused("decode_failed", "the decoder returned another shape")
     if stream.bits > 8:
         frame >>= 16 - stream.bits
-    stored = _bounded(frame, 0, (1 << layout.bits_stored) - 1, lossy=True)
-    return stored, Reduced((stream.rows, stream.columns), step, offset_px=(1 - step) / 2)
+    top = (1 << layout.bits_stored) - 1
+    if stream.bits > layout.bits_stored and np.mean(frame > top) > CLIP_SHARE:
+        return None  # more than the wavelet throws too far, or a white area: the whole frame will tell
+    return np.minimum(frame, frame.dtype.type(top)), Reduced((stream.rows, stream.columns), step)
 
 
 def _openjpeg(data: bytes, halvings: int) -> NDArray[Any]:
@@ -369,17 +378,31 @@ def _frame(frame: Any, stream: Codestream) -> Stored:
 _STRIP = 64  # rows; what is at work stays in the cache
 
 
-def _halved(frame: Stored) -> Stored:
-    """Average 2 x 2 pixels; an odd last row or column is left out. Rounded up, then down: without bias or overflow."""
-    rows, columns = frame.shape[0] // 2, frame.shape[1] // 2
-    out = np.empty((rows, columns), frame.dtype)
-    for start in range(0, rows, _STRIP):
-        block = frame[2 * start : 2 * min(start + _STRIP, rows), : 2 * columns]
-        upper, lower = block[::2], block[1::2]
-        mean = (upper | lower) - ((upper ^ lower) >> 1)
-        left, right = mean[:, ::2], mean[:, 1::2]
-        out[start : start + _STRIP] = (left & right) + ((left ^ right) >> 1)
-    return out
+def _halved(frame: Stored, work: type[np.int16] | type[np.int32]) -> Stored:
+    """Half the rows and columns, rounded up: the low-pass of the reversible 5/3 wavelet (ITU-T T.800 F.4.8.1)."""
+    rows = len(frame)
+    strips = []
+    for start in range(0, (rows + 1) // 2, _STRIP):
+        # Row 2 n takes two rows on either side; beyond the frame its rows come back mirrored (F.4.7)
+        around = np.abs(np.arange(2 * start - 2, 2 * min(start + _STRIP, (rows + 1) // 2) + 1))
+        block = frame[rows - 1 - np.abs(rows - 1 - around)].astype(work, copy=False)
+        even, odd = block[::2], block[1::2]
+        detail = odd - ((even[:-1] + even[1:]) >> 1)
+        low = even[1:-1] + ((detail[:-1] + detail[1:] + 2) >> 2)
+        strips.append(_halved_across(low))
+    return np.concatenate(strips)
+
+
+def _halved_across(rows: NDArray[np.signedinteger[Any]]) -> NDArray[np.signedinteger[Any]]:
+    """The same along the columns."""
+    even, odd = rows[:, ::2], rows[:, 1::2]
+    after = even[:, 1:] if rows.shape[1] % 2 else np.concatenate([even[:, 1:], even[:, -1:]], axis=1)
+    detail = odd - ((even[:, : odd.shape[1]] + after) >> 1)
+    before = np.concatenate([detail[:, :1], detail], axis=1)  # detail left of each even column
+    if rows.shape[1] % 2:
+        detail = np.concatenate([detail, detail[:, -1:]], axis=1)
+    low: NDArray[np.signedinteger[Any]] = even + ((before[:, : even.shape[1]] + detail + 2) >> 2)
+    return low
 
 
 # --- stored values --------------------------------------------------------------------------------------------------

@@ -19,12 +19,12 @@ from bmd_edge.codecs import (
     PixelLayout,
     Reduced,
     Stored,
-    averaged,
     decode,
     decode_bytes,
     decode_reduced,
     is_encapsulated,
     is_lossy,
+    reduced,
 )
 from bmd_edge.display import Display, read_display
 from bmd_edge.doubt import check_shape, check_sign
@@ -53,7 +53,7 @@ _MODALITIES = (None, "CR", "DX", "DR", "RG", "RF", "OT", "SC")
 class Film:
     """A radiograph ready to be sampled. Points are (x, y) in stored pixels, the film's corner at (0, 0) (C.18.6).
 
-    stored: read-only integers (rows, columns), the stored pixel values, or averages of them where `reduced` is given.
+    stored: read-only integers (rows, columns), the stored pixel values; with `reduced` fewer, low-passed ones.
     lookup, lookup_first: float32 0..1, bone bright; a pixel's value is `lookup[stored - lookup_first]`.
     detector_spacing_mm: pixel size (row, column) at the detector, of the pixels in the file.
     magnification: of the hip over its shadow at the detector.
@@ -199,7 +199,7 @@ def _film(data: bytes, given_mm: float | None, coarsest_mm: float, most_bytes: i
     if most_bytes is not None and needed > most_bytes:
         raise FilmFailed("out_of_memory", f"{needed >> 20} MB needed")
     pixel_data = _frame_bytes(header, body, encapsulated)
-    stored, reduced = _pixels(header.transfer_syntax, pixel_data, layout, step)
+    stored, how = _pixels(header.transfer_syntax, pixel_data, layout, step)
     display = read_display(header, layout.bits_stored, layout.signed)
     _check_exposure(stored, display)
     stored.flags.writeable = False
@@ -236,7 +236,7 @@ def _film(data: bytes, given_mm: float | None, coarsest_mm: float, most_bytes: i
         study_instance_uid=header.uid(0x0020000D),
         flags=tuple(flags),
         warnings=header.irregular,
-        reduced=reduced,
+        reduced=how,
     )
 
 
@@ -315,7 +315,7 @@ def _pixels(syntax: str, data: bytes | memoryview, layout: PixelLayout, step: in
     stored = decode(syntax, data, layout)
     check_shape(stored)
     check_sign(stored, layout.bits_stored)
-    return averaged(stored, step) if step > 1 else (stored, None)
+    return reduced(stored, step, layout.bits_stored) if step > 1 else (stored, None)
 
 
 def _check_exposure(stored: Stored, display: Display) -> None:
