@@ -5,7 +5,9 @@ PYTHON ?= python3
 TORCH ?= torch==2.13.0
 FILMS ?=
 OUT ?= bmd-edge-results
-BUNDLE_VERSION ?= phantom-1
+BUNDLE_VERSION ?= phantom-2
+# Set it to train the finder anew too; else the embedded one is taken over: make bundle FINDER=anew
+FINDER ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help demo screen test lint compile-check bundle picture clean
@@ -33,14 +35,16 @@ lint: .venv-dev/.installed ## Style, types and import contracts
 	.venv-dev/bin/mypy
 	.venv-dev/bin/lint-imports
 
-bundle: .venv-dev/.installed ## Remake the embedded bundle, demo films, score and README figures (about 2 hours of 2 cores)
-	set -e; run=.venv-dev/bin/bmd-edge; none="--labelled 0 --calibrate 0 --unlabelled 0"; \
-	films=$$($$run phantom $$none --pelves 600 --refusals 2000 --style random --seed 0); \
+bundle: .venv-dev/.installed ## Train the BMD network anew, remake the embedded bundle, score, README figures (about 2 hours of 2 cores)
+	set -e; run=.venv-dev/bin/bmd-edge; none="--labelled 0 --calibrate 0 --unlabelled 0"; finder=; \
+	if [ -n "$(FINDER)" ]; then \
+		films=$$($$run phantom $$none --pelves 600 --refusals 2000 --style random --seed 0); \
+		$$run train finder --table $$films --out $$(dirname $$films)/run; \
+		finder="--finder $$(dirname $$films)/run --finder-table $$films"; \
+	fi; \
 	rois=$$($$run phantom $$none --labelled 2000 --calibrate 2000 --style random --seed 1); \
-	$$run train finder --table $$films --out $$(dirname $$films)/run; \
 	$$run train bmd --table $$rois --out $$(dirname $$rois)/run; \
-	$$run export $$(dirname $$rois)/run --table $$rois --finder $$(dirname $$films)/run --finder-table $$films \
-		--version $(BUNDLE_VERSION) --out bmd_edge/data/bundle; \
+	$$run export $$(dirname $$rois)/run --table $$rois $$finder --version $(BUNDLE_VERSION) --out bmd_edge/data/bundle; \
 	$$run phantom demo bmd_edge/data; \
 	$$run phantom score --n 2000 --seed 7 --json > export/results/score.json
 	.venv-dev/bin/python -m export.readme
