@@ -259,7 +259,9 @@ def test_a_tampered_bundle_is_refused_before_a_parser_sees_it(
 ) -> None:
     tamper, says = TAMPERED[name]
     tamper(copy)
-    monkeypatch.setattr("bmd_edge.engine._onnxruntime", lambda: pytest.fail("an ONNX parser was asked for"))
+    monkeypatch.setattr(
+        "bmd_edge.engine.onnx_runtime.onnxruntime_module", lambda: pytest.fail("an ONNX parser was asked for")
+    )
     with pytest.raises(BundleError, match=says):
         open_bundle(copy)
 
