@@ -70,7 +70,7 @@ def report_memory(
         distinct_films=min(films, len(rows)),
         peak_rss_mb=round(max(used for _, used in seen) / 1e6, 1),
         slope_kb_per_film=round(slope / 1e3, 3),
-        growth_mb=round(slope * (steady[-1, 0] - steady[0, 0]) / 1e6, 2),
+        growth_mb=round(slope * float(steady[-1, 0] - steady[0, 0]) / 1e6, 2),
     )
 
 
