@@ -21,7 +21,7 @@ import os
 import stat
 import zipfile
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -180,22 +180,9 @@ def _read_manifest(raw: bytes) -> Manifest:
     schema = data.get("schema") if isinstance(data, dict) else None
     if schema != SCHEMA:  # before the keys are looked at: another schema has other keys
         raise BundleError(f"the bundle has schema {schema!r}, this bmd-edge reads {SCHEMA}: install the matching one")
-    _add_later_keys(data)
     manifest = parse(Manifest, data, MANIFEST)
     _check_names(manifest)
     return manifest
-
-
-def _add_later_keys(data: Any) -> None:
-    """For the embedded bundle, made before these keys: goes away when it is made again."""
-    provenance = data.get("provenance", {})
-    if data.get("version") != "phantom-1" or "quantization" in provenance:
-        return
-    provenance["quantization"] = None
-    provenance["calibration_films"]["films_sha256"] = ""
-    later = {"rmse_change": 0.0, "rmse_change_upper95": 0.0, "flips": [], "per_maker": {}}
-    for site in data["guard"]["int8"].values():
-        site.update(n=1000, limits=asdict(LIMITS), **later)
 
 
 def _check_names(manifest: Manifest) -> None:

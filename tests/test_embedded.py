@@ -9,6 +9,7 @@ import pytest
 import bmd_edge
 from bmd_edge.bundle import Bundle, open_bundle
 from bmd_edge.engine import open_engine, self_test
+from bmd_edge.guard import LIMITS, broken
 from bmd_edge.preprocess import BMD, FINDER_CLOSEUP, FINDER_SURVEY
 from bmd_edge.roi import KINDS, LANDMARKS, Plausibility
 from bmd_edge.screener import Screener
@@ -50,11 +51,24 @@ def test_every_model_gives_its_golden_outputs(bundle):
 
 
 def test_int8_passed_its_guard_on_hips_that_chose_nothing(bundle):
+    card = (bundle.root / "MODEL_CARD.md").read_text(encoding="utf-8")
+    films = bundle.manifest.provenance.calibration_films
     for site in SITES:
         guard = bundle.manifest.guard["int8"][site]
         assert guard.passed
-        assert abs(guard.mean_shift_gcm2) <= guard.limits.mean_shift_gcm2
-        assert guard.p99_shift_gcm2 <= guard.limits.p99_shift_gcm2
+        assert guard.limits == LIMITS
+        assert broken(guard) == []
+        assert guard.n == films.guard_hips >= 1000
+        assert f"{guard.mean_shift_gcm2:+.4f}" in card
+        assert f"{guard.p99_shift_gcm2:.4f}" in card
+    assert "| verdict | passed | passed |" in card
+    assert len(films.films_sha256) == 64
+
+
+def test_the_card_says_how_int8_was_made(bundle):
+    made = bundle.manifest.provenance.quantization
+    assert made.range_method in (bundle.root / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert len(made.layers_fp32) <= made.layers / 2
 
 
 def test_every_check_of_plausibility_is_on(bundle):
