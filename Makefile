@@ -57,6 +57,16 @@ picture: .venv-dev/.installed ## Take the README's picture of the demo report ag
 	Image.open(sys.argv[1]).convert('RGB').quantize(128, dither=0).save(sys.argv[2], optimize=True)" \
 		$$out/report.png export/results/report.png
 
+.PHONY: proofs
+proofs: .venv-dev/.installed ## Prove intervals, recalibration and drift charts of the embedded bundle anew (about an hour of 2 cores)
+	set -e; run=.venv-dev/bin/bmd-edge; none="--labelled 0 --unlabelled 0 --style random"; \
+	pool=$$($$run phantom $$none --calibrate 4000 --seed 501); shifted=$$($$run phantom shifted --n 250); \
+	results=calibration/results; \
+	.venv-dev/bin/python -m calibration.coverage --fresh $$pool --unseen $$shifted:test --condition maker \
+		--out $$results/coverage.json; \
+	.venv-dev/bin/python -m calibration.planted --pool $$pool --out $$results/planted.json; \
+	$$run drift --simulate --table $$shifted --control $$pool > $$results/drift.json
+
 clean: ## Remove the environments and caches of this checkout
 	rm -rf .venv .venv-dev .pytest_cache .mypy_cache .ruff_cache .import_linter_cache $(OUT)
 

@@ -149,7 +149,7 @@ def _calibrated(found: "Calibrated") -> list[str]:
     )
     for reason, n in found.left_out.items():
         what = REFUSALS[reason].sentence if reason in REFUSALS else "The film shows no such hip."
-        said.append(f"{n} hips without a number: {what}")
+        said.append(f"{n} hip{'s' if n > 1 else ''} without a number: {what}")
     return [*said, RESEARCH_USE]
 
 
@@ -209,12 +209,14 @@ def _say_drift(charts: dict[str, Any], studies: int) -> None:
     typer.echo(f"{studies} studies; limits for less than one false alarm in 10,000")
     for name, chart in charts.items():
         if not chart.alarm_at:
-            typer.echo(f"{name:<10} in control, T2 {chart.last:.1f} of {chart.limit:.1f}, highest {chart.highest:.1f}")
+            typer.echo(
+                f"{name:<10} in control: T2 {chart.last:.1f}, highest {chart.highest:.1f}, limit {chart.limit:.1f}"
+            )
             continue
         now = "still in alarm" if chart.last > chart.limit else "back below the limit"
         typer.echo(
-            f"{name:<10} DRIFT from study {chart.alarm_at} (film {chart.film_id}), T2 {chart.last:.1f} of"
-            f" {chart.limit:.1f}, {now}"
+            f"{name:<10} DRIFT from study {chart.alarm_at} (film {chart.film_id}), {now}: T2 {chart.last:.1f},"
+            f" limit {chart.limit:.1f}"
         )
         for moved in chart.moved:
             typer.echo(f"{'':<10}   {sentence(moved)}")
