@@ -31,7 +31,7 @@ def test_the_readme_says_what_coverage_found() -> None:
         p: {s: one["shipped"] for s, one in sites.items()} for p, sites in facts("coverage")["precisions"].items()
     }
     int8 = shipped["int8"]
-    assert f"({int8['total_hip']['hips']:,} of them)" in README
+    assert f"({int8['total_hip']['hips']:,} of them, cut as in use" in README
     for site in ("femoral_neck", "total_hip"):
         one = int8[site]
         assert f"{one['coverage']:.1%} ({one['low']:.1%} to {one['high']:.1%})".replace("%", " %") in README
