@@ -22,11 +22,18 @@ class OnnxEngine(Engine):
     """ONNX Runtime on "cpu" or "cuda"; `model` is the path of one self-contained ONNX file, or its bytes.
 
     `threads` is the number of threads inside one operator (CPU). On "cuda" every operator runs on the GPU or opening
-    fails; ONNX Runtime would otherwise move work to the CPU without a word.
+    fails; ONNX Runtime would otherwise move work to the CPU without a word. `as_written` leaves out `cpu_encoding`:
+    slow, with the numbers that TensorRT has.
     """
 
     def __init__(
-        self, model: str | os.PathLike[str] | bytes, device: str = "cpu", threads: int = 1, precision: str = "fp32"
+        self,
+        model: str | os.PathLike[str] | bytes,
+        device: str = "cpu",
+        threads: int = 1,
+        precision: str = "fp32",
+        *,
+        as_written: bool = False,
     ) -> None:
         super().__init__(device, precision)
         if device not in PROVIDERS:
@@ -35,6 +42,7 @@ class OnnxEngine(Engine):
             raise UsageError(f"threads must be 1 or more, not {threads}")
         self._model = model
         self._threads = threads
+        self._as_written = as_written
         self._session: Any = None
 
     def _open(self) -> None:
@@ -53,7 +61,7 @@ class OnnxEngine(Engine):
             model = self._model if isinstance(self._model, bytes) else Path(self._model).read_bytes()
         except OSError as error:
             raise EngineError(f"the network's file cannot be read: {error.strerror}") from error
-        if self.device == "cpu":
+        if self.device == "cpu" and not self._as_written:
             model = cpu_encoding(model)
         try:
             session = ort.InferenceSession(
