@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bmd_edge.errors import TableError
+from bmd_edge.errors import TableError, UsageError
 from bmd_edge.manifest import CalibrationFilms
 from bmd_edge.table import SITES, HipRow, read_table
 from export.parity import GuardHips
@@ -59,11 +59,14 @@ def halves(table: Path) -> tuple[list[HipRow], list[HipRow]]:
 
 
 def check_apart(run: Path, rows: Sequence[HipRow]) -> None:
-    """Raise TableError if a network learned from a subject that is to judge it.
+    """Raise TableError if a network learned from a subject that is to judge it, UsageError if `run` is no run folder.
 
     The films that chose its checkpoint may only be shown to it under that name, as split `val`.
     """
-    learned = json.loads((run / "split.json").read_text(encoding="utf-8"))
+    try:
+        learned = json.loads((run / "split.json").read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UsageError(f"{run.name} is no run folder: it has no split.json; `bmd-edge train` makes one") from error
     known = {subject: split for split, subjects in learned.items() for subject in subjects}
     for row in rows:
         if row.subject in known and not known[row.subject] == row.split == "val":

@@ -153,6 +153,11 @@ def test_a_film_that_was_learned_from_cannot_judge(made: tuple[Path, Bundle], tm
         films.check_apart(run, [dataclasses.replace(row, split="train")])
 
 
+def test_a_folder_that_is_no_run_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"nope is no run folder: it has no split\.json"):
+        films.check_apart(tmp_path / "nope", [])
+
+
 @pytest.mark.parametrize("split", ["train", "val", "test", "calibrate"])
 def test_a_film_under_two_names_is_refused(made: tuple[Path, Bundle], tmp_path: Path, split: str) -> None:
     folder, _ = made
