@@ -53,6 +53,8 @@ MODEL_FILES: dict[str, dict[str, str]] = {
 INPUTS = ("finder_survey", "finder_closeup", "bmd")
 _REQUIRED = {"finder.onnx", "bmd.onnx", CALIBRATION, GOLDEN, MODEL_CARD}
 _ALLOWED = _REQUIRED | {"bmd.int8.onnx", DRIFT}
+INT8_AS_WRITTEN = "int8_as_written"
+"""Key of the guard's figures for the INT8 file with the numbers that TensorRT has: it clips what the CPU keeps."""
 _MAX_MANIFEST_BYTES = 1_000_000
 _MAX_FILE_BYTES = 500_000_000
 _MAX_GOLDEN_BYTES = 200_000_000
@@ -114,6 +116,11 @@ class Bundle:
     def precisions(self, model: str) -> tuple[str, ...]:
         """Precisions the bundle holds for "finder" or "bmd", fp32 first."""
         return tuple(name for name in MODEL_FILES[model] if name in self.manifest.models[model].files)
+
+    @property
+    def int8_on_gpu(self) -> bool:
+        """Whether the guard has judged INT8 with TensorRT's numbers too, and passed it."""
+        return "int8" in self.precisions("bmd") and INT8_AS_WRITTEN in self.manifest.guard
 
     def model_path(self, model: str, precision: str = "fp32") -> Path:
         """Path of a model's file; BundleError if the bundle does not hold that precision."""
@@ -200,6 +207,8 @@ def _check_names(manifest: Manifest) -> None:
             raise BundleError(f"{MANIFEST}: {name} has the wrong file names")
     for precision in set(manifest.models["bmd"].files) - {"fp32"}:
         _check_guard(precision, manifest)
+    if INT8_AS_WRITTEN in manifest.guard:
+        _check_guard(INT8_AS_WRITTEN, manifest)
 
 
 def _check_guard(precision: str, manifest: Manifest) -> None:

@@ -224,7 +224,7 @@ def _bundle_facts(bundle: "Bundle") -> Iterator[tuple[str, str]]:
     for precision, guard in manifest.guard.items():
         for site, shift in guard.items():
             said = f"{site.replace('_', ' ')}: 99 % of {shift.n} hips moved by {shift.p99_shift_gcm2:.4f} or less"
-            yield f"{precision} guard", f"{said}, {len(shift.flips)} crossed a WHO cut"
+            yield f"{precision.replace('_', ' ')} guard", f"{said}, {len(shift.flips)} crossed a WHO cut"
     for precision, numbers in bundle.calibration.items():
         for site, interval in numbers.sites.items():
             said = f"{site.replace('_', ' ')}: {interval.coverage:.0%} interval is +-{interval.scale:.2f} x spread"

@@ -47,8 +47,9 @@ def model_card(
             lines.append(f"| {precision} | {site} | {' | '.join(row)} |")
     lines += ["", "## INT8 against fp32", ""]
     for precision, guard in manifest.guard.items():
-        head, *rows = guard_table(precision, guard)
+        head, *rows = guard_table(precision.replace("_", " "), guard)
         lines += [f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rows)]
+        lines.append("")
     if (made := manifest.provenance.quantization) is not None:
         kept = ", ".join(made.layers_fp32) or "none"
         lines += ["", f"Ranges by {made.range_method}; of {made.layers} layers these stay fp32: {kept}."]

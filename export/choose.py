@@ -15,6 +15,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from bmd_edge.bundle import INT8_AS_WRITTEN
 from bmd_edge.engine import OnnxEngine
 from bmd_edge.guard import GuardLimits
 from bmd_edge.manifest import Quantization
@@ -44,8 +45,8 @@ class Int8:
     """What came of quantizing, passed or not.
 
     `methods` and `sensitivity` are figures on `judged_hips` films of the ranges (`export.sensitivity`); `guard_runs` is
-    how often the guard looked, each time with one more layer in fp32. `answers` and `parity` are the CPU's; where only
-    the numbers as written break the budget, `parity` is theirs.
+    how often the guard looked, each time with one more layer in fp32. `answers` and `parity` are the CPU's,
+    `parity_as_written` is that of TensorRT's numbers.
     """
 
     quantization: Quantization
@@ -54,6 +55,7 @@ class Int8:
     judged_hips: int
     answers: Answers
     parity: Parity
+    parity_as_written: Parity
     guard_runs: int
 
 
@@ -102,15 +104,16 @@ def int8_inside_budget(
         runs += 1
         int8_from_onnx(files["fp32"], files["int8"], histograms, method=method, keep_fp32=kept)
         found = answers(files["int8"], guard)
-        written = answers(files["int8"], guard, as_written=True)
-        parities = [compare(fp32_answers.bmd, one.bmd, hips, limits=limits) for one in (found, written)]
-        parity = next((one for one in parities if not one.passed), parities[0])
+        parity = compare(fp32_answers.bmd, found.bmd, hips, limits=limits)
+        written = answers(files["int8"], guard, as_written=True).bmd
+        as_written = compare(fp32_answers.bmd, written, hips, INT8_AS_WRITTEN, limits=limits)
         in_fp32 = f"{len(kept)} of {len(sensitivity)} layers in fp32"
-        progress(f"guard, {in_fp32}: {'; '.join(parity.failures()) or 'passed'}")
-        if parity.passed:
+        failures = [*parity.failures(), *(f"as written: {said}" for said in as_written.failures())]
+        progress(f"guard, {in_fp32}: {'; '.join(failures) or 'passed'}")
+        if parity.passed and as_written.passed:
             break
     quantization = Quantization(range_method=method, layers=len(sensitivity), layers_fp32=tuple(kept))
-    return Int8(quantization, methods, sensitivity, len(wanted), found, parity, runs)
+    return Int8(quantization, methods, sensitivity, len(wanted), found, parity, as_written, runs)
 
 
 def answers(model: Path | bytes, images: Images, *, as_written: bool = False) -> Answers:

@@ -102,6 +102,7 @@ def export_bundle(
             models=models,
             calibration={name: fit_sites(one.bmd, one.spread, hips.dexa_gcm2, SITES) for name, one in found.items()},
             parity=made.parity if made else None,
+            parity_as_written=made.parity_as_written if made else None,
             plausibility=finder.plausibility,
             specs=SPECS,
             golden_inputs={"finder": golden_input(FINDER_CLOSEUP), "bmd": golden_input(BMD)},
@@ -178,6 +179,6 @@ def _int8(
         LIMITS,
         progress,
     )
-    for sentence in made.parity.sentences():
+    for sentence in [*made.parity.sentences(), *made.parity_as_written.sentences()]:
         progress(sentence)
     return made

@@ -19,6 +19,7 @@ from bmd_edge import bundle as bundles
 from bmd_edge.bundle import Bundle, OperatingPoints, SiteCalibration, open_bundle
 from bmd_edge.engine import OnnxEngine, open_engine, self_test
 from bmd_edge.errors import BundleError, UsageError
+from bmd_edge.guard import GuardSite
 from bmd_edge.manifest import FileFacts, InputFacts, Manifest, ModelFacts, Provenance, Validity
 from bmd_edge.preprocess import InputSpec
 from bmd_edge.roi import KINDS, LANDMARKS
@@ -37,7 +38,8 @@ class Parts:
     """All a bundle is made of.
 
     `models` is model -> precision -> ONNX file; `calibration` precision -> site -> interval; `golden_inputs` model ->
-    images (n, 1, H, W) float32, synthetic, since a bundle travels; `parity` is needed if there is an INT8 file;
+    images (n, 1, H, W) float32, synthetic, since a bundle travels; `parity` is needed if there is an INT8 file, that
+    of its numbers as written (see `bmd_edge.bundle.INT8_AS_WRITTEN`) if TensorRT may use it;
     `accuracy` precision -> site -> figure -> value, and goes into the model card only; `operating_points` precision ->
     cuts of the headline, None where there are too few cases; `drift` precision -> reference, empty without one.
     """
@@ -46,6 +48,7 @@ class Parts:
     models: Mapping[str, Mapping[str, Path]]
     calibration: Mapping[str, Mapping[str, SiteCalibration]]
     parity: Parity | None
+    parity_as_written: Parity | None = None
     plausibility: Mapping[str, Any]
     specs: Mapping[str, InputSpec]
     golden_inputs: Mapping[str, NDArray[np.float32]]
@@ -90,8 +93,9 @@ def _check_int8(parts: Parts) -> None:
         return
     if parts.parity is None:
         raise BundleError("an INT8 model needs its parity report")
-    if not parts.parity.passed:
-        reasons = "; ".join(parts.parity.failures())
+    judged = [one for one in (parts.parity, parts.parity_as_written) if one is not None]
+    if not all(one.passed for one in judged):
+        reasons = "; ".join(said for one in judged for said in one.failures())
         raise BundleError(
             f"INT8 refused, it is outside its error budget: {reasons}. Make the bundle without it, --no-int8"
         )
@@ -186,8 +190,13 @@ def _manifest(parts: Parts, models: dict[str, ModelFacts]) -> Manifest:
         unit="g/cm2",
         validity=parts.validity,
         provenance=parts.provenance,
-        guard={"int8": dict(parts.parity.sites)} if parts.parity and "int8" in parts.models["bmd"] else {},
+        guard=_guard(parts) if "int8" in parts.models["bmd"] else {},
     )
+
+
+def _guard(parts: Parts) -> dict[str, dict[str, GuardSite]]:
+    found = {"int8": parts.parity, bundles.INT8_AS_WRITTEN: parts.parity_as_written}
+    return {name: dict(parity.sites) for name, parity in found.items() if parity is not None}
 
 
 def _file_facts(path: Path) -> FileFacts:

@@ -70,14 +70,15 @@ def report_facts(parts: Parts, found: Findings) -> dict[str, Any]:
     }
     if (made := found.int8) is not None:
         facts["int8"] = {
-            "passed": made.parity.passed,
-            "failures": made.parity.failures(),
+            "passed": made.parity.passed and made.parity_as_written.passed,
+            "failures": [*made.parity.failures(), *made.parity_as_written.failures()],
             "quantization": asdict(made.quantization),
             "judged_hips": made.judged_hips,
             "range_methods": made.methods,
             "layer_sensitivity": made.sensitivity,
             "guard_runs": made.guard_runs,
             "guard": {name: asdict(site) for name, site in made.parity.sites.items()},
+            "guard_as_written": {name: asdict(site) for name, site in made.parity_as_written.sites.items()},
         }
     return facts
 

@@ -39,7 +39,7 @@ class Case:
     rounds: int
 
 
-CASES = (Case("vgg11_se", 1.0, 512, 7), Case("vgg11_se", 0.25, 112, 200), Case("resnet18", 0.5, 112, 200))
+CASES = (Case("vgg11_se", 1.0, 512, 5), Case("vgg11_se", 0.25, 112, 100), Case("resnet18", 0.5, 112, 100))
 
 
 def measure(case: Case, threads: int) -> list[dict[str, Any]]:

@@ -46,6 +46,7 @@ def tiny_parts(work: Path, *, int8: bool = True) -> Parts:
         models=models,
         calibration=dict.fromkeys(models["bmd"], sites),
         parity=parity,
+        parity_as_written=parity,
         plausibility={"min_peak": 0.3},
         specs=SPECS,
         golden_inputs={"finder": images_of(2, 256), "bmd": images_of(2)},

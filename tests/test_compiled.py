@@ -17,7 +17,8 @@ from bmd_edge.engine import open_engine, self_test, tensorrt
 from bmd_edge.engine.cache import EngineCache, Target, cache_folder
 from bmd_edge.engine.compiled import compile_bundle, open_compiled
 from bmd_edge.errors import EngineError, MissingExtra
-from tests.bundles import images_of, tiny_bundle
+from export.pack import pack
+from tests.bundles import images_of, tiny_bundle, tiny_parts
 from tests.toolkit import install, pretend
 
 TARGET = Target("a" * 64, "11.0.0", "Pretend 1", "8.6", "CUDA 13000", "{}")
@@ -193,6 +194,18 @@ def test_a_compiled_engine_gives_the_same_numbers_in_batches_of_any_size(bundle:
         self_test(bundle, "bmd", engine)
     for name, values in wanted.items():
         np.testing.assert_allclose(found[name], values, atol=1e-6)
+
+
+def test_int8_that_was_judged_on_the_cpu_only_is_not_used(tmp_path: Path, cache: EngineCache) -> None:
+    (tmp_path / "work").mkdir()
+    bundle = pack(tmp_path / "b", dataclasses.replace(tiny_parts(tmp_path / "work"), parity_as_written=None))
+    done = list(compile_bundle(bundle, cache=cache, kit=pretend()))
+    assert [(model, precision) for model, precision, _ in done] == [("finder", "fp32"), ("bmd", "fp32")]
+    open_compiled(bundle, "bmd", "auto", cache=cache, kit=pretend()).close()
+    with pytest.raises(EngineError, match="has not judged INT8 as TensorRT computes it: use --precision fp32"):
+        list(compile_bundle(bundle, "int8", cache=cache, kit=pretend()))
+    with pytest.raises(EngineError, match="has not judged INT8 as TensorRT computes it"):
+        open_compiled(bundle, "bmd", "int8", cache=cache, kit=pretend())
 
 
 @pytest.mark.parametrize(

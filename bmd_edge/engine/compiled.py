@@ -20,6 +20,7 @@ def open_compiled(
     Raises EngineError, naming the command, where it is missing, stale, edited or foreign; MissingExtra where TensorRT
     is not installed.
     """
+    precision = _chosen(bundle, model, precision)
     kit = kit or tensorrt.toolkit()
     plan = (cache or EngineCache()).read(tensorrt.target(kit, bundle.model_bytes(model, precision)))
     engine = tensorrt.TensorRtEngine(plan, precision, kit)
@@ -43,9 +44,8 @@ def compile_bundle(
     """
     kit, cache = kit or tensorrt.toolkit(), cache or EngineCache()
     for model in bundle.manifest.models:
-        held = bundle.precisions(model)
-        wanted = "int8" if precision == "auto" else precision
-        chosen = wanted if wanted in held or (model == "bmd" and precision != "auto") else "fp32"
+        # The finder may exist in fp32 only: `precision` is that of the numbers, so of the BMD network.
+        chosen = _chosen(bundle, model, precision if model == "bmd" else "auto")
         onnx = bundle.model_bytes(model, chosen)
         target = tensorrt.target(kit, onnx)
         try:
@@ -63,3 +63,16 @@ def compile_bundle(
             yield model, chosen, f"built ({why}); self-test passed, largest difference {largest:.2g}"
         else:
             yield model, chosen, "was compiled before"
+
+
+def _chosen(bundle: Bundle, model: str, precision: str) -> str:
+    """The precision to use; EngineError where INT8 was judged by the CPU's numbers only, which clip less."""
+    on_gpu = model == "bmd" and bundle.int8_on_gpu
+    if precision == "auto":
+        return "int8" if on_gpu else "fp32"
+    if precision == "int8" and "int8" in bundle.precisions(model) and not on_gpu:
+        raise EngineError(
+            "the guard of this bundle has not judged INT8 as TensorRT computes it: use --precision fp32, or export the"
+            " bundle again"
+        )
+    return precision
