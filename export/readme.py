@@ -12,6 +12,7 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 SCORE = ROOT / "export" / "results" / "score.json"
+SPEED = ROOT / "export" / "results" / "speed.json"
 SCORE_COMMAND = "bmd-edge phantom score --n {n_films} --seed {seed} --json"
 
 
@@ -49,6 +50,31 @@ def figures(score: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def speed(found: dict[str, Any]) -> str:
+    """The README's table of speeds, Markdown, from what `python -m export.speed` printed."""
+    head = ("network, width, image", "threads", "batch", "torch", "fp32", "INT8", "INT8 over fp32", "over torch")
+    rows = [
+        (
+            f"{row['network']}, {row['width']:g}, {row['size_px']} px",
+            f"{row['threads']}",
+            f"{row['batch']}",
+            *(_ms(row[f"{name}_ms_per_image"]) for name in ("torch", "fp32", "int8")),
+            f"{row['int8_over_fp32']:.2f} x",
+            f"{row['int8_over_torch']:.2f} x",
+        )
+        for row in found["rows"]
+    ]
+    versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
+    lines = [
+        f"Milliseconds per image on {found['machine']}, with random weights: `{found['command']}`",
+        f"({versions}). The three run in turns, so that a busy moment hits all of them alike; ratios",
+        "are medians over rounds, and tell more than the times, which swing with what else runs on the machine.",
+        "",
+        *(f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rows)),
+    ]
+    return "\n".join(lines)
+
+
 def demo_output() -> str:
     """What `bmd-edge demo` prints, 100 columns wide, as a Markdown block."""
     command = [sys.executable, "-m", "bmd_edge.cli", "demo", "--out"]
@@ -75,11 +101,16 @@ def main() -> None:
     """Rewrite README.md in place."""
     path = ROOT / "README.md"
     page = replaced(path.read_text(encoding="utf-8"), "figures", figures(json.loads(SCORE.read_text(encoding="utf-8"))))
+    page = replaced(page, "speed", speed(json.loads(SPEED.read_text(encoding="utf-8"))))
     path.write_text(replaced(page, "demo", demo_output()), encoding="utf-8")
 
 
 def _mm(value: float) -> str:
     return f"{value:.2f} mm"
+
+
+def _ms(value: float) -> str:
+    return f"{value:.0f}" if value >= 100 else f"{value:.2f}"
 
 
 def _percent(share: float | None) -> str:

@@ -54,6 +54,11 @@ def test_the_committed_score_is_of_the_embedded_bundle():
     assert json.loads(readme.SCORE.read_text(encoding="utf-8"))["bundle_digest"] == open_bundle().digest
 
 
+def test_speeds_are_those_that_were_measured():
+    found = json.loads(readme.SPEED.read_text(encoding="utf-8"))
+    assert readme.replaced(PAGE, "speed", readme.speed(found)) == PAGE
+
+
 def test_version_and_changelog_agree():
     from bmd_edge import __version__
 
