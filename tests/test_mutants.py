@@ -1,11 +1,30 @@
 """A few hundred mutants; `python -m tests.mutants --n 50000` makes the committed figures."""
 
 import json
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from tests.mutants import PLACES, RESULT, mutant, outcome, run_block, sound_films, summary
+
+README = Path(__file__).parents[1] / "README.md"
+
+
+def figures_of_the_page(figures: dict[str, Any]) -> str:
+    """What the README says about the committed run."""
+    sound = [figures["by_place"][place] for place in ("header", "encapsulation")]
+    n, silent = sum(row["n"] for row in sound), sum(row["silent"] for row in sound)
+    coded, tables = (figures["by_place"][place] for place in ("coded", "tables"))
+    bombs = figures["bombs"]
+    return (
+        f"no untyped exception, none slower than {figures['slowest_s']} s; of {n} with damage in the header or the "
+        f"encapsulation, {silent} were read with other pixels and no flag. DICOM has no checksum: "
+        f"{tables['silent_percent']} % with damage in a codestream's tables and {coded['silent_percent']} % with "
+        f"damage in its coded data were. {bombs['refused']} of {bombs['n']} decompression bombs were refused, each "
+        f"within {bombs['most_mb']} MB and {bombs['slowest_s']} s."
+    )
 
 
 def test_a_block_of_mutants_ends_in_films_and_refusals() -> None:
@@ -39,6 +58,7 @@ def test_places_cover_what_they_say(place: str) -> None:
 
 def test_committed_figures() -> None:
     figures = json.loads(RESULT.read_text(encoding="utf-8"))
+    assert figures_of_the_page(figures) in " ".join(README.read_text(encoding="utf-8").split())
     assert figures["n"] >= 49_000
     assert figures["untyped"] == []
     assert figures["slowest_s"] <= 0.25
