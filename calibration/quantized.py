@@ -69,7 +69,7 @@ def _beyond(figure: Mapping[str, Figure], turned: float, limits: GuardLimits) ->
         ("relative change of the RMSE", figure["rmse_change"].high, limits.rmse_change_upper95),
     ):
         if bound is None:
-            yield f"{what}: too few subjects for an interval"
+            yield f"{what}: too few films for an interval"
         elif bound > limit:
             yield f"{what}: up to {bound:.4f}, allowed {limit:g}"
     if turned > limits.flip_share:

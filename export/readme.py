@@ -1,6 +1,7 @@
 """Writes the figures and the demo's output into README.md, between their markers: `python -m export.readme`.
 
-The figures come from the committed score of the embedded bundle, so the page cannot say what was not measured.
+The figures come from the committed score and validation of the embedded bundle, so the page cannot say what was not
+measured.
 """
 
 import json
@@ -13,6 +14,13 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 SCORE = ROOT / "export" / "results" / "score.json"
 SPEED = ROOT / "export" / "results" / "speed.json"
+VALIDATION = ROOT / "calibration" / "results" / "validation.json"
+UNSEEN_MAKER = "Synthetic-H"
+VALIDATION_COMMANDS = (
+    "bmd-edge phantom COHORT --labelled 0 --calibrate 0 --unlabelled 0 --dicom 294 --poses 2 --style named"
+    " --makers A,B,C,D,E,H --seed 501",
+    "bmd-edge validate --table COHORT/films.csv --out R",
+)
 SCORE_COMMAND = "bmd-edge phantom score --n {n_films} --seed {seed} --json"
 
 
@@ -75,6 +83,49 @@ def speed(found: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def validation(facts: dict[str, Any]) -> str:
+    """The README's table of agreement with DEXA, Markdown, from a `validation.json`."""
+    sites = facts["precisions"][facts["primary"]]["sites"]
+    unseen = {
+        site: next(row for row in rows if row["part"] == UNSEEN_MAKER) for site, rows in facts["subgroups"].items()
+    }
+    shifts = facts["quantized"]["int8"]["sites"]
+    rows = [("hips, subjects", [f"{one['hips']}, {one['subjects']}" for one in sites.values()])]
+    for label, name, write in (
+        ("Pearson r", "r", "{:.3f}"),
+        ("RMSE, g/cm2", "rmse_gcm2", "{:.3f}"),
+        ("bias, g/cm2", "bias_gcm2", "{:+.3f}"),
+        ("lower limit of agreement, g/cm2", "loa_low_gcm2", "{:+.3f}"),
+        ("upper limit of agreement, g/cm2", "loa_high_gcm2", "{:+.3f}"),
+        ("calibration slope", "slope", "{:.3f}"),
+        ("inside the 90 % interval", "coverage", "{:.1%}"),
+    ):
+        rows.append((label, [_interval(one["figures"][name], write) for one in sites.values()]))
+    areas = [one["detection"]["targets"]["-2.5"]["auroc"] for one in sites.values()]
+    rows.append(("AUROC, T <= -2.5, by hip", [_interval(one, "{:.3f}") for one in areas]))
+    for label, name, write in (("RMSE, g/cm2", "rmse_gcm2", "{:.3f}"), ("inside the interval", "coverage", "{:.1%}")):
+        label = f"maker {UNSEEN_MAKER}, of no training film ({unseen['total_hip']['hips']} hips): {label}"
+        rows.append((label, [_interval(one["figures"][name], write) for one in unseen.values()]))
+    label, write = "INT8 minus fp32: mean, g/cm2", "{:+.4f}"
+    rows.append((label, [_interval(one["figures"]["mean_shift_gcm2"], write) for one in shifts.values()]))
+    films = facts["table"]
+    lines = [
+        f"All figures of this table are **synthetic**: {films['films']} whole films of {films['subjects']} subjects of",
+        "the digital hip phantom, of a seed and with a maker that no training saw; bundle"
+        f" {facts['bundle']} ({facts['bundle_digest'][:8]}), {facts['primary']}.",
+        "They say nothing about real patients.",
+        "",
+        "| against DEXA-like labels (95 % interval by subject) | femoral neck | total hip |",
+        "| --- | --- | --- |",
+        *(f"| {label} | {' | '.join(cells)} |" for label, cells in rows),
+        "",
+        "```console",
+        *(f"$ {command}" for command in VALIDATION_COMMANDS),
+        "```",
+    ]
+    return "\n".join(lines)
+
+
 def demo_output() -> str:
     """What `bmd-edge demo` prints, 100 columns wide, as a Markdown block."""
     command = [sys.executable, "-m", "bmd_edge.cli", "demo", "--out"]
@@ -102,7 +153,13 @@ def main() -> None:
     path = ROOT / "README.md"
     page = replaced(path.read_text(encoding="utf-8"), "figures", figures(json.loads(SCORE.read_text(encoding="utf-8"))))
     page = replaced(page, "speed", speed(json.loads(SPEED.read_text(encoding="utf-8"))))
+    page = replaced(page, "validation", validation(json.loads(VALIDATION.read_text(encoding="utf-8"))))
     path.write_text(replaced(page, "demo", demo_output()), encoding="utf-8")
+
+
+def _interval(figure: dict[str, float | None], write: str) -> str:
+    value, low, high = ("" if figure[name] is None else write.format(figure[name]) for name in ("value", "low", "high"))
+    return (f"{value} ({low} to {high})" if low and high else value).replace("%", " %")
 
 
 def _mm(value: float) -> str:

@@ -48,6 +48,11 @@ def test_figures_are_those_of_the_committed_score():
     assert readme.replaced(PAGE, "figures", readme.figures(score)) == PAGE
 
 
+def test_agreement_is_that_of_the_committed_validation():
+    facts = json.loads(readme.VALIDATION.read_text(encoding="utf-8"))
+    assert readme.replaced(PAGE, "validation", readme.validation(facts)) == PAGE
+
+
 def test_the_committed_score_is_of_the_embedded_bundle():
     from bmd_edge.bundle import open_bundle
 
