@@ -1,12 +1,12 @@
 """95 % intervals by bootstrap over subjects: all hips and films of one person are drawn together.
 
 A figure is a function of the hips' weights: a resample of subjects is how often each hip counts. Intervals are BCa
-(Efron, J Am Stat Assoc 1987;82:171-185), by `scipy.stats.bootstrap`.
+(Efron, J Am Stat Assoc 1987;82:171-185), by `scipy.stats.bootstrap`; percentiles where BCa does not exist.
 """
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,7 +56,7 @@ def by_subject(figures: Figures, subject: Sequence[str]) -> dict[str, Figure]:
 
         with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a figure that never varies has no interval: it becomes None below
-            interval = stats.bootstrap(
+            found = stats.bootstrap(
                 (np.arange(n),),
                 statistic,
                 n_resamples=RESAMPLES,
@@ -66,9 +66,18 @@ def by_subject(figures: Figures, subject: Sequence[str]) -> dict[str, Figure]:
                 confidence_level=CONFIDENCE,
                 method="BCa",
                 rng=np.random.default_rng(SEED),
-            ).confidence_interval
-        low, high = interval.low, interval.high
+            )
+            low, high = (
+                _percentile_instead(found, *end) for end in (("low", 1 - CONFIDENCE), ("high", 1 + CONFIDENCE))
+            )
     return {name: Figure(_number(values[name][0]), _number(low[k]), _number(high[k])) for k, name in enumerate(names)}
+
+
+def _percentile_instead(found: Any, end: str, twice: float) -> F64:
+    """An end of the intervals; the percentile where BCa has none, for a quantile that no single subject moves."""
+    draws, ends = found.bootstrap_distribution, getattr(found.confidence_interval, end)
+    varies = np.isfinite(draws).all(-1) & (np.ptp(draws, axis=-1) > 0)
+    return np.where(np.isnan(ends) & varies, np.quantile(draws, twice / 2, axis=-1), ends)
 
 
 def _counts(index: NDArray[np.int64], n: int) -> F64:

@@ -7,7 +7,7 @@ from sklearn import metrics
 from statsmodels.regression.linear_model import OLS
 from statsmodels.tools import add_constant
 
-from calibration import agreement, detection, repeats, resample
+from calibration import agreement, detection, quantized, repeats, resample
 from calibration.scales import to_hologic
 
 
@@ -73,6 +73,15 @@ def test_intervals_are_scipys_bootstrap_of_subjects():
     assert found.high == pytest.approx(slow.high, abs=0.015)
     alone = resample.by_subject(lambda w: agreement.figures(data, w), [f"S{k}" for k in range(120)])["r"]
     assert alone != found, "hips of one subject must be drawn together"
+
+
+def test_a_quantile_that_no_single_subject_moves_has_an_interval():
+    tied = np.repeat([0.001, 0.002, 0.003, 0.004], 50)  # to the digit, as estimates are
+    found = resample.by_subject(lambda w: quantized.shift(tied, w), [f"S{k}" for k in range(200)])["p95_shift_gcm2"]
+    assert found == (0.004, 0.004, 0.004) or found.low is None  # never varies, or nearly never
+    tied[-12:] = 0.009
+    found = resample.by_subject(lambda w: quantized.shift(tied, w), [f"S{k}" for k in range(200)])["p95_shift_gcm2"]
+    assert (found.value, found.low, found.high) == (0.009, 0.004, 0.009)
 
 
 def test_figures_that_do_not_exist_are_none():
