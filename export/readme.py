@@ -11,6 +11,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from export import speed_page
+
 ROOT = Path(__file__).parents[1]
 SCORE = ROOT / "export" / "results" / "score.json"
 SPEED = ROOT / "export" / "results" / "speed.json"
@@ -154,6 +156,9 @@ def main() -> None:
     page = replaced(path.read_text(encoding="utf-8"), "figures", figures(json.loads(SCORE.read_text(encoding="utf-8"))))
     page = replaced(page, "speed", speed(json.loads(SPEED.read_text(encoding="utf-8"))))
     page = replaced(page, "validation", validation(json.loads(VALIDATION.read_text(encoding="utf-8"))))
+    measured = speed_page.results()
+    page = replaced(page, "throughput", speed_page.text(**measured))
+    speed_page.draw_day(measured["day"], speed_page.RESULTS / "day.png")
     path.write_text(replaced(page, "demo", demo_output()), encoding="utf-8")
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import bmd_edge
-from export import readme
+from export import readme, speed_page
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -51,6 +51,20 @@ def test_figures_are_those_of_the_committed_score():
 def test_agreement_is_that_of_the_committed_validation():
     facts = json.loads(readme.VALIDATION.read_text(encoding="utf-8"))
     assert readme.replaced(PAGE, "validation", readme.validation(facts)) == PAGE
+
+
+def test_throughput_is_that_of_the_committed_measurements():
+    assert readme.replaced(PAGE, "throughput", speed_page.text(**speed_page.results())) == PAGE
+
+
+def test_growth_of_memory_over_a_list_is_found():
+    flat = [[second, 10 * second, 500 + second % 7, 0] for second in range(400)]
+    slope, low, high = speed_page.day_slope(flat)
+    assert low < slope < high
+    assert low < 0 < high
+    slope, low, high = speed_page.day_slope([[s, films, mb + films / 100, 0] for s, films, mb, _ in flat])
+    assert low < 10 < high
+    assert low > 5
 
 
 def test_the_committed_score_is_of_the_embedded_bundle():
