@@ -99,14 +99,13 @@ def write_films(folder: Path, syntaxes: list[str], distinct: int, count: int) ->
     """Write `count` films, copies under new UIDs of `distinct` ones, in the transfer syntaxes in turn."""
     folder.mkdir()
     share = -(-distinct // len(syntaxes))
-    number = 0
-    for syntax in syntaxes:
-        for film in films(syntax, share):
-            for _ in range(count // (share * len(syntaxes))):
+    for place, syntax in enumerate(syntaxes):
+        for index, film in enumerate(films(syntax, share)):
+            for copy in range(count // (share * len(syntaxes))):
+                number = (copy * share + index) * len(syntaxes) + place
                 path = folder / f"{number:05d}.dcm"
                 path.write_bytes(renamed(film, number))
                 os.utime(path, (0, 0))  # long there: nothing waits for it to be copied in
-                number += 1
 
 
 # -- one turn -----------------------------------------------------------------------------------------------------
