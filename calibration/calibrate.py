@@ -12,11 +12,11 @@ import numpy as np
 from bmd_edge.bundle import Bundle
 from bmd_edge.errors import TableError, UsageError
 from bmd_edge.report import FilmReport, NetworkAnswer
+from bmd_edge.scales import to_hologic
 from bmd_edge.site import SCHEMA, SiteFile
 from bmd_edge.table import SITES, HipRow, read_table, replace_file
 from calibration.overlay import SiteFit, fit_site
 from calibration.reading import Progress, read_films
-from calibration.scales import to_hologic
 
 SPLIT = "calibrate"
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from bmd_edge.bundle import OperatingPoints
 from bmd_edge.estimate import REFERENCES, t_score, t_score_reason
+from bmd_edge.scales import hologic_gcm2
 from bmd_edge.table import SITES, HipRow
 
 TARGET_T = -2.5
@@ -29,7 +30,7 @@ def fit_operating_points(rows: Sequence[HipRow], bmd_gcm2: NDArray[np.floating])
     """Cuts for the answers of one precision.
 
     Args:
-        rows: hips with DXA of every site on the Hologic scale, age and sex; those without a T-score are left out.
+        rows: hips with DXA of every site, age and sex; those without a T-score are left out.
         bmd_gcm2: (n, sites) estimates of the same hips.
 
     Returns:
@@ -50,7 +51,7 @@ def lowest_by_subject(rows: Sequence[HipRow], bmd_gcm2: NDArray[np.floating]) ->
     for row, values in zip(rows, np.asarray(bmd_gcm2, np.float64), strict=True):
         if t_score_reason(row.age_years, row.sex) is None:
             exact = min(_exact_t(site, value) for site, value in zip(SITES, values, strict=True))
-            true = min(t_score(site, value) for site, value in row.bmd_gcm2.items() if value is not None)
+            true = min(t_score(site, value) for site, value in hologic_gcm2(row).items() if value is not None)
             estimated[row.subject] = min(exact, estimated.get(row.subject, math.inf))
             dexa[row.subject] = min(true, dexa.get(row.subject, math.inf))
     names = sorted(estimated)

@@ -9,9 +9,9 @@ from typing import Any
 
 from bmd_edge.estimate import t_score_reason
 from bmd_edge.report import RESEARCH_USE, FilmReport, HipReport
+from bmd_edge.scales import to_hologic
 from bmd_edge.table import SITES, HipRow, replace_file
 from calibration.reading import FilmAnswers
-from calibration.scales import to_hologic
 
 
 @dataclass(frozen=True, slots=True)

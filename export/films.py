@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from bmd_edge.errors import TableError, UsageError
 from bmd_edge.manifest import CalibrationFilms
+from bmd_edge.scales import hologic_gcm2
 from bmd_edge.table import SITES, HipRow, read_table
 from export.parity import GuardHips
 from trainer.data import read_rois, roi_image
@@ -86,8 +87,8 @@ def batches(rows: Sequence[HipRow], size: int = 8) -> Iterator[NDArray[np.float3
 
 
 def dexa(rows: Sequence[HipRow]) -> NDArray[np.float64]:
-    """Labels of the rows, (n, sites) g/cm2."""
-    return np.array([[row.bmd_gcm2[site] for site in SITES] for row in rows], np.float64)
+    """Labels of the rows, (n, sites) g/cm2 on the Hologic scale."""
+    return np.array([[hologic_gcm2(row)[site] for site in SITES] for row in rows], np.float64)
 
 
 def maker(row: HipRow) -> str:

@@ -145,7 +145,7 @@ def _revealed(row: HipRow) -> HipRow:
         truth = {site: float(row.extra[f"x_true_bmd_{site}"]) for site in SITES}
     except (KeyError, ValueError) as error:
         raise TableError(f"film {row.film}: only phantom films have a true BMD to reveal") from error
-    return replace(row, bmd_gcm2=truth)
+    return replace(row, bmd_gcm2=truth, scale="hologic")
 
 
 def network_settings(config: BmdConfig, mean: NDArray[np.float32], sd: NDArray[np.float32]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from bmd_edge.errors import TableError
 from bmd_edge.film import resample
 from bmd_edge.preprocess import BMD, normalize
 from bmd_edge.roi import KINDS, LANDMARKS
+from bmd_edge.scales import hologic_gcm2
 from bmd_edge.table import SITES, HipRow, read_table
 
 UNCLASSED = ("cut_off", "poor_exposure")
@@ -204,7 +205,7 @@ def split_by_subject(rows: Iterable[HipRow]) -> dict[str, list[str]]:
 
 
 def _label(row: HipRow, site: str) -> float:
-    value = row.bmd_gcm2[site]
+    value = hologic_gcm2(row)[site]
     return np.nan if value is None else value
 
 

@@ -7,8 +7,8 @@ from sklearn import metrics
 from statsmodels.regression.linear_model import OLS
 from statsmodels.tools import add_constant
 
+from bmd_edge.scales import to_hologic
 from calibration import agreement, detection, quantized, repeats, resample
-from calibration.scales import to_hologic
 
 
 def cohort(n=200, seed=0):

@@ -1,5 +1,7 @@
 """Operating points: the cuts against scikit-learn, their promise on new subjects, and what counts as a case."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from sklearn.metrics import recall_score
@@ -74,7 +76,14 @@ def test_too_few_subjects_of_either_class_give_no_cuts() -> None:
 def hip(subject: str, side: str, neck: float, total: float, age: float | None = 70.0, sex: str = "F") -> HipRow:
     bmd = dict(zip(SITES, (neck, total), strict=True))
     return HipRow(
-        film=f"{subject}{side}", subject=subject, side=side, split="calibrate", age_years=age, sex=sex, bmd_gcm2=bmd
+        film=f"{subject}{side}",
+        subject=subject,
+        side=side,
+        split="calibrate",
+        age_years=age,
+        sex=sex,
+        bmd_gcm2=bmd,
+        scale="hologic",
     )
 
 
@@ -88,6 +97,14 @@ def test_a_subject_counts_once_by_the_lower_site_and_side() -> None:
     estimated, low = lowest_by_subject(rows, np.array([[0.858, 0.942], [0.738, 0.942]] + [[0.858, 0.82]] * 4))
     assert low.tolist() == [True, True, False]  # both, edge, not
     np.testing.assert_allclose(estimated, [-1.0, -1.0, -1.0], atol=1e-12)
+
+
+def test_dexa_of_another_scale_is_converted() -> None:
+    lunar = dataclasses.replace(hip("edge", "R", 0.70, 1.2), scale="lunar")  # 0.566 on Hologic, T = -2.4
+    _, low = lowest_by_subject([lunar], np.ones((1, 2)))
+    assert low.tolist() == [False]
+    _, low = lowest_by_subject([dataclasses.replace(lunar, bmd_gcm2={SITES[0]: 0.68, SITES[1]: 1.2})], np.ones((1, 2)))
+    assert low.tolist() == [True]  # 0.549 on Hologic, T = -2.6; taken as it stands 0.68 would be T = -1.5
 
 
 def test_the_fit_scores_as_the_runtime_does() -> None:

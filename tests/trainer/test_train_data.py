@@ -167,6 +167,14 @@ def test_unvaried_bmd_batch_is_the_runtime_image(cohort: Path) -> None:
     assert np.abs(moved.numpy() - images.numpy()).mean() > 0.01
 
 
+def test_labels_are_learned_on_the_hologic_scale(cohort: Path) -> None:
+    rows = read_rows(cohort, "roi", ["train"])[:3]
+    bmd = {"femoral_neck": 0.899, "total_hip": None}
+    labels = read_rois([dataclasses.replace(row, bmd_gcm2=bmd, scale="lunar") for row in rows]).labels_gcm2
+    assert labels[:, 0] == pytest.approx(0.738, abs=0.001)  # T = -1 on both scales
+    assert np.isnan(labels[:, 1]).all()
+
+
 def test_label_scale_survives_an_unlabelled_site() -> None:
     mean, sd = label_scale(np.array([[0.7, np.nan], [0.9, np.nan]], np.float32))
     assert mean == pytest.approx([0.8, 0])

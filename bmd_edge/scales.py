@@ -5,7 +5,7 @@ J Bone Miner Res 1997;12:1316-1317 (total hip), as quoted by public analyses.
 """
 
 from bmd_edge.errors import UsageError
-from bmd_edge.table import SCALES
+from bmd_edge.table import SCALES, HipRow
 
 STANDARDIZED: dict[str, dict[str, tuple[float, float]]] = {
     "hologic": {"femoral_neck": (0.019, 1.087), "total_hip": (0.006, 1.008)},
@@ -28,3 +28,13 @@ def to_hologic(bmd_gcm2: float, site: str, scale: str) -> float:
         return bmd_gcm2
     (a, b), (offset, factor) = STANDARDIZED[scale][site], STANDARDIZED["hologic"][site]
     return (a + b * bmd_gcm2 - offset) / factor
+
+
+def hologic_gcm2(row: HipRow) -> dict[str, float | None]:
+    """DEXA of a row of a film table, site -> g/cm2 on the Hologic scale, None where the hip has no label.
+
+    Raises:
+        UsageError: as `to_hologic`.
+    """
+    found = row.bmd_gcm2.items()
+    return {site: None if value is None else to_hologic(value, site, row.scale or "") for site, value in found}
