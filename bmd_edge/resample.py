@@ -1,5 +1,6 @@
 """Boxes of an image at another pixel size by area averaging; one mathematics for films and for training images."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,8 @@ def resample(
     """Area-average a box of a `(rows, columns)` array into float32 `shape`; NaN outside the array.
 
     The values averaged are the array's own or, given a table, `lookup[pixels - lookup_first]`. Floats exist for a strip
-    of rows at a time.
+    of rows at a time. The result does not depend on the number of threads: it is summed by numpy's own loops, each
+    output over the inputs that it covers, not by a matrix product.
     """
     rows, columns = pixels.shape
     if not (width_px > 0 and height_px > 0 and np.isfinite([left_px, top_px, width_px, height_px]).all()):
@@ -57,14 +59,24 @@ def resample(
         else:
             index = block if lookup_first == 0 else np.subtract(block, lookup_first, dtype=np.intp)
             lookup.take(index, out=values, mode="clip")  # every index is inside; numpy is faster where it need not ask
-        weights = down[:, start - top : start - top + len(block)]
-        hit = np.flatnonzero(weights.any(axis=1))
-        if len(hit):
-            total[hit[0] : hit[-1] + 1] += weights[hit[0] : hit[-1] + 1] @ values
-    total = total @ across.T
+        for row, low, high, weights in _parts(down[:, start - top : start - top + len(block)]):
+            total[row] += np.einsum("i,ij->j", weights, values[low:high])
+    averaged = np.zeros((shape[1], shape[0]), np.float32)
+    turned = np.ascontiguousarray(total.T)
+    for column, low, high, weights in _parts(across):
+        averaged[column] = np.einsum("i,ij->j", weights, turned[low:high])
     seen = np.ix_(down.any(axis=1), across.any(axis=1))
-    out[seen] = total[seen]
+    out[seen] = averaged.T[seen]
     return out
+
+
+def _parts(weights: NDArray[np.float32]) -> Iterator[tuple[int, int, int, NDArray[np.float32]]]:
+    """Each output that covers an input: its number, the range of its inputs, and their weights."""
+    covered = weights != 0
+    first, count = covered.argmax(axis=1), covered.sum(axis=1)
+    for number in np.flatnonzero(count):
+        low, high = int(first[number]), int(first[number] + count[number])
+        yield int(number), low, high, weights[number, low:high]
 
 
 def _touched(weights: NDArray[np.float32]) -> tuple[NDArray[np.float32], int, int]:

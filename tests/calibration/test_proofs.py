@@ -69,7 +69,7 @@ def test_a_subgroup_is_a_finding_only_where_it_clearly_falls_short() -> None:
 def test_the_headline_is_measured_on_those_who_may_have_one() -> None:
     made = answers(900, 8)
     pool = RoiAnswers(
-        tuple(replace(row, bmd_gcm2=dict(zip(SITES, dexa, strict=True)))
+        tuple(replace(row, bmd_gcm2=dict(zip(SITES, dexa, strict=True)), scale="hologic")
               for row, dexa in zip(made.rows, made.dexa.tolist(), strict=True)),
         *(made.dexa, made.bmd, made.spread, made.embedding, made.gray),
     )  # fmt: skip

@@ -188,7 +188,8 @@ import trainer.experiment.units as units
 units.run_unit = lambda unit, *_: (pathlib.Path({folder!r}, unit.name).touch(), time.sleep(600))
 """
 INTERRUPTED = """
-import pathlib
+import pathlib, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job would ignore it
 from trainer.experiment.commands import _train
 from trainer.experiment.units import Scale, trials
 if __name__ == "__main__":

@@ -22,7 +22,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from threadpoolctl import threadpool_limits
 
 from bmd_edge.errors import UsageError
 from bmd_edge.film import resample
@@ -233,11 +232,7 @@ def _make_items(group: list[Item], out: Path) -> list[float]:
 
 
 def _settle() -> None:
-    """A worker yields to others, leaves Ctrl-C to its parent, ends with it, and has one thread.
-
-    On a busy machine the threads of its matrix products would wait for each other: five times the CPU seconds.
-    """
-    threadpool_limits(1)
+    """A worker yields to others, leaves Ctrl-C to its parent, and ends with it."""
     os.nice(5)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import ThreadpoolController
 
 from trainer.phantom.beam import (
     METAL_GCM3,
@@ -49,6 +50,7 @@ __all__ = ["CASES", "VERSION", "FilmSpec", "PhantomFilm", "PhantomHip", "film", 
 COARSE_PIXEL_MM = 2.4
 KEEP_MARGIN_MM = 9.0
 TISSUE_REACH_MM = 30.0
+_LIBRARIES = ThreadpoolController()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,16 @@ class PhantomFilm:
 
 
 def film(spec: FilmSpec) -> PhantomFilm:
-    """Make one film. Raises ValueError for an unknown kind, case, pose or region and KeyError for an unknown style."""
+    """Make one film. Raises ValueError for an unknown kind, case, pose or region and KeyError for an unknown style.
+
+    Matrix products get one thread: their sums would hang on the number of threads, and on a busy machine the threads
+    of several workers would wait for each other, at five times the CPU seconds.
+    """
+    with _LIBRARIES.limit(limits=1):
+        return _film(spec)
+
+
+def _film(spec: FilmSpec) -> PhantomFilm:
     check_spec(spec)
     style = random_style(stream(spec.seed, "style")) if spec.style == "random" else style_of(spec.style)
     scene = scene_of(spec)

@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 import pydicom
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from bmd_edge import FilmReport, Screener, open_bundle
 from bmd_edge.report import HipReport
@@ -172,7 +171,6 @@ _screener: Screener | None = None
 def open_screener(bundle: Path | None, precision: str) -> None:
     """Give this worker its screener, with one thread."""
     global _screener
-    threadpool_limits(1)  # as in a cohort's workers
     _screener = Screener(open_bundle(bundle), device="cpu", precision=precision, threads=1)
 
 
