@@ -12,12 +12,18 @@ _COLUMNS = ("films", "n", "films/s", "of the floor", "plain, films/s", "times pl
 
 
 def results() -> dict[str, Any]:
-    """The committed figures: bench.json, cold.json, day.json, reduced.json."""
-    names = ("bench", "cold", "day", "reduced")
+    """The committed figures: bench.json, cold.json, day.json, reduced.json (int8), reduced_fp32.json."""
+    names = ("bench", "cold", "day", "reduced", "reduced_fp32")
     return {name: json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8")) for name in names}
 
 
-def text(bench: dict[str, Any], cold: dict[str, Any], day: dict[str, Any], reduced: dict[str, Any]) -> str:
+def text(
+    bench: dict[str, Any],
+    cold: dict[str, Any],
+    day: dict[str, Any],
+    reduced: dict[str, Any],
+    reduced_fp32: dict[str, Any],
+) -> str:
     """The section between the markers, Markdown."""
     stages = next(iter(bench["films"].values()))["stages"]
     speeds = [_speed(name, row) for name, row in bench["films"].items()]
@@ -39,6 +45,7 @@ def text(bench: dict[str, Any], cold: dict[str, Any], day: dict[str, Any], reduc
         *_start(cold),
         *_list(day),
         *_moved(reduced),
+        *_moved(reduced_fp32),
         "",
         "![Memory of all processes over a long list of films](export/results/day.png)",
     ]
@@ -76,7 +83,7 @@ def _list(day: dict[str, Any]) -> list[str]:
 
 
 def _moved(reduced: dict[str, Any]) -> list[str]:
-    command = f"bmd-edge phantom reduced --n {reduced['n_films']} --pixel-mm {reduced['pixel_mm']:g}"
+    command = f"bmd-edge phantom reduced --n {reduced['n_films']} --precision {reduced['precision']}"
     rows = []
     for name, row in reduced["syntaxes"].items():
         sites = (

@@ -158,6 +158,7 @@ def reduced_command(
     n: Annotated[int, typer.Option(help="Films, one intact hip each.")] = 120,
     seed: Annotated[int, typer.Option(help="Seed of the films; no cohort or score shares one.")] = 7,
     pixel_mm: Annotated[float, typer.Option(help="Pixel size at the detector.")] = 0.1,
+    precision: Annotated[str, typer.Option(help="auto, fp32 or int8.")] = "auto",
     workers: Annotated[int, typer.Option(help="Processes, one thread each.")] = 2,
 ) -> None:
     """How far reduced decoding moves the estimates of phantom films; prints JSON. Figures are synthetic."""
@@ -167,7 +168,8 @@ def reduced_command(
 
     with _bar("phantom films read whole and reduced") as bar:
         task = bar.add_task("films", total=n)
-        figures = compare(bundle, n, seed, pixel_mm, workers=workers, progress=lambda: bar.advance(task))
+        films = {"n": n, "seed": seed, "pixel_mm": pixel_mm}
+        figures = compare(bundle, **films, precision=precision, workers=workers, progress=lambda: bar.advance(task))
     typer.echo(json.dumps(figures, indent=1))
 
 

@@ -38,7 +38,14 @@ _ENCODERS: dict[UID, Callable[[NDArray[np.uint16], int], bytes]] = {
 
 
 def compare(
-    bundle: Path | None, n: int, seed: int, pixel_mm: float, *, workers: int, progress: Callable[[], None]
+    bundle: Path | None,
+    n: int,
+    seed: int,
+    pixel_mm: float,
+    *,
+    precision: str,
+    workers: int,
+    progress: Callable[[], None],
 ) -> dict[str, Any]:
     """Read `n` single intact hips both ways; returns the figures, differences in g/cm2 per transfer syntax and site."""
     folder = cache_path() / f"reduced-{seed}-{pixel_mm:g}mm-v{VERSION}"
@@ -46,11 +53,11 @@ def compare(
     specs = [FilmSpec(_FIRST_SEED + 1_000_000 * seed + k, side="RL"[k % 2], pixel_mm=pixel_mm) for k in range(n)]
     found: list[dict[str, Any]] = []
     spawn = get_context("spawn")  # ONNX Runtime's threads do not survive a fork
-    with ProcessPoolExecutor(workers, spawn, score.open_screener, (bundle, "auto")) as pool:
+    with ProcessPoolExecutor(workers, spawn, score.open_screener, (bundle, precision)) as pool:
         for done in as_completed([pool.submit(partial(read_both_ways, folder=folder), spec) for spec in specs]):
             found += done.result()
             progress()
-    facts = {"synthetic": True, "n_films": n, "seed": seed, "pixel_mm": pixel_mm}
+    facts = {"synthetic": True, "n_films": n, "seed": seed, "pixel_mm": pixel_mm, "precision": precision}
     facts["bundle_digest"] = open_bundle(bundle).digest
     return {**facts, "syntaxes": {uid.name: _figures([f for f in found if f["syntax"] == uid]) for uid in _ENCODERS}}
 
