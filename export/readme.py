@@ -19,7 +19,7 @@ SPEED = ROOT / "export" / "results" / "speed.json"
 VALIDATION = ROOT / "calibration" / "results" / "validation.json"
 UNSEEN_MAKER = "Synthetic-H"
 VALIDATION_COMMANDS = (
-    "bmd-edge phantom COHORT --labelled 0 --calibrate 0 --unlabelled 0 --dicom 294 --poses 2 --style named"
+    "bmd-edge phantom COHORT --labelled 0 --calibrate 0 --unlabelled 0 --dicom 900 --poses 2 --style named"
     " --makers A,B,C,D,E,H --seed 501",
     "bmd-edge validate --table COHORT/films.csv --out R",
 )
