@@ -83,14 +83,15 @@ def write_pages(folder: Path, entries: Iterable[tuple[FilmReport, Thumbnail | No
 
 def _write(path: Path, template: str, **values: Any) -> None:
     with replace_file(path) as file:
-        file.writelines(_environment().get_template(template).generate(**values))
+        file.writelines(templates().get_template(template).generate(**values))
 
 
 @cache
-def _environment() -> jinja2.Environment:
-    """Templates are compiled once, not for each of a thousand pages."""
+def templates(folder: Path | None = None) -> jinja2.Environment:
+    """The templates of `folder` and of this package, compiled once; every page of the project is made of them."""
+    folders = [*([folder] if folder else []), Path(__file__).parent / "templates"]
     return jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+        loader=jinja2.FileSystemLoader(folders),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

@@ -5,13 +5,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 
-import bmd_edge
 from bmd_edge.errors import REFUSALS
 from bmd_edge.estimate import BANDS, REFERENCE_NAME, WHO_RANGES
-from bmd_edge.report_html import SITE_NAMES
+from bmd_edge.report_html import SITE_NAMES, templates
 from bmd_edge.table import SITES, replace_file
 from calibration import figures
 from calibration.detection import TARGETS, t_scores
@@ -55,14 +53,7 @@ _SPACING = {
 
 def write_page(path: Path, made: Validation) -> None:
     """Write the page, atomically; the same validation gives the same bytes."""
-    here = Path(__file__).parent / "templates"
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader([here, Path(bmd_edge.__file__).parent / "templates"]),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = templates(Path(__file__).parent / "templates")
     facts = made.facts
     primary = facts["primary"]
     precisions = [primary, *(name for name in facts["precisions"] if name != primary)]

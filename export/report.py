@@ -10,14 +10,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 from numpy.typing import NDArray
 
-import bmd_edge
 from bmd_edge.estimate import REFERENCE_NAME
 from bmd_edge.report import RESEARCH_USE
-from bmd_edge.report_html import SITE_NAMES
+from bmd_edge.report_html import SITE_NAMES, templates
 from bmd_edge.table import SITES, replace_file
 from export import figures
 from export.card import guard_table
@@ -85,14 +83,7 @@ def report_facts(parts: Parts, found: Findings) -> dict[str, Any]:
 
 def page(facts: Mapping[str, Any], found: Findings) -> str:
     """The report as one HTML page; nothing is loaded from anywhere and no script runs."""
-    here = Path(__file__).parent / "templates"
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader([here, Path(bmd_edge.__file__).parent / "templates"]),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = templates(Path(__file__).parent / "templates")
     guard = found.int8.parity.sites if found.int8 else None
     return environment.get_template("export_report.html.j2").render(
         facts=facts,
