@@ -9,7 +9,14 @@ import typer
 Tell = Callable[[dict[str, float], int, float], None]
 
 PRETRAINING = "pretraining"
-"""Folder of the supervised training inside the run folder of a semi-supervised one."""
+"""Folder of the supervised training inside the run folder of a semi-supervised one; a committee's further members lie
+beside it, with their number.
+"""
+
+
+def pretraining_folders(run: Path, members: int) -> list[Path]:
+    """Where the supervised trainings of a semi-supervised run lie; the first is what it starts from."""
+    return [run / PRETRAINING, *(run / f"{PRETRAINING}-{member}" for member in range(1, members))]
 
 
 def train(
@@ -78,7 +85,7 @@ def _tell(line: dict[str, float], epochs: int, left_s: float) -> None:
 def run_training(settings: object, table: Path, out: Path, tell: Tell = _tell) -> dict[str, float]:
     """Train by the settings' task; `tell` hears of each epoch: its metrics, the number of epochs, the seconds left.
 
-    A semi-supervised training begins with the supervised one, in the folder `pretraining` of its run folder.
+    A semi-supervised training begins with the supervised ones, in the folders `pretraining` of its run folder.
     """
     try:
         from trainer.bmd import BmdTask
@@ -94,8 +101,10 @@ def run_training(settings: object, table: Path, out: Path, tell: Tell = _tell) -
 
     task: Task
     if isinstance(settings, SemiConfig):
-        run_training(pretraining(settings), table, out / PRETRAINING, tell)
-        task = METHODS[settings.method](settings, table, out / PRETRAINING)
+        committee = pretraining_folders(out, settings.committee)
+        for member, folder in enumerate(committee):
+            run_training(pretraining(settings, member), table, folder, tell)
+        task = METHODS[settings.method](settings, table, committee)
     elif isinstance(settings, BmdConfig):
         task = BmdTask(settings, table)
     else:

@@ -35,6 +35,7 @@ _ABOVE_ZERO = (
     "pretrain_epochs",
     "pretrain_lr",
     "unlabelled_batch",
+    "committee",
 )
 _SHARES = (
     "warmup", "ema", "exact_share", "clean_share", "closeup_share", "nonsense_share", "crop_share",
@@ -49,6 +50,8 @@ _LEARNED_FROM = ("train", "val", "test")
 ROI_ROOM_MM = 10.4
 """How far a stored ROI (166.4 mm) reaches beyond the network's window (145.6 mm) on each side."""
 
+MEMBER_SEEDS = 1000
+"""Seeds of a committee's members are this far apart."""
 RECIPES = Path(__file__).parent / "recipes"
 
 
@@ -102,6 +105,8 @@ class BmdConfig(LoopConfig):
     """Rounds; each ends with a saved state, so it is the unit of resuming."""
     lr: float = 2e-3
     """Highest learning rate of Adam."""
+    weight_decay: float = 0.3
+    """Decoupled weight decay (AdamW); not for norms and biases."""
     validate_every: int = 5
     """Epochs between validations; the last epoch is always validated."""
     labels: int = 0
@@ -132,7 +137,7 @@ class BmdConfig(LoopConfig):
     """Largest rotation."""
     exact_share: float = 0.3
     """Share of samples moved by whole pixels only, which keeps them as sharp as in use."""
-    augment: float = 0.5
+    augment: float = 1.0
     """Strength of changes of gray levels, texture and occlusions; 0 switches them off."""
     clean_share: float = 0.3
     """Share of samples that keep the film's own gray levels, as in use."""
@@ -146,7 +151,9 @@ class SemiConfig(BmdConfig):
     """Rounds after the supervised training; each ends with a saved state, so it is the unit of resuming."""
     steps: int = 100
     """Steps per epoch."""
-    lr: float = 1e-3
+    batch: int = 8
+    """Labelled films per step; few, for the supervised training has learned them by heart already."""
+    lr: float = 2e-3
     """Highest learning rate of Adam."""
     validate_every: int = 1
     """Epochs between validations; the last epoch is always validated."""
@@ -158,7 +165,7 @@ class SemiConfig(BmdConfig):
     """Its highest learning rate."""
     unlabelled_splits: tuple[str, ...] = ("unlabelled",)
     """Splits whose films are shown without a label."""
-    unlabelled_batch: int = 16
+    unlabelled_batch: int = 24
     """Unlabelled films per step."""
     unlabelled_weight: float = 1.0
     """Weight of the unlabelled term."""
@@ -170,6 +177,8 @@ class SemiConfig(BmdConfig):
     """self_training: weight of the agreement of the estimates for two views."""
     embedding_weight: float = 0.1
     """self_training: weight of the agreement of the embeddings of two views."""
+    committee: int = 1
+    """self_training: supervised networks of as many seeds whose mean gives the pseudo BMDs; 1 is the paper's."""
     max_regenerations: int = 5
     """self_training: how often the pseudo BMDs may be made anew."""
     rank_weight: float = 0.2
@@ -219,12 +228,15 @@ def task_name(config: Config) -> str:
     return next(name for name, kind in TASKS.items() if type(config) is kind)
 
 
-def pretraining(config: SemiConfig) -> BmdConfig:
-    """The settings of the supervised training that a semi-supervised one starts from."""
+def pretraining(config: SemiConfig, member: int = 0) -> BmdConfig:
+    """The settings of the supervised training that a semi-supervised one starts from, or of another `member` of its
+    committee.
+    """
     shared = {field.name: getattr(config, field.name) for field in dataclasses.fields(BmdConfig)}
-    own = ("steps", "patience", "validate_every", "schedule")
+    own = ("batch", "steps", "patience", "validate_every", "schedule")
     plain = {name: getattr(BmdConfig(), name) for name in own}
-    return BmdConfig(**{**shared, **plain, "epochs": config.pretrain_epochs, "lr": config.pretrain_lr})
+    seed = config.seed + MEMBER_SEEDS * member
+    return BmdConfig(**{**shared, **plain, "epochs": config.pretrain_epochs, "lr": config.pretrain_lr, "seed": seed})
 
 
 def read_config(path: str | Path, changes: dict[str, str] | None = None) -> Config:
@@ -349,6 +361,8 @@ def _check_bmd(config: BmdConfig, where: str) -> None:
         )
     if not 0 < config.width <= 1:
         raise UsageError(f"{where}: width must be above 0 and at most 1")
+    if isinstance(config, SemiConfig) and config.committee > 1 and config.method != "self_training":
+        raise UsageError(f"{where}: only self_training asks a committee; {config.method} starts from one network")
 
 
 def _check_finder(config: FinderConfig, where: str) -> None:

@@ -9,6 +9,7 @@ teacher), pseudo BMDs that follow the best network (self-training, the paper's),
 
 import math
 from abc import abstractmethod
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -39,12 +40,12 @@ class SemiTask(BmdTask):
     views_per_film = 2
     """Views of an unlabelled film that the network learns from."""
 
-    def __init__(self, config: SemiConfig, table: Path | str, start: Path) -> None:
+    def __init__(self, config: SemiConfig, table: Path | str, committee: Sequence[Path]) -> None:
         super().__init__(config, table)
         self.config: SemiConfig = config
         self.unlabelled = read_rois(read_rows(table, "roi", config.unlabelled_splits), labelled=False)
         self.split |= split_by_subject(self.unlabelled.rows)
-        self.network.load_state_dict(_start(start, self.network), strict=config.method != "rankup")
+        self.network.load_state_dict(_start(committee[0], self.network), strict=config.method != "rankup")
 
     def loss(self, rng: Generator, epoch: int, step: int) -> tuple[Tensor, dict[str, float]]:
         """The supervised loss of the labelled films + the method's term on the others."""
@@ -90,8 +91,8 @@ class TemporalEnsembling(SemiTask):
 
     views_per_film = 1
 
-    def __init__(self, config: SemiConfig, table: Path | str, start: Path) -> None:
-        super().__init__(config, table, start)
+    def __init__(self, config: SemiConfig, table: Path | str, committee: Sequence[Path]) -> None:
+        super().__init__(config, table, committee)
         # The first estimates come from the network that training starts from, so no bias has to be corrected.
         self.ensemble = self.scaled_estimates(self.network.eval())
 
@@ -130,14 +131,28 @@ class MeanTeacher(SemiTask):
 
 
 class SelfTraining(SemiTask):
-    """Pseudo BMDs, made anew whenever the validation r improves, and consistency of two views (Zheng et al., 2021)."""
+    """Pseudo BMDs, made anew whenever the validation r improves, and consistency of two views (Zheng et al., 2021).
 
-    def __init__(self, config: SemiConfig, table: Path | str, start: Path) -> None:
-        super().__init__(config, table, start)
+    Beyond the paper, a pseudo BMD may be the mean of a committee of supervised networks; the one in training takes the
+    place of the one that it started from. Networks of several seeds err apart from each other, so their mean errs less,
+    and one network that learns from it on many films keeps most of that.
+    """
+
+    def __init__(self, config: SemiConfig, table: Path | str, committee: Sequence[Path]) -> None:
+        super().__init__(config, table, committee)
         network = self.network.eval()
         self.best_r = mean_r(super().validate(network))
-        self.pseudo = self.scaled_estimates(network)
+        self.others = torch.zeros(len(self.unlabelled.rows), len(SITES), device=network.label_mean.device)
+        for run in committee[1:]:
+            other = build(self.network_name, **self.network_kwargs)
+            other.load_state_dict(_start(run, self.network))
+            self.others += self.scaled_estimates(other.to(network.label_mean.device).eval())
+        self.pseudo = self.pseudo_bmd(network)
         self.regenerated = 0
+
+    def pseudo_bmd(self, network: nn.Module) -> Tensor:
+        """Mean of the committee's estimates with `network` as its first member, (n, 2) in units of the labels' SD."""
+        return (self.scaled_estimates(network) + self.others) / self.config.committee
 
     def term(self, views: list[Outputs], free: NDArray[np.int64], rng: Generator) -> Term:  # noqa: ARG002
         """Squared difference to the pseudo BMD, and between the estimates and the embeddings of the two views."""
@@ -157,7 +172,7 @@ class SelfTraining(SemiTask):
         r = mean_r(metrics)
         if r > self.best_r + _BETTER and self.regenerated < self.config.max_regenerations:
             self.best_r, self.regenerated = r, self.regenerated + 1
-            self.pseudo = self.scaled_estimates(network)
+            self.pseudo = self.pseudo_bmd(network)
         return metrics | {"regenerated": self.regenerated}
 
     def state(self) -> dict[str, Tensor]:

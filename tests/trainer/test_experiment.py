@@ -43,19 +43,24 @@ TINY = {"width": "0.125", "bf16": "false", "network": "resnet18", "steps": "2", 
 def test_units_come_seed_by_seed_and_share_their_pretraining() -> None:
     plain = {recipe: {} for recipe in RECIPES}
     found = trials() + units(Scale(), plain)
-    assert [unit.name for unit in found[:9]] == [f"{recipe}-0" for recipe in RECIPES]
-    assert [unit.name for unit in found[18:27]] == [f"{recipe}-1" for recipe in RECIPES]
-    assert len(found) == 9 * 4 + 4 + 1
+    assert [unit.name for unit in found[:10]] == [f"{recipe}-0" for recipe in RECIPES]
+    assert [unit.name for unit in found[20:30]] == [f"{recipe}-1" for recipe in RECIPES]
+    assert len(found) == 10 * 4 + 4 + 1
     assert len({unit.name for unit in found}) == len(found)
     other = units(Scale(), {**plain, "full": ALTERNATIVES["full"]})
     assert {unit.name for unit in other} - {unit.name for unit in found} == {"full_alternative-1", "full_alternative-2"}
     assert all(unit.changes["agree_weight"] == "4.0" for unit in other if unit.recipe == "full")
+    full = settings(Unit("full", "full", 1), Scale())
+    assert isinstance(full, SemiConfig)
+    members = [pretraining(full, member) for member in range(full.committee)]
+    assert len({member.seed for member in members}) == full.committee
+    assert all(dataclasses.replace(member, seed=1) == members[0] for member in members)
     supervised = settings(Unit("mse", "mse", 1), Scale())
     adaptive = settings(Unit("adaptive_triplet", "adaptive_triplet", 1), Scale())
     for recipe in RECIPES:
         config = settings(Unit(recipe, recipe, 1), Scale())
         if isinstance(config, SemiConfig):
-            assert pretraining(config) == (adaptive if recipe == "full" else supervised)
+            assert pretraining(config) == (adaptive if recipe in ("paper", "full") else supervised)
 
 
 def test_the_better_setting_on_val_is_kept(tmp_path: Path) -> None:
@@ -150,7 +155,7 @@ def test_units_become_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     text = (out / "table.md").read_text()
     assert "Synthetic" in text
     assert "Research use only" in text
-    assert "| full method | 2 |" in text
+    assert "| full method: a committee's pseudo BMDs | 2 |" in text
     assert (out / "table.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -235,7 +240,7 @@ def test_a_table_without_the_full_method_has_no_pairs() -> None:
     label = hips["test"].labels_gcm2[:, 0]
     rmse = np.sqrt(np.mean((np.array(other["estimates_gcm2"]["test"])[:, 0] - label) ** 2))
     assert table["rows"][0]["rmse_gcm2"] == pytest.approx(rmse, abs=1e-4)  # of the better setting
-    assert "| MSE | weight_decay = 0.3 | 0.0400 |" in markdown(table)
+    assert "| MSE | augment = 0.5 | 0.0400 |" in markdown(table)
 
 
 def experiment_hips(rng: np.random.Generator) -> dict[str, Hips]:

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from bmd_edge.errors import UsageError
 from bmd_edge.table import SITES, read_table, write_table
 from trainer.bmd import BmdTask
+from trainer.commands import pretraining_folders
 from trainer.commands import train as command
 from trainer.config import BmdConfig, Config, FinderConfig, SemiConfig, pretraining, read_config
 from trainer.finder import FinderTask
@@ -36,9 +37,10 @@ class Killed(Exception):
 
 def task_for(config: Config, table: Path) -> Task:
     if isinstance(config, SemiConfig):
-        start = table.parent / "start"
-        train(BmdTask(pretraining(config), table), pretraining(config), start)
-        return METHODS[config.method](config, table, start)
+        committee = pretraining_folders(table.parent / "start", config.committee)
+        for member, folder in enumerate(committee):
+            train(BmdTask(pretraining(config, member), table), pretraining(config, member), folder)
+        return METHODS[config.method](config, table, committee)
     return BmdTask(config, table) if isinstance(config, BmdConfig) else FinderTask(config, table)
 
 
@@ -147,6 +149,27 @@ def test_pseudo_bmds_follow_only_a_better_network(half_labelled: Path, tmp_path:
     assert task.regenerated == task.config.max_regenerations
 
 
+def test_a_committee_gives_the_mean_of_its_networks(half_labelled: Path, tmp_path: Path) -> None:
+    config = dataclasses.replace(SMALL_SEMI["self_training"], committee=3)
+    task = task_for(config, half_labelled)
+    assert isinstance(task, SelfTraining)
+    folders = pretraining_folders(half_labelled.parent / "start", 3)
+    members = [task.scaled_estimates(load_run(folder)) for folder in folders]
+    assert not torch.equal(members[0], members[1])
+    assert not torch.equal(members[1], members[2])
+    assert torch.allclose(task.pseudo, torch.stack(members).mean(0), atol=1e-5)
+    network = task.network.eval()
+    with torch.no_grad():
+        network.bmd_head.bias += 0.3  # the trained network changes one vote in three
+    assert torch.allclose(task.pseudo_bmd(network), torch.stack(members).mean(0) + 0.1, atol=1e-4)
+
+    train(task_for(config, half_labelled), config, tmp_path / "whole")
+    with pytest.raises(Killed):
+        train(killed_at(task_for(config, half_labelled), (2, 1)), config, tmp_path / "run")
+    train(task_for(config, half_labelled), config, tmp_path / "run")
+    assert metrics(tmp_path / "run") == metrics(tmp_path / "whole")
+
+
 def test_teacher_is_the_averaged_network(half_labelled: Path) -> None:
     task = task_for(SMALL_SEMI["mean_teacher"], half_labelled)
     assert isinstance(task, MeanTeacher)
@@ -176,7 +199,7 @@ def test_unlabelled_weight_rises() -> None:
 def test_another_pretraining_is_refused(half_labelled: Path, cohort: Path) -> None:
     config = SMALL_SEMI["pi_model"]
     task_for(config, half_labelled)
-    start = half_labelled.parent / "start"
+    start = pretraining_folders(half_labelled.parent / "start", 1)
     with pytest.raises(UsageError, match="another network"):
         METHODS["pi_model"](dataclasses.replace(config, width=0.25), half_labelled, start)
     with pytest.raises(UsageError, match="other labels"):

@@ -1,1 +1,1 @@
-"""The standard experiment: nine recipes on one phantom cohort, three seeds each, and the table made of them."""
+"""The standard experiment: ten recipes on one phantom cohort, three seeds each, and the table made of them."""

@@ -24,7 +24,8 @@ TITLES = {
     "temporal_ensembling": "temporal ensembling",
     "mean_teacher": "mean teacher",
     "self_training": "self-training without triplet",
-    "full": "full method",
+    "paper": "as the paper: one network's pseudo BMDs",
+    "full": "full method: a committee's pseudo BMDs",
     "rankup": "RankUp",
 }
 SITE_TITLES = {"femoral_neck": "femoral neck", "total_hip": "total hip"}
