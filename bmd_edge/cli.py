@@ -244,72 +244,15 @@ def _cuts(points: "OperatingPoints | None") -> str:
 @app.command()
 def doctor(bundle: BundleArgument = None) -> None:
     """Test this machine and the bundle."""
-    from bmd_edge.screen import versions
+    from bmd_edge.doctor import examine
 
-    for name, version in versions().items():
-        _check("ok", name, version)
-    sound = all([_decoders_sound(), _engine_found(), _bundle_sound(bundle)])
+    findings = []
+    for finding in examine(bundle):
+        typer.echo(f"{'ok' if finding.sound else 'FAIL':<4}  {finding.what:<42} {finding.detail}")
+        findings.append(finding)
+    sound = all(finding.sound for finding in findings)
     typer.echo("All is well." if sound else "Something needs attention: see the lines marked FAIL.", err=True)
     raise typer.Exit(0 if sound else 4)
-
-
-def _check(mark: str, what: str, detail: str) -> None:
-    typer.echo(f"{mark:<4}  {what:<42} {detail}")
-
-
-def _decoders_sound() -> bool:
-    """Decode a tiny film of every compressed transfer syntax and compare it with what it must be."""
-    from bmd_edge.canary import decoder_differences, is_sound
-    from bmd_edge.codecs import syntaxes
-
-    found = decoder_differences()
-    wrong = {uid for uid, difference in found.items() if not is_sound(uid, difference)}
-    for uid, (name, decoder) in syntaxes().items():
-        what = "decodes wrongly: pip install --force-reinstall imagecodecs" if uid in wrong else f"{uid}, {decoder}"
-        _check("FAIL" if uid in wrong else "ok", f"reads {name}", what)
-    return not wrong
-
-
-def _engine_found() -> bool:
-    from bmd_edge.machine import cpus
-    from bmd_edge.screen import versions
-
-    wheels = [name for name in versions() if name.startswith("onnxruntime")]
-    if len(wheels) != 1:
-        what = "both are installed and overwrite each other: uninstall both, then" if wheels else "is not installed:"
-        _check("FAIL", "engine", f"{' and '.join(wheels) or 'onnxruntime'} {what} pip install 'bmd-edge[cpu]'")
-        return False
-    import onnxruntime
-
-    providers = [name.removesuffix("ExecutionProvider") for name in onnxruntime.get_available_providers()]
-    _check("ok", "engine offers", ", ".join(providers))
-    _check("ok", "CPUs for this process", str(cpus()))
-    return True
-
-
-def _bundle_sound(path: Path | None) -> bool:
-    """Verify every file and run each network in each precision on its golden inputs."""
-    from bmd_edge.bundle import open_bundle
-    from bmd_edge.engine import open_engine, self_test
-
-    try:
-        bundle = open_bundle(path)
-    except BmdEdgeError as error:
-        _check("FAIL", "bundle", str(error))
-        return False
-    _check("ok", "bundle", f"{bundle.manifest.version}, digest {bundle.digest[:16]}, all files verified")
-    sound = True
-    for model in bundle.manifest.models:
-        for precision in bundle.precisions(model):
-            what = f"self-test of {model}, {precision}"
-            try:
-                with open_engine(bundle, model, precision=precision) as engine:
-                    largest = max(self_test(bundle, model, engine).values())
-                _check("ok", what, f"on {engine.device}, largest difference {largest:.2g}")
-            except BmdEdgeError as error:
-                _check("FAIL", what, str(error))
-                sound = False
-    return sound
 
 
 @app.command("compile")

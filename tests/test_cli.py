@@ -278,7 +278,7 @@ def test_doctor_names_a_failed_self_test(bundle: Path, capsys, monkeypatch: pyte
     def fail(_bundle: object, model: str, _engine: object) -> dict[str, float]:
         raise EngineError(f"{model} is off by 1")
 
-    monkeypatch.setattr("bmd_edge.engine.self_test", fail)
+    monkeypatch.setattr("bmd_edge.doctor.self_test", fail)
     monkeypatch.setattr(sys, "argv", ["bmd-edge", "doctor", str(bundle)])
     with pytest.raises(SystemExit) as end:
         cli.main()
@@ -302,7 +302,7 @@ def test_doctor_tests_the_decoders(bundle: Path, capsys, monkeypatch: pytest.Mon
     ("wheels", "said"), [([], "onnxruntime is not installed"), (["onnxruntime", "onnxruntime-gpu"], "both")]
 )
 def test_doctor_names_a_missing_or_doubled_engine(bundle: Path, capsys, monkeypatch, wheels, said) -> None:
-    monkeypatch.setattr("bmd_edge.screen.versions", lambda: dict.fromkeys(wheels, "1"))
+    monkeypatch.setattr("bmd_edge.doctor.versions", lambda: dict.fromkeys(wheels, "1"))
     monkeypatch.setattr(sys, "argv", ["bmd-edge", "doctor", str(bundle)])
     with pytest.raises(SystemExit) as end:
         cli.main()
