@@ -1,7 +1,6 @@
 """`bmd-edge table`: trains the units of the standard experiment that are missing, and makes the table."""
 
 import os
-import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -76,10 +75,11 @@ def _train(missing: "list[Unit]", scale: "Scale", folder: Path, workers: int) ->
 
 
 def _settle() -> None:
-    """A worker trains with one thread, yields to others, and leaves Ctrl-C to its parent."""
-    os.environ.update({"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"})
-    os.nice(5)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """A worker trains with one thread, and is as modest as one that makes films."""
+    os.environ.update({"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"})  # read when numpy is imported, below
+    from trainer.phantom.cohort import settle_worker
+
+    settle_worker()
 
 
 def _run(unit: "Unit", scale: "Scale", out: Path) -> str:

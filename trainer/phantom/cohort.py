@@ -210,7 +210,7 @@ def _in_parallel(missing: list[Item], out: Path, workers: int, clock: _Clock) ->
     """
     clock.tick(make_item(missing[0], out))
     queue = (list(group) for _, group in groupby(missing[1:], key=lambda item: item.subject))
-    with ProcessPoolExecutor(workers, mp_context=get_context("fork"), initializer=_settle) as pool:
+    with ProcessPoolExecutor(workers, mp_context=get_context("fork"), initializer=settle_worker) as pool:
         running: set[Future[list[float]]] = {
             pool.submit(_make_items, group, out) for group in islice(queue, 4 * workers)
         }
@@ -231,8 +231,8 @@ def _make_items(group: list[Item], out: Path) -> list[float]:
     return [make_item(item, out) for item in group]
 
 
-def _settle() -> None:
-    """A worker yields to others, leaves Ctrl-C to its parent, and ends with it."""
+def settle_worker() -> None:
+    """A worker process yields to others, leaves Ctrl-C to its parent, and ends with it."""
     os.nice(5)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
