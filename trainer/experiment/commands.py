@@ -21,7 +21,7 @@ def table(
     workers: Annotated[int, typer.Option(help="Processes, one thread each.")] = 2,
     report_only: Annotated[bool, typer.Option(help="Make the table of the units that are there, and stop.")] = False,
 ) -> None:
-    """Reproduce the paper's table, and one row more: ten rows, several seeds, on phantom films. Figures are synthetic."""
+    """Reproduce the paper's table and one row more, several seeds each, on phantom films. Figures are synthetic."""
     try:
         from trainer.experiment.report import write_report
         from trainer.experiment.units import Scale
