@@ -48,6 +48,15 @@ def test_figures_are_those_of_the_committed_score():
     assert readme.replaced(PAGE, "figures", readme.figures(score)) == PAGE
 
 
+def test_repeatability_is_that_of_the_committed_films():
+    from bmd_edge.bundle import open_bundle
+
+    facts = json.loads(readme.REPEAT.read_text(encoding="utf-8"))
+    assert readme.replaced(PAGE, "repeatability", readme.repeatability(facts)) == PAGE
+    assert facts["bundle_digest"] == open_bundle().digest
+    assert (facts["n_subjects"], facts["poses"]) == (100, 4)
+
+
 def test_agreement_is_that_of_the_committed_validation():
     facts = json.loads(readme.VALIDATION.read_text(encoding="utf-8"))
     assert readme.replaced(PAGE, "validation", readme.validation(facts)) == PAGE
