@@ -64,14 +64,15 @@ def figures(score: dict[str, Any]) -> str:
 
 def repeatability(facts: dict[str, Any]) -> str:
     """How far estimates of one hip differ over films, Markdown, from `bmd-edge phantom score --poses K --json`."""
-    neck, hip = facts["bmd"]["femoral_neck"], facts["bmd"]["total_hip"]
+    sites = [facts["bmd"][site] for site in ("femoral_neck", "total_hip")]
+    neck_cv, hip_cv = (f"{site['rms_cv_percent']:.1f} %" for site in sites)
+    neck_change, hip_change = (f"{site['least_significant_change_gcm2']:.3f}" for site in sites)
     lines = [
         f"**Synthetic**, too: of {facts['n_subjects']} hips, {facts['poses']} films each in other poses and with other",
         f"exposures (`{REPEAT_COMMAND.format(**facts)}`;",
-        f"{neck['n_films']} films got a number). The estimates of one hip differ by",
-        f"{neck['rms_cv_percent']:.1f} % (neck) and {hip['rms_cv_percent']:.1f} % (total hip) RMS-CV; the least significant",
-        f"change is {neck['least_significant_change_gcm2']:.3f} and {hip['least_significant_change_gcm2']:.3f} g/cm2. On real"
-        " films in four poses another method",
+        f"{sites[0]['n_films']} films got a number). The estimates of one hip differ by",
+        f"{neck_cv} (neck) and {hip_cv} (total hip) RMS-CV; the least significant",
+        f"change is {neck_change} and {hip_change} g/cm2. On real films in four poses another method",
         "gave 3.27 to 3.79 % (Gu et al., arXiv 2307.11513).",
     ]
     return "\n".join(lines)
