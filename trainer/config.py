@@ -151,10 +151,8 @@ class SemiConfig(BmdConfig):
     """Rounds after the supervised training; each ends with a saved state, so it is the unit of resuming."""
     steps: int = 100
     """Steps per epoch."""
-    batch: int = 8
-    """Labelled films per step; few, for the supervised training has learned them by heart already."""
-    lr: float = 2e-3
-    """Highest learning rate of Adam."""
+    lr: float = 3e-4
+    """Highest learning rate of Adam; at that of the supervised training much of what was learned is lost again."""
     validate_every: int = 1
     """Epochs between validations; the last epoch is always validated."""
     method: str = "self_training"
@@ -165,7 +163,7 @@ class SemiConfig(BmdConfig):
     """Its highest learning rate."""
     unlabelled_splits: tuple[str, ...] = ("unlabelled",)
     """Splits whose films are shown without a label."""
-    unlabelled_batch: int = 24
+    unlabelled_batch: int = 16
     """Unlabelled films per step."""
     unlabelled_weight: float = 1.0
     """Weight of the unlabelled term."""

@@ -49,7 +49,7 @@ def test_units_come_seed_by_seed_and_share_their_pretraining() -> None:
     assert len({unit.name for unit in found}) == len(found)
     other = units(Scale(), {**plain, "full": ALTERNATIVES["full"]})
     assert {unit.name for unit in other} - {unit.name for unit in found} == {"full_alternative-1", "full_alternative-2"}
-    assert all(unit.changes["agree_weight"] == "4.0" for unit in other if unit.recipe == "full")
+    assert all(unit.changes["lr"] == "5e-4" for unit in other if unit.recipe == "full")
     full = settings(Unit("full", "full", 1), Scale())
     assert isinstance(full, SemiConfig)
     members = [pretraining(full, member) for member in range(full.committee)]
@@ -78,10 +78,13 @@ def test_alternatives_are_settings() -> None:
 
 
 def test_recipes_differ_in_their_method_only() -> None:
-    """Fair by construction: steps, batches, network, augmentation and learning rates are those of every rival."""
-    semi = [read_config(recipe) for recipe in RECIPES if isinstance(read_config(recipe), SemiConfig)]
-    for name in ("epochs", "steps", "batch", "unlabelled_batch", "lr", "network", "width", "augment", "ema"):
+    """Fair by construction: steps, films per step, network and augmentation are those of every rival, and so are the
+    supervised trainings that they start from."""
+    semi = [one for recipe in RECIPES if isinstance(one := read_config(recipe), SemiConfig)]
+    for name in ("epochs", "steps", "network", "width", "augment", "weight_decay", "ema"):
         assert len({getattr(config, name) for config in semi}) == 1, name
+    assert {config.batch + 2 * config.unlabelled_batch for config in semi} == {48}
+    assert len({dataclasses.replace(pretraining(config), triplet_weight=0.0) for config in semi}) == 1
     supervised = [read_config(recipe) for recipe in RECIPES if not isinstance(read_config(recipe), SemiConfig)]
     for one in supervised:
         alike = {"triplet_weight": 0.0, "triplet_alpha": "sqrt"}

@@ -41,13 +41,13 @@ ALTERNATIVES: dict[str, dict[str, str]] = {
     "mse": {"augment": "0.5"},
     "triplet": {"triplet_weight": "2.0"},
     "adaptive_triplet": {"triplet_weight": "2.0"},
-    "pi_model": {"unlabelled_weight": "4.0"},
-    "temporal_ensembling": {"unlabelled_weight": "4.0"},
-    "mean_teacher": {"unlabelled_weight": "4.0"},
-    "self_training": {"agree_weight": "4.0"},
-    "paper": {"agree_weight": "4.0"},
-    "full": {"agree_weight": "4.0"},
-    "rankup": {"rank_weight": "1.0"},
+    "pi_model": {"lr": "1e-3"},
+    "temporal_ensembling": {"lr": "1e-3"},
+    "mean_teacher": {"lr": "1e-3"},
+    "self_training": {"lr": "5e-4"},
+    "paper": {"lr": "5e-4"},
+    "full": {"lr": "5e-4"},
+    "rankup": {"lr": "1e-3"},
 }
 """The second of the two settings that each row tries with seed 0, after its recipe; the better on val is kept."""
 FULL, SUPERVISED = "full", "mse"
