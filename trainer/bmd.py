@@ -46,7 +46,7 @@ class BmdTask(Task):
         torch.manual_seed(config.seed)
         network = build(self.network_name, **self.network_kwargs)
         assert isinstance(network, BmdNet)
-        self.network = network
+        self.network = network.to(config.device)
         self.steps = config.steps or max(1, len(self.train.rows) // config.batch)
         self.split = split_by_subject(self.train.rows + self.val.rows)
 

@@ -1,6 +1,6 @@
 """The trainer's command: `bmd-edge train`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -82,17 +82,20 @@ def _tell(line: dict[str, float], epochs: int, left_s: float) -> None:
     typer.echo(f"epoch {line['epoch'] + 1:g}/{epochs}  {shown}  left {left_s / 60:.1f} min", err=True)
 
 
-def run_training(settings: object, table: Path, out: Path, tell: Tell = _tell) -> dict[str, float]:
+def run_training(
+    settings: object, table: Path, out: Path, tell: Tell = _tell, committee: Sequence[Path] = ()
+) -> dict[str, float]:
     """Train by the settings' task; `tell` hears of each epoch: its metrics, the number of epochs, the seconds left.
 
-    A semi-supervised training begins with the supervised ones, in the folders `pretraining` of its run folder.
+    A semi-supervised training starts from the finished supervised runs in `committee`; without any, they are trained
+    first, in folders `pretraining` of its run folder.
     """
     try:
         from trainer.bmd import BmdTask
         from trainer.finder import FinderTask
-        from trainer.loop import Task
+        from trainer.loop import Task, check_settings
         from trainer.loop import train as run_loop
-        from trainer.semi import METHODS
+        from trainer.semi import METHODS, unlabelled_rows
     except ModuleNotFoundError as error:
         from bmd_edge.errors import MissingExtra
 
@@ -101,9 +104,13 @@ def run_training(settings: object, table: Path, out: Path, tell: Tell = _tell) -
 
     task: Task
     if isinstance(settings, SemiConfig):
-        committee = pretraining_folders(out, settings.committee)
-        for member, folder in enumerate(committee):
-            run_training(pretraining(settings, member), table, folder, tell)
+        check_settings(settings, out)
+        unlabelled_rows(table)  # what is missing is said now, not after the supervised trainings
+        if not committee:
+            committee = pretraining_folders(out, settings.committee)
+            for member, folder in enumerate(committee):
+                typer.echo(f"supervised training {member + 1} of {len(committee)}", err=True)
+                run_training(pretraining(settings, member), table, folder, tell)
         task = METHODS[settings.method](settings, table, committee)
     elif isinstance(settings, BmdConfig):
         task = BmdTask(settings, table)

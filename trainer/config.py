@@ -44,7 +44,7 @@ _SHARES = (
 _NOT_NEGATIVE = (
     "weight_decay", "clip_norm", "triplet_weight", "triplet_margin", "spread_weight", "shift_mm", "rotation_deg",
     "augment", "presence_weight", "kind_weight", "steps", "patience", "unlabelled_weight", "agree_weight",
-    "embedding_weight", "max_regenerations", "rank_weight", "labels",
+    "embedding_weight", "max_regenerations", "rank_weight", "labels", "seed",
 )  # fmt: skip
 _LEARNED_FROM = ("train", "val", "test")
 ROI_ROOM_MM = 10.4
@@ -161,8 +161,6 @@ class SemiConfig(BmdConfig):
     """Epochs of the supervised training that comes first."""
     pretrain_lr: float = 2e-3
     """Its highest learning rate."""
-    unlabelled_splits: tuple[str, ...] = ("unlabelled",)
-    """Splits whose films are shown without a label."""
     unlabelled_batch: int = 16
     """Unlabelled films per step."""
     unlabelled_weight: float = 1.0

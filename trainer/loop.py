@@ -211,7 +211,8 @@ class _Trainee:
         for name, value in groups["optimizer"].items():
             index, moment = name.split(".", 1)
             weight = weights[int(index)]
-            own = torch.empty_like(weight if value.shape == weight.shape else value)
+            like = weight if value.shape == weight.shape else value
+            own = torch.empty_like(like, device=weight.device)
             self.optimizer.state[weight][moment] = own.copy_(value).detach()
         self.task.take_up(groups["task"])
         self.best = float(facts["best"])
@@ -267,12 +268,17 @@ def plot_curves(lines: list[dict[str, float]], path: Path) -> None:
     part.replace(path)
 
 
+def check_settings(config: Config, run: Path) -> None:
+    """UsageError if the run folder holds a run with other settings."""
+    path = run / "config.toml"
+    if path.is_file() and path.read_text(encoding="utf-8") != to_toml(config):
+        raise UsageError(f"{run.name} holds a run with other settings; choose another folder or remove it")
+
+
 def _open_run(task: Task, config: Config, run: Path) -> None:
     """Make the run folder, or check that it is the one of these settings."""
     run.mkdir(parents=True, exist_ok=True)
-    text, path = to_toml(config), run / "config.toml"
-    if path.is_file() and path.read_text(encoding="utf-8") != text:
-        raise UsageError(f"{run.name} holds a run with other settings; choose another folder or remove it")
+    check_settings(config, run)
     split, split_path = json.dumps(task.split, indent=1), run / "split.json"
     if split_path.is_file() and split_path.read_text(encoding="utf-8") != split:
         raise UsageError(f"{run.name} holds a run on other subjects; choose another folder or remove it")
@@ -283,9 +289,10 @@ def _open_run(task: Task, config: Config, run: Path) -> None:
     if facts_path.is_file() and facts_path.read_text(encoding="utf-8") != facts:  # it holds the labels' mean and SD
         raise UsageError(f"{run.name} holds a run on other labels; choose another folder or remove it")
     _write_text(split_path, split)
-    _write_text(run / "versions.json", json.dumps(versions(), indent=1))
+    if not (run / "versions.json").is_file():  # of the start; a finished run that is opened again stays as it was made
+        _write_text(run / "versions.json", json.dumps(versions(), indent=1))
     _write_text(facts_path, facts)
-    _write_text(path, text)
+    _write_text(run / "config.toml", to_toml(config))
 
 
 def _read_metrics(run: Path) -> list[dict[str, float]]:

@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bmd_edge.errors import UsageError
-from bmd_edge.table import SITES
+from bmd_edge.errors import TableError, UsageError
+from bmd_edge.table import SITES, HipRow, read_table
 from trainer.bmd import BmdTask, Outputs, estimates, standardized
 from trainer.config import SemiConfig
-from trainer.data import read_rois, read_rows, split_by_subject
+from trainer.data import read_rois, split_by_subject
 from trainer.losses import rank_loss
 from trainer.network import BmdNet, build, load_run
 
@@ -43,7 +43,7 @@ class SemiTask(BmdTask):
     def __init__(self, config: SemiConfig, table: Path | str, committee: Sequence[Path]) -> None:
         super().__init__(config, table)
         self.config: SemiConfig = config
-        self.unlabelled = read_rois(read_rows(table, "roi", config.unlabelled_splits), labelled=False)
+        self.unlabelled = read_rois(unlabelled_rows(table), labelled=False)
         self.split |= split_by_subject(self.unlabelled.rows)
         self.network.load_state_dict(_start(committee[0], self.network), strict=config.method != "rankup")
 
@@ -119,7 +119,7 @@ class MeanTeacher(SemiTask):
 
     def watch(self, averaged: dict[str, Tensor]) -> None:
         """The teacher's weights are the averaged ones themselves, so it needs no update."""
-        teacher = build(self.network_name, **self.network_kwargs)
+        teacher = build(self.network_name, **self.network_kwargs).to(self.config.device)
         teacher.load_state_dict(averaged, assign=True)
         self.teacher = teacher.eval().requires_grad_(False)
 
@@ -142,11 +142,11 @@ class SelfTraining(SemiTask):
         super().__init__(config, table, committee)
         network = self.network.eval()
         self.best_r = mean_r(super().validate(network))
-        self.others = torch.zeros(len(self.unlabelled.rows), len(SITES), device=network.label_mean.device)
+        self.others = torch.zeros(len(self.unlabelled.rows), len(SITES), device=config.device)
         for run in committee[1:]:
             other = build(self.network_name, **self.network_kwargs)
             other.load_state_dict(_start(run, self.network))
-            self.others += self.scaled_estimates(other.to(network.label_mean.device).eval())
+            self.others += self.scaled_estimates(other.to(config.device).eval())
         self.pseudo = self.pseudo_bmd(network)
         self.regenerated = 0
 
@@ -225,6 +225,21 @@ METHODS: dict[str, type[SemiTask]] = {
     "self_training": SelfTraining,
     "rankup": RankUp,
 }
+
+
+def unlabelled_rows(table: Path | str) -> list[HipRow]:
+    """The rows that are shown without a label; those of splits that judge must never be among them.
+
+    Raises:
+        TableError: the table is broken, or holds no such row.
+    """
+    rows = [row for row in read_table(table) if row.extra.get("x_image") == "roi" and row.split == "unlabelled"]
+    if not rows:
+        raise TableError(
+            f"{Path(table).name}: no hip of the split unlabelled; add films without DEXA, or train a recipe that needs"
+            " none, such as adaptive_triplet"
+        )
+    return rows
 
 
 def ramp_up(done: float, ramp: float) -> float:

@@ -16,7 +16,7 @@ import stand_in
 
 from bmd_edge.errors import UsageError
 from bmd_edge.table import SITES, HipRow, write_table
-from trainer.config import SemiConfig, pretraining, read_config
+from trainer.config import SemiConfig, pretraining, read_config, to_toml
 from trainer.experiment.report import markdown, read_hips, read_units, summary, write_report
 from trainer.experiment.statistics import Hips
 from trainer.experiment.units import (
@@ -25,6 +25,7 @@ from trainer.experiment.units import (
     SETS,
     Scale,
     Unit,
+    check_units,
     chosen,
     run_folder,
     run_unit,
@@ -78,8 +79,7 @@ def test_alternatives_are_settings() -> None:
 
 
 def test_recipes_differ_in_their_method_only() -> None:
-    """Fair by construction: steps, films per step, network and augmentation are those of every rival, and so are the
-    supervised trainings that they start from."""
+    """Steps, network, augmentation and the supervised trainings that a row starts from are those of every rival."""
     semi = [one for recipe in RECIPES if isinstance(one := read_config(recipe), SemiConfig)]
     for name in ("epochs", "steps", "network", "width", "augment", "weight_decay", "ema"):
         assert len({getattr(config, name) for config in semi}) == 1, name
@@ -129,7 +129,7 @@ def test_units_become_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     some.append(Unit("mse_all", "mse", 0, {**TINY, "reveal": "true"}))
     told: list[str] = []
     for unit in some:
-        run_unit(unit, SCALE, out / "units", told.append)
+        run_unit(unit, settings(unit, SCALE), SCALE, out / "units", told.append)
     assert told
     hips = read_hips(out / "units" / "films.json")
     assert {name: len(one.subject) for name, one in hips.items()} == {"test": 20, "unseen": 10, "second": 12}
@@ -139,7 +139,7 @@ def test_units_become_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert read_config_text(tmp_path, unit["settings"]) == settings(some[1], SCALE)
 
     before = (out / "units" / "mse-0.json").stat().st_mtime_ns
-    run_unit(some[0], SCALE, out / "units", told.append)
+    run_unit(some[0], settings(some[0], SCALE), SCALE, out / "units", told.append)
     assert (out / "units" / "mse-0.json").stat().st_mtime_ns == before
 
     table = json.loads(write_report(out, SCALE, "bmd-edge table").read_text())
@@ -170,24 +170,45 @@ def read_config_text(folder: Path, text: str) -> object:
 def test_a_killed_unit_goes_on_with_the_same_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made_up_cohorts(tmp_path / "cache", monkeypatch)
     unit = Unit("mean_teacher", "mean_teacher", 0, {**TINY, "epochs": "200"})
+    config = settings(unit, SCALE)
 
     class Killed(Exception):
         pass
 
     def kill(line: str) -> None:
-        if "epoch 2/2" in line and not (run_folder(settings(unit, SCALE), SCALE.cohort) / "metrics.jsonl").exists():
-            return
-        raise Killed
+        if "epoch 1/2" in line:  # of the semi-supervised training; the supervised one has a single epoch
+            raise Killed
 
     with pytest.raises(Killed):
-        run_unit(unit, SCALE, tmp_path / "killed", kill)
+        run_unit(unit, config, SCALE, tmp_path / "killed", kill)
     assert not list((tmp_path / "killed").glob("*.json"))
-    run_unit(unit, SCALE, tmp_path / "killed", lambda _: None)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "other"))
+    assert len((run_folder(config, SCALE.cohort) / "metrics.jsonl").read_text().splitlines()) == 1
+    run_unit(unit, config, SCALE, tmp_path / "killed", lambda _: None)
     made_up_cohorts(tmp_path / "other", monkeypatch)
-    run_unit(unit, SCALE, tmp_path / "whole", lambda _: None)
+    run_unit(unit, config, SCALE, tmp_path / "whole", lambda _: None)
     killed, whole = (json.loads((tmp_path / name / "mean_teacher-0.json").read_text()) for name in ("killed", "whole"))
     assert killed["estimates_gcm2"] == whole["estimates_gcm2"]
+
+
+def test_units_that_were_trained_otherwise_are_refused(tmp_path: Path) -> None:
+    unit = Unit("mse", "mse", 0)
+    facts = {
+        "settings": to_toml(settings(unit, SCALE)),
+        "phantom_config": SCALE.cohort.digest(),
+        "second_phantom_config": SCALE.second_cohort.digest(),
+    }
+    for changed, said in (
+        ({}, None),
+        ({"settings": to_toml(settings(unit, Scale()))}, "other settings"),
+        ({"phantom_config": Scale().cohort.digest()}, "other films"),
+        ({"second_phantom_config": "0"}, "other films"),
+    ):
+        (tmp_path / "mse-0.json").write_text(json.dumps({**facts, **changed}))
+        if said is None:
+            check_units(tmp_path, SCALE, trials())
+        else:
+            with pytest.raises(UsageError, match=f"mse-0.json comes from {said}.* choose another --out"):
+                check_units(tmp_path, SCALE, trials())
 
 
 ENDLESS_UNIT = """
@@ -228,7 +249,7 @@ def test_units_of_two_cohorts_are_not_mixed(tmp_path: Path) -> None:
         (tmp_path / f"mse-{seed}.json").write_text(json.dumps({"row": "mse", "seed": seed, "phantom_config": digest}))
     with pytest.raises(UsageError, match="several cohorts"):
         read_units(tmp_path)
-    with pytest.raises(UsageError, match="no finished unit"):
+    with pytest.raises(UsageError, match="no finished unit yet; run `bmd-edge table`"):
         read_units(tmp_path / "none")
 
 
@@ -244,7 +265,7 @@ def test_a_table_without_the_full_method_has_no_pairs() -> None:
     label = hips["test"].labels_gcm2[:, 0]
     rmse = np.sqrt(np.mean((np.array(other["estimates_gcm2"]["test"])[:, 0] - label) ** 2))
     assert table["rows"][0]["rmse_gcm2"] == pytest.approx(rmse, abs=1e-4)  # of the better setting
-    assert "| MSE | augment = 0.5 | 0.0400 |" in markdown(table)
+    assert "| MSE | weight_decay = 0.1 | 0.0400 |" in markdown(table)
 
 
 def experiment_hips(rng: np.random.Generator) -> dict[str, Hips]:
@@ -255,5 +276,10 @@ def made_up_unit(row: str, seed: int, hips: dict[str, Hips], rng: np.random.Gene
     found = {
         name: (one.labels_gcm2 + rng.normal(0, 0.06, one.labels_gcm2.shape)).tolist() for name, one in hips.items()
     }
-    facts = {"phantom_config": "p", "second_phantom_config": "q", "minutes": 3.0, "best": {"val_score": -0.05}}
+    facts = {
+        "phantom_config": "p",
+        "second_phantom_config": "q",
+        "minutes_of_runs": {f"{row}-{seed}": 3.0},
+        "best": {"val_score": -0.05},
+    }
     return {"row": row, "recipe": row, "seed": seed, "estimates_gcm2": found, **facts}

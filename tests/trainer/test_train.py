@@ -9,12 +9,12 @@ import torch
 from typer import Typer
 from typer.testing import CliRunner
 
-from bmd_edge.errors import UsageError
+from bmd_edge.errors import TableError, UsageError
 from bmd_edge.table import SITES, read_table, write_table
 from trainer.bmd import BmdTask
-from trainer.commands import pretraining_folders
+from trainer.commands import pretraining_folders, run_training
 from trainer.commands import train as command
-from trainer.config import BmdConfig, Config, FinderConfig, SemiConfig, pretraining, read_config
+from trainer.config import BmdConfig, Config, FinderConfig, SemiConfig, pretraining, read_config, to_toml
 from trainer.finder import FinderTask
 from trainer.loop import Task, rate_factor, train
 from trainer.network import load_run
@@ -24,7 +24,7 @@ SMALL_BMD = BmdConfig(epochs=3, validate_every=1, batch=16, width=0.125, lr=2e-3
 SMALL_SEMI = {
     method: SemiConfig(
         method=method, epochs=3, steps=2, batch=8, unlabelled_batch=8, width=0.125, bf16=False, pretrain_epochs=1,
-        unlabelled_splits=("test",), rank_threshold=0.55, validate_every=1, triplet_weight=0.5, lr=2e-3,
+        rank_threshold=0.55, validate_every=1, triplet_weight=0.5, lr=2e-3,
     )
     for method in METHODS
 }  # fmt: skip
@@ -91,15 +91,20 @@ def test_killed_run_ends_with_the_same_numbers(
     assert (run / "checkpoint.safetensors").read_bytes() == (whole / "checkpoint.safetensors").read_bytes()
 
 
-@pytest.fixture(scope="module")
-def half_labelled(cohort: Path) -> Path:
-    """The cohort with a third of the training hips as unlabelled films, under the name of the split `test`."""
+def with_unlabelled(cohort: Path, every: int, name: str) -> Path:
+    """The cohort's ROIs with one in so many training hips as an unlabelled film."""
     rows = [row for row in read_table(cohort) if row.extra["x_image"] == "roi"]
     for index, row in enumerate(rows):
-        if row.split == "train" and index % 3 == 0:
-            rows[index] = dataclasses.replace(row, split="test", bmd_gcm2=dict.fromkeys(SITES), scale=None)
-    write_table(cohort.with_name("half_labelled.csv"), rows)
-    return cohort.with_name("half_labelled.csv")
+        if row.split == "train" and index % every == 0:
+            rows[index] = dataclasses.replace(row, split="unlabelled", bmd_gcm2=dict.fromkeys(SITES), scale=None)
+    write_table(cohort.with_name(name), rows)
+    return cohort.with_name(name)
+
+
+@pytest.fixture(scope="module")
+def half_labelled(cohort: Path) -> Path:
+    """The cohort with a third of the training hips as unlabelled films."""
+    return with_unlabelled(cohort, 3, "half_labelled.csv")
 
 
 def killed_at(task: Task, at: tuple[int, int]) -> Task:
@@ -203,7 +208,22 @@ def test_another_pretraining_is_refused(half_labelled: Path, cohort: Path) -> No
     with pytest.raises(UsageError, match="another network"):
         METHODS["pi_model"](dataclasses.replace(config, width=0.25), half_labelled, start)
     with pytest.raises(UsageError, match="other labels"):
-        METHODS["pi_model"](dataclasses.replace(config, unlabelled_splits=("val",)), cohort, start)
+        METHODS["pi_model"](config, with_unlabelled(cohort, 2, "other_labels.csv"), start)
+
+
+def test_a_table_without_unlabelled_films_is_refused_before_any_training(cohort: Path, tmp_path: Path) -> None:
+    with pytest.raises(TableError, match="no hip of the split unlabelled; add films without DEXA"):
+        run_training(SMALL_SEMI["self_training"], cohort, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_other_settings_are_refused_before_any_training(half_labelled: Path, tmp_path: Path) -> None:
+    config, run = SMALL_SEMI["self_training"], tmp_path / "run"
+    run.mkdir()
+    (run / "config.toml").write_text(to_toml(config))
+    with pytest.raises(UsageError, match="other settings"):
+        run_training(dataclasses.replace(config, committee=2), half_labelled, run)
+    assert [path.name for path in run.iterdir()] == ["config.toml"]
 
 
 def test_patience_ends_a_training_early(cohort: Path, tmp_path: Path) -> None:

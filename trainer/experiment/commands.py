@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from trainer.config import BmdConfig
     from trainer.experiment.units import Scale, Unit
 
 
@@ -18,7 +19,7 @@ def table(
         float, typer.Option(help="Share of unlabelled films and epochs; 0.1 shows the shape of the result.")
     ] = 1.0,
     seeds: Annotated[int, typer.Option(help="Trainings of each row.")] = 3,
-    workers: Annotated[int, typer.Option(help="Processes, one thread each.")] = 2,
+    workers: Annotated[int, typer.Option(min=1, help="Processes, one thread each.")] = 2,
     report_only: Annotated[bool, typer.Option(help="Make the table of the units that are there, and stop.")] = False,
 ) -> None:
     """Reproduce the paper's table and one row more, several seeds each, on phantom films. Figures are synthetic."""
@@ -37,16 +38,21 @@ def table(
 
 
 def make_missing(scale: "Scale", out: Path, workers: int) -> None:
-    """Make the cohorts, then run the units that have no result yet, the table's first seeds first."""
-    from trainer.experiment.units import chosen, trials, units, write_films
+    """Make the cohorts, then run the units that have no result yet, the table's first seeds first.
+
+    Raises:
+        UsageError: a unit in OUT was trained otherwise.
+    """
+    from trainer.experiment.units import check_units, chosen, trials, units, write_films
     from trainer.phantom.commands import with_progress
     from trainer.phantom.plan import cohort_path
 
     folder = out / "units"
-    if all((folder / f"{unit.name}.json").is_file() for unit in trials()) and not _missing(
-        units(scale, chosen(folder)), folder
-    ):
-        return
+    check_units(folder, scale, trials())
+    if not _missing(trials(), folder):
+        check_units(folder, scale, units(scale, chosen(folder)))
+        if not _missing(units(scale, chosen(folder)), folder):
+            return
     for config in (scale.cohort, scale.second_cohort):
         with_progress(config, cohort_path(config), workers)
     write_films(scale, folder)
@@ -62,8 +68,11 @@ def _train(missing: "list[Unit]", scale: "Scale", folder: Path, workers: int) ->
     from concurrent.futures import ProcessPoolExecutor, as_completed
     from multiprocessing import active_children, get_context
 
+    from trainer.experiment.units import settings
+
     with ProcessPoolExecutor(workers, get_context("spawn"), _settle) as pool:
-        running = [pool.submit(_run, unit, scale, folder) for unit in missing]
+        # All settings are read now: a recipe that is edited meanwhile changes nothing.
+        running = [pool.submit(_run, unit, settings(unit, scale), scale, folder) for unit in missing]
         try:
             for number, done in enumerate(as_completed(running), 1):
                 typer.echo(f"{done.result()} ({number} of {len(missing)})", err=True)
@@ -82,8 +91,8 @@ def _settle() -> None:
     settle_worker()
 
 
-def _run(unit: "Unit", scale: "Scale", out: Path) -> str:
+def _run(unit: "Unit", config: "BmdConfig", scale: "Scale", out: Path) -> str:
     from trainer.experiment.units import run_unit
 
-    run_unit(unit, scale, out, lambda line: typer.echo(line, err=True))
+    run_unit(unit, config, scale, out, lambda line: typer.echo(line, err=True))
     return unit.name

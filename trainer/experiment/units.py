@@ -8,7 +8,7 @@ films is one small JSON file beside the table.
 import fcntl
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -18,9 +18,8 @@ from typing import Any
 import numpy as np
 
 from bmd_edge.errors import UsageError
-from bmd_edge.table import SITES, HipRow, read_table
+from bmd_edge.table import SITES, HipRow, read_table, replace_file
 from trainer.config import BmdConfig, SemiConfig, pretraining, read_config, to_toml
-from trainer.phantom.cohort import replace_file
 from trainer.phantom.maker import HELD_OUT_MAKERS
 from trainer.phantom.plan import CohortConfig, cache_path, cohort_path
 
@@ -38,7 +37,7 @@ RECIPES = (
 )
 """The rows of the table, in its order; `full` is the method of `paper` with a committee behind its pseudo BMDs."""
 ALTERNATIVES: dict[str, dict[str, str]] = {
-    "mse": {"augment": "0.5"},
+    "mse": {"weight_decay": "0.1"},
     "triplet": {"triplet_weight": "2.0"},
     "adaptive_triplet": {"triplet_weight": "2.0"},
     "pi_model": {"lr": "1e-3"},
@@ -55,8 +54,8 @@ SETS = ("test", "unseen", "second")
 """Films that a unit is measured on: the test hips, the same by makers that nobody trained on, and another cohort."""
 CURVE_LABELS = (110, 220)
 UNLABELLED = 8219
-EPOCHS_OF_ALL = 8
-"""Epochs over all 8,659 hips: about as many steps as a semi-supervised unit takes with its pre-training."""
+ALL_LABELS = {"reveal": "true", "steps": "270", "epochs": "18"}
+"""Training on the true labels of all 8,659 hips: about as many steps as a semi-supervised unit takes in all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +124,7 @@ def units(scale: Scale, better: dict[str, dict[str, str]]) -> list[Unit]:
             Unit(f"{recipe}_{labels}", recipe, 0, {**better[recipe], "labels": str(labels)})
             for recipe in (SUPERVISED, FULL)
         ]
-    every = {**better[SUPERVISED], "reveal": "true", "epochs": str(EPOCHS_OF_ALL)}
-    return [*found, Unit(f"{SUPERVISED}_all", SUPERVISED, 0, every)]
+    return [*found, Unit(f"{SUPERVISED}_all", SUPERVISED, 0, {**better[SUPERVISED], **ALL_LABELS})]
 
 
 def _row(recipe: str, better: dict[str, dict[str, str]]) -> str:
@@ -151,35 +149,30 @@ def run_folder(config: BmdConfig, cohort: CohortConfig) -> Path:
     return cache_path().parent / "runs" / digest
 
 
-def run_unit(unit: Unit, scale: Scale, out: Path, tell: Callable[[str], None]) -> None:
-    """Train a unit, or finish it, and write its estimates to OUT/NAME.json; nothing to do if that stands.
+def run_unit(unit: Unit, config: BmdConfig, scale: Scale, out: Path, tell: Callable[[str], None]) -> None:
+    """Train a unit by its settings, or finish it, and write its estimates to OUT/NAME.json; nothing to do if that
+    stands.
 
     `tell` hears a line every few epochs.
     """
-    from trainer.commands import pretraining_folders, run_training
+    from trainer.commands import run_training
 
     place = out / f"{unit.name}.json"
     if place.is_file():
         return
-    config = settings(unit, scale)
 
     def told(line: dict[str, float], epochs: int, left_s: float) -> None:
         if int(line["epoch"] + 1) % max(1, epochs // 10) == 0:
             tell(f"{unit.name}  epoch {line['epoch'] + 1:g}/{epochs}  left {left_s / 60:.0f} min")
 
-    run, table = run_folder(config, scale.cohort), cohort_path(scale.cohort) / "films.csv"
-    folders = pretraining_folders(run, config.committee) if isinstance(config, SemiConfig) else []
-    for member, folder in enumerate(folders):
-        assert isinstance(config, SemiConfig)
-        supervised = pretraining(config, member)
-        first = run_folder(supervised, scale.cohort)
-        with alone(first):
-            run_training(supervised, table, first, told)
-        run.mkdir(parents=True, exist_ok=True)
-        if not folder.exists():
-            folder.symlink_to(first)
-    with alone(run):
-        best = run_training(config, table, run, told)
+    def trained(config: BmdConfig, committee: Sequence[Path] = ()) -> tuple[Path, dict[str, float]]:
+        run = run_folder(config, scale.cohort)
+        with alone(run):
+            return run, run_training(config, cohort_path(scale.cohort) / "films.csv", run, told, committee)
+
+    members = range(config.committee) if isinstance(config, SemiConfig) else ()
+    committee = [trained(pretraining(config, member))[0] for member in members if isinstance(config, SemiConfig)]
+    run, best = trained(config, committee)
     facts = {
         "row": unit.row,
         "recipe": unit.recipe,
@@ -188,11 +181,29 @@ def run_unit(unit: Unit, scale: Scale, out: Path, tell: Callable[[str], None]) -
         "phantom_config": scale.cohort.digest(),
         "second_phantom_config": scale.second_cohort.digest(),
         "best": best,
-        "minutes": round(sum(map(seconds, (run, *folders))) / 60, 1),
+        "minutes_of_runs": {one.name: round(seconds(one) / 60, 1) for one in (*committee, run)},
         "estimates_gcm2": estimates(config, run, scale),
     }
-    place.parent.mkdir(parents=True, exist_ok=True)
-    replace_file(place, (json.dumps(facts) + "\n").encode())
+    out.mkdir(parents=True, exist_ok=True)
+    with replace_file(place) as file:
+        file.write(json.dumps(facts) + "\n")
+
+
+def check_units(folder: Path, scale: Scale, wanted: Sequence[Unit]) -> None:
+    """UsageError if a finished unit was trained with other settings or on other films than would be used now."""
+    for unit in wanted:
+        place = folder / f"{unit.name}.json"
+        if not place.is_file():
+            continue
+        facts = json.loads(place.read_text())
+        cohorts = (scale.cohort.digest(), scale.second_cohort.digest())
+        if facts["settings"] != to_toml(settings(unit, scale)):
+            what = "other settings"
+        elif (facts["phantom_config"], facts["second_phantom_config"]) != cohorts:
+            what = "other films"
+        else:
+            continue
+        raise UsageError(f"{place.name} comes from {what} than this table's; remove it, or choose another --out")
 
 
 def seconds(run: Path) -> float:
@@ -233,7 +244,8 @@ def write_films(scale: Scale, out: Path) -> None:
         labels = np.array([[row.bmd_gcm2[site] for site in SITES] for row in rows], float)
         facts[name] = {"subject": [row.subject for row in rows], "labels_gcm2": labels.tolist()}
     out.mkdir(parents=True, exist_ok=True)
-    replace_file(out / "films.json", (json.dumps(facts) + "\n").encode())
+    with replace_file(out / "films.json") as file:
+        file.write(json.dumps(facts) + "\n")
 
 
 @contextmanager
