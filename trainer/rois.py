@@ -22,6 +22,7 @@ from bmd_edge.errors import REFUSALS, FilmFailed, FilmRefused, HipRefused, Table
 from bmd_edge.film import Film, read_film
 from bmd_edge.preprocess import BMD
 from bmd_edge.roi import Hip, Plausibility, find_hips
+from bmd_edge.scales import hologic_gcm2
 from bmd_edge.table import HipRow, read_table, replace_file, write_table
 from trainer.data import ROI_PX, ROI_SPACING_MM
 from trainer.phantom.cohort import png16
@@ -60,6 +61,9 @@ def roi_table(table: Path, progress: Progress = lambda _done, _total: None) -> t
         return table, []
     if missing := [row.film for row in rows if not row.film_path.is_file()]:
         raise TableError(f"{table.name}: no such film: {_some(missing)}; paths are relative to the table's folder")
+    judged = [row for row in rows if row.split in ("train", "val")]
+    if unknown := [row.film for row in judged if all(bmd is None for bmd in hologic_gcm2(row).values())]:
+        raise TableError(f"{table.name}: no BMD: {_some(unknown)}; a row of the split train or val needs one")
     bundle = open_bundle()
     key = sha256(b"\n".join([bytes(table.resolve()), bundle.digest.encode()])).hexdigest()[:16]
     folder = cache_path().parent / "rois" / key

@@ -11,7 +11,7 @@ from typer import Typer
 from typer.testing import CliRunner
 
 from bmd_edge.errors import TableError
-from bmd_edge.table import HipRow, read_table, write_table
+from bmd_edge.table import SITES, HipRow, read_table, write_table
 from trainer.commands import train as command
 from trainer.data import floats, read_png, read_rois
 from trainer.phantom.cohort import replace_file, roi_image
@@ -97,6 +97,8 @@ def test_errors_name_the_films(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     with pytest.raises(TableError, match=r"no such film: gone\.dcm; paths are relative"):
         roi_table(changed(films[0], "missing.csv", film="gone.dcm"))
+    with pytest.raises(TableError, match=r"no BMD: right\.dcm; a row of the split train or val needs one"):
+        roi_table(changed(films[0], "unlabelled.csv", bmd_gcm2=dict.fromkeys(SITES)))
     whole = (films[0].parent / "right.dcm").read_bytes()
     replace_file(films[0].parent / "half.dcm", whole[: len(whole) // 2])
     with pytest.raises(TableError, match=r"films that cannot be read: half\.dcm \(truncated\); export them again"):
