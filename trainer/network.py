@@ -66,8 +66,8 @@ class SqueezeExcite(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, c, h, w) -> (n, c, h / 2, w / 2)."""
-        # The same number twice; the pooling hands its gradient back in the memory layout of x, which saves a third of
-        # the training's time, and `mean` is what the contract of exported files knows.
+        # The same number twice: the pooling hands its gradient back in the memory layout of x, so that what follows
+        # stays fast, and `mean` is what the contract of exported files knows.
         average = functional.avg_pool2d(x, x.shape[2:]) if self.training else x.mean((2, 3), keepdim=True)
         gates = self.gates(average)
         return functional.max_pool2d(x, 2) * gates

@@ -133,9 +133,8 @@ class MeanTeacher(SemiTask):
 class SelfTraining(SemiTask):
     """Pseudo BMDs, made anew whenever the validation r improves, and consistency of two views (Zheng et al., 2021).
 
-    Beyond the paper, a pseudo BMD may be the mean of a committee of supervised networks; the one in training takes the
-    place of the one that it started from. Networks of several seeds err apart from each other, so their mean errs less,
-    and one network that learns from it on many films keeps most of that.
+    Beyond the paper, a pseudo BMD may be the mean of a committee of supervised networks of several seeds, whose errors
+    are not all the same; the network in training takes the place of the one that it started from.
     """
 
     def __init__(self, config: SemiConfig, table: Path | str, committee: Sequence[Path]) -> None:

@@ -17,6 +17,7 @@ import stand_in
 from bmd_edge.errors import UsageError
 from bmd_edge.table import SITES, HipRow, write_table
 from trainer.config import SemiConfig, pretraining, read_config, to_toml
+from trainer.experiment.commands import table as table_command
 from trainer.experiment.report import markdown, read_hips, read_units, summary, write_report
 from trainer.experiment.statistics import Hips
 from trainer.experiment.units import (
@@ -251,6 +252,15 @@ def test_units_of_two_cohorts_are_not_mixed(tmp_path: Path) -> None:
         read_units(tmp_path)
     with pytest.raises(UsageError, match="no finished unit yet; run `bmd-edge table`"):
         read_units(tmp_path / "none")
+
+
+def test_a_report_of_another_scale_is_refused(tmp_path: Path) -> None:
+    unit = Unit("mse", "mse", 0)
+    (tmp_path / "units").mkdir()
+    (tmp_path / "units" / "mse-0.json").write_text(json.dumps({"settings": to_toml(settings(unit, SCALE))}))
+    with pytest.raises(UsageError, match="comes from other settings"):
+        table_command(out=tmp_path, budget=0.5, report_only=True)
+    assert not (tmp_path / "table.json").exists()
 
 
 def test_a_table_without_the_full_method_has_no_pairs() -> None:

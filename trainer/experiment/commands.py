@@ -25,12 +25,13 @@ def table(
     """Reproduce the paper's table and one row more, several seeds each, on phantom films. Figures are synthetic."""
     try:
         from trainer.experiment.report import write_report
-        from trainer.experiment.units import Scale
+        from trainer.experiment.units import Scale, check_units, trials
     except ModuleNotFoundError as error:
         from bmd_edge.errors import MissingExtra
 
         raise MissingExtra(error.name or "torch", "train") from error
     scale = Scale(budget, seeds)
+    check_units(out / "units", scale, trials())
     if not report_only:
         make_missing(scale, out, workers)
     command = f"bmd-edge table --budget {budget:g} --seeds {seeds}"
@@ -48,16 +49,19 @@ def make_missing(scale: "Scale", out: Path, workers: int) -> None:
     from trainer.phantom.plan import cohort_path
 
     folder = out / "units"
-    check_units(folder, scale, trials())
-    if not _missing(trials(), folder):
-        check_units(folder, scale, units(scale, chosen(folder)))
-        if not _missing(units(scale, chosen(folder)), folder):
-            return
+
+    def others() -> "list[Unit]":
+        wanted = units(scale, chosen(folder))
+        check_units(folder, scale, wanted)
+        return _missing(wanted, folder)
+
+    if not _missing(trials(), folder) and not others():
+        return
     for config in (scale.cohort, scale.second_cohort):
         with_progress(config, cohort_path(config), workers)
     write_films(scale, folder)
     _train(_missing(trials(), folder), scale, folder, workers)
-    _train(_missing(units(scale, chosen(folder)), folder), scale, folder, workers)
+    _train(others(), scale, folder, workers)
 
 
 def _missing(wanted: "list[Unit]", folder: Path) -> "list[Unit]":

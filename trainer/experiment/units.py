@@ -170,8 +170,9 @@ def run_unit(unit: Unit, config: BmdConfig, scale: Scale, out: Path, tell: Calla
         with alone(run):
             return run, run_training(config, cohort_path(scale.cohort) / "films.csv", run, told, committee)
 
-    members = range(config.committee) if isinstance(config, SemiConfig) else ()
-    committee = [trained(pretraining(config, member))[0] for member in members if isinstance(config, SemiConfig)]
+    committee: list[Path] = []
+    if isinstance(config, SemiConfig):
+        committee = [trained(pretraining(config, member))[0] for member in range(config.committee)]
     run, best = trained(config, committee)
     facts = {
         "row": unit.row,
