@@ -19,7 +19,7 @@ from trainer.config import BmdConfig, SemiConfig
 from trainer.data import ROI_BLOCK, ROI_SPACING_MM, Rois, floats, read_rois, read_rows, roi_image, split_by_subject
 from trainer.loop import Task
 from trainer.losses import label_loss, spread_loss, triplet_loss
-from trainer.network import BmdNet, build
+from trainer.network import BmdNet, build, folded
 
 MIN_LABELS = 20
 """Labelled hips below which a correlation on the validation split, or a label SD, means nothing."""
@@ -117,10 +117,10 @@ class BmdTask(Task):
 def estimates(
     network: nn.Module, rois: Rois, channels_last: bool = True
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """BMD and spread (n, 2) g/cm2 of all films, seen as the runtime sees them; the network is in eval mode."""
+    """BMD and spread (n, 2) g/cm2 of all films, seen as the runtime sees them."""
     layout = torch.channels_last if channels_last else torch.contiguous_format
     device = next(network.parameters()).device
-    found = []
+    network, found = folded(network), []
     for start in range(0, len(rois.rows), 32):
         images = torch.from_numpy(np.stack([roi_image(pixels) for pixels in rois.pixels[start : start + 32]]))
         with torch.no_grad():

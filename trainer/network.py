@@ -6,6 +6,7 @@ shared with the export: forward passes hold nothing that ONNX lacks, and each re
 
 import json
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from bmd_edge.errors import MissingExtra, UsageError
 from trainer.efficientnet import EfficientNetLite0
@@ -250,6 +252,16 @@ def build(name: str, **kwargs: Any) -> nn.Module:
 def task_of(network: nn.Module) -> str:
     """The key of `OUTPUTS` for a network."""
     return "finder" if isinstance(network, FinderNet) else "bmd"
+
+
+def folded(network: nn.Module) -> nn.Module:
+    """A copy in eval mode whose batch norms are part of their convolutions: the same numbers, about a third sooner."""
+    copy = deepcopy(network).eval()
+    for block in [block for block in copy.modules() if isinstance(block, nn.Sequential)]:
+        for place, (convolution, norm) in enumerate(pairwise(block)):
+            if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                block[place], block[place + 1] = fuse_conv_bn_eval(convolution, norm), nn.Identity()
+    return copy
 
 
 def load_run(run: Path | str) -> nn.Module:

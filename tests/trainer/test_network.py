@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from bmd_edge.errors import MissingExtra, UsageError
-from trainer.network import OUTPUTS, BmdNet, build, load_run, task_of
+from trainer.network import OUTPUTS, BmdNet, build, folded, load_run, task_of
 
 
 @pytest.mark.parametrize(
@@ -73,3 +73,19 @@ def test_imagenet_weights_separate_images() -> None:
 def test_no_run_folder(tmp_path: object) -> None:
     with pytest.raises(UsageError, match=r"config\.json"):
         load_run(str(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["resnet18", "vgg11_se", "finder"])
+def test_folded_network_says_the_same(name: str) -> None:
+    torch.manual_seed(0)
+    network = build(name)
+    image = torch.rand(4, 1, 128, 128)
+    for _ in range(3):
+        network(image)  # moves the running means away from 0 and 1
+    network.eval()
+    small = folded(network)
+    assert not [layer for layer in small.modules() if isinstance(layer, torch.nn.BatchNorm2d)]
+    assert [layer for layer in network.modules() if isinstance(layer, torch.nn.BatchNorm2d)]
+    with torch.no_grad():
+        for said, expected in zip(small(image), network(image), strict=True):
+            assert torch.allclose(said, expected, rtol=1e-4, atol=1e-4)

@@ -136,6 +136,31 @@ def test_killed_semi_supervised_run_ends_with_the_same_numbers(
     assert all(line["train_unlabelled"] > 0 for line in metrics(tmp_path / "run"))
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA here")
+@pytest.mark.parametrize("method", ["supervised", *METHODS])
+def test_cuda_learns_what_the_cpu_learns(half_labelled: Path, tmp_path: Path, method: str) -> None:
+    """The first steps agree up to rounding, and a killed run is taken up on the device."""
+    on_cpu = dataclasses.replace(SMALL_BMD if method == "supervised" else SMALL_SEMI[method], epochs=3)
+    on_cuda = dataclasses.replace(on_cpu, device="cuda")
+
+    def task() -> Task:
+        if not isinstance(on_cuda, SemiConfig):
+            return BmdTask(on_cuda, half_labelled)
+        return METHODS[method](on_cuda, half_labelled, pretraining_folders(half_labelled.parent / "start", 1))
+
+    train(task_for(on_cpu, half_labelled), on_cpu, tmp_path / "cpu")
+    with pytest.raises(Killed):
+        train(killed_at(task(), (2, 1)), on_cuda, tmp_path / "cuda")
+    train(task(), on_cuda, tmp_path / "cuda")
+    lines = [metrics(tmp_path / name) for name in ("cpu", "cuda")]
+    assert [len(found) for found in lines] == [3, 3]
+    assert lines[1][0]["train_loss"] == pytest.approx(lines[0][0]["train_loss"], rel=0.02)
+    for cpu, cuda in zip(*lines, strict=True):
+        assert cuda["val_score"] == pytest.approx(cpu["val_score"], rel=0.1)
+    assert load_run(tmp_path / "cuda").label_mean.device.type == "cpu"
+
+
 def test_pseudo_bmds_follow_only_a_better_network(half_labelled: Path, tmp_path: Path) -> None:
     task = task_for(SMALL_SEMI["self_training"], half_labelled)
     assert isinstance(task, SelfTraining)
