@@ -44,7 +44,7 @@ _SHARES = (
 _NOT_NEGATIVE = (
     "weight_decay", "clip_norm", "triplet_weight", "triplet_margin", "spread_weight", "shift_mm", "rotation_deg",
     "augment", "presence_weight", "kind_weight", "steps", "patience", "unlabelled_weight", "agree_weight",
-    "embedding_weight", "max_regenerations", "rank_weight", "labels", "seed",
+    "pretrain_augment", "embedding_weight", "max_regenerations", "rank_weight", "labels", "seed",
 )  # fmt: skip
 _LEARNED_FROM = ("train", "val", "test")
 ROI_ROOM_MM = 10.4
@@ -155,12 +155,16 @@ class SemiConfig(BmdConfig):
     """Highest learning rate of Adam; at that of the supervised training much of what was learned is lost again."""
     validate_every: int = 1
     """Epochs between validations; the last epoch is always validated."""
+    augment: float = 0.5
+    """Strength of changes of gray levels, texture and occlusions: less than in the longer supervised training."""
     method: str = "self_training"
     """What unlabelled films add: pi_model, temporal_ensembling, mean_teacher, self_training, rankup."""
     pretrain_epochs: int = 120
     """Epochs of the supervised training that comes first."""
     pretrain_lr: float = 2e-3
     """Its highest learning rate."""
+    pretrain_augment: float = 1.0
+    """Its strength of changes of gray levels, texture and occlusions."""
     unlabelled_batch: int = 16
     """Unlabelled films per step."""
     unlabelled_weight: float = 1.0
@@ -232,7 +236,8 @@ def pretraining(config: SemiConfig, member: int = 0) -> BmdConfig:
     own = ("batch", "steps", "patience", "validate_every", "schedule")
     plain = {name: getattr(BmdConfig(), name) for name in own}
     seed = config.seed + MEMBER_SEEDS * member
-    return BmdConfig(**{**shared, **plain, "epochs": config.pretrain_epochs, "lr": config.pretrain_lr, "seed": seed})
+    first = {name: getattr(config, f"pretrain_{name}") for name in ("epochs", "lr", "augment")}
+    return BmdConfig(**{**shared, **plain, **first, "seed": seed})
 
 
 def read_config(path: str | Path, changes: dict[str, str] | None = None) -> Config:

@@ -1,6 +1,7 @@
 """Finished units -> table.json, table.md and table.png. Needs only the files of the units, no films and no network."""
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from bmd_edge.estimate import t_score
 from bmd_edge.table import SITES, replace_file
 from trainer.experiment.statistics import F64, LOW_T, Hips, agreement, auroc, interval, paired_difference
 from trainer.experiment.units import ALTERNATIVES, CURVE_LABELS, FULL, RECIPES, SUPERVISED, Scale
+from trainer.phantom.plan import items
 
 Units = dict[str, list[dict[str, Any]]]
 """Finished units by the name of their row, seed after seed."""
@@ -97,13 +99,14 @@ def trials_of(everything: Units) -> dict[str, list[dict[str, Any]]]:
 def summary(everything: Units, hips: dict[str, Hips], scale: Scale, command: str) -> dict[str, Any]:
     """The content of table.json, from units by the name of their row."""
     found, trials = rows_of(everything), trials_of(everything)
+    splits = Counter(item.split for item in items(scale.cohort))
     every_unit = [unit for units in everything.values() for unit in units]
     minutes = {run: spent for unit in every_unit for run, spent in unit["minutes_of_runs"].items()}  # some are shared
     return {
         "synthetic": True,
         "scale": {
             "budget": scale.budget,
-            "train_val_test_hips": [440, 150, len(hips["test"].subject)],
+            "train_val_test_hips": [splits["train"], splits["val"], len(hips["test"].subject)],
             "unlabelled_hips": scale.cohort.unlabelled,
             "second_cohort_hips": len(hips["second"].subject),
             "seeds": scale.seeds,
