@@ -155,8 +155,8 @@ class SemiConfig(BmdConfig):
     """Highest learning rate of Adam; at that of the supervised training much of what was learned is lost again."""
     validate_every: int = 1
     """Epochs between validations; the last epoch is always validated."""
-    augment: float = 0.5
-    """Strength of changes of gray levels, texture and occlusions: less than in the longer supervised training."""
+    augment: float = 0.25
+    """Strength of changes of gray levels, texture and occlusions: a fine-tuning at 1 unlearns more than it learns."""
     method: str = "self_training"
     """What unlabelled films add: pi_model, temporal_ensembling, mean_teacher, self_training, rankup."""
     pretrain_epochs: int = 120

@@ -5,11 +5,13 @@ resumes at its last finished epoch and ends with the same numbers. State and che
 their place and renamed.
 """
 
+import ctypes
 import json
 import logging
 import math
 import os
 import platform
+import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -29,6 +31,9 @@ from bmd_edge.errors import UsageError
 from trainer.config import Config, LoopConfig, to_toml
 
 logger = logging.getLogger(__name__)
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+"""Names of parameters in glibc's malloc.h."""
 
 Progress = Callable[[dict[str, float], float], None]
 """Called after each epoch with its metrics and the seconds that remain."""
@@ -83,6 +88,7 @@ def train(task: Task, config: Config, run: Path, progress: Progress | None = Non
     """
     _open_run(task, config, run)
     torch.set_num_threads(config.threads)
+    keep_freed_memory()
     trainee = _Trainee(task, config)
     done = trainee.load(run)
     lines = _read_metrics(run)[:done]
@@ -100,6 +106,17 @@ def train(task: Task, config: Config, run: Path, progress: Progress | None = Non
             progress(line, (time.monotonic() - began) / (epoch + 1 - done) * (config.epochs - epoch - 1))
     plot_curves(lines, run / "curves.png")
     return max((line for line in lines if task.score in line), key=lambda line: line[task.score])
+
+
+def keep_freed_memory() -> None:
+    """Have the C library keep what a step frees for the next one, where it can (glibc); the numbers stay the same.
+
+    Else every step asks the system for the same pages again, which zeroes each: a tenth of a step's time and more.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt is not None:
+        mallopt(_M_MMAP_THRESHOLD, 2**25)  # its largest value: bigger blocks are rare
+        mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
 
 
 class _Trainee:

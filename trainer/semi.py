@@ -254,7 +254,7 @@ def mean_r(metrics: dict[str, float]) -> float:
 def _start(start: Path, network: BmdNet) -> dict[str, Tensor]:
     """Weights of a supervised run of the same network on labels of the same scale."""
     weights = load_run(start).state_dict()
-    own = network.state_dict()
+    own = {name: value.cpu() for name, value in network.state_dict().items()}
     if any(key in own and own[key].shape != value.shape for key, value in weights.items()):
         raise UsageError(f"{start.name} holds another network; pre-train with the same settings")
     if not all(torch.equal(weights[key], own[key]) for key in ("label_mean", "label_sd")):
