@@ -14,7 +14,7 @@ from torch.nn import functional
 from bmd_edge.errors import TableError
 from bmd_edge.preprocess import BMD, normalize
 from bmd_edge.table import SITES, HipRow
-from trainer.augment import vary_roi, window
+from trainer.augment import block_means, vary_roi, window
 from trainer.config import BmdConfig, SemiConfig
 from trainer.data import ROI_BLOCK, ROI_SPACING_MM, Rois, floats, read_rois, read_rows, roi_image, split_by_subject
 from trainer.loop import Task
@@ -69,7 +69,7 @@ class BmdTask(Task):
         exact = rng.random(n) < config.exact_share
         shift[exact], scale[exact], angle[exact] = np.round(shift[exact]), 1.0, 0.0
         stored = torch.from_numpy(floats(rois.pixels[chosen]))[:, None]
-        moved = functional.avg_pool2d(window(stored, ROI_BLOCK * BMD.size_px, shift, scale, angle), ROI_BLOCK)
+        moved = block_means(window(stored, ROI_BLOCK * BMD.size_px, shift, scale, angle), ROI_BLOCK)
         plain = torch.from_numpy(rng.random(n) < config.clean_share)[:, None, None, None]
         varied = torch.where(plain, moved, vary_roi(moved, rng, config.augment if strength is None else strength))
         images = torch.from_numpy(np.stack([normalize(one[0], BMD) for one in varied.numpy()]))
