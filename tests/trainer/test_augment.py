@@ -2,7 +2,18 @@ import numpy as np
 import pytest
 import torch
 
-from trainer.augment import add_noise, local_contrast, rotate, rotate_points, stretch, tone, vary_film, vary_roi, window
+from trainer.augment import (
+    add_noise,
+    block_means,
+    local_contrast,
+    rotate,
+    rotate_points,
+    stretch,
+    tone,
+    vary_film,
+    vary_roi,
+    window,
+)
 
 
 def spot(x: int, y: int, size: int = 64) -> torch.Tensor:
@@ -109,3 +120,11 @@ def test_film_variation_keeps_the_outside_and_stays_finite() -> None:
         assert (varied.isnan() == image.isnan()).all()
         assert varied[~varied.isnan()].isfinite().all()
         assert varied[~varied.isnan()].abs().max() < 60
+
+
+@pytest.mark.parametrize("size", [1, 2, 4])
+def test_block_means_are_those_of_pooling(size: int) -> None:
+    image = torch.rand(3, 1, 16, 24)
+    image[1, 0, 5, 7] = torch.nan
+    expected = torch.nn.functional.avg_pool2d(image, size)
+    assert torch.allclose(block_means(image, size), expected, equal_nan=True, rtol=1e-6)

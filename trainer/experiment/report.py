@@ -31,8 +31,9 @@ TITLES = {
 }
 DEVELOPMENT = (
     "Before that, the recipes were settled on seeds 0 and 1 by looking at the true BMD of unlabelled phantom films,"
-    " never at test films: two strengths of augmentation and two weight decays for all rows; for self-training about a"
-    " dozen trainings with other batches, rates, weights, starts and committees; for the rivals two rates."
+    " never at test films: two strengths of augmentation and two weight decays for all rows; for self-training about"
+    " thirty trainings with other batches, rates, weights, starts, augmentation and committees of two to sixteen"
+    " networks; for the rivals two rates."
 )
 """What no trial shows, for rows are compared that were not developed alike."""
 SITE_TITLES = {"femoral_neck": "femoral neck", "total_hip": "total hip"}
