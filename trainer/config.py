@@ -364,6 +364,8 @@ def _check_bmd(config: BmdConfig, where: str) -> None:
         raise UsageError(f"{where}: width must be above 0 and at most 1")
     if isinstance(config, SemiConfig) and config.committee > 1 and config.method != "self_training":
         raise UsageError(f"{where}: only self_training asks a committee; {config.method} starts from one network")
+    if isinstance(config, SemiConfig) and config.committee > 1 and config.seed >= MEMBER_SEEDS:
+        raise UsageError(f"{where}: with a committee, seed must be below {MEMBER_SEEDS}; its members have those above")
 
 
 def _check_finder(config: FinderConfig, where: str) -> None:

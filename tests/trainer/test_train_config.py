@@ -53,6 +53,7 @@ def test_changes_replace_settings() -> None:
         ('task = "bmd"\nshift_mm = 9', "leave the stored ROI, which has 10.4 mm room"),
         ('task = "bmd"\nwidth = 2.0', "width must be above 0 and at most 1"),
         ('task = "semi"\nmethod = "pi_model"\ncommittee = 2', "only self_training asks a committee"),
+        ('task = "semi"\ncommittee = 2\nseed = 1000', "seed must be below 1000"),
         ('task = "finder"\nscale = [1.0]', "scale takes 2 numbers"),
         ('task = "finder"\nchannels = [16, 16, 16, 16, 8]', "multiples of 16"),
         ("task =", "not TOML"),
