@@ -16,13 +16,20 @@ from bmd_edge.preprocess import BMD, normalize
 from bmd_edge.table import SITES, HipRow
 from trainer.augment import block_means, vary_roi, window
 from trainer.config import BmdConfig, SemiConfig
-from trainer.data import ROI_BLOCK, ROI_SPACING_MM, Rois, floats, read_rois, read_rows, roi_image, split_by_subject
+from trainer.data import (
+    MIN_LABELS,
+    ROI_BLOCK,
+    ROI_SPACING_MM,
+    Rois,
+    floats,
+    read_rois,
+    read_rows,
+    roi_image,
+    split_by_subject,
+)
 from trainer.loop import Task
 from trainer.losses import label_loss, spread_loss, triplet_loss
 from trainer.network import BmdNet, build, folded
-
-MIN_LABELS = 20
-"""Labelled hips below which a correlation on the validation split, or a label SD, means nothing."""
 
 Outputs = tuple[Tensor, Tensor, Tensor]
 """BMD and spread (n, 2) g/cm2, embedding (n, d), as `BmdNet` returns them."""

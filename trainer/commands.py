@@ -2,9 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from trainer.config import Config
 
 Tell = Callable[[dict[str, float], int, float], None]
 
@@ -38,7 +41,8 @@ def train(
         return
     if table is None or out is None:
         raise UsageError("train needs --table TABLE and --out RUN")
-    best = run_training(settings, prepared(table, out), out)
+    check_device(settings)
+    best = run_training(settings, prepared(table, out, settings), out)
     facts = "  ".join(f"{name} {value:.4g}" for name, value in best.items() if name.startswith("val_"))
     typer.echo(f"best epoch {best['epoch'] + 1}: {facts}")
 
@@ -57,21 +61,39 @@ def changes(texts: list[str]) -> dict[str, str]:
     return dict(text.split("=", 1) for text in texts)
 
 
-def prepared(table: Path, out: Path) -> Path:
+def check_device(settings: "Config") -> None:
+    """UsageError if the settings ask for CUDA and there is none: said at once, not after all films were cut."""
+    from bmd_edge.errors import MissingExtra, UsageError
+
+    if settings.device == "cuda":
+        try:
+            import torch
+        except ModuleNotFoundError as error:
+            raise MissingExtra("torch", "train") from error
+        if not torch.cuda.is_available():
+            raise UsageError(
+                "device = cuda, but torch finds none here: install torch for CUDA and the driver, or --set device=cpu"
+            )
+
+
+def prepared(table: Path, out: Path, settings: "Config") -> Path:
     """The table to train on: DICOM films become ROIs first; hips left out are listed in the run folder."""
     from collections import Counter
 
     from rich.console import Console
     from rich.progress import Progress
 
-    from trainer.rois import roi_table, write_left_out
+    from trainer.config import BmdConfig
+    from trainer.rois import check_rows, roi_table
 
+    if isinstance(settings, BmdConfig):
+        check_rows(table, settings)
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("finding the hips", total=None)
-        table, left_out = roi_table(table, lambda done, total: bar.update(task, completed=done, total=total))
+        table, left_out = roi_table(
+            table, lambda done, total: bar.update(task, completed=done, total=total), out / "left_out.csv"
+        )
     if left_out:
-        out.mkdir(parents=True, exist_ok=True)
-        write_left_out(out / "left_out.csv", left_out)
         reasons = ", ".join(f"{code} {n}" for code, n in Counter(one.code for one in left_out).most_common())
         typer.echo(f"{len(left_out)} hips are left out ({reasons}): {out / 'left_out.csv'}", err=True)
     return table

@@ -23,6 +23,15 @@ from bmd_edge.table import SITES, HipRow, read_table
 UNCLASSED = ("cut_off", "poor_exposure")
 """Kinds of hip that the runtime tells from landmarks or gray levels, not by class."""
 
+MIN_LABELS = 20
+"""Labelled hips below which a correlation on the validation split, or a label SD, means nothing."""
+
+NO_UNLABELLED = (
+    "no hip of the split unlabelled; add films without DEXA, or train a recipe that needs none, such as"
+    " adaptive_triplet"
+)
+"""What is said of a table that a semi-supervised method cannot learn from."""
+
 _FULL = np.float32(65535.0)
 
 
@@ -94,7 +103,7 @@ def read_rows(table: Path | str, image: str, splits: Sequence[str]) -> list[HipR
     if not rows:
         raise TableError(
             f"{Path(table).name}: no row has x_image = {image} and split = {' or '.join(splits)}; "
-            "make a cohort with `bmd-edge phantom`"
+            "add films of it, or make a cohort with `bmd-edge phantom`"
         )
     return rows
 

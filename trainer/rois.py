@@ -23,15 +23,21 @@ from bmd_edge.film import Film, read_film
 from bmd_edge.preprocess import BMD
 from bmd_edge.roi import Hip, Plausibility, find_hips
 from bmd_edge.scales import hologic_gcm2
-from bmd_edge.table import HipRow, read_table, replace_file, write_table
-from trainer.data import ROI_PX, ROI_SPACING_MM
+from bmd_edge.table import SITES, HipRow, read_table, replace_file, write_table
+from trainer.config import BmdConfig, SemiConfig
+from trainer.data import MIN_LABELS, NO_UNLABELLED, ROI_PX, ROI_SPACING_MM
 from trainer.phantom.cohort import png16
+from trainer.phantom.cohort import replace_file as replace_bytes
 from trainer.phantom.plan import cache_path
 
 Progress = Callable[[int, int], None]
 """Called with the hips that are done and their number."""
 
 _NAMED = 5  # broken films that an error names; it counts the rest
+_JUDGED = frozenset(
+    ("wrong_body_part", "wrong_view", "no_spacing", "implausible_scale", "poor_exposure", "not_a_hip", "immature")
+)
+"""Refusals that judge what a film shows, not its file: such films are left out, as they would be in use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,23 +53,47 @@ class Outcome:
     readable: bool = True
 
 
-def roi_table(table: Path, progress: Progress = lambda _done, _total: None) -> tuple[Path, list[Outcome]]:
+def check_rows(table: Path, config: BmdConfig) -> None:
+    """What a training on DICOM films would find too few of, but only after all were cut.
+
+    Raises:
+        TableError: too few rows with a BMD in the splits to learn from or to choose by, a row of them without any, or
+            no row of the split unlabelled for a semi-supervised training.
+    """
+    rows = read_table(table)
+    if _of_images(rows):
+        return
+    for splits in (config.train_splits, config.val_splits):
+        chosen = [row for row in rows if row.split in splits]
+        if unknown := [row.film for row in chosen if all(hologic_gcm2(row)[site] is None for site in SITES)]:
+            names = " or ".join(splits)
+            raise TableError(f"{table.name}: no BMD: {_some(unknown)}; a row of the split {names} needs one")
+        if len(chosen) < MIN_LABELS:
+            raise TableError(
+                f"{table.name}: {len(chosen)} labelled hips in the split {' + '.join(splits)}; training needs"
+                f" {MIN_LABELS} at least"
+            )
+    if isinstance(config, SemiConfig) and not any(row.split == "unlabelled" for row in rows):
+        raise TableError(f"{table.name}: {NO_UNLABELLED}")
+
+
+def roi_table(
+    table: Path, progress: Progress = lambda _done, _total: None, listing: Path | None = None
+) -> tuple[Path, list[Outcome]]:
     """The table to train on, and the hips that are left out of it.
 
     A table whose rows have `x_image` is one of the phantom's and is returned as it is. Else each row is a hip on a
-    DICOM film. Hips that the finder refuses are left out, as they would be in use.
+    DICOM film. Hips that are refused are left out, as they would be in use, and listed in the CSV file `listing` if
+    that is given.
 
     Raises:
         TableError: the table is broken, films are missing or cannot be read, or no hip is left.
     """
     rows = read_table(table)
-    if all("x_image" in row.extra for row in rows):
+    if _of_images(rows):
         return table, []
     if missing := [row.film for row in rows if not row.film_path.is_file()]:
         raise TableError(f"{table.name}: no such film: {_some(missing)}; paths are relative to the table's folder")
-    judged = [row for row in rows if row.split in ("train", "val")]
-    if unknown := [row.film for row in judged if all(bmd is None for bmd in hologic_gcm2(row).values())]:
-        raise TableError(f"{table.name}: no BMD: {_some(unknown)}; a row of the split train or val needs one")
     bundle = open_bundle()
     key = sha256(b"\n".join([bytes(table.resolve()), bundle.digest.encode()])).hexdigest()[:16]
     folder = cache_path().parent / "rois" / key
@@ -74,13 +104,17 @@ def roi_table(table: Path, progress: Progress = lambda _done, _total: None) -> t
         for _, hips in groupby(sorted(rows, key=lambda row: row.film), key=lambda row: row.film):
             outcomes += cutter.cut(list(hips))
             progress(len(outcomes), len(rows))
+    left_out = [one for one in outcomes if not one.roi]
+    if left_out and listing:
+        _write_left_out(listing, left_out)
     if broken := [f"{one.row.film} ({one.code})" for one in outcomes if not one.readable]:
         raise TableError(
             f"{table.name}: films that cannot be read: {_some(broken)}; export them again or take them out"
+            + (f" ({listing.name} of the run folder lists them all)" if listing else "")
         )
     made = {(one.row.film, one.row.side): one.roi for one in outcomes if one.roi}
     if not made:
-        raise TableError(f"{table.name}: the finder refused every hip; look at them with `bmd-edge screen`")
+        raise TableError(f"{table.name}: every hip was refused; look at them with `bmd-edge screen`")
     facts = {"x_image": "roi", "x_spacing_mm": str(ROI_SPACING_MM)}
     kept = [
         replace(row, film=made[row.film, row.side], extra={**row.extra, **facts})
@@ -88,11 +122,12 @@ def roi_table(table: Path, progress: Progress = lambda _done, _total: None) -> t
         if (row.film, row.side) in made
     ]
     write_table(folder / "films.csv", kept)
-    return folder / "films.csv", [one for one in outcomes if not one.roi]
+    return folder / "films.csv", left_out
 
 
-def write_left_out(path: Path, outcomes: list[Outcome]) -> None:
+def _write_left_out(path: Path, outcomes: list[Outcome]) -> None:
     """List hips that were left out, each with its code and its remedy."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     with replace_file(path) as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["film", "subject", "side", "split", "reason", "remedy"])
@@ -110,13 +145,18 @@ class _Cutter:
         self.folder, self.finder, self.plausibility = folder, finder, plausibility
 
     def cut(self, rows: list[HipRow]) -> Iterator[Outcome]:
-        """The outcomes of one film's rows."""
+        """The outcomes of one film's rows; a film that the disk did not give is asked for again next time."""
         facts = rows[0].film_path.stat()
         name = sha256(f"{rows[0].film}/{facts.st_size}/{facts.st_mtime_ns}".encode()).hexdigest()[:16]
         place = self.folder / "roi" / f"{name}.json"
         if not place.is_file():
+            try:
+                found = self._found(rows[0].film_path, name)
+            except FilmFailed as error:
+                yield from (Outcome(row, None, error.code, readable=False) for row in rows)
+                return
             with replace_file(place) as file:
-                json.dump(self._found(rows[0].film_path, name), file)
+                json.dump(found, file)
         found = json.loads(place.read_text())
         for row in rows:
             if "unreadable" in found:
@@ -127,11 +167,11 @@ class _Cutter:
                 yield Outcome(row, None, code)
 
     def _found(self, path: Path, name: str) -> dict[str, str | None]:
-        """The code of each side, None where its ROI has been stored."""
+        """The code of each side, None where its ROI has been stored; FilmFailed if the film was not even judged."""
         try:
             film = read_film(path)
-        except (FilmRefused, FilmFailed) as error:
-            return {"unreadable": error.code}
+        except FilmRefused as error:
+            return dict.fromkeys("RL", error.code) if error.code in _JUDGED else {"unreadable": error.code}
         try:
             hips = find_hips(film, self.finder, self.plausibility)
         except FilmRefused as error:
@@ -141,7 +181,7 @@ class _Cutter:
             for side in hip.side or "RL":  # a hip whose side nobody knows may be either
                 found[side] = hip.code if isinstance(hip, HipRefused) else None
             if isinstance(hip, Hip):
-                (self.folder / "roi" / f"{name}-{hip.side}.png").write_bytes(png16(stored_roi(film, hip)))
+                replace_bytes(self.folder / "roi" / f"{name}-{hip.side}.png", png16(stored_roi(film, hip)))
         return found
 
 
@@ -152,6 +192,11 @@ def stored_roi(film: Film, hip: Hip) -> NDArray[np.float32]:
     box = (left - (more - 1) / 2 * width, top - (more - 1) / 2 * height, more * width, more * height)
     region = film.region(*box, shape=(ROI_PX, ROI_PX))
     return region[:, ::-1] if hip.side == "L" else region
+
+
+def _of_images(rows: list[HipRow]) -> bool:
+    """Whether these are rows of the phantom's images, not of DICOM films."""
+    return all("x_image" in row.extra for row in rows)
 
 
 def _some(names: list[str]) -> str:

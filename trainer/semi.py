@@ -23,7 +23,7 @@ from bmd_edge.errors import TableError, UsageError
 from bmd_edge.table import SITES, HipRow, read_table
 from trainer.bmd import BmdTask, Outputs, estimates, standardized
 from trainer.config import SemiConfig
-from trainer.data import read_rois, split_by_subject
+from trainer.data import NO_UNLABELLED, read_rois, split_by_subject
 from trainer.losses import rank_loss
 from trainer.network import BmdNet, build, load_run
 
@@ -234,10 +234,7 @@ def unlabelled_rows(table: Path | str) -> list[HipRow]:
     """
     rows = [row for row in read_table(table) if row.extra.get("x_image") == "roi" and row.split == "unlabelled"]
     if not rows:
-        raise TableError(
-            f"{Path(table).name}: no hip of the split unlabelled; add films without DEXA, or train a recipe that needs"
-            " none, such as adaptive_triplet"
-        )
+        raise TableError(f"{Path(table).name}: {NO_UNLABELLED}")
     return rows
 
 

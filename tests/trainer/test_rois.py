@@ -2,22 +2,31 @@
 
 import csv
 import dataclasses
+import io
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
+import torch
 from PIL import Image
 from typer import Typer
 from typer.testing import CliRunner
 
-from bmd_edge.errors import TableError
+from bmd_edge.bundle import open_bundle
+from bmd_edge.engine import open_engine
+from bmd_edge.errors import FilmFailed, TableError, UsageError
+from bmd_edge.film import Film, read_film
+from bmd_edge.roi import Hip, Plausibility, find_hips
 from bmd_edge.table import SITES, HipRow, read_table, write_table
+from trainer import rois
 from trainer.commands import train as command
-from trainer.data import floats, read_png, read_rois
-from trainer.phantom.cohort import replace_file, roi_image
+from trainer.config import BmdConfig, SemiConfig
+from trainer.data import floats, read_rois
+from trainer.phantom.cohort import png16, replace_file, roi_image
 from trainer.phantom.dicom import write_dicom
 from trainer.phantom.film import FilmSpec, PhantomFilm, film
-from trainer.rois import roi_table, write_left_out
+from trainer.rois import check_rows, roi_table, stored_roi
 
 SPECS = {
     "right.dcm": FilmSpec(11, "hip", "R"),
@@ -48,15 +57,14 @@ def test_films_become_rois_as_the_phantom_cuts_them(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     seen: list[tuple[int, int]] = []
-    table, left_out = roi_table(films[0], lambda done, total: seen.append((done, total)))
+    table, left_out = roi_table(films[0], lambda done, total: seen.append((done, total)), tmp_path / "left_out.csv")
     assert seen[-1] == (3, 3)
     assert tmp_path in table.parents
     rows = read_table(table)
     assert [row.side for row in rows] == ["R", "L"]
     assert rows[0].bmd_gcm2 == {"femoral_neck": 0.7, "total_hip": None}
     assert [(one.row.film, one.code) for one in left_out] == [("implant.dcm", "implant")]
-    rois = read_rois(rows)
-    for pixels, name in zip(rois.pixels, ("right.dcm", "left.dcm"), strict=True):
+    for pixels, name in zip(read_rois(rows).pixels, ("right.dcm", "left.dcm"), strict=True):
         one = films[1][name]
         wanted = roi_image(one, one.hips[0])[0]
         # Two placements that differ by the finder's and the cohort's error of some millimeters show the same hip.
@@ -66,22 +74,54 @@ def test_films_become_rois_as_the_phantom_cuts_them(
     assert roi_table(films[0])[0] == table
     assert {path: path.stat().st_mtime_ns for path in table.parent.rglob("*.json")} == before
 
-    write_left_out(tmp_path / "left_out.csv", left_out)
     listed = list(csv.DictReader((tmp_path / "left_out.csv").read_text().splitlines()))
     assert listed[0]["reason"] == "implant"
     assert "The hip holds an implant." in listed[0]["remedy"]
 
 
-def test_outside_the_film_stays_outside(
+def test_outside_the_film_stays_outside(films: tuple[Path, dict[str, PhantomFilm]]) -> None:
+    """A hip close to the film's edge: what is beyond it is 0 in the stored ROI, and nothing else is."""
+    bundle = open_bundle()
+    one = read_film(films[0].parent / "left.dcm")
+    with open_engine(bundle, "finder", device="auto") as finder:
+        (hip,) = find_hips(one, finder, Plausibility.from_numbers(bundle.manifest.plausibility))
+    assert isinstance(hip, Hip)
+    left, top, width, height = hip.box_px
+    edge = dataclasses.replace(hip, box_px=(one.shape[1] - width / 2, top, width, height))
+    with Image.open(io.BytesIO(png16(stored_roi(one, edge)))) as image:
+        outside = np.asarray(image) == 0
+    assert outside[:, :100].all()  # a left hip is mirrored
+    assert not outside[:, 156:].any()
+    assert left > 0
+
+
+def test_films_that_are_no_hips_in_use_are_left_out(
     films: tuple[Path, dict[str, PhantomFilm]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A hip close to the film's edge: what is beyond it is 0 in the stored ROI, and nothing else is."""
+    """A refusal that judges the film, not its file, ends no training."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    table, _ = roi_table(films[0])
-    for row in read_table(table):
-        outside = read_png(row) == 0
-        rows, columns = outside.all(1), outside.all(0)
-        assert (outside == (rows[:, None] | columns)).all()
+    child = pydicom.dcmread(films[0].parent / "right.dcm")
+    child.PatientAge = "010Y"
+    child.save_as(films[0].parent / "child.dcm")
+    _, left_out = roi_table(changed(films[0], "child.csv", film="child.dcm"), listing=tmp_path / "listed.csv")
+    assert {(one.row.film, one.code) for one in left_out} == {("child.dcm", "immature"), ("implant.dcm", "implant")}
+    assert "child.dcm" in (tmp_path / "listed.csv").read_text()
+
+
+def test_a_film_that_the_disk_did_not_give_is_asked_for_again(
+    films: tuple[Path, dict[str, PhantomFilm]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+
+    def gone(path: Path) -> Film:
+        raise FilmFailed("file_unreadable")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(rois, "read_film", gone)
+        with pytest.raises(TableError, match=r"right\.dcm \(file_unreadable\).*listed\.csv of the run folder lists"):
+            roi_table(films[0], listing=tmp_path / "listed.csv")
+    assert (tmp_path / "listed.csv").read_text().count("file_unreadable") == 3
+    assert len(read_table(roi_table(films[0])[0])) == 2
 
 
 def changed(table: Path, name: str, **changes: object) -> Path:
@@ -97,18 +137,48 @@ def test_errors_name_the_films(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     with pytest.raises(TableError, match=r"no such film: gone\.dcm; paths are relative"):
         roi_table(changed(films[0], "missing.csv", film="gone.dcm"))
-    with pytest.raises(TableError, match=r"no BMD: right\.dcm; a row of the split train or val needs one"):
-        roi_table(changed(films[0], "unlabelled.csv", bmd_gcm2=dict.fromkeys(SITES)))
     whole = (films[0].parent / "right.dcm").read_bytes()
     replace_file(films[0].parent / "half.dcm", whole[: len(whole) // 2])
     with pytest.raises(TableError, match=r"films that cannot be read: half\.dcm \(truncated\); export them again"):
         roi_table(changed(films[0], "broken.csv", film="half.dcm"))
 
 
+def test_a_table_is_checked_before_its_films_are_cut(
+    films: tuple[Path, dict[str, PhantomFilm]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    supervised, semi = BmdConfig(), SemiConfig()
+    with pytest.raises(TableError, match=r"no BMD: right\.dcm; a row of the split train needs one"):
+        check_rows(changed(films[0], "unlabelled.csv", bmd_gcm2=dict.fromkeys(SITES)), supervised)
+    with pytest.raises(TableError, match="3 labelled hips in the split train; training needs 20 at least"):
+        check_rows(films[0], supervised)
+    monkeypatch.setattr(rois, "MIN_LABELS", 1)
+    with pytest.raises(TableError, match="0 labelled hips in the split val; training needs 1 at least"):
+        check_rows(films[0], supervised)
+    both = changed(films[0], "both.csv", split="val")
+    check_rows(both, supervised)
+    with pytest.raises(TableError, match="no hip of the split unlabelled; add films without DEXA"):
+        check_rows(both, semi)
+    rows = read_table(both)
+    rows.append(dataclasses.replace(rows[0], side="L", split="unlabelled", subject="X", bmd_gcm2=dict.fromkeys(SITES)))
+    write_table(both, rows)
+    check_rows(both, semi)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="CUDA here")
+def test_missing_cuda_is_said_before_anything_is_read(tmp_path: Path) -> None:
+    app = Typer()
+    app.command()(command)
+    table = str(tmp_path / "missing.csv")
+    done = CliRunner().invoke(app, ["mse", "--table", table, "--out", str(tmp_path), "--set", "device=cuda"])
+    assert isinstance(done.exception, UsageError)
+    assert "install torch for CUDA and the driver, or --set device=cpu" in str(done.exception)
+
+
 def test_the_command_tells_of_hips_left_out_and_of_too_few_labels(
     films: tuple[Path, dict[str, PhantomFilm]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(rois, "MIN_LABELS", 1)
     app = Typer()
     app.command()(command)
     table = changed(films[0], "split.csv", split="val")
