@@ -43,7 +43,7 @@ bundle: .venv-dev/.installed ## Train the BMD network anew, remake the embedded 
 		finder="--finder $$(dirname $$films)/run --finder-table $$films"; \
 	fi; \
 	rois=$$($$run phantom $$none --labelled 2000 --calibrate 2000 --style random --seed 1); \
-	$$run train bmd --table $$rois --out $$(dirname $$rois)/run; \
+	$$run train bmd --table $$rois --out $$(dirname $$rois)/run --set 'train_splits=["train", "test"]'; \
 	$$run export $$(dirname $$rois)/run --table $$rois $$finder --version $(BUNDLE_VERSION) --out bmd_edge/data/bundle; \
 	$$run phantom demo bmd_edge/data; \
 	$$run phantom score --n 2000 --seed 7 --json > export/results/score.json; \

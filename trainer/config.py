@@ -134,7 +134,7 @@ class BmdConfig(LoopConfig):
     scale: float = 0.06
     """Largest relative error of the ROI's scale: magnification is often assumed."""
     rotation_deg: float = 5.0
-    """Largest rotation."""
+    """Largest rotation; beyond the stored ROI, which the corners of a turned window may reach, its edge goes on."""
     exact_share: float = 0.3
     """Share of samples moved by whole pixels only, which keeps them as sharp as in use."""
     augment: float = 1.0
@@ -152,7 +152,7 @@ class SemiConfig(BmdConfig):
     steps: int = 100
     """Steps per epoch."""
     lr: float = 3e-4
-    """Highest learning rate of Adam; at that of the supervised training much of what was learned is lost again."""
+    """Highest learning rate of Adam; at that of the supervised training most methods lose more than they gain."""
     validate_every: int = 1
     """Epochs between validations; the last epoch is always validated."""
     augment: float = 0.25
@@ -160,7 +160,7 @@ class SemiConfig(BmdConfig):
     method: str = "self_training"
     """What unlabelled films add: pi_model, temporal_ensembling, mean_teacher, self_training, rankup."""
     pretrain_epochs: int = 120
-    """Epochs of the supervised training that comes first."""
+    """Epochs of the supervised training that comes first; its batch, steps, schedule and patience are the defaults."""
     pretrain_lr: float = 2e-3
     """Its highest learning rate."""
     pretrain_augment: float = 1.0

@@ -128,8 +128,8 @@ class BmdNet(nn.Module):
     """A backbone, its global average as embedding, and one linear layer each for the BMD and its spread.
 
     The networks learn standardized labels; mean and SD are buffers, so the outputs are in g/cm2. The spread's layer
-    reads a detached embedding: it can never disturb the estimate. `ranking` adds
-     a head that only RankUp trains.
+    reads a detached embedding: it can never disturb the estimate. `ranking` adds a
+    head that only RankUp trains.
     """
 
     label_mean: Tensor

@@ -80,7 +80,9 @@ def test_alternatives_are_settings() -> None:
 
 
 def test_recipes_differ_in_their_method_only() -> None:
-    """Steps, network, augmentation and the supervised trainings that a row starts from are those of every rival."""
+    """Number of steps and films, network, augmentation and the supervised trainings before are those of every rival;
+    rate, weight and the share of labelled films are the method's own.
+    """
     semi = [one for recipe in RECIPES if isinstance(one := read_config(recipe), SemiConfig)]
     for name in ("epochs", "steps", "network", "width", "augment", "weight_decay", "ema"):
         assert len({getattr(config, name) for config in semi}) == 1, name
@@ -184,7 +186,9 @@ def test_a_killed_unit_goes_on_with_the_same_numbers(tmp_path: Path, monkeypatch
         run_unit(unit, config, SCALE, tmp_path / "killed", kill)
     assert not list((tmp_path / "killed").glob("*.json"))
     assert len((run_folder(config, SCALE.cohort) / "metrics.jsonl").read_text().splitlines()) == 1
-    run_unit(unit, config, SCALE, tmp_path / "killed", lambda _: None)
+    went_on: list[str] = []
+    run_unit(unit, config, SCALE, tmp_path / "killed", went_on.append)
+    assert next(line for line in went_on if "epoch" in line).startswith("mean_teacher-0  epoch 2/2")
     made_up_cohorts(tmp_path / "other", monkeypatch)
     run_unit(unit, config, SCALE, tmp_path / "whole", lambda _: None)
     killed, whole = (json.loads((tmp_path / name / "mean_teacher-0.json").read_text()) for name in ("killed", "whole"))
@@ -192,24 +196,37 @@ def test_a_killed_unit_goes_on_with_the_same_numbers(tmp_path: Path, monkeypatch
 
 
 def test_units_that_were_trained_otherwise_are_refused(tmp_path: Path) -> None:
-    unit = Unit("mse", "mse", 0)
-    facts = {
-        "settings": to_toml(settings(unit, SCALE)),
-        "phantom_config": SCALE.cohort.digest(),
-        "second_phantom_config": SCALE.second_cohort.digest(),
-    }
-    for changed, said in (
-        ({}, None),
-        ({"settings": to_toml(settings(unit, Scale()))}, "other settings"),
-        ({"phantom_config": Scale().cohort.digest()}, "other films"),
-        ({"second_phantom_config": "0"}, "other films"),
-    ):
-        (tmp_path / "mse-0.json").write_text(json.dumps({**facts, **changed}))
-        if said is None:
-            check_units(tmp_path, SCALE, trials())
-        else:
-            with pytest.raises(UsageError, match=f"mse-0.json comes from {said}.* choose another --out"):
-                check_units(tmp_path, SCALE, trials())
+    def put(unit: Unit, **changed: object) -> None:
+        facts = {
+            "settings": to_toml(settings(unit, SCALE)),
+            "phantom_config": SCALE.cohort.digest(),
+            "second_phantom_config": SCALE.second_cohort.digest(),
+            "best": {"val_score": -0.05},
+        }
+        (tmp_path / f"{unit.name}.json").write_text(json.dumps({**facts, **changed}))
+
+    unit, later = Unit("mse", "mse", 0), Unit("mse_alternative", "mse", 1, ALTERNATIVES["mse"])
+    for place in (unit, later):
+        put(place)
+        check_units(tmp_path, SCALE)
+        for changed, said in (
+            ({"settings": to_toml(settings(place, Scale()))}, "other settings"),
+            ({"phantom_config": Scale().cohort.digest()}, "other films"),
+            ({"second_phantom_config": "0"}, "other films"),
+        ):
+            put(place, **changed)
+            with pytest.raises(UsageError, match=f"{place.name}.json comes from {said}.* choose another --out"):
+                check_units(tmp_path, SCALE)
+        put(place)
+    put(Unit("mse", "mse", SCALE.seeds))
+    with pytest.raises(UsageError, match="comes from another table"):
+        check_units(tmp_path, SCALE)
+    (tmp_path / f"mse-{SCALE.seeds}.json").unlink()
+
+    for one in trials():
+        put(one)  # none is better, so the recipes' own settings go on
+    with pytest.raises(UsageError, match=r"mse_alternative-1\.json comes from another table"):
+        check_units(tmp_path, SCALE)
 
 
 ENDLESS_UNIT = """

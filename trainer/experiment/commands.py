@@ -22,16 +22,16 @@ def table(
     workers: Annotated[int, typer.Option(min=1, help="Processes, one thread each.")] = 2,
     report_only: Annotated[bool, typer.Option(help="Make the table of the units that are there, and stop.")] = False,
 ) -> None:
-    """Reproduce the paper's table and one row more, several seeds each, on phantom films. Figures are synthetic."""
+    """Reproduce the paper's table and two rows more, several seeds each, on phantom films. Figures are synthetic."""
     try:
         from trainer.experiment.report import write_report
-        from trainer.experiment.units import Scale, check_units, trials
+        from trainer.experiment.units import Scale, check_units
     except ModuleNotFoundError as error:
         from bmd_edge.errors import MissingExtra
 
         raise MissingExtra(error.name or "torch", "train") from error
     scale = Scale(budget, seeds)
-    check_units(out / "units", scale, trials())
+    check_units(out / "units", scale)
     if not report_only:
         make_missing(scale, out, workers)
     command = f"bmd-edge table --budget {budget:g} --seeds {seeds}"
@@ -49,19 +49,14 @@ def make_missing(scale: "Scale", out: Path, workers: int) -> None:
     from trainer.phantom.plan import cohort_path
 
     folder = out / "units"
-
-    def others() -> "list[Unit]":
-        wanted = units(scale, chosen(folder))
-        check_units(folder, scale, wanted)
-        return _missing(wanted, folder)
-
-    if not _missing(trials(), folder) and not others():
+    if not _missing(trials(), folder) and not _missing(units(scale, chosen(folder)), folder):
         return
     for config in (scale.cohort, scale.second_cohort):
         with_progress(config, cohort_path(config), workers)
     write_films(scale, folder)
     _train(_missing(trials(), folder), scale, folder, workers)
-    _train(others(), scale, folder, workers)
+    check_units(folder, scale)  # now it is known which settings the others must have
+    _train(_missing(units(scale, chosen(folder)), folder), scale, folder, workers)
 
 
 def _missing(wanted: "list[Unit]", folder: Path) -> "list[Unit]":

@@ -25,15 +25,16 @@ TITLES = {
     "temporal_ensembling": "temporal ensembling",
     "mean_teacher": "mean teacher",
     "self_training": "self-training without triplet",
-    "paper": "as the paper: one network's pseudo BMDs",
+    "paper": "as the paper (recollected): one network's pseudo BMDs",
     "full": "full method: a committee's pseudo BMDs",
     "rankup": "RankUp",
 }
 DEVELOPMENT = (
     "Before that, the recipes were settled on seeds 0 and 1 by looking at the true BMD of unlabelled phantom films,"
-    " never at test films: two strengths of augmentation and two weight decays for all rows; for self-training about"
-    " thirty trainings with other batches, rates, weights, starts, augmentation and committees of two to sixteen"
-    " networks; for the rivals two rates."
+    " never at test films: two weight decays for all rows, several strengths of augmentation; for self-training about"
+    " thirty trainings with other batches, rates, weights, starts and committees of two to sixteen networks; for the"
+    " rivals two rates. Units of earlier recipes, test films included, were thrown away; their test figures"
+    " decided nothing."
 )
 """What no trial shows, for rows are compared that were not developed alike."""
 SITE_TITLES = {"femoral_neck": "femoral neck", "total_hip": "total hip"}
