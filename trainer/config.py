@@ -176,7 +176,7 @@ class SemiConfig(BmdConfig):
     agree_weight: float = 1.0
     """self_training: weight of the agreement of the estimates for two views."""
     embedding_weight: float = 0.1
-    """self_training: weight of the agreement of the embeddings of two views."""
+    """self_training: weight of the agreement of the embeddings of two views; with both at 0 a film has one view."""
     committee: int = 1
     """self_training: supervised networks of as many seeds whose mean gives the pseudo BMDs; 1 is the paper's."""
     max_regenerations: int = 5

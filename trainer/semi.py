@@ -134,11 +134,13 @@ class SelfTraining(SemiTask):
     """Pseudo BMDs, made anew whenever the validation r improves, and consistency of two views (Zheng et al., 2021).
 
     Beyond the paper, a pseudo BMD may be the mean of a committee of supervised networks of several seeds, whose errors
-    are not all the same; the network in training takes the place of the one that it started from.
+    are not all the same; the network in training takes the place of the one that it started from. Without weight on
+    consistency a film is seen in one view, so that a step can show more films.
     """
 
     def __init__(self, config: SemiConfig, table: Path | str, committee: Sequence[Path]) -> None:
         super().__init__(config, table, committee)
+        self.views_per_film = 2 if config.agree_weight + config.embedding_weight > 0 else 1
         network = self.network.eval()
         self.best_r = mean_r(super().validate(network))
         self.others = torch.zeros(len(self.unlabelled.rows), len(SITES), device=config.device)
@@ -154,16 +156,18 @@ class SelfTraining(SemiTask):
         return (self.scaled_estimates(network) + self.others) / self.config.committee
 
     def term(self, views: list[Outputs], free: NDArray[np.int64], rng: Generator) -> Term:  # noqa: ARG002
-        """Squared difference to the pseudo BMD, and between the estimates and the embeddings of the two views."""
-        config = self.config
-        wanted = self.pseudo[torch.from_numpy(free)]
-        first, second = (self.scaled(view) for view in views)
-        pseudo = 0.5 * (functional.mse_loss(first, wanted) + functional.mse_loss(second, wanted))
-        agree = functional.mse_loss(first, second)
-        features = [functional.normalize(view[2], dim=1) for view in views]
-        apart = (features[0] - features[1]).square().sum(1).mean()
-        logs = {"pseudo": float(pseudo.detach()), "agree": float(agree.detach()), "apart": float(apart.detach())}
-        return pseudo + config.agree_weight * agree + config.embedding_weight * apart, logs
+        """Squared difference to the pseudo BMD, and between the estimates and the embeddings of two views."""
+        config, wanted = self.config, self.pseudo[torch.from_numpy(free)]
+        found = [self.scaled(view) for view in views]
+        term = torch.stack([functional.mse_loss(one, wanted) for one in found]).mean()
+        logs = {"pseudo": float(term.detach())}
+        if self.views_per_film == 2:
+            agree = functional.mse_loss(*found)
+            features = [functional.normalize(view[2], dim=1) for view in views]
+            apart = (features[0] - features[1]).square().sum(1).mean()
+            term = term + config.agree_weight * agree + config.embedding_weight * apart
+            logs |= {"agree": float(agree.detach()), "apart": float(apart.detach())}
+        return term, logs
 
     def validate(self, network: nn.Module) -> dict[str, float]:
         """As supervised; a better validation r has the pseudo BMDs made anew."""

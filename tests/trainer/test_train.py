@@ -212,6 +212,18 @@ def test_a_committee_gives_the_mean_of_its_networks(half_labelled: Path, tmp_pat
     assert metrics(tmp_path / "run") == metrics(tmp_path / "whole")
 
 
+def test_without_consistency_a_film_has_one_view(half_labelled: Path) -> None:
+    def learned(**weights: float) -> tuple[int, set[str]]:
+        task = task_for(dataclasses.replace(SMALL_SEMI["self_training"], **weights), half_labelled)
+        assert isinstance(task, SelfTraining)
+        return task.views_per_film, set(task.loss(np.random.default_rng(0), 0, 0)[1])
+
+    views, logs = learned(agree_weight=0.0, embedding_weight=0.0)
+    assert (views, "pseudo" in logs, "agree" in logs) == (1, True, False)
+    views, logs = learned(agree_weight=0.0, embedding_weight=0.1)
+    assert (views, "pseudo" in logs, "agree" in logs) == (2, True, True)
+
+
 def test_teacher_is_the_averaged_network(half_labelled: Path) -> None:
     task = task_for(SMALL_SEMI["mean_teacher"], half_labelled)
     assert isinstance(task, MeanTeacher)

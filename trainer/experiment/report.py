@@ -32,8 +32,8 @@ TITLES = {
 DEVELOPMENT = (
     "Before that, the recipes were settled on seeds 0 and 1 by looking at the true BMD of unlabelled phantom films,"
     " never at test films: two weight decays for all rows, several strengths of augmentation; for self-training about"
-    " thirty trainings with other batches, rates, weights, starts and committees of two to sixteen networks; for the"
-    " rivals two rates. Units of earlier recipes, test films included, were thrown away; their test figures"
+    " forty trainings with other batches, views, rates, weights, starts and committees of two to sixteen networks; for"
+    " the rivals two rates. Units of earlier recipes, test films included, were thrown away; their test figures"
     " decided nothing."
 )
 """What no trial shows, for rows are compared that were not developed alike."""
