@@ -51,7 +51,7 @@ def test_units_come_seed_by_seed_and_share_their_pretraining() -> None:
     assert len({unit.name for unit in found}) == len(found)
     other = units(Scale(), {**plain, "full": ALTERNATIVES["full"]})
     assert {unit.name for unit in other} - {unit.name for unit in found} == {"full_alternative-1", "full_alternative-2"}
-    assert all(unit.changes["lr"] == "5e-4" for unit in other if unit.recipe == "full")
+    assert all(unit.changes | ALTERNATIVES["full"] == unit.changes for unit in other if unit.row == "full_alternative")
     full = settings(Unit("full", "full", 1), Scale())
     assert isinstance(full, SemiConfig)
     members = [pretraining(full, member) for member in range(full.committee)]
