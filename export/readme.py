@@ -200,6 +200,7 @@ def main() -> None:
     page = replaced(path.read_text(encoding="utf-8"), "figures", figures(json.loads(SCORE.read_text(encoding="utf-8"))))
     page = replaced(page, "repeatability", repeatability(json.loads(REPEAT.read_text(encoding="utf-8"))))
     page = replaced(page, "speed", speed(json.loads(SPEED.read_text(encoding="utf-8"))))
+    page = replaced(page, "table", paper_table(json.loads(TABLE.read_text(encoding="utf-8"))))
     page = replaced(page, "validation", validation(json.loads(VALIDATION.read_text(encoding="utf-8"))))
     measured = speed_page.results()
     page = replaced(page, "throughput", speed_page.text(**measured))

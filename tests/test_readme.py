@@ -62,6 +62,18 @@ def test_agreement_is_that_of_the_committed_validation():
     assert readme.replaced(PAGE, "validation", readme.validation(facts)) == PAGE
 
 
+def test_the_paper_table_is_that_of_the_committed_trainings(tmp_path):
+    from trainer.experiment.report import write_report
+    from trainer.experiment.units import Scale
+
+    committed = json.loads(readme.TABLE.read_text(encoding="utf-8"))
+    assert readme.replaced(PAGE, "table", readme.paper_table(committed)) == PAGE
+    scale = Scale(committed["scale"]["budget"], committed["scale"]["seeds"])
+    shutil.copytree(readme.TABLE.parent / "units", tmp_path / "units")
+    assert json.loads(write_report(tmp_path, scale, committed["command"]).read_text()) == committed
+    assert (tmp_path / "table.md").read_text() == readme.TABLE.with_name("table.md").read_text(encoding="utf-8")
+
+
 def test_throughput_is_that_of_the_committed_measurements():
     assert readme.replaced(PAGE, "throughput", speed_page.text(**speed_page.results())) == PAGE
 
