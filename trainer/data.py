@@ -137,7 +137,7 @@ def read_rois(rows: Iterable[HipRow], labelled: bool = True) -> Rois:
             raise TableError(f"film {row.film}: no BMD; a row of the split {row.split} needs one")
     pixels = np.empty((len(rows), ROI_PX, ROI_PX), np.uint16)
     for place, row in zip(pixels, rows, strict=True):
-        one, spacing_mm = read_png(row), _number(row, "x_spacing_mm")
+        one, spacing_mm = read_png(row), number(row, "x_spacing_mm")
         if one.shape != place.shape or abs(spacing_mm - ROI_SPACING_MM) > 1e-6:
             raise TableError(
                 f"film {row.film}: an ROI has {ROI_PX} x {ROI_PX} pixels of {ROI_SPACING_MM} mm, this one has"
@@ -159,7 +159,7 @@ def read_films(rows: Iterable[HipRow]) -> list[TrainingFilm]:
     films = []
     for group in by_film.values():
         hips = {row.side: _hip_target(row) for row in group if row.extra.get("x_kind") != "not_a_hip"}
-        films.append(TrainingFilm(read_png(group[0]), _number(group[0], "x_spacing_mm"), group[0], hips))
+        films.append(TrainingFilm(read_png(group[0]), number(group[0], "x_spacing_mm"), group[0], hips))
     return films
 
 
@@ -218,7 +218,8 @@ def _label(row: HipRow, site: str) -> float:
     return np.nan if value is None else value
 
 
-def _number(row: HipRow, column: str) -> float:
+def number(row: HipRow, column: str) -> float:
+    """The number above 0 in a further column of a row; TableError if it holds none."""
     text = row.extra.get(column, "")
     try:
         value = float(text)

@@ -25,13 +25,16 @@ from bmd_edge.roi import Hip, Plausibility, find_hips
 from bmd_edge.scales import hologic_gcm2
 from bmd_edge.table import SITES, HipRow, read_table, replace_file, write_table
 from trainer.config import BmdConfig, SemiConfig
-from trainer.data import MIN_LABELS, NO_UNLABELLED, ROI_PX, ROI_SPACING_MM
+from trainer.data import MIN_LABELS, NO_UNLABELLED, ROI_PX, ROI_SPACING_MM, number
 from trainer.phantom.cohort import png16
 from trainer.phantom.cohort import replace_file as replace_bytes
 from trainer.phantom.plan import cache_path
 
 Progress = Callable[[int, int], None]
 """Called with the hips that are done and their number."""
+
+DETECTOR_SPACING = "x_detector_spacing_mm"
+"""Optional column: pixel size at the detector, mm, of a film whose header states none or a wrong one."""
 
 _NAMED = 5  # broken films that an error names; it counts the rest
 _JUDGED = frozenset(
@@ -83,17 +86,19 @@ def roi_table(
     """The table to train on, and the hips that are left out of it.
 
     A table whose rows have `x_image` is one of the phantom's and is returned as it is. Else each row is a hip on a
-    DICOM film. Hips that are refused are left out, as they would be in use, and listed in the CSV file `listing` if
-    that is given.
+    DICOM film, whose pixel size may stand in the column `DETECTOR_SPACING`. Hips that are refused are left out, as they
+    would be in use, and listed in the CSV file `listing` if that is given.
 
     Raises:
-        TableError: the table is broken, films are missing or cannot be read, or no hip is left.
+        TableError: the table is broken, films are missing or cannot be read, a pixel size is none, or no hip is left.
     """
     rows = read_table(table)
     if _of_images(rows):
         return table, []
     if missing := [row.film for row in rows if not row.film_path.is_file()]:
         raise TableError(f"{table.name}: no such film: {_some(missing)}; paths are relative to the table's folder")
+    films = [list(hips) for _, hips in groupby(sorted(rows, key=lambda row: row.film), key=lambda row: row.film)]
+    spacings_mm = [_detector_spacing_mm(hips) for hips in films]
     bundle = open_bundle()
     key = sha256(b"\n".join([bytes(table.resolve()), bundle.digest.encode()])).hexdigest()[:16]
     folder = cache_path().parent / "rois" / key
@@ -101,8 +106,8 @@ def roi_table(
     outcomes = []
     with open_engine(bundle, "finder", device="auto") as finder:
         cutter = _Cutter(folder, finder, Plausibility.from_numbers(bundle.manifest.plausibility))
-        for _, hips in groupby(sorted(rows, key=lambda row: row.film), key=lambda row: row.film):
-            outcomes += cutter.cut(list(hips))
+        for hips, spacing_mm in zip(films, spacings_mm, strict=True):
+            outcomes += cutter.cut(hips, spacing_mm)
             progress(len(outcomes), len(rows))
     left_out = [one for one in outcomes if not one.roi]
     if left_out and listing:
@@ -133,9 +138,17 @@ def _write_left_out(path: Path, outcomes: list[Outcome]) -> None:
         writer.writerow(["film", "subject", "side", "split", "reason", "remedy"])
         for one in outcomes:
             row, refusal = one.row, REFUSALS[one.code or "unexpected"]
-            writer.writerow(
-                [row.film, row.subject, row.side, row.split, one.code, f"{refusal.sentence} {refusal.remedy}"]
-            )
+            # What screening takes as an option stands in the table here, for films of several detectors may be in it.
+            remedy = refusal.remedy.replace("--spacing-mm", f"the table's column {DETECTOR_SPACING}")
+            writer.writerow([row.film, row.subject, row.side, row.split, one.code, f"{refusal.sentence} {remedy}"])
+
+
+def _detector_spacing_mm(rows: list[HipRow]) -> float | None:
+    """What the table says of the pixel size of one film; None if it leaves that to the film's header."""
+    texts = {row.extra.get(DETECTOR_SPACING, "") for row in rows}
+    if len(texts) > 1:
+        raise TableError(f"film {rows[0].film}, column {DETECTOR_SPACING}: its rows differ")
+    return None if texts == {""} else number(rows[0], DETECTOR_SPACING)
 
 
 class _Cutter:
@@ -144,14 +157,14 @@ class _Cutter:
     def __init__(self, folder: Path, finder: Engine, plausibility: Plausibility) -> None:
         self.folder, self.finder, self.plausibility = folder, finder, plausibility
 
-    def cut(self, rows: list[HipRow]) -> Iterator[Outcome]:
+    def cut(self, rows: list[HipRow], spacing_mm: float | None) -> Iterator[Outcome]:
         """The outcomes of one film's rows; a film that the disk did not give is asked for again next time."""
         facts = rows[0].film_path.stat()
-        name = sha256(f"{rows[0].film}/{facts.st_size}/{facts.st_mtime_ns}".encode()).hexdigest()[:16]
+        name = sha256(f"{rows[0].film}/{facts.st_size}/{facts.st_mtime_ns}/{spacing_mm}".encode()).hexdigest()[:16]
         place = self.folder / "roi" / f"{name}.json"
         if not place.is_file():
             try:
-                found = self._found(rows[0].film_path, name)
+                found = self._found(rows[0].film_path, spacing_mm, name)
             except FilmFailed as error:
                 yield from (Outcome(row, None, error.code, readable=False) for row in rows)
                 return
@@ -166,10 +179,10 @@ class _Cutter:
             else:
                 yield Outcome(row, None, code)
 
-    def _found(self, path: Path, name: str) -> dict[str, str | None]:
+    def _found(self, path: Path, spacing_mm: float | None, name: str) -> dict[str, str | None]:
         """The code of each side, None where its ROI has been stored; FilmFailed if the film was not even judged."""
         try:
-            film = read_film(path)
+            film = read_film(path, spacing_mm=spacing_mm)
         except FilmRefused as error:
             return dict.fromkeys("RL", error.code) if error.code in _JUDGED else {"unreadable": error.code}
         try:

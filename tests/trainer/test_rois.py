@@ -108,12 +108,47 @@ def test_films_that_are_no_hips_in_use_are_left_out(
     assert "child.dcm" in (tmp_path / "listed.csv").read_text()
 
 
+def test_the_table_may_give_the_pixel_size_that_a_film_does_not_state(
+    films: tuple[Path, dict[str, PhantomFilm]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    bare = pydicom.dcmread(films[0].parent / "right.dcm")
+    spacing_mm = float(bare.ImagerPixelSpacing[0])
+    for keyword in ("ImagerPixelSpacing", "PixelSpacing"):
+        if keyword in bare:
+            delattr(bare, keyword)
+    bare.save_as(films[0].parent / "bare.dcm")
+    table = changed(films[0], "bare.csv", film="bare.dcm")
+    _, left_out = roi_table(table, listing=tmp_path / "listed.csv")
+    assert ("bare.dcm", "no_spacing") in {(one.row.film, one.code) for one in left_out}
+    assert "with the table's column x_detector_spacing_mm." in (tmp_path / "listed.csv").read_text()
+
+    rows = read_table(table)
+    given = {rois.DETECTOR_SPACING: str(spacing_mm)}
+    write_table(table, [dataclasses.replace(row, extra=given if row.film == "bare.dcm" else {}) for row in rows])
+    made, left_out = roi_table(table)
+    assert [one.row.film for one in left_out] == ["implant.dcm"]
+    stated, _ = roi_table(films[0])
+    (bare_roi, stated_roi) = (
+        next(read_rois([row]).pixels for row in read_table(path) if row.side == "R") for path in (made, stated)
+    )
+    np.testing.assert_array_equal(bare_roi, stated_roi)
+
+    write_table(table, [dataclasses.replace(row, extra={rois.DETECTOR_SPACING: "-1"}) for row in rows])
+    with pytest.raises(TableError, match=r"column x_detector_spacing_mm: '-1' is not a number above 0"):
+        roi_table(table)
+    both = [dataclasses.replace(rows[0], side=side, extra=extra) for side, extra in (("R", given), ("L", {}))]
+    write_table(table, both)
+    with pytest.raises(TableError, match=r"bare\.dcm, column x_detector_spacing_mm: its rows differ"):
+        roi_table(table)
+
+
 def test_a_film_that_the_disk_did_not_give_is_asked_for_again(
     films: tuple[Path, dict[str, PhantomFilm]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
 
-    def gone(path: Path) -> Film:
+    def gone(path: Path, **how: float | None) -> Film:
         raise FilmFailed("file_unreadable")
 
     with monkeypatch.context() as patched:
