@@ -62,18 +62,23 @@ def changes(texts: list[str]) -> dict[str, str]:
 
 
 def check_device(settings: "Config") -> None:
-    """UsageError if the settings ask for CUDA and there is none: said at once, not after all films were cut."""
+    """UsageError if the settings ask for CUDA and there is none: said at once, not after all films were cut. Says so
+    where the machine trains in float32 although the settings allow bfloat16.
+    """
     from bmd_edge.errors import MissingExtra, UsageError
 
-    if settings.device == "cuda":
-        try:
-            import torch
-        except ModuleNotFoundError as error:
-            raise MissingExtra("torch", "train") from error
-        if not torch.cuda.is_available():
-            raise UsageError(
-                "device = cuda, but torch finds none here: install torch for CUDA and the driver, or --set device=cpu"
-            )
+    try:
+        import torch
+
+        from trainer.loop import arithmetic
+    except ModuleNotFoundError as error:
+        raise MissingExtra(error.name or "torch", "train") from error
+    if settings.device == "cuda" and not torch.cuda.is_available():
+        raise UsageError(
+            "device = cuda, but torch finds none here: install torch for CUDA and the driver, or --set device=cpu"
+        )
+    if settings.bf16 and arithmetic(settings) == "float32":
+        typer.echo("training in float32: this machine has no instructions for bfloat16", err=True)
 
 
 def prepared(table: Path, out: Path, settings: "Config") -> Path:

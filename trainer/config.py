@@ -78,7 +78,7 @@ class LoopConfig:
     ema: float = 0.998
     """Decay per step of the averaged weights that are validated and saved; 0 uses the last weights."""
     bf16: bool = True
-    """bfloat16 autocast: about twice as fast on a CPU with AVX-512 BF16."""
+    """bfloat16 autocast: about twice as fast on a CPU with AVX-512 BF16; one without such instructions uses float32."""
     channels_last: bool = True
     """Memory layout of images: faster on CPUs."""
     device: str = "cpu"

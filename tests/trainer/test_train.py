@@ -75,6 +75,20 @@ def test_run_folder_holds_what_a_run_is(runs: dict[type, Path], config: Config, 
     assert again["val_score"] == pytest.approx(best, abs=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("instructions", "computed"), [({"avx2": True}, "float32"), ({"avx512_bf16": True}, "bfloat16")]
+)
+def test_bfloat16_only_where_the_machine_computes_in_it(
+    runs: dict[type, Path], cohort: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    instructions: dict[str, bool], computed: str,
+) -> None:  # fmt: skip
+    """Where it would be emulated, which takes many times as long, the numbers are those of float32."""
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: instructions)
+    train(task_for(SMALL_BMD, cohort), dataclasses.replace(SMALL_BMD, bf16=True), tmp_path / "run")
+    assert json.loads((tmp_path / "run" / "versions.json").read_text())["arithmetic"] == computed
+    assert (metrics(tmp_path / "run") == metrics(runs[BmdConfig])) == (computed == "float32")
+
+
 @pytest.mark.parametrize("config", [SMALL_BMD, SMALL_FINDER], ids=["bmd", "finder"])
 def test_killed_run_ends_with_the_same_numbers(
     runs: dict[type, Path], config: Config, cohort: Path, tmp_path: Path
@@ -335,7 +349,8 @@ def test_learning_rate_over_time(schedule: str, factors: tuple[float, ...]) -> N
     assert found == pytest.approx(factors, abs=1e-3)
 
 
-def test_command_prints_settings_and_trains(cohort: Path, tmp_path: Path) -> None:
+def test_command_prints_settings_and_trains(cohort: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {})
     app = Typer()
     app.command()(command)
     runner = CliRunner()
@@ -344,9 +359,10 @@ def test_command_prints_settings_and_trains(cohort: Path, tmp_path: Path) -> Non
     assert "# Highest learning rate of Adam." in shown.stdout
     path = tmp_path / "own.toml"
     path.write_text(shown.stdout)
-    small = ["--set", "width=0.125", "--set", "bf16=false"]
+    small = ["--set", "width=0.125"]
     done = runner.invoke(app, [str(path), "--table", str(cohort), "--out", str(tmp_path / "run"), *small])
     assert done.exit_code == 0
+    assert "training in float32: this machine has no instructions for bfloat16" in done.stderr
     assert done.stdout.startswith("best epoch 1: val_r_femoral_neck")
     assert "epoch 1/1" in done.stderr
     missing = runner.invoke(app, ["bmd"])

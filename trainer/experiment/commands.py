@@ -44,13 +44,15 @@ def make_missing(scale: "Scale", out: Path, workers: int) -> None:
     Raises:
         UsageError: a unit in OUT was trained otherwise.
     """
-    from trainer.experiment.units import check_units, chosen, trials, units, write_films
+    from trainer.commands import check_device
+    from trainer.experiment.units import check_units, chosen, settings, trials, units, write_films
     from trainer.phantom.commands import with_progress
     from trainer.phantom.plan import cohort_path
 
     folder = out / "units"
     if not _missing(trials(), folder) and not _missing(units(scale, chosen(folder)), folder):
         return
+    check_device(settings(trials()[0], scale))
     for config in (scale.cohort, scale.second_cohort):
         with_progress(config, cohort_path(config), workers)
     write_films(scale, folder)
