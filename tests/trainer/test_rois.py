@@ -199,8 +199,8 @@ def test_a_table_is_checked_before_its_films_are_cut(
     check_rows(both, semi)
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="CUDA here")
-def test_missing_cuda_is_said_before_anything_is_read(tmp_path: Path) -> None:
+def test_missing_cuda_is_said_before_anything_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     app = Typer()
     app.command()(command)
     table = str(tmp_path / "missing.csv")
