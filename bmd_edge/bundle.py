@@ -21,7 +21,7 @@ import os
 import stat
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 
 from bmd_edge.errors import BundleError
 from bmd_edge.guard import LIMITS, broken
-from bmd_edge.manifest import FileFacts, InputFacts, Manifest, parse, read_json
+from bmd_edge.manifest import INPUTS, FileFacts, Manifest, inputs_of, parse, read_json
 from bmd_edge.onnx_head import read_head
 from bmd_edge.preprocess import InputSpec
 
@@ -50,7 +50,6 @@ MODEL_FILES: dict[str, dict[str, str]] = {
 }
 """model -> precision -> file name; a bundle may leave out the INT8 file."""
 
-INPUTS = ("finder_survey", "finder_closeup", "bmd")
 _REQUIRED = {"finder.onnx", "bmd.onnx", CALIBRATION, GOLDEN, MODEL_CARD}
 _ALLOWED = _REQUIRED | {"bmd.int8.onnx", DRIFT}
 INT8_AS_WRITTEN = "int8_as_written"
@@ -103,7 +102,7 @@ class Bundle:
     """A verified bundle; make it with `open_bundle`.
 
     `digest` is the SHA-256 of the manifest's bytes and so names every file of the bundle.
-    `calibration` maps precision ("fp32", "int8") to the numbers for that model; `specs` maps "finder_survey",
+    `calibration` maps precision ("fp32", "int8") to the numbers for that model; `inputs` maps "finder_survey",
     "finder_closeup" and "bmd" to their preprocessing.
     """
 
@@ -111,7 +110,7 @@ class Bundle:
     manifest: Manifest
     digest: str
     calibration: dict[str, PrecisionCalibration]
-    specs: dict[str, InputSpec]
+    inputs: dict[str, InputSpec]
 
     def precisions(self, model: str) -> tuple[str, ...]:
         """Precisions the bundle holds for "finder" or "bmd", fp32 first."""
@@ -173,13 +172,13 @@ def open_bundle(path: str | os.PathLike[str] | None = None) -> Bundle:
     _require_regular(root / MANIFEST, _MAX_MANIFEST_BYTES)
     raw = (root / MANIFEST).read_bytes()
     manifest = _read_manifest(raw)
+    inputs = inputs_of(manifest)
     for finding in _findings(root, manifest):
         raise BundleError(f"{finding}; copy the bundle again from where it was made")
     numbers = read_json(_read_verified(root / CALIBRATION, manifest.files), CALIBRATION)
     calibration = parse(_CalibrationFile, numbers, CALIBRATION)
     _check_calibration(calibration, manifest)
-    specs = {name: _spec(name, facts) for name, facts in manifest.inputs.items()}
-    return Bundle(root, manifest, hashlib.sha256(raw).hexdigest(), calibration.precisions, specs)
+    return Bundle(root, manifest, hashlib.sha256(raw).hexdigest(), calibration.precisions, inputs)
 
 
 def _read_manifest(raw: bytes) -> Manifest:
@@ -239,13 +238,6 @@ def _check_calibration(calibration: _CalibrationFile, manifest: Manifest) -> Non
             raise BundleError(f"{CALIBRATION}: the operating points of {precision} are in the wrong order")
 
 
-def _spec(name: str, facts: InputFacts) -> InputSpec:
-    spec = InputSpec(name, facts.size_px, facts.spacing_mm, facts.low_percentile, facts.high_percentile)
-    if spec.fingerprint() != facts.fingerprint:
-        raise BundleError(f"this bmd-edge prepares {name} in another way than the networks were trained on: update it")
-    return spec
-
-
 def _findings(root: Path, manifest: Manifest) -> Iterator[str]:
     present = {entry.name for entry in os.scandir(root)}
     for name in sorted(present - set(manifest.files) - {MANIFEST, SIGNATURE}):
@@ -274,6 +266,7 @@ def _onnx_findings(name: str, raw: bytes, manifest: Manifest) -> Iterator[str]:
     """Whether a network is the one the manifest describes, by its own words: `metadata_props`, inputs and outputs."""
     try:
         head = read_head(raw, name)
+        prepared = read_json(head.metadata["inputs"].encode(), f"{name}: inputs") if "inputs" in head.metadata else None
     except BundleError as error:
         yield str(error)
         return
@@ -282,8 +275,16 @@ def _onnx_findings(name: str, raw: bytes, manifest: Manifest) -> Iterator[str]:
     said = (head.metadata.get("task"), head.metadata.get("sites"), head.metadata.get("unit"))
     if said != (model, json.dumps(manifest.sites), manifest.unit):
         yield f"{name} says that it is {said[0]}, {said[1]} in {said[2]}, {MANIFEST} says otherwise"
+    if prepared is not None and prepared != _prepared(model, manifest):
+        yield f"{name} was trained on inputs prepared in another way than {MANIFEST} states"
     if head.inputs != facts.inputs or head.outputs != facts.outputs:
         yield f"the inputs or outputs of {name} are not those of {MANIFEST}"
+
+
+def _prepared(model: str, manifest: Manifest) -> dict[str, dict[str, Any]]:
+    """The inputs of a model as its ONNX files name them."""
+    facts = {name: asdict(facts) for name, facts in manifest.inputs.items() if INPUTS[name] == model}
+    return {name: {"name": name, **{k: v for k, v in one.items() if k != "fingerprint"}} for name, one in facts.items()}
 
 
 def _require_regular(path: Path, limit_bytes: int) -> int:

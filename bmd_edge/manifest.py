@@ -1,6 +1,7 @@
 """What a bundle's `manifest.json` says, as frozen dataclasses, and the strict reader of JSON that makes them.
 
-Unknown keys, missing keys, keys written twice and values of another type are refused, naming the place.
+Unknown keys, missing keys, keys written twice and values of another type or out of their range are refused, naming the
+place.
 """
 
 import json
@@ -9,10 +10,40 @@ import types
 from dataclasses import dataclass, is_dataclass
 from typing import Any, NamedTuple, TypeVar, get_args, get_origin, get_type_hints
 
+import numpy as np
+
 from bmd_edge.errors import BundleError
 from bmd_edge.guard import GuardSite
+from bmd_edge.preprocess import InputSpec
+from bmd_edge.table import SITES
 
 T = TypeVar("T")
+
+LANDMARKS = (
+    "head_center",
+    "neck_center",
+    "greater_trochanter",
+    "lesser_trochanter",
+    "shaft_proximal",
+    "shaft_distal",
+)
+"""The finder's heat maps, in this order; where the neck or the shaft lies is told from the index."""
+KINDS = ("intact", "implant", "fracture", "wrong_view", "immature", "not_a_hip")
+"""The classes of the finder, in this order; all but the first are refusal codes."""
+
+INPUTS = {"finder_survey": "finder", "finder_closeup": "finder", "bmd": "bmd"}
+"""Input -> the network that takes it."""
+UNIT = "g/cm2"
+
+_MOST = {
+    "min_peak": 1.0,
+    "max_disagreement_mm": 60.0,  # the other hip of the same patient is further away
+    "min_intact": 1.0,
+    "max_shape_distance": 100.0,
+    "flag_embedding_distance": 1000.0,
+    "max_embedding_distance": 1000.0,
+}
+"""Numbers of `Plausibility` lie between 0 and these: beyond, a check would refuse every hip, or none."""
 
 
 class TensorSpec(NamedTuple):
@@ -52,6 +83,48 @@ class InputFacts:
     low_percentile: float
     high_percentile: float
     fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plausibility:
+    """What a found hip must satisfy; the numbers are measured on phantom films (`export.plausibility`).
+
+    `min_peak` and `min_intact` are probabilities; distances without a unit are Mahalanobis distances. A shape is the
+    landmarks relative to the head center in units of head center to lesser trochanter, 10 numbers
+    (`bmd_edge.roi.shape_of`); an embedding is as long as the finder's. A precision is an inverse covariance, symmetric
+    and positive definite. No check can be switched off.
+
+    Raises:
+        BundleError: a number is out of its range, or a mean and its precision do not fit.
+    """
+
+    min_peak: float
+    max_disagreement_mm: float
+    min_intact: float
+    shape_mean: tuple[float, ...]
+    shape_precision: tuple[tuple[float, ...], ...]
+    max_shape_distance: float
+    embedding_mean: tuple[float, ...]
+    embedding_precision: tuple[tuple[float, ...], ...]
+    flag_embedding_distance: float
+    max_embedding_distance: float
+
+    def __post_init__(self) -> None:
+        for name, most in _MOST.items():
+            if not 0 < getattr(self, name) < most:
+                raise BundleError(f"plausibility.{name} is {getattr(self, name):g}, not between 0 and {most:g}")
+        if self.flag_embedding_distance > self.max_embedding_distance:
+            raise BundleError("plausibility.flag_embedding_distance is above max_embedding_distance")
+        if len(self.shape_mean) != 2 * (len(LANDMARKS) - 1):
+            raise BundleError("plausibility.shape_mean is no shape: two numbers for each landmark but the head center")
+        for name in ("shape", "embedding"):
+            count, precision = len(getattr(self, f"{name}_mean")), getattr(self, f"{name}_precision")
+            if not count or [len(row) for row in precision] != [count] * count:
+                raise BundleError(f"plausibility.{name}_precision is no square as long as {name}_mean")
+            matrix = np.array(precision)
+            # Symmetric to the rounding of its numbers.
+            if not np.allclose(matrix, matrix.T, atol=1e-3) or np.linalg.eigvalsh(matrix).min() <= 0:
+                raise BundleError(f"plausibility.{name}_precision is no inverse covariance: it measures no distance")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +178,7 @@ class Provenance:
 class Manifest:
     """Everything `manifest.json` says; unknown or missing keys are refused.
 
-    `plausibility` holds the numbers of `bmd_edge.roi.Plausibility`; `guard` is precision -> site -> figures.
+    `roi_mm` is the side of the BMD network's input; `guard` is precision -> site -> figures.
     """
 
     schema: int
@@ -116,12 +189,56 @@ class Manifest:
     roi_mm: float
     landmarks: tuple[str, ...]
     kinds: tuple[str, ...]
-    plausibility: dict[str, Any]
+    plausibility: Plausibility
     sites: tuple[str, ...]
     unit: str
     validity: Validity
     provenance: Provenance
     guard: dict[str, dict[str, GuardSite]]
+
+
+def inputs_of(manifest: Manifest) -> dict[str, InputSpec]:
+    """The inputs of a bundle's networks by name, a key of `INPUTS`.
+
+    Any size and spacing are taken that the networks take too. What the answers of the networks mean is fixed: their
+    landmarks, kinds, sites and unit are those of this version.
+
+    Raises:
+        BundleError: this version cannot use the networks, or the manifest contradicts itself.
+    """
+    for name, known in {"landmarks": LANDMARKS, "kinds": KINDS, "sites": SITES, "unit": UNIT}.items():
+        if (said := getattr(manifest, name)) != known:
+            raise BundleError(f"the bundle's {name} are {said}, this bmd-edge knows {known}: install the matching one")
+    inputs = {name: _spec(name, facts) for name, facts in manifest.inputs.items()}
+    if not math.isclose(manifest.roi_mm, inputs["bmd"].side_mm):
+        raise BundleError(f"the bundle's roi_mm is {manifest.roi_mm:g}, its input bmd is {inputs['bmd'].side_mm:g} mm")
+    for name, model in INPUTS.items():
+        size = inputs[name].size_px
+        if manifest.models[model].inputs != {"image": TensorSpec((None, 1, size, size), "float32")}:
+            raise BundleError(f"the bundle's input {name} has {size} x {size} pixels, its {model} network takes others")
+    _check_outputs(manifest)
+    return inputs
+
+
+def _spec(name: str, facts: InputFacts) -> InputSpec:
+    try:
+        spec = InputSpec(name, facts.size_px, facts.spacing_mm, facts.low_percentile, facts.high_percentile)
+    except ValueError as error:
+        raise BundleError(f"the bundle's input {error}") from error
+    if spec.fingerprint() != facts.fingerprint:
+        raise BundleError(f"this bmd-edge prepares {name} in another way than the networks were trained on: update it")
+    return spec
+
+
+def _check_outputs(manifest: Manifest) -> None:
+    """BundleError unless the networks have the outputs that are read, one for each landmark, kind and site."""
+    embedding = len(manifest.plausibility.embedding_mean)
+    finder = {"heatmaps": (len(LANDMARKS), 4), "kind": (len(KINDS), 2), "embedding": (embedding, 2)}
+    for model, wanted in {"finder": finder, "bmd": {"bmd": (len(SITES), 2), "spread": (len(SITES), 2)}}.items():
+        for name, (count, rank) in wanted.items():
+            shape = manifest.models[model].outputs.get(name, TensorSpec((), "")).shape
+            if shape[:2] != (None, count) or len(shape) != rank:
+                raise BundleError(f"the bundle's {model} network has no output {name} of {count}, which is read")
 
 
 def parse(kind: type[T], value: Any, where: str) -> T:

@@ -1,11 +1,13 @@
 """Pixels to network input: the one preprocessing of the finder and of the BMD network.
 
 Training, calibration, export and the runtime all call `normalize`; its parameters and their fingerprint travel in the
-bundle, so an input that was prepared otherwise is noticed. This file knows nothing of hips.
+bundle, so an input that was prepared otherwise is noticed. The runtime uses the inputs of its bundle (`Bundle.inputs`);
+the three below are those that this version trains networks for. This file knows nothing of hips.
 """
 
 import hashlib
 import json
+import math
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -14,12 +16,18 @@ from numpy.typing import NDArray
 VERSION = 1
 """Raised whenever `normalize` changes its numbers."""
 
+MIN_SIZE_PX, MAX_SIZE_PX = 16, 2048
+"""Pixels a side: `gray_statistics` halves an image four times, and a larger one asks for gigabytes."""
+
 
 @dataclass(frozen=True, slots=True)
 class InputSpec:
     """How a square region becomes the input of a network.
 
     `low_percentile` and `high_percentile` of the finite pixels become 0 and 1; values beyond are clipped.
+
+    Raises:
+        ValueError: no image can be made so.
     """
 
     name: str
@@ -27,6 +35,14 @@ class InputSpec:
     spacing_mm: float
     low_percentile: float
     high_percentile: float
+
+    def __post_init__(self) -> None:
+        if not MIN_SIZE_PX <= self.size_px <= MAX_SIZE_PX:
+            raise ValueError(f"{self.name} has {self.size_px} pixels a side, not {MIN_SIZE_PX} to {MAX_SIZE_PX}")
+        if not 0 < self.spacing_mm < math.inf:
+            raise ValueError(f"{self.name} has pixels of {self.spacing_mm:g} mm, not above 0")
+        if not 0 <= self.low_percentile < self.high_percentile <= 100:
+            raise ValueError(f"{self.name} has percentiles {self.low_percentile:g} and {self.high_percentile:g}")
 
     @property
     def side_mm(self) -> float:

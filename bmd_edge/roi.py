@@ -9,7 +9,6 @@ the network names decides when these hold, and names the reason when they do not
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,18 +16,8 @@ from numpy.typing import NDArray
 from bmd_edge.engine import Engine
 from bmd_edge.errors import FilmRefused, HipRefused
 from bmd_edge.film import Film
-from bmd_edge.preprocess import BMD, FINDER_CLOSEUP, FINDER_SURVEY, InputSpec, normalize
-
-LANDMARKS = (
-    "head_center",
-    "neck_center",
-    "greater_trochanter",
-    "lesser_trochanter",
-    "shaft_proximal",
-    "shaft_distal",
-)
-KINDS = ("intact", "implant", "fracture", "wrong_view", "immature", "not_a_hip")
-"""The classes of the finder; all but the first are refusal codes."""
+from bmd_edge.manifest import KINDS, LANDMARKS, Plausibility
+from bmd_edge.preprocess import InputSpec, normalize
 
 HEAD_TO_LESSER_MM = (40.0, 95.0)
 """Head center to lesser trochanter of an adult, with room for a wrong magnification."""
@@ -45,34 +34,8 @@ _MAX_SATURATED = 0.35
 _MAX_OUTSIDE = 0.20
 
 Points = NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True)
-class Plausibility:
-    """What a found hip must satisfy; the numbers are measured on phantom films and stand in the bundle's manifest.
-
-    Peaks and `min_intact` are probabilities; distances without a unit are Mahalanobis distances. A shape is the
-    landmarks relative to the head center in units of head center to lesser trochanter (`shape_of`). Empty lists switch
-    a check off, which only a hand-made test bundle may do.
-    """
-
-    min_peak: float = 0.3
-    max_disagreement_mm: float = 12.0
-    min_intact: float = 0.5
-    shape_mean: tuple[float, ...] = ()
-    shape_precision: tuple[tuple[float, ...], ...] = ()
-    max_shape_distance: float = 0.0
-    embedding_mean: tuple[float, ...] = ()
-    embedding_precision: tuple[tuple[float, ...], ...] = ()
-    flag_embedding_distance: float = 0.0
-    max_embedding_distance: float = 0.0
-
-    @classmethod
-    def from_numbers(cls, numbers: Mapping[str, Any]) -> "Plausibility":
-        """The block `plausibility` of a manifest. Raises TypeError on an unknown key."""
-        rows = {key: tuple(map(tuple, value)) for key, value in numbers.items() if key.endswith("_precision")}
-        means = {key: tuple(value) for key, value in numbers.items() if key.endswith("_mean")}
-        return cls(**{**numbers, **rows, **means})
+Inputs = Mapping[str, InputSpec]
+"""The inputs of a bundle's networks by name: "finder_survey", "finder_closeup" and "bmd" (`Bundle.inputs`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,14 +72,15 @@ class Look:
         return float(self.peaks[_CORE].mean())
 
 
-def find_hips(film: Film, finder: Engine, plausibility: Plausibility) -> list[Hip | HipRefused]:
+def find_hips(film: Film, finder: Engine, inputs: Inputs, plausibility: Plausibility) -> list[Hip | HipRefused]:
     """Find the hips of a film, the patient's right one first.
 
     Args:
         film: the film as read.
-        finder: engine with input `image` (n, 1, 256, 256) float32 and outputs `heatmaps` (n, 6, h, w) logits, `kind`
+        finder: engine with input `image` (n, 1, size, size) float32 and outputs `heatmaps` (n, 6, h, w) logits, `kind`
             (n, 6) logits, `embedding` (n, d).
-        plausibility: the numbers of the same bundle.
+        inputs: those of the same bundle, `Bundle.inputs`; the region of interest is as large as the input "bmd".
+        plausibility: the numbers of the same bundle, `Bundle.manifest.plausibility`.
 
     Returns:
         One or two entries: a `Hip`, or the `HipRefused` that says why that hip gets no number.
@@ -124,7 +88,7 @@ def find_hips(film: Film, finder: Engine, plausibility: Plausibility) -> list[Hi
     Raises:
         FilmRefused: `not_a_hip` or another class when no hip was found at all.
     """
-    surveys = survey(film, finder)
+    surveys = survey(film, finder, inputs)
     found = [look.score >= plausibility.min_peak for look in surveys]
     if all(found) and _same_hip(film, *surveys):
         found[int(surveys[0].score > surveys[1].score)] = False
@@ -137,34 +101,37 @@ def find_hips(film: Film, finder: Engine, plausibility: Plausibility) -> list[Hi
     for side, first, wanted in zip("RL", surveys, found, strict=True):
         if wanted:
             try:
-                hips.append(_examine(film, finder, plausibility, side, first))
+                hips.append(_examine(film, finder, inputs, plausibility, side, first))
             except HipRefused as refusal:
                 hips.append(refusal)
     return hips
 
 
-def hip_image(film: Film, hip: Hip, spec: InputSpec = BMD) -> NDArray[np.float32]:
-    """The region of interest as the BMD network takes it: (1, size, size) float32, 0..1, mirrored to a right hip."""
+def hip_image(film: Film, hip: Hip, spec: InputSpec) -> NDArray[np.float32]:
+    """The region of interest as the BMD network takes it: (1, size, size) float32, 0..1, mirrored to a right hip.
+
+    `spec` is the bundle's input "bmd", the one that `hip` was found with.
+    """
     region = film.region(*hip.box_px, shape=(spec.size_px, spec.size_px))
     return normalize(region[:, ::-1] if hip.side == "L" else region, spec)
 
 
-def survey(film: Film, finder: Engine) -> list[Look]:
+def survey(film: Film, finder: Engine, inputs: Inputs) -> list[Look]:
     """The first look, at the whole film: for the patient's right hip, and (mirrored) for the left one."""
     center = (film.shape[1] / 2, film.shape[0] / 2)
-    return _look(film, finder, FINDER_SURVEY, [_frame(film, center, FINDER_SURVEY, side) for side in "RL"])
+    spec = inputs["finder_survey"]
+    return _look(film, finder, spec, [_frame(film, center, spec, side) for side in "RL"])
 
 
-def close_up(film: Film, finder: Engine, side: str, points_px: Points) -> Look:
+def close_up(film: Film, finder: Engine, inputs: Inputs, side: str, points_px: Points) -> Look:
     """The second look, around landmarks (6, 2) in stored-image pixels that the first one found."""
-    left, top, width, height = roi_box(points_px, film.spacing_mm)
-    frame = _frame(film, (left + width / 2, top + height / 2), FINDER_CLOSEUP, side)
-    return _look(film, finder, FINDER_CLOSEUP, [frame])[0]
+    left, top, width, height = roi_box(points_px, film.spacing_mm, inputs["bmd"].side_mm)
+    spec = inputs["finder_closeup"]
+    frame = _frame(film, (left + width / 2, top + height / 2), spec, side)
+    return _look(film, finder, spec, [frame])[0]
 
 
-def roi_box(
-    points_px: Points, spacing_mm: tuple[float, float], side_mm: float = BMD.side_mm
-) -> tuple[float, float, float, float]:
+def roi_box(points_px: Points, spacing_mm: tuple[float, float], side_mm: float) -> tuple[float, float, float, float]:
     """The square around the midpoint of head center and lesser trochanter.
 
     Args:
@@ -263,14 +230,14 @@ def _film_reason(surveys: list[Look]) -> str:
 # -- the examination ----------------------------------------------------------------------------------------------
 
 
-def _examine(film: Film, finder: Engine, numbers: Plausibility, side: str, first: Look) -> Hip:
+def _examine(film: Film, finder: Engine, inputs: Inputs, numbers: Plausibility, side: str, first: Look) -> Hip:
     """Look closely at one hip. Raises HipRefused with the first objection."""
-    look = close_up(film, finder, side, first.points_px)
+    look = close_up(film, finder, inputs, side, first.points_px)
     landmarks = {name: (float(x), float(y)) for name, (x, y) in zip(LANDMARKS, look.points_px, strict=True)}
     reason = _objection(film, numbers, first, look)
     if reason is None:
-        box = roi_box(look.points_px, film.spacing_mm)
-        region = film.region(*box, shape=(BMD.size_px, BMD.size_px))
+        box = roi_box(look.points_px, film.spacing_mm, inputs["bmd"].side_mm)
+        region = film.region(*box, shape=(inputs["bmd"].size_px, inputs["bmd"].size_px))
         reason = _exposure_objection(region)
     if reason is not None:
         raise HipRefused(reason, side=side, landmarks_px=landmarks)
@@ -313,9 +280,6 @@ def canonical(points_mm: Points) -> Points:
 
 
 def _mahalanobis(value: Points, mean: tuple[float, ...], precision: tuple[tuple[float, ...], ...]) -> float:
-    """Mahalanobis distance; 0 where the bundle holds no numbers for it."""
-    if not mean:
-        return 0.0
     offset = value - np.array(mean)
     return float(np.sqrt(max(float(offset @ np.array(precision) @ offset), 0.0)))
 
@@ -338,6 +302,6 @@ def _flags(film: Film, numbers: Plausibility, side: str, look: Look, region: NDA
         "side_contradiction": film.side in ("R", "L") and film.side != side,
         "shaft_short": shaft_mm < _SHORT_SHAFT_MM,
         "low_contrast": high - low < _MIN_CONTRAST,
-        "unlike_training_films": embedding > numbers.flag_embedding_distance and bool(numbers.embedding_mean),
+        "unlike_training_films": embedding > numbers.flag_embedding_distance,
     }
     return tuple(code for code, stands in cautions.items() if stands)

@@ -32,9 +32,8 @@ from bmd_edge.machine import cpus
 from bmd_edge.preprocess import gray_statistics
 from bmd_edge.report import SCHEMA_VERSION, FilmReport, HipReport, NetworkAnswer, film_band
 from bmd_edge.report_html import Thumbnail, thumbnail
-from bmd_edge.roi import Hip, Plausibility, find_hips, hip_image
+from bmd_edge.roi import Hip, find_hips, hip_image
 from bmd_edge.site import open_site
-from bmd_edge.table import SITES
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -122,17 +121,14 @@ class Screener:
         engines: Mapping[str, Engine] | None = None,
         site: str | os.PathLike[str] | None = None,
     ) -> None:
-        if bundle.manifest.sites != SITES:
-            raise BundleError(f"the bundle measures {bundle.manifest.sites}, this bmd-edge reports {SITES}")
         if spacing_mm is not None and not 0 < spacing_mm < math.inf:
             raise UsageError(f"the spacing must be above 0 mm, not {spacing_mm:g}")
         self.bundle = bundle
         self.threads = threads or cpus()
         self.spacing_mm = spacing_mm
         self.most_bytes: int | None = None
-        self.coarsest_mm = min(spec.spacing_mm for spec in bundle.specs.values()) / _FILM_PIXELS
+        self.coarsest_mm = min(spec.spacing_mm for spec in bundle.inputs.values()) / _FILM_PIXELS
         self.site = None if site is None else open_site(site, bundle)
-        self._plausibility = Plausibility.from_numbers(bundle.manifest.plausibility)
         self._lock = threading.Lock()
         check_decoders()
         with ExitStack() as stack:
@@ -239,7 +235,8 @@ class Screener:
         if film is not None:
             try:
                 with self._lock:
-                    hips = tuple(self._hip(film, hip) for hip in find_hips(film, self._finder, self._plausibility))
+                    found = find_hips(film, self._finder, self.bundle.inputs, self.bundle.manifest.plausibility)
+                    hips = tuple(self._hip(film, hip) for hip in found)
                 numbers = any(hip.status == "read" for hip in hips)
                 status, reason = ("read", None) if numbers else ("refused", hips[0].reason)
             except FilmRefused as error:
@@ -257,7 +254,7 @@ class Screener:
             return HipReport(
                 side=hip.side, status="refused", reason=hip.code, landmarks_px=landmarks, box_px=None, estimates=()
             )
-        image = hip_image(film, hip, self.bundle.specs["bmd"])
+        image = hip_image(film, hip, self.bundle.inputs["bmd"])
         raw = self._bmd.run({"image": image[np.newaxis]})
         bmd, spread = raw["bmd"][0], raw["spread"][0]
         if self.site:

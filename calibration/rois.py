@@ -49,7 +49,7 @@ def rows_named(text: str) -> list[HipRow]:
 
 def answers_of(bundle: Bundle, precision: str, rows: Sequence[HipRow], threads: int = 1) -> RoiAnswers:
     """Run the bundle's own file over the ROIs. UsageError if the bundle wants another ROI than cohorts hold."""
-    if bundle.specs["bmd"] != BMD:
+    if bundle.inputs["bmd"] != BMD:
         raise UsageError("this bundle's network reads another region of interest than phantom cohorts hold")
     found = []
     with open_engine(bundle, "bmd", device="cpu", precision=precision, threads=threads) as engine:

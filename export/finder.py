@@ -4,11 +4,11 @@ import tempfile
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from bmd_edge.bundle import Bundle
 from bmd_edge.engine import OnnxEngine
 from bmd_edge.errors import BundleError
+from bmd_edge.manifest import Plausibility
 from bmd_edge.table import read_table
 from export import films, plausibility
 from export.runs import SPECS, onnx_from_run, run_facts
@@ -19,7 +19,7 @@ class Finder:
     """The ONNX file's bytes, the manifest's block `plausibility`, and what its provenance says of the run behind it."""
 
     onnx: bytes
-    plausibility: dict[str, Any]
+    plausibility: Plausibility
     facts: dict[str, str]
 
 
@@ -30,10 +30,10 @@ def finder_from_bundle(bundle: Bundle) -> Finder:
         BundleError: it was made for another preprocessing than this version's.
     """
     for name in ("finder_survey", "finder_closeup"):
-        if bundle.specs[name] != SPECS[name]:
+        if bundle.inputs[name] != SPECS[name]:
             raise BundleError(f"the bundle's finder reads {name} in another way than this version: train one, --finder")
     facts = {**bundle.manifest.provenance.runs.get("finder", {}), "bundle_digest": bundle.digest}
-    return Finder(bundle.model_bytes("finder"), dict(bundle.manifest.plausibility), facts)
+    return Finder(bundle.model_bytes("finder"), bundle.manifest.plausibility, facts)
 
 
 def finder_from_run(run: Path, table: Path, splits: Collection[str]) -> Finder:

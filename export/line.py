@@ -104,7 +104,7 @@ def export_bundle(
             parity=made.parity if made else None,
             parity_as_written=made.parity_as_written if made else None,
             plausibility=finder.plausibility,
-            specs=SPECS,
+            inputs=SPECS,
             golden_inputs={"finder": golden_input(FINDER_CLOSEUP), "bmd": golden_input(BMD)},
             validity=Validity(training_data=statement.training_data, notice=statement.notice),
             provenance=Provenance(

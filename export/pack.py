@@ -20,9 +20,19 @@ from bmd_edge.bundle import Bundle, OperatingPoints, SiteCalibration, open_bundl
 from bmd_edge.engine import OnnxEngine, open_engine, self_test
 from bmd_edge.errors import BundleError, UsageError
 from bmd_edge.guard import GuardSite
-from bmd_edge.manifest import FileFacts, InputFacts, Manifest, ModelFacts, Provenance, Validity
+from bmd_edge.manifest import (
+    KINDS,
+    LANDMARKS,
+    UNIT,
+    FileFacts,
+    InputFacts,
+    Manifest,
+    ModelFacts,
+    Plausibility,
+    Provenance,
+    Validity,
+)
 from bmd_edge.preprocess import InputSpec
-from bmd_edge.roi import KINDS, LANDMARKS
 from bmd_edge.table import SITES
 from export import contract
 from export.card import model_card
@@ -49,8 +59,8 @@ class Parts:
     calibration: Mapping[str, Mapping[str, SiteCalibration]]
     parity: Parity | None
     parity_as_written: Parity | None = None
-    plausibility: Mapping[str, Any]
-    specs: Mapping[str, InputSpec]
+    plausibility: Plausibility
+    inputs: Mapping[str, InputSpec]
     golden_inputs: Mapping[str, NDArray[np.float32]]
     validity: Validity
     provenance: Provenance
@@ -174,7 +184,7 @@ def _manifest(parts: Parts, models: dict[str, ModelFacts]) -> Manifest:
             high_percentile=spec.high_percentile,
             fingerprint=spec.fingerprint(),
         )
-        for name, spec in parts.specs.items()
+        for name, spec in parts.inputs.items()
     }
     return Manifest(
         schema=bundles.SCHEMA,
@@ -182,12 +192,12 @@ def _manifest(parts: Parts, models: dict[str, ModelFacts]) -> Manifest:
         files={},
         models=models,
         inputs=inputs,
-        roi_mm=parts.specs["bmd"].side_mm,
+        roi_mm=parts.inputs["bmd"].side_mm,
         landmarks=LANDMARKS,
         kinds=KINDS,
-        plausibility=dict(parts.plausibility),
+        plausibility=parts.plausibility,
         sites=SITES,
-        unit="g/cm2",
+        unit=UNIT,
         validity=parts.validity,
         provenance=parts.provenance,
         guard=_guard(parts) if "int8" in parts.models["bmd"] else {},

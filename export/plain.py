@@ -21,7 +21,6 @@ from torch.nn.functional import interpolate
 from bmd_edge.bundle import Bundle, open_bundle
 from trainer.network import build
 
-_CROP_MM = 145.6
 _FILMS = 6  # read one after the other, so a few tell the speed
 
 
@@ -44,10 +43,10 @@ def read(path: Path, nets: dict[str, torch.nn.Module], bundle: Bundle) -> tuple[
     if dataset.PhotometricInterpretation == "MONOCHROME1":
         film = 1 - film
     spacing_mm = float(dataset.get("ImagerPixelSpacing", dataset.get("PixelSpacing", [0.15]))[0]) / 1.15
-    survey, closeup, roi = (bundle.specs[name].size_px for name in ("finder_survey", "finder_closeup", "bmd"))
-    nets["finder"](_shrunk(film, survey))
-    nets["finder"](_shrunk(_middle(film, 1.6 * _CROP_MM / spacing_mm), closeup))
-    bmd: tuple[torch.Tensor, ...] = nets["bmd"](_shrunk(_middle(film, _CROP_MM / spacing_mm), roi))
+    survey, closeup, roi = (bundle.inputs[name] for name in ("finder_survey", "finder_closeup", "bmd"))
+    nets["finder"](_shrunk(film, survey.size_px))
+    nets["finder"](_shrunk(_middle(film, closeup.side_mm / spacing_mm), closeup.size_px))
+    bmd: tuple[torch.Tensor, ...] = nets["bmd"](_shrunk(_middle(film, roi.side_mm / spacing_mm), roi.size_px))
     return bmd
 
 

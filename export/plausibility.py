@@ -1,4 +1,4 @@
-"""The numbers of `bmd_edge.roi.Plausibility`, measured on films with known landmarks that the finder was not fitted to.
+"""`bmd_edge.manifest.Plausibility`, measured on films with known landmarks that the finder was not fitted to.
 
 Each limit is set so that it alone refuses a stated share of intact hips; bad films are not needed, and none is used.
 """
@@ -6,7 +6,6 @@ Each limit is set so that it alone refuses a stated share of intact hips; bad fi
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +13,10 @@ from PIL import Image
 
 from bmd_edge.engine import Engine
 from bmd_edge.film import Film
-from bmd_edge.roi import LANDMARKS, Look, canonical, close_up, shape_of, survey
+from bmd_edge.manifest import LANDMARKS, Plausibility
+from bmd_edge.roi import Look, canonical, close_up, shape_of, survey
 from bmd_edge.table import HipRow, read_table
+from export.runs import SPECS
 
 # Shares of intact hips that each check may refuse; together they stay below the 2 % that the whole line is allowed.
 REFUSED_SHARE = {"intact": 0.01, "peak": 0.002, "agreement": 0.002, "shape": 0.002, "embedding": 0.001}
@@ -46,10 +47,12 @@ def intact_hips(table: Path, splits: Collection[str]) -> Iterator[KnownHip]:
             yield KnownHip(film, row.side, _points(row))
 
 
-def measure(finder: Engine, hips: Iterable[KnownHip]) -> dict[str, Any]:
+def measure(finder: Engine, hips: Iterable[KnownHip]) -> Plausibility:
     """Look at every hip as the runtime does and turn what was seen into the manifest's `plausibility` block.
 
-    Raises ValueError with fewer than 100 hips: the limits are tail quantiles.
+    Raises:
+        ValueError: there are fewer than 100 hips; the limits are tail quantiles.
+        BundleError: a limit would refuse nothing, the finder is too poor.
     """
     known = list(hips)
     if len(known) < 100:
@@ -63,21 +66,25 @@ def measure(finder: Engine, hips: Iterable[KnownHip]) -> dict[str, Any]:
     embeddings = np.stack([close.embedding for _, close in seen])
     shape_distance = _distances(shapes, true_shapes, 1e-2)
     embedding_distance = _distances(embeddings, embeddings, 1e-2)
-    return {
-        "min_peak": _low([min(first.score, close.score) for first, close in seen], "peak", 0.15, 0.5),
-        "max_disagreement_mm": max(_high(moved, "agreement"), 8.0),
-        "min_intact": _low([float(close.kind[0]) for _, close in seen], "intact", 0.05, 0.5),
-        **_moments("shape", true_shapes, 1e-2),
-        "max_shape_distance": _high(shape_distance, "shape"),
-        **_moments("embedding", embeddings, 1e-2),
-        "flag_embedding_distance": float(np.quantile(embedding_distance, 1 - FLAGGED_SHARE)),
-        "max_embedding_distance": _high(embedding_distance, "embedding"),
-    }
+    shape_mean, shape_precision = _moments(true_shapes, 1e-2)
+    embedding_mean, embedding_precision = _moments(embeddings, 1e-2)
+    return Plausibility(
+        min_peak=_low([min(first.score, close.score) for first, close in seen], "peak", 0.15, 0.5),
+        max_disagreement_mm=max(_high(moved, "agreement"), 8.0),
+        min_intact=_low([float(close.kind[0]) for _, close in seen], "intact", 0.05, 0.5),
+        shape_mean=shape_mean,
+        shape_precision=shape_precision,
+        max_shape_distance=_high(shape_distance, "shape"),
+        embedding_mean=embedding_mean,
+        embedding_precision=embedding_precision,
+        flag_embedding_distance=float(np.quantile(embedding_distance, 1 - FLAGGED_SHARE)),
+        max_embedding_distance=_high(embedding_distance, "embedding"),
+    )
 
 
 def _look_twice(finder: Engine, hip: KnownHip) -> tuple[Look, Look]:
-    first = survey(hip.film, finder)["RL".index(hip.side)]
-    return first, close_up(hip.film, finder, hip.side, first.points_px)
+    first = survey(hip.film, finder, SPECS)["RL".index(hip.side)]
+    return first, close_up(hip.film, finder, SPECS, hip.side, first.points_px)
 
 
 def film_from_png(path: Path, spacing_mm: float) -> Film:
@@ -122,9 +129,10 @@ def _distances(values: NDArray[np.float64], reference: NDArray[np.float64], floo
     return np.sqrt(np.einsum("ni,ij,nj->n", offset, _precision(reference, floor), offset))
 
 
-def _moments(name: str, values: NDArray[np.float64], floor: float) -> dict[str, Any]:
+def _moments(values: NDArray[np.float64], floor: float) -> tuple[tuple[float, ...], tuple[tuple[float, ...], ...]]:
+    """Mean and precision, rounded for the manifest."""
     rounded = np.round(_precision(values, floor), 4)
-    return {f"{name}_mean": np.round(values.mean(axis=0), 6).tolist(), f"{name}_precision": rounded.tolist()}
+    return tuple(np.round(values.mean(axis=0), 6).tolist()), tuple(map(tuple, rounded.tolist()))
 
 
 def _high(values: NDArray[np.float64] | list[float], check: str) -> float:

@@ -1,6 +1,8 @@
 """A real bundle made in a second: hand-made ONNX networks, quantized and packed as the export does."""
 
 import json
+from collections.abc import Mapping
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,14 +14,13 @@ from onnx import TensorProto, helper, numpy_helper
 from bmd_edge.bundle import Bundle, SiteCalibration
 from bmd_edge.engine import OnnxEngine
 from bmd_edge.manifest import Provenance, Validity
-from bmd_edge.preprocess import BMD, FINDER_CLOSEUP, FINDER_SURVEY
+from bmd_edge.preprocess import BMD, InputSpec
 from bmd_edge.table import SITES
 from export.pack import Parts, pack
 from export.parity import GuardHips, Parity, compare
 from export.quantize import int8_from_onnx
 from export.ranges import collect
-
-SPECS = {"finder_survey": FINDER_SURVEY, "finder_closeup": FINDER_CLOSEUP, "bmd": BMD}
+from tests.screening import INPUTS, plausibility
 
 
 def tiny_bundle(out: Path, *, int8: bool = True) -> Bundle:
@@ -28,12 +29,14 @@ def tiny_bundle(out: Path, *, int8: bool = True) -> Bundle:
         return pack(out, tiny_parts(Path(scratch), int8=int8))
 
 
-def tiny_parts(work: Path, *, int8: bool = True) -> Parts:
+def tiny_parts(work: Path, *, int8: bool = True, inputs: Mapping[str, InputSpec] = INPUTS) -> Parts:
     """Parts of a bundle whose networks lie in the folder `work`."""
     models = {"finder": {"fp32": work / "finder.onnx"}, "bmd": {"fp32": work / "bmd.onnx"}}
+    sizes = {"finder": inputs["finder_closeup"].size_px, "bmd": inputs["bmd"].size_px}
     for name, files in models.items():
-        files["fp32"].write_bytes(_network(name))
-    images = images_of(8)
+        said = json.dumps({key: asdict(spec) for key, spec in inputs.items() if key.startswith(name)})
+        files["fp32"].write_bytes(_network(name, sizes[name], said))
+    images = images_of(8, sizes["bmd"])
     parity = None
     if int8:
         models["bmd"]["int8"] = work / "bmd.int8.onnx"
@@ -47,9 +50,9 @@ def tiny_parts(work: Path, *, int8: bool = True) -> Parts:
         calibration=dict.fromkeys(models["bmd"], sites),
         parity=parity,
         parity_as_written=parity,
-        plausibility={"min_peak": 0.3},
-        specs=SPECS,
-        golden_inputs={"finder": images_of(2, 256), "bmd": images_of(2)},
+        plausibility=plausibility(8),
+        inputs=inputs,
+        golden_inputs={name: images_of(2, size) for name, size in sizes.items()},
         validity=Validity(training_data="nothing", notice="A bundle of tests. Research use only."),
         provenance=Provenance(
             created="2026-01-01", command="test", versions={}, runs={}, calibration_films=None, quantization=None
@@ -81,10 +84,9 @@ def _bmd(path: Path, images: np.ndarray) -> np.ndarray:
 
 
 @cache
-def _network(name: str) -> bytes:
+def _network(name: str, size: int, inputs: str) -> bytes:
     """Two convolutions, a global average and linear heads; finder: heat maps beside them."""
     rng = np.random.default_rng(1)
-    size = 256 if name == "finder" else BMD.size_px
     weights = {
         "w1": rng.normal(0, 0.3, (6, 1, 4, 4)),
         "b1": rng.normal(0, 0.1, 6),
@@ -106,7 +108,7 @@ def _network(name: str) -> bytes:
     outputs = {"embedding": [None, 8]}
     if name == "finder":
         nodes.append(helper.make_node("Identity", ["c1"], ["heatmaps"], "maps"))
-        outputs = {"heatmaps": [None, 6, 128, 128], "kind": [None, 6], **outputs}
+        outputs = {"heatmaps": [None, 6, size // 2, size // 2], "kind": [None, 6], **outputs}
     else:
         nodes += [
             helper.make_node("Gemm", ["embedding", "wb"], ["raw"], "spread_head"),
@@ -121,7 +123,7 @@ def _network(name: str) -> bytes:
         [numpy_helper.from_array(v if k == "axes" else v.astype(np.float32), k) for k, v in weights.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
-    helper.set_model_props(model, {"task": name, "sites": json.dumps(SITES), "unit": "g/cm2"})
+    helper.set_model_props(model, {"task": name, "inputs": inputs, "sites": json.dumps(SITES), "unit": "g/cm2"})
     onnx.checker.check_model(model, full_check=True)
     return model.SerializeToString()
 

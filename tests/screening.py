@@ -8,6 +8,7 @@ the soft tissue beside it, and an implant where the head is hollow.
 import os
 import signal
 import time
+from collections.abc import Mapping
 from functools import cache
 from io import BytesIO
 from pathlib import Path
@@ -19,8 +20,9 @@ from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 from bmd_edge.bundle import Bundle, PrecisionCalibration, SiteCalibration
 from bmd_edge.engine import FunctionEngine
-from bmd_edge.manifest import Manifest, Provenance, Validity
+from bmd_edge.manifest import Manifest, Plausibility, Provenance, Validity
 from bmd_edge.preprocess import BMD, FINDER_CLOSEUP, FINDER_SURVEY, InputSpec
+from bmd_edge.roi import shape_of
 from bmd_edge.screener import Loaded, Screener
 from bmd_edge.table import SITES
 
@@ -31,6 +33,7 @@ HEAD_MM = np.array([-45.0, -50.0])  # from the film's middle
 RIGHT_MM = np.array([[0, 0], [-20, 12], [-55, 5], [-24, 62], [-42, 88], [-42, 118]], float)
 BESIDE_MM = np.array([5.0, 60.0])  # soft tissue medial of the shaft, from the head center
 HEAT, EMBEDDING = 128, 4
+INPUTS = {"finder_survey": FINDER_SURVEY, "finder_closeup": FINDER_CLOSEUP, "bmd": BMD}
 NOTICE = "Networks of tests. Synthetic figures."
 
 
@@ -93,12 +96,12 @@ def _gray(image: np.ndarray, point_mm: np.ndarray, spec: InputSpec) -> float:
     return float(image[y - 2 : y + 3, x - 2 : x + 3].mean())
 
 
-def drawn_finder() -> FunctionEngine:
+def drawn_finder(inputs: Mapping[str, InputSpec] = INPUTS) -> FunctionEngine:
     """Finds the hips of drawn films: two images are the survey, one is a close-up."""
 
     def run(feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         images = feeds["image"]
-        spec = FINDER_SURVEY if len(images) == 2 else FINDER_CLOSEUP
+        spec = inputs["finder_survey" if len(images) == 2 else "finder_closeup"]
         # A close-up is centered between head center and lesser trochanter.
         points = RIGHT_MM + (HEAD_MM if len(images) == 2 else -(RIGHT_MM[0] + RIGHT_MM[3]) / 2)
         heatmaps = np.full((len(images), 6, HEAT, HEAT), -12, np.float32)
@@ -115,10 +118,11 @@ def drawn_finder() -> FunctionEngine:
                 heatmaps[n, k] = 8 - 10 * np.minimum(((down - py) ** 2 + (across - px) ** 2) / 4, 2)
         return {"heatmaps": heatmaps, "kind": kind, "embedding": np.ones((len(images), EMBEDDING), np.float32)}
 
+    size = inputs["finder_closeup"].size_px
     outputs = {"heatmaps": (None, 6, HEAT, HEAT), "kind": (None, 6), "embedding": (None, EMBEDDING)}
     return FunctionEngine(
         run,
-        {"image": ((None, 1, 256, 256), "float32")},
+        {"image": ((None, 1, size, size), "float32")},
         {name: (shape, "float32") for name, shape in outputs.items()},
     )
 
@@ -140,6 +144,27 @@ def drawn_bmd(offset_gcm2: float = 0.4) -> FunctionEngine:
     )
 
 
+def plausibility(embedding: int = EMBEDDING, **numbers: object) -> Plausibility:
+    """Limits that every drawn hip meets, but for the `numbers` given; `embedding` is its length."""
+    wide = {
+        "min_peak": 0.3,
+        "max_disagreement_mm": 12.0,
+        "min_intact": 0.5,
+        "shape_mean": tuple(shape_of(RIGHT_MM).tolist()),
+        "shape_precision": _eye(10),
+        "max_shape_distance": 50.0,
+        "embedding_mean": (0.0,) * embedding,
+        "embedding_precision": _eye(embedding),
+        "flag_embedding_distance": 500.0,
+        "max_embedding_distance": 500.0,
+    }
+    return Plausibility(**{**wide, **numbers})
+
+
+def _eye(size: int) -> tuple[tuple[float, ...], ...]:
+    return tuple(map(tuple, np.eye(size).tolist()))
+
+
 def drawn_bundle() -> Bundle:
     """A bundle without files: what a screener with engines of its own needs to know."""
     manifest = Manifest(
@@ -151,7 +176,7 @@ def drawn_bundle() -> Bundle:
         roi_mm=145.6,
         landmarks=(),
         kinds=(),
-        plausibility={},
+        plausibility=plausibility(),
         sites=SITES,
         unit="g/cm2",
         validity=Validity(training_data="nothing", notice=NOTICE),
@@ -162,8 +187,7 @@ def drawn_bundle() -> Bundle:
     )
     interval = {site: SiteCalibration(1.7, 0.9, 100) for site in SITES}
     calibration = {"fp32": PrecisionCalibration("0" * 64, interval, None)}
-    specs = {"finder_survey": FINDER_SURVEY, "finder_closeup": FINDER_CLOSEUP, "bmd": BMD}
-    return Bundle(Path(), manifest, "ab" * 32, calibration, specs)
+    return Bundle(Path(), manifest, "ab" * 32, calibration, INPUTS)
 
 
 def drawn_screener(**settings: object) -> Screener:

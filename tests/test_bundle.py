@@ -16,8 +16,13 @@ import pytest
 from bmd_edge.bundle import open_bundle
 from bmd_edge.engine import open_engine
 from bmd_edge.errors import BundleError
-from bmd_edge.preprocess import BMD
-from tests.bundles import tiny_bundle
+from bmd_edge.film import read_film
+from bmd_edge.manifest import KINDS, LANDMARKS
+from bmd_edge.preprocess import BMD, InputSpec
+from bmd_edge.roi import Hip, find_hips
+from export.pack import pack
+from tests.bundles import tiny_bundle, tiny_parts
+from tests.screening import HEAD_MM, drawn_finder, hip_dicom, plausibility
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +55,7 @@ def test_a_whole_bundle_opens(whole: Path) -> None:
     assert bundle.verify() == []
     assert bundle.digest == hashlib.sha256((whole / "manifest.json").read_bytes()).hexdigest()
     assert bundle.precisions("bmd") == ("fp32", "int8")
-    assert bundle.specs["bmd"] == BMD
+    assert bundle.inputs["bmd"] == BMD
     assert bundle.calibration["int8"].sites["total_hip"].scale == 1.7
     assert bundle.manifest.models["bmd"].outputs["bmd"].shape == (None, 2)
     assert {array.dtype for array in bundle.golden().values()} == {np.dtype(np.float32)}
@@ -190,6 +195,56 @@ def swapped_files(folder: Path) -> None:
     change(folder, lambda m: m["models"]["finder"]["files"].__setitem__("fp32", "bmd.onnx"))
 
 
+def prepared(name: str, **changes: float) -> Callable[[Path], None]:
+    """An edit of one input in the manifest alone, with the fingerprint and the region that belong to it."""
+
+    def edit(manifest: dict[str, Any]) -> None:
+        facts = manifest["inputs"][name]
+        facts.update(changes)
+        spec = InputSpec(name, **{key: value for key, value in facts.items() if key != "fingerprint"})
+        facts["fingerprint"] = spec.fingerprint()
+        if name == "bmd":
+            manifest["roi_mm"] = spec.side_mm
+
+    return lambda folder: change(folder, edit)
+
+
+def stated(**facts: object) -> Callable[[Path], None]:
+    return lambda folder: change(folder, lambda m: m.update(facts))
+
+
+def stated_input(**facts: float) -> Callable[[Path], None]:
+    return lambda folder: change(folder, lambda m: m["inputs"]["finder_survey"].update(facts))
+
+
+def limits(**numbers: object) -> Callable[[Path], None]:
+    return lambda folder: change(folder, lambda m: m["plausibility"].update(numbers))
+
+
+def say_inputs(text: str) -> Callable[[onnx.ModelProto], None]:
+    def edit(model: onnx.ModelProto) -> None:
+        next(entry for entry in model.metadata_props if entry.key == "inputs").value = text
+
+    return edit
+
+
+def another_output(file: str, model: str, name: str) -> Callable[[Path], None]:
+    """A network with one answer more in one output, in its file and in the manifest."""
+
+    def one_more(network: onnx.ModelProto) -> None:
+        value = next(value for value in network.graph.output if value.name == name)
+        value.type.tensor_type.shape.dim[1].dim_value += 1
+
+    def tamper(folder: Path) -> None:
+        edit_onnx(one_more, file)(folder)
+        change(folder, lambda m: m["models"][model]["files"].pop("int8", None))
+        shape = json.loads((folder / "manifest.json").read_text())["models"][model]["outputs"][name]["shape"]
+        shape[1] += 1
+        change(folder, lambda m: m["models"][model]["outputs"][name].update(shape=shape))
+
+    return tamper
+
+
 def guard(key: str, value: object) -> Callable[[Path], None]:
     return lambda folder: change(folder, lambda m: m["guard"]["int8"]["total_hip"].__setitem__(key, value))
 
@@ -238,6 +293,37 @@ TAMPERED: dict[str, tuple[Callable[[Path], object], str]] = {
     "not JSON": (lambda f: (f / "manifest.json").write_text("{"), "not valid JSON"),
     "a list": (lambda f: (f / "manifest.json").write_text("[]"), "schema None"),
     "other preprocessing": (lambda f: change(f, lambda m: m["inputs"]["bmd"].update(low_percentile=2)), "another way"),
+    "finder's spacing doubled": (prepared("finder_survey", spacing_mm=3.6), r"finder\.onnx was trained on inputs"),
+    "BMD spacing halved": (prepared("bmd", spacing_mm=0.65), r"bmd\.int8\.onnx was trained on inputs prepared"),
+    "the network's own word edited": (edit_onnx(say_inputs("{}"), "finder.onnx"), r"finder\.onnx was trained on"),
+    "the network's own word broken": (edit_onnx(say_inputs("{"), "bmd.onnx"), "inputs is not valid JSON"),
+    "size that the network has not": (prepared("finder_closeup", size_px=128), "its finder network takes others"),
+    "no pixels": (stated_input(size_px=0), "0 pixels a side"),
+    "pixels without size": (stated_input(spacing_mm=0), "pixels of 0 mm"),
+    "percentiles turned": (stated_input(low_percentile=99, high_percentile=1), "percentiles 99 and 1"),
+    "another region": (stated(roi_mm=999), "roi_mm is 999, its input bmd is 145.6 mm"),
+    "landmarks turned": (stated(landmarks=LANDMARKS[::-1]), "landmarks are .*this bmd-edge knows"),
+    "kinds turned": (stated(kinds=KINDS[::-1]), "kinds are .*this bmd-edge knows"),
+    "sites turned": (stated(sites=["total_hip", "femoral_neck"]), "sites are .*this bmd-edge knows"),
+    "another unit": (stated(unit="mg/cm2"), "unit are mg/cm2"),
+    "a kind more": (another_output("finder.onnx", "finder", "kind"), "no output kind of 6"),
+    "a landmark more": (another_output("finder.onnx", "finder", "heatmaps"), "no output heatmaps of 6"),
+    "another embedding": (another_output("finder.onnx", "finder", "embedding"), "no output embedding of 8"),
+    "unknown limit": (limits(max_shape=1.0), "unknown key 'max_shape'"),
+    "limit left out": (lambda f: change(f, lambda m: m["plausibility"].pop("min_peak")), "'min_peak' is missing"),
+    "limit in words": (limits(min_intact="high"), "str where float"),
+    "no peak needed": (limits(min_peak=0), "min_peak is 0, not between 0 and 1"),
+    "every kind intact": (limits(min_intact=0), "min_intact is 0, not between"),
+    "looks need not agree": (limits(max_disagreement_mm=1000), "max_disagreement_mm is 1000, not between 0 and 60"),
+    "any shape": (limits(max_shape_distance=1e9), "max_shape_distance is 1e"),
+    "no shape": (limits(max_shape_distance=0), "max_shape_distance is 0"),
+    "any embedding": (limits(max_embedding_distance=1e9), "max_embedding_distance is 1e"),
+    "flag beyond the limit": (limits(max_embedding_distance=9.0), "above max_embedding_distance"),
+    "shape switched off": (limits(shape_mean=[], shape_precision=[]), "shape_mean is no shape"),
+    "embedding switched off": (limits(embedding_mean=[], embedding_precision=[]), "no square as long as"),
+    "precision of zeros": (limits(embedding_precision=[[0.0] * 8] * 8), "it measures no distance"),
+    "precision cut": (limits(shape_precision=[[1.0] * 10] * 9), "no square as long as shape_mean"),
+    "lopsided precision": (limits(embedding_precision=np.triu(np.ones((8, 8))).tolist()), "it measures no distance"),
     "other model's calibration": (other_calibration, "another model"),
     "scale of zero": (zero_scale, "out of range"),
     "not a number": (not_a_number, "NaN"),
@@ -275,9 +361,37 @@ def test_a_model_changed_after_opening_is_not_parsed(copy: Path) -> None:
 
 
 def test_inputs_that_differ_from_the_manifest_are_refused(copy: Path) -> None:
-    change(copy, lambda m: m["models"]["bmd"]["outputs"]["bmd"].update(shape=[None, 3]))
+    change(copy, lambda m: m["models"]["bmd"]["outputs"]["embedding"].update(shape=[None, 3]))
     with pytest.raises(BundleError, match=r"inputs or outputs of bmd\.int8\.onnx are not those of manifest\.json"):
         open_bundle(copy)
+
+
+def test_another_preprocessing_is_used_as_the_bundle_states_it(tmp_path: Path) -> None:
+    """Networks for other sizes and spacings than those that this version trains: all that is used is in the bundle."""
+    finder = {
+        name: InputSpec(name, 128, mm, 2.0, 98.0) for name, mm in (("finder_survey", 3.0), ("finder_closeup", 2.0))
+    }
+    inputs = {**finder, "bmd": InputSpec("bmd", 96, 1.0, 0.0, 100.0)}
+    bundle = pack(tmp_path / "b", tiny_parts(tmp_path, inputs=inputs))
+    assert bundle.inputs == inputs
+    assert bundle.manifest.roi_mm == 96
+    film = read_film(hip_dicom("L"))
+    with drawn_finder(bundle.inputs) as engine:  # takes no other size, and looks where these spacings put a hip
+        (hip,) = find_hips(film, engine, bundle.inputs, plausibility())
+    assert isinstance(hip, Hip)
+    assert hip.box_px[2:] == pytest.approx((96 / film.spacing_mm[1], 96 / film.spacing_mm[0]))
+    head = (HEAD_MM * (-1, 1) / film.spacing_mm[0]) + np.array(film.shape[::-1]) / 2
+    assert hip.landmarks_px["head_center"] == pytest.approx(head, abs=2 / film.spacing_mm[0])
+
+
+def test_a_network_may_say_nothing_of_its_preprocessing(copy: Path) -> None:
+    def silent(model: onnx.ModelProto) -> None:
+        said = {entry.key: entry.value for entry in model.metadata_props if entry.key != "inputs"}
+        onnx.helper.set_model_props(model, said)
+
+    edit_onnx(silent, "finder.onnx")(copy)
+    prepared("finder_survey", spacing_mm=1.7)(copy)
+    assert open_bundle(copy).inputs["finder_survey"].spacing_mm == 1.7
 
 
 def test_golden_of_another_type_is_refused(copy: Path) -> None:

@@ -10,8 +10,8 @@ import bmd_edge
 from bmd_edge.bundle import Bundle, open_bundle
 from bmd_edge.engine import open_engine, self_test
 from bmd_edge.guard import LIMITS, broken
+from bmd_edge.manifest import KINDS, LANDMARKS
 from bmd_edge.preprocess import BMD, FINDER_CLOSEUP, FINDER_SURVEY
-from bmd_edge.roi import KINDS, LANDMARKS, Plausibility
 from bmd_edge.screener import Screener
 from bmd_edge.table import SITES
 
@@ -35,9 +35,9 @@ def test_the_bundle_is_whole(bundle):
     assert bundle.manifest.landmarks == LANDMARKS
     assert bundle.manifest.kinds == KINDS
     assert bundle.manifest.sites == SITES
-    finder = {name: spec for name, spec in bundle.specs.items() if name != "bmd"}
+    finder = {name: spec for name, spec in bundle.inputs.items() if name != "bmd"}
     assert finder == {"finder_survey": FINDER_SURVEY, "finder_closeup": FINDER_CLOSEUP}
-    assert bundle.specs["bmd"].side_mm == pytest.approx(BMD.side_mm)
+    assert bundle.inputs["bmd"].side_mm == pytest.approx(BMD.side_mm)
 
 
 def test_every_model_gives_its_golden_outputs(bundle):
@@ -72,9 +72,7 @@ def test_the_card_says_how_int8_was_made(bundle):
 
 
 def test_every_check_of_plausibility_is_on(bundle):
-    numbers = Plausibility.from_numbers(bundle.manifest.plausibility)
-    assert numbers.shape_mean
-    assert numbers.embedding_mean
+    numbers = bundle.manifest.plausibility
     assert 0 < numbers.max_shape_distance < 100
     assert numbers.flag_embedding_distance < numbers.max_embedding_distance < 1000
 

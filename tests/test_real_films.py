@@ -20,7 +20,7 @@ from bmd_edge.engine import open_engine
 from bmd_edge.errors import FilmRefused
 from bmd_edge.film import read_film
 from bmd_edge.header import read_header
-from bmd_edge.roi import Hip, Plausibility, find_hips
+from bmd_edge.roi import Hip, find_hips
 
 ROOT = Path(os.environ.get("BMD_EDGE_REAL_FILMS", Path(__file__).parents[1] / ".." / "shared" / "fixtures"))
 
@@ -159,7 +159,7 @@ def finder():
     """The embedded finder with the numbers of its bundle."""
     bundle = open_bundle()
     with open_engine(bundle, "finder", device="cpu", precision="fp32", threads=1) as engine:
-        yield lambda film: find_hips(film, engine, Plausibility.from_numbers(bundle.manifest.plausibility))
+        yield lambda film: find_hips(film, engine, bundle.inputs, bundle.manifest.plausibility)
 
 
 def test_screening_all_of_them_gives_each_file_one_coded_object(tmp_path):

@@ -8,8 +8,10 @@ import pytest
 from bmd_edge.engine import FunctionEngine
 from bmd_edge.errors import FilmRefused, HipRefused
 from bmd_edge.film import Film
+from bmd_edge.manifest import LANDMARKS, Plausibility
 from bmd_edge.preprocess import BMD, normalize
-from bmd_edge.roi import LANDMARKS, Hip, Plausibility, canonical, find_hips, hip_image, peaks_of, roi_box, shape_of
+from bmd_edge.roi import Hip, canonical, find_hips, hip_image, peaks_of, roi_box, shape_of
+from tests.screening import INPUTS, plausibility
 
 # A right hip as displayed: head toward image right; millimeters relative to the head center.
 RIGHT_MM = np.array([[0, 0], [-25, 14], [-60, 5], [-22, 62], [-42, 88], [-42, 118]], float)
@@ -121,8 +123,8 @@ def _right_hips(spots: list[np.ndarray]) -> dict[int, np.ndarray]:
     return {}
 
 
-def found(film: Film, finder: FunctionEngine, plausibility: Plausibility | None = None) -> list[Hip | HipRefused]:
-    return find_hips(film, finder, plausibility or Plausibility())
+def found(film: Film, finder: FunctionEngine, limits: Plausibility | None = None) -> list[Hip | HipRefused]:
+    return find_hips(film, finder, INPUTS, limits or plausibility())
 
 
 @pytest.mark.parametrize("spacing_mm", [(0.5, 0.5), (0.25, 0.25), (0.6, 0.4)])
@@ -149,7 +151,7 @@ def test_left_and_right_hips_give_the_same_network_input():
     left = painted_film({"L": (200, 120)})
     (hip,) = found(right, painted_finder())
     (mirrored,) = found(left, painted_finder())
-    difference = np.abs(hip_image(right, hip) - hip_image(left, mirrored))
+    difference = np.abs(hip_image(right, hip, BMD) - hip_image(left, mirrored, BMD))
     assert np.mean(difference) < 0.01
 
 
@@ -161,7 +163,7 @@ def test_the_region_of_interest_is_centered_and_145_mm_wide():
     assert height == pytest.approx(145.6 / 0.5)
     center = np.array([left + width / 2, top + height / 2]) * (0.4, 0.5)
     assert center == pytest.approx((points_mm("R", (200, 120))[[0, 3]]).mean(axis=0), abs=1.0)
-    image = hip_image(film, hip)
+    image = hip_image(film, hip, BMD)
     assert image.shape == (1, BMD.size_px, BMD.size_px)
     assert image.dtype == np.float32
 
@@ -224,8 +226,8 @@ def test_two_looks_that_disagree():
 
 def test_a_shape_that_no_hip_has():
     mean = shape_of(canonical(RIGHT_MM))
-    numbers = {"shape_mean": mean.tolist(), "shape_precision": (np.eye(10) * 1e4).tolist(), "max_shape_distance": 10.0}
-    strict = Plausibility.from_numbers(numbers)
+    precision = tuple(map(tuple, (np.eye(10) * 1e4).tolist()))
+    strict = plausibility(shape_mean=tuple(mean.tolist()), shape_precision=precision, max_shape_distance=10.0)
     film = painted_film({"R": (200, 120)})
     assert isinstance(found(film, painted_finder(), strict)[0], Hip)
 
@@ -237,16 +239,11 @@ def test_a_shape_that_no_hip_has():
 
 
 def test_an_embedding_unlike_all_training_films():
-    numbers = {
-        "embedding_mean": [0.0] * EMBEDDING,
-        "embedding_precision": np.eye(EMBEDDING).tolist(),  # the painted finder's embedding lies 2 away
-        "flag_embedding_distance": 1.0,
-        "max_embedding_distance": 3.0,
-    }
-    film = painted_film({"R": (200, 120)})
-    (hip,) = found(film, painted_finder(), Plausibility.from_numbers(numbers))
+    film = painted_film({"R": (200, 120)})  # the painted finder's embedding lies 2 away
+    near = plausibility(flag_embedding_distance=1.0, max_embedding_distance=3.0)
+    (hip,) = found(film, painted_finder(), near)
     assert "unlike_training_films" in hip.flags
-    far = Plausibility.from_numbers({**numbers, "max_embedding_distance": 1.5})
+    far = plausibility(flag_embedding_distance=1.0, max_embedding_distance=1.5)
     assert isinstance(found(film, painted_finder(), far)[0], HipRefused)
 
 
@@ -264,11 +261,6 @@ def test_a_saturated_hip_is_poorly_exposed():
     (hip,) = found(burnt, painted_finder())
     assert isinstance(hip, HipRefused)
     assert hip.code == "poor_exposure"
-
-
-def test_unknown_plausibility_numbers_are_an_error():
-    with pytest.raises(TypeError):
-        Plausibility.from_numbers({"max_shape": 1.0})
 
 
 def test_peaks_are_found_between_cells():

@@ -15,8 +15,8 @@ from PIL import Image
 
 from bmd_edge.errors import TableError
 from bmd_edge.film import resample
+from bmd_edge.manifest import KINDS, LANDMARKS
 from bmd_edge.preprocess import BMD, normalize
-from bmd_edge.roi import KINDS, LANDMARKS
 from bmd_edge.scales import hologic_gcm2
 from bmd_edge.table import SITES, HipRow, read_table
 

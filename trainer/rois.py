@@ -16,12 +16,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bmd_edge.bundle import open_bundle
+from bmd_edge.bundle import Bundle, open_bundle
 from bmd_edge.engine import Engine, open_engine
 from bmd_edge.errors import REFUSALS, FilmFailed, FilmRefused, HipRefused, TableError
 from bmd_edge.film import Film, read_film
 from bmd_edge.preprocess import BMD
-from bmd_edge.roi import Hip, Plausibility, find_hips
+from bmd_edge.roi import Hip, find_hips
 from bmd_edge.scales import hologic_gcm2
 from bmd_edge.table import SITES, HipRow, read_table, replace_file, write_table
 from trainer.config import BmdConfig, SemiConfig
@@ -105,7 +105,7 @@ def roi_table(
     (folder / "roi").mkdir(parents=True, exist_ok=True)
     outcomes = []
     with open_engine(bundle, "finder", device="auto") as finder:
-        cutter = _Cutter(folder, finder, Plausibility.from_numbers(bundle.manifest.plausibility))
+        cutter = _Cutter(folder, finder, bundle)
         for hips, spacing_mm in zip(films, spacings_mm, strict=True):
             outcomes += cutter.cut(hips, spacing_mm)
             progress(len(outcomes), len(rows))
@@ -154,8 +154,10 @@ def _detector_spacing_mm(rows: list[HipRow]) -> float | None:
 class _Cutter:
     """Cuts the ROIs of one film after the other, and remembers in the cache what became of them."""
 
-    def __init__(self, folder: Path, finder: Engine, plausibility: Plausibility) -> None:
-        self.folder, self.finder, self.plausibility = folder, finder, plausibility
+    def __init__(self, folder: Path, finder: Engine, bundle: Bundle) -> None:
+        self.folder, self.finder, self.plausibility = folder, finder, bundle.manifest.plausibility
+        # The finder sees what its bundle says; the region is that of the networks to be trained.
+        self.inputs = {**bundle.inputs, "bmd": BMD}
 
     def cut(self, rows: list[HipRow], spacing_mm: float | None) -> Iterator[Outcome]:
         """The outcomes of one film's rows; a film that the disk did not give is asked for again next time."""
@@ -186,7 +188,7 @@ class _Cutter:
         except FilmRefused as error:
             return dict.fromkeys("RL", error.code) if error.code in _JUDGED else {"unreadable": error.code}
         try:
-            hips = find_hips(film, self.finder, self.plausibility)
+            hips = find_hips(film, self.finder, self.inputs, self.plausibility)
         except FilmRefused as error:
             return dict.fromkeys("RL", error.code)
         found: dict[str, str | None] = {}

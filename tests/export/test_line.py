@@ -27,6 +27,7 @@ from export.memory import report_memory
 from export.ranges import METHODS
 from export.runs import SPECS, golden_input, onnx_from_run
 from export.to_onnx import local_paths
+from tests.screening import plausibility
 from trainer.network import build
 from trainer.rois import Outcome
 
@@ -37,6 +38,7 @@ KWARGS = {
     "vgg11_se": {"width": 0.05, "label_mean": [0.7, 0.8], "label_sd": [0.1, 0.1]},
     "finder": {"channels": [8] * 5},
 }
+MADE_UP = plausibility(64, min_peak=0.2)
 FEW = dataclasses.replace(LIMITS, min_hips=44, maker_min_hips=20)
 
 
@@ -90,7 +92,7 @@ def finder_part(folder: Path) -> Finder:
     path = folder / "finder.onnx"
     if not path.is_file():
         onnx_from_run("finder", write_run(folder / "finder", "finder"), path)
-    return Finder(path.read_bytes(), {"min_peak": 0.2}, {"network": "finder"})
+    return Finder(path.read_bytes(), MADE_UP, {"network": "finder"})
 
 
 @pytest.fixture(scope="module")
@@ -105,8 +107,8 @@ def test_the_bundle_holds_what_the_runtime_needs(made: tuple[Path, Bundle]) -> N
     folder, bundle = made
     assert open_bundle(folder / "bundle").digest == bundle.digest
     assert bundle.precisions("bmd") == ("fp32", "int8")
-    assert bundle.specs == SPECS
-    assert bundle.manifest.plausibility == {"min_peak": 0.2}
+    assert bundle.inputs == SPECS
+    assert bundle.manifest.plausibility == MADE_UP
     assert {site: numbers.n for site, numbers in bundle.calibration["int8"].sites.items()} == dict.fromkeys(SITES, 44)
     with open_engine(bundle, "finder", device="cpu") as finder, open_engine(bundle, "bmd", device="cpu") as bmd:
         assert bmd.precision == "int8"
@@ -271,9 +273,9 @@ def test_a_bundles_finder_is_taken_over(made: tuple[Path, Bundle]) -> None:
     _, bundle = made
     part = finder_from_bundle(bundle)
     assert part.onnx == bundle.model_bytes("finder")
-    assert part.plausibility == {"min_peak": 0.2}
+    assert part.plausibility == MADE_UP
     assert part.facts == {"network": "finder", "bundle_digest": bundle.digest}
-    other = dataclasses.replace(bundle, specs={**bundle.specs, "finder_survey": BMD})
+    other = dataclasses.replace(bundle, inputs={**bundle.inputs, "finder_survey": BMD})
     with pytest.raises(BundleError, match="reads finder_survey in another way"):
         finder_from_bundle(other)
 

@@ -10,6 +10,7 @@ from bmd_edge.errors import BundleError, EngineError, UsageError
 from export.pack import Parts, pack
 from export.parity import Parity
 from tests.bundles import parity_of, tiny_parts
+from tests.screening import plausibility
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ def test_what_is_packed_opens_as_it_was_meant(parts: Parts, tmp_path: Path) -> N
     bundle = pack(tmp_path / "out", parts)
     assert bundle.manifest.version == "test"
     assert bundle.manifest.guard["int8"]["total_hip"].passed
-    assert bundle.manifest.plausibility == {"min_peak": 0.3}
+    assert bundle.manifest.plausibility == plausibility(8)
     assert [entry.name for entry in tmp_path.iterdir() if entry.name.startswith(".")] == []  # no scratch left
     card = (tmp_path / "out" / "MODEL_CARD.md").read_text()
     assert "Research use only" in card

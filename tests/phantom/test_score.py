@@ -10,8 +10,8 @@ from scipy import stats
 
 from bmd_edge.estimate import Estimate
 from bmd_edge.film import read_film
+from bmd_edge.manifest import LANDMARKS
 from bmd_edge.report import FilmReport, HipReport
-from bmd_edge.roi import LANDMARKS
 from trainer.phantom import score
 from trainer.phantom.film import FilmSpec, film
 from trainer.phantom.score import HipScore, kept_film, silent_dicom, specs, summary

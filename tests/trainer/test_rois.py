@@ -17,7 +17,7 @@ from bmd_edge.bundle import open_bundle
 from bmd_edge.engine import open_engine
 from bmd_edge.errors import FilmFailed, TableError, UsageError
 from bmd_edge.film import Film, read_film
-from bmd_edge.roi import Hip, Plausibility, find_hips
+from bmd_edge.roi import Hip, find_hips
 from bmd_edge.table import SITES, HipRow, read_table, write_table
 from trainer import rois
 from trainer.commands import train as command
@@ -84,7 +84,7 @@ def test_outside_the_film_stays_outside(films: tuple[Path, dict[str, PhantomFilm
     bundle = open_bundle()
     one = read_film(films[0].parent / "left.dcm")
     with open_engine(bundle, "finder", device="auto") as finder:
-        (hip,) = find_hips(one, finder, Plausibility.from_numbers(bundle.manifest.plausibility))
+        (hip,) = find_hips(one, finder, bundle.inputs, bundle.manifest.plausibility)
     assert isinstance(hip, Hip)
     left, top, width, height = hip.box_px
     edge = dataclasses.replace(hip, box_px=(one.shape[1] - width / 2, top, width, height))

@@ -7,9 +7,9 @@ import stand_in
 
 from bmd_edge.errors import TableError
 from bmd_edge.film import resample
+from bmd_edge.manifest import LANDMARKS
 from bmd_edge.preprocess import BMD as BMD_SPEC
 from bmd_edge.preprocess import FINDER_CLOSEUP, FINDER_SURVEY, normalize
-from bmd_edge.roi import LANDMARKS
 from bmd_edge.table import read_table, write_table
 from trainer.bmd import BmdTask, label_scale
 from trainer.config import BmdConfig, FinderConfig

@@ -19,8 +19,8 @@ import pydicom
 from numpy.typing import NDArray
 
 from bmd_edge import FilmReport, Screener, open_bundle
+from bmd_edge.manifest import LANDMARKS
 from bmd_edge.report import HipReport
-from bmd_edge.roi import LANDMARKS
 from bmd_edge.table import SITES
 from trainer.phantom.cohort import replace_file
 from trainer.phantom.dicom import write_dicom
