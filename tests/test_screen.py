@@ -211,15 +211,6 @@ def test_a_link_is_not_followed_through_the_api(tmp_path: Path) -> None:
         assert screener.read(tmp_path).reason == "file_unreadable"
 
 
-def test_a_bundle_for_other_sites_is_not_used() -> None:
-    from dataclasses import replace
-
-    bundle = drawn_bundle()
-    other = replace(bundle, manifest=replace(bundle.manifest, sites=("total_hip", "femoral_neck")))
-    with pytest.raises(EngineError, match="reports"):
-        Screener(other, engines={"finder": drawn_finder(), "bmd": drawn_bmd()})
-
-
 # -- faults ---------------------------------------------------------------------------------------------------------
 
 
