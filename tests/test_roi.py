@@ -155,6 +155,15 @@ def test_left_and_right_hips_give_the_same_network_input():
     assert np.mean(difference) < 0.01
 
 
+@pytest.mark.parametrize("side", ["R", "L"])
+def test_the_network_sees_the_head_at_the_image_right(side):
+    film = painted_film({side: (200, 120)})
+    (hip,) = found(film, painted_finder())
+    (gray,) = hip_image(film, hip, BMD)
+    head, _, trochanter = (np.argwhere(_eroded(abs(gray - level) < 0.03)) for level in LEVELS[:3])
+    assert head[:, 1].mean() - trochanter[:, 1].mean() == pytest.approx(60 / BMD.spacing_mm, abs=2)
+
+
 def test_the_region_of_interest_is_centered_and_145_mm_wide():
     film = painted_film({"R": (200, 120)}, (0.5, 0.4))
     (hip,) = found(film, painted_finder())

@@ -17,12 +17,13 @@ from bmd_edge.bundle import open_bundle
 from bmd_edge.engine import open_engine
 from bmd_edge.errors import FilmFailed, TableError, UsageError
 from bmd_edge.film import Film, read_film
-from bmd_edge.roi import Hip, find_hips
+from bmd_edge.roi import Hip, find_hips, hip_image
 from bmd_edge.table import SITES, HipRow, read_table, write_table
 from trainer import rois
 from trainer.commands import train as command
 from trainer.config import BmdConfig, SemiConfig
 from trainer.data import floats, read_rois
+from trainer.data import roi_image as network_image
 from trainer.phantom.cohort import png16, replace_file, roi_image
 from trainer.phantom.dicom import write_dicom
 from trainer.phantom.film import FilmSpec, PhantomFilm, film
@@ -77,6 +78,20 @@ def test_films_become_rois_as_the_phantom_cuts_them(
     listed = list(csv.DictReader((tmp_path / "left_out.csv").read_text().splitlines()))
     assert listed[0]["reason"] == "implant"
     assert "The hip holds an implant." in listed[0]["remedy"]
+
+
+@pytest.mark.parametrize("name", ["right.dcm", "left.dcm"])
+def test_training_shows_a_hip_as_the_runtime_does(films: tuple[Path, dict[str, PhantomFilm]], name: str) -> None:
+    bundle = open_bundle()
+    one = read_film(films[0].parent / name)
+    with open_engine(bundle, "finder", device="auto") as finder:
+        (hip,) = find_hips(one, finder, bundle.inputs, bundle.manifest.plausibility)
+    assert isinstance(hip, Hip)
+    with Image.open(io.BytesIO(png16(stored_roi(one, hip)))) as image:
+        trained = network_image(np.asarray(image))
+    shown = hip_image(one, hip, bundle.inputs["bmd"])
+    assert trained == pytest.approx(shown, abs=1e-3)
+    assert np.abs(trained - shown[..., ::-1]).mean() > 0.1  # so that a mirrored one would be seen
 
 
 def test_outside_the_film_stays_outside(films: tuple[Path, dict[str, PhantomFilm]]) -> None:
