@@ -153,6 +153,20 @@ def test_left_and_right_hips_give_the_same_network_input():
     assert np.mean(difference) < 0.01
 
 
+@pytest.mark.parametrize("side", ["R", "L"])
+def test_the_network_sees_a_right_hip(side):
+    """Two hips that are both mirrored look alike too: the head lies toward image right of the trochanter."""
+    film = painted_film({side: (200, 120)})
+    (hip,) = found(film, painted_finder())
+    (image,) = hip_image(film, hip)
+    corner, size_mm = np.array([-83.8, -41.8]), 145.6  # of the square, from the head center
+    head, trochanter = (
+        image[tuple(np.round((point - corner) / size_mm * BMD.size_px).astype(int)[::-1])] for point in RIGHT_MM[[0, 2]]
+    )
+    assert head == pytest.approx(LEVELS[0], abs=0.05)
+    assert trochanter == pytest.approx(LEVELS[2], abs=0.05)
+
+
 def test_the_region_of_interest_is_centered_and_145_mm_wide():
     film = painted_film({"R": (200, 120)}, (0.5, 0.4))
     (hip,) = found(film, painted_finder())
