@@ -1,5 +1,6 @@
 """Finished units -> table.json, table.md and table.png. Needs only the files of the units, no films and no network."""
 
+import io
 import json
 from collections import Counter
 from pathlib import Path
@@ -12,6 +13,7 @@ from bmd_edge.estimate import t_score
 from bmd_edge.table import SITES, replace_file
 from trainer.experiment.statistics import F64, LOW_T, Hips, agreement, auroc, interval, paired_difference
 from trainer.experiment.units import ALTERNATIVES, CURVE_LABELS, FULL, RECIPES, SUPERVISED, Scale
+from trainer.phantom.cohort import replace_file as replace_bytes
 from trainer.phantom.plan import items
 
 Units = dict[str, list[dict[str, Any]]]
@@ -321,6 +323,6 @@ def draw(table: dict[str, Any], path: Path) -> None:
         right.set_ylabel("RMSE, g/cm2")
         right.legend(fontsize=8)
     figure.suptitle(f"Synthetic films, budget {table['scale']['budget']:g}. Research use only.", fontsize=10)
-    part = path.with_name(f".{path.name}.part")
-    figure.savefig(part, format="png", dpi=110)
-    part.replace(path)
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=110)
+    replace_bytes(path, picture.getvalue())
