@@ -8,7 +8,7 @@ from bmd_edge.bundle import open_bundle
 from bmd_edge.canary import decoder_differences, is_sound
 from bmd_edge.codecs import syntaxes
 from bmd_edge.engine import open_engine, self_test
-from bmd_edge.errors import BmdEdgeError
+from bmd_edge.errors import BmdEdgeError, install
 from bmd_edge.machine import cpus
 from bmd_edge.screen import versions
 
@@ -48,7 +48,7 @@ def _engine() -> Iterator[Finding]:
     if len(wheels) != 1:
         what = "both are installed and overwrite each other: uninstall both, then" if wheels else "is not installed:"
         found = " and ".join(wheels) or "onnxruntime"
-        yield Finding(False, "engine", f"{found} {what} pip install 'bmd-edge[cpu]'")
+        yield Finding(False, "engine", f"{found} {what} {install('cpu')}")
         return
     import onnxruntime
 

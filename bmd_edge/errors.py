@@ -171,11 +171,16 @@ class TableError(UsageError):
     """A film table breaks its contract; the message names the row."""
 
 
+def install(extra: str) -> str:
+    """How an extra is installed: from a checkout, for `bmd-edge` on a package index would be somebody else's."""
+    return f"pip install '.[{extra}]' in a checkout of bmd-edge"
+
+
 class MissingExtra(UsageError):
     """An optional dependency is not installed."""
 
     def __init__(self, module: str, extra: str) -> None:
-        super().__init__(f"{module} is not installed: pip install 'bmd-edge[{extra}]'")
+        super().__init__(f"{module} is not installed: {install(extra)}")
         self._what = module, extra
 
     def __reduce__(self) -> tuple[type["MissingExtra"], tuple[str, str]]:

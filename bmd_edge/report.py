@@ -203,7 +203,7 @@ def write_csv(path: Path, reports: Iterable[FilmReport]) -> None:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(CSV_COLUMNS)
         for report in reports:
-            writer.writerows([_cell(row.get(name)) for name in CSV_COLUMNS] for row in _rows(report))
+            writer.writerows([safe_cell(row.get(name)) for name in CSV_COLUMNS] for row in _rows(report))
 
 
 def _rows(report: FilmReport) -> list[dict[str, Any]]:
@@ -232,8 +232,11 @@ def flags_of(hip: HipReport) -> list[str]:
     return [flag for flag in FLAGS if flag in standing]
 
 
-def _cell(value: object) -> object:
-    """Text that a spreadsheet would run as a formula gets an apostrophe; numbers stay numbers, unknown stays empty."""
+def safe_cell(value: object) -> object:
+    """A cell of a CSV file for people: text that a spreadsheet would run as a formula gets an apostrophe.
+
+    Text is made `visible`; numbers stay numbers, and what is unknown stays empty.
+    """
     if not isinstance(value, str):
         return value
     text = visible(value)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bmd_edge.estimate import t_score_reason
-from bmd_edge.report import RESEARCH_USE, FilmReport, HipReport
+from bmd_edge.report import RESEARCH_USE, FilmReport, HipReport, safe_cell
 from bmd_edge.scales import to_hologic
 from bmd_edge.table import SITES, HipRow, replace_file
 from calibration.reading import FilmAnswers
@@ -126,16 +126,11 @@ def write_pairs(path: Path, pairs: Sequence[Pair], left_out: dict[tuple[str, str
                 for part in ("bmd", "low", "high"):
                     values = getattr(answer, f"{part}_gcm2")
                     cells |= {f"{precision}_{part}_{site}_gcm2": value for site, value in values.items()}
-            writer.writerow({name: _plain(value) for name, value in cells.items()})
+            writer.writerow({name: safe_cell(value) for name, value in cells.items()})
 
 
 def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 4)
-
-
-def _plain(value: Any) -> Any:
-    """Text that a spreadsheet would run as a formula gets an apostrophe."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@")) else value
 
 
 def reasons(pairs: Sequence[Pair], precision: str) -> dict[str, int]:

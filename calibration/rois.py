@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from bmd_edge.bundle import Bundle
-from bmd_edge.engine import open_engine
+from bmd_edge.engine import open_engine, self_test
 from bmd_edge.errors import TableError, UsageError
 from bmd_edge.preprocess import BMD, gray_statistics
 from bmd_edge.scales import to_hologic
@@ -53,6 +53,7 @@ def answers_of(bundle: Bundle, precision: str, rows: Sequence[HipRow], threads: 
         raise UsageError("this bundle's network reads another region of interest than phantom cohorts hold")
     found = []
     with open_engine(bundle, "bmd", device="cpu", precision=precision, threads=threads) as engine:
+        self_test(bundle, "bmd", engine)
         for start in range(0, len(rows), _BATCH):
             pixels = read_rois(rows[start : start + _BATCH]).pixels
             images = np.stack([roi_image(one) for one in pixels])

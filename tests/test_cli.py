@@ -368,7 +368,7 @@ def test_a_missing_extra_ends_with_2_and_names_it(inside, workshop, where: str) 
     workshop(where)
     code, out, err = inside("train", "c.toml")
     assert (code, out) == (2, "")
-    assert "no_such_library is not installed: pip install 'bmd-edge[train]'" in err
+    assert "no_such_library is not installed: pip install '.[train]' in a checkout" in err
 
 
 def test_registered_workshops_exist() -> None:

@@ -255,7 +255,7 @@ def test_version_10_is_asked_for_strong_typing(bundle: Bundle) -> None:
 
 def test_without_tensorrt_the_remedy_is_named(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tensorrt", None)
-    with pytest.raises(MissingExtra, match=r"bmd-edge\[tensorrt\]"):
+    with pytest.raises(MissingExtra, match=r"'\.\[tensorrt\]' in a checkout"):
         open_engine(bundle, "bmd", device="tensorrt")
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import bmd_edge
+from bmd_edge.errors import MissingExtra
 from export import readme, speed_page
 
 ROOT = Path(__file__).parents[1]
@@ -72,6 +73,38 @@ def test_the_paper_table_is_that_of_the_committed_trainings(tmp_path):
     shutil.copytree(readme.TABLE.parent / "units", tmp_path / "units")
     assert json.loads(write_report(tmp_path, scale, committed["command"]).read_text()) == committed
     assert (tmp_path / "table.md").read_text() == readme.TABLE.with_name("table.md").read_text(encoding="utf-8")
+
+
+def test_the_page_says_which_trainings_were_validated_alike():
+    """Until every recipe of the table follows one rule, a lead may be the choice of the checkpoint."""
+    every: dict[str, set[str]] = {}
+    for path in (readme.TABLE.parent / "units").glob("*-*.json"):
+        unit = json.loads(path.read_text(encoding="utf-8"))
+        settings = tomllib.loads(unit["settings"])
+        every.setdefault(f"{settings['task']} {settings['validate_every']}", set()).add(unit["recipe"])
+    rivals = every["semi 1"]
+    assert every == {"semi 5": {"full"}, "semi 1": rivals, "bmd 5": {"mse", "triplet", "adaptive_triplet"}}
+    assert len(rivals) == 6
+    words = " ".join(PAGE.split())
+    assert "it alone was validated every fifth epoch, its six rivals after every one" in words
+    assert "still validated after every epoch" in readme.TABLE.with_name("table.md").read_text(encoding="utf-8")
+
+
+def test_nobody_is_told_to_install_from_an_index_what_is_on_none():
+    """A name that nobody has registered belongs to whoever does so first: no page and no remedy may give it to pip."""
+    named = re.compile(r"pip3? (install|download)[^\n]*?[ '\"]bmd[-_]edge(?!\S*\.whl)\b", re.IGNORECASE)
+    assert named.search("pip install 'bmd-edge[cpu]'")
+    assert named.search("$ pip install --upgrade bmd-edge")
+    assert not named.search("pip install './bmd_edge-0.1.0-py3-none-any.whl[cpu]'")
+    assert not named.search("pip install '.[cpu]' in a checkout of the project")
+    kinds = ("*.py", "*.md", "*.j2", "*.toml", "Makefile")
+    folders = ("bmd_edge", "calibration", "export", "trainer")
+    pages = [page for one in folders for kind in kinds for page in (ROOT / one).rglob(kind)]
+    pages += [page for kind in kinds for page in ROOT.glob(kind)]
+    assert len(pages) > 150
+    said = [MissingExtra("torch", "train").args[0], *(page.read_text(encoding="utf-8") for page in pages)]
+    lines = [line for text in said for line in text.replace("in a checkout of bmd-edge", "").splitlines()]
+    assert not [line for line in lines if named.search(line)]
 
 
 def test_throughput_is_that_of_the_committed_measurements():

@@ -117,6 +117,20 @@ def test_an_unknown_fact_is_null(reports: dict[str, FilmReport]) -> None:
     assert {row["t_score_reason"] for row in film["hips"][0]["estimates"]} == {"age_unknown"}
 
 
+def test_flags_of_film_and_hip_stand_beside_every_estimate(tmp_path: Path) -> None:
+    """A number never goes out without its cautions, whichever of film, hip and age they come from."""
+    unsure = {"EstimatedRadiographicMagnificationFactor": None, "ViewPosition": None, "ImageLaterality": "L"}
+    with drawn_screener() as screener:
+        report = screener.read(hip_dicom("R", **unsure), file="a.dcm")
+    expected = {"magnification_assumed", "view_unknown", "side_contradiction", "assumed_postmenopausal"}
+    write_jsonl(tmp_path / "results.jsonl", [report])
+    write_csv(tmp_path / "results.csv", [report])
+    (hip,) = json.loads((tmp_path / "results.jsonl").read_text())["hips"]
+    assert [set(estimate["flags"]) for estimate in hip["estimates"]] == [expected, expected]
+    (row,) = rows_of(tmp_path / "results.csv")
+    assert row["flags"].split() == [flag for flag in FLAGS if flag in expected]
+
+
 # -- results.csv ----------------------------------------------------------------------------------------------------
 
 

@@ -295,7 +295,7 @@ def plot_curves(lines: list[dict[str, float]], path: Path) -> None:
         panel.tick_params(labelsize=7)
     part = path.with_name(f".{path.name}.part")
     figure.savefig(part, format="png", dpi=100)
-    part.replace(path)
+    _put_in_place(part, path)
 
 
 def check_settings(config: Config, run: Path) -> None:
@@ -342,12 +342,25 @@ def _read_metrics(run: Path) -> list[dict[str, float]]:
 def _write_text(path: Path, text: str) -> None:
     part = path.with_name(f".{path.name}.part")
     part.write_text(text, encoding="utf-8")
-    part.replace(path)
+    _put_in_place(part, path)
 
 
 def _write_tensors(path: Path, tensors: dict[str, Tensor], facts: dict[str, str]) -> None:
     part = path.with_name(f".{path.name}.part")
     save_file({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, part, facts)
-    with part.open("rb") as file:
-        os.fsync(file.fileno())
+    _put_in_place(part, path)
+
+
+def _put_in_place(part: Path, path: Path) -> None:
+    """Give a written file its name; both survive a power cut."""
+    _sync(part)
     part.replace(path)
+    _sync(path.parent)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -17,10 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bmd_edge.bundle import Bundle, open_bundle
-from bmd_edge.engine import Engine, open_engine
+from bmd_edge.engine import Engine, open_engine, self_test
 from bmd_edge.errors import REFUSALS, FilmFailed, FilmRefused, HipRefused, TableError
 from bmd_edge.film import Film, read_film
 from bmd_edge.preprocess import BMD
+from bmd_edge.report import safe_cell
 from bmd_edge.roi import Hip, find_hips
 from bmd_edge.scales import hologic_gcm2
 from bmd_edge.table import SITES, HipRow, read_table, replace_file, write_table
@@ -105,6 +106,7 @@ def roi_table(
     (folder / "roi").mkdir(parents=True, exist_ok=True)
     outcomes = []
     with open_engine(bundle, "finder", device="auto") as finder:
+        self_test(bundle, "finder", finder)
         cutter = _Cutter(folder, finder, bundle)
         for hips, spacing_mm in zip(films, spacings_mm, strict=True):
             outcomes += cutter.cut(hips, spacing_mm)
@@ -140,7 +142,8 @@ def _write_left_out(path: Path, outcomes: list[Outcome]) -> None:
             row, refusal = one.row, REFUSALS[one.code or "unexpected"]
             # What screening takes as an option stands in the table here, for films of several detectors may be in it.
             remedy = refusal.remedy.replace("--spacing-mm", f"the table's column {DETECTOR_SPACING}")
-            writer.writerow([row.film, row.subject, row.side, row.split, one.code, f"{refusal.sentence} {remedy}"])
+            facts = (row.film, row.subject, row.side, row.split, one.code)
+            writer.writerow([safe_cell(text) for text in (*facts, f"{refusal.sentence} {remedy}")])
 
 
 def _detector_spacing_mm(rows: list[HipRow]) -> float | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bmd_edge.engine.base import Arrays, Engine, first_line
-from bmd_edge.errors import EngineError, MissingExtra, UsageError
+from bmd_edge.errors import EngineError, MissingExtra, UsageError, install
 from bmd_edge.manifest import TensorSpec
 
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
@@ -115,7 +115,7 @@ def onnxruntime_module() -> Any:
     if all(_is_installed(name) for name in ("onnxruntime", "onnxruntime-gpu")):
         raise EngineError(
             "onnxruntime and onnxruntime-gpu are both installed and overwrite each other: pip uninstall both, then"
-            " pip install 'bmd-edge[cpu]' or 'bmd-edge[gpu]'"
+            f" {install('cpu')}, or '.[gpu]'"
         )
     try:
         import onnxruntime

@@ -127,6 +127,17 @@ def test_the_manifest_says_where_it_comes_from(made: tuple[Path, Bundle]) -> Non
     assert str(folder) not in (folder / "bundle" / "manifest.json").read_text()
 
 
+def test_dexa_of_another_scale_is_judged_on_the_hologic_scale(tmp_path: Path) -> None:
+    """Guard, interval and the manifest's figures: T = -1 of a Lunar scanner is T = -1 here too."""
+    lunar = {"femoral_neck": (0.821 + 0.023) / 0.939, "total_hip": (0.832 + 0.031) / 0.979}  # of the sBMD at T = -1
+    table = write_cohort(tmp_path)
+    rows = [dataclasses.replace(row, scale="lunar", bmd_gcm2=lunar) for row in read_table(table)]
+    hologic = [(0.821 - 0.019) / 1.087, (0.832 - 0.006) / 1.008]
+    np.testing.assert_allclose(films.dexa(rows), np.tile(hologic, (len(rows), 1)), atol=1e-9)
+    np.testing.assert_array_equal(films.guard_hips(rows).dexa_gcm2, films.dexa(rows))
+    assert films.facts(table, rows[:40], rows[40:]).bmd_mean_gcm2 == dict(zip(SITES, np.round(hologic, 4), strict=True))
+
+
 def test_no_stack_trace_and_no_local_path_is_in_any_network(made: tuple[Path, Bundle]) -> None:
     folder, _ = made
     for path in (folder / "bundle").glob("*.onnx"):

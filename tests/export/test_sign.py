@@ -108,7 +108,7 @@ def test_keys_that_cannot_be_used_name_the_remedy(copy: Bundle, keys: tuple[Path
 
 def test_without_the_extra_it_is_named(copy: Bundle, keys: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "model_signing", None)
-    with pytest.raises(MissingExtra, match=r"bmd-edge\[sign\]"):
+    with pytest.raises(MissingExtra, match=r"'\.\[sign\]' in a checkout"):
         verify_bundle(copy, keys[1])
 
 

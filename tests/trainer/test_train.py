@@ -133,6 +133,24 @@ def half_labelled(cohort: Path) -> Path:
     return with_unlabelled(cohort, 3, "half_labelled.csv")
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_no_film_that_judges_is_shown_without_its_label(cohort: Path, method: str) -> None:
+    """Rows of test and calibrate are never learned from, nor are those of val: they choose the checkpoint."""
+    table = with_unlabelled(cohort, 3, "judging.csv")
+    rows = read_table(table)
+    for split, index in (("test", 1), ("calibrate", 2)):
+        rows[index : index + 12 : 4] = [dataclasses.replace(row, split=split) for row in rows[index : index + 12 : 4]]
+    unlabelled = {row.subject for row in rows if row.split == "unlabelled"}
+    write_table(table, rows)
+    config, start = SMALL_SEMI[method], cohort.parent / "start of judging"
+    train(BmdTask(pretraining(config, 0), table), pretraining(config, 0), start)
+    task = METHODS[method](config, table, [start])
+    assert {row.split for row in task.unlabelled.rows} == {"unlabelled"}
+    assert {row.subject for row in task.unlabelled.rows} == unlabelled
+    assert set(task.split) == {"train", "val", "unlabelled"}
+    assert {row.split for row in task.train.rows} == {"train"}
+
+
 def killed_at(task: Task, at: tuple[int, int]) -> Task:
     """The task, with a kill in the middle of an epoch."""
     original = task.loss

@@ -53,9 +53,18 @@ def make_item(item: Item, out: Path) -> float:
 
 
 def replace_file(path: Path, data: bytes) -> None:
+    """Write a file beside its place, then rename it; synced, so that no row survives a power cut without its film."""
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    part.write_bytes(data)
+    with part.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
     part.replace(path)
+    handle = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def png16(image: NDArray[np.float32]) -> bytes:

@@ -1,0 +1,75 @@
+"""Text from headers, file names and tables never becomes a formula where somebody opens a CSV file in a spreadsheet."""
+
+import csv
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bmd_edge.report import write_csv
+from bmd_edge.table import HipRow
+from calibration.pairs import pair, write_pairs
+from tests.calibration.cohorts import cohort
+from tests.screening import drawn_screener, hip_dicom
+from trainer.rois import Outcome, _write_left_out
+
+STARTS = ("=", "+", "-", "@", "\t=", "\r=", "\n=", "＝", "＋", "－", "＠", "\x1b=", "\u202e=")
+
+
+def results(path: Path, text: str) -> None:
+    with drawn_screener() as screener:
+        report = screener.read(hip_dicom("R"))
+    write_csv(path, [replace(report, file=text, maker=text, model=text, view=text, sop_instance_uid=text)])
+
+
+def pairs(path: Path, text: str) -> None:
+    rows, films = cohort(3)
+    (first, *_) = pair(rows, films)
+    answers = {name: replace(answer, reason=text) for name, answer in first.answers.items()}
+    texts = dict.fromkeys(("film", "subject", "maker", "spacing_source"), text)
+    write_pairs(path, [replace(first, **texts, answers=answers)], {(text, first.side): text})
+
+
+def left_out(path: Path, text: str) -> None:
+    row = HipRow(film=text, subject=text, side="R", split="train")
+    _write_left_out(path, [Outcome(row, None, "implant")])
+
+
+@pytest.mark.parametrize("start", STARTS, ids=ascii)
+@pytest.mark.parametrize("write", [results, pairs, left_out])
+def test_no_cell_starts_a_formula(write: Callable[[Path, str], None], start: str, tmp_path: Path) -> None:
+    path = tmp_path / "people.csv"
+    write(path, f"{start}1+1|' /C calc'!A0")
+    with path.open(encoding="utf-8", newline="") as file:
+        header, *rows = csv.reader(file)
+    assert len(rows) == 1
+    texts = [cell for row in rows for cell in row if "calc" in cell]
+    assert len(texts) >= 2
+    for cell in texts:
+        assert cell[0] not in "=+-@\t\r\n＝＋－＠"
+        assert cell.isprintable()
+    assert len(header) == len(rows[0])
+
+
+@pytest.mark.parametrize("write", [results, pairs])
+def test_numbers_stay_numbers(write: Callable[[Path, str], None], tmp_path: Path) -> None:
+    path = tmp_path / "people.csv"
+    write(path, "a.dcm")
+    with path.open(encoding="utf-8", newline="") as file:
+        (row,) = csv.DictReader(file)
+    numbers = {name: cell for name, cell in row.items() if name.endswith("_gcm2") and cell}
+    assert len(numbers) >= 6
+    assert all(float(cell) > 0 for cell in numbers.values())
+
+
+def test_every_csv_file_is_known_here() -> None:
+    """Whoever writes another one adds it above, or says why nobody opens it in a spreadsheet."""
+    root = Path(__file__).parents[2]
+    packages = [root / name for name in ("bmd_edge", "calibration", "export", "trainer")]
+    writers = [path for one in packages for path in one.rglob("*.py") if "csv.writer(" in path.read_text()]
+    writers += [path for one in packages for path in one.rglob("*.py") if "csv.DictWriter(" in path.read_text()]
+    functions = ("def write_csv(", "def write_pairs(", "def _write_left_out(")
+    tables = "def write_table("  # reads back equal, so nothing in it may be escaped
+    assert len(writers) == 4
+    assert all(any(one in path.read_text() for one in (*functions, tables)) for path in writers)
