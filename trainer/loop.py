@@ -1,8 +1,9 @@
 """The one training loop; a recipe is a task given to it.
 
 Nothing random outlives a step: each batch is drawn from a generator seeded by (seed, epoch, step), so a killed run
-resumes at its last finished epoch and ends with the same numbers. State and checkpoint are safetensors, written beside
-their place and renamed.
+resumes at its last finished epoch and ends with the same numbers. Metrics, checkpoint and state are synced in this
+order, so that a power cut leaves no state that counts what it took; state and checkpoint are safetensors, written
+beside their place and renamed.
 """
 
 import ctypes
@@ -28,6 +29,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from bmd_edge.errors import UsageError
+from bmd_edge.table import replace_file, sync_folder
 from trainer.config import Config, LoopConfig, to_toml
 
 logger = logging.getLogger(__name__)
@@ -100,6 +102,8 @@ def train(task: Task, config: Config, run: Path, progress: Progress | None = Non
         line = trainee.epoch(epoch)
         with (run / "metrics.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
+            file.flush()
+            os.fsync(file.fileno())  # before the state that counts this line
         lines.append(line)
         trainee.save(run, epoch, line)
         if progress:
@@ -340,9 +344,8 @@ def _read_metrics(run: Path) -> list[dict[str, float]]:
 
 
 def _write_text(path: Path, text: str) -> None:
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
+    with replace_file(path) as file:
+        file.write(text)
 
 
 def _write_tensors(path: Path, tensors: dict[str, Tensor], facts: dict[str, str]) -> None:
@@ -351,3 +354,4 @@ def _write_tensors(path: Path, tensors: dict[str, Tensor], facts: dict[str, str]
     with part.open("rb") as file:
         os.fsync(file.fileno())
     part.replace(path)
+    sync_folder(path.parent)
