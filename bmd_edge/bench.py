@@ -22,6 +22,7 @@ from typing import Any
 
 from bmd_edge import screener as line
 from bmd_edge.bench_films import ENCODERS, films, renamed
+from bmd_edge.bundle import open_bundle
 from bmd_edge.crew import Crew
 from bmd_edge.errors import MissingExtra, UsageError
 from bmd_edge.ledger import NAME as LEDGER
@@ -180,7 +181,7 @@ def _figures(turns: list[dict[str, Any]], workers: int) -> dict[str, Any]:
 # -- cold start ---------------------------------------------------------------------------------------------------
 
 
-def cold(bundle: Path | None, say: Say, times: int = 10) -> dict[str, float]:
+def cold(bundle: Path | None, say: Say, times: int = 10) -> dict[str, Any]:
     """Seconds from nothing: `bmd-edge --help`, `import bmd_edge`, and `screen` with one film of 9 Mpx; medians.
 
     `import` is without the start of Python itself. Time to the first result is taken as that of the whole program with
@@ -210,7 +211,8 @@ def cold(bundle: Path | None, say: Say, times: int = 10) -> dict[str, float]:
                     raise UsageError(f"{name} could not be measured: {done.stderr.decode()[-300:]}")
     medians = {name: statistics.median(seconds) for name, seconds in spent.items()}
     medians["import"] -= medians.pop("python")
-    return {f"{name}_s": round(seconds, 3) for name, seconds in medians.items()} | {"n": times}
+    figures = {f"{name}_s": round(seconds, 3) for name, seconds in medians.items()}
+    return {**figures, "n": times, "bundle_digest": open_bundle(bundle).digest}
 
 
 # -- a day's list -------------------------------------------------------------------------------------------------

@@ -1,8 +1,9 @@
 """The ledger: what a run has finished, in one SQLite file of the output folder, so that a killed run can resume.
 
-Each row is committed alone (WAL), so a kill at any moment loses at most the film in work. The results files are
-written from here, sorted by path. A film is known by its path, its size and its time, so that a folder of finished
-films is checked without opening one; film_id tells a film that was moved from another one of the same size and time.
+Each row is committed alone and synced to the disk (WAL, synchronous=FULL), so a kill or a power cut at any moment loses
+at most the film in work. The results files are written from here, sorted by path. A film is known by its path, its size
+and its time, so that a folder of finished films is checked without opening one; film_id tells a film that was moved
+from another one of the same size and time.
 """
 
 import errno
@@ -91,7 +92,7 @@ class Ledger:
     def _prepare(self) -> None:
         with _translated():
             self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=NORMAL")
+            self._db.execute("PRAGMA synchronous=FULL")  # NORMAL would lose the last rows in a power cut
             layout = self._db.execute("PRAGMA user_version").fetchone()[0]
             if layout == 0:
                 self._db.executescript(_TABLES)
@@ -140,8 +141,9 @@ class Ledger:
             self.forget(known.difference(keys))
 
     def forget(self, keys: Iterable[bytes]) -> None:
-        """Forget these films."""
-        with _translated():
+        """Forget these films, in one transaction: each waits for the disk."""
+        with _translated(), self._db:
+            self._db.execute("BEGIN")
             self._db.executemany("DELETE FROM films WHERE key=?", ((key,) for key in keys))
 
     def reports(self) -> Iterator[FilmReport]:

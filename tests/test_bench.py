@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from bmd_edge import bench, bench_films
+from bmd_edge.bundle import open_bundle
 from bmd_edge.film import film_id, read_film
 
 ROOT = Path(__file__).parents[1]
@@ -80,6 +81,12 @@ def test_bench_of_a_folder(tmp_path: Path) -> None:
     assert row["stages"]["finder"] > 0.001
     assert 50 < row["peak_rss_mb"] < 2000
     assert row["floor_films_per_s"] > 0
+
+
+def test_the_start_names_the_bundle(small) -> None:
+    found = bench.cold(None, lambda _: None, times=1)
+    assert found["n"] == 1
+    assert found["bundle_digest"] == open_bundle().digest
 
 
 def test_bench_says_what_is_wrong(tmp_path: Path) -> None:

@@ -1,8 +1,9 @@
 """The one training loop; a recipe is a task given to it.
 
 Nothing random outlives a step: each batch is drawn from a generator seeded by (seed, epoch, step), so a killed run
-resumes at its last finished epoch and ends with the same numbers. State and checkpoint are safetensors, written beside
-their place and renamed.
+resumes at its last finished epoch and ends with the same numbers. Metrics, checkpoint and state are synced in this
+order, so that a power cut leaves no state that counts what it took; state and checkpoint are safetensors, written
+beside their place and renamed.
 """
 
 import ctypes
@@ -28,6 +29,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from bmd_edge.errors import UsageError
+from bmd_edge.table import replace_file, sync_folder
 from trainer.config import Config, LoopConfig, to_toml
 
 logger = logging.getLogger(__name__)
@@ -100,6 +102,8 @@ def train(task: Task, config: Config, run: Path, progress: Progress | None = Non
         line = trainee.epoch(epoch)
         with (run / "metrics.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
+            file.flush()
+            os.fsync(file.fileno())  # before the state that counts this line
         lines.append(line)
         trainee.save(run, epoch, line)
         if progress:
@@ -340,27 +344,14 @@ def _read_metrics(run: Path) -> list[dict[str, float]]:
 
 
 def _write_text(path: Path, text: str) -> None:
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(text, encoding="utf-8")
-    _put_in_place(part, path)
+    with replace_file(path) as file:
+        file.write(text)
 
 
 def _write_tensors(path: Path, tensors: dict[str, Tensor], facts: dict[str, str]) -> None:
     part = path.with_name(f".{path.name}.part")
     save_file({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, part, facts)
-    _put_in_place(part, path)
-
-
-def _put_in_place(part: Path, path: Path) -> None:
-    """Give a written file its name; both survive a power cut."""
-    _sync(part)
+    with part.open("rb") as file:
+        os.fsync(file.fileno())
     part.replace(path)
-    _sync(path.parent)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    sync_folder(path.parent)

@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import power
 import pytest
 import torch
 from typer import Typer
@@ -103,6 +104,28 @@ def test_killed_run_ends_with_the_same_numbers(
     train(going_on_at(task_for(config, cohort), 1), config, run)
     assert metrics(run) == metrics(whole)
     assert (run / "checkpoint.safetensors").read_bytes() == (whole / "checkpoint.safetensors").read_bytes()
+
+
+def test_a_power_cut_leaves_no_state_that_counts_what_it_took(
+    runs: dict[type, Path], cohort: Path, tmp_path: Path
+) -> None:
+    """Whatever a cut after an epoch leaves, the training goes on from there and ends with the same numbers."""
+    (tmp_path / "power").mkdir()
+    with power.disk(tmp_path / "power") as disk:
+
+        def cut(line: dict[str, float], _: float) -> None:
+            with disk.after_power_cut() as left:
+                shutil.copytree(left / "run", tmp_path / f"{line['epoch']}")
+
+        train(task_for(SMALL_BMD, cohort), SMALL_BMD, disk.folder / "run", progress=cut)
+    for epoch in range(SMALL_BMD.epochs):
+        left = tmp_path / f"{epoch}"
+        assert len(metrics(left)) == epoch + 1
+        train(going_on_at(task_for(SMALL_BMD, cohort), epoch + 1), SMALL_BMD, left)
+        assert metrics(left) == metrics(runs[BmdConfig])
+        assert (left / "checkpoint.safetensors").read_bytes() == (
+            runs[BmdConfig] / "checkpoint.safetensors"
+        ).read_bytes()
 
 
 def going_on_at(task: Task, epoch: int) -> Task:
