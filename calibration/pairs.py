@@ -140,5 +140,5 @@ def _plain(value: Any) -> Any:
 
 def reasons(pairs: Sequence[Pair], precision: str) -> dict[str, int]:
     """Hips of the table without a number, by reason."""
-    counts = Counter(one.answers[precision].reason for one in pairs if one.answers[precision].reason)
+    counts = Counter(reason for one in pairs if (reason := one.answers[precision].reason))
     return dict(sorted(counts.items()))
