@@ -69,7 +69,10 @@ __all__ = [
 def __getattr__(name: str) -> object:
     for module, names in _HOME.items():
         if name in names:
-            return getattr(import_module(f"bmd_edge.{module}"), name)
+            try:
+                return getattr(import_module(f"bmd_edge.{module}"), name)
+            except AttributeError as error:  # `from bmd_edge import ...` would only say that there is no such name
+                raise ImportError(f"bmd_edge.{module} cannot be loaded: {error}", name=f"bmd_edge.{module}") from error
     raise AttributeError(f"module 'bmd_edge' has no attribute {name!r}")
 
 

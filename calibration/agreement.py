@@ -118,7 +118,7 @@ def exact_limits(difference: F64) -> Limits | None:
     if n < 3:
         return None
     mean, sd = float(difference.mean()), float(difference.std(ddof=1))
-    near, far = (float(q) / np.sqrt(n) for q in stats.nct.ppf((0.025, 0.975), n - 1, Z * np.sqrt(n)))
+    near, far = (float(q) / np.sqrt(n) for q in stats.nct.ppf(np.array([0.025, 0.975]), n - 1, Z * np.sqrt(n)))
     return Limits(
         low=(mean - Z * sd, float(mean - far * sd), float(mean - near * sd)),
         high=(mean + Z * sd, float(mean + near * sd), float(mean + far * sd)),

@@ -74,9 +74,9 @@ def fit_sites_of(rows: list[HipRow], answers: list[NetworkAnswer | str]) -> dict
             for row, answer in zip(rows, answers, strict=True)
             if isinstance(answer, NetworkAnswer) and (value := row.bmd_gcm2[site]) is not None
         ]
-        numbers = np.array([hip[:3] for hip in hips], np.float64).reshape(-1, 3).T
+        bmd, spread, dexa = np.array([hip[:3] for hip in hips], np.float64).reshape(-1, 3).T
         try:
-            fits[site] = fit_site(*numbers, [hip[3] for hip in hips])
+            fits[site] = fit_site(bmd, spread, dexa, [hip[3] for hip in hips])
         except UsageError as error:
             raise UsageError(f"{site.replace('_', ' ')}: {error}") from error
     return fits

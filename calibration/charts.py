@@ -33,7 +33,7 @@ def reference_of(rows: Sequence[HipRow], *answers: NDArray[Any]) -> dict[str, An
     """
     seen = of_rows(rows, *answers)
     found = measure(seen)
-    return found and to_dict(with_limits(found, seen))
+    return None if found is None else to_dict(with_limits(found, seen))
 
 
 def with_limits(reference: Reference, seen: Seen, seed: int = 0) -> Reference:

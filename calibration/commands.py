@@ -67,7 +67,7 @@ def validate(
         raise typer.Exit(3)
 
 
-def _say(facts: dict, out: Path) -> None:
+def _say(facts: dict[str, Any], out: Path) -> None:
     """The few figures that everyone asks for first, on stdout; findings and places on stderr."""
     from bmd_edge.report import visible
     from bmd_edge.report_html import SITE_NAMES
@@ -89,7 +89,7 @@ def _say(facts: dict, out: Path) -> None:
     typer.echo(f"Report: {out / 'validation.html'}; figures: {out / 'validation.json'}, pairs.csv", err=True)
 
 
-def _said(figure: dict) -> str:
+def _said(figure: dict[str, Any]) -> str:
     if figure["value"] is None:
         return "-"
     ends = "" if figure["low"] is None else f" ({figure['low']:.3f} to {figure['high']:.3f})"

@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 import numpy as np
@@ -13,8 +13,11 @@ from calibration.agreement import Data
 from calibration.detection import Bools, roc_curve
 from calibration.resample import F64
 
+if TYPE_CHECKING:
+    from matplotlib.typing import RcKeyType
+
 INK, SOFT, ACCENT, TEAL, AMBER = "#1b2430", "#5c6877", "#1d4ed8", "#0f766e", "#b45309"
-_SETTINGS = {
+_SETTINGS: "dict[RcKeyType, Any]" = {
     "svg.hashsalt": "bmd-edge", "svg.fonttype": "none", "font.family": "DejaVu Sans", "font.size": 8.5,
     "axes.edgecolor": "#94a3b8", "axes.labelcolor": INK, "text.color": INK, "xtick.color": SOFT, "ytick.color": SOFT,
     "axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": 9.5, "axes.titleweight": "bold",

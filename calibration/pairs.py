@@ -135,5 +135,5 @@ def _rounded(value: float | None) -> float | None:
 
 def reasons(pairs: Sequence[Pair], precision: str) -> dict[str, int]:
     """Hips of the table without a number, by reason."""
-    counts = Counter(one.answers[precision].reason for one in pairs if one.answers[precision].reason)
+    counts = Counter(reason for one in pairs if (reason := one.answers[precision].reason))
     return dict(sorted(counts.items()))

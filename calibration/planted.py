@@ -71,7 +71,7 @@ def _rms(values: F64) -> float:
 def _quantiles(values: F64) -> dict[str, float]:
     """Median and 90th percentile, each with the 95 % interval of its order statistics."""
     ordered, n = np.sort(values), len(values)
-    found = {}
+    found: dict[str, float] = {}
     for name, level in (("median", 0.5), ("p90", 0.9)):
         reach = 1.96 * np.sqrt(n * level * (1 - level))
         low, high = (int(np.clip(round(n * level + sign * reach), 0, n - 1)) for sign in (-1, 1))

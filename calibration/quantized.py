@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -42,7 +43,7 @@ def compare(pairs: Sequence[Pair], precision: str, limits: Mapping[str, GuardLim
     for site in SITES:
         subject = [one.subject for one in both]
         fp32, other = (np.array([one.answers[name].bmd_gcm2[site] for one in both]) for name in ("fp32", precision))
-        figure = by_subject(lambda w, d=other - fp32: shift(d, w), subject)  # type: ignore[misc]
+        figure = by_subject(partial(shift, other - fp32), subject)
         figure |= _against_dexa(both, site, precision)
         turned = [one for one in both if _range(one, site, "fp32") != _range(one, site, precision)]
         budget = limits.get(site)

@@ -44,7 +44,8 @@ class Watched:
         offset = _filled(values - self.mean, self.covariance)
         scores = np.linalg.solve(np.linalg.cholesky(self.covariance), offset.T).T
         length = np.linalg.norm(scores, axis=1, keepdims=True)
-        return scores * np.minimum(1.0, _longest(len(self.mean)) / np.maximum(length, 1e-12))
+        pulled: F64 = scores * np.minimum(1.0, _longest(len(self.mean)) / np.maximum(length, 1e-12))
+        return pulled
 
 
 def _longest(p: int) -> float:
@@ -133,7 +134,7 @@ def measure(seen: Seen) -> Reference | None:
         kept = [
             k for k in range(values.shape[1]) if known[:, k].mean() >= _KNOWN_SHARE and np.ptp(values[known[:, k], k])
         ]
-        whole = values[np.ix_(known[:, kept].all(1), kept)]
+        whole = values[np.ix_(known[:, kept].all(1), np.array(kept, np.intp))]
         if not kept or len(whole) < MIN_STUDIES:
             continue
         covariance = np.cov(whole.T).reshape(len(kept), len(kept))
@@ -165,7 +166,9 @@ def from_dict(facts: Mapping[str, Any]) -> Reference:
     """The inverse of `to_dict`. KeyError or ValueError if it is something else."""
     return Reference(
         int(facts["studies"]),
-        *(np.asarray(facts[name], np.float64) for name in ("embedding_mean", "embedding_sd", "axes")),
+        np.asarray(facts["embedding_mean"], np.float64),
+        np.asarray(facts["embedding_sd"], np.float64),
+        np.asarray(facts["axes"], np.float64),
         {
             name: Watched(
                 tuple(group["names"]),

@@ -34,6 +34,6 @@ def repeatability(values: Sequence[F64]) -> dict[str, float | int | None]:
     sd = np.array([group.std(ddof=1) for group in groups])
     mean = np.array([group.mean() for group in groups])
     rms = float(np.sqrt(np.mean(sd**2)))
-    low, high = (float(rms * np.sqrt(degrees / q)) for q in stats.chi2.ppf((0.975, 0.025), degrees))
+    low, high = (float(rms * np.sqrt(degrees / q)) for q in stats.chi2.ppf(np.array([0.975, 0.025]), degrees))
     cv = float(np.sqrt(np.mean((sd / mean) ** 2)))
     return facts | dict(zip(names, (rms, low, high, cv, LSC_FACTOR * rms), strict=True))

@@ -82,7 +82,7 @@ def said(figure: Mapping[str, float | None] | None, kind: str = "plain") -> str:
     """A figure with its 95 % interval, "0.882 (0.871 to 0.893)" or "86.4 % (84.5 to 88.2)"; a dash if there is none."""
     if figure is None or figure["value"] is None:
         return "–"
-    value, low, high = (figure[name] for name in ("value", "low", "high"))
+    value, low, high = figure["value"], figure["low"], figure["high"]
     write = _WRITE[kind]
     factor, unit = (100, " %") if kind in ("share", "change") else (1, "")
     text = write.format(value * factor) + unit

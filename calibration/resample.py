@@ -77,7 +77,8 @@ def _percentile_instead(found: Any, end: str, twice: float) -> F64:
     """An end of the intervals; the percentile where BCa has none, for a quantile that no single subject moves."""
     draws, ends = found.bootstrap_distribution, getattr(found.confidence_interval, end)
     varies = np.isfinite(draws).all(-1) & (np.ptp(draws, axis=-1) > 0)
-    return np.where(np.isnan(ends) & varies, np.quantile(draws, twice / 2, axis=-1), ends)
+    percentile: F64 = np.quantile(draws, twice / 2, axis=-1)
+    return np.where(np.isnan(ends) & varies, percentile, ends)
 
 
 def _counts(index: NDArray[np.int64], n: int) -> F64:

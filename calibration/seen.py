@@ -70,15 +70,16 @@ def of_rows(rows: Sequence[HipRow], *answers: NDArray[Any]) -> Seen:
 
 
 def _size_in_table(row: HipRow) -> float:
-    points = [[_or_nan(row.extra.get(f"x_{name}_{axis}")) for axis in "xy"] for name in (_HEAD, _LESSER)]
-    return _log_distance(*points, (_or_nan(row.extra.get("x_spacing_mm")),) * 2)
+    head, lesser = ([_or_nan(row.extra.get(f"x_{name}_{axis}")) for axis in "xy"] for name in (_HEAD, _LESSER))
+    return _log_distance(head, lesser, (_or_nan(row.extra.get("x_spacing_mm")),) * 2)
 
 
 def of_reports(reports: Iterable[FilmReport]) -> tuple[Seen, list[str]]:
     """Studies of screened films in their order, and the film_id of the first film of each; hips without a number count
     nowhere. Films of one StudyInstanceUID are one study.
     """
-    facts, answers, studies, names = [], [], [], {}
+    facts, answers, studies = [], [], []
+    names: dict[str, str] = {}
     for report in reports:
         for hip in report.hips:
             if hip.network is None:

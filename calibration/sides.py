@@ -62,5 +62,6 @@ def _both_hips(pairs: Sequence[Pair], precision: str) -> list[tuple[set[str], fl
     for subject, hips in sides.items():
         if set(hips) == {"R", "L"}:
             right, left = (np.mean(hips[side], axis=(0, 2)) for side in "RL")
-            both.append((films[subject], *(float(value) for value in right - left)))
+            estimated, measured = right - left
+            both.append((films[subject], float(estimated), float(measured)))
     return both

@@ -64,7 +64,8 @@ def in_control(reference: Reference, seen: Seen, seed: int = 0) -> dict[str, Any
         by_chart.update({name: int(over.sum()) for name, over in found.items()})
         charts.restart(alarm)
     studies = CONTROL_CHARTS * CONTROL_STUDIES
-    most, least = stats.chi2.ppf((0.975, 0.025), (2 * alarms + 2, max(2 * alarms, 1))) / 2
+    most = stats.chi2.ppf(0.975, 2 * alarms + 2) / 2
+    least = stats.chi2.ppf(0.025, max(2 * alarms, 1)) / 2
     return {
         "pool_studies": len(seen),
         "simulated_studies": studies,

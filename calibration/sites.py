@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -69,16 +70,16 @@ def _bins(data: Data, subject: Sequence[str]) -> list[dict[str, Any]]:
     order = np.argsort(data.x, kind="stable")
     bins = []
     for part in np.array_split(order, min(max(len(order) // _MIN_BIN, 1), 10)):
-        mean = by_subject(lambda w, y=data.y[part]: {"dexa": _mean(w, y)}, [subject[k] for k in part])  # type: ignore[misc]
+        mean = by_subject(partial(_mean_dexa, data.y[part]), [subject[k] for k in part])
         bins.append(
             {"hips": len(part), "mean_estimate_gcm2": float(data.x[part].mean()), "dexa": mean["dexa"]._asdict()}
         )
     return bins
 
 
-def _mean(weights: F64, values: F64) -> F64:
+def _mean_dexa(dexa: F64, weights: F64) -> dict[str, F64]:
     with np.errstate(all="ignore"):
-        return np.asarray(weights @ values / weights.sum(-1))
+        return {"dexa": np.asarray(weights @ dexa / weights.sum(-1))}
 
 
 def with_exact_shares(found: Mapping[str, Figure], shares: Mapping[str, int]) -> dict[str, dict[str, float | None]]:

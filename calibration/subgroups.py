@@ -1,6 +1,7 @@
 """The same figures for parts of the cohort: where the estimate is worse, the average hides it."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -65,7 +66,7 @@ def subgroups(pairs: Sequence[Pair], data: Data) -> list[dict[str, Any]]:
             mine = [k for k, one in enumerate(parts) if one == part]
             some = Data(*(values[mine] for values in data))
             subject = [pairs[k].subject for k in mine]
-            found = by_subject(lambda w, some=some: _shown(some, w), subject)  # type: ignore[misc]
+            found = by_subject(partial(_shown, some), subject)
             rows.append(
                 {
                     "division": division,

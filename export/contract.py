@@ -8,6 +8,7 @@ the files with TensorRT's own parser and so keeps this list honest.
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -144,7 +145,7 @@ def _quantization(model: onnx.ModelProto) -> Iterator[tuple[str, str]]:
                 yield "fp32_bias", node.name
 
 
-def _values(constants: dict[str, TensorProto], name: str) -> NDArray[np.generic] | None:
+def _values(constants: dict[str, TensorProto], name: str) -> NDArray[Any] | None:
     tensor = constants.get(name)
     return None if tensor is None else onnx.numpy_helper.to_array(tensor)
 

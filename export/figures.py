@@ -3,6 +3,7 @@
 import base64
 import io
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 import numpy as np
@@ -14,10 +15,13 @@ from bmd_edge.guard import GuardSite
 from export.parity import CUTS_T, cut_gcm2
 from export.sensitivity import Shift
 
+if TYPE_CHECKING:
+    from matplotlib.typing import RcKeyType
+
 F64 = NDArray[np.float64]
 
 _INK, _SOFT, _ACCENT, _TEAL, _RED = "#1b2430", "#5c6877", "#1d4ed8", "#0f766e", "#b91c1c"
-_SETTINGS = {
+_SETTINGS: "dict[RcKeyType, Any]" = {
     "svg.hashsalt": "bmd-edge", "svg.fonttype": "none", "font.family": "DejaVu Sans", "font.size": 8.5,
     "axes.edgecolor": "#94a3b8", "axes.labelcolor": _INK, "text.color": _INK, "xtick.color": _SOFT,
     "ytick.color": _SOFT, "axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": 9.5,

@@ -172,7 +172,7 @@ def _calibration(folder: Path, parts: Parts) -> dict[str, Any]:
 
 
 def _points(points: OperatingPoints | None) -> dict[str, Any] | None:
-    return points and dataclasses.asdict(points)
+    return None if points is None else dataclasses.asdict(points)
 
 
 def _manifest(parts: Parts, models: dict[str, ModelFacts]) -> Manifest:

@@ -74,7 +74,7 @@ def compare(
         raise ValueError(f"cannot compare {fp32_gcm2.shape} with {other_gcm2.shape} for DEXA of {shape}")
     if shape[0] == 0:
         raise ValueError("no hips to compare")
-    columns = zip(SITES, np.float64(fp32_gcm2).T, np.float64(other_gcm2).T, hips.dexa_gcm2.T, strict=True)
+    columns = zip(SITES, fp32_gcm2.astype(np.float64).T, other_gcm2.astype(np.float64).T, hips.dexa_gcm2.T, strict=True)
     return Parity(
         precision, {name: _site(name, fp32, other, dexa, hips, limits) for name, fp32, other, dexa in columns}
     )
@@ -93,7 +93,7 @@ def rmse_change(fp32: F64, other: F64, dexa: F64, subjects: Sequence[str]) -> tu
     errors of a subject's hips stay together, and both models answer for the same resampled subjects.
     """
     codes = np.unique(np.asarray(subjects), return_inverse=True)[1]
-    after, before = (np.bincount(codes, (values - dexa) ** 2) for values in (other, fp32))
+    after, before = (np.bincount(codes, (values - dexa) ** 2).astype(np.float64) for values in (other, fp32))
 
     def change(a: F64, b: F64, axis: int) -> F64:
         return np.asarray(np.sqrt(a.sum(axis=axis) / b.sum(axis=axis)) - 1)
@@ -135,7 +135,7 @@ def _site(name: str, fp32: F64, other: F64, dexa: F64, hips: GuardHips, limits: 
 
 def _flips(name: str, t: float, fp32: F64, other: F64, film_ids: Sequence[str]) -> list[Flip]:
     cut = cut_gcm2(name, t)
-    crossed = np.flatnonzero((fp32 <= cut) != (other <= cut))
+    crossed = np.flatnonzero((fp32 <= cut) != (other <= cut)).tolist()
     return [Flip(film_ids[i], t, cut, round(float(fp32[i]), 6), round(float(other[i]), 6)) for i in crossed]
 
 

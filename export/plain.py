@@ -14,8 +14,8 @@ import numpy as np
 import pydicom
 import torch
 from numpy.typing import NDArray
-from pydicom.pixels import apply_voi_lut
 from pydicom.pixels.decoders.base import get_decoder
+from pydicom.pixels.processing import apply_voi_lut
 from torch.nn.functional import interpolate
 
 from bmd_edge.bundle import Bundle, open_bundle

@@ -126,7 +126,8 @@ def _precision(values: NDArray[np.float64], floor: float) -> NDArray[np.float64]
 
 def _distances(values: NDArray[np.float64], reference: NDArray[np.float64], floor: float) -> NDArray[np.float64]:
     offset = values - reference.mean(axis=0)
-    return np.sqrt(np.einsum("ni,ij,nj->n", offset, _precision(reference, floor), offset))
+    squared: NDArray[np.float64] = np.einsum("ni,ij,nj->n", offset, _precision(reference, floor), offset)
+    return np.sqrt(squared)
 
 
 def _moments(values: NDArray[np.float64], floor: float) -> tuple[tuple[float, ...], tuple[tuple[float, ...], ...]]:

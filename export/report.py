@@ -97,7 +97,7 @@ def page(facts: Mapping[str, Any], found: Findings) -> str:
 
 def _site_figures(site: str, found: Findings) -> dict[str, Any]:
     column = SITES.index(site)
-    columns = {name: np.float64(values[:, column]) for name, values in found.bmd.items()}
+    columns = {name: values[:, column].astype(np.float64) for name, values in found.bmd.items()}
     images = [figures.scatter(values, found.dexa[:, column], name) for name, values in columns.items()]
     if found.int8 is not None:
         guard = found.int8.parity.sites[site]

@@ -67,5 +67,5 @@ def _is_gate(node: onnx.NodeProto, makers: dict[str, onnx.NodeProto]) -> bool:
 
 
 def _readers(model: onnx.ModelProto, name: str) -> int:
-    outputs = sum(value.name == name for value in model.graph.output)
+    outputs: int = sum(value.name == name for value in model.graph.output)
     return outputs + sum(list(node.input).count(name) for node in model.graph.node)

@@ -10,6 +10,7 @@ import json
 import logging
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -57,7 +58,7 @@ def measure(case: Case, threads: int) -> list[dict[str, Any]]:
         with OnnxEngine(fp32, threads=threads) as full, OnnxEngine(int8, threads=threads) as quantized:
             for batch in BATCHES:
                 feed = np.repeat(image, batch, axis=0)
-                runs = {
+                runs: dict[str, Callable[[], object]] = {
                     "torch": partial(_run_torch, network, feed),
                     "fp32": partial(full.run, {INPUT: feed}),
                     "int8": partial(quantized.run, {INPUT: feed}),

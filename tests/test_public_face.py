@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -40,3 +41,19 @@ def test_importing_the_package_loads_nothing_and_changes_nothing() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+def test_what_breaks_an_import_is_told_and_not_hidden(tmp_path: Path) -> None:
+    """`from ... import` takes an AttributeError of the package's `__getattr__` for a name that is not there."""
+    (tmp_path / "numpy").mkdir()  # an installation gone wrong: numpy imports, but has nothing in it
+    (tmp_path / "numpy/__init__.py").write_text("")
+    (tmp_path / "numpy/typing.py").write_text("NDArray = list")
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r})\nfrom bmd_edge import find_hips"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "module 'numpy' has no attribute" in done.stderr.strip().splitlines()[-1]
+
+
+def test_an_unknown_name_is_still_an_import_error() -> None:
+    with pytest.raises(ImportError, match="cannot import name 'no_such_name'"):
+        from bmd_edge import no_such_name  # noqa: F401
