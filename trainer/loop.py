@@ -351,6 +351,11 @@ def _write_text(path: Path, text: str) -> None:
 def _write_tensors(path: Path, tensors: dict[str, Tensor], facts: dict[str, str]) -> None:
     part = path.with_name(f".{path.name}.part")
     save_file({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, part, facts)
+    _put_in_place(part, path)
+
+
+def _put_in_place(part: Path, path: Path) -> None:
+    """Give a written file its name; both survive a power cut."""
     with part.open("rb") as file:
         os.fsync(file.fileno())
     part.replace(path)
