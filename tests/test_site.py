@@ -18,6 +18,7 @@ from bmd_edge.screener import Screener
 from bmd_edge.site import NO_HEADLINE, SCHEMA, SiteFile, SiteLine, open_site
 from bmd_edge.table import SITES, HipRow, write_table
 from calibration import calibrate as workshop
+from calibration.commands import _calibrated
 from calibration.reading import FilmAnswers
 
 LINES = {
@@ -194,6 +195,7 @@ def test_a_site_recalibrates_with_its_films_and_undoes_it(tmp_path: Path) -> Non
     assert found.left_out == {"implant": 1}
     assert found.file.scales == {"hologic": 34}
     assert found.file.operating_points == {"fp32": None}  # no age, no sex, nobody with low BMD
+    assert any(line.startswith("headline, fp32: none; its cuts need 30 subjects") for line in _calibrated(found))
     lines = found.file.precisions["fp32"]
     assert {line.subjects for line in lines.values()} == {33}
     for line in lines.values():
