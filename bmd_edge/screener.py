@@ -33,7 +33,7 @@ from bmd_edge.preprocess import gray_statistics
 from bmd_edge.report import SCHEMA_VERSION, FilmReport, HipReport, NetworkAnswer, film_band
 from bmd_edge.report_html import Thumbnail, thumbnail
 from bmd_edge.roi import Hip, find_hips, hip_image
-from bmd_edge.site import open_site
+from bmd_edge.site import NO_HEADLINE, open_site
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -142,7 +142,7 @@ class Screener:
         self.device, self.precision = self._bmd.device, self._bmd.precision
         self._calibration = bundle.calibration[self.precision]
         if self.site:
-            self._calibration = self.site.interval(self._calibration, self.precision)
+            self._calibration = self.site.applied_to(self._calibration, self.precision)
 
     def _open(self, name: str, device: str, precision: str) -> Engine:
         held = self.bundle.precisions(name)
@@ -175,7 +175,10 @@ class Screener:
     def setup(self) -> Setup:
         """What the owner of a run must know."""
         failed = self._report(Loaded(None), None, "failed", "unexpected", ())
-        return Setup(self.settings_digest, self.spacing_mm, self.bundle.manifest.validity.notice, failed)
+        notice = self.bundle.manifest.validity.notice
+        if self._calibration.operating_points is None and self.bundle.calibration[self.precision].operating_points:
+            notice = f"{notice} {NO_HEADLINE}"  # so that run.json, the pages and the terminal say it
+        return Setup(self.settings_digest, self.spacing_mm, notice, failed)
 
     def examine(self, tasks: Iterable[Task]) -> Iterator[tuple[Task, Outcome]]:
         """Examine films one after the other in this process; whatever is wrong with one is its outcome."""

@@ -11,17 +11,22 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bmd_edge.bundle import Bundle, PrecisionCalibration, SiteCalibration
+from bmd_edge.bundle import Bundle, OperatingPoints, PrecisionCalibration, SiteCalibration
 from bmd_edge.errors import BundleError
 from bmd_edge.manifest import parse, read_json
 
-SCHEMA = 1
+SCHEMA = 2
 SLOPE_BOUNDS = (0.7, 1.4)
 MAX_SHIFT_GCM2 = 0.15
 MIDDLE_GCM2 = 0.75
 """Bounds of a recalibration. Slope: twice the step between any two DXA scales, which is 0.86 to 1.16 at the neck. Shift
 at 0.75 g/cm2, the middle of the adults to expect: Hologic and Lunar necks differ by 0.16 there, so a wrong scale lies
 outside. What is out of bounds is a wrong table, scale or side, not a calibration."""
+
+NO_HEADLINE = (
+    "No headline: the films of this site's recalibration hold too few subjects with or without low BMD to set its cuts."
+)
+"""Said of a recalibration without operating points where the bundle has some: its own were set for other estimates."""
 
 _MAX_BYTES = 1_000_000
 
@@ -50,13 +55,17 @@ class SiteLine:
 
 @dataclass(frozen=True, slots=True)
 class SiteFile:
-    """What `site.json` says: precision -> site -> line; `scales` counts hips by the DXA scale of the table."""
+    """What `site.json` says: precision -> site -> line; `scales` counts hips by the DXA scale of the table.
+
+    `operating_points` maps precision to the headline's cuts on corrected estimates, None where the films were too few.
+    """
 
     schema: int
     bundle_digest: str
     table_sha256: str
     scales: dict[str, int]
     precisions: dict[str, dict[str, SiteLine]]
+    operating_points: dict[str, OperatingPoints | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +75,16 @@ class SiteOverlay:
     file: SiteFile
     digest: str
 
-    def interval(self, calibration: PrecisionCalibration, precision: str) -> PrecisionCalibration:
-        """The bundle's calibration with the intervals of the site."""
+    def applied_to(self, calibration: PrecisionCalibration, precision: str) -> PrecisionCalibration:
+        """The bundle's calibration with the intervals and the headline's cuts of the site.
+
+        The bundle's own cuts do not stay: 90 % sensitivity and specificity were promised for uncorrected estimates.
+        """
         sites = {
             site: SiteCalibration(line.scale, line.coverage, line.hips)
             for site, line in self.file.precisions[precision].items()
         }
-        return replace(calibration, sites=sites)
+        return replace(calibration, sites=sites, operating_points=self.file.operating_points[precision])
 
     def corrected(
         self, bmd_gcm2: NDArray[np.float32], spread_gcm2: NDArray[np.float32], precision: str
@@ -96,7 +108,7 @@ def open_site(path: str | os.PathLike[str], bundle: Bundle) -> SiteOverlay:
         raise BundleError(f"{name} is larger than any site calibration")
     data = read_json(raw, name)
     if not isinstance(data, dict) or data.get("schema") != SCHEMA:
-        raise BundleError(f"{name} is no site calibration of this version: make it with `bmd-edge calibrate`")
+        raise BundleError(f"{name} is no site calibration of this version: make it anew with `bmd-edge calibrate`")
     found = parse(SiteFile, data, name)
     if found.bundle_digest != bundle.digest:
         raise BundleError(f"{name} was made for another bundle: run `bmd-edge calibrate` with this one")
@@ -106,6 +118,9 @@ def open_site(path: str | os.PathLike[str], bundle: Bundle) -> SiteOverlay:
         for site, line in lines.items():
             if not (line.inside_bounds and line.scale > 0 and 0 < line.coverage < 1):
                 raise BundleError(f"{name}: the numbers of {precision} {site} are out of bounds")
-    if missing := sorted(set(bundle.calibration) - set(found.precisions)):
+    if missing := sorted(set(bundle.calibration) - (set(found.precisions) & set(found.operating_points))):
         raise BundleError(f"{name} holds no numbers for {missing[0]}: run `bmd-edge calibrate` again")
+    for precision, points in found.operating_points.items():
+        if points is not None and points.low_suspected_t > points.refer_for_dxa_t:
+            raise BundleError(f"{name}: the operating points of {precision} are in the wrong order")
     return SiteOverlay(found, hashlib.sha256(raw).hexdigest())

@@ -1,4 +1,8 @@
-"""Films with DEXA of one site -> site.json: its own recalibration of a bundle, in every precision."""
+"""Films with DEXA of one site -> site.json: its own recalibration of a bundle, in every precision.
+
+The line moves the estimates, so the headline's cuts are fitted anew too, on estimates that the line of all other
+subjects has corrected; where the films hold too few subjects for that, the recalibrated bundle gives no headline.
+"""
 
 import dataclasses
 import hashlib
@@ -9,12 +13,13 @@ from pathlib import Path
 
 import numpy as np
 
-from bmd_edge.bundle import Bundle
+from bmd_edge.bundle import Bundle, OperatingPoints
 from bmd_edge.errors import TableError, UsageError
 from bmd_edge.report import FilmReport, NetworkAnswer
 from bmd_edge.scales import to_hologic
 from bmd_edge.site import SCHEMA, SiteFile
 from bmd_edge.table import SITES, HipRow, read_table, replace_file
+from calibration.operating import fit_operating_points
 from calibration.overlay import SiteFit, fit_site
 from calibration.reading import Progress, read_films
 
@@ -48,11 +53,12 @@ def calibrate(
         raise TableError(f"{table.name}: no row of the split {SPLIT} has DEXA: put the films to calibrate with there")
     films = {row.film: row.film_path for row in rows}
     found, _ = read_films(bundle.root, films, device, threads, progress)
-    fits, left_out = {}, Counter[str]()
+    fits, points, left_out = {}, {}, Counter[str]()
     for precision in bundle.precisions("bmd"):
         reports = {one.film: one.reports[precision] for one in found}
         answers = [_answer(row, reports[row.film]) for row in rows]
         fits[precision] = fit_sites_of(rows, answers)
+        points[precision] = fit_cuts(rows, answers, fits[precision])
         left_out = Counter(one for one in answers if isinstance(one, str))
     scales = Counter(row.scale or "" for row in rows)
     file = SiteFile(
@@ -61,6 +67,7 @@ def calibrate(
         table_sha256=hashlib.sha256(table.read_bytes()).hexdigest(),
         scales=dict(sorted(scales.items())),
         precisions={name: {site: fit.line for site, fit in sites.items()} for name, sites in fits.items()},
+        operating_points=points,
     )
     return Calibrated(file, fits, dict(left_out))
 
@@ -80,6 +87,22 @@ def fit_sites_of(rows: list[HipRow], answers: list[NetworkAnswer | str]) -> dict
         except UsageError as error:
             raise UsageError(f"{site.replace('_', ' ')}: {error}") from error
     return fits
+
+
+def fit_cuts(
+    rows: list[HipRow], answers: list[NetworkAnswer | str], fits: dict[str, SiteFit]
+) -> OperatingPoints | None:
+    """The headline's cuts on corrected estimates; None with too few subjects (`calibration.operating.MIN_SUBJECTS`).
+
+    Hips without DEXA at every site are left out: low BMD at the other site would go unseen.
+    """
+    corrected = np.full((len(rows), len(SITES)), np.nan)
+    answered = np.array([isinstance(answer, NetworkAnswer) for answer in answers])
+    for column, site in enumerate(SITES):
+        fitted = answered & np.array([row.bmd_gcm2[site] is not None for row in rows])
+        corrected[fitted, column] = fits[site].left_out_gcm2
+    whole = np.flatnonzero(np.isfinite(corrected).all(axis=1))
+    return fit_operating_points([rows[index] for index in whole], corrected[whole])
 
 
 def _answer(row: HipRow, report: FilmReport) -> NetworkAnswer | str:

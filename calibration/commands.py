@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from bmd_edge.bundle import Bundle
+    from bmd_edge.bundle import Bundle, OperatingPoints
     from calibration.calibrate import Calibrated
 
 
@@ -127,6 +127,20 @@ def calibrate(
     typer.echo(f"Use it with: bmd-edge screen FOLDER --site {out}; leaving --site out undoes it.", err=True)
 
 
+def _headline(points: "OperatingPoints | None") -> str:
+    from calibration.operating import MIN_SUBJECTS
+
+    if points is None:
+        return (
+            f"none; its cuts need {MIN_SUBJECTS} subjects of 50 or more with low BMD (DXA T <= -2.5) and"
+            f" {MIN_SUBJECTS} without, age, sex and DXA of both sites known"
+        )
+    return (
+        f"low suspected at an estimated T <= {points.low_suspected_t:.2f}, DXA advised at T <="
+        f" {points.refer_for_dxa_t:.2f}, fitted on {points.cases} subjects with low BMD and {points.others} without"
+    )
+
+
 def _calibrated(found: "Calibrated") -> list[str]:
     from bmd_edge.errors import REFUSALS
     from bmd_edge.report import RESEARCH_USE
@@ -142,6 +156,7 @@ def _calibrated(found: "Calibrated") -> list[str]:
                 f"  mean shift known to +-{fit.half_width_gcm2:.3f} g/cm2 (95 %); {fit.subjects_for_aim} subjects would"
                 f" give +-{HALF_WIDTH_GCM2}. SD left {fit.residual_sd_gcm2:.3f} g/cm2",
             ]
+        said.append(f"headline, {precision}: {_headline(found.file.operating_points[precision])}")
     said.append(
         "DXA scales: "
         + ", ".join(f"{n} hips {scale}" for scale, n in found.file.scales.items())

@@ -30,13 +30,14 @@ HALF_WIDTH_GCM2 = 0.01
 @dataclass(frozen=True, slots=True)
 class SiteFit:
     """A fitted line and how well it is known: `half_width_gcm2` of the mean shift at 95 %, and the subjects that would
-    bring it to 0.01 g/cm2.
+    bring it to 0.01 g/cm2. `left_out_gcm2` is (n,): each hip's estimate, corrected by the line of all other subjects.
     """
 
     line: SiteLine
     residual_sd_gcm2: float
     half_width_gcm2: float
     subjects_for_aim: int
+    left_out_gcm2: F64
 
 
 def fit_line(x: F64, y: F64) -> tuple[float, float]:
@@ -81,7 +82,8 @@ def fit_site(
             f" mean shift to +-{HALF_WIDTH_GCM2} g/cm2{known}"
         )
     slope, intercept = fit_line(x, y)
-    scores = _left_out_scores(x, y, which, bmd_gcm2, spread_gcm2, dexa_gcm2)
+    left_out, spread = _left_out(x, y, which, bmd_gcm2, spread_gcm2)
+    scores = np.abs(left_out - dexa_gcm2) / spread
     scale = conformal_scale(scores, np.ones_like(scores), coverage)
     line = SiteLine(slope, intercept, scale, coverage, len(bmd_gcm2), len(names))
     if not line.inside_bounds:
@@ -91,7 +93,7 @@ def fit_site(
         )
     residual = y - intercept - slope * x
     half = 1.96 * sd / math.sqrt(len(names))
-    return SiteFit(line, float(residual.std(ddof=2)), half, needed)
+    return SiteFit(line, float(residual.std(ddof=2)), half, needed, left_out)
 
 
 def subjects_needed(sd_gcm2: float) -> int:
@@ -101,11 +103,11 @@ def subjects_needed(sd_gcm2: float) -> int:
     return max(MIN_SUBJECTS, math.ceil((1.96 * sd_gcm2 / HALF_WIDTH_GCM2) ** 2))
 
 
-def _left_out_scores(x: F64, y: F64, which: NDArray[np.intp], bmd: F64, spread: F64, dexa: F64) -> F64:
-    """|error| over the corrected spread of each hip, by the line of all other subjects."""
-    scores = np.empty_like(bmd)
+def _left_out(x: F64, y: F64, which: NDArray[np.intp], bmd: F64, spread: F64) -> tuple[F64, F64]:
+    """Corrected estimate and spread of each hip, by the line of all other subjects."""
+    corrected, spreads = np.empty_like(bmd), np.empty_like(bmd)
     for subject in range(len(x)):
         slope, intercept = fit_line(np.delete(x, subject), np.delete(y, subject))
         own = which == subject
-        scores[own] = np.abs(intercept + slope * bmd[own] - dexa[own]) / (slope * spread[own])
-    return scores
+        corrected[own], spreads[own] = intercept + slope * bmd[own], slope * spread[own]
+    return corrected, spreads

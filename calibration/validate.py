@@ -3,7 +3,7 @@
 import hashlib
 import importlib.metadata
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from bmd_edge.bundle import Bundle
 from bmd_edge.errors import TableError
 from bmd_edge.report import RESEARCH_USE, count
 from bmd_edge.report_html import SITE_NAMES
-from bmd_edge.site import open_site
+from bmd_edge.site import NO_HEADLINE, open_site
 from bmd_edge.table import SITES, HipRow, read_table
 from calibration import quantized, rigor
 from calibration.finding import Finding, weight
@@ -79,10 +79,21 @@ def validate(
     learned = here.joined(rigor.read_known(known))
     paths = {row.film: row.film_path for row in rows}
     films, device = read_films(bundle.root, paths, device, threads, progress, site)
-    made = compare(bundle, table, split, learned, films, device)
-    if site and open_site(site, bundle).file.table_sha256 not in map(_sha256, (table, *filter(Path.is_file, known))):
+    if site is None:
+        return compare(bundle, table, split, learned, films, device)
+    overlay = open_site(site, bundle)
+    calibration = {name: overlay.applied_to(numbers, name) for name, numbers in bundle.calibration.items()}
+    made = compare(replace(bundle, calibration=calibration), table, split, learned, films, device)
+    found = []
+    if overlay.file.table_sha256 not in map(_sha256, (table, *filter(Path.is_file, known))):
         sentence = "The site's recalibration was fitted on a table that is not named: name it with --known."
-        made.facts["findings"].append(asdict(Finding("site_table_unknown", "warning", sentence)))
+        found.append(Finding("site_table_unknown", "warning", sentence))
+    if any(
+        numbers.operating_points and not calibration[name].operating_points
+        for name, numbers in bundle.calibration.items()
+    ):
+        found.append(Finding("site_without_headline", "warning", NO_HEADLINE))
+    made.facts["findings"] += map(asdict, found)
     return made
 
 

@@ -8,14 +8,17 @@ import numpy as np
 import pytest
 from screening import drawn_bmd, drawn_bundle, drawn_finder, drawn_screener, hip_dicom
 
-from bmd_edge.bundle import Bundle
+from bmd_edge.bundle import Bundle, OperatingPoints
 from bmd_edge.engine import FunctionEngine
 from bmd_edge.errors import BundleError, UsageError
 from bmd_edge.manifest import ModelFacts
+from bmd_edge.report import NetworkAnswer
+from bmd_edge.screen import screen_folder
 from bmd_edge.screener import Screener
-from bmd_edge.site import SiteFile, SiteLine, open_site
+from bmd_edge.site import NO_HEADLINE, SCHEMA, SiteFile, SiteLine, open_site
 from bmd_edge.table import SITES, HipRow, write_table
 from calibration import calibrate as workshop
+from calibration.commands import _calibrated
 from calibration.reading import FilmAnswers
 
 LINES = {
@@ -25,7 +28,7 @@ LINES = {
 
 
 def site_file(folder: Path, **changes: object) -> Path:
-    whole = SiteFile(1, drawn_bundle().digest, "ab" * 32, {"hologic": 60}, {"fp32": LINES})
+    whole = SiteFile(SCHEMA, drawn_bundle().digest, "ab" * 32, {"hologic": 60}, {"fp32": LINES}, {"fp32": None})
     path = folder / "site.json"
     path.write_text(json.dumps(asdict(whole) | changes))
     return path
@@ -46,13 +49,73 @@ def test_every_number_follows_the_sites_line(tmp_path: Path) -> None:
     assert after.hips[0].network == before.hips[0].network  # what the network itself said stays known
 
 
+def headline_screener(**settings: object) -> Screener:
+    """A screener of a bundle with operating points: any film is suspected to be low."""
+    bundle = drawn_bundle()
+    points = OperatingPoints(9.0, 9.0, 30, 30)
+    calibration = {name: replace(one, operating_points=points) for name, one in bundle.calibration.items()}
+    engines = {"finder": drawn_finder(), "bmd": drawn_bmd()}
+    return Screener(replace(bundle, calibration=calibration), engines=engines, **settings)
+
+
+def test_the_headline_follows_the_sites_own_cuts_only(tmp_path: Path) -> None:
+    """The bundle's cuts promise their sensitivity for estimates that no site has corrected."""
+    film = hip_dicom("R")
+    with headline_screener() as plain:
+        assert plain.read(film).band == "low_suspected"
+        assert NO_HEADLINE not in plain.setup.notice
+    with headline_screener(site=site_file(tmp_path)) as without:
+        assert without.read(film).band is None
+        assert without.setup.notice.endswith(NO_HEADLINE)
+    own = {"fp32": asdict(OperatingPoints(-9.0, -9.0, 40, 50))}
+    with headline_screener(site=site_file(tmp_path, operating_points=own)) as local:
+        assert local.read(film).band == "not_suspected"
+        assert NO_HEADLINE not in local.setup.notice
+
+
+def test_a_run_says_why_it_has_no_headline(tmp_path: Path) -> None:
+    (tmp_path / "films").mkdir()
+    (tmp_path / "films" / "a.dcm").write_bytes(hip_dicom("R"))
+    with headline_screener(site=site_file(tmp_path)) as screener:
+        screen_folder(screener, tmp_path / "films", tmp_path / "out")
+    assert NO_HEADLINE in json.loads((tmp_path / "out" / "run.json").read_text())["notice"]
+    assert NO_HEADLINE.partition("'")[0] in (tmp_path / "out" / "report" / "index.html").read_text()
+
+
+def test_cuts_are_fitted_on_what_the_site_corrected() -> None:
+    """A network that reads 0.1 g/cm2 too high: cuts on its own estimates would lie 0.8 T too high."""
+    rng, n = np.random.default_rng(1), 200
+    dexa = rng.uniform(0.45, 0.95, n)
+    answers = [NetworkAnswer((value + 0.1,) * 2, (0.03,) * 2, (), ()) for value in dexa + rng.normal(0, 0.005, n)]
+    rows = [
+        HipRow(film=f"{k}.dcm", subject=f"P{k:03}", side="R", split="calibrate", age_years=70.0, sex="F",
+               bmd_gcm2=dict.fromkeys(SITES, round(value, 4)), scale="hologic")
+        for k, value in enumerate(dexa)
+    ]  # fmt: skip
+    rows[0] = replace(rows[0], bmd_gcm2={"femoral_neck": 0.7, "total_hip": None})  # a subject who may be low there
+    fits = workshop.fit_sites_of(rows, answers)
+    points = workshop.fit_cuts(rows, answers, fits)
+    assert points is not None
+    assert points.cases + points.others == n - 1
+    assert points.low_suspected_t == points.refer_for_dxa_t == pytest.approx(-2.5, abs=0.15)
+    for k in (3, 40):
+        others = [index for index in range(n) if index != k]
+        line = workshop.fit_sites_of([rows[i] for i in others], [answers[i] for i in others])["femoral_neck"].line
+        judged = line.intercept_gcm2 + line.slope * answers[k].bmd_gcm2[0]
+        assert fits["femoral_neck"].left_out_gcm2[k] == pytest.approx(judged, abs=1e-12)
+    few = [replace(row, age_years=None) if row.bmd_gcm2["femoral_neck"] < 0.62 else row for row in rows]
+    assert workshop.fit_cuts(few, answers, fits) is None
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"bundle_digest": "cd" * 32}, "made for another bundle"),
-        ({"schema": 2}, "no site calibration of this version"),
+        ({"schema": 1}, "no site calibration of this version: make it anew with `bmd-edge calibrate`"),
         ({"surprise": 1}, "unknown key 'surprise'"),
         ({"precisions": {}}, "holds no numbers for fp32"),
+        ({"operating_points": {}}, "holds no numbers for fp32"),
+        ({"operating_points": {"fp32": asdict(OperatingPoints(-1.0, -2.0, 30, 30))}}, "in the wrong order"),
         ({"precisions": {"fp32": {"total_hip": asdict(LINES["total_hip"])}}}, "do not cover the sites"),
         ({"precisions": {"fp32": {s: asdict(replace(LINES[s], slope=1.5)) for s in SITES}}}, "out of bounds"),
         ({"precisions": {"fp32": {s: asdict(replace(LINES[s], intercept_gcm2=0.3)) for s in SITES}}}, "out of bounds"),
@@ -131,6 +194,8 @@ def test_a_site_recalibrates_with_its_films_and_undoes_it(tmp_path: Path) -> Non
     workshop.write_site(tmp_path / "site.json", found.file)
     assert found.left_out == {"implant": 1}
     assert found.file.scales == {"hologic": 34}
+    assert found.file.operating_points == {"fp32": None}  # no age, no sex, nobody with low BMD
+    assert any(line.startswith("headline, fp32: none; its cuts need 30 subjects") for line in _calibrated(found))
     lines = found.file.precisions["fp32"]
     assert {line.subjects for line in lines.values()} == {33}
     for line in lines.values():

@@ -14,7 +14,7 @@ from bmd_edge.bundle import open_bundle
 from bmd_edge.cli import main
 from bmd_edge.film import film_id
 from bmd_edge.screener import Screener
-from bmd_edge.site import SiteFile, SiteLine
+from bmd_edge.site import SCHEMA, SiteFile, SiteLine
 from bmd_edge.table import SITES
 from calibration import reading
 from calibration.calibrate import write_site
@@ -83,7 +83,8 @@ def test_a_sites_own_recalibration_is_validated_in_its_place(table, tmp_path, mo
     line = SiteLine(slope=0.9, intercept_gcm2=0.05, scale=2.0, coverage=0.9, hips=40, subjects=40)
     precisions = {name: dict.fromkeys(SITES, line) for name in bundle.precisions("bmd")}
     site = tmp_path / "site.json"
-    write_site(site, SiteFile(1, bundle.digest, "0" * 64, {"hologic": 40}, precisions))
+    none = dict.fromkeys(precisions)
+    write_site(site, SiteFile(SCHEMA, bundle.digest, "0" * 64, {"hologic": 40}, precisions, none))
     for name, options in (("without", []), ("with", ["--site", site])):
         assert run(monkeypatch, "--table", table, "--out", tmp_path / name, "--threads", 1, *options) == 0
     rows = []
@@ -95,7 +96,9 @@ def test_a_sites_own_recalibration_is_validated_in_its_place(table, tmp_path, mo
         assert float(after["int8_bmd_total_hip_gcm2"]) == pytest.approx(expected, abs=1e-4)
     facts = json.loads((tmp_path / "with" / "validation.json").read_text())
     assert facts["site_calibration"] == hashlib.sha256(site.read_bytes()).hexdigest()
-    assert "site_table_unknown" in {one["code"] for one in facts["findings"]}
+    assert {"site_table_unknown", "site_without_headline"} <= {one["code"] for one in facts["findings"]}
+    assert facts["precisions"]["int8"]["headline"]["at_operating_points"] is None
+    assert "recalibration holds no operating points" in (tmp_path / "with" / "validation.html").read_text()
     assert "recalibrated by the site" in (tmp_path / "with" / "validation.html").read_text()
     assert "recalibrated by the site" not in (tmp_path / "without" / "validation.html").read_text()
 
