@@ -99,6 +99,20 @@ def test_bone_is_bright_whatever_the_polarity():
     np.testing.assert_allclose(bright(inverse), 1 - frame / 4095, atol=1e-6)
 
 
+def test_either_name_of_the_inversion_turns_the_film_once():
+    """PresentationLUTShape alone says it too, beside MONOCHROME2; that they disagree is flagged."""
+    frame = films.pixels()
+    film = read_film(films.dicom_bytes(frame, PresentationLUTShape="INVERSE"))
+    np.testing.assert_allclose(bright(film), 1 - frame / 4095, atol=1e-6)
+    assert "polarity_uncertain" in film.flags
+
+
+@pytest.mark.parametrize("spacing", [("0.1", "0.25"), ("0.25", "0.1")])
+def test_pixels_that_are_more_than_twice_as_long_as_wide_are_refused(spacing):
+    with pytest.raises(FilmRefused, match="implausible_scale"):
+        read_film(films.dicom_bytes(films.pixels(), ImagerPixelSpacing=list(spacing)))
+
+
 @pytest.mark.parametrize(
     ("bits", "signed", "elements"),
     [
@@ -151,6 +165,15 @@ def test_voi_lut_wins_over_a_window_and_signed_first_value_is_understood():
     voi = films.lut([int(v) for v in np.linspace(0, 4095, 4096)], first=-2048)
     film = read_film(films.dicom_bytes(frame, VOILUTSequence=voi, WindowCenter="0", WindowWidth="50"))
     np.testing.assert_allclose(bright(film), (frame.astype(float) + 2048) / 4095, atol=3e-4)
+
+
+def test_a_lut_of_large_unsigned_values_begins_where_it_says():
+    voi = films.lut(list(range(4096)), first=40_000)
+    data = films.dicom_bytes(films.pixels(bits=16), bits=16, VOILUTSequence=voi)
+    shown = apply_voi_lut(np.arange(1 << 16, dtype=np.uint16), pydicom.dcmread(io.BytesIO(data)))
+    lookup = read_display(read_header(data)[0], 16, False).lookup
+    assert lookup[40_000] == 0
+    np.testing.assert_allclose(lookup, shown / 4095, atol=1e-6)
 
 
 def test_packed_and_padded_lut_data():

@@ -233,6 +233,32 @@ def test_two_looks_that_disagree():
     assert isinstance(hip, HipRefused)
 
 
+@pytest.mark.parametrize("side", ["R", "L"])
+def test_a_hip_that_both_orientations_see_is_one_hip(side):
+    """Of the two the surer one counts: the other would give the hip's number, or its refusal, a second time."""
+    plain = painted_finder()
+    seen = "RL".index(side)
+
+    def run(feeds):
+        raw = plain.run(feeds)
+        if len(raw["heatmaps"]) == 2:
+            raw["heatmaps"][1 - seen] = raw["heatmaps"][seen][:, :, ::-1] - 4
+        return raw
+
+    with FunctionEngine(run, plain.inputs, plain.outputs) as finder:
+        (hip,) = found(painted_film({side: (200, 120)}), finder)
+    assert isinstance(hip, Hip)
+    assert hip.side == side
+
+
+def test_a_close_up_that_is_unsure_of_every_landmark():
+    def faint(maps, batch):
+        return maps - 9 if batch == 1 else maps  # peaks of 0.27 where the survey's are above 0.99
+
+    (hip,) = found(painted_film({"R": (200, 120)}), painted_finder(alter=faint))
+    assert isinstance(hip, HipRefused)
+
+
 def test_a_shape_that_no_hip_has():
     mean = shape_of(canonical(RIGHT_MM))
     precision = tuple(map(tuple, (np.eye(10) * 1e4).tolist()))

@@ -99,6 +99,15 @@ def test_a_subject_counts_once_by_the_lower_site_and_side() -> None:
     np.testing.assert_allclose(estimated, [-1.0, -1.0, -1.0], atol=1e-12)
 
 
+@pytest.mark.parametrize("sides", ["RL", "LR"])
+def test_the_lower_side_counts_wherever_it_stands(sides: str) -> None:
+    rows = [hip("one", side, 0.90, 0.637 if side == "L" else 0.95) for side in sides]
+    answers = np.array([[0.858, 0.82 if side == "L" else 0.942] for side in sides])
+    estimated, low = lowest_by_subject(rows, answers)
+    assert low.tolist() == [True]
+    np.testing.assert_allclose(estimated, [-1.0], atol=1e-12)
+
+
 def test_dexa_of_another_scale_is_converted() -> None:
     lunar = dataclasses.replace(hip("edge", "R", 0.70, 1.2), scale="lunar")  # 0.566 on Hologic, T = -2.4
     _, low = lowest_by_subject([lunar], np.ones((1, 2)))

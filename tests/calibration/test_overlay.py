@@ -62,6 +62,18 @@ def test_planted_deviations_are_removed_and_nothing_costs_next_to_nothing() -> N
     assert np.mean(covered) == pytest.approx(0.9, abs=0.015)
 
 
+def test_the_interval_is_measured_in_corrected_spreads_by_lines_that_did_not_see_the_subject() -> None:
+    """As the runtime draws it: estimate +- scale x slope x spread."""
+    x, spread, y = site(40, 7, 0.05, 0.8)
+    scores = []
+    for k in range(40):
+        slope, intercept = fit_line(np.delete(x, k), np.delete(y, k))
+        scores.append(abs(intercept + slope * x[k] - y[k]) / (slope * spread[k]))
+    fitted = fit_site(x, spread, y, names(40)).line
+    assert abs(fitted.slope - 1) > 0.05
+    assert fitted.scale == pytest.approx(np.sort(scores)[37 - 1], rel=1e-12)  # ceil(0.9 x 41)
+
+
 def test_two_hips_of_a_subject_are_one_observation() -> None:
     x, spread, y = site(30, 0)
     once = fit_site(x, spread, y, names(30))

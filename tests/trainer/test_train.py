@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from bmd_edge.errors import TableError, UsageError
 from bmd_edge.table import SITES, read_table, write_table
-from trainer.bmd import BmdTask
+from trainer.bmd import BmdTask, training_rows
 from trainer.commands import pretraining_folders, run_training
 from trainer.commands import train as command
 from trainer.config import BmdConfig, Config, FinderConfig, SemiConfig, pretraining, read_config, to_toml
@@ -154,6 +154,18 @@ def with_unlabelled(cohort: Path, every: int, name: str) -> Path:
 def half_labelled(cohort: Path) -> Path:
     """The cohort with a third of the training hips as unlabelled films."""
     return with_unlabelled(cohort, 3, "half_labelled.csv")
+
+
+def test_only_films_without_a_label_are_revealed(cohort: Path) -> None:
+    """The upper bound of all methods knows the truth of the unlabelled films, and of no film that judges."""
+    table = with_unlabelled(cohort, 3, "revealed.csv")
+    truth = {f"x_true_bmd_{site}": "0.7" for site in SITES}
+    rows = [dataclasses.replace(row, extra={**row.extra, **truth}) for row in read_table(table)]
+    rows[1:13:4] = [dataclasses.replace(row, split="test") for row in rows[1:13:4]]
+    write_table(table, rows)
+    learned = training_rows(table, dataclasses.replace(SMALL_BMD, reveal=True))
+    assert {row.split for row in learned} == {"train", "unlabelled"}
+    assert {row.subject for row in learned} == {row.subject for row in rows if row.split in ("train", "unlabelled")}
 
 
 @pytest.mark.parametrize("method", METHODS)
