@@ -103,7 +103,7 @@ def roi_table(
     key = sha256(b"\n".join([bytes(table.resolve()), bundle.digest.encode()])).hexdigest()[:16]
     folder = cache_path().parent / "rois" / key
     (folder / "roi").mkdir(parents=True, exist_ok=True)
-    outcomes = []
+    outcomes: list[Outcome] = []
     with open_engine(bundle, "finder", device="auto") as finder:
         cutter = _Cutter(folder, finder, Plausibility.from_numbers(bundle.manifest.plausibility))
         for hips, spacing_mm in zip(films, spacings_mm, strict=True):
