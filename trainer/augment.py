@@ -18,7 +18,8 @@ def stretch(image: Tensor, low: float = 0.01, high: float = 0.99) -> Tensor:
     sample = image[:, :, ::4, ::4].flatten(1)
     levels = torch.nanquantile(sample, torch.tensor([low, high]), dim=1)
     bottom, top = torch.nan_to_num(levels)[..., None, None, None]
-    return (image - bottom) / (top - bottom).clamp(min=1e-4)
+    stretched: Tensor = (image - bottom) / (top - bottom).clamp(min=1e-4)
+    return stretched
 
 
 def rotate(image: Tensor, angle_deg: NDArray[np.float64]) -> Tensor:
@@ -86,7 +87,7 @@ def rotate_points(points_px: NDArray[np.float64], angle_deg: float, size: int) -
     """Where `rotate` moves (k, 2) points (x, y) of a square image of `size` pixels; NaN where they leave it."""
     radians = np.deg2rad(angle_deg)
     turn = np.array([[np.cos(radians), -np.sin(radians)], [np.sin(radians), np.cos(radians)]])
-    moved = (points_px - size / 2) @ turn.T + size / 2
+    moved: NDArray[np.float64] = (points_px - size / 2) @ turn.T + size / 2
     with np.errstate(invalid="ignore"):
         moved[((moved < 0) | (moved >= size)).any(1)] = np.nan
     return moved

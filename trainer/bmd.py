@@ -39,6 +39,7 @@ class BmdTask(Task):
     """Labelled ROIs, the network and its losses: the supervised method, and what the others build upon."""
 
     score = "val_score"
+    network: BmdNet
 
     def __init__(self, config: BmdConfig, table: Path | str) -> None:
         self.config = config
@@ -149,7 +150,7 @@ def training_rows(table: Path | str, config: BmdConfig) -> list[HipRow]:
 
 def _revealed(row: HipRow) -> HipRow:
     try:
-        truth = {site: float(row.extra[f"x_true_bmd_{site}"]) for site in SITES}
+        truth: dict[str, float | None] = {site: float(row.extra[f"x_true_bmd_{site}"]) for site in SITES}
     except (KeyError, ValueError) as error:
         raise TableError(f"film {row.film}: only phantom films have a true BMD to reveal") from error
     return replace(row, bmd_gcm2=truth, scale="hologic")

@@ -143,7 +143,7 @@ class _Trainee:
         self.task, self.config = task, config
         self.device = torch.device(config.device)
         layout = torch.channels_last if config.channels_last else torch.contiguous_format
-        self.network = task.network.to(self.device, memory_format=layout)  # type: ignore[call-overload]
+        self.network = task.network.to(self.device, memory_format=layout)  # type: ignore[call-overload]  # torch's own types leave it out
         decayed = [value for value in self.network.parameters() if value.ndim > 1]
         plain = [value for value in self.network.parameters() if value.ndim <= 1]
         self.optimizer = torch.optim.AdamW(
@@ -179,7 +179,7 @@ class _Trainee:
             loss, logs = self.task.loss(rng, epoch, step)
         if not torch.isfinite(loss):
             raise UsageError(f"the loss is not finite in epoch {epoch}, step {step}: lower lr or switch bf16 off")
-        loss.backward()
+        torch.autograd.backward(loss)
         if self.config.clip_norm > 0:
             logs["gradient"] = float(nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip_norm))
         self.optimizer.step()
@@ -232,7 +232,7 @@ class _Trainee:
         if not path.is_file():
             return 0
         groups: dict[str, dict[str, Tensor]] = {"network": {}, "averaged": {}, "optimizer": {}, "task": {}}
-        with safe_open(path, "pt") as file:  # type: ignore[no-untyped-call]
+        with safe_open(path, "pt") as file:
             facts = file.metadata()
             for key in file.keys():  # noqa: SIM118 - not a dict
                 group, name = key.split(".", 1)

@@ -71,7 +71,7 @@ class SqueezeExcite(nn.Module):
         # The same number twice: the pooling hands its gradient back in the memory layout of x, so that what follows
         # stays fast, and `mean` is what the contract of exported files knows.
         average = functional.avg_pool2d(x, x.shape[2:]) if self.training else x.mean((2, 3), keepdim=True)
-        gates = self.gates(average)
+        gates: Tensor = self.gates(average)
         return functional.max_pool2d(x, 2) * gates
 
 
@@ -166,7 +166,8 @@ class BmdNet(nn.Module):
 
     def embed(self, image: Tensor) -> Tensor:
         """Embedding (n, d) float32 of ROI images."""
-        return self.backbone(image).mean((2, 3)).float()
+        features: Tensor = self.backbone(image)
+        return features.mean((2, 3)).float()
 
     def heads(self, embedding: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """BMD, spread and the embedding itself, as `forward` returns them."""
@@ -196,7 +197,7 @@ class FinderNet(nn.Module):
         self.local = _conv(c[2], c[2])
         self.embedding = nn.Linear(c[-1] + c[-2] + c[2], n_embedding)
         self.kind = nn.Linear(n_embedding, N_KINDS)
-        nn.init.constant_(self.last[1].bias, -4.0)  # type: ignore[arg-type]  # most cells hold no landmark
+        nn.init.constant_(self.last.get_parameter("1.bias"), -4.0)  # most cells hold no landmark
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Heat maps, kind and embedding of canonical views.

@@ -104,7 +104,7 @@ def roi_table(
     key = sha256(b"\n".join([bytes(table.resolve()), bundle.digest.encode()])).hexdigest()[:16]
     folder = cache_path().parent / "rois" / key
     (folder / "roi").mkdir(parents=True, exist_ok=True)
-    outcomes = []
+    outcomes: list[Outcome] = []
     with open_engine(bundle, "finder", device="auto") as finder:
         self_test(bundle, "finder", finder)
         cutter = _Cutter(folder, finder, bundle)

@@ -162,7 +162,7 @@ class SelfTraining(SemiTask):
         term = torch.stack([functional.mse_loss(one, wanted) for one in found]).mean()
         logs = {"pseudo": float(term.detach())}
         if self.views_per_film == 2:
-            agree = functional.mse_loss(*found)
+            agree = functional.mse_loss(found[0], found[1])
             features = [functional.normalize(view[2], dim=1) for view in views]
             apart = (features[0] - features[1]).square().sum(1).mean()
             term = term + config.agree_weight * agree + config.embedding_weight * apart

@@ -64,7 +64,8 @@ def paired_difference(name: str, first_gcm2: F64, second_gcm2: F64, hips: Hips, 
 
     def difference(sums: F64) -> F64:
         figures = FIGURES[name](sums)
-        return figures[..., :n].mean(-1) - figures[..., n:].mean(-1)
+        apart: F64 = figures[..., :n].mean(-1) - figures[..., n:].mean(-1)
+        return apart
 
     low, high = _bootstrap(difference, both)
     return {"difference": float(difference(both.sum(0))), "low": low, "high": high}

@@ -7,6 +7,7 @@ faster than inferior (Mayhew et al., Lancet 366, 2005; Poole et al., J Bone Mine
 
 import math
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -270,7 +271,7 @@ def _child_femur(f: Femur, size: float) -> Femur:
         "shaft_cortex_mm",
         "greater_cortex_mm",
     )
-    values: dict[str, float] = {name: getattr(f, name) * size for name in lengths}
+    values: dict[str, Any] = {name: getattr(f, name) * size for name in lengths}
     values |= {name: getattr(f, name) * size**0.8 for name in cortices}
     young = values["head_radius_mm"] * (1.0 - 0.25 * (0.75 - size) / 0.4)
     return replace(

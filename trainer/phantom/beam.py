@@ -108,10 +108,9 @@ def transmission(masses: Masses, kvp: float, marrow_fat: float) -> Array:
     mu = np.stack([per_gram[0], MUSCLE_GCM3 * per_gram[1], FAT_GCM3 * per_gram[2], marrow, per_gram[4]])
     keep = weights > 1e-5
     maps = (masses.mineral_gcm2, masses.metal_gcm2, masses.tissue_cm, masses.fat_share, masses.marrow_cm)
-    flat = [np.ascontiguousarray(m, np.float32).ravel() for m in maps]
-    return _transmit(*flat, np.ascontiguousarray(mu[:, keep], np.float32), weights[keep]).reshape(
-        masses.tissue_cm.shape
-    )
+    mineral, metal, tissue, fat, marrow = (np.ascontiguousarray(m, np.float32).ravel() for m in maps)
+    shares = np.ascontiguousarray(mu[:, keep], np.float32)
+    return _transmit(mineral, metal, tissue, fat, marrow, shares, weights[keep]).reshape(masses.tissue_cm.shape)
 
 
 def displaced(cortical: Array, trabecular: Array, bone_mm: Array, tissue_cm: Array) -> tuple[Array, Array]:
@@ -161,7 +160,8 @@ def blur(signal: Array, pixel_mm: float) -> Array:
     sharp = gaussian_filter(signal, MTF_SIGMA_MM / pixel_mm, mode="nearest", truncate=3.0)
     step = max(round(2.0 / pixel_mm), 1)
     glare = gaussian_filter(block_mean(signal, step), GLARE_SIGMA_MM / (pixel_mm * step), mode="nearest")
-    return (1.0 - GLARE_SHARE) * sharp + GLARE_SHARE * upsample(glare, signal.shape, step)
+    blurred: Array = (1.0 - GLARE_SHARE) * sharp + GLARE_SHARE * upsample(glare, signal.shape, step)
+    return blurred
 
 
 def expose(

@@ -117,8 +117,9 @@ def landmarks(subject: Subject, side: str, pose: Pose, geometry: Geometry) -> Hi
     femur = subject.femora[side]
     proximal, distal = femur_transform(subject, side, pose), distal_transform(subject, side, pose)
 
-    def at(transform: tuple[F64, F64], local: Sequence[float]) -> F64:
-        return geometry.project((transform[0] @ np.array(local) + transform[1])[None])[0]
+    def at(transform: tuple[F64, F64], local: Sequence[float] | F64) -> F64:
+        point: F64 = geometry.project((transform[0] @ np.array(local) + transform[1])[None])[0]
+        return point
 
     axis = np.array(femur.neck_axis)
     head, neck = at(proximal, (0.0, 0.0, 0.0)), at(proximal, NECK_CENTER * femur.neck_length_mm * axis)

@@ -99,9 +99,12 @@ def shell_error(
     geometry = Geometry(1, 1, pixel_mm, (n, n), (-n * pixel_mm / 2, n * pixel_mm / 2), parallel=True)
     maps = project([Body("shell", "pelvis", grid, np.eye(3), np.zeros(3))], geometry)
     grams = float((maps.cortical_gcm2 + maps.trabecular_gcm2).sum(dtype=np.float64)) * (pixel_mm / 10) ** 2
-    ball = lambda r: 4.0 / 3.0 * np.pi * (r / 10.0) ** 3  # noqa: E731
-    core = ball(radius_mm - cortex_mm)
-    return grams / (CORTICAL_GCM3 * (ball(radius_mm) - core) + trabecular_gcm3 * core) - 1.0
+    core = _ball_cm3(radius_mm - cortex_mm)
+    return grams / (CORTICAL_GCM3 * (_ball_cm3(radius_mm) - core) + trabecular_gcm3 * core) - 1.0
+
+
+def _ball_cm3(radius_mm: float) -> float:
+    return 4.0 / 3.0 * np.pi * (radius_mm / 10.0) ** 3
 
 
 def mass_row() -> Finding:
@@ -144,8 +147,8 @@ def landmark_errors_px(seed: int, pixel_mm: float = 0.3) -> dict[str, float]:
     gx, gy = lines["greater_trochanter"]
     lx, ly = lines["lesser_trochanter"]
     bone = np.asarray(maps.bone_mm > 0.0)
-    upward = bone[:, int(gx) - reach : int(gx) + reach].any(axis=1)[::-1]
-    medially = bone[int(ly) - reach : int(ly) + reach].any(axis=0)
+    upward = np.any(bone[:, int(gx) - reach : int(gx) + reach], axis=1)[::-1]
+    medially = np.any(bone[int(ly) - reach : int(ly) + reach], axis=0)
     above = _run(upward, bone.shape[0] - int(gy) - 3)
     beyond = _run(medially, int(lx) - 3)
     return {"greater_trochanter": gy - (bone.shape[0] - above), "lesser_trochanter": beyond - lx}

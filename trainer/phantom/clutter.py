@@ -36,7 +36,8 @@ class Canvas:
 
     def to_px(self, point_mm: NDArray[np.float64]) -> NDArray[np.float64]:
         """Body frame (mm) to film pixels, top-left corner of the film = (0, 0)."""
-        return point_mm * self.scale + np.asarray(self.offset_px)
+        moved: NDArray[np.float64] = point_mm * self.scale + np.asarray(self.offset_px)
+        return moved
 
     def distance_mm(self, points_mm: NDArray[np.float64], area: tuple[slice, slice]) -> Array:
         """Distance (mm) of the pixels of `area` to a polyline (n, 2)."""

@@ -257,7 +257,9 @@ def _read_rows(item: Item, out: Path) -> list[HipRow]:
 
 
 def _hip_row(cells: dict[str, str], out: Path) -> HipRow:
-    number = lambda name: float(cells[name]) if name in cells else None  # noqa: E731
+    def number(name: str) -> float | None:
+        return float(cells[name]) if name in cells else None
+
     return HipRow(
         film=cells["film"], film_path=out / cells["film"], subject=cells["subject"], side=cells["side"],
         split=cells["split"],

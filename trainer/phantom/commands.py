@@ -133,14 +133,15 @@ def score_command(
 ) -> None:
     """Read fresh phantom films with a bundle and compare with the truth. Research use only; figures are synthetic."""
     import json
+    from functools import partial
 
     from trainer.phantom.repeat import repeatability
     from trainer.phantom.score import score
 
     with _bar("phantom films scored") as bar:
         task = bar.add_task("films", total=n * poses)
-        how = {"precision": precision, "workers": workers, "progress": lambda: bar.advance(task)}
-        figures = repeatability(bundle, n, poses, seed, **how) if poses > 1 else score(bundle, n, seed, **how)
+        read = partial(repeatability, poses=poses) if poses > 1 else score
+        figures = read(bundle, n, seed=seed, precision=precision, workers=workers, progress=lambda: bar.advance(task))
     if as_json:
         typer.echo(json.dumps(figures, indent=1))
         return
@@ -168,8 +169,9 @@ def reduced_command(
 
     with _bar("phantom films read whole and reduced") as bar:
         task = bar.add_task("films", total=n)
-        films = {"n": n, "seed": seed, "pixel_mm": pixel_mm}
-        figures = compare(bundle, **films, precision=precision, workers=workers, progress=lambda: bar.advance(task))
+        figures = compare(
+            bundle, n, seed, pixel_mm, precision=precision, workers=workers, progress=lambda: bar.advance(task)
+        )
     typer.echo(json.dumps(figures, indent=1))
 
 

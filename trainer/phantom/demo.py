@@ -22,8 +22,8 @@ class DemoFilm:
     hips: dict[str, str]
 
 
-def _hip(seed: int, side: str, style: str, **other: str) -> FilmSpec:
-    return FilmSpec(seed, side=side, style=style, pixel_mm=DEMO_PIXEL_MM, **other)
+def _hip(seed: int, side: str, style: str, kind: str = "hip", case: str = "intact") -> FilmSpec:
+    return FilmSpec(seed, side=side, style=style, pixel_mm=DEMO_PIXEL_MM, kind=kind, case=case)
 
 
 FILMS = {

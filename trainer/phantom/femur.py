@@ -6,9 +6,10 @@ from functools import lru_cache
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 from .anatomy import Femur
-from .sdf import F64, Grid, axes, crossings, ellipsoid, finish, noise, smooth_max, smooth_min
+from .sdf import F32, F64, Grid, axes, crossings, ellipsoid, finish, noise, smooth_max, smooth_min
 
 STEP_MM = 1.5
 GREATER, LESSER = 1, 2
@@ -56,13 +57,14 @@ def _numbers(f: Femur) -> F64:
 
 
 @njit(cache=True, fastmath=True, inline="always")
-def _ramp(v):  # type: ignore[no-untyped-def]
+def _ramp(v: float) -> float:
     """Logistic curve."""
-    return 1.0 / (1.0 + np.exp(-min(max(v, -30.0), 30.0)))
+    risen: float = 1.0 / (1.0 + np.exp(-min(max(v, -30.0), 30.0)))
+    return risen
 
 
 @njit(cache=True, fastmath=True, inline="always")
-def _neck(t, s, y, length, half, ap):  # type: ignore[no-untyped-def]
+def _neck(t: float, s: float, y: float, length: float, half: float, ap: float) -> float:
     """Elliptic tube along the neck (t along, s up): both edges flare toward the shaft, the inferior one sooner and
     more."""
     down = max(t / length - 0.42, 0.0)
@@ -71,21 +73,23 @@ def _neck(t, s, y, length, half, ap):  # type: ignore[no-untyped-def]
     a = half * (1.0 + 1.9 * top * top + 0.6 * head) if s > 0 else half * (1.0 + 2.3 * down * down + 0.6 * head)
     b = half * ap * (1.0 + 0.55 * down * down + 0.5 * head)
     r = np.sqrt((s / a) ** 2 + (y / b) ** 2)
-    return (r - 1.0) * (a * b) / np.sqrt((b * s / a) ** 2 / (r * r + 1e-6) + (a * y / b) ** 2 / (r * r + 1e-6) + 1e-6)
+    slope = np.sqrt((b * s / a) ** 2 / (r * r + 1e-6) + (a * y / b) ** 2 / (r * r + 1e-6) + 1e-6)
+    distance: float = (r - 1.0) * (a * b) / slope
+    return distance
 
 
 @njit(cache=True, fastmath=True, inline="always")
-def _shaft(x, y, rise, half, ap):  # type: ignore[no-untyped-def]
+def _shaft(x: float, y: float, rise: float, half: float, ap: float) -> float:
     """Elliptic cylinder around the shaft axis; rise = height above the lesser trochanter / head radius."""
     flare = _ramp((rise - 0.35) * 4.0)
     a = half * (1.0 + (0.34 if x > 0 else 0.20) * flare)
     b = half * ap * (1.0 + 0.12 * flare)
-    r = np.sqrt((x / a) ** 2 + (y / b) ** 2)
+    r: float = np.sqrt((x / a) ** 2 + (y / b) ** 2)
     return (r - 1.0) * min(a, b)
 
 
 @njit(cache=True, fastmath=True, inline="always")
-def _growth_plates(d, head, big, t, x, z, u):  # type: ignore[no-untyped-def]
+def _growth_plates(d: float, head: float, big: float, t: float, x: float, z: float, u: float) -> float:
     """Cartilage shows as nothing: a small separate head nucleus, a rounded neck end, a gap below the greater
     trochanter."""
     nucleus = head + 3.5 * u + 5.0 * max(0.75 - u, 0.0)
@@ -101,7 +105,7 @@ def _growth_plates(d, head, big, t, x, z, u):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, fastmath=True)
-def _femur(xs, ys, zs, p, bumps):  # type: ignore[no-untyped-def]
+def _femur(xs: F64, ys: F64, zs: F64, p: F64, bumps: F32) -> tuple[F32, F32, NDArray[np.uint8]]:
     """Rough distance (nx, ny, nz), inner = (cortex mm, trabecular g/cm3), part code (uint8)."""
     shape = (len(xs), len(ys), len(zs))
     rough = np.empty(shape, np.float32)
@@ -184,7 +188,9 @@ def _femur(xs, ys, zs, p, bumps):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, fastmath=True, inline="always")
-def _cortex(x, z, t, s, head, neck, tube, lump, p):  # type: ignore[no-untyped-def]  # noqa: PLR0913
+def _cortex(  # noqa: PLR0913
+    x: float, z: float, t: float, s: float, head: float, neck: float, tube: float, lump: float, p: F64
+) -> float:
     """Cortical thickness, blended over the parts by nearness."""
     radius, length, half, drop = p[0], p[3], p[4], p[11]
     w_head = np.exp(-max(head, -6.0) / 2.5) * (1.0 - _ramp((t - 0.62 * radius) / (0.09 * radius)))
@@ -200,11 +206,12 @@ def _cortex(x, z, t, s, head, neck, tube, lump, p):  # type: ignore[no-untyped-d
     )
     total = total + (c_tube - total) * low * 0.8
     calcar = np.exp(-(((z + 0.80 * drop) / (0.55 * radius)) ** 2)) * _ramp(-(x / p[6] + 0.55) * 5.0)
-    return total + calcar * p[16] * _ramp((t - 0.5 * length) / 3.0)
+    thickness: float = total + calcar * p[16] * _ramp((t - 0.5 * length) / 3.0)
+    return thickness
 
 
 @njit(cache=True, fastmath=True, inline="always")
-def _trabecular(x, z, t, s, head, p):  # type: ignore[no-untyped-def]
+def _trabecular(x: float, z: float, t: float, s: float, head: float, p: F64) -> float:
     """Trabecular density: head, compressive band, tensile arch, Ward's triangle, trochanter, canal."""
     radius, length, half, drop, axis_x = p[0], p[3], p[4], p[11], p[3] * p[1]
     w_head = _ramp((1.05 * radius - t) / (0.16 * radius)) * _ramp((2.0 - head) / 1.5)
@@ -224,4 +231,5 @@ def _trabecular(x, z, t, s, head, p):  # type: ignore[no-untyped-def]
     ward = np.exp(-(((t - 0.80 * length) / (0.24 * length)) ** 2) - ((s + 0.12 * half) / (0.50 * half)) ** 2)
     rho = (base + p[21] * band + p[22] * pull) * (1.0 - p[24] * ward)
     low = _ramp((-z - drop + 0.25 * radius) / (0.28 * radius))
-    return p[26] + (rho - p[26]) * (1.0 - low)
+    density: float = p[26] + (rho - p[26]) * (1.0 - low)
+    return density

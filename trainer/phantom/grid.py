@@ -16,7 +16,8 @@ def block_mean(image: Array, step: int) -> Array:
     rows, cols = -image.shape[0] % step, -image.shape[1] % step
     padded = np.pad(image, ((0, rows), (0, cols)), mode="edge") if rows or cols else image
     strips = np.add.reduce(padded.reshape(-1, step, padded.shape[1]), axis=1)
-    return (strips.reshape(strips.shape[0], -1, step).sum(axis=2) / np.float32(step * step)).astype(np.float32)
+    means: Array = strips.reshape(strips.shape[0], -1, step).sum(axis=2) / np.float32(step * step)
+    return means.astype(np.float32)
 
 
 @lru_cache(maxsize=64)
@@ -41,7 +42,9 @@ def upsample(coarse: Array, shape: tuple[int, int], step: float, offset: tuple[f
 
 
 @njit(cache=True)
-def _blend(coarse, top, down, left, across, fine):  # type: ignore[no-untyped-def]
+def _blend(
+    coarse: Array, top: NDArray[np.int64], down: Array, left: NDArray[np.int64], across: Array, fine: Array
+) -> None:
     line = np.empty(coarse.shape[1], np.float32)
     for i in range(fine.shape[0]):
         above, below = coarse[top[i]], coarse[min(top[i] + 1, coarse.shape[0] - 1)]

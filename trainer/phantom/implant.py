@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from .anatomy import Femur, Implant, Subject
 from .march import METAL, Body
-from .sdf import Grid, axes, capsule, finish, smooth_min
+from .sdf import F32, Grid, axes, capsule, finish, smooth_min
 
 F64 = NDArray[np.float64]
 
@@ -65,7 +65,7 @@ def metal_grid(parts: Sequence[Part], cup: tuple[float, ...] = ()) -> Grid:
 
 
 @njit(cache=True, fastmath=True)
-def _metal(xs, ys, zs, parts, cup):  # type: ignore[no-untyped-def]
+def _metal(xs: F64, ys: F64, zs: F64, parts: F64, cup: F64) -> F32:
     """Rough distance to the union of capsules and a hemispherical shell."""
     rough = np.empty((len(xs), len(ys), len(zs)), np.float32)
     for i in range(len(xs)):

@@ -34,9 +34,10 @@ def attenuation_cm2_per_g(fractions: dict[str, float], energy_ev: np.ndarray) ->
 
     total = sum(fractions.values())
     kinds = ("photo", "incoh")
-    return sum(
+    mixed: np.ndarray = sum(
         w / total * xraydb.mu_elam(element, energy_ev, kind=k) for element, w in fractions.items() for k in kinds
     )
+    return mixed
 
 
 def absorbed_spectrum(kvp: float, csi_cm2_per_g: np.ndarray, centers_kev: np.ndarray) -> tuple[np.ndarray, float]:

@@ -30,7 +30,7 @@ class Style:
 
     name: str
     base: float
-    gains: tuple[float, float, float, float, float, float, float]
+    gains: tuple[float, ...]
     power: float = 1.0
     soft_level: float = 0.30
     bone_level: float = 0.90
@@ -74,7 +74,7 @@ def random_style(rng: np.random.Generator) -> Style:
     return Style(
         name="random",
         base=base,
-        gains=tuple(float(g) for g in np.clip(gains, 0.2, 3.2)),  # type: ignore[arg-type]
+        gains=tuple(float(g) for g in np.clip(gains, 0.2, 3.2)),
         power=float(rng.uniform(0.75, 1.05)),
         soft_level=float(soft),
         bone_level=float(rng.uniform(max(soft + 0.25, 0.70), 0.98)),
@@ -157,7 +157,7 @@ def _weak(band: Array, power: float, spread: float) -> Array:
     """Lift weak detail against strong: sign(b) s (|b| / s) ** power with the slope bounded near zero."""
     scale = np.float32(0.25 * spread)
     size = np.abs(band) / scale
-    return band * (size + np.float32(0.08)) ** np.float32(power - 1.0)
+    return (band * (size + np.float32(0.08)) ** np.float32(power - 1.0)).astype(np.float32, copy=False)
 
 
 def _curve(linear: Array, style: Style) -> Array:
@@ -166,7 +166,7 @@ def _curve(linear: Array, style: Style) -> Array:
     """
     straight = style.soft_level + (style.bone_level - style.soft_level) * linear
     sigmoid = 1.0 / (1.0 + np.exp(np.clip(-4.6 * (straight - 0.5), -30, 30), dtype=np.float32))
-    shown = (1.0 - style.steep) * straight + style.steep * ((sigmoid - 0.5) * 1.18 + 0.5)
+    shown: Array = (1.0 - style.steep) * straight + style.steep * ((sigmoid - 0.5) * 1.18 + 0.5)
     if style.gamma == 1.0:
         return shown.astype(np.float32)
     return np.where(shown > 0, np.maximum(shown, 1e-6) ** np.float32(style.gamma), shown).astype(np.float32)

@@ -189,7 +189,7 @@ def _pixel_box(body: Body, geometry: Geometry) -> tuple[int, int, int, int] | No
 
 
 @njit(cache=True, fastmath=True, inline="always")
-def _cell(position, size):  # type: ignore[no-untyped-def]
+def _cell(position: float, size: int) -> tuple[int, float]:
     """Index and fraction of a coordinate in grid units, clamped into the grid."""
     p = min(max(position, 0.0), size - 1.001)
     i = int(p)
@@ -197,17 +197,18 @@ def _cell(position, size):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, fastmath=True, inline="always")
-def _sample(a, i, j, k, u, v, w):  # type: ignore[no-untyped-def]
+def _sample(a: F32, i: int, j: int, k: int, u: float, v: float, w: float) -> float:
     """Trilinear value of a (nx, ny, nz) grid."""
     c00 = a[i, j, k] * (1 - w) + a[i, j, k + 1] * w
     c01 = a[i, j + 1, k] * (1 - w) + a[i, j + 1, k + 1] * w
     c10 = a[i + 1, j, k] * (1 - w) + a[i + 1, j, k + 1] * w
     c11 = a[i + 1, j + 1, k] * (1 - w) + a[i + 1, j + 1, k + 1] * w
-    return (c00 * (1 - v) + c01 * v) * (1 - u) + (c10 * (1 - v) + c11 * v) * u
+    value: float = (c00 * (1 - v) + c01 * v) * (1 - u) + (c10 * (1 - v) + c11 * v) * u
+    return value
 
 
 @njit(cache=True, fastmath=True, inline="always")
-def _sample_pair(a, i, j, k, u, v, w):  # type: ignore[no-untyped-def]
+def _sample_pair(a: F32, i: int, j: int, k: int, u: float, v: float, w: float) -> tuple[float, float]:
     """Trilinear values of a (nx, ny, nz, 2) grid."""
     s = np.float64(0.0)
     t = np.float64(0.0)
@@ -223,7 +224,7 @@ def _sample_pair(a, i, j, k, u, v, w):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, fastmath=True, inline="always")
-def _below(d0, d1, level):  # type: ignore[no-untyped-def]
+def _below(d0: float, d1: float, level: float) -> float:
     """Fraction of a segment where a value running linearly from d0 to d1 is below a level."""
     if d0 < level:
         return 1.0 if d1 < level else (level - d0) / (d1 - d0)
@@ -231,7 +232,7 @@ def _below(d0, d1, level):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, fastmath=True, inline="always")
-def _span(source, ray, bounds, planes):  # type: ignore[no-untyped-def]
+def _span(source: F64, ray: F64, bounds: F64, planes: F64) -> tuple[float, float]:
     """Entry and exit of a ray (t in mm) through the box and the kept half spaces."""
     near, far = 0.0, 1e9
     for axis in range(3):
@@ -254,7 +255,9 @@ def _span(source, ray, bounds, planes):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, fastmath=True)
-def _ray(distance, inner, origin, scale, source, ray, near, far, out):  # type: ignore[no-untyped-def]  # noqa: PLR0913
+def _ray(  # noqa: PLR0913
+    distance: F32, inner: F32, origin: F64, scale: float, source: F64, ray: F64, near: float, far: float, out: F64
+) -> None:
     """Walk one ray; out[0..2] = cortical mm, trabecular g/cm3 x mm, bone mm. scale = 1 / grid step."""
     nx, ny, nz = distance.shape
     cortex_mm, trabecular, bone = 0.0, 0.0, 0.0
@@ -290,9 +293,10 @@ def _ray(distance, inner, origin, scale, source, ray, near, far, out):  # type: 
 
 
 @njit(cache=True, fastmath=True)
-def _march(  # type: ignore[no-untyped-def]  # noqa: PLR0913
-    distance, inner, origin, grid_step, bounds, frame, parallel, planes, box, cortical_gcm3, cortical, trabecular, path
-):  # fmt: skip
+def _march(  # noqa: PLR0913
+    distance: F32, inner: F32, origin: F64, grid_step: float, bounds: F64, frame: F64, parallel: bool, planes: F64,
+    box: NDArray[np.int64], cortical_gcm3: float, cortical: F32, trabecular: F32, path: F32
+) -> None:  # fmt: skip
     """Add one body to the maps (rows x cols) over box = (top, bottom, left, right)."""
     ray, source, out = np.zeros(3), np.zeros(3), np.zeros(3)
     for row in range(box[0], box[1]):

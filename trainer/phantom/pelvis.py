@@ -9,7 +9,7 @@ import numpy as np
 from numba import njit
 
 from .anatomy import Pelvis
-from .sdf import F64, Grid, axes, capsule, ellipsoid, finish, noise, smooth_max, smooth_min
+from .sdf import F32, F64, Grid, axes, capsule, ellipsoid, finish, noise, smooth_max, smooth_min
 
 HEMI_STEP_MM, SACRUM_STEP_MM = 2.0, 2.2
 
@@ -73,7 +73,7 @@ def _numbers(p: Pelvis) -> F64:
 
 
 @njit(cache=True, fastmath=True)
-def _polygon(y, z, outline):  # type: ignore[no-untyped-def]
+def _polygon(y: float, z: float, outline: F64) -> float:
     """Signed distance to a closed polygon (negative inside)."""
     best = 1e9
     inside = False
@@ -86,11 +86,12 @@ def _polygon(y, z, outline):  # type: ignore[no-untyped-def]
         best = min(best, (wy - s * ey) ** 2 + (wz - s * ez) ** 2)
         if (outline[a, 1] > z) != (outline[b, 1] > z) and wy < ey * wz / ez:
             inside = not inside
-    return -np.sqrt(best) if inside else np.sqrt(best)
+    distance: float = -np.sqrt(best) if inside else np.sqrt(best)
+    return distance
 
 
 @njit(cache=True, fastmath=True)
-def _bars(p):  # type: ignore[no-untyped-def]
+def _bars(p: F64) -> F64:
     """Columns and rami as capsules: (n, 8) = two ends, two radii. Medial positions follow the width of the canal."""
     u, half, canal, angle = p[0], p[1], p[7], p[8]
     low = 42.0 + (angle - 1.0) * 14.0
@@ -117,7 +118,7 @@ def _bars(p):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, fastmath=True)
-def _hemipelvis(xs, ys, zs, p, surface, outline, bumps):  # type: ignore[no-untyped-def]
+def _hemipelvis(xs: F64, ys: F64, zs: F64, p: F64, surface: F64, outline: F64, bumps: F32) -> tuple[F32, F32]:
     """Rough distance (nx, ny, nz) and inner = (cortex mm, trabecular g/cm3)."""
     shape = (len(xs), len(ys), len(zs))
     rough = np.empty(shape, np.float32)
@@ -180,7 +181,7 @@ def _hemipelvis(xs, ys, zs, p, surface, outline, bumps):  # type: ignore[no-unty
 
 
 @njit(cache=True, fastmath=True, inline="always")
-def _vertebra(x, y, z, cy, cz, lean, u):  # type: ignore[no-untyped-def]
+def _vertebra(x: float, y: float, z: float, cy: float, cz: float, lean: float, u: float) -> tuple[float, float]:
     """Distance to a lumbar vertebra whose body's center is (0, cy, cz), leaning forward; and to its end plates."""
     c, s = np.cos(lean), np.sin(lean)
     py, pz = y - cy, z - cz
@@ -201,7 +202,7 @@ def _vertebra(x, y, z, cy, cz, lean, u):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, fastmath=True)
-def _sacrum(xs, ys, zs, p, bumps):  # type: ignore[no-untyped-def]
+def _sacrum(xs: F64, ys: F64, zs: F64, p: F64, bumps: F32) -> tuple[F32, F32]:
     """Rough distance (nx, ny, nz) and inner = (cortex mm, trabecular g/cm3)."""
     shape = (len(xs), len(ys), len(zs))
     rough = np.empty(shape, np.float32)

@@ -28,7 +28,7 @@ from trainer.phantom.film import VERSION, FilmSpec
 from trainer.phantom.plan import cache_path
 
 _FIRST_SEED = 4_000_000_000
-_ENCODERS: dict[UID, Callable[[NDArray[np.uint16], int], bytes]] = {
+_ENCODERS: dict[UID, Callable[[NDArray[np.integer], int], bytes]] = {
     ExplicitVRLittleEndian: lambda pixels, _bits: pixels.tobytes(),
     JPEG2000Lossless: lambda pixels, bits: bytes(
         imagecodecs.jpeg2k_encode(pixels, codecformat="j2k", reversible=True, level=0, bitspersample=bits)
@@ -88,7 +88,7 @@ def _numbers(report: FilmReport) -> list[NDArray[np.float64]]:
     return [np.array([row.bmd_gcm2 for row in hip.estimates]) for hip in report.hips if hip.estimates]
 
 
-def _written(kept: bytes, pixels: NDArray[np.uint16], syntax: UID) -> bytes:
+def _written(kept: bytes, pixels: NDArray[np.integer], syntax: UID) -> bytes:
     """The kept film with its pixels in another transfer syntax."""
     dataset = pydicom.dcmread(io.BytesIO(kept))
     data = _ENCODERS[syntax](pixels, dataset.BitsStored)

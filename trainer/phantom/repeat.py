@@ -72,7 +72,7 @@ def precision_errors(estimates_gcm2: NDArray[np.float64]) -> dict[str, dict[str,
     RMS-SD and RMS-CV over the subjects with two numbers at least (Glueer et al., Osteoporosis International 1995), and
     the least significant change at 95 %, 2.77 times the RMS-SD.
     """
-    found = {}
+    found: dict[str, dict[str, float | int]] = {}
     for column, site in enumerate(SITES):
         kept = [one[np.isfinite(one)] for one in estimates_gcm2[:, :, column]]
         kept = [one for one in kept if len(one) >= 2]

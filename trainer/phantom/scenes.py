@@ -13,7 +13,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from trainer.phantom.march import Body
-from trainer.phantom.sdf import Grid, capsule, ellipsoid, finish, smooth_min
+from trainer.phantom.sdf import F32, Grid, capsule, ellipsoid, finish, smooth_min
 
 Array = NDArray[np.float64]
 Parts = list[tuple[float, ...]]
@@ -65,7 +65,7 @@ def _bounds(table: Array) -> tuple[Array, Array]:
 
 
 @njit(cache=True, fastmath=True)
-def _distance(table, xs, ys, zs, blend):  # type: ignore[no-untyped-def]
+def _distance(table: Array, xs: Array, ys: Array, zs: Array, blend: float) -> F32:
     """Smooth union of the rows on a grid, float32 (nx, ny, nz)."""
     out = np.empty((xs.size, ys.size, zs.size), np.float32)
     for i in range(xs.size):

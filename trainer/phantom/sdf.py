@@ -85,7 +85,9 @@ def noise(rng: np.random.Generator, shape: tuple[int, int, int], step_mm: float,
     field_ = np.tensordot(lattice, wz.T, 1)  # (mx, my, nz)
     field_ = np.einsum("ym,xmz->xyz", wy, field_, optimize=True)
     field_ = (wx @ field_.reshape(field_.shape[0], -1)).reshape(shape)
-    return np.ascontiguousarray(field_ * np.float32(2.96))  # one B-spline axis keeps .479 of the variance: .479**-1.5
+    # one B-spline axis keeps .479 of the variance: .479**-1.5
+    smooth: F32 = np.ascontiguousarray(field_ * np.float32(2.96))
+    return smooth
 
 
 def finish(rough: F32, step_mm: float) -> F32:
@@ -101,7 +103,7 @@ def finish(rough: F32, step_mm: float) -> F32:
 
 
 @njit(cache=True, fastmath=True, inline="always")
-def _reach(rough, i, j, k):  # type: ignore[no-untyped-def]
+def _reach(rough: F32, i: int, j: int, k: int) -> int:
     """Steps (1 to 3) along an axis to a voxel on the other side of the surface; 9 where there is none."""
     nx, ny, nz = rough.shape
     inside = rough[i, j, k] < 0
@@ -116,7 +118,7 @@ def _reach(rough, i, j, k):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, fastmath=True)
-def _near_surface(rough, step):  # type: ignore[no-untyped-def]
+def _near_surface(rough: F32, step: np.float32) -> tuple[F32, NDArray[np.bool_]]:
     """Absolute distance of the voxels near the surface (first order: value / |gradient|) and which they are.
 
     Only voxels with the surface in sight count: a shape's formula may have small values deep inside a union.
@@ -149,14 +151,14 @@ def _near_surface(rough, step):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, fastmath=True, inline="always")
-def _upwind(p1, p2, m1, m2):  # type: ignore[no-untyped-def]
+def _upwind(p1: float, p2: float, m1: float, m2: float) -> tuple[float, float]:
     """Value and weight (h = 1) of one axis: second order where the two neighbors of the nearer side allow it."""
     a, b = (p1, p2) if p1 < m1 else (m1, m2)
     return ((4.0 * a - b) / 3.0, 2.25) if b < a else (a, 1.0)
 
 
 @njit(cache=True, fastmath=True, inline="always")
-def _solve(a, wa, b, wb, c, wc):  # type: ignore[no-untyped-def]
+def _solve(a: float, wa: float, b: float, wb: float, c: float, wc: float) -> float:
     """d with sum of w (d - v)^2 = 1 over the axes that lie upwind (v < d); unit step."""
     if a > b:
         a, wa, b, wb = b, wb, a, wa
@@ -164,7 +166,7 @@ def _solve(a, wa, b, wb, c, wc):  # type: ignore[no-untyped-def]
         b, wb, c, wc = c, wc, b, wb
     if a > b:
         a, wa, b, wb = b, wb, a, wa
-    d = a + 1.0 / np.sqrt(wa)
+    d: float = a + 1.0 / np.sqrt(wa)
     if d > b:
         s0, s1, s2 = wa + wb, wa * a + wb * b, wa * a * a + wb * b * b - 1.0
         d = (s1 + np.sqrt(max(s1 * s1 - s0 * s2, 0.0))) / s0
@@ -175,7 +177,7 @@ def _solve(a, wa, b, wb, c, wc):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, fastmath=True)
-def _sweep(distance, known):  # type: ignore[no-untyped-def]
+def _sweep(distance: F32, known: NDArray[np.bool_]) -> None:
     """Eight Gauss-Seidel sweeps in alternating directions, in place; unit step."""
     nx, ny, nz = distance.shape
     for direction in range(8):
@@ -200,7 +202,7 @@ def _sweep(distance, known):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, fastmath=True)
-def crossings(distance, chosen, origin, step):  # type: ignore[no-untyped-def]
+def crossings(distance: F32, chosen: NDArray[np.bool_], origin: F64, step: float) -> F64:
     """Points (n, 3) where the surface cuts the grid's edges, where chosen (bool, same shape) holds at both ends."""
     nx, ny, nz = distance.shape
     points = np.empty((3 * int(chosen.sum()) + 1, 3))
@@ -223,21 +225,21 @@ def crossings(distance, chosen, origin, step):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, fastmath=True, inline="always")
-def smooth_min(a, b, k):  # type: ignore[no-untyped-def]
+def smooth_min(a: float, b: float, k: float) -> float:
     """Polynomial smooth union of two distances over a blend width k mm."""
     h = max(k - abs(a - b), 0.0) / k
     return min(a, b) - h * h * k * 0.25
 
 
 @njit(cache=True, fastmath=True, inline="always")
-def smooth_max(a, b, k):  # type: ignore[no-untyped-def]
+def smooth_max(a: float, b: float, k: float) -> float:
     """Polynomial smooth intersection of two distances over a blend width k mm."""
     h = max(k - abs(a - b), 0.0) / k
     return max(a, b) + h * h * k * 0.25
 
 
 @njit(cache=True, fastmath=True, inline="always")
-def ellipsoid(x, y, z, a, b, c):  # type: ignore[no-untyped-def]
+def ellipsoid(x: float, y: float, z: float, a: float, b: float, c: float) -> float:
     """Distance to an axis-aligned ellipsoid of half axes a, b, c; first-order exact at the surface (f |p| / |grad|)."""
     p = np.sqrt((x / a) ** 2 + (y / b) ** 2 + (z / c) ** 2)
     q = np.sqrt((x / (a * a)) ** 2 + (y / (b * b)) ** 2 + (z / (c * c)) ** 2)
@@ -245,9 +247,11 @@ def ellipsoid(x, y, z, a, b, c):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, fastmath=True, inline="always")
-def capsule(x, y, z, p, q, r0, r1):  # type: ignore[no-untyped-def]
+def capsule(x: float, y: float, z: float, p: F64, q: F64, r0: float, r1: float) -> float:
     """Distance to a capsule between two points whose radius runs from r0 to r1."""
     ax, ay, az = q[0] - p[0], q[1] - p[1], q[2] - p[2]
     px, py, pz = x - p[0], y - p[1], z - p[2]
     s = min(max((px * ax + py * ay + pz * az) / (ax * ax + ay * ay + az * az + 1e-9), 0.0), 1.0)
-    return np.sqrt((px - s * ax) ** 2 + (py - s * ay) ** 2 + (pz - s * az) ** 2) - (r0 + s * (r1 - r0))
+    radius = r0 + s * (r1 - r0)
+    distance: float = np.sqrt((px - s * ax) ** 2 + (py - s * ay) ** 2 + (pz - s * az) ** 2) - radius
+    return distance

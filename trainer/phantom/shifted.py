@@ -25,7 +25,7 @@ _FIRST_SEED = 5_000_000_000  # apart from cohorts (62 bits, hashed) and scores (
 
 def items(n: int) -> list[Item]:
     """n hips of n subjects, each under every condition; a longer list begins with the shorter one."""
-    made = []
+    made: list[Item] = []
     for k in range(n):
         spec = FilmSpec(_FIRST_SEED + k, "hip", "RL"[k % 2], region="roi", pixel_mm=ROI_PIXEL_MM)
         for name, change in CONDITIONS.items():

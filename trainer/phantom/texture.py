@@ -84,7 +84,8 @@ def bank_key(pixel_mm: float) -> int:
 def _window(tile: Array, shape: tuple[int, int], shift: NDArray[np.int64]) -> Array:
     rows = (np.arange(shape[0]) + shift[0]) % TILE_PX
     cols = (np.arange(shape[1]) + shift[1]) % TILE_PX
-    return tile[rows[:, None], cols[None, :]]
+    seen: Array = tile[rows[:, None], cols[None, :]]
+    return seen
 
 
 def orientation_weights(
@@ -129,7 +130,8 @@ def _tensile_angle(
     """The tensile arch: circles about a point below the line from the trochanter to the head."""
     mid = 0.5 * (head + tip)
     center = mid + np.array([0.0, 0.9 * np.linalg.norm(head - tip)])
-    return np.arctan2(y - center[1], x - center[0]) + np.pi / 2
+    angle: NDArray[np.float64] = np.arctan2(y - center[1], x - center[0]) + np.pi / 2
+    return angle
 
 
 def _near(
@@ -138,7 +140,8 @@ def _near(
     edge = b - a
     t = np.clip(((x - a[0]) * edge[0] + (y - a[1]) * edge[1]) / max(float(edge @ edge), 1e-6), 0.0, 1.0)
     distance = np.hypot(x - a[0] - t * edge[0], y - a[1] - t * edge[1])
-    return np.exp(-0.5 * (distance / reach) ** 2)
+    nearness: NDArray[np.float64] = np.exp(-0.5 * (distance / reach) ** 2)
+    return nearness
 
 
 def _steer(angle: NDArray[np.float64] | float) -> Array:
@@ -195,4 +198,5 @@ def _apply(mass: Array, texture: Array) -> Array:
     """mass * (1 + texture), floored and rescaled so that the total is exact to float precision."""
     textured_mass = mass * np.maximum(1.0 + texture, np.float32(LOWEST_FACTOR))
     before, after = float(mass.sum(dtype=np.float64)), float(textured_mass.sum(dtype=np.float64))
-    return textured_mass * np.float32(before / after)
+    exact: Array = textured_mass * np.float32(before / after)
+    return exact

@@ -118,7 +118,8 @@ def _fat(rng: np.random.Generator, bmi: float, outline: Array, shape: tuple[int,
     clouds = 0.05 * smooth_noise(rng, shape2, 9.0) + 0.02 * smooth_noise(rng, shape2, 2.0)
     planes = 0.10 * np.tanh(3.0 * smooth_noise(rng, shape2, 8.0, 2.0)) * rng.uniform(0.2, 1.0)
     rim = 0.5 * np.exp(-outline / 5.0)
-    return np.clip(base + clouds + planes + rim, 0.0, 1.0).astype(np.float32)
+    share: Array = np.clip(base + clouds + planes + rim, 0.0, 1.0).astype(np.float32)
+    return share
 
 
 def _gas(rng: np.random.Generator, x: Array, y: Array) -> Array:
@@ -135,4 +136,5 @@ def _gas(rng: np.random.Generator, x: Array, y: Array) -> Array:
             v = ((y - py) * np.cos(turn) - (x - px) * np.sin(turn)) / b
             bubble = rng.uniform(0.8, 3.5) * np.maximum(1.0 - u * u - v * v, 0.0) ** 0.4
             gas = np.maximum(gas, bubble.astype(np.float32))
-    return gas * np.clip(1.0 + 0.3 * smooth_noise(rng, (x.shape[0], x.shape[1]), 4.0), 0.3, 2.0)
+    uneven: Array = gas * np.clip(1.0 + 0.3 * smooth_noise(rng, (x.shape[0], x.shape[1]), 4.0), 0.3, 2.0)
+    return uneven
