@@ -9,7 +9,7 @@ Names are loaded when they are first used, so `import bmd_edge` costs nothing.
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-__version__ = "0.1.0"
+from bmd_edge.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from bmd_edge.bundle import Bundle, open_bundle
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
         UsageError,
     )
     from bmd_edge.estimate import Estimate
-    from bmd_edge.film import Film, read_film
+    from bmd_edge.film.film import Film
+    from bmd_edge.film.read import read_film
     from bmd_edge.report import FilmReport, HipReport
     from bmd_edge.roi import Hip, find_hips
     from bmd_edge.screener import Screener
@@ -37,7 +38,8 @@ _HOME = {
         "TableError", "UsageError",
     ),
     "estimate": ("Estimate",),
-    "film": ("Film", "read_film"),
+    "film.film": ("Film",),
+    "film.read": ("read_film",),
     "report": ("FilmReport", "HipReport"),
     "roi": ("Hip", "find_hips"),
     "screener": ("Screener",),

@@ -27,9 +27,9 @@ from bmd_edge.crew import Crew
 from bmd_edge.errors import MissingExtra, UsageError
 from bmd_edge.ledger import NAME as LEDGER
 from bmd_edge.ledger import Ledger
-from bmd_edge.machine import cpus
 from bmd_edge.plan import plan
 from bmd_edge.screen import screen_folder, write_results
+from bmd_edge.system.machine import cpus
 
 STAGES = ("read", "decode", "finder", "crop", "bmd", "picture", "write", "rest")
 COPIES = 8

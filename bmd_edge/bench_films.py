@@ -14,7 +14,7 @@ from PIL import Image
 from pydicom.encaps import encapsulate
 from pydicom.uid import UID
 
-from bmd_edge.film import read_film
+from bmd_edge.film.read import read_film
 
 PIXELS = 9_000_000
 BITS = 12

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from bmd_edge import __version__
 from bmd_edge.errors import BmdEdgeError, EngineError, MissingExtra, UsageError
+from bmd_edge.version import __version__
 
 if TYPE_CHECKING:
     from bmd_edge.bundle import Bundle, OperatingPoints

@@ -20,8 +20,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from bmd_edge.errors import BmdEdgeError, EngineError
-from bmd_edge.machine import cpus, memory_bytes, resident_bytes
 from bmd_edge.screener import Outcome, Screener, Setup, Task, name_of
+from bmd_edge.system.machine import cpus, memory_bytes, resident_bytes
 
 logger = logging.getLogger(__name__)
 

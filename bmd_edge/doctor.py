@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bmd_edge.bundle import open_bundle
-from bmd_edge.canary import decoder_differences, is_sound
-from bmd_edge.codecs import syntaxes
 from bmd_edge.engine import open_engine, self_test
 from bmd_edge.errors import BmdEdgeError, install
-from bmd_edge.machine import cpus
+from bmd_edge.pixels.decoder_check import decoder_differences, is_sound
+from bmd_edge.pixels.transfer_syntaxes import syntaxes
 from bmd_edge.screen import versions
+from bmd_edge.system.machine import cpus
 
 
 class Finding(NamedTuple):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from bmd_edge.bundle import OperatingPoints, PrecisionCalibration
 from bmd_edge.errors import HipRefused
-from bmd_edge.table import SITES
+from bmd_edge.sites import SITES
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ def estimates(
     """Turn the network's answer for one hip into one estimate per site.
 
     Args:
-        bmd_gcm2: one value per site of `bmd_edge.table.SITES`, in that order.
+        bmd_gcm2: one value per site of `bmd_edge.sites.SITES`, in that order.
         spread_gcm2: predicted spread of each, same order, above 0.
         calibration: numbers of the very model file that answered.
         age_years: age at the film, None when unknown.

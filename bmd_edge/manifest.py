@@ -15,7 +15,7 @@ import numpy as np
 from bmd_edge.errors import BundleError
 from bmd_edge.guard import GuardSite
 from bmd_edge.preprocess import InputSpec
-from bmd_edge.table import SITES
+from bmd_edge.sites import SITES
 
 T = TypeVar("T")
 

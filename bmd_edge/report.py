@@ -15,7 +15,8 @@ from typing import Any
 from bmd_edge.bundle import OperatingPoints
 from bmd_edge.errors import FLAGS, REFUSALS
 from bmd_edge.estimate import BANDS, T_SCORE_REASONS, Estimate, band, who_range
-from bmd_edge.table import SITES, replace_file
+from bmd_edge.sites import SITES
+from bmd_edge.system.files import replace_file
 
 SCHEMA_VERSION = 1
 STATUSES = ("read", "refused", "failed")
@@ -26,7 +27,7 @@ RESEARCH_USE = "Research use only, not for diagnosis. Estimated from a radiograp
 class NetworkAnswer:
     """What the BMD network itself said of a hip, before any recalibration; kept for `bmd-edge drift` and `calibrate`.
 
-    `bmd_gcm2` and `spread_gcm2` by site in the order of `bmd_edge.table.SITES`; `embedding` as the bundle has it;
+    `bmd_gcm2` and `spread_gcm2` by site in the order of `bmd_edge.sites.SITES`; `embedding` as the bundle has it;
     `gray` are `bmd_edge.preprocess.gray_statistics` of its input.
     """
 

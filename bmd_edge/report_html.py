@@ -17,9 +17,9 @@ from PIL import Image
 
 from bmd_edge.errors import FLAGS, REFUSALS
 from bmd_edge.estimate import REFERENCE_NAME, REFERENCES, T_SCORE_REASONS, WHO_RANGES, Estimate, who_range
-from bmd_edge.film import Film
+from bmd_edge.film.film import Film
 from bmd_edge.report import RESEARCH_USE, FilmReport, HipReport, RunSummary, flags_of, visible
-from bmd_edge.table import replace_file
+from bmd_edge.system.files import replace_file
 
 FILMS_PER_PAGE = 100
 LONG_SIDE_PX = 420

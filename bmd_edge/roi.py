@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from bmd_edge.engine import Engine
 from bmd_edge.errors import FilmRefused, HipRefused
-from bmd_edge.film import Film
+from bmd_edge.film.film import Film
 from bmd_edge.manifest import KINDS, LANDMARKS, Plausibility
 from bmd_edge.preprocess import InputSpec, normalize
 

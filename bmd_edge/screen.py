@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
-from bmd_edge import __version__
 from bmd_edge.crew import Crew
 from bmd_edge.errors import EngineError, UsageError
 from bmd_edge.ledger import Ledger
@@ -21,6 +20,7 @@ from bmd_edge.plan import PlannedFile, plan, settled, unmoved
 from bmd_edge.report import SCHEMA_VERSION, RunSummary, count, write_csv, write_jsonl, write_run
 from bmd_edge.report_html import write_pages
 from bmd_edge.screener import Outcome, Screener, Setup, Task, name_of
+from bmd_edge.version import __version__
 
 Progress = Callable[[int, int], None]
 

@@ -21,19 +21,21 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from bmd_edge import __version__
 from bmd_edge.bundle import Bundle, open_bundle
-from bmd_edge.canary import check_decoders
 from bmd_edge.engine import Engine, open_engine, self_test
 from bmd_edge.errors import BundleError, EngineError, FilmFailed, FilmRefused, HipRefused, UsageError
 from bmd_edge.estimate import estimates
-from bmd_edge.film import MAX_FILE_BYTES, Film, film_id, read_film
-from bmd_edge.machine import cpus
+from bmd_edge.film.acceptance import MAX_FILE_BYTES
+from bmd_edge.film.film import Film, film_id
+from bmd_edge.film.read import read_film
+from bmd_edge.pixels.decoder_check import check_decoders
 from bmd_edge.preprocess import gray_statistics
 from bmd_edge.report import SCHEMA_VERSION, FilmReport, HipReport, NetworkAnswer, film_band
 from bmd_edge.report_html import Thumbnail, thumbnail
 from bmd_edge.roi import Hip, find_hips, hip_image
 from bmd_edge.site import NO_HEADLINE, open_site
+from bmd_edge.system.machine import cpus
+from bmd_edge.version import __version__
 
 if TYPE_CHECKING:
     from pydicom import Dataset

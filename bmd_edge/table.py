@@ -9,15 +9,14 @@ import csv
 import datetime
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import TextIO, TypeVar
+from typing import TypeVar
 
 from bmd_edge.errors import TableError
+from bmd_edge.sites import SIDES, SITES
+from bmd_edge.system.files import replace_file
 
-SITES = ("femoral_neck", "total_hip")
-SIDES = ("R", "L")
 SEXES = ("F", "M")
 SCALES = ("hologic", "lunar", "norland", "sbmd")
 SPLITS = ("train", "val", "calibrate", "test", "unlabelled")
@@ -97,31 +96,6 @@ def write_table(path: str | os.PathLike[str], rows: Iterable[HipRow]) -> None:
         for number, (written, row) in enumerate(zip(read_table(file.name), rows, strict=True), start=2):
             if written != row:
                 raise TableError(f"row {number}: the row cannot be stored without changing it")
-
-
-@contextmanager
-def replace_file(path: Path) -> Iterator[TextIO]:
-    """Open a UTF-8 text file beside `path` for writing; on success it is synced and renamed to `path`, else removed."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with part.open("w", encoding="utf-8", newline="") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
-    sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make a rename in `folder` survive a power cut."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _cells(reader: Iterator[list[str]]) -> Iterator[tuple[int, dict[str, str]]]:

@@ -35,7 +35,7 @@ def validate(
 
     from bmd_edge.bundle import open_bundle
     from bmd_edge.errors import UsageError
-    from bmd_edge.table import replace_file
+    from bmd_edge.system.files import replace_file
     from bmd_edge.terminal import progress_bar
     from calibration.pairs import write_pairs
     from calibration.report import write_page

@@ -16,7 +16,8 @@ import numpy as np
 
 from bmd_edge.bundle import open_bundle
 from bmd_edge.errors import UsageError
-from bmd_edge.table import SITES, replace_file
+from bmd_edge.sites import SITES
+from bmd_edge.system.files import replace_file
 from calibration.coverage import named
 from calibration.overlay import fit_site
 from calibration.rois import RoiAnswers, answers_of, rows_named

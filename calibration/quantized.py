@@ -9,7 +9,7 @@ import numpy as np
 
 from bmd_edge.estimate import t_score
 from bmd_edge.guard import GuardLimits
-from bmd_edge.table import SITES
+from bmd_edge.sites import SITES
 from calibration.agreement import Data, figures
 from calibration.detection import RANGES, range_of
 from calibration.pairs import Pair

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from bmd_edge.errors import UsageError
-from bmd_edge.table import SITES
+from bmd_edge.sites import SITES
 from calibration.seen import F64, FACTS, Seen
 
 COMPONENTS = 6

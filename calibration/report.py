@@ -10,7 +10,8 @@ import numpy as np
 from bmd_edge.errors import REFUSALS
 from bmd_edge.estimate import BANDS, REFERENCE_NAME, WHO_RANGES
 from bmd_edge.report_html import SITE_NAMES, templates
-from bmd_edge.table import SITES, replace_file
+from bmd_edge.sites import SITES
+from bmd_edge.system.files import replace_file
 from calibration import figures
 from calibration.detection import TARGETS, t_scores
 from calibration.headline import headline_data

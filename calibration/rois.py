@@ -11,7 +11,8 @@ from bmd_edge.engine import open_engine, self_test
 from bmd_edge.errors import TableError, UsageError
 from bmd_edge.preprocess import BMD, gray_statistics
 from bmd_edge.scales import to_hologic
-from bmd_edge.table import SITES, HipRow, read_table
+from bmd_edge.sites import SITES
+from bmd_edge.table import HipRow, read_table
 from calibration.seen import F64
 from export.films import halves
 from trainer.data import read_rois, roi_image

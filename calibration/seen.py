@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bmd_edge.report import FilmReport
-from bmd_edge.table import SITES, HipRow
+from bmd_edge.sites import SITES
+from bmd_edge.table import HipRow
 
 F64 = NDArray[np.float64]
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from scipy import stats
 
-from bmd_edge.table import SITES
+from bmd_edge.sites import SITES
 from calibration.finding import Finding
 from calibration.pairs import Pair
 from calibration.resample import F64

@@ -15,7 +15,8 @@ from bmd_edge.errors import TableError
 from bmd_edge.guard import LIMITS
 from bmd_edge.manifest import Provenance, Validity
 from bmd_edge.preprocess import BMD, FINDER_CLOSEUP, gray_statistics
-from bmd_edge.table import SITES, HipRow
+from bmd_edge.sites import SITES
+from bmd_edge.table import HipRow
 from calibration.charts import reference_of
 from calibration.fit import fit_sites
 from calibration.operating import fit_operating_points

@@ -33,7 +33,7 @@ from bmd_edge.manifest import (
     Validity,
 )
 from bmd_edge.preprocess import InputSpec
-from bmd_edge.table import SITES
+from bmd_edge.sites import SITES
 from export import contract
 from export.card import model_card
 from export.parity import Parity

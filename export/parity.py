@@ -9,7 +9,7 @@ from scipy import stats
 
 from bmd_edge.estimate import REFERENCES
 from bmd_edge.guard import LIMITS, Flip, GuardLimits, GuardSite, MakerShift, broken
-from bmd_edge.table import SITES
+from bmd_edge.sites import SITES
 
 F64 = NDArray[np.float64]
 

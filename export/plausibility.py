@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bmd_edge.engine import Engine
-from bmd_edge.film import Film
+from bmd_edge.film.film import Film
 from bmd_edge.manifest import LANDMARKS, Plausibility
 from bmd_edge.roi import Look, canonical, close_up, shape_of, survey
 from bmd_edge.table import HipRow, read_table

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from bmd_edge.estimate import REFERENCE_NAME
 from bmd_edge.report import RESEARCH_USE
 from bmd_edge.report_html import SITE_NAMES, templates
-from bmd_edge.table import SITES, replace_file
+from bmd_edge.sites import SITES
+from bmd_edge.system.files import replace_file
 from export import figures
 from export.card import guard_table
 from export.choose import Int8

@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 
 from bmd_edge.errors import FilmRefused
-from bmd_edge.film import read_film
+from bmd_edge.film.read import read_film
 from tests import films
 
 SIDE = 10_000

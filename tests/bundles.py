@@ -15,7 +15,7 @@ from bmd_edge.bundle import Bundle, SiteCalibration
 from bmd_edge.engine import OnnxEngine
 from bmd_edge.manifest import Provenance, Validity
 from bmd_edge.preprocess import BMD, InputSpec
-from bmd_edge.table import SITES
+from bmd_edge.sites import SITES
 from export.pack import Parts, pack
 from export.parity import GuardHips, Parity, compare
 from export.quantize import int8_from_onnx

@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from bmd_edge.canary import CANARIES
-from bmd_edge.codecs import PixelLayout, decode
+from bmd_edge.pixels.decode import decode
+from bmd_edge.pixels.decoder_check import CANARIES
+from bmd_edge.pixels.layout import PixelLayout
 from tests import films
 
 

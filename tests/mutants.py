@@ -28,9 +28,11 @@ import imagecodecs
 import numpy as np
 
 from bmd_edge import __version__
+from bmd_edge.dicom.elements import PIXEL_DATA
+from bmd_edge.dicom.header import read_header
 from bmd_edge.errors import FilmRefused
-from bmd_edge.film import Film, read_film
-from bmd_edge.header import PIXEL_DATA, read_header
+from bmd_edge.film.film import Film
+from bmd_edge.film.read import read_film
 from tests import films
 from tests.bombs import measured
 

@@ -24,7 +24,7 @@ from bmd_edge.manifest import Manifest, Plausibility, Provenance, Validity
 from bmd_edge.preprocess import BMD, FINDER_CLOSEUP, FINDER_SURVEY, InputSpec
 from bmd_edge.roi import shape_of
 from bmd_edge.screener import Loaded, Screener
-from bmd_edge.table import SITES
+from bmd_edge.sites import SITES
 
 CANARY = "CANARY^PATIENT^NAME"
 SIZE_MM = (270.0, 240.0)

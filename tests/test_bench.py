@@ -12,7 +12,8 @@ import pytest
 
 from bmd_edge import bench, bench_films
 from bmd_edge.bundle import open_bundle
-from bmd_edge.film import film_id, read_film
+from bmd_edge.film.film import film_id
+from bmd_edge.film.read import read_film
 
 ROOT = Path(__file__).parents[1]
 

@@ -36,7 +36,7 @@ def test_bombs_are_small_for_what_they_ask() -> None:
 
 
 def test_a_deflated_film_of_the_same_shape_is_read() -> None:
-    from bmd_edge.film import read_film
+    from bmd_edge.film.read import read_film
     from tests.bombs import _header
 
     pixels = films.dicom_bytes()[-(2 * 120 * 90 + 12) :]

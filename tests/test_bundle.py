@@ -16,7 +16,7 @@ import pytest
 from bmd_edge.bundle import open_bundle
 from bmd_edge.engine import open_engine
 from bmd_edge.errors import BundleError
-from bmd_edge.film import read_film
+from bmd_edge.film.read import read_film
 from bmd_edge.manifest import KINDS, LANDMARKS
 from bmd_edge.preprocess import BMD, InputSpec
 from bmd_edge.roi import Hip, find_hips

@@ -14,8 +14,9 @@ import typer
 from bundles import tiny_bundle
 from screening import CANARY, drawn_screener, hip_dicom
 
-from bmd_edge import cli, codecs, screen
+from bmd_edge import cli, screen
 from bmd_edge.errors import EngineError
+from bmd_edge.pixels import jpeg
 from bmd_edge.report import RESEARCH_USE, json_schema
 
 ROOT = Path(__file__).parents[1]
@@ -287,8 +288,8 @@ def test_doctor_names_a_failed_self_test(bundle: Path, capsys, monkeypatch: pyte
 
 
 def test_doctor_tests_the_decoders(bundle: Path, capsys, monkeypatch: pytest.MonkeyPatch) -> None:
-    good = codecs._DECODERS["jpeg_ls"]
-    monkeypatch.setitem(codecs._DECODERS, "jpeg_ls", lambda data: good(data) + 1)
+    good = jpeg._DECODERS["jpeg_ls"]
+    monkeypatch.setitem(jpeg._DECODERS, "jpeg_ls", lambda data: good(data) + 1)
     monkeypatch.setattr(sys, "argv", ["bmd-edge", "doctor", str(bundle)])
     with pytest.raises(SystemExit) as end:
         cli.main()

@@ -10,10 +10,13 @@ import pydicom
 import pytest
 from PIL import Image
 
-from bmd_edge import codecs
-from bmd_edge.codecs import PixelLayout, Reduced, decode, decode_reduced, reduced, syntaxes
-from bmd_edge.codestream import jpeg_2000_header, jpeg_header
 from bmd_edge.errors import FilmRefused
+from bmd_edge.pixels import jpeg
+from bmd_edge.pixels.decode import decode, decode_reduced
+from bmd_edge.pixels.half_size import Reduced, reduced
+from bmd_edge.pixels.jpeg_header import jpeg_2000_header, jpeg_header
+from bmd_edge.pixels.layout import PixelLayout
+from bmd_edge.pixels.transfer_syntaxes import syntaxes
 
 COMPRESSED = (*films.LOSSLESS, *films.LOSSY)
 
@@ -117,8 +120,8 @@ def test_size_is_compared_before_the_decoder_is_called(monkeypatch):
     def never(*args, **kwargs):
         raise AssertionError("a decoder saw the bytes")
 
-    for family in codecs._DECODERS:
-        monkeypatch.setitem(codecs._DECODERS, family, never)
+    for family in jpeg._DECODERS:
+        monkeypatch.setitem(jpeg._DECODERS, family, never)
     for syntax in COMPRESSED:
         if syntax == films.RLE:
             continue

@@ -14,9 +14,10 @@ import pytest
 
 from bmd_edge.bundle import Bundle
 from bmd_edge.engine import open_engine, self_test, tensorrt
-from bmd_edge.engine.cache import EngineCache, Target, cache_folder
+from bmd_edge.engine.cache import EngineCache, Target
 from bmd_edge.engine.compiled import compile_bundle, open_compiled
 from bmd_edge.errors import EngineError, MissingExtra
+from bmd_edge.system.places import engine_cache
 from export.pack import pack
 from tests.bundles import images_of, tiny_bundle, tiny_parts
 from tests.toolkit import install, pretend
@@ -159,7 +160,7 @@ def test_a_crash_leaves_the_old_engine(cache: EngineCache, monkeypatch: pytest.M
 
 def test_the_cache_is_the_users_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert cache_folder() == tmp_path / "bmd-edge" / "tensorrt"
+    assert engine_cache() == tmp_path / "bmd-edge" / "tensorrt"
 
 
 # -- building and opening ---------------------------------------------------------------------------------------------

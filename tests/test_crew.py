@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 from screening import CANARY, drawn_screener, faulty_screener, hip_dicom, no_screener
 
-from bmd_edge import machine
 from bmd_edge.crew import WORKER_BYTES, Crew, shares
 from bmd_edge.errors import BundleError, EngineError, MissingExtra
 from bmd_edge.screen import screen_folder
 from bmd_edge.screener import Task, name_of
+from bmd_edge.system import machine
 
 FILES = ("results.csv", "results.jsonl", "run.json", "report/index.html")
 

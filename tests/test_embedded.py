@@ -13,7 +13,7 @@ from bmd_edge.guard import LIMITS, broken
 from bmd_edge.manifest import KINDS, LANDMARKS
 from bmd_edge.preprocess import BMD, FINDER_CLOSEUP, FINDER_SURVEY
 from bmd_edge.screener import Screener
-from bmd_edge.table import SITES
+from bmd_edge.sites import SITES
 from trainer.phantom.demo import FILMS
 from trainer.phantom.dxa import true_bmd
 from trainer.phantom.setting import scene_of
@@ -117,7 +117,7 @@ def test_estimates_of_demo_films_lie_near_the_truth(screener, name):
 
 
 def test_the_demo_covers_what_it_promises():
-    from bmd_edge.header import read_header
+    from bmd_edge.dicom.header import read_header
 
     headers = [read_header((DATA / "demo" / name).read_bytes())[0] for name in DEMO]
     assert len({header.transfer_syntax for header in headers}) == len(DEMO) >= 5

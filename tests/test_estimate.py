@@ -18,7 +18,7 @@ from bmd_edge.estimate import (
     t_score,
     who_range,
 )
-from bmd_edge.table import SITES
+from bmd_edge.sites import SITES
 
 CALIBRATION = PrecisionCalibration(
     "0" * 64, {"femoral_neck": SiteCalibration(2.0, 0.9, 500), "total_hip": SiteCalibration(1.5, 0.9, 500)}, None

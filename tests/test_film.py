@@ -16,10 +16,12 @@ import pytest
 from PIL import Image
 from pydicom.pixels import apply_modality_lut, apply_voi_lut
 
-from bmd_edge.display import read_display
+from bmd_edge.dicom.header import read_header
 from bmd_edge.errors import FLAGS, REFUSALS, FilmFailed, FilmRefused
-from bmd_edge.film import Film, film_id, read_bytes, read_film, resample, resample_weights
-from bmd_edge.header import read_header
+from bmd_edge.film.area_average import resample, resample_weights
+from bmd_edge.film.film import Film, film_id
+from bmd_edge.film.gray import read_display
+from bmd_edge.film.read import read_bytes, read_film
 
 CASES = films.cases()
 FILE_CODES = {

@@ -15,10 +15,10 @@ import numpy as np
 import onnx
 import pytest
 
-from bmd_edge.elements import MAX_DEPTH
+from bmd_edge.dicom.elements import MAX_DEPTH
 from bmd_edge.engine import OnnxEngine
 from bmd_edge.errors import FLAGS, EngineError, FilmRefused
-from bmd_edge.film import read_film
+from bmd_edge.film.read import read_film
 from tests import films
 from tests.films import Case
 

@@ -14,12 +14,13 @@ from pydicom.encaps import get_frame
 from pydicom.pixels import apply_modality_lut
 
 from bmd_edge.bundle import open_bundle
-from bmd_edge.codecs import PixelLayout, decode
-from bmd_edge.display import read_display
+from bmd_edge.dicom.header import read_header
 from bmd_edge.engine import open_engine
 from bmd_edge.errors import FilmRefused
-from bmd_edge.film import read_film
-from bmd_edge.header import read_header
+from bmd_edge.film.gray import read_display
+from bmd_edge.film.read import read_film
+from bmd_edge.pixels.decode import decode
+from bmd_edge.pixels.layout import PixelLayout
 from bmd_edge.roi import Hip, find_hips
 
 ROOT = Path(os.environ.get("BMD_EDGE_REAL_FILMS", Path(__file__).parents[1] / ".." / "shared" / "fixtures"))

@@ -5,9 +5,10 @@ import imagecodecs
 import numpy as np
 import pytest
 
-from bmd_edge.codecs import PixelLayout, decode
 from bmd_edge.errors import FilmRefused
-from bmd_edge.scan import is_complete, read_scan
+from bmd_edge.pixels.decode import decode
+from bmd_edge.pixels.layout import PixelLayout
+from bmd_edge.pixels.lossless_scan import is_complete, read_scan
 
 
 def stream_of(frame, bits, predictor=1) -> bytes:

@@ -16,7 +16,8 @@ from bmd_edge.report import NetworkAnswer
 from bmd_edge.screen import screen_folder
 from bmd_edge.screener import Screener
 from bmd_edge.site import NO_HEADLINE, SCHEMA, SiteFile, SiteLine, open_site
-from bmd_edge.table import SITES, HipRow, write_table
+from bmd_edge.sites import SITES
+from bmd_edge.table import HipRow, write_table
 from calibration import calibrate as workshop
 from calibration.commands import _calibrated
 from calibration.reading import FilmAnswers

@@ -13,7 +13,8 @@ from torch.nn import functional
 
 from bmd_edge.errors import TableError
 from bmd_edge.preprocess import BMD, normalize
-from bmd_edge.table import SITES, HipRow
+from bmd_edge.sites import SITES
+from bmd_edge.table import HipRow
 from trainer.augment import block_means, vary_roi, window
 from trainer.config import BmdConfig, SemiConfig
 from trainer.data import (

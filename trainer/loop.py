@@ -29,7 +29,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from bmd_edge.errors import UsageError
-from bmd_edge.table import replace_file, sync_folder
+from bmd_edge.system.files import replace_file, sync_folder
 from trainer.config import Config, LoopConfig, to_toml
 
 logger = logging.getLogger(__name__)

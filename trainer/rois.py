@@ -19,17 +19,20 @@ from numpy.typing import NDArray
 from bmd_edge.bundle import Bundle, open_bundle
 from bmd_edge.engine import Engine, open_engine, self_test
 from bmd_edge.errors import REFUSALS, FilmFailed, FilmRefused, HipRefused, TableError
-from bmd_edge.film import Film, read_film
+from bmd_edge.film.film import Film
+from bmd_edge.film.read import read_film
 from bmd_edge.preprocess import BMD
 from bmd_edge.report import safe_cell
 from bmd_edge.roi import Hip, find_hips
 from bmd_edge.scales import hologic_gcm2
-from bmd_edge.table import SITES, HipRow, read_table, replace_file, write_table
+from bmd_edge.sites import SITES
+from bmd_edge.system.files import replace_file
+from bmd_edge.system.places import phantom_cache
+from bmd_edge.table import HipRow, read_table, write_table
 from trainer.config import BmdConfig, SemiConfig
 from trainer.data import MIN_LABELS, NO_UNLABELLED, ROI_PX, ROI_SPACING_MM, number
 from trainer.phantom.cohort import png16
 from trainer.phantom.cohort import replace_file as replace_bytes
-from trainer.phantom.plan import cache_path
 
 Progress = Callable[[int, int], None]
 """Called with the hips that are done and their number."""
@@ -102,7 +105,7 @@ def roi_table(
     spacings_mm = [_detector_spacing_mm(hips) for hips in films]
     bundle = open_bundle()
     key = sha256(b"\n".join([bytes(table.resolve()), bundle.digest.encode()])).hexdigest()[:16]
-    folder = cache_path().parent / "rois" / key
+    folder = phantom_cache().parent / "rois" / key
     (folder / "roi").mkdir(parents=True, exist_ok=True)
     outcomes: list[Outcome] = []
     with open_engine(bundle, "finder", device="auto") as finder:

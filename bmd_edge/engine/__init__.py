@@ -21,7 +21,7 @@ from bmd_edge.engine.onnx_runtime import (
     onnxruntime_module,
 )
 from bmd_edge.errors import UsageError
-from bmd_edge.machine import cpus
+from bmd_edge.system.machine import cpus
 
 __all__ = [
     "DEVICES",

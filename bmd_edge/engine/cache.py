@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from bmd_edge.errors import EngineError
+from bmd_edge.system.places import engine_cache
 
 REMEDY = "run `bmd-edge compile BUNDLE --device tensorrt`"
 _FORMAT = 1
@@ -52,16 +53,11 @@ class Target:
         return dataclasses.replace(self, onnx_sha256="").key
 
 
-def cache_folder() -> Path:
-    """The user's folder for compiled engines (XDG Base Directory Specification)."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bmd-edge" / "tensorrt"
-
-
 class EngineCache:
     """The folder of compiled engines; None is the user's own."""
 
     def __init__(self, folder: Path | None = None) -> None:
-        self.folder = folder or cache_folder()
+        self.folder = folder or engine_cache()
 
     def read(self, target: Target) -> bytes:
         """The engine made for exactly this target by this user.

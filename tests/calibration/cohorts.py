@@ -10,7 +10,8 @@ from bmd_edge.errors import HipRefused
 from bmd_edge.estimate import estimates
 from bmd_edge.guard import LIMITS, GuardSite
 from bmd_edge.report import FilmReport, HipReport, film_band
-from bmd_edge.table import SITES, HipRow, write_table
+from bmd_edge.sites import SITES
+from bmd_edge.table import HipRow, write_table
 from calibration.reading import FilmAnswers
 from tests.screening import drawn_bundle
 

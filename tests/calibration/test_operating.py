@@ -7,7 +7,8 @@ import pytest
 from sklearn.metrics import recall_score
 
 from bmd_edge.estimate import band, estimates, lowest_t_score
-from bmd_edge.table import SITES, HipRow
+from bmd_edge.sites import SITES
+from bmd_edge.table import HipRow
 from calibration.operating import cuts, fit_operating_points, lowest_by_subject
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bmd_edge.errors import TableError
-from bmd_edge.film import film_id
+from bmd_edge.film.film import film_id
 from bmd_edge.table import HipRow, write_table
 from calibration import rigor
 from calibration.pairs import pair

@@ -14,7 +14,7 @@ from statsmodels.tools import add_constant
 
 from bmd_edge.errors import TableError
 from bmd_edge.estimate import REFERENCES, t_score
-from bmd_edge.table import SITES
+from bmd_edge.sites import SITES
 from calibration.pairs import write_pairs
 from calibration.report import ROWS, said, write_page
 from calibration.resample import RESAMPLES, SEED

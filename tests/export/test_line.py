@@ -18,7 +18,8 @@ from bmd_edge.engine import open_engine
 from bmd_edge.errors import BundleError, TableError, UsageError
 from bmd_edge.guard import LIMITS
 from bmd_edge.preprocess import BMD, normalize
-from bmd_edge.table import SITES, HipRow, read_table, write_table
+from bmd_edge.sites import SITES
+from bmd_edge.table import HipRow, read_table, write_table
 from export import films
 from export.commands import export as export_command
 from export.finder import Finder, finder_from_bundle

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from bmd_edge.guard import LIMITS, GuardSite, broken
-from bmd_edge.table import SITES
+from bmd_edge.sites import SITES
 from export.parity import CUTS_T, GuardHips, Parity, compare, cut_gcm2, rmse_change
 
 N = 1200

@@ -14,12 +14,13 @@ from typer.testing import CliRunner
 from bmd_edge.errors import UsageError
 from bmd_edge.table import read_table
 from trainer.phantom import cohort, plan
-from trainer.phantom.cohort import CohortConfig, cohort_path, items, make_cohort
+from trainer.phantom.cohort import make_cohort
 from trainer.phantom.commands import app
 from trainer.phantom.features import ridge_r
-from trainer.phantom.film import VERSION, FilmSpec, film
+from trainer.phantom.film import film
 from trainer.phantom.maker import HELD_OUT_MAKERS
-from trainer.phantom.plan import REFUSAL_CASES
+from trainer.phantom.plan import REFUSAL_CASES, CohortConfig, cohort_path, items
+from trainer.phantom.setting import VERSION, FilmSpec
 
 TINY = CohortConfig(
     labelled=3, calibrate=1, unlabelled=1, pelves=1, refusals=1, dicom=1, makers=("A", "B"), style="named", seed=3

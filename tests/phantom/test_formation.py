@@ -10,7 +10,7 @@ import numpy as np
 import pydicom
 import pytest
 
-from bmd_edge.film import read_film
+from bmd_edge.film.read import read_film
 from bmd_edge.table import HipRow
 from trainer.phantom import setting
 from trainer.phantom.anatomy import Subject
@@ -18,11 +18,12 @@ from trainer.phantom.beam import Exposure, Masses, displaced, spectrum, transmis
 from trainer.phantom.check import independence_rows, landmark_errors_px, shell_error, texture_error
 from trainer.phantom.decor import Letter, _glyph
 from trainer.phantom.dicom import SYNTAXES, write_dicom
-from trainer.phantom.film import CASES, FilmSpec, film
+from trainer.phantom.film import film
 from trainer.phantom.grid import block_mean, upsample
 from trainer.phantom.header import draw_header
 from trainer.phantom.maker import STYLES, random_style, style_of
 from trainer.phantom.march import Geometry
+from trainer.phantom.setting import CASES, FilmSpec
 from trainer.phantom.store import store
 from trainer.phantom.texture import TextureLook, textured
 

@@ -9,12 +9,13 @@ import pytest
 from scipy import stats
 
 from bmd_edge.estimate import Estimate
-from bmd_edge.film import read_film
+from bmd_edge.film.read import read_film
 from bmd_edge.manifest import LANDMARKS
 from bmd_edge.report import FilmReport, HipReport
 from trainer.phantom import score
-from trainer.phantom.film import FilmSpec, film
+from trainer.phantom.film import film
 from trainer.phantom.score import HipScore, kept_film, silent_dicom, specs, summary
+from trainer.phantom.setting import FilmSpec
 
 SEEN = HipScore(
     "intact", "bmd", "R", "R", "read", None, (1.0,) * 6, (0.7, 0.8), (0.7, 0.8), (0.7, 0.8), (0.6, 0.7), (0.8, 0.9)

@@ -3,7 +3,7 @@ import pytest
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 
-from bmd_edge.table import SITES
+from bmd_edge.sites import SITES
 from trainer.experiment.statistics import Hips, agreement, auroc, interval, paired_difference
 
 

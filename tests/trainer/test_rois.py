@@ -16,9 +16,11 @@ from typer.testing import CliRunner
 from bmd_edge.bundle import open_bundle
 from bmd_edge.engine import open_engine
 from bmd_edge.errors import FilmFailed, TableError, UsageError
-from bmd_edge.film import Film, read_film
+from bmd_edge.film.film import Film
+from bmd_edge.film.read import read_film
 from bmd_edge.roi import Hip, find_hips, hip_image
-from bmd_edge.table import SITES, HipRow, read_table, write_table
+from bmd_edge.sites import SITES
+from bmd_edge.table import HipRow, read_table, write_table
 from trainer import rois
 from trainer.commands import train as command
 from trainer.config import BmdConfig, SemiConfig
@@ -26,7 +28,8 @@ from trainer.data import floats, read_rois
 from trainer.data import roi_image as network_image
 from trainer.phantom.cohort import png16, replace_file, roi_image
 from trainer.phantom.dicom import write_dicom
-from trainer.phantom.film import FilmSpec, PhantomFilm, film
+from trainer.phantom.film import PhantomFilm, film
+from trainer.phantom.setting import FilmSpec
 from trainer.rois import check_rows, roi_table, stored_roi
 
 SPECS = {

@@ -6,7 +6,7 @@ import pytest
 import stand_in
 
 from bmd_edge.errors import TableError
-from bmd_edge.film import resample
+from bmd_edge.film.area_average import resample
 from bmd_edge.manifest import LANDMARKS
 from bmd_edge.preprocess import BMD as BMD_SPEC
 from bmd_edge.preprocess import FINDER_CLOSEUP, FINDER_SURVEY, normalize

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from bmd_edge.engine.cache import EngineCache
-from bmd_edge.table import replace_file
+from bmd_edge.system.files import replace_file
 from trainer import loop
 from trainer.experiment.report import draw
 from trainer.phantom import cohort

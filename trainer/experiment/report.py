@@ -10,7 +10,8 @@ import numpy as np
 
 from bmd_edge.errors import UsageError
 from bmd_edge.estimate import t_score
-from bmd_edge.table import SITES, replace_file
+from bmd_edge.sites import SITES
+from bmd_edge.system.files import replace_file
 from trainer.experiment.statistics import F64, LOW_T, Hips, agreement, auroc, interval, paired_difference
 from trainer.experiment.units import ALTERNATIVES, CURVE_LABELS, FULL, RECIPES, SUPERVISED, Scale
 from trainer.phantom.cohort import replace_file as replace_bytes

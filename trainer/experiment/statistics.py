@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from bmd_edge.table import SITES
+from bmd_edge.sites import SITES
 
 F64 = NDArray[np.float64]
 

@@ -18,10 +18,13 @@ from typing import Any
 import numpy as np
 
 from bmd_edge.errors import UsageError
-from bmd_edge.table import SITES, HipRow, read_table, replace_file
+from bmd_edge.sites import SITES
+from bmd_edge.system.files import replace_file
+from bmd_edge.system.places import phantom_cache
+from bmd_edge.table import HipRow, read_table
 from trainer.config import BmdConfig, SemiConfig, pretraining, read_config, to_toml
 from trainer.phantom.maker import HELD_OUT_MAKERS
-from trainer.phantom.plan import CohortConfig, cache_path, cohort_path
+from trainer.phantom.plan import CohortConfig, cohort_path
 
 RECIPES = (
     "mse",
@@ -146,7 +149,7 @@ def settings(unit: Unit, scale: Scale) -> BmdConfig:
 def run_folder(config: BmdConfig, cohort: CohortConfig) -> Path:
     """Where these settings train on this cohort."""
     digest = sha256(f"{to_toml(config)}{cohort.digest()}".encode()).hexdigest()[:16]
-    return cache_path().parent / "runs" / digest
+    return phantom_cache().parent / "runs" / digest
 
 
 def run_unit(unit: Unit, config: BmdConfig, scale: Scale, out: Path, tell: Callable[[str], None]) -> None:

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .anatomy import Femur, Fracture, Subject
-from .femur import femur_grid
-from .implant import implant_bodies, socket_bodies
-from .march import Body, Geometry
-from .pelvis import pelvis_grid, sacrum_grid
-from .pose import MIRROR_X, Pose, about_x, about_y, about_z
+from trainer.phantom.anatomy import Femur, Fracture, Subject
+from trainer.phantom.femur import femur_grid
+from trainer.phantom.implant import implant_bodies, socket_bodies
+from trainer.phantom.march import Body, Geometry
+from trainer.phantom.pelvis import pelvis_grid, sacrum_grid
+from trainer.phantom.pose import MIRROR_X, Pose, about_x, about_y, about_z
 
 F64 = NDArray[np.float64]
 

@@ -12,11 +12,12 @@ from PIL import Image
 from bmd_edge.table import HipRow, read_table
 from trainer.phantom.anatomy import Subject
 from trainer.phantom.bodies import bodies_of, landmarks
-from trainer.phantom.cohort import CohortConfig, cohort_path, make_cohort
+from trainer.phantom.cohort import make_cohort
 from trainer.phantom.dxa import population
 from trainer.phantom.features import hand_features, naive_grey, ridge_r
 from trainer.phantom.film import film
 from trainer.phantom.march import Body, Geometry, Projection, project
+from trainer.phantom.plan import CohortConfig, cohort_path
 from trainer.phantom.pose import HipPose, Pose
 from trainer.phantom.sdf import CORTICAL_GCM3, Grid
 from trainer.phantom.setting import FilmSpec

@@ -24,13 +24,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bmd_edge.errors import UsageError
-from bmd_edge.film import resample
-from bmd_edge.table import SITES, HipRow, write_table
+from bmd_edge.film.area_average import resample
+from bmd_edge.sites import SITES
+from bmd_edge.table import HipRow, write_table
 from trainer.data import ROI_PX, ROI_SPACING_MM
 from trainer.phantom.dicom import SYNTAXES, write_dicom
-from trainer.phantom.film import PhantomFilm, PhantomHip, exposure_of, film, stream
+from trainer.phantom.film import PhantomFilm, PhantomHip, exposure_of, film
 from trainer.phantom.plan import FINDER_ERROR_MM, MAX_FINDER_ERROR_MM, CohortConfig, Item, cohort_path, items
-from trainer.phantom.setting import ROI_SIDE_MM
+from trainer.phantom.setting import ROI_SIDE_MM, stream
 
 __all__ = ["CohortConfig", "Item", "cohort_path", "items", "make_cohort", "make_item", "roi_image"]
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from trainer.phantom.dicom import write_dicom
-from trainer.phantom.film import FilmSpec, PhantomFilm, film
+from trainer.phantom.film import PhantomFilm, film
+from trainer.phantom.setting import FilmSpec
 
 DEMO_PIXEL_MM = 0.3
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bmd_edge.facts import ASSUMED_MAGNIFICATION
+from bmd_edge.film.scale import ASSUMED_MAGNIFICATION
 from trainer.phantom.anatomy import Subject
 from trainer.phantom.beam import Exposure
 from trainer.phantom.maker import Style

@@ -1,7 +1,6 @@
 """What a cohort holds: its configuration, and the list of films that follows from it."""
 
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
@@ -10,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from bmd_edge.errors import UsageError
+from bmd_edge.system.places import phantom_cache
 from trainer.phantom.maker import HELD_OUT_MAKERS, STYLES, TRAINING_MAKERS
 from trainer.phantom.setting import VERSION, FilmSpec
 
@@ -104,14 +104,9 @@ class Item:
         return f"{self.place}/{self.number:06d}.{'dcm' if self.place == 'dicom' else 'png'}"
 
 
-def cache_path() -> Path:
-    """The phantom's place in the user's cache folder."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bmd-edge" / "phantom"
-
-
 def cohort_path(config: CohortConfig) -> Path:
     """Where a cohort lies that nobody gave a place: the user's cache folder, under its configuration hash."""
-    return cache_path() / config.digest()
+    return phantom_cache() / config.digest()
 
 
 def items(config: CohortConfig) -> list[Item]:

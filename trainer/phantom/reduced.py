@@ -22,10 +22,10 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, HTJ2KLossless, JPEG2000Loss
 from bmd_edge import open_bundle, read_film
 from bmd_edge.report import FilmReport
 from bmd_edge.screener import Loaded
-from bmd_edge.table import SITES
+from bmd_edge.sites import SITES
+from bmd_edge.system.places import phantom_cache
 from trainer.phantom import score
-from trainer.phantom.film import VERSION, FilmSpec
-from trainer.phantom.plan import cache_path
+from trainer.phantom.setting import VERSION, FilmSpec
 
 _FIRST_SEED = 4_000_000_000
 _ENCODERS: dict[UID, Callable[[NDArray[np.integer], int], bytes]] = {
@@ -48,7 +48,7 @@ def compare(
     progress: Callable[[], None],
 ) -> dict[str, Any]:
     """Read `n` single intact hips both ways; returns the figures, differences in g/cm2 per transfer syntax and site."""
-    folder = cache_path() / f"reduced-{seed}-{pixel_mm:g}mm-v{VERSION}"
+    folder = phantom_cache() / f"reduced-{seed}-{pixel_mm:g}mm-v{VERSION}"
     folder.mkdir(parents=True, exist_ok=True)
     specs = [FilmSpec(_FIRST_SEED + 1_000_000 * seed + k, side="RL"[k % 2], pixel_mm=pixel_mm) for k in range(n)]
     found: list[dict[str, Any]] = []

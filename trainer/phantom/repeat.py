@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bmd_edge import open_bundle
-from bmd_edge.table import SITES
-from trainer.phantom.film import VERSION, FilmSpec
+from bmd_edge.sites import SITES
+from bmd_edge.system.places import phantom_cache
 from trainer.phantom.maker import TRAINING_MAKERS
-from trainer.phantom.plan import cache_path
 from trainer.phantom.score import SCORE_PIXEL_MM, open_screener, score_film
+from trainer.phantom.setting import VERSION, FilmSpec
 
 _FIRST_SEED, _SUBJECTS_OF_A_SEED, _MOST_POSES = 5_000_000_000, 100_000, 100
 
@@ -49,7 +49,7 @@ def repeatability(
     progress: Callable[[], None] = lambda: None,
 ) -> dict[str, Any]:
     """Read `poses` films of each subject with a bundle (None: the embedded one); `progress` is called after each."""
-    folder = cache_path() / f"repeat-{seed}-v{VERSION}"
+    folder = phantom_cache() / f"repeat-{seed}-v{VERSION}"
     folder.mkdir(parents=True, exist_ok=True)
     groups = specs(subjects, poses, seed)
     with ProcessPoolExecutor(workers, get_context("spawn"), open_screener, (bundle, precision)) as pool:

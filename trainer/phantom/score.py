@@ -21,11 +21,12 @@ from numpy.typing import NDArray
 from bmd_edge import FilmReport, Screener, open_bundle
 from bmd_edge.manifest import LANDMARKS
 from bmd_edge.report import HipReport
-from bmd_edge.table import SITES
+from bmd_edge.sites import SITES
+from bmd_edge.system.places import phantom_cache
 from trainer.phantom.cohort import replace_file
 from trainer.phantom.dicom import write_dicom
-from trainer.phantom.film import CASES, VERSION, FilmSpec, PhantomFilm, PhantomHip, film
-from trainer.phantom.plan import cache_path
+from trainer.phantom.film import PhantomFilm, PhantomHip, film
+from trainer.phantom.setting import CASES, VERSION, FilmSpec
 
 REFUSAL_CASES = CASES[1:]
 SCORE_PIXEL_MM = 0.3
@@ -80,7 +81,7 @@ def score(
 ) -> dict[str, Any]:
     """Score a bundle (None = the embedded one) on `n` fresh films; `progress` is called after each film."""
     films = specs(n, seed)
-    folder = cache_path() / f"score-{seed}-v{VERSION}"
+    folder = phantom_cache() / f"score-{seed}-v{VERSION}"
     folder.mkdir(parents=True, exist_ok=True)
     hips: list[HipScore] = []
     spawn = get_context("spawn")  # ONNX Runtime's threads do not survive a fork

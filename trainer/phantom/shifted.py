@@ -5,9 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from bmd_edge.system.places import phantom_cache
 from trainer.phantom.cohort import make_items
-from trainer.phantom.film import VERSION, FilmSpec
-from trainer.phantom.plan import ROI_PIXEL_MM, Item, cache_path
+from trainer.phantom.plan import ROI_PIXEL_MM, Item
+from trainer.phantom.setting import VERSION, FilmSpec
 
 IN_CONTROL = "none"
 CONDITIONS: dict[str, dict[str, Any]] = {
@@ -35,4 +36,4 @@ def items(n: int) -> list[Item]:
 
 def make_shifted(n: int, workers: int, progress: Callable[[int, int], None]) -> Path:
     """Make or finish the films of n hips in the user's cache folder; returns the film table."""
-    return make_items(items(n), cache_path() / f"shifted-v{VERSION}", workers, progress)
+    return make_items(items(n), phantom_cache() / f"shifted-v{VERSION}", workers, progress)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from bmd_edge.header import Header
+from bmd_edge.dicom.header import Header
 
 Values = NDArray[np.float64]
 

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from bmd_edge.codecs import PixelLayout, decode, may_be_lossy, syntaxes
 from bmd_edge.errors import EngineError, FilmRefused
+from bmd_edge.pixels.decode import decode
+from bmd_edge.pixels.layout import PixelLayout
+from bmd_edge.pixels.transfer_syntaxes import may_be_lossy, syntaxes
 
-CANARIES = Path(__file__).parent / "data" / "canaries.npz"
+CANARIES = Path(__file__).parents[1] / "data" / "canaries.npz"
 _LOSSY_TOLERANCE = 1  # gray level; inverse transforms round differently
 
 

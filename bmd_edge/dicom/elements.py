@@ -9,8 +9,8 @@ depth 300.
 import struct
 from dataclasses import dataclass
 
-from bmd_edge.codecs import DEFLATED
 from bmd_edge.errors import FilmRefused
+from bmd_edge.pixels.transfer_syntaxes import DEFLATED
 
 MAX_ELEMENTS = 20_000
 MAX_DEPTH = 32

@@ -8,18 +8,13 @@ the pixels is counted in `Header.irregular`.
 import math
 import re
 import struct
-import zlib
 
-from bmd_edge.codecs import DEFLATED, EXPLICIT_BIG_ENDIAN, IMPLICIT_LITTLE_ENDIAN, MAX_RATIO
-from bmd_edge.elements import PIXEL_DATA as PIXEL_DATA
-from bmd_edge.elements import TRANSFER_SYNTAX, Element, Walk
+from bmd_edge.dicom.deflate import inflate
+from bmd_edge.dicom.elements import TRANSFER_SYNTAX, Element, Walk
 from bmd_edge.errors import FilmRefused
+from bmd_edge.pixels.transfer_syntaxes import DEFLATED, EXPLICIT_BIG_ENDIAN, IMPLICIT_LITTLE_ENDIAN
 
-MAX_INFLATED_BYTES = 64 << 20
-MAX_INFLATED_HEADER_BYTES, MAX_INFLATED_AFTER_BYTES = 8 << 20, 2 << 20  # before and after the pixel data
 MAX_TEXT_BYTES = 1024
-
-_STEP_BYTES = 1 << 20
 _MACH_O = tuple(bytes.fromhex(magic) for magic in ("feedface", "feedfacf", "cefaedfe", "cffaedfe", "cafebabe"))
 _DECIMAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")  # PS3.5 6.2, DS and IS
 _EXECUTABLES = (b"MZ", b"\x7fELF", b"%PDF", b"#!", b"PK\x03\x04", *_MACH_O)
@@ -139,7 +134,7 @@ def read_header(data: bytes) -> tuple[Header, bytes | bytearray]:
     trailing = 0
     body: bytes | bytearray = data
     if syntax == DEFLATED:
-        body, trailing = _inflated(data[start:])
+        body, trailing = inflate(data[start:])
         start = 0
     walk = Walk(body, explicit=syntax != IMPLICIT_LITTLE_ENDIAN, little=syntax != EXPLICIT_BIG_ENDIAN)
     # PS3.10 7.1: the preamble is free, but an executable one is a known way to smuggle programs
@@ -147,40 +142,3 @@ def read_header(data: bytes) -> tuple[Header, bytes | bytearray]:
     header = Header(walk, walk.data_set(start), syntax)
     walk.trailing = walk.trailing or trailing > 1
     return header, body
-
-
-def _inflated(packed: bytes) -> tuple[bytearray, int]:
-    """Inflate a deflated data set (PS3.5 A.5); also returns how many bytes follow it.
-
-    No further than its elements reach: each step inflates to the end of the element that the last step cut. So a small
-    file that would grow to gigabytes is refused after its first megabyte.
-    """
-    stream = zlib.decompressobj(-zlib.MAX_WBITS)
-    data, wanted = bytearray(), _STEP_BYTES
-    while True:
-        try:
-            data += stream.decompress(packed, wanted - len(data))
-        except zlib.error as error:
-            raise FilmRefused("broken_dicom", "deflate stream") from error
-        if stream.eof:
-            return data, len(stream.unused_data)
-        if len(data) < wanted:
-            raise FilmRefused("truncated", "deflated data set")
-        packed, wanted = stream.unconsumed_tail, _next_step(data, len(packed))
-
-
-def _next_step(data: bytearray, packed_bytes: int) -> int:
-    """How far to inflate next, from the element that `data` cuts; refuses what no film needs."""
-    walk = Walk(data, explicit=True, little=True)
-    try:
-        walk.data_set(0)
-    except FilmRefused as refused:
-        if refused.code != "truncated":
-            raise
-    tag, end = walk.missing or (None, len(data))
-    others = MAX_INFLATED_AFTER_BYTES if walk.pixels_end else MAX_INFLATED_HEADER_BYTES
-    limit = MAX_INFLATED_BYTES if tag == PIXEL_DATA else walk.pixels_end + others
-    if end > min(limit, len(data) + MAX_RATIO * packed_bytes):
-        raise FilmRefused("too_large", "deflated data set")
-    # Doubling, so that many small elements are not walked over many times
-    return end + (_STEP_BYTES if tag == PIXEL_DATA else max(_STEP_BYTES, len(data)))

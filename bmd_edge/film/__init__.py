@@ -1,0 +1,5 @@
+"""Header and pixels become a film.
+
+In: a path, bytes or a data set. Out: a `Film`, bone-bright, with scale, view, side, patient and flags; or a refusal.
+Must not know networks, landmarks or BMD.
+"""

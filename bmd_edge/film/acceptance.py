@@ -1,0 +1,60 @@
+"""What is refused as a film: other kinds of objects, files that are too large, pixels that show nothing."""
+
+import numpy as np
+
+from bmd_edge.dicom.elements import PIXEL_DATA
+from bmd_edge.dicom.frame import MAX_PIXELS
+from bmd_edge.dicom.header import Header
+from bmd_edge.errors import FilmRefused
+from bmd_edge.film.gray import Display
+from bmd_edge.pixels.layout import Stored
+
+MAX_FILE_BYTES = 2 * MAX_PIXELS + (64 << 20)
+MIN_LEVELS = 16
+EXPOSURE_SAMPLE = 500_000  # pixels
+MAX_SATURATED = 0.97
+
+_CR, _DX, _DX_PROCESSING, _SC = (
+    "1.2.840.10008.5.1.4.1.1.1",
+    "1.2.840.10008.5.1.4.1.1.1.1",
+    "1.2.840.10008.5.1.4.1.1.1.1.1",
+    "1.2.840.10008.5.1.4.1.1.7",
+)
+_MODALITIES = (None, "CR", "DX", "DR", "RG", "RF", "OT", "SC")
+
+
+def check_kind(header: Header) -> None:
+    """Refuse what is not one grayscale projection radiograph For Presentation."""
+    kind = header.uid(0x00080016)
+    if kind == _DX_PROCESSING or (kind == _DX and header.text(0x00080068) == "FOR PROCESSING"):
+        raise FilmRefused("not_for_presentation")
+    if kind not in (_CR, _DX, _SC):
+        raise FilmRefused("not_radiograph" if kind else "broken_dicom", f"SOP class {kind or 'missing'}")
+    modality = header.text(0x00080060)
+    if modality not in _MODALITIES:
+        raise FilmRefused("not_radiograph", "another modality")
+    if PIXEL_DATA not in header:
+        # Float and double pixel data (7FE0,0008 and 0009) are no radiograph either
+        raise FilmRefused("no_pixels")
+    photometric = header.text(0x00280004)
+    if photometric not in ("MONOCHROME1", "MONOCHROME2") or header.integer(0x00280002) not in (1, None):
+        raise FilmRefused("not_grayscale" if photometric else "broken_dicom", "photometric interpretation")
+    frames = header.decimal(0x00280008)
+    if (frames is not None and frames != 1) or (frames is None and header.value(0x00280008)):
+        raise FilmRefused("multi_frame")
+
+
+def check_exposure(stored: Stored, display: Display) -> None:
+    """Refuse a film without an image: nearly all of it black or white, or with only a handful of gray levels."""
+    step = max(1, int((stored.size / EXPOSURE_SAMPLE) ** 0.5))
+    sample = np.subtract(stored[::step, ::step], display.first, dtype=np.intp).ravel()
+    counts = np.bincount(sample, minlength=len(display.lookup))
+    present = np.flatnonzero(counts)
+    shown = display.lookup[present]
+    inside = (shown > shown.min()) & (shown < shown.max())
+    if counts[present[inside]].sum() < (1 - MAX_SATURATED) * sample.size:
+        raise FilmRefused("poor_exposure", "blank or saturated")
+    # Levels that make up all but the rarest 2 % of the film
+    common = np.sort(counts[present])[::-1].cumsum() <= 0.98 * sample.size
+    if common.sum() < MIN_LEVELS:
+        raise FilmRefused("poor_exposure", "too few gray levels")

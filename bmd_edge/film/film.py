@@ -1,0 +1,81 @@
+"""A film as everything after the reading sees it.
+
+Pixels stay the stored integers; `Film.region` is the only way to floats, and makes only the floats that are asked for.
+"""
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bmd_edge.film.area_average import resample
+from bmd_edge.pixels.half_size import Reduced
+from bmd_edge.pixels.layout import Stored
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Film:
+    """A radiograph ready to be sampled. Points are (x, y) in stored pixels, the film's corner at (0, 0) (C.18.6).
+
+    stored: read-only integers (rows, columns), the stored pixel values; with `reduced` fewer, low-passed ones.
+    lookup, lookup_first: float32 0..1, bone bright; a pixel's value is `lookup[stored - lookup_first]`.
+    detector_spacing_mm: pixel size (row, column) at the detector, of the pixels in the file.
+    magnification: of the hip over its shadow at the detector.
+    spacing_source: calibrated | imager_ermf | imager_sid_sod | imager_assumed | pixel_spacing_assumed | given.
+    view: "AP" or None. side: "R", "L", "B" or None. Unknown header facts are None.
+    flags: codes of `errors.FLAGS`. warnings: breaches of the standard that do not touch the pixels.
+    reduced: how `stored` lies on the pixels of the file; None where it is these.
+    """
+
+    film_id: str
+    stored: Stored
+    lookup: NDArray[np.float32]
+    lookup_first: int
+    detector_spacing_mm: tuple[float, float]
+    magnification: float
+    spacing_source: str
+    view: str | None
+    side: str | None
+    age_years: float | None
+    sex: str | None
+    maker: str | None
+    model: str | None
+    kvp: float | None
+    exposure_index: float | None
+    body_part: str | None
+    sop_instance_uid: str | None
+    study_instance_uid: str | None
+    flags: tuple[str, ...]
+    warnings: int
+    reduced: Reduced | None = None
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of the film as it is in the file."""
+        rows, columns = self.reduced.shape if self.reduced else self.stored.shape
+        return rows, columns
+
+    @property
+    def spacing_mm(self) -> tuple[float, float]:
+        """Pixel size (row, column) in mm at the hip."""
+        return self.detector_spacing_mm[0] / self.magnification, self.detector_spacing_mm[1] / self.magnification
+
+    def region(
+        self, left_px: float, top_px: float, width_px: float, height_px: float, shape: tuple[int, int]
+    ) -> NDArray[np.float32]:
+        """Sample a box of the film into `shape` (rows, columns) pixels by area averaging.
+
+        Returns float32 0..1, bone bright; NaN where the pixel's box does not touch the film. The box may reach beyond
+        the film and may be upsampled.
+        """
+        box = (left_px, top_px, width_px, height_px)
+        if self.reduced:
+            step, moved = self.reduced.step, self.reduced.offset_px
+            box = ((left_px - moved) / step, (top_px - moved) / step, width_px / step, height_px / step)
+        return resample(self.stored, *box, shape, self.lookup, self.lookup_first)
+
+
+def film_id(data: bytes) -> str:
+    """Return the name of a film in logs and ledgers: the first 16 hex digits of the SHA-256 of its bytes."""
+    return hashlib.sha256(data).hexdigest()[:16]

@@ -1,0 +1,161 @@
+"""DICOM film -> `Film`: stored integers, the table that makes them bone-bright, scale, view, side, patient.
+
+The header is judged before anything is allocated, then the frame is decoded once.
+"""
+
+import io
+import os
+import stat
+
+import pydicom
+
+from bmd_edge.dicom.frame import frame_bytes, read_layout
+from bmd_edge.dicom.header import read_header
+from bmd_edge.errors import FilmFailed, FilmRefused
+from bmd_edge.film.acceptance import MAX_FILE_BYTES, check_exposure, check_kind
+from bmd_edge.film.film import Film, film_id
+from bmd_edge.film.gray import read_display
+from bmd_edge.film.patient_and_device import read_device, read_patient
+from bmd_edge.film.scale import read_scale
+from bmd_edge.film.view_and_side import read_body_part, read_side, read_view
+from bmd_edge.pixels.decode import decode, decode_bytes, decode_reduced
+from bmd_edge.pixels.half_size import Reduced, reduced
+from bmd_edge.pixels.layout import PixelLayout, Stored
+from bmd_edge.pixels.misread import check_shape, check_sign
+from bmd_edge.pixels.transfer_syntaxes import is_encapsulated, is_lossy
+
+
+def read_film(
+    source: "str | os.PathLike[str] | bytes | pydicom.Dataset",
+    *,
+    spacing_mm: float | None = None,
+    coarsest_mm: float = 0.0,
+    most_bytes: int | None = None,
+) -> Film:
+    """Read one film from a path, the bytes of a DICOM file, or a pydicom data set (read as it would be
+    written, and named by those bytes).
+
+    `spacing_mm` is the pixel size at the DETECTOR and overrides the header's; the header's magnification still applies.
+    `coarsest_mm` is the pixel size at the hip to which the film may be reduced by 2 or 4: less work for who needs no
+    more. Points and boxes remain those of the film as stored. `most_bytes` limits the memory that decoding is reckoned
+    to take; more is `FilmFailed("out_of_memory")`, before anything is allocated.
+    Raises `FilmRefused` with a code of `errors.REFUSALS`, or `FilmFailed("file_unreadable")`. Safe to call from several
+    threads; nothing is printed or logged.
+    """
+    if spacing_mm is not None and not spacing_mm > 0:
+        raise ValueError("spacing_mm must be positive")
+    if isinstance(source, pydicom.Dataset):
+        data = _written(source)
+    else:
+        data = source if isinstance(source, bytes) else read_bytes(source)
+    try:
+        return _film(data, spacing_mm, coarsest_mm, most_bytes)
+    except MemoryError as error:
+        raise FilmFailed("out_of_memory") from error
+
+
+def read_bytes(path: "str | os.PathLike[str]") -> bytes:
+    """Read a regular file of at most `MAX_FILE_BYTES`; a file that is not DICOM is not read beyond its preamble.
+
+    Raises `FilmRefused`: `not_a_regular_file`, `empty_file`, `not_dicom`, `too_large`; `FilmFailed("file_unreadable")`.
+    """
+    try:
+        with open(path, "rb", opener=_open_without_waiting) as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise FilmRefused("not_a_regular_file")
+            head = file.read(132)
+            if head and head[128:] != b"DICM":
+                raise FilmRefused("not_dicom")
+            if status.st_size > MAX_FILE_BYTES:
+                raise FilmRefused("too_large", f"a file of {status.st_size >> 20} MB")
+            file.seek(0)
+            return file.read(MAX_FILE_BYTES)
+    except IsADirectoryError as error:
+        raise FilmRefused("not_a_regular_file") from error
+    except OSError as error:
+        # errno only: the message of an OSError holds the path, and a path may hold a name
+        raise FilmFailed("file_unreadable", f"errno {error.errno}") from None
+
+
+def _open_without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)  # a FIFO would block for ever
+
+
+def _written(dataset: pydicom.Dataset) -> bytes:
+    buffer = io.BytesIO()
+    try:
+        pydicom.dcmwrite(buffer, dataset, enforce_file_format=True)
+    except Exception as error:
+        raise FilmRefused("broken_dicom", f"the data set cannot be written: {type(error).__name__}") from error
+    return buffer.getvalue()
+
+
+def _film(data: bytes, given_mm: float | None, coarsest_mm: float, most_bytes: int | None) -> Film:
+    """Judge the header, then decode: the order of the checks is the order in which the codes win."""
+    header, body = read_header(data)
+    check_kind(header)
+    layout = read_layout(header)
+    encapsulated = is_encapsulated(header.transfer_syntax)
+    body_part = read_body_part(header)
+    view, view_flags = read_view(header)
+    patient = read_patient(header)
+    side, side_flags = read_side(header)
+    scale = read_scale(header, (layout.rows, layout.columns), given_mm)
+    largest_mm = max(scale.detector_spacing_mm) / scale.magnification
+    step = next((step for step in (4, 2) if step * largest_mm <= coarsest_mm), 1)
+    needed = decode_bytes(header.transfer_syntax, layout, len(body), step)
+    if most_bytes is not None and needed > most_bytes:
+        raise FilmFailed("out_of_memory", f"{needed >> 20} MB needed")
+    pixel_data = frame_bytes(header, body, encapsulated)
+    stored, how = _pixels(header.transfer_syntax, pixel_data, layout, step)
+    display = read_display(header, layout.bits_stored, layout.signed)
+    check_exposure(stored, display)
+    stored.flags.writeable = False
+    device = read_device(header)
+    lossy = is_lossy(header.transfer_syntax) or header.text(0x00282110) == "01"
+    flags = [*scale.flags, *view_flags, *side_flags, *display.flags]
+    flags += [
+        flag
+        for flag, hit in (
+            ("lossy_compression", lossy),
+            ("trailing_data", header.trailing),
+            ("header_irregular", header.irregular > 0),
+        )
+        if hit
+    ]
+    return Film(
+        film_id=film_id(data),
+        stored=stored,
+        lookup=display.lookup,
+        lookup_first=display.first,
+        detector_spacing_mm=scale.detector_spacing_mm,
+        magnification=scale.magnification,
+        spacing_source=scale.source,
+        view=view,
+        side=side,
+        age_years=patient.age_years,
+        sex=patient.sex,
+        maker=device.maker,
+        model=device.model,
+        kvp=device.kvp,
+        exposure_index=device.exposure_index,
+        body_part=body_part,
+        sop_instance_uid=header.uid(0x00080018),
+        study_instance_uid=header.uid(0x0020000D),
+        flags=tuple(flags),
+        warnings=header.irregular,
+        reduced=how,
+    )
+
+
+def _pixels(syntax: str, data: bytes | memoryview, layout: PixelLayout, step: int) -> tuple[Stored, Reduced | None]:
+    """Decode the frame, reduced by `step` or less."""
+    found = decode_reduced(syntax, data, layout, step) if step > 1 else None
+    if found is not None:
+        check_sign(found[0], layout.bits_stored)
+        return found
+    stored = decode(syntax, data, layout)
+    check_shape(stored)
+    check_sign(stored, layout.bits_stored)
+    return reduced(stored, step, layout.bits_stored) if step > 1 else (stored, None)
