@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from bmd_edge.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from bmd_edge.bundle import Bundle, open_bundle
+    from bmd_edge.bundle.bundle import Bundle, open_bundle
     from bmd_edge.errors import (
         BmdEdgeError,
         BundleError,
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from bmd_edge.screener import Screener
 
 _HOME = {
-    "bundle": ("Bundle", "open_bundle"),
+    "bundle.bundle": ("Bundle", "open_bundle"),
     "errors": (
         "BmdEdgeError", "BundleError", "EngineError", "FilmFailed", "FilmRefused", "HipRefused", "MissingExtra",
         "TableError", "UsageError",

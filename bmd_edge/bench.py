@@ -22,7 +22,7 @@ from typing import Any
 
 from bmd_edge import screener as line
 from bmd_edge.bench_films import ENCODERS, films, renamed
-from bmd_edge.bundle import open_bundle
+from bmd_edge.bundle.bundle import open_bundle
 from bmd_edge.crew import Crew
 from bmd_edge.errors import MissingExtra, UsageError
 from bmd_edge.ledger import NAME as LEDGER

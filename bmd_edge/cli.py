@@ -22,7 +22,8 @@ from bmd_edge.errors import BmdEdgeError, EngineError, MissingExtra, UsageError
 from bmd_edge.version import __version__
 
 if TYPE_CHECKING:
-    from bmd_edge.bundle import Bundle, OperatingPoints
+    from bmd_edge.bundle.bundle import Bundle
+    from bmd_edge.bundle.calibration import OperatingPoints
     from bmd_edge.crew import Crew
     from bmd_edge.report import RunSummary
 
@@ -196,7 +197,8 @@ def info(bundle: BundleArgument = None, as_json: JsonOption = False) -> None:
     """Show what a bundle is and on what its numbers rest."""
     from dataclasses import asdict
 
-    from bmd_edge.bundle import MANIFEST, open_bundle
+    from bmd_edge.bundle.bundle import open_bundle
+    from bmd_edge.bundle.layout import MANIFEST
     from bmd_edge.report import visible
 
     opened = open_bundle(bundle)
@@ -265,9 +267,9 @@ def compile_engines(
 
     What is missing, stale, edited or of somebody else is built again, and must give the bundle's golden outputs.
     """
-    from bmd_edge.bundle import open_bundle
-    from bmd_edge.engine import PRECISIONS
-    from bmd_edge.engine.compiled import compile_bundle
+    from bmd_edge.bundle.bundle import open_bundle
+    from bmd_edge.engine.compile import compile_bundle
+    from bmd_edge.engine.open import PRECISIONS
     from bmd_edge.terminal import build_bar
 
     if device != "tensorrt" or precision not in PRECISIONS:

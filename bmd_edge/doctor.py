@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from bmd_edge.bundle import open_bundle
-from bmd_edge.engine import open_engine, self_test
+from bmd_edge.bundle.bundle import open_bundle
+from bmd_edge.engine.open import open_engine
+from bmd_edge.engine.self_test import self_test
 from bmd_edge.errors import BmdEdgeError, install
 from bmd_edge.pixels.decoder_check import decoder_differences, is_sound
 from bmd_edge.pixels.transfer_syntaxes import syntaxes

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from bmd_edge.bundle import OperatingPoints, PrecisionCalibration
+from bmd_edge.bundle.calibration import OperatingPoints, PrecisionCalibration
 from bmd_edge.errors import HipRefused
 from bmd_edge.sites import SITES
 

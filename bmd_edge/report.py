@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from bmd_edge.bundle import OperatingPoints
+from bmd_edge.bundle.calibration import OperatingPoints
 from bmd_edge.errors import FLAGS, REFUSALS
 from bmd_edge.estimate import BANDS, T_SCORE_REASONS, Estimate, band, who_range
 from bmd_edge.sites import SITES
@@ -28,7 +28,7 @@ class NetworkAnswer:
     """What the BMD network itself said of a hip, before any recalibration; kept for `bmd-edge drift` and `calibrate`.
 
     `bmd_gcm2` and `spread_gcm2` by site in the order of `bmd_edge.sites.SITES`; `embedding` as the bundle has it;
-    `gray` are `bmd_edge.preprocess.gray_statistics` of its input.
+    `gray` are `bmd_edge.bundle.network_input.gray_statistics` of its input.
     """
 
     bmd_gcm2: tuple[float, ...]

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bmd_edge.engine import Engine
+from bmd_edge.bundle.manifest import KINDS, LANDMARKS, Plausibility
+from bmd_edge.bundle.network_input import InputSpec, normalize
+from bmd_edge.engine.base import Engine
 from bmd_edge.errors import FilmRefused, HipRefused
 from bmd_edge.film.film import Film
-from bmd_edge.manifest import KINDS, LANDMARKS, Plausibility
-from bmd_edge.preprocess import InputSpec, normalize
 
 HEAD_TO_LESSER_MM = (40.0, 95.0)
 """Head center to lesser trochanter of an adult, with room for a wrong magnification."""

@@ -21,15 +21,17 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from bmd_edge.bundle import Bundle, open_bundle
-from bmd_edge.engine import Engine, open_engine, self_test
+from bmd_edge.bundle.bundle import Bundle, open_bundle
+from bmd_edge.bundle.network_input import gray_statistics
+from bmd_edge.engine.base import Engine
+from bmd_edge.engine.open import open_engine
+from bmd_edge.engine.self_test import self_test
 from bmd_edge.errors import BundleError, EngineError, FilmFailed, FilmRefused, HipRefused, UsageError
 from bmd_edge.estimate import estimates
 from bmd_edge.film.acceptance import MAX_FILE_BYTES
 from bmd_edge.film.film import Film, film_id
 from bmd_edge.film.read import read_film
 from bmd_edge.pixels.decoder_check import check_decoders
-from bmd_edge.preprocess import gray_statistics
 from bmd_edge.report import SCHEMA_VERSION, FilmReport, HipReport, NetworkAnswer, film_band
 from bmd_edge.report_html import Thumbnail, thumbnail
 from bmd_edge.roi import Hip, find_hips, hip_image
@@ -98,7 +100,7 @@ class Screener:
     """The two networks of a bundle, opened once; `read` turns one film into one report and may be called from threads.
 
     Args:
-        bundle: a verified bundle (`bmd_edge.bundle.open_bundle`).
+        bundle: a verified bundle (`bmd_edge.bundle.bundle.open_bundle`).
         device: "auto", "cpu", "cuda" or "tensorrt"; asked for is used, or EngineError.
         precision: "auto", "fp32" or "int8".
         threads: threads inside the engine; None for all CPUs this process may use.

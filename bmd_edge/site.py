@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bmd_edge.bundle import Bundle, OperatingPoints, PrecisionCalibration, SiteCalibration
+from bmd_edge.bundle.bundle import Bundle
+from bmd_edge.bundle.calibration import OperatingPoints, PrecisionCalibration, SiteCalibration
+from bmd_edge.bundle.strict_json import parse, read_json
 from bmd_edge.errors import BundleError
-from bmd_edge.manifest import parse, read_json
 
 SCHEMA = 2
 SLOPE_BOUNDS = (0.7, 1.4)

@@ -13,14 +13,15 @@ from pathlib import Path
 
 import numpy as np
 
-from bmd_edge.bundle import Bundle, OperatingPoints
+from bmd_edge.bundle.bundle import Bundle
+from bmd_edge.bundle.calibration import OperatingPoints
 from bmd_edge.errors import TableError, UsageError
 from bmd_edge.report import FilmReport, NetworkAnswer
-from bmd_edge.scales import to_hologic
 from bmd_edge.site import SCHEMA, SiteFile
 from bmd_edge.sites import SITES
 from bmd_edge.system.files import replace_file
-from bmd_edge.table import HipRow, read_table
+from bmd_edge.table.dxa_scales import to_hologic
+from bmd_edge.table.film_table import HipRow, read_table
 from calibration.operating import fit_operating_points
 from calibration.overlay import SiteFit, fit_site
 from calibration.reading import Progress, read_films

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bmd_edge.table import HipRow
+from bmd_edge.table.film_table import HipRow
 from calibration.reference import Reference, measure, to_dict
 from calibration.seen import F64, Seen, of_rows
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from bmd_edge.bundle import Bundle, OperatingPoints
+    from bmd_edge.bundle.bundle import Bundle
+    from bmd_edge.bundle.calibration import OperatingPoints
     from calibration.calibrate import Calibrated
 
 
@@ -33,7 +34,7 @@ def validate(
     """
     import json
 
-    from bmd_edge.bundle import open_bundle
+    from bmd_edge.bundle.bundle import open_bundle
     from bmd_edge.errors import UsageError
     from bmd_edge.system.files import replace_file
     from bmd_edge.terminal import progress_bar
@@ -111,7 +112,7 @@ def calibrate(
 
     Writes an overlay that `bmd-edge screen --site FILE` uses. Leaving it out undoes it. Research use only.
     """
-    from bmd_edge.bundle import open_bundle
+    from bmd_edge.bundle.bundle import open_bundle
     from bmd_edge.errors import UsageError
     from bmd_edge.terminal import progress_bar
     from calibration.calibrate import calibrate as fitted
@@ -192,7 +193,7 @@ def drift(
     """
     import json
 
-    from bmd_edge.bundle import open_bundle
+    from bmd_edge.bundle.bundle import open_bundle
     from bmd_edge.errors import UsageError
     from calibration.drift import reports_of, watch
 

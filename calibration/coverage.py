@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bmd_edge.bundle import OperatingPoints, open_bundle
+from bmd_edge.bundle.bundle import open_bundle
+from bmd_edge.bundle.calibration import OperatingPoints
 from bmd_edge.sites import SITES
 from bmd_edge.system.files import replace_file
-from bmd_edge.table import HipRow
+from bmd_edge.table.film_table import HipRow
 from calibration.fit import COVERAGE, conformal_scale
 from calibration.operating import lowest_by_subject
 from calibration.rois import RoiAnswers, answers_of, rows_named

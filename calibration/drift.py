@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bmd_edge.bundle import Bundle
+from bmd_edge.bundle.bundle import Bundle
 from bmd_edge.errors import BundleError, UsageError
 from bmd_edge.ledger import NAME, Ledger
 from bmd_edge.report import FilmReport

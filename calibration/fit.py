@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from bmd_edge.bundle import SiteCalibration
+from bmd_edge.bundle.calibration import SiteCalibration
 from bmd_edge.errors import UsageError
 
 COVERAGE = 0.90

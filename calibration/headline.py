@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from bmd_edge.bundle import Bundle
+from bmd_edge.bundle.bundle import Bundle
 from bmd_edge.estimate import lowest_t_score, t_score
 from bmd_edge.report import FilmReport
 from calibration import detection

@@ -9,10 +9,10 @@ from typing import Any
 
 from bmd_edge.estimate import t_score_reason
 from bmd_edge.report import RESEARCH_USE, FilmReport, HipReport, safe_cell
-from bmd_edge.scales import to_hologic
 from bmd_edge.sites import SITES
 from bmd_edge.system.files import replace_file
-from bmd_edge.table import HipRow
+from bmd_edge.table.dxa_scales import to_hologic
+from bmd_edge.table.film_table import HipRow
 from calibration.reading import FilmAnswers
 
 

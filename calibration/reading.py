@@ -12,9 +12,11 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from bmd_edge.bundle import Bundle, open_bundle
+from bmd_edge.bundle.bundle import Bundle, open_bundle
 from bmd_edge.crew import Crew
-from bmd_edge.engine import Arrays, Engine, open_engine, self_test
+from bmd_edge.engine.base import Arrays, Engine
+from bmd_edge.engine.open import open_engine
+from bmd_edge.engine.self_test import self_test
 from bmd_edge.errors import EngineError, TableError
 from bmd_edge.report import FilmReport
 from bmd_edge.screener import Outcome, Screener, Task

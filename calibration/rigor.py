@@ -14,7 +14,7 @@ from pathlib import Path
 from bmd_edge.errors import TableError
 from bmd_edge.estimate import PLAUSIBLE_GCM2, REFERENCES
 from bmd_edge.film.film import film_id
-from bmd_edge.table import HipRow, read_table
+from bmd_edge.table.film_table import HipRow, read_table
 from calibration.finding import Finding
 from calibration.pairs import Pair
 from calibration.sides import exchanged_sides

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from bmd_edge.report import FilmReport
 from bmd_edge.sites import SITES
-from bmd_edge.table import HipRow
+from bmd_edge.table.film_table import HipRow
 
 F64 = NDArray[np.float64]
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from bmd_edge.bundle import Bundle
-from bmd_edge.table import HipRow
+from bmd_edge.bundle.bundle import Bundle
+from bmd_edge.table.film_table import HipRow
 from calibration.charts import WEIGHT
 from calibration.drift import reference_in
 from calibration.reference import Reference

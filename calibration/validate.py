@@ -7,13 +7,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bmd_edge.bundle import Bundle
+from bmd_edge.bundle.bundle import Bundle
 from bmd_edge.errors import TableError
 from bmd_edge.report import RESEARCH_USE, count
 from bmd_edge.report_html import SITE_NAMES
 from bmd_edge.site import NO_HEADLINE, open_site
 from bmd_edge.sites import SITES
-from bmd_edge.table import HipRow, read_table
+from bmd_edge.table.film_table import HipRow, read_table
 from bmd_edge.version import __version__
 from calibration import quantized, rigor
 from calibration.finding import Finding, weight

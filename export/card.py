@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from bmd_edge.bundle import SiteCalibration
-from bmd_edge.guard import Flip, GuardSite
-from bmd_edge.manifest import Manifest
+from bmd_edge.bundle.calibration import SiteCalibration
+from bmd_edge.bundle.error_budget import Flip, GuardSite
+from bmd_edge.bundle.manifest import Manifest
 
 
 def model_card(

@@ -3,7 +3,8 @@
 Method and layers are chosen on films of the ranges, so the guard's hips choose nothing as long as the first choice
 passes; where it does not, further layers are kept in the order of their sensitivity until it does.
 
-The CPU keeps values beyond the calibrated range that int8 clips (`bmd_edge.engine.cpu_encoding`). The file is chosen by
+The CPU keeps values beyond the calibrated range that int8 clips
+(`bmd_edge.engine.onnx_runtime.cpu_encoding`). The file is chosen by
 its numbers as written, which are TensorRT's, and the guard must pass with them and with the CPU's.
 """
 
@@ -15,10 +16,10 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from bmd_edge.bundle import INT8_AS_WRITTEN
-from bmd_edge.engine import OnnxEngine
-from bmd_edge.guard import GuardLimits
-from bmd_edge.manifest import Quantization
+from bmd_edge.bundle.error_budget import GuardLimits
+from bmd_edge.bundle.layout import INT8_AS_WRITTEN
+from bmd_edge.bundle.manifest import Quantization
+from bmd_edge.engine.onnx_runtime import OnnxEngine
 from export.parity import GuardHips, Parity, compare
 from export.quantize import int8_from_onnx, quantized
 from export.ranges import Histogram

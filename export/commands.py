@@ -47,7 +47,7 @@ def export(
         from bmd_edge.errors import MissingExtra
 
         raise MissingExtra(error.name or "torch", "export") from error
-    from bmd_edge.bundle import open_bundle
+    from bmd_edge.bundle.bundle import open_bundle
     from bmd_edge.errors import UsageError
 
     def say(line: str) -> None:
@@ -75,7 +75,7 @@ def export(
 def _stated(table: Path, training_data: str | None, notice: str | None) -> tuple[str, str]:
     """What outputs say of the training: the phantom's words for a table of the phantom, else what the user states."""
     from bmd_edge.errors import UsageError
-    from bmd_edge.table import read_table
+    from bmd_edge.table.film_table import read_table
 
     if all("x_scene" in row.extra for row in read_table(table)):
         return training_data or PHANTOM, notice or PHANTOM_NOTICE

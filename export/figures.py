@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from bmd_edge.guard import GuardSite
+from bmd_edge.bundle.error_budget import GuardSite
 from export.parity import CUTS_T, cut_gcm2
 from export.sensitivity import Shift
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from bmd_edge.bundle.manifest import CalibrationFilms
 from bmd_edge.errors import TableError, UsageError
-from bmd_edge.manifest import CalibrationFilms
-from bmd_edge.scales import hologic_gcm2
 from bmd_edge.sites import SITES
-from bmd_edge.table import HipRow, read_table
+from bmd_edge.table.dxa_scales import hologic_gcm2
+from bmd_edge.table.film_table import HipRow, read_table
 from export.parity import GuardHips
 from trainer.data import read_rois, roi_image
 from trainer.rois import roi_table

@@ -5,11 +5,11 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from bmd_edge.bundle import Bundle
-from bmd_edge.engine import OnnxEngine
+from bmd_edge.bundle.bundle import Bundle
+from bmd_edge.bundle.manifest import Plausibility
+from bmd_edge.engine.onnx_runtime import OnnxEngine
 from bmd_edge.errors import BundleError
-from bmd_edge.manifest import Plausibility
-from bmd_edge.table import read_table
+from bmd_edge.table.film_table import read_table
 from export import films, plausibility
 from export.runs import SPECS, onnx_from_run, run_facts
 

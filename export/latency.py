@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bmd_edge.engine import OnnxEngine
+from bmd_edge.engine.onnx_runtime import OnnxEngine
 
 BATCHES = (1, 8)
 ROUNDS = 30

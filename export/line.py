@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bmd_edge.bundle import Bundle
+from bmd_edge.bundle.bundle import Bundle
+from bmd_edge.bundle.error_budget import LIMITS
+from bmd_edge.bundle.manifest import Provenance, Validity
+from bmd_edge.bundle.network_input import BMD, FINDER_CLOSEUP, gray_statistics
 from bmd_edge.errors import TableError
-from bmd_edge.guard import LIMITS
-from bmd_edge.manifest import Provenance, Validity
-from bmd_edge.preprocess import BMD, FINDER_CLOSEUP, gray_statistics
 from bmd_edge.sites import SITES
-from bmd_edge.table import HipRow
+from bmd_edge.table.film_table import HipRow
 from calibration.charts import reference_of
 from calibration.fit import fit_sites
 from calibration.operating import fit_operating_points
@@ -41,7 +41,7 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Statement:
-    """What the maker of a bundle says about it; see `bmd_edge.manifest.Validity` and `Provenance`."""
+    """What the maker of a bundle says about it; see `bmd_edge.bundle.manifest.Validity` and `Provenance`."""
 
     version: str
     created: str

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bmd_edge.table import HipRow
+from bmd_edge.table.film_table import HipRow
 from export.films import batches
 from export.ranges import collect
 

@@ -15,12 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bmd_edge import bundle as bundles
-from bmd_edge.bundle import Bundle, OperatingPoints, SiteCalibration, open_bundle
-from bmd_edge.engine import OnnxEngine, open_engine, self_test
-from bmd_edge.errors import BundleError, UsageError
-from bmd_edge.guard import GuardSite
-from bmd_edge.manifest import (
+from bmd_edge.bundle import layout
+from bmd_edge.bundle.bundle import Bundle, open_bundle
+from bmd_edge.bundle.calibration import OperatingPoints, SiteCalibration
+from bmd_edge.bundle.error_budget import GuardSite
+from bmd_edge.bundle.manifest import (
     KINDS,
     LANDMARKS,
     UNIT,
@@ -32,7 +31,11 @@ from bmd_edge.manifest import (
     Provenance,
     Validity,
 )
-from bmd_edge.preprocess import InputSpec
+from bmd_edge.bundle.network_input import InputSpec
+from bmd_edge.engine.onnx_runtime import OnnxEngine
+from bmd_edge.engine.open import open_engine
+from bmd_edge.engine.self_test import self_test
+from bmd_edge.errors import BundleError, UsageError
 from bmd_edge.sites import SITES
 from export import contract
 from export.card import model_card
@@ -49,7 +52,7 @@ class Parts:
 
     `models` is model -> precision -> ONNX file; `calibration` precision -> site -> interval; `golden_inputs` model ->
     images (n, 1, H, W) float32, synthetic, since a bundle travels; `parity` is needed if there is an INT8 file, that
-    of its numbers as written (see `bmd_edge.bundle.INT8_AS_WRITTEN`) if TensorRT may use it;
+    of its numbers as written (see `bmd_edge.bundle.layout.INT8_AS_WRITTEN`) if TensorRT may use it;
     `accuracy` precision -> site -> figure -> value, and goes into the model card only; `operating_points` precision ->
     cuts of the headline, None where there are too few cases; `drift` precision -> reference, empty without one.
     """
@@ -80,7 +83,7 @@ def pack(out: Path, parts: Parts) -> Bundle:
     for path in (path for files in parts.models.values() for path in files.values()):
         contract.check(path)
     _check_int8(parts)
-    if out.exists() and not (out / bundles.MANIFEST).is_file():
+    if out.exists() and not (out / layout.MANIFEST).is_file():
         raise UsageError(f"{out.name} exists and is not a bundle: choose another --out")
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".bundle-", dir=out.parent) as scratch:
@@ -114,16 +117,16 @@ def _check_int8(parts: Parts) -> None:
 def _write(folder: Path, parts: Parts) -> None:
     for model, files in parts.models.items():
         for precision, path in files.items():
-            shutil.copyfile(path, folder / bundles.MODEL_FILES[model][precision])
+            shutil.copyfile(path, folder / layout.MODEL_FILES[model][precision])
     models = _golden_and_models(folder, parts)
-    _write_json(folder / bundles.CALIBRATION, _calibration(folder, parts))
+    _write_json(folder / layout.CALIBRATION, _calibration(folder, parts))
     if parts.drift:
-        _write_json(folder / bundles.DRIFT, parts.drift)
+        _write_json(folder / layout.DRIFT, parts.drift)
     manifest = _manifest(parts, models)
     card = model_card(manifest, parts.calibration, parts.accuracy)
-    (folder / bundles.MODEL_CARD).write_text(card, encoding="utf-8")
+    (folder / layout.MODEL_CARD).write_text(card, encoding="utf-8")
     facts = {path.name: _file_facts(path) for path in sorted(folder.iterdir())}
-    _write_json(folder / bundles.MANIFEST, dataclasses.asdict(dataclasses.replace(manifest, files=facts)))
+    _write_json(folder / layout.MANIFEST, dataclasses.asdict(dataclasses.replace(manifest, files=facts)))
 
 
 def _golden_and_models(folder: Path, parts: Parts) -> dict[str, ModelFacts]:
@@ -135,13 +138,13 @@ def _golden_and_models(folder: Path, parts: Parts) -> dict[str, ModelFacts]:
         arrays[f"{model}/input/image"] = feeds["image"]
         tolerance: dict[str, dict[str, float]] = {}
         for precision in files:
-            with OnnxEngine(folder / bundles.MODEL_FILES[model][precision], precision=precision) as engine:
+            with OnnxEngine(folder / layout.MODEL_FILES[model][precision], precision=precision) as engine:
                 outputs, inputs, specs = engine.run(feeds), engine.inputs, engine.outputs
             arrays |= {f"{model}/{precision}/{name}": values for name, values in outputs.items()}
             tolerance[precision] = {name: _tolerance(precision, name, values) for name, values in outputs.items()}
-        names = {precision: bundles.MODEL_FILES[model][precision] for precision in files}
+        names = {precision: layout.MODEL_FILES[model][precision] for precision in files}
         facts[model] = ModelFacts(files=names, inputs=inputs, outputs=specs, golden_tolerance=tolerance)
-    _write_npz(folder / bundles.GOLDEN, arrays)
+    _write_npz(folder / layout.GOLDEN, arrays)
     return facts
 
 
@@ -162,13 +165,13 @@ def _tolerance(precision: str, name: str, expected: NDArray[np.float32]) -> floa
 def _calibration(folder: Path, parts: Parts) -> dict[str, Any]:
     precisions = {
         precision: {
-            "model_sha256": _file_facts(folder / bundles.MODEL_FILES["bmd"][precision]).sha256,
+            "model_sha256": _file_facts(folder / layout.MODEL_FILES["bmd"][precision]).sha256,
             "sites": {site: dataclasses.asdict(numbers) for site, numbers in parts.calibration[precision].items()},
             "operating_points": _points(parts.operating_points.get(precision)),
         }
         for precision in parts.models["bmd"]
     }
-    return {"schema": bundles.SCHEMA, "precisions": precisions}
+    return {"schema": layout.SCHEMA, "precisions": precisions}
 
 
 def _points(points: OperatingPoints | None) -> dict[str, Any] | None:
@@ -187,7 +190,7 @@ def _manifest(parts: Parts, models: dict[str, ModelFacts]) -> Manifest:
         for name, spec in parts.inputs.items()
     }
     return Manifest(
-        schema=bundles.SCHEMA,
+        schema=layout.SCHEMA,
         version=parts.version,
         files={},
         models=models,
@@ -205,7 +208,7 @@ def _manifest(parts: Parts, models: dict[str, ModelFacts]) -> Manifest:
 
 
 def _guard(parts: Parts) -> dict[str, dict[str, GuardSite]]:
-    found = {"int8": parts.parity, bundles.INT8_AS_WRITTEN: parts.parity_as_written}
+    found = {"int8": parts.parity, layout.INT8_AS_WRITTEN: parts.parity_as_written}
     return {name: dict(parity.sites) for name, parity in found.items() if parity is not None}
 
 

@@ -1,4 +1,4 @@
-"""`bmd_edge.manifest.Plausibility`, measured on films with known landmarks that the finder was not fitted to.
+"""`bmd_edge.bundle.manifest.Plausibility`, measured on films with known landmarks that the finder was not fitted to.
 
 Each limit is set so that it alone refuses a stated share of intact hips; bad films are not needed, and none is used.
 """
@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from bmd_edge.engine import Engine
+from bmd_edge.bundle.manifest import LANDMARKS, Plausibility
+from bmd_edge.engine.base import Engine
 from bmd_edge.film.film import Film
-from bmd_edge.manifest import LANDMARKS, Plausibility
 from bmd_edge.roi import Look, canonical, close_up, shape_of, survey
-from bmd_edge.table import HipRow, read_table
+from bmd_edge.table.film_table import HipRow, read_table
 from export.runs import SPECS
 
 # Shares of intact hips that each check may refuse; together they stay below the 2 % that the whole line is allowed.

@@ -3,7 +3,7 @@
 One file serves TensorRT and the CPU. A tensor has one pair, behind the Relu of a convolution or sum and not before it,
 so that TensorRT fuses all three. Every activation has one of two zero points, `ZERO_NONNEGATIVE` behind a Relu and
 `ZERO_SIGNED` else; both are int8 0 in the file, and by their names the CPU engine re-encodes them as uint8 (see
-`bmd_edge.engine.cpu_encoding`).
+`bmd_edge.engine.onnx_runtime.cpu_encoding`).
 
 What gains nothing stays fp32: the first convolution (with one input channel its 8-bit kernel is several times slower),
 poolings of what is fp32, and what works on pooled vectors (the heads that make the estimate, the gates of
@@ -19,7 +19,7 @@ from onnxruntime.quantization import QuantType
 from onnxruntime.quantization.calibrate import TensorData
 from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
-from bmd_edge.engine import ZERO_NONNEGATIVE, ZERO_SIGNED
+from bmd_edge.engine.onnx_runtime import ZERO_NONNEGATIVE, ZERO_SIGNED
 from bmd_edge.errors import BundleError
 from export.contract import check
 from export.ranges import Histogram

@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from bmd_edge.engine import OnnxEngine
+from bmd_edge.engine.onnx_runtime import OnnxEngine
 
 BINS = 2048
 METHODS = ("minmax", "percentile", "entropy", "mse")

@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from bmd_edge.guard import LIMITS, GuardLimits
+from bmd_edge.bundle.error_budget import LIMITS, GuardLimits
 from export.quantize import layers, quantized
 from export.ranges import METHODS, Histogram
 

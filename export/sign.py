@@ -10,7 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
-from bmd_edge.bundle import SIGNATURE, Bundle, open_bundle
+from bmd_edge.bundle.bundle import Bundle, open_bundle
+from bmd_edge.bundle.layout import SIGNATURE
 from bmd_edge.errors import BundleError, MissingExtra, UsageError
 
 _CHANGED = re.compile(r"Hash mismatch for \W*([\w.-]+)")

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bmd_edge.engine import OnnxEngine
+from bmd_edge.engine.onnx_runtime import OnnxEngine
 from export.latency import BATCHES, in_turns, machine
 from export.quantize import int8_from_onnx
 from export.ranges import collect

@@ -10,7 +10,7 @@ import onnx
 import torch
 from numpy.typing import NDArray
 
-from bmd_edge.engine import OnnxEngine
+from bmd_edge.engine.onnx_runtime import OnnxEngine
 from bmd_edge.errors import BundleError
 from export.contract import OPSET
 from export.rewrites import rewrite

@@ -20,10 +20,10 @@ import onnx
 from onnxruntime.quantization.onnx_model import ONNXModel
 from onnxruntime.transformers.float16 import convert_float_to_float16
 
-from bmd_edge.bundle import Bundle, open_bundle
+from bmd_edge.bundle.bundle import Bundle, open_bundle
+from bmd_edge.bundle.network_input import BMD
 from bmd_edge.engine.tensorrt import build
 from bmd_edge.errors import MissingExtra
-from bmd_edge.preprocess import BMD
 from export.quantize import int8_from_onnx
 from export.ranges import collect
 from export.to_onnx import onnx_from_network

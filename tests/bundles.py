@@ -11,10 +11,11 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from bmd_edge.bundle import Bundle, SiteCalibration
-from bmd_edge.engine import OnnxEngine
-from bmd_edge.manifest import Provenance, Validity
-from bmd_edge.preprocess import BMD, InputSpec
+from bmd_edge.bundle.bundle import Bundle
+from bmd_edge.bundle.calibration import SiteCalibration
+from bmd_edge.bundle.manifest import Provenance, Validity
+from bmd_edge.bundle.network_input import BMD, InputSpec
+from bmd_edge.engine.onnx_runtime import OnnxEngine
 from bmd_edge.sites import SITES
 from export.pack import Parts, pack
 from export.parity import GuardHips, Parity, compare

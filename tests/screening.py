@@ -18,10 +18,11 @@ from PIL import Image, ImageDraw, ImageFilter
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
-from bmd_edge.bundle import Bundle, PrecisionCalibration, SiteCalibration
-from bmd_edge.engine import FunctionEngine
-from bmd_edge.manifest import Manifest, Plausibility, Provenance, Validity
-from bmd_edge.preprocess import BMD, FINDER_CLOSEUP, FINDER_SURVEY, InputSpec
+from bmd_edge.bundle.bundle import Bundle
+from bmd_edge.bundle.calibration import PrecisionCalibration, SiteCalibration
+from bmd_edge.bundle.manifest import Manifest, Plausibility, Provenance, Validity
+from bmd_edge.bundle.network_input import BMD, FINDER_CLOSEUP, FINDER_SURVEY, InputSpec
+from bmd_edge.engine.base import FunctionEngine
 from bmd_edge.roi import shape_of
 from bmd_edge.screener import Loaded, Screener
 from bmd_edge.sites import SITES

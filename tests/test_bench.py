@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from bmd_edge import bench, bench_films
-from bmd_edge.bundle import open_bundle
+from bmd_edge.bundle.bundle import open_bundle
 from bmd_edge.film.film import film_id
 from bmd_edge.film.read import read_film
 

@@ -13,12 +13,12 @@ import numpy as np
 import onnx
 import pytest
 
-from bmd_edge.bundle import open_bundle
-from bmd_edge.engine import open_engine
+from bmd_edge.bundle.bundle import open_bundle
+from bmd_edge.bundle.manifest import KINDS, LANDMARKS
+from bmd_edge.bundle.network_input import BMD, InputSpec
+from bmd_edge.engine.open import open_engine
 from bmd_edge.errors import BundleError
 from bmd_edge.film.read import read_film
-from bmd_edge.manifest import KINDS, LANDMARKS
-from bmd_edge.preprocess import BMD, InputSpec
 from bmd_edge.roi import Hip, find_hips
 from export.pack import pack
 from tests.bundles import tiny_bundle, tiny_parts

@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bmd_edge.bundle import Bundle
-from bmd_edge.engine import open_engine, self_test, tensorrt
-from bmd_edge.engine.cache import EngineCache, Target
-from bmd_edge.engine.compiled import compile_bundle, open_compiled
+from bmd_edge.bundle.bundle import Bundle
+from bmd_edge.engine import tensorrt
+from bmd_edge.engine.compile import compile_bundle, open_compiled
+from bmd_edge.engine.engine_files import EngineCache, Target
+from bmd_edge.engine.open import open_engine
+from bmd_edge.engine.self_test import self_test
 from bmd_edge.errors import EngineError, MissingExtra
 from bmd_edge.system.places import engine_cache
 from export.pack import pack

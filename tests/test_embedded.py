@@ -7,11 +7,12 @@ import pydicom
 import pytest
 
 import bmd_edge
-from bmd_edge.bundle import Bundle, open_bundle
-from bmd_edge.engine import open_engine, self_test
-from bmd_edge.guard import LIMITS, broken
-from bmd_edge.manifest import KINDS, LANDMARKS
-from bmd_edge.preprocess import BMD, FINDER_CLOSEUP, FINDER_SURVEY
+from bmd_edge.bundle.bundle import Bundle, open_bundle
+from bmd_edge.bundle.error_budget import LIMITS, broken
+from bmd_edge.bundle.manifest import KINDS, LANDMARKS
+from bmd_edge.bundle.network_input import BMD, FINDER_CLOSEUP, FINDER_SURVEY
+from bmd_edge.engine.open import open_engine
+from bmd_edge.engine.self_test import self_test
 from bmd_edge.screener import Screener
 from bmd_edge.sites import SITES
 from trainer.phantom.demo import FILMS

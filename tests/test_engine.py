@@ -6,9 +6,12 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from bmd_edge.bundle import Bundle
-from bmd_edge.engine import FunctionEngine, OnnxEngine, open_engine, self_test
+from bmd_edge.bundle.bundle import Bundle
 from bmd_edge.engine import onnx_runtime as engines
+from bmd_edge.engine.base import FunctionEngine
+from bmd_edge.engine.onnx_runtime import OnnxEngine
+from bmd_edge.engine.open import open_engine
+from bmd_edge.engine.self_test import self_test
 from bmd_edge.errors import EngineError, MissingExtra, UsageError
 from tests.bundles import images_of, tiny_bundle
 

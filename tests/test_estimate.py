@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from bmd_edge.bundle import OperatingPoints, PrecisionCalibration, SiteCalibration
+from bmd_edge.bundle.calibration import OperatingPoints, PrecisionCalibration, SiteCalibration
 from bmd_edge.errors import FLAGS, HipRefused
 from bmd_edge.estimate import (
     BANDS,

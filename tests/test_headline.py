@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from screening import NOTICE, drawn_bmd, drawn_bundle, drawn_finder, hip_dicom
 
-from bmd_edge.bundle import OperatingPoints
+from bmd_edge.bundle.calibration import OperatingPoints
 from bmd_edge.estimate import BANDS
 from bmd_edge.report import HipReport, film_band
 from bmd_edge.screen import screen_folder

@@ -16,7 +16,7 @@ import onnx
 import pytest
 
 from bmd_edge.dicom.elements import MAX_DEPTH
-from bmd_edge.engine import OnnxEngine
+from bmd_edge.engine.onnx_runtime import OnnxEngine
 from bmd_edge.errors import FLAGS, EngineError, FilmRefused
 from bmd_edge.film.read import read_film
 from tests import films

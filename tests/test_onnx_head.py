@@ -7,13 +7,13 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from bmd_edge.bundle.onnx_header import read_head
 from bmd_edge.errors import BundleError
-from bmd_edge.onnx_head import read_head
 from tests.bundles import _network
 
 
 def wholes() -> list[bytes]:
-    from bmd_edge.bundle import open_bundle
+    from bmd_edge.bundle.bundle import open_bundle
 
     bundle = open_bundle()
     return [_network("bmd"), _network("finder"), bundle.model_bytes("bmd", "int8")]

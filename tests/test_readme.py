@@ -50,7 +50,7 @@ def test_figures_are_those_of_the_committed_score():
 
 
 def test_repeatability_is_that_of_the_committed_films():
-    from bmd_edge.bundle import open_bundle
+    from bmd_edge.bundle.bundle import open_bundle
 
     facts = json.loads(readme.REPEAT.read_text(encoding="utf-8"))
     assert readme.replaced(PAGE, "repeatability", readme.repeatability(facts)) == PAGE
@@ -122,7 +122,7 @@ def test_growth_of_memory_over_a_list_is_found():
 
 
 def test_the_committed_score_is_of_the_embedded_bundle():
-    from bmd_edge.bundle import open_bundle
+    from bmd_edge.bundle.bundle import open_bundle
 
     assert json.loads(readme.SCORE.read_text(encoding="utf-8"))["bundle_digest"] == open_bundle().digest
 

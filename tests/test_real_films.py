@@ -13,9 +13,9 @@ import pytest
 from pydicom.encaps import get_frame
 from pydicom.pixels import apply_modality_lut
 
-from bmd_edge.bundle import open_bundle
+from bmd_edge.bundle.bundle import open_bundle
 from bmd_edge.dicom.header import read_header
-from bmd_edge.engine import open_engine
+from bmd_edge.engine.open import open_engine
 from bmd_edge.errors import FilmRefused
 from bmd_edge.film.gray import read_display
 from bmd_edge.film.read import read_film

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bmd_edge.bundle import open_bundle
+from bmd_edge.bundle.bundle import open_bundle
 from export import readme
 
 ROOT = Path(__file__).parents[1]

@@ -5,11 +5,11 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from bmd_edge.engine import FunctionEngine
+from bmd_edge.bundle.manifest import LANDMARKS, Plausibility
+from bmd_edge.bundle.network_input import BMD, normalize
+from bmd_edge.engine.base import FunctionEngine
 from bmd_edge.errors import FilmRefused, HipRefused
 from bmd_edge.film.film import Film
-from bmd_edge.manifest import LANDMARKS, Plausibility
-from bmd_edge.preprocess import BMD, normalize
 from bmd_edge.roi import Hip, canonical, find_hips, hip_image, peaks_of, roi_box, shape_of
 from tests.screening import INPUTS, plausibility
 

@@ -16,7 +16,7 @@ import pytest
 from screening import CANARY, drawn_bmd, drawn_bundle, drawn_finder, drawn_screener, hip_dicom
 
 from bmd_edge import screener as screener_module
-from bmd_edge.engine import FunctionEngine
+from bmd_edge.engine.base import FunctionEngine
 from bmd_edge.errors import EngineError, UsageError
 from bmd_edge.plan import plan
 from bmd_edge.report import RunSummary

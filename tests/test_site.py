@@ -8,16 +8,17 @@ import numpy as np
 import pytest
 from screening import drawn_bmd, drawn_bundle, drawn_finder, drawn_screener, hip_dicom
 
-from bmd_edge.bundle import Bundle, OperatingPoints
-from bmd_edge.engine import FunctionEngine
+from bmd_edge.bundle.bundle import Bundle
+from bmd_edge.bundle.calibration import OperatingPoints
+from bmd_edge.bundle.manifest import ModelFacts
+from bmd_edge.engine.base import FunctionEngine
 from bmd_edge.errors import BundleError, UsageError
-from bmd_edge.manifest import ModelFacts
 from bmd_edge.report import NetworkAnswer
 from bmd_edge.screen import screen_folder
 from bmd_edge.screener import Screener
 from bmd_edge.site import NO_HEADLINE, SCHEMA, SiteFile, SiteLine, open_site
 from bmd_edge.sites import SITES
-from bmd_edge.table import HipRow, write_table
+from bmd_edge.table.film_table import HipRow, write_table
 from calibration import calibrate as workshop
 from calibration.commands import _calibrated
 from calibration.reading import FilmAnswers

@@ -9,7 +9,7 @@ import pytest
 
 from bmd_edge.errors import TableError
 from bmd_edge.system.files import replace_file
-from bmd_edge.table import HipRow, read_table, write_table
+from bmd_edge.table.film_table import HipRow, read_table, write_table
 
 HEADER = "film,subject,side,age_years,sex,bmd_femoral_neck_gcm2,bmd_total_hip_gcm2,scale,split"
 GOOD = "a/1.dcm,S1,R,71,F,0.612,0.734,hologic,train"

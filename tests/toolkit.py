@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from bmd_edge.engine import OnnxEngine
+from bmd_edge.engine.onnx_runtime import OnnxEngine
 from bmd_edge.engine.tensorrt import Toolkit
 
 OK = "success"

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from bmd_edge.bundle.network_input import BMD, normalize
 from bmd_edge.errors import TableError
-from bmd_edge.preprocess import BMD, normalize
 from bmd_edge.sites import SITES
-from bmd_edge.table import HipRow
+from bmd_edge.table.film_table import HipRow
 from trainer.augment import block_means, vary_roi, window
 from trainer.config import BmdConfig, SemiConfig
 from trainer.data import (

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bmd_edge.bundle.network_input import BMD
 from bmd_edge.errors import UsageError
-from bmd_edge.preprocess import BMD
 
 _CHOICES = {
     "schedule": ("one_cycle", "cosine", "step", "constant"),

@@ -2,7 +2,7 @@
 
 Pixels stay uint16 until a window is cut: 2,000 ROIs take 260 MB. Windows of films go through
 `bmd_edge.film.area_average.resample`, ROIs through block means, which are the same, and all through
-`bmd_edge.preprocess.normalize`: training sees what the runtime will show.
+`bmd_edge.bundle.network_input.normalize`: training sees what the runtime will show.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from bmd_edge.bundle.manifest import KINDS, LANDMARKS
+from bmd_edge.bundle.network_input import BMD, normalize
 from bmd_edge.errors import TableError
 from bmd_edge.film.area_average import resample
-from bmd_edge.manifest import KINDS, LANDMARKS
-from bmd_edge.preprocess import BMD, normalize
-from bmd_edge.scales import hologic_gcm2
 from bmd_edge.sites import SITES
-from bmd_edge.table import HipRow, read_table
+from bmd_edge.table.dxa_scales import hologic_gcm2
+from bmd_edge.table.film_table import HipRow, read_table
 
 UNCLASSED = ("cut_off", "poor_exposure")
 """Kinds of hip that the runtime tells from landmarks or gray levels, not by class."""

@@ -10,8 +10,8 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from bmd_edge.manifest import KINDS, LANDMARKS
-from bmd_edge.preprocess import FINDER_CLOSEUP, FINDER_SURVEY, InputSpec, normalize
+from bmd_edge.bundle.manifest import KINDS, LANDMARKS
+from bmd_edge.bundle.network_input import FINDER_CLOSEUP, FINDER_SURVEY, InputSpec, normalize
 from bmd_edge.roi import peaks_of
 from trainer.augment import rotate, rotate_points, vary_film
 from trainer.config import FinderConfig

@@ -16,19 +16,21 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bmd_edge.bundle import Bundle, open_bundle
-from bmd_edge.engine import Engine, open_engine, self_test
+from bmd_edge.bundle.bundle import Bundle, open_bundle
+from bmd_edge.bundle.network_input import BMD
+from bmd_edge.engine.base import Engine
+from bmd_edge.engine.open import open_engine
+from bmd_edge.engine.self_test import self_test
 from bmd_edge.errors import REFUSALS, FilmFailed, FilmRefused, HipRefused, TableError
 from bmd_edge.film.film import Film
 from bmd_edge.film.read import read_film
-from bmd_edge.preprocess import BMD
 from bmd_edge.report import safe_cell
 from bmd_edge.roi import Hip, find_hips
-from bmd_edge.scales import hologic_gcm2
 from bmd_edge.sites import SITES
 from bmd_edge.system.files import replace_file
 from bmd_edge.system.places import phantom_cache
-from bmd_edge.table import HipRow, read_table, write_table
+from bmd_edge.table.dxa_scales import hologic_gcm2
+from bmd_edge.table.film_table import HipRow, read_table, write_table
 from trainer.config import BmdConfig, SemiConfig
 from trainer.data import MIN_LABELS, NO_UNLABELLED, ROI_PX, ROI_SPACING_MM, number
 from trainer.phantom.cohort import png16

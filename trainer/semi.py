@@ -21,7 +21,7 @@ from torch.nn import functional
 
 from bmd_edge.errors import TableError, UsageError
 from bmd_edge.sites import SITES
-from bmd_edge.table import HipRow, read_table
+from bmd_edge.table.film_table import HipRow, read_table
 from trainer.bmd import BmdTask, Outputs, estimates, standardized
 from trainer.config import SemiConfig
 from trainer.data import NO_UNLABELLED, read_rois, split_by_subject

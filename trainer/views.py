@@ -10,8 +10,8 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from bmd_edge.manifest import KINDS
-from bmd_edge.preprocess import FINDER_CLOSEUP, FINDER_SURVEY, InputSpec
+from bmd_edge.bundle.manifest import KINDS
+from bmd_edge.bundle.network_input import FINDER_CLOSEUP, FINDER_SURVEY, InputSpec
 from trainer.config import FinderConfig
 from trainer.data import HipTarget, TrainingFilm, Window, cut
 from trainer.losses import IGNORED_KIND

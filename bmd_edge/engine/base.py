@@ -1,4 +1,4 @@
-"""What every engine is: opened, used, closed; the shipped fake, a function; and the test against golden outputs.
+"""What every engine is: opened, used, closed; and the shipped fake, a function.
 
 The base class checks names, shapes, dtypes and finiteness once for all of them.
 """
@@ -11,9 +11,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from bmd_edge.bundle import Bundle
+from bmd_edge.bundle.manifest import TensorSpec
 from bmd_edge.errors import EngineError
-from bmd_edge.manifest import TensorSpec
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -116,40 +115,6 @@ class FunctionEngine(Engine):
 
     def _close(self) -> None:
         """Nothing to free."""
-
-
-def self_test(bundle: Bundle, model: str, engine: Engine) -> dict[str, float]:
-    """Run the bundle's golden inputs through an open engine; returns output -> largest difference from the expected.
-
-    Raises EngineError if an output differs by more than the tolerance the manifest states for `engine.precision`.
-    """
-    golden = bundle.golden()
-    facts = bundle.manifest.models[model]
-    tolerances = facts.golden_tolerance.get(engine.precision, {})
-    feeds = {name: golden.get(f"{model}/input/{name}") for name in facts.inputs}
-    expected = {name: golden.get(f"{model}/{engine.precision}/{name}") for name in facts.outputs}
-    if set(tolerances) != set(expected) or any(array is None for array in (*feeds.values(), *expected.values())):
-        raise EngineError(f"the bundle has no self-test of {model} in {engine.precision}; make the bundle again")
-    results = engine.run({name: array for name, array in feeds.items() if array is not None})
-    differences: dict[str, float] = {}
-    for name, want in expected.items():
-        if want is None or want.shape != results[name].shape:
-            raise EngineError(f"the self-test of {model} expects another shape of {name}; make the bundle again")
-        differences[name] = float(np.abs(results[name] - want).max())
-        if differences[name] > tolerances[name]:
-            raise EngineError(
-                f"self-test of {model} in {engine.precision} on {engine.device} failed: {name} is off by"
-                f" {differences[name]:.3g}, allowed {tolerances[name]:.3g}; try --precision fp32 or another --device"
-            )
-    return differences
-
-
-def check_specs(bundle: Bundle, model: str, engine: Engine) -> None:
-    """Close an open engine and raise EngineError if its inputs or outputs are not those of the manifest."""
-    facts = bundle.manifest.models[model]
-    if engine.inputs != facts.inputs or engine.outputs != facts.outputs:
-        engine.close()
-        raise EngineError(f"the inputs or outputs of {model} are not those of the manifest; make the bundle again")
 
 
 def first_line(error: Exception) -> str:

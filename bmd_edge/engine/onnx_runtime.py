@@ -6,9 +6,9 @@ import re
 from pathlib import Path
 from typing import Any
 
+from bmd_edge.bundle.manifest import TensorSpec
 from bmd_edge.engine.base import Arrays, Engine, first_line
 from bmd_edge.errors import EngineError, MissingExtra, UsageError, install
-from bmd_edge.manifest import TensorSpec
 
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 _DISABLED_OPTIMIZERS = ["QDQPropagationTransformer"]

@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from bmd_edge.bundle.manifest import TensorSpec
 from bmd_edge.engine.base import Arrays, Engine
-from bmd_edge.engine.cache import Target
+from bmd_edge.engine.engine_files import Target
 from bmd_edge.errors import EngineError, MissingExtra
-from bmd_edge.manifest import TensorSpec
 
 BATCHES = (1, 8, 32)
 """Smallest, usual and largest batch of the optimization profile; larger ones are split."""

@@ -7,7 +7,7 @@ from sklearn import metrics
 from statsmodels.regression.linear_model import OLS
 from statsmodels.tools import add_constant
 
-from bmd_edge.scales import to_hologic
+from bmd_edge.table.dxa_scales import to_hologic
 from calibration import agreement, detection, quantized, repeats, resample
 
 

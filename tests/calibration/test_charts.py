@@ -9,7 +9,7 @@ from sklearn.decomposition import PCA
 from sklearn.preprocessing import StandardScaler
 
 from bmd_edge.sites import SITES
-from bmd_edge.table import HipRow
+from bmd_edge.table.film_table import HipRow
 from calibration import charts
 from calibration.charts import reference_of, t2, with_limits
 from calibration.reference import COMPONENTS, Watched, from_dict, measure, to_dict

@@ -11,7 +11,7 @@ from test_charts import studies
 from typer import Typer
 from typer.testing import CliRunner
 
-from bmd_edge.bundle import Bundle
+from bmd_edge.bundle.bundle import Bundle
 from bmd_edge.errors import BundleError, UsageError
 from bmd_edge.ledger import Ledger
 from bmd_edge.report import FilmReport, HipReport, NetworkAnswer

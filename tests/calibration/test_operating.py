@@ -8,7 +8,7 @@ from sklearn.metrics import recall_score
 
 from bmd_edge.estimate import band, estimates, lowest_t_score
 from bmd_edge.sites import SITES
-from bmd_edge.table import HipRow
+from bmd_edge.table.film_table import HipRow
 from calibration.operating import cuts, fit_operating_points, lowest_by_subject
 
 
@@ -130,6 +130,6 @@ def test_the_fit_scores_as_the_runtime_does() -> None:
 
 
 def _calibration():
-    from bmd_edge.bundle import PrecisionCalibration, SiteCalibration
+    from bmd_edge.bundle.calibration import PrecisionCalibration, SiteCalibration
 
     return PrecisionCalibration("0" * 64, {site: SiteCalibration(1.7, 0.9, 100) for site in SITES}, None)

@@ -8,11 +8,11 @@ import pytest
 from sklearn.metrics import recall_score
 from statsmodels.stats.proportion import proportion_confint
 
-from bmd_edge.bundle import OperatingPoints
+from bmd_edge.bundle.calibration import OperatingPoints
 from bmd_edge.errors import UsageError
 from bmd_edge.estimate import t_score
 from bmd_edge.sites import SITES
-from bmd_edge.table import HipRow
+from bmd_edge.table.film_table import HipRow
 from calibration.coverage import headline, named, procedure, prove, share
 from calibration.fit import conformal_scale
 from calibration.planted import draws

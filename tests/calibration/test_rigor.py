@@ -9,7 +9,7 @@ import pytest
 
 from bmd_edge.errors import TableError
 from bmd_edge.film.film import film_id
-from bmd_edge.table import HipRow, write_table
+from bmd_edge.table.film_table import HipRow, write_table
 from calibration import rigor
 from calibration.pairs import pair
 from calibration.rigor import Known

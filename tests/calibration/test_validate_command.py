@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import bmd_edge
-from bmd_edge.bundle import open_bundle
+from bmd_edge.bundle.bundle import open_bundle
 from bmd_edge.cli import main
 from bmd_edge.film.film import film_id
 from bmd_edge.screener import Screener

@@ -6,7 +6,7 @@ import onnx
 import pytest
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
-from bmd_edge.bundle import open_bundle
+from bmd_edge.bundle.bundle import open_bundle
 from bmd_edge.errors import BundleError
 from export.contract import RULES, broken_rules, check
 

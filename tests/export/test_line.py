@@ -13,13 +13,13 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from bmd_edge.bundle import Bundle, open_bundle
-from bmd_edge.engine import open_engine
+from bmd_edge.bundle.bundle import Bundle, open_bundle
+from bmd_edge.bundle.error_budget import LIMITS
+from bmd_edge.bundle.network_input import BMD, normalize
+from bmd_edge.engine.open import open_engine
 from bmd_edge.errors import BundleError, TableError, UsageError
-from bmd_edge.guard import LIMITS
-from bmd_edge.preprocess import BMD, normalize
 from bmd_edge.sites import SITES
-from bmd_edge.table import HipRow, read_table, write_table
+from bmd_edge.table.film_table import HipRow, read_table, write_table
 from export import films
 from export.commands import export as export_command
 from export.finder import Finder, finder_from_bundle
@@ -48,7 +48,7 @@ def few_hips_are_enough() -> Iterator[None]:
     """Only here: a thousand hips would take a minute. The limit itself is tested below and with the guard."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("export.line.LIMITS", FEW)
-        patch.setattr("bmd_edge.bundle.LIMITS", FEW)
+        patch.setattr("bmd_edge.bundle.verify.LIMITS", FEW)
         yield
 
 
@@ -217,7 +217,7 @@ def test_too_few_guard_hips_are_refused_before_anything_is_made(
 
 def test_a_guard_of_too_few_hips_never_looks_passed(made: tuple[Path, Bundle], monkeypatch: pytest.MonkeyPatch) -> None:
     folder, _ = made
-    monkeypatch.setattr("bmd_edge.bundle.LIMITS", LIMITS)
+    monkeypatch.setattr("bmd_edge.bundle.verify.LIMITS", LIMITS)
     with pytest.raises(BundleError, match="outside its error budget: femoral_neck, judged on 44 hips, 1000 or more"):
         open_bundle(folder / "bundle")
 

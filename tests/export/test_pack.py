@@ -5,7 +5,8 @@ import numpy as np
 import onnx
 import pytest
 
-from bmd_edge.bundle import OperatingPoints, open_bundle
+from bmd_edge.bundle.bundle import open_bundle
+from bmd_edge.bundle.calibration import OperatingPoints
 from bmd_edge.errors import BundleError, EngineError, UsageError
 from export.pack import Parts, pack
 from export.parity import Parity

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from bmd_edge.guard import LIMITS, GuardSite, broken
+from bmd_edge.bundle.error_budget import LIMITS, GuardSite, broken
 from bmd_edge.sites import SITES
 from export.parity import CUTS_T, GuardHips, Parity, compare, cut_gcm2, rmse_change
 

@@ -8,7 +8,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
-from bmd_edge.engine import ZERO_NONNEGATIVE, ZERO_SIGNED, OnnxEngine, cpu_encoding
+from bmd_edge.engine.onnx_runtime import ZERO_NONNEGATIVE, ZERO_SIGNED, OnnxEngine, cpu_encoding
 from bmd_edge.errors import BundleError
 from export.quantize import fp32_nodes, int8_from_onnx, layers, thresholds
 from export.ranges import METHODS, Histogram, collect

@@ -6,7 +6,7 @@ import onnx
 import pytest
 import scipy.stats
 
-from bmd_edge.engine import OnnxEngine
+from bmd_edge.engine.onnx_runtime import OnnxEngine
 from export.ranges import BINS, METHODS, Histogram, activations, collect
 from tests.bundles import images_of, tiny_parts
 

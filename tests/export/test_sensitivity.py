@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from bmd_edge.engine import OnnxEngine
+from bmd_edge.bundle.error_budget import LIMITS
+from bmd_edge.engine.onnx_runtime import OnnxEngine
 from bmd_edge.errors import BundleError
-from bmd_edge.guard import LIMITS
 from export.choose import Int8, answers, int8_inside_budget
 from export.pack import pack
 from export.parity import GuardHips

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from bmd_edge.engine import OnnxEngine
+from bmd_edge.engine.onnx_runtime import OnnxEngine
 from bmd_edge.errors import BundleError
 from export.to_onnx import local_paths, onnx_from_network
 

@@ -45,7 +45,7 @@ def test_fp16_is_in_the_graph_and_close_to_fp32(tmp_path: Path) -> None:
 
 
 def _run(model: bytes) -> np.ndarray:
-    from bmd_edge.engine import OnnxEngine
+    from bmd_edge.engine.onnx_runtime import OnnxEngine
 
     with OnnxEngine(model) as engine:
         return engine.run({"image": images_of(4)})["bmd"]

@@ -12,7 +12,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from bmd_edge.errors import UsageError
-from bmd_edge.table import read_table
+from bmd_edge.table.film_table import read_table
 from trainer.phantom import cohort, plan
 from trainer.phantom.cohort import make_cohort
 from trainer.phantom.commands import app

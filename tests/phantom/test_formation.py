@@ -11,7 +11,7 @@ import pydicom
 import pytest
 
 from bmd_edge.film.read import read_film
-from bmd_edge.table import HipRow
+from bmd_edge.table.film_table import HipRow
 from trainer.phantom import setting
 from trainer.phantom.anatomy import Subject
 from trainer.phantom.beam import Exposure, Masses, displaced, spectrum, transmission

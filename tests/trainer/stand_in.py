@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from bmd_edge.manifest import LANDMARKS
-from bmd_edge.table import HipRow, write_table
+from bmd_edge.bundle.manifest import LANDMARKS
+from bmd_edge.table.film_table import HipRow, write_table
 
 SHAPE_MM = np.array([(20.0, -30.0), (0.0, -10.0), (-40.0, -20.0), (-5.0, 30.0), (-15.0, 55.0), (-18.0, 85.0)])
 """Landmarks of a canonical hip about the ROI's center, x to image right, y down."""

@@ -16,7 +16,7 @@ import stand_in
 
 from bmd_edge.errors import UsageError
 from bmd_edge.sites import SITES
-from bmd_edge.table import HipRow, write_table
+from bmd_edge.table.film_table import HipRow, write_table
 from trainer.config import SemiConfig, pretraining, read_config, to_toml
 from trainer.experiment.commands import table as table_command
 from trainer.experiment.report import markdown, read_hips, read_units, summary, write_report

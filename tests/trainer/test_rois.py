@@ -13,14 +13,14 @@ from PIL import Image
 from typer import Typer
 from typer.testing import CliRunner
 
-from bmd_edge.bundle import open_bundle
-from bmd_edge.engine import open_engine
+from bmd_edge.bundle.bundle import open_bundle
+from bmd_edge.engine.open import open_engine
 from bmd_edge.errors import FilmFailed, TableError, UsageError
 from bmd_edge.film.film import Film
 from bmd_edge.film.read import read_film
 from bmd_edge.roi import Hip, find_hips, hip_image
 from bmd_edge.sites import SITES
-from bmd_edge.table import HipRow, read_table, write_table
+from bmd_edge.table.film_table import HipRow, read_table, write_table
 from trainer import rois
 from trainer.commands import train as command
 from trainer.config import BmdConfig, SemiConfig

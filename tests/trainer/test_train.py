@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from bmd_edge.errors import TableError, UsageError
 from bmd_edge.sites import SITES
-from bmd_edge.table import read_table, write_table
+from bmd_edge.table.film_table import read_table, write_table
 from trainer.bmd import BmdTask, training_rows
 from trainer.commands import pretraining_folders, run_training
 from trainer.commands import train as command

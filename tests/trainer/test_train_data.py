@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 import stand_in
 
+from bmd_edge.bundle.manifest import LANDMARKS
+from bmd_edge.bundle.network_input import BMD as BMD_SPEC
+from bmd_edge.bundle.network_input import FINDER_CLOSEUP, FINDER_SURVEY, normalize
 from bmd_edge.errors import TableError
 from bmd_edge.film.area_average import resample
-from bmd_edge.manifest import LANDMARKS
-from bmd_edge.preprocess import BMD as BMD_SPEC
-from bmd_edge.preprocess import FINDER_CLOSEUP, FINDER_SURVEY, normalize
-from bmd_edge.table import read_table, write_table
+from bmd_edge.table.film_table import read_table, write_table
 from trainer.bmd import BmdTask, label_scale
 from trainer.config import BmdConfig, FinderConfig
 from trainer.data import TrainingFilm, Window, cut, floats, read_films, read_png, read_rois, read_rows, roi_image

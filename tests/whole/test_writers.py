@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from bmd_edge.engine.cache import EngineCache
+from bmd_edge.engine.engine_files import EngineCache
 from bmd_edge.system.files import replace_file
 from trainer import loop
 from trainer.experiment.report import draw

@@ -21,7 +21,7 @@ from bmd_edge.errors import UsageError
 from bmd_edge.sites import SITES
 from bmd_edge.system.files import replace_file
 from bmd_edge.system.places import phantom_cache
-from bmd_edge.table import HipRow, read_table
+from bmd_edge.table.film_table import HipRow, read_table
 from trainer.config import BmdConfig, SemiConfig, pretraining, read_config, to_toml
 from trainer.phantom.maker import HELD_OUT_MAKERS
 from trainer.phantom.plan import CohortConfig, cohort_path

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from bmd_edge.table import HipRow, read_table
+from bmd_edge.table.film_table import HipRow, read_table
 from trainer.phantom.anatomy import Subject
 from trainer.phantom.bodies import bodies_of, landmarks
 from trainer.phantom.cohort import make_cohort

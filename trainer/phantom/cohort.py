@@ -26,7 +26,7 @@ from PIL import Image
 from bmd_edge.errors import UsageError
 from bmd_edge.film.area_average import resample
 from bmd_edge.sites import SITES
-from bmd_edge.table import HipRow, write_table
+from bmd_edge.table.film_table import HipRow, write_table
 from trainer.data import ROI_PX, ROI_SPACING_MM
 from trainer.phantom.dicom import SYNTAXES, write_dicom
 from trainer.phantom.film import PhantomFilm, PhantomHip, exposure_of, film

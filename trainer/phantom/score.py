@@ -19,7 +19,7 @@ import pydicom
 from numpy.typing import NDArray
 
 from bmd_edge import FilmReport, Screener, open_bundle
-from bmd_edge.manifest import LANDMARKS
+from bmd_edge.bundle.manifest import LANDMARKS
 from bmd_edge.report import HipReport
 from bmd_edge.sites import SITES
 from bmd_edge.system.places import phantom_cache

@@ -3,10 +3,11 @@
 from collections.abc import Callable, Iterator
 from contextlib import closing
 
-from bmd_edge.bundle import Bundle
+from bmd_edge.bundle.bundle import Bundle
 from bmd_edge.engine import tensorrt
-from bmd_edge.engine.base import Engine, check_specs, self_test
-from bmd_edge.engine.cache import EngineCache
+from bmd_edge.engine.base import Engine
+from bmd_edge.engine.engine_files import EngineCache
+from bmd_edge.engine.self_test import check_specs, self_test
 from bmd_edge.errors import EngineError
 
 Progress = Callable[[str, int, int], None]

@@ -8,8 +8,8 @@ their own, training graphs, messages that do not end where they say.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from bmd_edge.bundle.manifest import TensorSpec
 from bmd_edge.errors import BundleError
-from bmd_edge.manifest import TensorSpec
 
 Fields = dict[int, list[bytes | int]]
 

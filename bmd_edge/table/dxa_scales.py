@@ -5,7 +5,7 @@ J Bone Miner Res 1997;12:1316-1317 (total hip), as quoted by public analyses.
 """
 
 from bmd_edge.errors import UsageError
-from bmd_edge.table import SCALES, HipRow
+from bmd_edge.table.film_table import SCALES, HipRow
 
 STANDARDIZED: dict[str, dict[str, tuple[float, float]]] = {
     "hologic": {"femoral_neck": (0.019, 1.087), "total_hip": (0.006, 1.008)},

@@ -1,0 +1,120 @@
+"""A bundle: two networks, their calibration and the facts about them, read only once every byte is verified."""
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bmd_edge.bundle.calibration import CalibrationFile, PrecisionCalibration
+from bmd_edge.bundle.layout import (
+    CALIBRATION,
+    DRIFT,
+    GOLDEN,
+    INT8_AS_WRITTEN,
+    MANIFEST,
+    MAX_MANIFEST_BYTES,
+    MODEL_FILES,
+)
+from bmd_edge.bundle.manifest import Manifest, inputs_of
+from bmd_edge.bundle.network_input import InputSpec
+from bmd_edge.bundle.strict_json import parse, read_json
+from bmd_edge.bundle.verify import (
+    check_calibration,
+    findings,
+    read_golden,
+    read_manifest,
+    read_verified,
+    require_regular,
+)
+from bmd_edge.errors import BundleError
+
+if TYPE_CHECKING:
+    from bmd_edge.screener import Screener
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A verified bundle; make it with `open_bundle`.
+
+    `digest` is the SHA-256 of the manifest's bytes and so names every file of the bundle.
+    `calibration` maps precision ("fp32", "int8") to the numbers for that model; `inputs` maps "finder_survey",
+    "finder_closeup" and "bmd" to their preprocessing.
+    """
+
+    root: Path
+    manifest: Manifest
+    digest: str
+    calibration: dict[str, PrecisionCalibration]
+    inputs: dict[str, InputSpec]
+
+    def precisions(self, model: str) -> tuple[str, ...]:
+        """Precisions the bundle holds for "finder" or "bmd", fp32 first."""
+        return tuple(name for name in MODEL_FILES[model] if name in self.manifest.models[model].files)
+
+    @property
+    def int8_on_gpu(self) -> bool:
+        """Whether the guard has judged INT8 with TensorRT's numbers too, and passed it."""
+        return "int8" in self.precisions("bmd") and INT8_AS_WRITTEN in self.manifest.guard
+
+    def model_path(self, model: str, precision: str = "fp32") -> Path:
+        """Path of a model's file; BundleError if the bundle does not hold that precision."""
+        files = self.manifest.models[model].files
+        if precision not in files:
+            held = ", ".join(files)
+            raise BundleError(f"the bundle has no {precision} {model} (it has {held}): choose another --precision")
+        return self.root / files[precision]
+
+    def model_bytes(self, model: str, precision: str = "fp32") -> bytes:
+        """A model's file, hashed again as it is read: what the engine parses is what the manifest names."""
+        return read_verified(self.model_path(model, precision), self.manifest.files)
+
+    def screener(
+        self,
+        device: str = "auto",
+        precision: str = "auto",
+        threads: int | None = None,
+        spacing_mm: float | None = None,
+    ) -> "Screener":
+        """Open the networks; arguments and errors as for `bmd_edge.Screener`. Use it as a context manager."""
+        from bmd_edge.screener import Screener
+
+        return Screener(self, device, precision, threads, spacing_mm)
+
+    def golden(self) -> dict[str, NDArray[np.float32]]:
+        """Arrays of the self-test: "finder/input/image", "bmd/int8/bmd" and so on."""
+        return read_golden(read_verified(self.root / GOLDEN, self.manifest.files))
+
+    def drift(self) -> dict[str, Any]:
+        """drift.json: precision -> `calibration.reference.to_dict`; empty if the bundle holds none."""
+        if DRIFT not in self.manifest.files:
+            return {}
+        found: dict[str, Any] = read_json(read_verified(self.root / DRIFT, self.manifest.files), DRIFT)
+        return found
+
+    def verify(self) -> list[str]:
+        """Check all files again; one sentence per finding, none if the bundle is whole."""
+        return list(findings(self.root, self.manifest))
+
+
+def open_bundle(path: str | os.PathLike[str] | None = None) -> Bundle:
+    """Read and verify the bundle in folder `path`; None is the one embedded in the package.
+
+    Raises BundleError, naming the first thing that is wrong and what to do about it.
+    """
+    root = Path(path) if path is not None else Path(__file__).parents[1] / "data" / "bundle"
+    if not (root / MANIFEST).is_file():
+        raise BundleError(f"no bundle here: {MANIFEST} is missing; give the folder that `bmd-edge export` wrote")
+    require_regular(root / MANIFEST, MAX_MANIFEST_BYTES)
+    raw = (root / MANIFEST).read_bytes()
+    manifest = read_manifest(raw)
+    inputs = inputs_of(manifest)
+    for finding in findings(root, manifest):
+        raise BundleError(f"{finding}; copy the bundle again from where it was made")
+    numbers = read_json(read_verified(root / CALIBRATION, manifest.files), CALIBRATION)
+    calibration = parse(CalibrationFile, numbers, CALIBRATION)
+    check_calibration(calibration, manifest)
+    return Bundle(root, manifest, hashlib.sha256(raw).hexdigest(), calibration.precisions, inputs)
