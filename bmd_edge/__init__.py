@@ -41,7 +41,8 @@ _HOME = {
     "film.film": ("Film",),
     "film.read": ("read_film",),
     "report": ("FilmReport", "HipReport"),
-    "roi": ("Hip", "find_hips"),
+    "hips.finder": ("find_hips",),
+    "hips.region": ("Hip",),
     "screener": ("Screener",),
 }  # fmt: skip
 
