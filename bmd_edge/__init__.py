@@ -24,9 +24,9 @@ if TYPE_CHECKING:
         TableError,
         UsageError,
     )
-    from bmd_edge.estimate import Estimate
     from bmd_edge.film.film import Film
     from bmd_edge.film.read import read_film
+    from bmd_edge.measure.estimate import Estimate
     from bmd_edge.report import FilmReport, HipReport
     from bmd_edge.roi import Hip, find_hips
     from bmd_edge.screener import Screener
@@ -37,7 +37,7 @@ _HOME = {
         "BmdEdgeError", "BundleError", "EngineError", "FilmFailed", "FilmRefused", "HipRefused", "MissingExtra",
         "TableError", "UsageError",
     ),
-    "estimate": ("Estimate",),
+    "measure.estimate": ("Estimate",),
     "film.film": ("Film",),
     "film.read": ("read_film",),
     "report": ("FilmReport", "HipReport"),

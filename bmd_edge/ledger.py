@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from bmd_edge.errors import UsageError
-from bmd_edge.estimate import Estimate
+from bmd_edge.measure.estimate import Estimate
+from bmd_edge.measure.network_answer import NetworkAnswer
 from bmd_edge.plan import Stamp
-from bmd_edge.report import FilmReport, HipReport, NetworkAnswer, RunSummary
+from bmd_edge.report import FilmReport, HipReport, RunSummary
 from bmd_edge.report_html import Thumbnail
 
 NAME = "ledger.sqlite"

@@ -14,27 +14,16 @@ from typing import Any
 
 from bmd_edge.bundle.calibration import OperatingPoints
 from bmd_edge.errors import FLAGS, REFUSALS
-from bmd_edge.estimate import BANDS, T_SCORE_REASONS, Estimate, band, who_range
+from bmd_edge.measure.estimate import Estimate, who_range
+from bmd_edge.measure.headline import BANDS, band
+from bmd_edge.measure.network_answer import NetworkAnswer
+from bmd_edge.measure.t_score import T_SCORE_REASONS
 from bmd_edge.sites import SITES
 from bmd_edge.system.files import replace_file
 
 SCHEMA_VERSION = 1
 STATUSES = ("read", "refused", "failed")
 RESEARCH_USE = "Research use only, not for diagnosis. Estimated from a radiograph; confirm by DXA."
-
-
-@dataclass(frozen=True, slots=True)
-class NetworkAnswer:
-    """What the BMD network itself said of a hip, before any recalibration; kept for `bmd-edge drift` and `calibrate`.
-
-    `bmd_gcm2` and `spread_gcm2` by site in the order of `bmd_edge.sites.SITES`; `embedding` as the bundle has it;
-    `gray` are `bmd_edge.bundle.network_input.gray_statistics` of its input.
-    """
-
-    bmd_gcm2: tuple[float, ...]
-    spread_gcm2: tuple[float, ...]
-    embedding: tuple[float, ...]
-    gray: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,8 +49,8 @@ class FilmReport:
 
     `file` is the posix path relative to the screened folder, None for bytes and data sets. Facts of the header are
     None where unknown. `spacing_mm` is (row, column) at the hip. `warnings` counts what the reader objected to.
-    `band` is the headline, a key of `bmd_edge.estimate.BANDS`, None without one. `site_calibration` is the SHA-256 of
-    the site's own recalibration.
+    `band` is the headline, a key of `bmd_edge.measure.headline.BANDS`, None without one.
+    `site_calibration` is the SHA-256 of the site's own recalibration.
     """
 
     file: str | None
@@ -106,7 +95,7 @@ class FilmReport:
 
 
 def film_band(hips: Iterable[HipReport], points: OperatingPoints | None) -> str | None:
-    """`bmd_edge.estimate.band` of all hips of a film; beside a hip that looks fractured, low BMD is never unsuspected.
+    """`band` of all hips of a film; beside a hip that looks fractured, low BMD is never unsuspected.
 
     A fragility fracture of the hip outweighs any T-score (Siris et al., Osteoporos Int 2014;25:1439-1443).
     """

@@ -16,8 +16,9 @@ import numpy as np
 from PIL import Image
 
 from bmd_edge.errors import FLAGS, REFUSALS
-from bmd_edge.estimate import REFERENCE_NAME, REFERENCES, T_SCORE_REASONS, WHO_RANGES, Estimate, who_range
 from bmd_edge.film.film import Film
+from bmd_edge.measure.estimate import Estimate, who_range
+from bmd_edge.measure.t_score import REFERENCE_NAME, REFERENCES, T_SCORE_REASONS, WHO_RANGES
 from bmd_edge.report import RESEARCH_USE, FilmReport, HipReport, RunSummary, flags_of, visible
 from bmd_edge.system.files import replace_file
 

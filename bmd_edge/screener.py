@@ -22,20 +22,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bmd_edge.bundle.bundle import Bundle, open_bundle
-from bmd_edge.bundle.network_input import gray_statistics
 from bmd_edge.engine.base import Engine
 from bmd_edge.engine.open import open_engine
 from bmd_edge.engine.self_test import self_test
 from bmd_edge.errors import BundleError, EngineError, FilmFailed, FilmRefused, HipRefused, UsageError
-from bmd_edge.estimate import estimates
 from bmd_edge.film.acceptance import MAX_FILE_BYTES
 from bmd_edge.film.film import Film, film_id
 from bmd_edge.film.read import read_film
+from bmd_edge.measure.estimate import estimates
+from bmd_edge.measure.network_answer import NetworkAnswer, gray_statistics
+from bmd_edge.measure.recalibration import NO_HEADLINE, open_site
 from bmd_edge.pixels.decoder_check import check_decoders
-from bmd_edge.report import SCHEMA_VERSION, FilmReport, HipReport, NetworkAnswer, film_band
+from bmd_edge.report import SCHEMA_VERSION, FilmReport, HipReport, film_band
 from bmd_edge.report_html import Thumbnail, thumbnail
 from bmd_edge.roi import Hip, find_hips, hip_image
-from bmd_edge.site import NO_HEADLINE, open_site
 from bmd_edge.system.machine import cpus
 from bmd_edge.version import __version__
 
@@ -106,7 +106,7 @@ class Screener:
         threads: threads inside the engine; None for all CPUs this process may use.
         spacing_mm: detector pixel size in mm for films, overriding what their header states.
         engines: open or unopened engines to use instead of the bundle's, by name ("finder" and "bmd").
-        site: path of a site's own recalibration (`bmd_edge.site`).
+        site: path of a site's own recalibration (`bmd_edge.measure.recalibration`).
 
     `most_bytes` may be set to limit the memory that decoding a film takes; a film that needs more fails.
 

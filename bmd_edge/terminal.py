@@ -15,8 +15,9 @@ from rich.table import Table
 from rich.text import Text
 
 from bmd_edge.errors import FLAGS, REFUSALS
-from bmd_edge.estimate import T_SCORE_REASONS, Estimate
 from bmd_edge.ledger import Ledger
+from bmd_edge.measure.estimate import Estimate
+from bmd_edge.measure.t_score import T_SCORE_REASONS
 from bmd_edge.report import RESEARCH_USE, FilmReport, RunSummary, flags_of, visible
 
 _NAMES_SHOWN = 6

@@ -7,7 +7,7 @@ is. Every figure is a function of weights (see `calibration.resample`).
 import numpy as np
 from numpy.typing import NDArray
 
-from bmd_edge.estimate import t_score
+from bmd_edge.measure.t_score import t_score
 from calibration.resample import F64
 
 TARGETS = (-1.0, -2.5)

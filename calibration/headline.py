@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from bmd_edge.bundle.bundle import Bundle
-from bmd_edge.estimate import lowest_t_score, t_score
+from bmd_edge.measure.headline import lowest_t_score
+from bmd_edge.measure.t_score import t_score
 from bmd_edge.report import FilmReport
 from calibration import detection
 from calibration.pairs import Pair

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bmd_edge.bundle.calibration import OperatingPoints
-from bmd_edge.estimate import REFERENCES, t_score, t_score_reason
+from bmd_edge.measure.t_score import REFERENCES, t_score, t_score_reason
 from bmd_edge.sites import SITES
 from bmd_edge.table.dxa_scales import hologic_gcm2
 from bmd_edge.table.film_table import HipRow

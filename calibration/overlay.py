@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bmd_edge.errors import UsageError
-from bmd_edge.site import SiteLine
+from bmd_edge.measure.recalibration import SiteLine
 from calibration.fit import COVERAGE, conformal_scale
 
 F64 = NDArray[np.float64]
@@ -68,7 +68,8 @@ def fit_site(
         coverage: wanted share of hips inside the interval.
 
     Raises:
-        UsageError: fewer than 30 subjects, saying how many are needed; or a line outside `bmd_edge.site`'s bounds.
+        UsageError: fewer than 30 subjects, saying how many are needed; or a line outside the bounds
+            of `bmd_edge.measure.recalibration`.
     """
     names, which = np.unique(np.asarray(subjects), return_inverse=True)
     counts = np.bincount(which)

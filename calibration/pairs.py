@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bmd_edge.estimate import t_score_reason
+from bmd_edge.measure.t_score import t_score_reason
 from bmd_edge.report import RESEARCH_USE, FilmReport, HipReport, safe_cell
 from bmd_edge.sites import SITES
 from bmd_edge.system.files import replace_file

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from bmd_edge.bundle.error_budget import GuardLimits
-from bmd_edge.estimate import t_score
+from bmd_edge.measure.t_score import t_score
 from bmd_edge.sites import SITES
 from calibration.agreement import Data, figures
 from calibration.detection import RANGES, range_of

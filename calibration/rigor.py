@@ -12,8 +12,9 @@ from datetime import date
 from pathlib import Path
 
 from bmd_edge.errors import TableError
-from bmd_edge.estimate import PLAUSIBLE_GCM2, REFERENCES
 from bmd_edge.film.film import film_id
+from bmd_edge.measure.estimate import PLAUSIBLE_GCM2
+from bmd_edge.measure.t_score import REFERENCES
 from bmd_edge.table.film_table import HipRow, read_table
 from calibration.finding import Finding
 from calibration.pairs import Pair

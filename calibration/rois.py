@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from bmd_edge.bundle.bundle import Bundle
-from bmd_edge.bundle.network_input import BMD, gray_statistics
+from bmd_edge.bundle.network_input import BMD
 from bmd_edge.engine.open import open_engine
 from bmd_edge.engine.self_test import self_test
 from bmd_edge.errors import TableError, UsageError
+from bmd_edge.measure.network_answer import gray_statistics
 from bmd_edge.sites import SITES
 from bmd_edge.table.dxa_scales import to_hologic
 from bmd_edge.table.film_table import HipRow, read_table

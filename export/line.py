@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from bmd_edge.bundle.bundle import Bundle
 from bmd_edge.bundle.error_budget import LIMITS
 from bmd_edge.bundle.manifest import Provenance, Validity
-from bmd_edge.bundle.network_input import BMD, FINDER_CLOSEUP, gray_statistics
+from bmd_edge.bundle.network_input import BMD, FINDER_CLOSEUP
 from bmd_edge.errors import TableError
+from bmd_edge.measure.network_answer import gray_statistics
 from bmd_edge.sites import SITES
 from bmd_edge.table.film_table import HipRow
 from calibration.charts import reference_of

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from bmd_edge.bundle.error_budget import LIMITS, Flip, GuardLimits, GuardSite, MakerShift, broken
-from bmd_edge.estimate import REFERENCES
+from bmd_edge.measure.t_score import REFERENCES
 from bmd_edge.sites import SITES
 
 F64 = NDArray[np.float64]

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bmd_edge.estimate import REFERENCE_NAME
+from bmd_edge.measure.t_score import REFERENCE_NAME
 from bmd_edge.report import RESEARCH_USE
 from bmd_edge.report_html import SITE_NAMES, templates
 from bmd_edge.sites import SITES

@@ -6,18 +6,9 @@ import pytest
 
 from bmd_edge.bundle.calibration import OperatingPoints, PrecisionCalibration, SiteCalibration
 from bmd_edge.errors import FLAGS, HipRefused
-from bmd_edge.estimate import (
-    BANDS,
-    REFERENCES,
-    T_SCORE_REASONS,
-    WHO_RANGES,
-    Estimate,
-    band,
-    estimates,
-    lowest_t_score,
-    t_score,
-    who_range,
-)
+from bmd_edge.measure.estimate import Estimate, estimates, who_range
+from bmd_edge.measure.headline import BANDS, band, lowest_t_score
+from bmd_edge.measure.t_score import REFERENCES, T_SCORE_REASONS, WHO_RANGES, t_score
 from bmd_edge.sites import SITES
 
 CALIBRATION = PrecisionCalibration(

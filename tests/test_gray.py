@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bmd_edge.bundle.network_input import gray_statistics
+from bmd_edge.measure.network_answer import gray_statistics
 
 
 @pytest.mark.parametrize("size", [112, 224, 120])

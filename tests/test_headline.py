@@ -10,7 +10,7 @@ import pytest
 from screening import NOTICE, drawn_bmd, drawn_bundle, drawn_finder, hip_dicom
 
 from bmd_edge.bundle.calibration import OperatingPoints
-from bmd_edge.estimate import BANDS
+from bmd_edge.measure.headline import BANDS
 from bmd_edge.report import HipReport, film_band
 from bmd_edge.screen import screen_folder
 from bmd_edge.screener import Screener

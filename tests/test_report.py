@@ -15,8 +15,8 @@ from screening import NOTICE, drawn_screener, hip_dicom
 
 from bmd_edge import report_html
 from bmd_edge.errors import FLAGS, REFUSALS
-from bmd_edge.estimate import T_SCORE_REASONS, WHO_RANGES
 from bmd_edge.film.read import read_film
+from bmd_edge.measure.t_score import T_SCORE_REASONS, WHO_RANGES
 from bmd_edge.report import (
     CSV_COLUMNS,
     RESEARCH_USE,

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import recall_score
 
-from bmd_edge.estimate import band, estimates, lowest_t_score
+from bmd_edge.measure.estimate import estimates
+from bmd_edge.measure.headline import band, lowest_t_score
 from bmd_edge.sites import SITES
 from bmd_edge.table.film_table import HipRow
 from calibration.operating import cuts, fit_operating_points, lowest_by_subject

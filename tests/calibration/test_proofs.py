@@ -10,7 +10,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from bmd_edge.bundle.calibration import OperatingPoints
 from bmd_edge.errors import UsageError
-from bmd_edge.estimate import t_score
+from bmd_edge.measure.t_score import t_score
 from bmd_edge.sites import SITES
 from bmd_edge.table.film_table import HipRow
 from calibration.coverage import headline, named, procedure, prove, share

@@ -13,7 +13,7 @@ from statsmodels.regression.linear_model import OLS
 from statsmodels.tools import add_constant
 
 from bmd_edge.errors import TableError
-from bmd_edge.estimate import REFERENCES, t_score
+from bmd_edge.measure.t_score import REFERENCES, t_score
 from bmd_edge.sites import SITES
 from calibration.pairs import write_pairs
 from calibration.report import ROWS, said, write_page

@@ -132,7 +132,7 @@ def test_every_flip_is_listed() -> None:
 
 
 def test_cuts_are_those_of_the_table() -> None:
-    """Looker 1998, as `bmd_edge.estimate` has it: mean + T x SD."""
+    """Looker 1998, as `bmd_edge.measure.estimate` has it: mean + T x SD."""
     cuts = {site: [cut_gcm2(site, t) for t in CUTS_T] for site in SITES}
     assert cuts == {"femoral_neck": [0.738, 0.558], "total_hip": [0.82, 0.637]}
 

@@ -9,8 +9,8 @@ import pytest
 from scipy import stats
 
 from bmd_edge.bundle.manifest import LANDMARKS
-from bmd_edge.estimate import Estimate
 from bmd_edge.film.read import read_film
+from bmd_edge.measure.estimate import Estimate
 from bmd_edge.report import FilmReport, HipReport
 from trainer.phantom import score
 from trainer.phantom.film import film

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from bmd_edge.errors import UsageError
-from bmd_edge.estimate import t_score
+from bmd_edge.measure.t_score import t_score
 from bmd_edge.sites import SITES
 from bmd_edge.system.files import replace_file
 from trainer.experiment.statistics import F64, LOW_T, Hips, agreement, auroc, interval, paired_difference

@@ -1,0 +1,38 @@
+"""The headline of a film, its band: the lowest T-score of its hips against the bundle's operating points."""
+
+from collections.abc import Iterable
+
+from bmd_edge.bundle.calibration import OperatingPoints
+from bmd_edge.measure.estimate import Estimate
+from bmd_edge.measure.t_score import REFERENCES
+
+BANDS = {
+    "low_suspected": "Low BMD suspected: confirm by DXA.",
+    "refer_for_dxa": "The film cannot tell: refer for DXA.",
+    "not_suspected": "Low BMD not suspected; low BMD is not ruled out.",
+}
+"""The headline of a film. Low BMD: T <= -2.5 at the lower of femoral neck and total hip, the lower of the sides."""
+
+
+def lowest_t_score(found: Iterable[Estimate]) -> float | None:
+    """The lowest T-score of all sites and sides, not rounded; None where T-scores are withheld or nothing is found."""
+    found = list(found)
+    if not found or any(estimate.t_score is None for estimate in found):
+        return None
+    return min(
+        (estimate.bmd_gcm2 - REFERENCES[estimate.site].mean_gcm2) / REFERENCES[estimate.site].sd_gcm2
+        for estimate in found
+    )
+
+
+def band(found: Iterable[Estimate], points: OperatingPoints | None) -> str | None:
+    """The headline of a film, a key of `BANDS`, from the estimates of all its hips.
+
+    None without operating points, and where T-scores are withheld.
+    """
+    lowest = lowest_t_score(found)
+    if points is None or lowest is None:
+        return None
+    if lowest <= points.low_suspected_t:
+        return "low_suspected"
+    return "refer_for_dxa" if lowest <= points.refer_for_dxa_t else "not_suspected"

@@ -1,0 +1,68 @@
+"""T-scores: the young adults they refer to, when one may be given, and the WHO ranges."""
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class YoungAdults:
+    """Young-adult mean and SD, and the lowest and highest value of community samples, all in g/cm2 (Hologic)."""
+
+    mean_gcm2: float
+    sd_gcm2: float
+    lowest_gcm2: float
+    highest_gcm2: float
+
+
+REFERENCES = {
+    "femoral_neck": YoungAdults(0.858, 0.120, 0.386, 1.361),
+    "total_hip": YoungAdults(0.942, 0.122, 0.362, 1.563),
+}
+"""Mean and SD: NHANES III, white women of 20-29 years (Looker et al., Osteoporos Int 1998;8:468-489, as quoted by
+public analyses), used for both sexes (ISCD official positions). Lowest and highest: US adults of 40 years and more,
+Hologic (NHANES DXA codebooks)."""
+
+REFERENCE_NAME = "NHANES III, white women 20-29 (Looker 1998)"
+
+MIN_T_SCORE_AGE_YEARS = 50
+"""T-scores are for postmenopausal women and men of 50 and more (ISCD); DICOM does not know the menopause."""
+
+T_SCORE_REASONS = {
+    "age_unknown": "No T-score: age unknown.",
+    "sex_unknown": "No T-score: sex unknown.",
+    "under_50": "No T-score: under 50 years.",
+}
+"""Why a T-score is withheld."""
+
+WHO_RANGES = {
+    "at_or_above_minus_1": "WHO range: T \N{GREATER-THAN OR EQUAL TO} -1",
+    "low_bone_mass_range": "WHO range: low bone mass",
+    "osteoporosis_range": "WHO range: osteoporosis",
+    "spans": "interval spans WHO ranges",
+}
+"""How the range the interval lies in is named."""
+
+
+def t_score_reason(age_years: float | None, sex: str | None) -> str | None:
+    """Why no T-score may be given, None if it may: women (taken as postmenopausal) and men of 50 and more."""
+    if age_years is None:
+        return "age_unknown"
+    if age_years < MIN_T_SCORE_AGE_YEARS:
+        return "under_50"
+    return None if sex in ("F", "M") else "sex_unknown"
+
+
+def t_score(site: str, bmd_gcm2: float) -> float:
+    """T = (BMD - mean) / SD of `REFERENCES`, rounded to 0.1, halves away from zero."""
+    reference = REFERENCES[site]
+    exact = (bmd_gcm2 - reference.mean_gcm2) / reference.sd_gcm2
+    # The inner rounding takes binary dust off exact halves: 0.792 is T = -0.55, not -0.5499999999999998.
+    tenths = math.floor(round(abs(exact) * 10, 6) + 0.5)
+    return math.copysign(tenths, exact) / 10 if tenths else 0.0
+
+
+def who_range_of_t(t: float) -> str:
+    """WHO 1994: T >= -1; -1 > T > -2.5 low bone mass; T <= -2.5 osteoporosis range."""
+    if t >= -1.0:
+        return "at_or_above_minus_1"
+    return "low_bone_mass_range" if t > -2.5 else "osteoporosis_range"
