@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from bmd_edge.film.film import Film
     from bmd_edge.film.read import read_film
     from bmd_edge.measure.estimate import Estimate
-    from bmd_edge.report import FilmReport, HipReport
+    from bmd_edge.report.film_report import FilmReport, HipReport
     from bmd_edge.roi import Hip, find_hips
     from bmd_edge.screener import Screener
 
@@ -40,7 +40,7 @@ _HOME = {
     "measure.estimate": ("Estimate",),
     "film.film": ("Film",),
     "film.read": ("read_film",),
-    "report": ("FilmReport", "HipReport"),
+    "report.film_report": ("FilmReport", "HipReport"),
     "hips.finder": ("find_hips",),
     "hips.region": ("Hip",),
     "screener": ("Screener",),

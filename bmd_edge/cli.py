@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from bmd_edge.bundle.bundle import Bundle
     from bmd_edge.bundle.calibration import OperatingPoints
     from bmd_edge.crew import Crew
-    from bmd_edge.report import RunSummary
+    from bmd_edge.report.film_report import RunSummary
 
 EXIT_CODES = {
     0: "all films and hips read",
@@ -131,7 +131,8 @@ def screen(
     Prints a table and writes results.csv, results.jsonl, run.json and report/index.html into --out.
     """
     from bmd_edge.crew import Crew
-    from bmd_edge.report import RESEARCH_USE, visible
+    from bmd_edge.report.film_report import RESEARCH_USE
+    from bmd_edge.report.safe_text import visible
     from bmd_edge.screen import check_folders
     from bmd_edge.screener import open_screener
     from bmd_edge.terminal import print_results
@@ -199,7 +200,7 @@ def info(bundle: BundleArgument = None, as_json: JsonOption = False) -> None:
 
     from bmd_edge.bundle.bundle import open_bundle
     from bmd_edge.bundle.layout import MANIFEST
-    from bmd_edge.report import visible
+    from bmd_edge.report.safe_text import visible
 
     opened = open_bundle(bundle)
     if as_json:
@@ -322,7 +323,7 @@ def bench(
 @app.command()
 def schema() -> None:
     """Print the JSON Schema of a line of results.jsonl."""
-    from bmd_edge.report import json_schema
+    from bmd_edge.report.schema import json_schema
 
     typer.echo(json.dumps(json_schema(), indent=2))
 
@@ -345,7 +346,7 @@ def _run(crew: "Crew", folder: Path, out: Path, fresh: bool) -> "RunSummary":
 def _print_plan(settings: str, folder: Path, out: Path, fresh: bool) -> None:
     from bmd_edge.ledger import finished
     from bmd_edge.plan import plan
-    from bmd_edge.report import visible
+    from bmd_edge.report.safe_text import visible
 
     items = plan(folder, {} if fresh else finished(out, settings))
     for item in items:

@@ -20,8 +20,8 @@ from bmd_edge.errors import UsageError
 from bmd_edge.measure.estimate import Estimate
 from bmd_edge.measure.network_answer import NetworkAnswer
 from bmd_edge.plan import Stamp
-from bmd_edge.report import FilmReport, HipReport, RunSummary
-from bmd_edge.report_html import Thumbnail
+from bmd_edge.report.film_report import FilmReport, HipReport, RunSummary
+from bmd_edge.report.thumbnail import Thumbnail
 
 NAME = "ledger.sqlite"
 _COLUMNS = "report, picture, width_px, height_px, film_width_px, film_height_px"
@@ -36,7 +36,7 @@ CREATE TABLE films (
     film_id TEXT,
     status TEXT NOT NULL,
     report TEXT NOT NULL,       -- FilmReport as JSON
-    picture BLOB,               -- bmd_edge.report_html.Thumbnail: JPEG, its size, the film's size
+    picture BLOB,               -- bmd_edge.report.thumbnail.Thumbnail: JPEG, its size, the film's size
     width_px INTEGER,
     height_px INTEGER,
     film_width_px INTEGER,

@@ -17,8 +17,9 @@ from bmd_edge.ledger import Ledger
 from bmd_edge.ledger import remove as remove_ledger
 from bmd_edge.lock import check_local, hold
 from bmd_edge.plan import PlannedFile, plan, settled, unmoved
-from bmd_edge.report import SCHEMA_VERSION, RunSummary, count, write_csv, write_jsonl, write_run
-from bmd_edge.report_html import write_pages
+from bmd_edge.report.film_report import SCHEMA_VERSION, RunSummary, count
+from bmd_edge.report.pages import write_pages
+from bmd_edge.report.results import write_csv, write_jsonl, write_run
 from bmd_edge.screener import Outcome, Screener, Setup, Task, name_of
 from bmd_edge.version import __version__
 

@@ -33,8 +33,8 @@ from bmd_edge.measure.estimate import estimates
 from bmd_edge.measure.network_answer import NetworkAnswer, gray_statistics
 from bmd_edge.measure.recalibration import NO_HEADLINE, open_site
 from bmd_edge.pixels.decoder_check import check_decoders
-from bmd_edge.report import SCHEMA_VERSION, FilmReport, HipReport, film_band
-from bmd_edge.report_html import Thumbnail, thumbnail
+from bmd_edge.report.film_report import SCHEMA_VERSION, FilmReport, HipReport, film_band
+from bmd_edge.report.thumbnail import Thumbnail, thumbnail
 from bmd_edge.roi import Hip, find_hips, hip_image
 from bmd_edge.system.machine import cpus
 from bmd_edge.version import __version__

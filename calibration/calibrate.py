@@ -18,7 +18,7 @@ from bmd_edge.bundle.calibration import OperatingPoints
 from bmd_edge.errors import TableError, UsageError
 from bmd_edge.measure.network_answer import NetworkAnswer
 from bmd_edge.measure.recalibration import SCHEMA, SiteFile
-from bmd_edge.report import FilmReport
+from bmd_edge.report.film_report import FilmReport
 from bmd_edge.sites import SITES
 from bmd_edge.system.files import replace_file
 from bmd_edge.table.dxa_scales import to_hologic

@@ -70,8 +70,8 @@ def validate(
 
 def _say(facts: dict[str, Any], out: Path) -> None:
     """The few figures that everyone asks for first, on stdout; findings and places on stderr."""
-    from bmd_edge.report import visible
-    from bmd_edge.report_html import SITE_NAMES
+    from bmd_edge.report.pages import SITE_NAMES
+    from bmd_edge.report.safe_text import visible
 
     for precision, one in facts["precisions"].items():
         for site, found in one["sites"].items():
@@ -144,7 +144,7 @@ def _headline(points: "OperatingPoints | None") -> str:
 
 def _calibrated(found: "Calibrated") -> list[str]:
     from bmd_edge.errors import REFUSALS
-    from bmd_edge.report import RESEARCH_USE
+    from bmd_edge.report.film_report import RESEARCH_USE
     from calibration.overlay import HALF_WIDTH_GCM2
 
     said = []

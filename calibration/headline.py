@@ -9,7 +9,7 @@ import numpy as np
 from bmd_edge.bundle.bundle import Bundle
 from bmd_edge.measure.headline import lowest_t_score
 from bmd_edge.measure.t_score import t_score
-from bmd_edge.report import FilmReport
+from bmd_edge.report.film_report import FilmReport
 from calibration import detection
 from calibration.pairs import Pair
 from calibration.reading import FilmAnswers

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from bmd_edge.measure.t_score import t_score_reason
-from bmd_edge.report import RESEARCH_USE, FilmReport, HipReport, safe_cell
+from bmd_edge.report.film_report import RESEARCH_USE, FilmReport, HipReport
+from bmd_edge.report.safe_text import safe_cell
 from bmd_edge.sites import SITES
 from bmd_edge.system.files import replace_file
 from bmd_edge.table.dxa_scales import to_hologic

@@ -18,7 +18,7 @@ from bmd_edge.engine.base import Arrays, Engine
 from bmd_edge.engine.open import open_engine
 from bmd_edge.engine.self_test import self_test
 from bmd_edge.errors import EngineError, TableError
-from bmd_edge.report import FilmReport
+from bmd_edge.report.film_report import FilmReport
 from bmd_edge.screener import Outcome, Screener, Task
 
 Progress = Callable[[int, int], None]

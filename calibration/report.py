@@ -10,7 +10,7 @@ import numpy as np
 from bmd_edge.errors import REFUSALS
 from bmd_edge.measure.headline import BANDS
 from bmd_edge.measure.t_score import REFERENCE_NAME, WHO_RANGES
-from bmd_edge.report_html import SITE_NAMES, templates
+from bmd_edge.report.pages import SITE_NAMES, templates
 from bmd_edge.sites import SITES
 from bmd_edge.system.files import replace_file
 from calibration import figures

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bmd_edge.report import FilmReport
+from bmd_edge.report.film_report import FilmReport
 from bmd_edge.sites import SITES
 from bmd_edge.table.film_table import HipRow
 

@@ -10,8 +10,8 @@ from typing import Any
 from bmd_edge.bundle.bundle import Bundle
 from bmd_edge.errors import TableError
 from bmd_edge.measure.recalibration import NO_HEADLINE, open_site
-from bmd_edge.report import RESEARCH_USE, count
-from bmd_edge.report_html import SITE_NAMES
+from bmd_edge.report.film_report import RESEARCH_USE, count
+from bmd_edge.report.pages import SITE_NAMES
 from bmd_edge.sites import SITES
 from bmd_edge.table.film_table import HipRow, read_table
 from bmd_edge.version import __version__

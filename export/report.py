@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bmd_edge.measure.t_score import REFERENCE_NAME
-from bmd_edge.report import RESEARCH_USE
-from bmd_edge.report_html import SITE_NAMES, templates
+from bmd_edge.report.film_report import RESEARCH_USE
+from bmd_edge.report.pages import SITE_NAMES, templates
 from bmd_edge.sites import SITES
 from bmd_edge.system.files import replace_file
 from export import figures

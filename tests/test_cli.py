@@ -17,7 +17,8 @@ from screening import CANARY, drawn_screener, hip_dicom
 from bmd_edge import cli, screen
 from bmd_edge.errors import EngineError
 from bmd_edge.pixels import jpeg
-from bmd_edge.report import RESEARCH_USE, json_schema
+from bmd_edge.report.film_report import RESEARCH_USE
+from bmd_edge.report.schema import json_schema
 
 ROOT = Path(__file__).parents[1]
 WORKSHOP_MODULE = """

@@ -16,7 +16,8 @@ import pytest
 
 import bmd_edge
 from bmd_edge import EngineError, FilmReport, UsageError, open_bundle
-from bmd_edge.report import SCHEMA_VERSION, json_schema
+from bmd_edge.report.film_report import SCHEMA_VERSION
+from bmd_edge.report.schema import json_schema
 from tests.screening import drawn_screener, hip_dicom
 
 DEMO = Path(bmd_edge.__file__).parent / "data" / "demo"

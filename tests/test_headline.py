@@ -11,7 +11,7 @@ from screening import NOTICE, drawn_bmd, drawn_bundle, drawn_finder, hip_dicom
 
 from bmd_edge.bundle.calibration import OperatingPoints
 from bmd_edge.measure.headline import BANDS
-from bmd_edge.report import HipReport, film_band
+from bmd_edge.report.film_report import HipReport, film_band
 from bmd_edge.screen import screen_folder
 from bmd_edge.screener import Screener
 from bmd_edge.terminal import print_results
@@ -57,7 +57,7 @@ def test_the_headline_stands_in_every_output(name: str, tmp_path: Path, capsys: 
 
 
 def test_without_operating_points_the_page_says_so() -> None:
-    from bmd_edge.report_html import _no_headline
+    from bmd_edge.report.pages import _no_headline
 
     with screener(None) as opened:
         assert _no_headline(opened.read(hip_dicom("R"))) == "No headline. The bundle has no operating points."
@@ -96,7 +96,7 @@ def said() -> list[tuple[str, str]]:
             for node in ast.walk(tree)
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in comments
         ]
-    for path in sorted((ROOT / "templates").iterdir()):
+    for path in sorted((ROOT / "report" / "templates").iterdir()):
         texts += [(path.name, line) for line in path.read_text().splitlines()]
     return texts
 

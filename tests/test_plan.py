@@ -15,7 +15,7 @@ from test_screen import Counting, contents
 from bmd_edge import lock, plan
 from bmd_edge.errors import UsageError
 from bmd_edge.lock import check_local, file_system, hold
-from bmd_edge.report import RunSummary
+from bmd_edge.report.film_report import RunSummary
 from bmd_edge.screen import screen_folder
 from bmd_edge.screener import Screener
 

@@ -13,23 +13,16 @@ import pytest
 from PIL import Image
 from screening import NOTICE, drawn_screener, hip_dicom
 
-from bmd_edge import report_html
 from bmd_edge.errors import FLAGS, REFUSALS
 from bmd_edge.film.read import read_film
 from bmd_edge.measure.t_score import T_SCORE_REASONS, WHO_RANGES
-from bmd_edge.report import (
-    CSV_COLUMNS,
-    RESEARCH_USE,
-    FilmReport,
-    RunSummary,
-    count,
-    json_line,
-    json_schema,
-    visible,
-    write_csv,
-    write_jsonl,
-)
-from bmd_edge.report_html import Thumbnail, thumbnail, write_pages
+from bmd_edge.report import pages
+from bmd_edge.report.film_report import RESEARCH_USE, FilmReport, RunSummary, count
+from bmd_edge.report.pages import write_pages
+from bmd_edge.report.results import CSV_COLUMNS, json_line, write_csv, write_jsonl
+from bmd_edge.report.safe_text import visible
+from bmd_edge.report.schema import json_schema
+from bmd_edge.report.thumbnail import Thumbnail, thumbnail
 
 HOSTILE = "=cmd|' /C calc'!A0<script>alert(1)</script>{{7*7}}\x1b[31m\u202e\r\n"
 
@@ -56,7 +49,7 @@ def summary_of(reports: list[FilmReport]) -> RunSummary:
     )  # fmt: skip
 
 
-def pages(folder: Path, reports: list[FilmReport], picture: Thumbnail | None = None) -> str:
+def index_page(folder: Path, reports: list[FilmReport], picture: Thumbnail | None = None) -> str:
     write_pages(folder, ((report, picture) for report in reports), summary_of(reports))
     return (folder / "index.html").read_text(encoding="utf-8")
 
@@ -207,7 +200,7 @@ class Parsed(HTMLParser):
 
 
 def test_a_page_says_what_a_technician_needs(reports: dict[str, FilmReport], tmp_path: Path) -> None:
-    text = Parsed(pages(tmp_path, list(reports.values()))).text
+    text = Parsed(index_page(tmp_path, list(reports.values()))).text
     assert RESEARCH_USE in text
     assert NOTICE in text
     for estimate in reports["right"].hips[0].estimates:
@@ -228,7 +221,7 @@ def test_landmarks_and_box_are_drawn_where_they_are(tmp_path: Path) -> None:
     picture = thumbnail(film)
     with drawn_screener() as screener:
         report = screener.read(hip_dicom("R"), file="a.dcm")
-    parsed = Parsed(pages(tmp_path, [report], picture))
+    parsed = Parsed(index_page(tmp_path, [report], picture))
     scale = picture.width_px / film.shape[1]
     points = [(float(tag["cx"]), float(tag["cy"])) for name, tag in parsed.tags if name == "circle"]
     expected = [(x * scale, y * scale) for x, y in report.hips[0].landmarks_px.values()]
@@ -253,7 +246,7 @@ def test_the_small_picture_has_the_films_proportions() -> None:
 
 def test_every_page_stands_alone(reports: dict[str, FilmReport], tmp_path: Path) -> None:
     film = read_film(hip_dicom("R"))
-    parsed = Parsed(pages(tmp_path, list(reports.values()), thumbnail(film)))
+    parsed = Parsed(index_page(tmp_path, list(reports.values()), thumbnail(film)))
     assert not {tag for tag, _ in parsed.tags} & {"script", "link", "iframe", "object", "form", "base"}
     for _, attributes in parsed.tags:
         assert not [name for name in attributes if name.startswith("on")]
@@ -269,7 +262,7 @@ def test_every_page_stands_alone(reports: dict[str, FilmReport], tmp_path: Path)
 
 def test_hostile_text_is_inert(reports: dict[str, FilmReport], tmp_path: Path) -> None:
     hostile = replace(reports["right"], file=HOSTILE, maker=HOSTILE, model="javascript:x", view='"><b>')
-    page = pages(tmp_path, [hostile])
+    page = index_page(tmp_path, [hostile])
     parsed = Parsed(page)
     assert not [tag for tag, _ in parsed.tags if tag == "script"]
     assert "{{7*7}}" in parsed.text
@@ -280,9 +273,9 @@ def test_hostile_text_is_inert(reports: dict[str, FilmReport], tmp_path: Path) -
 def test_many_films_are_spread_over_pages(
     reports: dict[str, FilmReport], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(report_html, "FILMS_PER_PAGE", 3)
+    monkeypatch.setattr(pages, "FILMS_PER_PAGE", 3)
     many = [replace(reports["right"], file=f"{n:02d}.dcm") for n in range(8)]
-    index = pages(tmp_path, many)
+    index = index_page(tmp_path, many)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "index.html", "page-0001.html", "page-0002.html", "page-0003.html",
     ]  # fmt: skip
@@ -294,18 +287,18 @@ def test_many_films_are_spread_over_pages(
         assert RESEARCH_USE in page
         links = re.findall(r'href="([^"]+)"', page)
         assert set(links) <= {path.name for path in tmp_path.iterdir()}
-    pages(tmp_path, many[:2])
+    index_page(tmp_path, many[:2])
     assert [path.name for path in tmp_path.iterdir()] == ["index.html"]
 
 
 def test_pages_hold_no_time(reports: dict[str, FilmReport], tmp_path: Path) -> None:
-    first = pages(tmp_path / "a", list(reports.values()))
-    assert pages(tmp_path / "b", list(reports.values())) == first
+    first = index_page(tmp_path / "a", list(reports.values()))
+    assert index_page(tmp_path / "b", list(reports.values())) == first
 
 
 def test_no_sentence_calls_a_hip_normal() -> None:
     sentences = [text for refusal in REFUSALS.values() for text in (refusal.sentence, refusal.remedy)]
-    templates = (Path(report_html.__file__).parent / "templates").iterdir()
+    templates = (Path(pages.__file__).parent / "templates").iterdir()
     texts = [*sentences, *FLAGS.values(), *(path.read_text() for path in templates), json.dumps(json_schema())]
     assert not any("normal" in text.lower() for text in texts)
 

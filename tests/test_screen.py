@@ -19,7 +19,7 @@ from bmd_edge import screener as screener_module
 from bmd_edge.engine.base import FunctionEngine
 from bmd_edge.errors import EngineError, UsageError
 from bmd_edge.plan import plan
-from bmd_edge.report import RunSummary
+from bmd_edge.report.film_report import RunSummary
 from bmd_edge.screen import screen_folder
 from bmd_edge.screener import Screener
 

@@ -10,7 +10,7 @@ from bmd_edge.bundle.calibration import OperatingPoints, PrecisionCalibration, S
 from bmd_edge.bundle.error_budget import LIMITS, GuardSite
 from bmd_edge.errors import HipRefused
 from bmd_edge.measure.estimate import estimates
-from bmd_edge.report import FilmReport, HipReport, film_band
+from bmd_edge.report.film_report import FilmReport, HipReport, film_band
 from bmd_edge.sites import SITES
 from bmd_edge.table.film_table import HipRow, write_table
 from calibration.reading import FilmAnswers

@@ -11,7 +11,7 @@ from scipy import stats
 from bmd_edge.bundle.manifest import LANDMARKS
 from bmd_edge.film.read import read_film
 from bmd_edge.measure.estimate import Estimate
-from bmd_edge.report import FilmReport, HipReport
+from bmd_edge.report.film_report import FilmReport, HipReport
 from trainer.phantom import score
 from trainer.phantom.film import film
 from trainer.phantom.score import HipScore, kept_film, silent_dicom, specs, summary

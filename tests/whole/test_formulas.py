@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bmd_edge.report import write_csv
+from bmd_edge.report.results import write_csv
 from bmd_edge.table.film_table import HipRow
 from calibration.pairs import pair, write_pairs
 from tests.calibration.cohorts import cohort

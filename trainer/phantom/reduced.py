@@ -20,7 +20,7 @@ from pydicom.encaps import encapsulate
 from pydicom.uid import UID, ExplicitVRLittleEndian, HTJ2KLossless, JPEG2000Lossless
 
 from bmd_edge import open_bundle, read_film
-from bmd_edge.report import FilmReport
+from bmd_edge.report.film_report import FilmReport
 from bmd_edge.screener import Loaded
 from bmd_edge.sites import SITES
 from bmd_edge.system.places import phantom_cache

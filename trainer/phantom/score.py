@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from bmd_edge import FilmReport, Screener, open_bundle
 from bmd_edge.bundle.manifest import LANDMARKS
-from bmd_edge.report import HipReport
+from bmd_edge.report.film_report import HipReport
 from bmd_edge.sites import SITES
 from bmd_edge.system.places import phantom_cache
 from trainer.phantom.cohort import replace_file

@@ -4,26 +4,22 @@ Every page stands alone: pictures and styles are inside, nothing is loaded from 
 """
 
 import base64
-import io
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import jinja2
-import numpy as np
-from PIL import Image
 
 from bmd_edge.errors import FLAGS, REFUSALS
-from bmd_edge.film.film import Film
 from bmd_edge.measure.estimate import Estimate, who_range
 from bmd_edge.measure.t_score import REFERENCE_NAME, REFERENCES, T_SCORE_REASONS, WHO_RANGES
-from bmd_edge.report import RESEARCH_USE, FilmReport, HipReport, RunSummary, flags_of, visible
+from bmd_edge.report.film_report import RESEARCH_USE, FilmReport, HipReport, RunSummary, flags_of
+from bmd_edge.report.safe_text import visible
+from bmd_edge.report.thumbnail import Thumbnail
 from bmd_edge.system.files import replace_file
 
 FILMS_PER_PAGE = 100
-LONG_SIDE_PX = 420
 SITE_NAMES = {"femoral_neck": "Femoral neck", "total_hip": "Total hip"}
 SIDE_NAMES = {"R": "Right", "L": "Left", None: "Side unknown"}
 _SPACING_SOURCES = {
@@ -35,31 +31,6 @@ _SPACING_SOURCES = {
     "given": "given by the user",
 }
 _SCALE_GCM2 = (0.3, 1.2)  # the axis of the interval drawings; what lies beyond is drawn at its end
-
-
-@dataclass(frozen=True, slots=True)
-class Thumbnail:
-    """A film made small: gray JPEG of `width_px` x `height_px`, in the film's true proportions; bone is bright."""
-
-    jpeg: bytes
-    width_px: int
-    height_px: int
-    film_width_px: int
-    film_height_px: int
-
-
-def thumbnail(film: Film) -> Thumbnail:
-    """Shrink a whole film to at most 420 px, with the contrast stretched for the eye."""
-    rows, columns = film.shape
-    height_mm, width_mm = rows * film.spacing_mm[0], columns * film.spacing_mm[1]
-    scale = LONG_SIDE_PX / max(height_mm, width_mm)
-    height_px, width_px = max(round(height_mm * scale), 1), max(round(width_mm * scale), 1)
-    image = film.region(0, 0, columns, rows, shape=(height_px, width_px))
-    low, high = np.nanpercentile(image, (0.5, 99.5))
-    gray = np.clip((image - low) / max(high - low, 1e-6), 0, 1) * 255
-    file = io.BytesIO()
-    Image.fromarray(np.round(np.nan_to_num(gray)).astype(np.uint8)).save(file, "JPEG", quality=82, optimize=True)
-    return Thumbnail(file.getvalue(), width_px, height_px, columns, rows)
 
 
 def write_pages(folder: Path, entries: Iterable[tuple[FilmReport, Thumbnail | None]], summary: RunSummary) -> None:

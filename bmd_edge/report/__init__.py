@@ -1,0 +1,7 @@
+"""What is said about films, for machines and for people.
+
+In: estimates, refusals and facts of films. Out: reports, results.csv, results.jsonl, run.json, their schema, pages.
+Knows no network and no folder of films.
+"""
+
+from bmd_edge.report.film_report import RESEARCH_USE as RESEARCH_USE

@@ -1,0 +1,151 @@
+"""What is said about a film, its hips and a whole run; and how films and hips are counted."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from bmd_edge.bundle.calibration import OperatingPoints
+from bmd_edge.errors import FLAGS
+from bmd_edge.measure.estimate import Estimate
+from bmd_edge.measure.headline import BANDS, band
+from bmd_edge.measure.network_answer import NetworkAnswer
+
+SCHEMA_VERSION = 1
+STATUSES = ("read", "refused", "failed")
+RESEARCH_USE = "Research use only, not for diagnosis. Estimated from a radiograph; confirm by DXA."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HipReport:
+    """One hip: `read` with one estimate per site, or `refused` with a reason of `bmd_edge.errors.REFUSALS` and none.
+
+    `landmarks_px` maps names to (x, y) and `box_px` is (left, top, width, height), both in stored-image pixels with
+    the top-left corner of the film at (0, 0) (PS3.3 C.18.6). `box_px` and `network` stand in no results file.
+    """
+
+    side: str | None
+    status: str
+    reason: str | None
+    landmarks_px: dict[str, tuple[float, float]]
+    box_px: tuple[float, float, float, float] | None
+    estimates: tuple[Estimate, ...]
+    network: NetworkAnswer | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilmReport:
+    """One file: `read` (at least one hip has a number), `refused`, or `failed` (worth another try).
+
+    `file` is the posix path relative to the screened folder, None for bytes and data sets. Facts of the header are
+    None where unknown. `spacing_mm` is (row, column) at the hip. `warnings` counts what the reader objected to.
+    `band` is the headline, a key of `bmd_edge.measure.headline.BANDS`, None without one.
+    `site_calibration` is the SHA-256 of the site's own recalibration.
+    """
+
+    file: str | None
+    film_id: str | None
+    status: str
+    reason: str | None
+    warnings: int = 0
+    sop_instance_uid: str | None = None
+    study_instance_uid: str | None = None
+    spacing_mm: tuple[float, float] | None = None
+    spacing_source: str | None = None
+    view: str | None = None
+    age_years: float | None = None
+    sex: str | None = None
+    maker: str | None = None
+    model: str | None = None
+    kvp: float | None = None
+    exposure_index: float | None = None
+    bundle: str
+    bundle_digest: str
+    site_calibration: str | None = None
+    device: str
+    precision: str
+    band: str | None = None
+    hips: tuple[HipReport, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """The object of results.jsonl, which `json_schema` describes."""
+        hidden = ("box_px", "network")
+        hips = [{key: value for key, value in asdict(hip).items() if key not in hidden} for hip in self.hips]
+        return {"schema_version": SCHEMA_VERSION, **asdict(self), "band_meaning": self.band_meaning, "hips": hips}
+
+    @property
+    def band_meaning(self) -> str | None:
+        """The headline in words; `not_suspected` says that low BMD is not ruled out."""
+        return self.band and BANDS[self.band]
+
+    @property
+    def complete(self) -> bool:
+        """Whether every hip that was looked for has a number."""
+        return self.status == "read" and all(hip.status == "read" for hip in self.hips)
+
+
+def film_band(hips: Iterable[HipReport], points: OperatingPoints | None) -> str | None:
+    """`band` of all hips of a film; beside a hip that looks fractured, low BMD is never unsuspected.
+
+    A fragility fracture of the hip outweighs any T-score (Siris et al., Osteoporos Int 2014;25:1439-1443).
+    """
+    hips = list(hips)
+    found = band((estimate for hip in hips for estimate in hip.estimates), points)
+    fractured = any(hip.reason == "fracture" for hip in hips)
+    return "refer_for_dxa" if fractured and found == "not_suspected" else found
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """What a run used and how many films and hips ended how; nothing in it names a patient or a place.
+
+    `left` counts files that were still changing and are left for the next run.
+    """
+
+    schema_version: int
+    versions: dict[str, str]
+    bundle: str
+    bundle_digest: str
+    device: str
+    precision: str
+    spacing_given_mm: float | None
+    notice: str
+    films: dict[str, int]
+    hips: dict[str, int]
+    film_reasons: dict[str, int]
+    hip_reasons: dict[str, int]
+    left: int = 0
+    site_calibration: str | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether every film and every hip has its numbers."""
+        return not (self.films["refused"] or self.films["failed"] or self.hips["refused"] or self.left)
+
+
+def count(reports: Iterable[FilmReport]) -> dict[str, dict[str, int]]:
+    """Count films and hips by status and by reason: the last four fields of `RunSummary`.
+
+    A film on which hips were found counts under `film_reasons` never, its hips under `hip_reasons`.
+    """
+    films, hips, film_reasons, hip_reasons = Counter[str](), Counter[str](), Counter[str](), Counter[str]()
+    for report in reports:
+        films[report.status] += 1
+        if report.reason and not report.hips:
+            film_reasons[report.reason] += 1
+        for hip in report.hips:
+            hips[hip.status] += 1
+            if hip.reason:
+                hip_reasons[hip.reason] += 1
+    return {
+        "films": {status: films[status] for status in STATUSES},
+        "hips": {status: hips[status] for status in ("read", "refused")},
+        "film_reasons": dict(sorted(film_reasons.items())),
+        "hip_reasons": dict(sorted(hip_reasons.items())),
+    }
+
+
+def flags_of(hip: HipReport) -> list[str]:
+    """The flags of all estimates of a hip, each once, in the order of `bmd_edge.errors.FLAGS`."""
+    standing = {flag for estimate in hip.estimates for flag in estimate.flags}
+    return [flag for flag in FLAGS if flag in standing]
