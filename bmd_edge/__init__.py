@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from bmd_edge.measure.estimate import Estimate
     from bmd_edge.report.film_report import FilmReport, HipReport
     from bmd_edge.roi import Hip, find_hips
-    from bmd_edge.screener import Screener
+    from bmd_edge.screen.screener import Screener
 
 _HOME = {
     "bundle.bundle": ("Bundle", "open_bundle"),
@@ -43,7 +43,7 @@ _HOME = {
     "report.film_report": ("FilmReport", "HipReport"),
     "hips.finder": ("find_hips",),
     "hips.region": ("Hip",),
-    "screener": ("Screener",),
+    "screen.screener": ("Screener",),
 }  # fmt: skip
 
 __all__ = [

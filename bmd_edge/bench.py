@@ -20,15 +20,16 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from bmd_edge import screener as line
 from bmd_edge.bench_films import ENCODERS, films, renamed
 from bmd_edge.bundle.bundle import open_bundle
-from bmd_edge.crew import Crew
 from bmd_edge.errors import MissingExtra, UsageError
-from bmd_edge.ledger import NAME as LEDGER
-from bmd_edge.ledger import Ledger
-from bmd_edge.plan import plan
-from bmd_edge.screen import screen_folder, write_results
+from bmd_edge.screen import jobs
+from bmd_edge.screen import screener as line
+from bmd_edge.screen.folder_plan import plan
+from bmd_edge.screen.ledger import NAME as LEDGER
+from bmd_edge.screen.ledger import Ledger
+from bmd_edge.screen.run import screen_folder, write_results
+from bmd_edge.screen.workers import Crew
 from bmd_edge.system.machine import cpus
 
 STAGES = ("read", "decode", "finder", "crop", "bmd", "picture", "write", "rest")
@@ -309,7 +310,7 @@ def stages(folder: Path, bundle: Path | None) -> dict[str, float]:
     for name, stage in _STAGE_OF.items():
         setattr(line, name, timed(stage, getattr(line, name)))
     tasks = [
-        line.Task(os.fsencode(folder / item.file), item.file) for item in plan(folder, {}) if item.action == "read"
+        jobs.FilmJob(os.fsencode(folder / item.file), item.file) for item in plan(folder, {}) if item.action == "read"
     ]
     with TemporaryDirectory() as out, line.open_screener(bundle, device="cpu", threads=1) as screener:
         screener._bmd.run = timed("bmd", screener._bmd.run)  # type: ignore[method-assign]

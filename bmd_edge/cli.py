@@ -24,8 +24,8 @@ from bmd_edge.version import __version__
 if TYPE_CHECKING:
     from bmd_edge.bundle.bundle import Bundle
     from bmd_edge.bundle.calibration import OperatingPoints
-    from bmd_edge.crew import Crew
     from bmd_edge.report.film_report import RunSummary
+    from bmd_edge.screen.workers import Crew
 
 EXIT_CODES = {
     0: "all films and hips read",
@@ -130,11 +130,11 @@ def screen(
 
     Prints a table and writes results.csv, results.jsonl, run.json and report/index.html into --out.
     """
-    from bmd_edge.crew import Crew
     from bmd_edge.report.film_report import RESEARCH_USE
     from bmd_edge.report.safe_text import visible
-    from bmd_edge.screen import check_folders
-    from bmd_edge.screener import open_screener
+    from bmd_edge.screen.run import check_folders
+    from bmd_edge.screen.screener import open_screener
+    from bmd_edge.screen.workers import Crew
     from bmd_edge.terminal import print_results
 
     check_folders(folder, out)
@@ -156,8 +156,8 @@ def screen(
 @app.command()
 def demo(bundle: BundleOption = None, out: OutOption = Path("bmd-edge-demo")) -> None:
     """Screen the embedded films and check their outcomes."""
-    from bmd_edge.crew import Crew
-    from bmd_edge.screener import open_screener
+    from bmd_edge.screen.screener import open_screener
+    from bmd_edge.screen.workers import Crew
     from bmd_edge.terminal import print_results
 
     data = Path(__file__).parent / "data"
@@ -178,7 +178,7 @@ def demo(bundle: BundleOption = None, out: OutOption = Path("bmd-edge-demo")) ->
 
 def _unexpected_outcomes(out: Path, expected: dict[str, Any]) -> Iterator[str]:
     """Compare with demo.json: file -> {"status", "reason", "hips": {side: "read" or the reason}}."""
-    from bmd_edge.ledger import Ledger
+    from bmd_edge.screen.ledger import Ledger
 
     with closing(Ledger(out)) as ledger:
         found = {report.file: report for report in ledger.reports()}
@@ -332,7 +332,7 @@ def schema() -> None:
 
 
 def _run(crew: "Crew", folder: Path, out: Path, fresh: bool) -> "RunSummary":
-    from bmd_edge.screen import screen_folder
+    from bmd_edge.screen.run import screen_folder
     from bmd_edge.terminal import progress_bar
 
     try:
@@ -344,9 +344,9 @@ def _run(crew: "Crew", folder: Path, out: Path, fresh: bool) -> "RunSummary":
 
 
 def _print_plan(settings: str, folder: Path, out: Path, fresh: bool) -> None:
-    from bmd_edge.ledger import finished
-    from bmd_edge.plan import plan
     from bmd_edge.report.safe_text import visible
+    from bmd_edge.screen.folder_plan import plan
+    from bmd_edge.screen.ledger import finished
 
     items = plan(folder, {} if fresh else finished(out, settings))
     for item in items:

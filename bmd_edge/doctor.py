@@ -10,7 +10,7 @@ from bmd_edge.engine.self_test import self_test
 from bmd_edge.errors import BmdEdgeError, install
 from bmd_edge.pixels.decoder_check import decoder_differences, is_sound
 from bmd_edge.pixels.transfer_syntaxes import syntaxes
-from bmd_edge.screen import versions
+from bmd_edge.screen.run import versions
 from bmd_edge.system.machine import cpus
 
 

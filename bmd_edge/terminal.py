@@ -15,11 +15,11 @@ from rich.table import Table
 from rich.text import Text
 
 from bmd_edge.errors import FLAGS, REFUSALS
-from bmd_edge.ledger import Ledger
 from bmd_edge.measure.estimate import Estimate
 from bmd_edge.measure.t_score import T_SCORE_REASONS
 from bmd_edge.report.film_report import RESEARCH_USE, FilmReport, RunSummary, flags_of
 from bmd_edge.report.safe_text import visible
+from bmd_edge.screen.ledger import Ledger
 
 _NAMES_SHOWN = 6
 _FILMS_SHOWN = 200

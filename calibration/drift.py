@@ -10,8 +10,8 @@ import numpy as np
 
 from bmd_edge.bundle.bundle import Bundle
 from bmd_edge.errors import BundleError, UsageError
-from bmd_edge.ledger import NAME, Ledger
 from bmd_edge.report.film_report import FilmReport
+from bmd_edge.screen.ledger import NAME, Ledger
 from calibration.charts import WEIGHT, t2
 from calibration.reference import Reference, Watched, from_dict
 from calibration.seen import F64, Seen, of_reports

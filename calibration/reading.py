@@ -13,13 +13,14 @@ from functools import partial
 from pathlib import Path
 
 from bmd_edge.bundle.bundle import Bundle, open_bundle
-from bmd_edge.crew import Crew
 from bmd_edge.engine.base import Arrays, Engine
 from bmd_edge.engine.open import open_engine
 from bmd_edge.engine.self_test import self_test
 from bmd_edge.errors import EngineError, TableError
 from bmd_edge.report.film_report import FilmReport
-from bmd_edge.screener import Outcome, Screener, Task
+from bmd_edge.screen.jobs import FilmJob, FilmOutcome
+from bmd_edge.screen.screener import Screener
+from bmd_edge.screen.workers import Crew
 
 Progress = Callable[[int, int], None]
 """Called with the films that are done and their number."""
@@ -37,7 +38,7 @@ class FilmAnswers:
 
 
 @dataclass(frozen=True, slots=True)
-class _Outcomes(Outcome):
+class _Outcomes(FilmOutcome):
     """What every precision says of a film; `report` is that of the first."""
 
     reports: dict[str, FilmReport] = field(default_factory=dict)
@@ -69,7 +70,7 @@ def read_films(
         rest = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
         raise TableError(f"no such film: {', '.join(missing[:_NAMED])}{rest}; paths are relative to the table's folder")
     precisions = open_bundle(bundle).precisions("bmd")
-    tasks = [Task(os.fsencode(path.absolute()), name) for name, path in films.items()]
+    tasks = [FilmJob(os.fsencode(path.absolute()), name) for name, path in films.items()]
     found: dict[str, FilmAnswers] = {}
     with Crew(partial(_open, bundle, device, site), threads) as crew:
         for task, outcome in crew.examine(tasks):
@@ -98,7 +99,7 @@ class _EveryPrecision(Screener):
         self._finder_memory = finder
         self._others = {name: Screener(bundle, device, name, 1, engines=engines[name], site=site) for name in others}
 
-    def examine(self, tasks: Iterable[Task]) -> Iterator[tuple[Task, Outcome]]:
+    def examine(self, tasks: Iterable[FilmJob]) -> Iterator[tuple[FilmJob, FilmOutcome]]:
         """As `Screener.examine`, without pictures; the outcomes hold the reports of all precisions."""
         for task in tasks:
             self._finder_memory.forget()
@@ -107,7 +108,7 @@ class _EveryPrecision(Screener):
                 reports = {one.precision: one.measure(loaded, task.file) for one in (self, *self._others.values())}
                 yield task, _Outcomes(reports[self.precision], reports=reports)
             except EngineError as error:
-                yield task, Outcome(self.setup.failed, error=str(error))
+                yield task, FilmOutcome(self.setup.failed, error=str(error))
 
 
 def _opened(bundle: Bundle, model: str, device: str, precision: str) -> Engine:

@@ -15,7 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from bmd_edge import open_bundle
-from bmd_edge.ledger import Ledger
+from bmd_edge.screen.ledger import Ledger
 
 DEMO = Path(__file__).parents[1] / "bmd_edge" / "data" / "demo"
 RESULT = Path(__file__).parent / "results" / "recheck.json"

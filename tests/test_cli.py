@@ -14,11 +14,12 @@ import typer
 from bundles import tiny_bundle
 from screening import CANARY, drawn_screener, hip_dicom
 
-from bmd_edge import cli, screen
+from bmd_edge import cli
 from bmd_edge.errors import EngineError
 from bmd_edge.pixels import jpeg
 from bmd_edge.report.film_report import RESEARCH_USE
 from bmd_edge.report.schema import json_schema
+from bmd_edge.screen import run
 
 ROOT = Path(__file__).parents[1]
 WORKSHOP_MODULE = """
@@ -63,7 +64,7 @@ def program(*arguments: object, cwd: Path | None = None) -> subprocess.Completed
 @pytest.fixture
 def inside(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]):
     """Run the program in this process, reading drawn films: returns exit code, stdout, stderr."""
-    monkeypatch.setattr("bmd_edge.crew.Crew", lambda *_: drawn_screener())
+    monkeypatch.setattr("bmd_edge.screen.workers.Crew", lambda *_: drawn_screener())
 
     def call(*arguments: object) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["bmd-edge", *map(str, arguments)])
@@ -90,7 +91,7 @@ def test_1_for_an_unexpected_error(inside, films: Path, tmp_path: Path, monkeypa
     def fail(*_: object) -> None:
         raise RuntimeError(CANARY)
 
-    monkeypatch.setattr("bmd_edge.crew.Crew", fail)
+    monkeypatch.setattr("bmd_edge.screen.workers.Crew", fail)
     code, out, err = inside("screen", films, "--out", tmp_path / "out")
     assert (code, out) == (1, "")
     assert "RuntimeError" in err
@@ -387,9 +388,9 @@ def test_a_terminal_without_unicode_gets_escapes(films: Path, tmp_path: Path) ->
     (films / "李.txt").write_text("")
     place = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "ascii"}
     code = (
-        "import sys, bmd_edge.screen\n"
+        "import sys, bmd_edge.screen.run\n"
         "sys.path.append('tests'); from screening import drawn_screener\n"
-        "bmd_edge.crew.Crew = lambda *_: drawn_screener()\n"
+        "bmd_edge.screen.workers.Crew = lambda *_: drawn_screener()\n"
         "from bmd_edge.cli import main; main()"
     )
     command = [sys.executable, "-c", code, "screen", films, "--out", tmp_path / "out"]
@@ -416,7 +417,7 @@ def test_a_folder_that_cannot_be_written_is_named_without_its_path(inside, films
 
 def test_ctrl_c_says_how_to_go_on(inside, films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = iter(range(2))
-    examine = screen._examine
+    examine = run._examine
 
     def stop(*arguments):
         for result in examine(*arguments):
@@ -424,10 +425,10 @@ def test_ctrl_c_says_how_to_go_on(inside, films: Path, tmp_path: Path, monkeypat
                 raise KeyboardInterrupt
             yield result
 
-    monkeypatch.setattr(screen, "_examine", stop)
+    monkeypatch.setattr(run, "_examine", stop)
     code, out, err = inside("screen", films, "--out", tmp_path / "out")
     assert (code, out) == (130, "")
     assert "run the same command again" in err
-    monkeypatch.setattr(screen, "_examine", examine)
+    monkeypatch.setattr(run, "_examine", examine)
     _, out, _ = inside("screen", films, "--out", tmp_path / "out", "--dry-run")
     assert sorted(line.split()[0] for line in out.splitlines()) == ["read", "skip"]

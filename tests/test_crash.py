@@ -17,7 +17,7 @@ import pytest
 from bundles import tiny_bundle
 from screening import drawn_screener, hip_dicom
 
-from bmd_edge.screen import screen_folder
+from bmd_edge.screen.run import screen_folder
 
 ROOT = Path(__file__).parents[1]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "tests"), str(ROOT)]), "OMP_NUM_THREADS": "1"}
@@ -44,10 +44,10 @@ RUN = """
 import sys
 from pathlib import Path
 from screening import drawn_screener
-from bmd_edge import plan
-from bmd_edge.crew import Crew
-from bmd_edge.screen import screen_folder
-plan.SETTLE_S = 0
+from bmd_edge.screen.run import folder_plan
+from bmd_edge.screen.workers import Crew
+from bmd_edge.screen.run import screen_folder
+folder_plan.SETTLE_S = 0
 with Crew(drawn_screener, 1) as crew:
     screen_folder(crew, Path(sys.argv[1]), Path(sys.argv[2]), progress=lambda done, total: print(done, flush=True))
 """
@@ -98,9 +98,9 @@ import os, shutil, signal, sys
 from itertools import count
 from pathlib import Path
 from screening import drawn_screener
-from bmd_edge import ledger, plan, screener
-from bmd_edge.screen import screen_folder
-plan.SETTLE_S = 0
+from bmd_edge.screen.run import folder_plan, ledger, screener
+from bmd_edge.screen.run import screen_folder
+folder_plan.SETTLE_S = 0
 before, folder, base = map(Path, sys.argv[1:])
 STEPS = {"open", "os.rename", "os.remove", "os.mkdir", "os.truncate", "sqlite3.connect", "os.scandir", "put"}
 

@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 from screening import CANARY, drawn_screener, faulty_screener, hip_dicom, no_screener
 
-from bmd_edge.crew import WORKER_BYTES, Crew, shares
 from bmd_edge.errors import BundleError, EngineError, MissingExtra
-from bmd_edge.screen import screen_folder
-from bmd_edge.screener import Task, name_of
+from bmd_edge.screen.jobs import FilmJob
+from bmd_edge.screen.run import screen_folder
+from bmd_edge.screen.screener import name_of
+from bmd_edge.screen.workers import WORKER_BYTES, Crew, shares
 from bmd_edge.system import machine
 
 FILES = ("results.csv", "results.jsonl", "run.json", "report/index.html")
@@ -32,7 +33,7 @@ def folder_of(root: Path, *names: str) -> Path:
 
 
 def outcomes(crew: Crew, folder: Path) -> dict[str, tuple[str, str | None]]:
-    tasks = [Task(os.fsencode(path), path.stem) for path in sorted(folder.iterdir())]
+    tasks = [FilmJob(os.fsencode(path), path.stem) for path in sorted(folder.iterdir())]
     found = {task.file: outcome.report for task, outcome in crew.examine(tasks)}
     assert len(found) == len(tasks)
     return {file: (report.status, report.reason) for file, report in found.items()}
@@ -78,7 +79,7 @@ def test_a_lost_film_is_named(tmp_path: Path) -> None:
     folder = folder_of(tmp_path, "crash")
     path = os.fsencode(folder / "crash.dcm")
     with Crew(faulty_screener, 1) as crew:
-        ((_, outcome),) = crew.examine([Task(path, "crash.dcm")])
+        ((_, outcome),) = crew.examine([FilmJob(path, "crash.dcm")])
     assert (outcome.report.file, outcome.report.film_id) == ("crash.dcm", name_of(path))
     assert outcome.picture is None
     assert name_of(path + b"no") is None
@@ -120,7 +121,7 @@ def test_no_worker_outlives_its_crew(tmp_path: Path) -> None:
     before = set(children(os.getpid()))
     with Crew(drawn_screener, 2) as crew:
         mine = set(children(os.getpid())) - before
-        stream = crew.examine(Task(os.fsencode(path), path.stem) for path in folder.iterdir())
+        stream = crew.examine(FilmJob(os.fsencode(path), path.stem) for path in folder.iterdir())
         next(stream)
     assert len(mine) == 2
     assert not any(alive(pid) for pid in mine)
@@ -130,12 +131,12 @@ OWNER = """
 import os, sys
 from functools import partial
 from pathlib import Path
-from bmd_edge.crew import Crew
-from bmd_edge.screener import Task
+from bmd_edge.screen.workers import Crew
+from bmd_edge.screen.run.jobs import FilmJob
 from screening import faulty_screener
 with Crew(faulty_screener, 2, seconds=3) as crew:
     print("ready", flush=True)
-    list(crew.examine(Task(os.fsencode(path), path.stem) for path in Path(sys.argv[1]).iterdir()))
+    list(crew.examine(FilmJob(os.fsencode(path), path.stem) for path in Path(sys.argv[1]).iterdir()))
 """
 
 
@@ -168,13 +169,13 @@ def test_log_records_of_workers_reach_the_owner_without_a_patient(tmp_path: Path
 
 
 def test_memory_sets_the_number_of_workers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bmd_edge.crew.cpus", lambda: 8)
-    monkeypatch.setattr("bmd_edge.crew.memory_bytes", lambda: 64 << 30)
+    monkeypatch.setattr("bmd_edge.screen.workers.cpus", lambda: 8)
+    monkeypatch.setattr("bmd_edge.screen.workers.memory_bytes", lambda: 64 << 30)
     assert shares(None, None) == (8, 8 * WORKER_BYTES)
     assert shares(2, None) == (2, 2 * WORKER_BYTES)
     assert shares(None, 800)[0] == 2
     assert shares(None, 10)[0] == 1
-    monkeypatch.setattr("bmd_edge.crew.memory_bytes", lambda: 2 << 30)
+    monkeypatch.setattr("bmd_edge.screen.workers.memory_bytes", lambda: 2 << 30)
     assert shares(None, None)[0] == 2
 
 

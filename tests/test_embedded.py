@@ -13,7 +13,7 @@ from bmd_edge.bundle.manifest import KINDS, LANDMARKS
 from bmd_edge.bundle.network_input import BMD, FINDER_CLOSEUP, FINDER_SURVEY
 from bmd_edge.engine.open import open_engine
 from bmd_edge.engine.self_test import self_test
-from bmd_edge.screener import Screener
+from bmd_edge.screen.screener import Screener
 from bmd_edge.sites import SITES
 from trainer.phantom.demo import FILMS
 from trainer.phantom.dxa import true_bmd

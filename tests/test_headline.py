@@ -12,8 +12,8 @@ from screening import NOTICE, drawn_bmd, drawn_bundle, drawn_finder, hip_dicom
 from bmd_edge.bundle.calibration import OperatingPoints
 from bmd_edge.measure.headline import BANDS
 from bmd_edge.report.film_report import HipReport, film_band
-from bmd_edge.screen import screen_folder
-from bmd_edge.screener import Screener
+from bmd_edge.screen.run import screen_folder
+from bmd_edge.screen.screener import Screener
 from bmd_edge.terminal import print_results
 
 ROOT = Path(__file__).parents[1] / "bmd_edge"

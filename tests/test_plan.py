@@ -12,12 +12,12 @@ import pytest
 from screening import drawn_screener, hip_dicom
 from test_screen import Counting, contents
 
-from bmd_edge import lock, plan
 from bmd_edge.errors import UsageError
-from bmd_edge.lock import check_local, file_system, hold
 from bmd_edge.report.film_report import RunSummary
-from bmd_edge.screen import screen_folder
-from bmd_edge.screener import Screener
+from bmd_edge.screen import folder_plan, run_lock
+from bmd_edge.screen.run import screen_folder
+from bmd_edge.screen.run_lock import check_local, file_system, hold
+from bmd_edge.screen.screener import Screener
 
 LONG_AGO = 1_700_000_000
 
@@ -97,7 +97,7 @@ def test_a_folder_deeper_than_any_path_may_be(tmp_path: Path) -> None:
         here, above = os.open("deep", os.O_RDONLY, dir_fd=here), here
         os.close(above)
     os.close(here)
-    items = plan.plan(tmp_path, {})
+    items = folder_plan.plan(tmp_path, {})
     assert [(item.action, item.reason) for item in items] == [("refuse", "file_unreadable")]
     subprocess.run(["rm", "-rf", tmp_path / "deep"], check=True)
 
@@ -111,7 +111,7 @@ def test_a_file_that_grows_is_left_for_the_next_run(
     whole = hip_dicom("L")
     path = folder / "growing.dcm"
     path.write_bytes(whole[:5000])
-    monkeypatch.setattr(plan, "SETTLE_S", 0.4)
+    monkeypatch.setattr(folder_plan, "SETTLE_S", 0.4)
 
     done = threading.Event()
 
@@ -157,21 +157,21 @@ def test_a_file_that_changes_while_it_is_read_is_left_and_its_old_row_goes(folde
 
 
 def test_a_file_that_goes_while_it_is_waited_for_is_left(folder: Path, tmp_path: Path) -> None:
-    items = plan.plan(folder, {})
+    items = folder_plan.plan(folder, {})
     (folder / "b.dcm").unlink()
-    assert [item.file for item in plan.settled(folder, items)] == ["a.dcm", "c.dcm"]
+    assert [item.file for item in folder_plan.settled(folder, items)] == ["a.dcm", "c.dcm"]
 
 
 def test_only_young_files_are_waited_for(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     waited: list[float] = []
-    monkeypatch.setattr(plan, "SETTLE_S", 30.0)
-    monkeypatch.setattr(plan.time, "sleep", waited.append)
-    items = plan.plan(folder, {})
-    assert len(list(plan.settled(folder, items))) == 3
+    monkeypatch.setattr(folder_plan, "SETTLE_S", 30.0)
+    monkeypatch.setattr(folder_plan.time, "sleep", waited.append)
+    items = folder_plan.plan(folder, {})
+    assert len(list(folder_plan.settled(folder, items))) == 3
     assert waited == []
     (folder / "a.dcm").touch()
-    items = plan.plan(folder, {})
-    assert [item.file for item in plan.settled(folder, items)] == ["b.dcm", "c.dcm", "a.dcm"]
+    items = folder_plan.plan(folder, {})
+    assert [item.file for item in folder_plan.settled(folder, items)] == ["b.dcm", "c.dcm", "a.dcm"]
     assert waited == [pytest.approx(30, abs=5)]
 
 
@@ -189,7 +189,7 @@ def test_a_second_run_is_refused_and_names_the_first(folder: Path, tmp_path: Pat
 def test_the_command_ends_with_2_while_another_process_holds_the_folder(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()
-    code = "import sys, time; from pathlib import Path; from bmd_edge.lock import hold\n"
+    code = "import sys, time; from pathlib import Path; from bmd_edge.screen.run_lock import hold\n"
     code += "with hold(Path(sys.argv[1])): print('held', flush=True); time.sleep(600)"
     command = [sys.executable, "-m", "bmd_edge.cli", "screen", folder, "--out", out, "--threads", "1"]
     with subprocess.Popen([sys.executable, "-c", code, out], stdout=subprocess.PIPE, text=True) as holder:
@@ -230,6 +230,6 @@ def test_results_on_a_network_file_system_are_refused(
     kind = file_system(tmp_path, Path("/proc/self/mountinfo").read_text())
     assert re.fullmatch("[a-z0-9.]+", kind or "")
     check_local(tmp_path)
-    monkeypatch.setattr(lock, "NETWORK_FILE_SYSTEMS", {kind})
+    monkeypatch.setattr(run_lock, "NETWORK_FILE_SYSTEMS", {kind})
     with pytest.raises(UsageError, match=rf"network file system \({kind}\): give a folder on a disk"):
         run(folder, tmp_path / "out")

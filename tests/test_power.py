@@ -9,9 +9,9 @@ import power
 import pytest
 from screening import drawn_screener, hip_dicom
 
-from bmd_edge import ledger as module
-from bmd_edge.ledger import NAME, Ledger
-from bmd_edge.screen import screen_folder
+from bmd_edge.screen import ledger as module
+from bmd_edge.screen.ledger import NAME, Ledger
+from bmd_edge.screen.run import screen_folder
 
 FULL = 2
 """SQLite's number for synchronous=FULL."""
@@ -52,7 +52,7 @@ def test_the_disk_loses_what_is_not_synced(disk: power.Disk, tmp_path: Path, mon
             super()._prepare()
             self._db.execute("PRAGMA synchronous=NORMAL")
 
-    monkeypatch.setattr("bmd_edge.screen.Ledger", Hasty)
+    monkeypatch.setattr("bmd_edge.screen.run.Ledger", Hasty)
     assert finished_and_left(disk, tmp_path / "films")[-1] == (3, 0)
 
 

@@ -15,13 +15,13 @@ import pydicom
 import pytest
 from screening import CANARY, drawn_bmd, drawn_bundle, drawn_finder, drawn_screener, hip_dicom
 
-from bmd_edge import screener as screener_module
 from bmd_edge.engine.base import FunctionEngine
 from bmd_edge.errors import EngineError, UsageError
-from bmd_edge.plan import plan
 from bmd_edge.report.film_report import RunSummary
-from bmd_edge.screen import screen_folder
-from bmd_edge.screener import Screener
+from bmd_edge.screen import screener as screener_module
+from bmd_edge.screen.folder_plan import plan
+from bmd_edge.screen.run import screen_folder
+from bmd_edge.screen.screener import Screener
 
 FILES = ("results.csv", "results.jsonl", "run.json", "report/index.html")
 
@@ -336,8 +336,8 @@ KILLED = """
 import sys, time
 from pathlib import Path
 from screening import drawn_bmd, drawn_bundle, drawn_finder
-from bmd_edge.screen import screen_folder
-from bmd_edge.screener import Screener
+from bmd_edge.screen.run import screen_folder
+from bmd_edge.screen.screener import Screener
 bmd = drawn_bmd()
 quick = bmd._fn
 bmd._fn = lambda feeds: (time.sleep(0.05), quick(feeds))[1]

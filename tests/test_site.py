@@ -15,8 +15,8 @@ from bmd_edge.engine.base import FunctionEngine
 from bmd_edge.errors import BundleError, UsageError
 from bmd_edge.measure.network_answer import NetworkAnswer
 from bmd_edge.measure.recalibration import NO_HEADLINE, SCHEMA, SiteFile, SiteLine, open_site
-from bmd_edge.screen import screen_folder
-from bmd_edge.screener import Screener
+from bmd_edge.screen.run import screen_folder
+from bmd_edge.screen.screener import Screener
 from bmd_edge.sites import SITES
 from bmd_edge.table.film_table import HipRow, write_table
 from calibration import calibrate as workshop

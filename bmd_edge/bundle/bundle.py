@@ -33,7 +33,7 @@ from bmd_edge.bundle.verify import (
 from bmd_edge.errors import BundleError
 
 if TYPE_CHECKING:
-    from bmd_edge.screener import Screener
+    from bmd_edge.screen.screener import Screener
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ class Bundle:
         spacing_mm: float | None = None,
     ) -> "Screener":
         """Open the networks; arguments and errors as for `bmd_edge.Screener`. Use it as a context manager."""
-        from bmd_edge.screener import Screener
+        from bmd_edge.screen.screener import Screener
 
         return Screener(self, device, precision, threads, spacing_mm)
 

@@ -13,9 +13,9 @@ from typer.testing import CliRunner
 
 from bmd_edge.bundle.bundle import Bundle
 from bmd_edge.errors import BundleError, UsageError
-from bmd_edge.ledger import Ledger
 from bmd_edge.measure.network_answer import NetworkAnswer
 from bmd_edge.report.film_report import FilmReport, HipReport
+from bmd_edge.screen.ledger import Ledger
 from calibration.charts import with_limits
 from calibration.commands import drift
 from calibration.drift import charts_over, reference_in, reports_of, sentence, watch

@@ -14,7 +14,7 @@ from bmd_edge.bundle.bundle import open_bundle
 from bmd_edge.cli import main
 from bmd_edge.film.film import film_id
 from bmd_edge.measure.recalibration import SCHEMA, SiteFile, SiteLine
-from bmd_edge.screener import Screener
+from bmd_edge.screen.screener import Screener
 from bmd_edge.sites import SITES
 from calibration import reading
 from calibration.calibrate import write_site

@@ -12,9 +12,9 @@ import pytest
 from bmd_edge import doctor
 from bmd_edge.bundle.bundle import Bundle, open_bundle
 from bmd_edge.bundle.layout import GOLDEN
-from bmd_edge.crew import Crew
 from bmd_edge.errors import EngineError
-from bmd_edge.screener import open_screener
+from bmd_edge.screen.screener import open_screener
+from bmd_edge.screen.workers import Crew
 from bmd_edge.table.film_table import HipRow, write_table
 from calibration.reading import read_films
 from calibration.rois import answers_of

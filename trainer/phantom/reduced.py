@@ -21,7 +21,7 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, HTJ2KLossless, JPEG2000Loss
 
 from bmd_edge import open_bundle, read_film
 from bmd_edge.report.film_report import FilmReport
-from bmd_edge.screener import Loaded
+from bmd_edge.screen.jobs import Loaded
 from bmd_edge.sites import SITES
 from bmd_edge.system.places import phantom_cache
 from trainer.phantom import score

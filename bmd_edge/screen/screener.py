@@ -13,7 +13,6 @@ import stat
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -34,8 +33,9 @@ from bmd_edge.measure.network_answer import NetworkAnswer, gray_statistics
 from bmd_edge.measure.recalibration import NO_HEADLINE, open_site
 from bmd_edge.pixels.decoder_check import check_decoders
 from bmd_edge.report.film_report import SCHEMA_VERSION, FilmReport, HipReport, film_band
-from bmd_edge.report.thumbnail import Thumbnail, thumbnail
+from bmd_edge.report.thumbnail import thumbnail
 from bmd_edge.roi import Hip, find_hips, hip_image
+from bmd_edge.screen.jobs import FilmJob, FilmOutcome, Loaded, Setup
 from bmd_edge.system.machine import cpus
 from bmd_edge.version import __version__
 
@@ -52,48 +52,6 @@ _FILM_FACTS = (
     "warnings", "sop_instance_uid", "study_instance_uid", "spacing_source", "view",
     "age_years", "sex", "maker", "model", "kvp", "exposure_index",
 )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """A film as read, or why it was not: `status` and `reason` stand where `film` is None."""
-
-    film_id: str | None
-    film: Film | None = None
-    status: str = "refused"
-    reason: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Setup:
-    """What a screener works with, as far as the owner of a run must know it.
-
-    `digest` names everything a report depends on besides the film. `failed` is the report of a film that could not be
-    processed, to be given its file and film_id.
-    """
-
-    digest: str
-    spacing_mm: float | None
-    notice: str
-    failed: FilmReport
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """A film to examine: `file` is its name in the report; with a `reason` there is no file to read at `path`."""
-
-    path: bytes
-    file: str
-    reason: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a run keeps of a film; `error` is what a network said when it failed on it."""
-
-    report: FilmReport
-    picture: Thumbnail | None = None
-    error: str | None = None
 
 
 class Screener:
@@ -184,12 +142,12 @@ class Screener:
             notice = f"{notice} {NO_HEADLINE}"  # so that run.json, the pages and the terminal say it
         return Setup(self.settings_digest, self.spacing_mm, notice, failed)
 
-    def examine(self, tasks: Iterable[Task]) -> Iterator[tuple[Task, Outcome]]:
+    def examine(self, tasks: Iterable[FilmJob]) -> Iterator[tuple[FilmJob, FilmOutcome]]:
         """Examine films one after the other in this process; whatever is wrong with one is its outcome."""
         for task in tasks:
             yield task, self._outcome(task)
 
-    def _outcome(self, task: Task) -> Outcome:
+    def _outcome(self, task: FilmJob) -> FilmOutcome:
         if task.reason:
             loaded = Loaded(
                 None, status="failed" if task.reason == "file_unreadable" else "refused", reason=task.reason
@@ -202,10 +160,10 @@ class Screener:
             picture = thumbnail(loaded.film) if loaded.film else None
         except EngineError as error:
             logger.error("film %s: a network failed: %s", loaded.film_id, error)
-            return Outcome(self._report(loaded, task.file, "failed", "unexpected", ()), error=str(error))
+            return FilmOutcome(self._report(loaded, task.file, "failed", "unexpected", ()), error=str(error))
         except Exception as error:  # noqa: BLE001 - as in load
             report = self.measure(unexpected(loaded.film_id, error), task.file)
-        return Outcome(report, picture)
+        return FilmOutcome(report, picture)
 
     def read(self, source: "str | os.PathLike[str] | bytes | Dataset", file: str | None = None) -> FilmReport:
         """Read one film and estimate the BMD of its hips; thread-safe.

@@ -11,16 +11,17 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
-from bmd_edge.crew import Crew
 from bmd_edge.errors import EngineError, UsageError
-from bmd_edge.ledger import Ledger
-from bmd_edge.ledger import remove as remove_ledger
-from bmd_edge.lock import check_local, hold
-from bmd_edge.plan import PlannedFile, plan, settled, unmoved
 from bmd_edge.report.film_report import SCHEMA_VERSION, RunSummary, count
 from bmd_edge.report.pages import write_pages
 from bmd_edge.report.results import write_csv, write_jsonl, write_run
-from bmd_edge.screener import Outcome, Screener, Setup, Task, name_of
+from bmd_edge.screen.folder_plan import PlannedFile, plan, settled, unmoved
+from bmd_edge.screen.jobs import FilmJob, FilmOutcome, Setup
+from bmd_edge.screen.ledger import Ledger
+from bmd_edge.screen.ledger import remove as remove_ledger
+from bmd_edge.screen.run_lock import check_local, hold
+from bmd_edge.screen.screener import Screener, name_of
+from bmd_edge.screen.workers import Crew
 from bmd_edge.version import __version__
 
 Progress = Callable[[int, int], None]
@@ -127,14 +128,14 @@ def write_results(out: Path, ledger: Ledger, setup: Setup, left: int = 0) -> Run
 
 def _examine(
     screener: Screener | Crew, folder: Path, items: Sequence[PlannedFile]
-) -> Iterator[tuple[PlannedFile, Outcome]]:
+) -> Iterator[tuple[PlannedFile, FilmOutcome]]:
     """Examine the films, in any order, but those that change meanwhile: a film that is half copied has no outcome.
 
     EngineError if a network failed on several films in a row.
     """
     planned = {os.path.join(os.fsencode(folder), item.key): item for item in items}
     paths = {item.key: path for path, item in planned.items()}
-    tasks = (Task(paths[item.key], item.file, item.reason) for item in settled(folder, items))
+    tasks = (FilmJob(paths[item.key], item.file, item.reason) for item in settled(folder, items))
     errors = 0
     for task, outcome in screener.examine(tasks):
         errors = errors + 1 if outcome.error else 0

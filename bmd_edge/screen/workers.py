@@ -4,7 +4,8 @@ A decoder that dies or hangs takes down its worker, not the run. The film it was
 has failed. Only reports and small pictures travel between the processes, so no pixel is copied; each worker has
 networks of its own, with one thread, which uses the cores better than several threads inside small networks.
 
-A worker is an ordinary Python process (`python -m bmd_edge.crew`), not a fork: no lock, database or network is shared.
+A worker is an ordinary Python process (`python -m bmd_edge.screen.workers`), not a fork:
+no lock, database or network is shared.
 """
 
 import logging
@@ -20,7 +21,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from bmd_edge.errors import BmdEdgeError, EngineError
-from bmd_edge.screener import Outcome, Screener, Setup, Task, name_of
+from bmd_edge.screen.jobs import FilmJob, FilmOutcome, Setup
+from bmd_edge.screen.screener import Screener, name_of
 from bmd_edge.system.machine import cpus, memory_bytes, resident_bytes
 
 logger = logging.getLogger(__name__)
@@ -96,7 +98,7 @@ class Crew:
     ) -> None:
         self.close()
 
-    def examine(self, tasks: Iterable[Task]) -> Iterator[tuple[Task, Outcome]]:
+    def examine(self, tasks: Iterable[FilmJob]) -> Iterator[tuple[FilmJob, FilmOutcome]]:
         """Examine films side by side; outcomes come as films are finished, not in the order of the tasks."""
         again = []
         share = self._bytes // len(self._workers)
@@ -111,13 +113,13 @@ class Crew:
                 yield task, outcome or self._lost(task)
 
     def _round(
-        self, tasks: Iterable[Task], workers: Sequence["_Worker"], most_bytes: int
-    ) -> Iterator[tuple[Task, Outcome | None]]:
+        self, tasks: Iterable[FilmJob], workers: Sequence["_Worker"], most_bytes: int
+    ) -> Iterator[tuple[FilmJob, FilmOutcome | None]]:
         """Give each idle worker the next film; no outcome stands for a worker that was lost at the film."""
         coming, idle = iter(tasks), list(workers)
-        busy: dict[Any, tuple[_Worker, Task]] = {}
+        busy: dict[Any, tuple[_Worker, FilmJob]] = {}
         while True:
-            finished: list[tuple[Task, Outcome | None]] = []
+            finished: list[tuple[FilmJob, FilmOutcome | None]] = []
             for connection in wait(list(busy)) if busy else ():
                 worker, task = busy[connection]
                 try:
@@ -140,9 +142,9 @@ class Crew:
             if not busy:
                 return
 
-    def _lost(self, task: Task) -> Outcome:
+    def _lost(self, task: FilmJob) -> FilmOutcome:
         report = replace(self.setup.failed, file=task.file, film_id=name_of(task.path), reason="worker_lost")
-        return Outcome(report)
+        return FilmOutcome(report)
 
 
 class _Worker:
@@ -165,7 +167,7 @@ class _Worker:
         one_thread = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "bmd_edge.crew", str(theirs.fileno())],
+                [sys.executable, "-P", "-m", "bmd_edge.screen.workers", str(theirs.fileno())],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
@@ -200,7 +202,7 @@ class _Worker:
             self.receive()
         return self._setup
 
-    def send(self, task: Task, most_bytes: int) -> None:
+    def send(self, task: FilmJob, most_bytes: int) -> None:
         """Hand over a film and the memory for the process; a worker that was lost while idle is replaced first."""
         try:
             self.connection.send((task, most_bytes))
@@ -208,7 +210,7 @@ class _Worker:
             self.start()
             self.connection.send((task, most_bytes))
 
-    def receive(self) -> Outcome | None:
+    def receive(self) -> FilmOutcome | None:
         """Take one message; returns the outcome if it is one.
 
         Raises what the opener raised, EngineError if the process ended before the screener was open, EOFError if later.

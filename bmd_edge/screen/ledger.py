@@ -19,9 +19,9 @@ from typing import Any
 from bmd_edge.errors import UsageError
 from bmd_edge.measure.estimate import Estimate
 from bmd_edge.measure.network_answer import NetworkAnswer
-from bmd_edge.plan import Stamp
 from bmd_edge.report.film_report import FilmReport, HipReport, RunSummary
 from bmd_edge.report.thumbnail import Thumbnail
+from bmd_edge.screen.folder_plan import Stamp
 
 NAME = "ledger.sqlite"
 _COLUMNS = "report, picture, width_px, height_px, film_width_px, film_height_px"

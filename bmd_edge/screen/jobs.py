@@ -1,0 +1,49 @@
+"""What passes between a run, its workers and the screener: films to examine, and what came of them."""
+
+from dataclasses import dataclass
+
+from bmd_edge.film.film import Film
+from bmd_edge.report.film_report import FilmReport
+from bmd_edge.report.thumbnail import Thumbnail
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A film as read, or why it was not: `status` and `reason` stand where `film` is None."""
+
+    film_id: str | None
+    film: Film | None = None
+    status: str = "refused"
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What a screener works with, as far as the owner of a run must know it.
+
+    `digest` names everything a report depends on besides the film. `failed` is the report of a film that could not be
+    processed, to be given its file and film_id.
+    """
+
+    digest: str
+    spacing_mm: float | None
+    notice: str
+    failed: FilmReport
+
+
+@dataclass(frozen=True, slots=True)
+class FilmJob:
+    """A film to examine: `file` is its name in the report; with a `reason` there is no file to read at `path`."""
+
+    path: bytes
+    file: str
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FilmOutcome:
+    """What a run keeps of a film; `error` is what a network said when it failed on it."""
+
+    report: FilmReport
+    picture: Thumbnail | None = None
+    error: str | None = None
