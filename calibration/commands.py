@@ -35,9 +35,9 @@ def validate(
     import json
 
     from bmd_edge.bundle.bundle import open_bundle
+    from bmd_edge.cli.terminal import progress_bar
     from bmd_edge.errors import UsageError
     from bmd_edge.system.files import replace_file
-    from bmd_edge.terminal import progress_bar
     from calibration.pairs import write_pairs
     from calibration.report import write_page
     from calibration.validate import validate as measure
@@ -113,8 +113,8 @@ def calibrate(
     Writes an overlay that `bmd-edge screen --site FILE` uses. Leaving it out undoes it. Research use only.
     """
     from bmd_edge.bundle.bundle import open_bundle
+    from bmd_edge.cli.terminal import progress_bar
     from bmd_edge.errors import UsageError
-    from bmd_edge.terminal import progress_bar
     from calibration.calibrate import calibrate as fitted
     from calibration.calibrate import write_site
 

@@ -41,7 +41,7 @@ def filled(folder: Path, out: Path, n: int) -> None:
 
 def timed(folder: Path, out: Path) -> float:
     """Seconds of one `bmd-edge screen`, which must find every film finished."""
-    command = [sys.executable, "-m", "bmd_edge.cli", "screen", folder, "--out", out, "--device", "cpu"]
+    command = [sys.executable, "-m", "bmd_edge.cli.main", "screen", folder, "--out", out, "--device", "cpu"]
     start = time.perf_counter()
     done = subprocess.run(command, capture_output=True, text=True)
     seconds = time.perf_counter() - start

@@ -25,7 +25,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def program(*arguments: object) -> subprocess.CompletedProcess[str]:
     place = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "140"}
-    command = [sys.executable, "-m", "bmd_edge.cli", "bench", *map(str, arguments)]
+    command = [sys.executable, "-m", "bmd_edge.cli.main", "bench", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, env=place)
 
 

@@ -14,7 +14,7 @@ import typer
 from bundles import tiny_bundle
 from screening import CANARY, drawn_screener, hip_dicom
 
-from bmd_edge import cli
+from bmd_edge.cli import main, screen, workshops
 from bmd_edge.errors import EngineError
 from bmd_edge.pixels import jpeg
 from bmd_edge.report.film_report import RESEARCH_USE
@@ -57,7 +57,7 @@ def films(tmp_path: Path) -> Path:
 def program(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     """Run the program as its own process."""
     place = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "100"}
-    command = [sys.executable, "-m", "bmd_edge.cli", *map(str, arguments)]
+    command = [sys.executable, "-m", "bmd_edge.cli.main", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=place)
 
 
@@ -69,7 +69,7 @@ def inside(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]):
     def call(*arguments: object) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["bmd-edge", *map(str, arguments)])
         with pytest.raises(SystemExit) as end:
-            cli.main()
+            main.main()
         streams = capfd.readouterr()
         return end.value.code or 0, streams.out, streams.err
 
@@ -98,7 +98,7 @@ def test_1_for_an_unexpected_error(inside, films: Path, tmp_path: Path, monkeypa
     assert CANARY not in err
     monkeypatch.setattr(sys, "argv", ["bmd-edge", "--debug", "screen", str(films), "--out", str(tmp_path / "out")])
     with pytest.raises(RuntimeError, match=re.escape(CANARY)):
-        cli.main()
+        main.main()
 
 
 def test_2_for_wrong_use(bundle: Path, films: Path, tmp_path: Path) -> None:
@@ -149,7 +149,7 @@ def test_4_for_a_bundle_that_cannot_be_used(bundle: Path, films: Path, tmp_path:
 
 def test_the_readme_lists_the_exit_codes() -> None:
     listed = re.findall(r"^\| (\d) \| ", (ROOT / "README.md").read_text(), re.MULTILINE)
-    assert [int(code) for code in listed] == list(cli.EXIT_CODES)
+    assert [int(code) for code in listed] == list(main.EXIT_CODES)
 
 
 # -- screen ---------------------------------------------------------------------------------------------------------
@@ -217,7 +217,7 @@ def demo_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, expected: dict[st
     (tmp_path / "data" / "demo" / "right.dcm").write_bytes(hip_dicom("R"))
     (tmp_path / "data" / "demo" / "implant.dcm").write_bytes(hip_dicom("RL", implant="L"))
     (tmp_path / "data" / "demo.json").write_text(json.dumps(expected))
-    monkeypatch.setattr(cli, "__file__", str(tmp_path / "cli.py"))
+    monkeypatch.setattr(screen, "__file__", str(tmp_path / "cli" / "screen.py"))
 
 
 def test_demo_ends_with_0_when_every_film_is_as_expected(inside, tmp_path: Path, monkeypatch) -> None:
@@ -281,10 +281,10 @@ def test_doctor_names_a_failed_self_test(bundle: Path, capsys, monkeypatch: pyte
     def fail(_bundle: object, model: str, _engine: object) -> dict[str, float]:
         raise EngineError(f"{model} is off by 1")
 
-    monkeypatch.setattr("bmd_edge.doctor.self_test", fail)
+    monkeypatch.setattr("bmd_edge.cli.doctor.self_test", fail)
     monkeypatch.setattr(sys, "argv", ["bmd-edge", "doctor", str(bundle)])
     with pytest.raises(SystemExit) as end:
-        cli.main()
+        main.main()
     assert end.value.code == 4
     assert re.search("FAIL +self-test of finder, fp32 +finder is off by 1", capsys.readouterr().out)
 
@@ -294,7 +294,7 @@ def test_doctor_tests_the_decoders(bundle: Path, capsys, monkeypatch: pytest.Mon
     monkeypatch.setitem(jpeg._DECODERS, "jpeg_ls", lambda data: good(data) + 1)
     monkeypatch.setattr(sys, "argv", ["bmd-edge", "doctor", str(bundle)])
     with pytest.raises(SystemExit) as end:
-        cli.main()
+        main.main()
     assert end.value.code == 4
     said = capsys.readouterr().out
     assert re.search("FAIL +reads JPEG-LS Lossless +decodes wrongly: pip install", said)
@@ -305,10 +305,10 @@ def test_doctor_tests_the_decoders(bundle: Path, capsys, monkeypatch: pytest.Mon
     ("wheels", "said"), [([], "onnxruntime is not installed"), (["onnxruntime", "onnxruntime-gpu"], "both")]
 )
 def test_doctor_names_a_missing_or_doubled_engine(bundle: Path, capsys, monkeypatch, wheels, said) -> None:
-    monkeypatch.setattr("bmd_edge.doctor.versions", lambda: dict.fromkeys(wheels, "1"))
+    monkeypatch.setattr("bmd_edge.cli.doctor.versions", lambda: dict.fromkeys(wheels, "1"))
     monkeypatch.setattr(sys, "argv", ["bmd-edge", "doctor", str(bundle)])
     with pytest.raises(SystemExit) as end:
-        cli.main()
+        main.main()
     assert end.value.code == 4
     assert said in capsys.readouterr().out
 
@@ -321,7 +321,7 @@ def test_schema() -> None:
 
 def test_every_command_has_a_line_in_the_help() -> None:
     text = program("--help").stdout
-    for name in ("screen", "demo", "info", "doctor", "schema", *cli.WORKSHOPS):
+    for name in ("screen", "demo", "info", "doctor", "schema", *workshops.WORKSHOPS):
         assert re.search(rf"^  {name} +\w.*\.$", text, re.MULTILINE), name
     assert "Research use only" in text
 
@@ -339,9 +339,9 @@ def workshop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.delitem(sys.modules, "made_up_workshop", raising=False)
         fresh = typer.Typer(pretty_exceptions_enable=False)
         fresh.callback()(lambda: None)
-        monkeypatch.setattr(cli, "app", fresh)
+        monkeypatch.setattr(main, "app", fresh)
         for name, attribute in (("train", "train"), ("phantom", "app")):
-            cli._register(name, cli.Workshop("made_up_workshop", attribute, "train", "Help."))
+            workshops.register(fresh, name, workshops.Workshop("made_up_workshop", attribute, "train", "Help."))
 
     return write
 
@@ -377,7 +377,7 @@ def test_a_missing_extra_ends_with_2_and_names_it(inside, workshop, where: str) 
 def test_registered_workshops_exist() -> None:
     from importlib.util import find_spec
 
-    for workshop in cli.WORKSHOPS.values():
+    for workshop in workshops.WORKSHOPS.values():
         assert find_spec(workshop.module), workshop
 
 
@@ -391,7 +391,7 @@ def test_a_terminal_without_unicode_gets_escapes(films: Path, tmp_path: Path) ->
         "import sys, bmd_edge.screen.run\n"
         "sys.path.append('tests'); from screening import drawn_screener\n"
         "bmd_edge.screen.workers.Crew = lambda *_: drawn_screener()\n"
-        "from bmd_edge.cli import main; main()"
+        "from bmd_edge.cli.main import main; main()"
     )
     command = [sys.executable, "-c", code, "screen", films, "--out", tmp_path / "out"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=place)
@@ -401,7 +401,7 @@ def test_a_terminal_without_unicode_gets_escapes(films: Path, tmp_path: Path) ->
 
 
 def test_a_reader_that_goes_away_gives_no_traceback() -> None:
-    command = f"'{sys.executable}' -m bmd_edge.cli schema | head -c 10"
+    command = f"'{sys.executable}' -m bmd_edge.cli.main schema | head -c 10"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, cwd=ROOT)
     assert "Traceback" not in done.stderr
     assert "BrokenPipe" not in done.stderr

@@ -274,7 +274,7 @@ def program(tmp_path: Path, *arguments: object) -> "subprocess.CompletedProcess[
         "PYTHONPATH": os.pathsep.join([str(tmp_path / "modules"), str(ROOT)]),
         "XDG_CACHE_HOME": str(tmp_path / "cache"),
     }
-    command = [sys.executable, "-m", "bmd_edge.cli", *map(str, arguments)]
+    command = [sys.executable, "-m", "bmd_edge.cli.main", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, env=environment)
 
 

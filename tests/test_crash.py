@@ -181,7 +181,19 @@ mounting = pytest.mark.skipif(not _can_mount(), reason="this machine lets nobody
 
 
 def screen_command(bundle: Path, folder: Path, out: Path) -> list[str]:
-    words = [sys.executable, "-m", "bmd_edge.cli", "screen", folder, "--bundle", bundle, "--out", out, "--threads", "1"]
+    words = [
+        sys.executable,
+        "-m",
+        "bmd_edge.cli.main",
+        "screen",
+        folder,
+        "--bundle",
+        bundle,
+        "--out",
+        out,
+        "--threads",
+        "1",
+    ]
     return list(map(str, words))
 
 

@@ -29,7 +29,7 @@ def command(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict]:
     """What the command says of the demo films, by file."""
     out = tmp_path_factory.mktemp("out")
     words = ["screen", DEMO, "--out", out, "--device", "cpu", "--json", "--threads", "1"]
-    done = subprocess.run([sys.executable, "-m", "bmd_edge.cli", *words], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-m", "bmd_edge.cli.main", *words], capture_output=True, text=True)
     assert done.returncode == 3, done.stderr
     return {line["file"]: line for line in map(json.loads, done.stdout.splitlines())}
 

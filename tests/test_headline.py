@@ -10,11 +10,11 @@ import pytest
 from screening import NOTICE, drawn_bmd, drawn_bundle, drawn_finder, hip_dicom
 
 from bmd_edge.bundle.calibration import OperatingPoints
+from bmd_edge.cli.terminal import print_results
 from bmd_edge.measure.headline import BANDS
 from bmd_edge.report.film_report import HipReport, film_band
 from bmd_edge.screen.run import screen_folder
 from bmd_edge.screen.screener import Screener
-from bmd_edge.terminal import print_results
 
 ROOT = Path(__file__).parents[1] / "bmd_edge"
 NOT_RULED_OUT = "low BMD is not ruled out"

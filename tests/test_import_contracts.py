@@ -11,7 +11,7 @@ HEAVY = {"torch", "onnxruntime", "onnx", "pydicom", "numpy", "PIL", "scipy", "nu
 LOADED = """
 import sys
 sys.argv = ["bmd-edge", *{arguments}]
-from bmd_edge.cli import main
+from bmd_edge.cli.main import main
 try:
     main()
 except SystemExit as end:
@@ -37,7 +37,7 @@ def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
 
 
 def test_the_runtime_never_loads_a_workshop() -> None:
-    code = "import sys, bmd_edge.screen.run, bmd_edge.terminal; print(*sys.modules)"
+    code = "import sys, bmd_edge.screen.run, bmd_edge.cli.terminal; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = {name.partition(".")[0] for name in done.stdout.split()}
     assert not loaded & {"torch", "onnx", "scipy", "numba", "trainer", "export", "calibration"}

@@ -191,7 +191,7 @@ def test_the_command_ends_with_2_while_another_process_holds_the_folder(folder: 
     out.mkdir()
     code = "import sys, time; from pathlib import Path; from bmd_edge.screen.run_lock import hold\n"
     code += "with hold(Path(sys.argv[1])): print('held', flush=True); time.sleep(600)"
-    command = [sys.executable, "-m", "bmd_edge.cli", "screen", folder, "--out", out, "--threads", "1"]
+    command = [sys.executable, "-m", "bmd_edge.cli.main", "screen", folder, "--out", out, "--threads", "1"]
     with subprocess.Popen([sys.executable, "-c", code, out], stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"

@@ -33,7 +33,7 @@ def test_every_command_and_option_exists(command):
     depth = 2 if words[:2] in (["phantom", "check"], ["phantom", "score"]) else 1
     help_words = [*words[:depth], "--help"] if words[0] != "phantom" or depth == 2 else ["phantom", "make", "--help"]
     run = subprocess.run(
-        [sys.executable, "-m", "bmd_edge.cli", *help_words], capture_output=True, text=True, check=True
+        [sys.executable, "-m", "bmd_edge.cli.main", *help_words], capture_output=True, text=True, check=True
     )
     for option in (word for word in words if word.startswith("--")):
         assert option in run.stdout, option

@@ -164,7 +164,7 @@ def finder():
 
 
 def test_screening_all_of_them_gives_each_file_one_coded_object(tmp_path):
-    command = [sys.executable, "-m", "bmd_edge.cli", "screen", str(ROOT), "--out", str(tmp_path)]
+    command = [sys.executable, "-m", "bmd_edge.cli.main", "screen", str(ROOT), "--out", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 3, done.stderr
     assert "Traceback" not in done.stderr + done.stdout

@@ -11,7 +11,7 @@ import pytest
 
 import bmd_edge
 from bmd_edge.bundle.bundle import open_bundle
-from bmd_edge.cli import main
+from bmd_edge.cli.main import main
 from bmd_edge.film.film import film_id
 from bmd_edge.measure.recalibration import SCHEMA, SiteFile, SiteLine
 from bmd_edge.screen.screener import Screener

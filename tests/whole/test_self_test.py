@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bmd_edge import doctor
 from bmd_edge.bundle.bundle import Bundle, open_bundle
 from bmd_edge.bundle.layout import GOLDEN
+from bmd_edge.cli import doctor
 from bmd_edge.errors import EngineError
 from bmd_edge.screen.screener import open_screener
 from bmd_edge.screen.workers import Crew

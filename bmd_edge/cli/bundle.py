@@ -1,0 +1,100 @@
+"""The commands about a bundle and this machine: info, doctor, compile."""
+
+import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bmd_edge.cli.options import BundleArgument, JsonOption
+from bmd_edge.errors import UsageError
+
+if TYPE_CHECKING:
+    from bmd_edge.bundle.bundle import Bundle
+    from bmd_edge.bundle.calibration import OperatingPoints
+
+
+def info(bundle: BundleArgument = None, as_json: JsonOption = False) -> None:
+    """Show what a bundle is and on what its numbers rest."""
+    from dataclasses import asdict
+
+    from bmd_edge.bundle.bundle import open_bundle
+    from bmd_edge.bundle.layout import MANIFEST
+    from bmd_edge.report.safe_text import visible
+
+    opened = open_bundle(bundle)
+    if as_json:
+        guard = {name: {s: asdict(site) for s, site in sites.items()} for name, sites in opened.manifest.guard.items()}
+        facts = {"digest": opened.digest, "guard": guard}
+        calibration = {name: asdict(numbers) for name, numbers in opened.calibration.items()}
+        manifest = json.loads((opened.root / MANIFEST).read_bytes())
+        typer.echo(json.dumps({**facts, "calibration": calibration, "manifest": manifest}, indent=2))
+        return
+    for name, text in _bundle_facts(opened):
+        typer.echo(f"{name:<14} {visible(text)}")
+
+
+def _bundle_facts(bundle: "Bundle") -> Iterator[tuple[str, str]]:
+    manifest = bundle.manifest
+    yield "bundle", f"{manifest.version}, digest {bundle.digest[:16]}"
+    yield "made", f"{manifest.provenance.created[:10]}"
+    yield "trained on", manifest.validity.training_data
+    yield "notice", manifest.validity.notice
+    yield "measures", f"{', '.join(manifest.sites)} in {manifest.unit}".replace("_", " ")
+    for name in manifest.models:
+        sizes = (f"{p} {manifest.files[file].bytes / 1e6:.1f} MB" for p, file in manifest.models[name].files.items())
+        yield f"{name} network", ", ".join(sizes)
+    for precision, guard in manifest.guard.items():
+        for site, shift in guard.items():
+            said = f"{site.replace('_', ' ')}: 99 % of {shift.n} hips moved by {shift.p99_shift_gcm2:.4f} or less"
+            yield f"{precision.replace('_', ' ')} guard", f"{said}, {len(shift.flips)} crossed a WHO cut"
+    for precision, numbers in bundle.calibration.items():
+        for site, interval in numbers.sites.items():
+            said = f"{site.replace('_', ' ')}: {interval.coverage:.0%} interval is +-{interval.scale:.2f} x spread"
+            yield f"{precision}", f"{said}, fitted on {interval.n} hips"
+        yield f"{precision}", f"headline: {_cuts(numbers.operating_points)}"
+
+
+def _cuts(points: "OperatingPoints | None") -> str:
+    if points is None:
+        return "none, the bundle has no operating points"
+    said = f"low suspected at an estimated T <= {points.low_suspected_t:.2f}, "
+    if points.refer_for_dxa_t > points.low_suspected_t:
+        said += f"DXA advised at T <= {points.refer_for_dxa_t:.2f}, "
+    return f"{said}fitted on {points.cases} subjects with low BMD and {points.others} without"
+
+
+def doctor(bundle: BundleArgument = None) -> None:
+    """Test this machine and the bundle."""
+    from bmd_edge.cli.doctor import examine
+
+    findings = []
+    for finding in examine(bundle):
+        typer.echo(f"{'ok' if finding.sound else 'FAIL':<4}  {finding.what:<42} {finding.detail}")
+        findings.append(finding)
+    sound = all(finding.sound for finding in findings)
+    typer.echo("All is well." if sound else "Something needs attention: see the lines marked FAIL.", err=True)
+    raise typer.Exit(0 if sound else 4)
+
+
+def compile_engines(
+    bundle: BundleArgument = None,
+    device: Annotated[str, typer.Option(help="tensorrt, the only one that compiles.")] = "tensorrt",
+    precision: Annotated[str, typer.Option(help="auto, fp32 or int8, as for screen.")] = "auto",
+) -> None:
+    """Compile a bundle's networks for this machine's GPU; `screen --device tensorrt` loads only what this has built.
+
+    What is missing, stale, edited or of somebody else is built again, and must give the bundle's golden outputs.
+    """
+    from bmd_edge.bundle.bundle import open_bundle
+    from bmd_edge.cli.terminal import build_bar
+    from bmd_edge.engine.compile import compile_bundle
+    from bmd_edge.engine.open import PRECISIONS
+
+    if device != "tensorrt" or precision not in PRECISIONS:
+        raise UsageError(
+            f"--device is tensorrt, for cpu and cuda need no compiling; --precision one of {', '.join(PRECISIONS)}"
+        )
+    with build_bar() as progress:
+        for model, chosen, done in compile_bundle(open_bundle(bundle), precision, progress=progress):
+            typer.echo(f"{model} {chosen}: {done}")

@@ -1,0 +1,150 @@
+"""The commands that read films, and the schema of what they write: screen, demo, schema."""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bmd_edge.cli.options import BundleOption, OutOption
+from bmd_edge.errors import EngineError
+
+if TYPE_CHECKING:
+    from bmd_edge.report.film_report import RunSummary
+    from bmd_edge.screen.workers import Crew
+
+
+def screen(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of films; its subfolders too.")],
+    bundle: BundleOption = None,
+    out: OutOption = Path("bmd-edge-results"),
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or tensorrt.")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, fp32 or int8.")] = "auto",
+    spacing_mm: Annotated[
+        float | None, typer.Option(help="Pixel size at the detector in mm, in place of what the films state.")
+    ] = None,
+    site: Annotated[Path | None, typer.Option(help="The site's own calibration, from `bmd-edge calibrate`.")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Films at a time; default one per CPU.")] = None,
+    memory_mb: Annotated[
+        int | None, typer.Option(min=1, help="Memory for all processes; default 100 MB and 350 MB per film at a time.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print results.jsonl instead of a table.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Forget earlier results in --out and start anew.")] = False,
+) -> None:
+    """Estimate the BMD of every hip on the films in FOLDER.
+
+    Prints a table and writes results.csv, results.jsonl, run.json and report/index.html into --out.
+    """
+    from bmd_edge.cli.terminal import print_results
+    from bmd_edge.report.film_report import RESEARCH_USE
+    from bmd_edge.report.safe_text import visible
+    from bmd_edge.screen.run import check_folders
+    from bmd_edge.screen.screener import open_screener
+    from bmd_edge.screen.workers import Crew
+
+    check_folders(folder, out)
+    settings = {"device": device, "precision": precision, "spacing_mm": spacing_mm, "threads": 1, "site": site}
+    with Crew(partial(open_screener, bundle, **settings), 1 if dry_run else threads, memory_mb) as crew:
+        if dry_run:
+            _print_plan(crew.setup.digest, folder, out, fresh)
+            return
+        summary = _run(crew, folder, out, fresh)
+    if as_json:
+        sys.stdout.write((out / "results.jsonl").read_text(encoding="utf-8"))
+        typer.echo(f"{RESEARCH_USE} {visible(summary.notice)}", err=True)
+    else:
+        print_results(out, summary)
+    _say_where(out, summary)
+    raise typer.Exit(0 if summary.complete else 3)
+
+
+def demo(bundle: BundleOption = None, out: OutOption = Path("bmd-edge-demo")) -> None:
+    """Screen the embedded films and check their outcomes."""
+    from bmd_edge.cli.terminal import print_results
+    from bmd_edge.screen.screener import open_screener
+    from bmd_edge.screen.workers import Crew
+
+    data = Path(__file__).parents[1] / "data"
+    if not (data / "demo.json").is_file():
+        raise EngineError("this installation holds no demo films: install bmd-edge again")
+    expected = json.loads((data / "demo.json").read_text(encoding="utf-8"))
+    with Crew(partial(open_screener, bundle, threads=1)) as crew:
+        summary = _run(crew, data / "demo", out, fresh=True)
+    print_results(out, summary)
+    _say_where(out, summary)
+    wrong = [line for line in _unexpected_outcomes(out, expected)]
+    for line in wrong:
+        typer.echo(line, err=True)
+    if not wrong:
+        typer.echo(f"All {len(expected)} demo films gave the outcome expected of them.", err=True)
+    raise typer.Exit(1 if wrong else 0)
+
+
+def _unexpected_outcomes(out: Path, expected: dict[str, Any]) -> Iterator[str]:
+    """Compare with demo.json: file -> {"status", "reason", "hips": {side: "read" or the reason}}."""
+    from bmd_edge.screen.ledger import Ledger
+
+    with closing(Ledger(out)) as ledger:
+        found = {report.file: report for report in ledger.reports()}
+    for file in sorted({*expected, *(name or "" for name in found)}):
+        report = found.get(file)
+        got = report and {
+            "status": report.status,
+            "reason": report.reason,
+            "hips": {hip.side: hip.reason or hip.status for hip in report.hips},
+        }
+        if got != expected.get(file):
+            yield f"{file}: expected {expected.get(file)}, got {got}"
+
+
+def schema() -> None:
+    """Print the JSON Schema of a line of results.jsonl."""
+    from bmd_edge.report.schema import json_schema
+
+    typer.echo(json.dumps(json_schema(), indent=2))
+
+
+# -- what screen and demo print -----------------------------------------------------------------------------------
+
+
+def _run(crew: "Crew", folder: Path, out: Path, fresh: bool) -> "RunSummary":
+    from bmd_edge.cli.terminal import progress_bar
+    from bmd_edge.screen.run import screen_folder
+
+    try:
+        with progress_bar() as progress:
+            return screen_folder(crew, folder, out, fresh=fresh, progress=progress)
+    except KeyboardInterrupt:
+        typer.echo("Stopped. Finished films are kept: run the same command again to go on.", err=True)
+        raise typer.Exit(130) from None  # 128 + SIGINT, as shells have it
+
+
+def _print_plan(settings: str, folder: Path, out: Path, fresh: bool) -> None:
+    from bmd_edge.report.safe_text import visible
+    from bmd_edge.screen.folder_plan import plan
+    from bmd_edge.screen.ledger import finished
+
+    items = plan(folder, {} if fresh else finished(out, settings))
+    for item in items:
+        typer.echo(f"{item.action:<7} {visible(item.file)}")
+    totals = {action: sum(item.action == action for item in items) for action in ("read", "compare", "skip", "refuse")}
+    moved = f"{totals['compare']} perhaps moved, " * (totals["compare"] > 0)
+    typer.echo(
+        f"{totals['read']} to read, {moved}{totals['skip']} finished before, {totals['refuse']} no files; "
+        "nothing was done.",
+        err=True,
+    )
+
+
+def _say_where(out: Path, summary: "RunSummary") -> None:
+    if not sum(summary.films.values()) and not summary.left:
+        typer.echo("The folder holds no files.", err=True)
+    if summary.left:
+        what = "file was" if summary.left == 1 else "files were"
+        typer.echo(f"{summary.left} {what} still changing: run the same command again to read them.", err=True)
+    typer.echo(f"Report: {out / 'report' / 'index.html'}; tables: {out / 'results.csv'}, results.jsonl", err=True)
