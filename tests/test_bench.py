@@ -10,17 +10,17 @@ import films as odd_films
 import numpy as np
 import pytest
 
-from bmd_edge import bench, bench_films
 from bmd_edge.bundle.bundle import open_bundle
 from bmd_edge.film.film import film_id
 from bmd_edge.film.read import read_film
+from export.bench import films, stages
 
 ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bench_films, "PIXELS", 200_000)
+    monkeypatch.setattr(films, "PIXELS", 200_000)
 
 
 def program(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -30,7 +30,7 @@ def program(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_same_film_in_every_transfer_syntax(small) -> None:
-    made = {name: next(bench_films.films(name, 1)) for name in bench_films.ENCODERS}
+    made = {name: next(films.films(name, 1)) for name in films.ENCODERS}
     read = {name: read_film(data) for name, data in made.items()}
     first = read["uncompressed"]
     assert abs(first.stored.size - 200_000) < 2_000
@@ -41,29 +41,29 @@ def test_the_same_film_in_every_transfer_syntax(small) -> None:
 
 
 def test_films_differ_in_noise_and_uid_and_are_the_same_every_time(small) -> None:
-    made = list(bench_films.films("rle", 6))
+    made = list(films.films("rle", 6))
     assert len({film_id(film) for film in made}) == 6
     assert len({read_film(film).sop_instance_uid for film in made}) == 6
-    assert made == list(bench_films.films("rle", 6))
-    other = bench_films.renamed(made[0], 7)
+    assert made == list(films.films("rle", 6))
+    other = films.renamed(made[0], 7)
     assert len(other) == len(made[0])
     assert read_film(other).sop_instance_uid == "2.25.900000000000000007"
     np.testing.assert_array_equal(read_film(other).stored, read_film(made[0]).stored)
 
 
 def test_written_films_are_shared_out_among_the_syntaxes(small, tmp_path: Path) -> None:
-    bench.write_films(tmp_path / "films", ["rle", "jpeg_ls"], 4, 12)
+    stages.write_films(tmp_path / "films", ["rle", "jpeg_ls"], 4, 12)
     names = sorted(path.name for path in (tmp_path / "films").iterdir())
     assert names == [f"{number:05d}.dcm" for number in range(12)]
 
 
 def test_figures_are_medians_and_ratios_within_a_turn() -> None:
     def turn(speed: float, cost: float, plain: float) -> dict:
-        stages = dict.fromkeys(bench.STAGES, cost / len(bench.STAGES))
-        parts = {"stages": stages, "films_per_s": speed, "peak_rss_mb": speed, "n": 9}
+        spent = dict.fromkeys(stages.STAGES, cost / len(stages.STAGES))
+        parts = {"stages": spent, "films_per_s": speed, "peak_rss_mb": speed, "n": 9}
         return parts | {"plain": {"films_per_s": plain, "decoder": "gdcm"}}
 
-    found = bench._figures([turn(10, 0.1, 1), turn(30, 0.05, 2), turn(12, 0.1, 4)], workers=2)
+    found = stages._figures([turn(10, 0.1, 1), turn(30, 0.05, 2), turn(12, 0.1, 4)], workers=2)
     assert (found["films_per_s"], found["floor_films_per_s"]) == (12, 20)
     assert (found["ratio_to_floor"], found["ratio_to_plain"]) == (0.6, 10)
     assert (found["peak_rss_mb"], found["plain_decoder"], found["n"]) == (30, "gdcm", 9)
@@ -77,7 +77,7 @@ def test_bench_of_a_folder(tmp_path: Path) -> None:
     found = json.loads(done.stdout)
     row = found["films"]["folder"]
     assert (row["n"], row["plain_films_per_s"], found["synthetic"]) == (1, None, False)
-    assert list(row["stages"]) == list(bench.STAGES)
+    assert list(row["stages"]) == list(stages.STAGES)
     assert all(seconds >= 0 for seconds in row["stages"].values())
     assert row["stages"]["finder"] > 0.001
     assert 50 < row["peak_rss_mb"] < 2000
@@ -85,7 +85,7 @@ def test_bench_of_a_folder(tmp_path: Path) -> None:
 
 
 def test_the_start_names_the_bundle(small) -> None:
-    found = bench.cold(None, lambda _: None, times=1)
+    found = stages.cold(None, lambda _: None, times=1)
     assert found["n"] == 1
     assert found["bundle_digest"] == open_bundle().digest
 
@@ -98,18 +98,18 @@ def test_bench_says_what_is_wrong(tmp_path: Path) -> None:
 
 
 def test_memory_of_a_process_and_its_children() -> None:
-    resident, proportional = bench._tree_mb(os.getpid())
+    resident, proportional = stages._tree_mb(os.getpid())
     assert 10 < proportional <= resident
     with subprocess.Popen([sys.executable, "-c", "x = b'1' * 60_000_000; input()"], stdin=subprocess.PIPE) as child:
-        while bench._tree_mb(child.pid)[0] < 60:
+        while stages._tree_mb(child.pid)[0] < 60:
             assert child.poll() is None
-        assert bench._tree_mb(os.getpid())[0] > resident + 50
+        assert stages._tree_mb(os.getpid())[0] > resident + 50
         child.communicate(b"\n")
-    assert bench._tree_mb(child.pid) == (0, 0)
+    assert stages._tree_mb(child.pid) == (0, 0)
 
 
 def test_the_plain_loop_reads_films_with_pydicoms_own_decoders(tmp_path: Path) -> None:
-    plain = pytest.importorskip("export.plain")
+    plain = pytest.importorskip("export.bench.plain")
     (tmp_path / "a.dcm").write_bytes(odd_films.dicom_bytes(odd_films.pixels(300, 240), odd_films.HTJ2K_LOSSLESS))
     found = plain.main(tmp_path, None)
     assert found["films_per_s"] > 0

@@ -13,7 +13,6 @@ from typing import Annotated
 
 import typer
 
-from bmd_edge.cli.bench import bench
 from bmd_edge.cli.bundle import compile_engines, doctor, info
 from bmd_edge.cli.screen import demo, schema, screen
 from bmd_edge.cli.workshops import WORKSHOPS, register
@@ -73,7 +72,6 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "info": info,
     "doctor": doctor,
     "compile": compile_engines,
-    "bench": bench,
     "schema": schema,
 }
 

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from rich import box
 from rich.console import Console
@@ -29,7 +28,7 @@ _BANDS = {
     "not_suspected": Text("not suspected;\nlow BMD is not ruled out"),
     None: Text("-"),
 }
-_PIPED_WIDTH = 140
+PIPED_WIDTH = 140
 _WIDE = 110
 
 
@@ -54,30 +53,6 @@ def status() -> Iterator[Callable[[str], None]]:
         yield lambda text: line.update(text)
 
 
-def print_bench(found: dict[str, Any]) -> None:
-    """What `bench` measured, to stdout."""
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else _PIPED_WIDTH)
-    if "series" in found or "help_s" in found:
-        for name, value in found.items():
-            if name != "series":
-                console.print(f"{name:<16} {value}", markup=False)
-        return
-    stages = list(next(iter(found["films"].values()))["stages"])
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
-    for name in ("Films", "n", "films/s", "floor", "ratio", "plain", "times", "MB", *stages):
-        table.add_column(name, justify="left" if name == "Films" else "right", no_wrap=True)
-    for name, row in found["films"].items():
-        plain = ("-", "-") if row["plain_films_per_s"] is None else (row["plain_films_per_s"], row["ratio_to_plain"])
-        cells = (row["n"], row["films_per_s"], row["floor_films_per_s"], row["ratio_to_floor"], *plain)
-        spent = [f"{1000 * row['stages'][stage]:.1f}" for stage in stages]
-        table.add_row(name, *map(str, cells), str(row["peak_rss_mb"]), *spent)
-    console.print(table)
-    console.print(f"{found['threads']} workers on {found['cpus']} CPUs, bundle {found['bundle_digest'][:16]}.")
-    console.print("Floor: CPUs over the CPU seconds of all stages. Stages in CPU milliseconds per film, alone.")
-    if found["synthetic"]:
-        console.print("The films are synthetic: embedded ones enlarged to 9 Mpx, 12 bits, with fresh noise.")
-
-
 @contextmanager
 def build_bar() -> Iterator[Callable[[str, int, int], None]]:
     """Progress of a build on stderr; call it with (phase, steps done, steps). Piped, each phase is said once."""
@@ -98,7 +73,7 @@ def build_bar() -> Iterator[Callable[[str, int, int], None]]:
 
 def print_results(out: Path, summary: RunSummary) -> None:
     """Print the results of a finished run to stdout, at the width of the terminal."""
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else _PIPED_WIDTH)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
     with closing(Ledger(out)) as ledger:
         if summary.hips["read"]:
             with_number = (report for report in ledger.reports() if report.status == "read")

@@ -14,12 +14,13 @@ from PIL import Image
 from pydicom.encaps import encapsulate
 from pydicom.uid import UID
 
+import bmd_edge
 from bmd_edge.film.read import read_film
 
 PIXELS = 9_000_000
 BITS = 12
 _NOISE = 8.0  # gray levels of 4096; lossless files then are 2.5 times smaller than the pixels, as those of real films
-_DEMO = Path(__file__).parent / "data" / "demo"
+_DEMO = Path(bmd_edge.__file__).parent / "data" / "demo"
 
 Pixels = NDArray[np.uint16]
 

@@ -1,4 +1,6 @@
-"""The loop that a user would write without bmd-edge, to compare speed with: `python -m export.plain FOLDER [BUNDLE]`.
+"""The loop that a user would write without bmd-edge, to compare speed with.
+
+    python -m export.bench.plain FOLDER [BUNDLE]
 
 One film at a time: pydicom decodes with what it finds among pylibjpeg with OpenJPEG, GDCM and numpy, `apply_voi_lut`
 works on the whole film, and the two networks of the bundle's architectures run eagerly in torch, in fp32. Their weights

@@ -20,7 +20,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from bmd_edge.bench_films import ENCODERS, films, renamed
 from bmd_edge.bundle.bundle import open_bundle
 from bmd_edge.errors import MissingExtra, UsageError
 from bmd_edge.screen import jobs
@@ -31,6 +30,7 @@ from bmd_edge.screen.ledger import Ledger
 from bmd_edge.screen.run import screen_folder, write_results
 from bmd_edge.screen.workers import Crew
 from bmd_edge.system.machine import cpus
+from export.bench.films import ENCODERS, films, renamed
 
 STAGES = ("read", "decode", "finder", "crop", "bmd", "picture", "write", "rest")
 COPIES = 8
@@ -115,7 +115,7 @@ def write_films(folder: Path, syntaxes: list[str], distinct: int, count: int) ->
 
 def _turn(crew: Crew, folder: Path, bundle: Path | None, out: Path, plain: bool) -> dict[str, Any]:
     """Stages, whole and plain loop on the same films: CPU seconds per film by stage, films per second, peak memory."""
-    stages = _in_a_process("bmd_edge.bench", folder, bundle, one_thread=True)
+    stages = _in_a_process("export.bench.stages", folder, bundle, one_thread=True)
     for pid in (os.getpid(), *crew.pids):
         Path(f"/proc/{pid}/clear_refs").write_text("5")  # the peak is counted from here
     start = time.perf_counter()
@@ -125,7 +125,7 @@ def _turn(crew: Crew, folder: Path, bundle: Path | None, out: Path, plain: bool)
     count = sum(summary.films.values())
     turn = {"stages": stages, "films_per_s": count / seconds, "peak_rss_mb": peak / 2**20, "n": count}
     if plain:
-        turn["plain"] = _in_a_process("export.plain", folder, bundle, one_thread=False)
+        turn["plain"] = _in_a_process("export.bench.plain", folder, bundle, one_thread=False)
     return turn
 
 

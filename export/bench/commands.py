@@ -1,12 +1,17 @@
-"""The command bench."""
+"""The command `bench`; it needs the runtime only."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich import box
+from rich.console import Console
+from rich.table import Table
 
 from bmd_edge.cli.options import BundleOption, JsonOption
+from bmd_edge.cli.terminal import PIPED_WIDTH
 from bmd_edge.errors import UsageError
 
 
@@ -28,8 +33,8 @@ def bench(
     as_json: JsonOption = False,
 ) -> None:
     """Measure how fast this machine screens: each stage alone, the whole, and the floor that the stages set."""
-    from bmd_edge import bench as measure
-    from bmd_edge.cli.terminal import print_bench, status
+    from bmd_edge.cli.terminal import status
+    from export.bench import stages as measure
 
     if against not in (None, "plain"):
         raise UsageError("--against knows `plain` only")
@@ -45,3 +50,27 @@ def bench(
         typer.echo(json.dumps(found, indent=1))
     else:
         print_bench(found)
+
+
+def print_bench(found: dict[str, Any]) -> None:
+    """What `bench` measured, to stdout."""
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
+    if "series" in found or "help_s" in found:
+        for name, value in found.items():
+            if name != "series":
+                console.print(f"{name:<16} {value}", markup=False)
+        return
+    stages = list(next(iter(found["films"].values()))["stages"])
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    for name in ("Films", "n", "films/s", "floor", "ratio", "plain", "times", "MB", *stages):
+        table.add_column(name, justify="left" if name == "Films" else "right", no_wrap=True)
+    for name, row in found["films"].items():
+        plain = ("-", "-") if row["plain_films_per_s"] is None else (row["plain_films_per_s"], row["ratio_to_plain"])
+        cells = (row["n"], row["films_per_s"], row["floor_films_per_s"], row["ratio_to_floor"], *plain)
+        spent = [f"{1000 * row['stages'][stage]:.1f}" for stage in stages]
+        table.add_row(name, *map(str, cells), str(row["peak_rss_mb"]), *spent)
+    console.print(table)
+    console.print(f"{found['threads']} workers on {found['cpus']} CPUs, bundle {found['bundle_digest'][:16]}.")
+    console.print("Floor: CPUs over the CPU seconds of all stages. Stages in CPU milliseconds per film, alone.")
+    if found["synthetic"]:
+        console.print("The films are synthetic: embedded ones enlarged to 9 Mpx, 12 bits, with fresh noise.")
