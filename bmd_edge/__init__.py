@@ -26,9 +26,10 @@ if TYPE_CHECKING:
     )
     from bmd_edge.film.film import Film
     from bmd_edge.film.read import read_film
+    from bmd_edge.hips.finder import find_hips
+    from bmd_edge.hips.region import Hip
     from bmd_edge.measure.estimate import Estimate
     from bmd_edge.report.film_report import FilmReport, HipReport
-    from bmd_edge.roi import Hip, find_hips
     from bmd_edge.screen.screener import Screener
 
 _HOME = {

@@ -144,7 +144,7 @@ class FilmRefused(_Coded):
 class HipRefused(_Coded):
     """One hip gets no number.
 
-    `side` is "R", "L" or None when unknown; `landmarks_px` as in `bmd_edge.roi.Hip`, empty when none is known.
+    `side` is "R", "L" or None when unknown; `landmarks_px` as in `bmd_edge.hips.region.Hip`, empty when none is known.
     """
 
     def __init__(

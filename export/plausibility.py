@@ -14,7 +14,8 @@ from PIL import Image
 from bmd_edge.bundle.manifest import LANDMARKS, Plausibility
 from bmd_edge.engine.base import Engine
 from bmd_edge.film.film import Film
-from bmd_edge.roi import Look, canonical, close_up, shape_of, survey
+from bmd_edge.hips.finder import close_up, survey
+from bmd_edge.hips.landmarks import Look, canonical, shape_of
 from bmd_edge.table.film_table import HipRow, read_table
 from export.runs import SPECS
 

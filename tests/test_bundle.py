@@ -19,7 +19,8 @@ from bmd_edge.bundle.network_input import BMD, InputSpec
 from bmd_edge.engine.open import open_engine
 from bmd_edge.errors import BundleError
 from bmd_edge.film.read import read_film
-from bmd_edge.roi import Hip, find_hips
+from bmd_edge.hips.finder import find_hips
+from bmd_edge.hips.region import Hip
 from export.pack import pack
 from tests.bundles import tiny_bundle, tiny_parts
 from tests.screening import HEAD_MM, drawn_finder, hip_dicom, plausibility

@@ -19,9 +19,10 @@ from bmd_edge.engine.open import open_engine
 from bmd_edge.errors import FilmRefused
 from bmd_edge.film.gray import read_display
 from bmd_edge.film.read import read_film
+from bmd_edge.hips.finder import find_hips
+from bmd_edge.hips.region import Hip
 from bmd_edge.pixels.decode import decode
 from bmd_edge.pixels.layout import PixelLayout
-from bmd_edge.roi import Hip, find_hips
 
 ROOT = Path(os.environ.get("BMD_EDGE_REAL_FILMS", Path(__file__).parents[1] / ".." / "shared" / "fixtures"))
 

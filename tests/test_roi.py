@@ -10,7 +10,9 @@ from bmd_edge.bundle.network_input import BMD, normalize
 from bmd_edge.engine.base import FunctionEngine
 from bmd_edge.errors import FilmRefused, HipRefused
 from bmd_edge.film.film import Film
-from bmd_edge.roi import Hip, canonical, find_hips, hip_image, peaks_of, roi_box, shape_of
+from bmd_edge.hips.finder import find_hips, peaks_of
+from bmd_edge.hips.landmarks import canonical, shape_of
+from bmd_edge.hips.region import Hip, hip_image, roi_box
 from tests.screening import INPUTS, plausibility
 
 # A right hip as displayed: head toward image right; millimeters relative to the head center.

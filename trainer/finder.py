@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from bmd_edge.bundle.manifest import KINDS, LANDMARKS
 from bmd_edge.bundle.network_input import FINDER_CLOSEUP, FINDER_SURVEY, InputSpec, normalize
-from bmd_edge.roi import peaks_of
+from bmd_edge.hips.finder import peaks_of
 from trainer.augment import rotate, rotate_points, vary_film
 from trainer.config import FinderConfig
 from trainer.data import read_films, read_rows, split_by_subject

@@ -24,8 +24,9 @@ from bmd_edge.engine.self_test import self_test
 from bmd_edge.errors import REFUSALS, FilmFailed, FilmRefused, HipRefused, TableError
 from bmd_edge.film.film import Film
 from bmd_edge.film.read import read_film
+from bmd_edge.hips.finder import find_hips
+from bmd_edge.hips.region import Hip
 from bmd_edge.report.safe_text import safe_cell
-from bmd_edge.roi import Hip, find_hips
 from bmd_edge.sites import SITES
 from bmd_edge.system.files import replace_file
 from bmd_edge.system.places import phantom_cache

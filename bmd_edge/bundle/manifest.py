@@ -83,8 +83,8 @@ class Plausibility:
 
     `min_peak` and `min_intact` are probabilities; distances without a unit are Mahalanobis distances. A shape is the
     landmarks relative to the head center in units of head center to lesser trochanter, 10 numbers
-    (`bmd_edge.roi.shape_of`); an embedding is as long as the finder's. A precision is an inverse covariance, symmetric
-    and positive definite. No check can be switched off.
+    (`bmd_edge.hips.landmarks.shape_of`); an embedding is as long as the finder's. A precision is an inverse
+    covariance, symmetric and positive definite. No check can be switched off.
 
     Raises:
         BundleError: a number is out of its range, or a mean and its precision do not fit.

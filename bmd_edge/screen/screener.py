@@ -28,13 +28,14 @@ from bmd_edge.errors import BundleError, EngineError, FilmFailed, FilmRefused, H
 from bmd_edge.film.acceptance import MAX_FILE_BYTES
 from bmd_edge.film.film import Film, film_id
 from bmd_edge.film.read import read_film
+from bmd_edge.hips.finder import find_hips
+from bmd_edge.hips.region import Hip, hip_image
 from bmd_edge.measure.estimate import estimates
 from bmd_edge.measure.network_answer import NetworkAnswer, gray_statistics
 from bmd_edge.measure.recalibration import NO_HEADLINE, open_site
 from bmd_edge.pixels.decoder_check import check_decoders
 from bmd_edge.report.film_report import SCHEMA_VERSION, FilmReport, HipReport, film_band
 from bmd_edge.report.thumbnail import thumbnail
-from bmd_edge.roi import Hip, find_hips, hip_image
 from bmd_edge.screen.jobs import FilmJob, FilmOutcome, Loaded, Setup
 from bmd_edge.system.machine import cpus
 from bmd_edge.version import __version__

@@ -7,7 +7,7 @@ import torch
 from scipy import stats
 from sklearn import metrics
 
-from bmd_edge.roi import peaks_of
+from bmd_edge.hips.finder import peaks_of
 from trainer.losses import (
     IGNORED_KIND,
     heatmap_loss,

@@ -18,7 +18,8 @@ from bmd_edge.engine.open import open_engine
 from bmd_edge.errors import FilmFailed, TableError, UsageError
 from bmd_edge.film.film import Film
 from bmd_edge.film.read import read_film
-from bmd_edge.roi import Hip, find_hips, hip_image
+from bmd_edge.hips.finder import find_hips
+from bmd_edge.hips.region import Hip, hip_image
 from bmd_edge.sites import SITES
 from bmd_edge.table.film_table import HipRow, read_table, write_table
 from trainer import rois

@@ -1,0 +1,81 @@
+"""Every reason to refuse a found hip, and the flags beside one that is measured.
+
+Refusal rests first on checks that need no examples of bad films: the peaks of the heat maps, the agreement of the two
+looks, the size and shape of the six landmarks, the distance of the embedding from those of training films. The class
+the network names decides when these hold, and names the reason when they do not.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bmd_edge.bundle.manifest import KINDS, Plausibility
+from bmd_edge.film.film import Film
+from bmd_edge.hips.landmarks import CORE, DISTAL, HEAD, LESSER, Look, Points, canonical, shape_of, to_mm
+
+HEAD_TO_LESSER_MM = (40.0, 95.0)
+"""Head center to lesser trochanter of an adult, with room for a wrong magnification."""
+
+_MIN_SHAFT_MM = 15.0  # the total hip needs the shaft to about 12 mm below the lesser trochanter
+_SHORT_SHAFT_MM = 35.0
+_MIN_CONTRAST = 0.08
+_MAX_SATURATED = 0.35
+_MAX_OUTSIDE = 0.20
+
+
+def objection(film: Film, numbers: Plausibility, first: Look, look: Look) -> str | None:
+    """The code of the first reason to refuse a hip, from what both looks gave; None where there is none."""
+    likeliest = KINDS[1 + int((first.kind + look.kind)[1:].argmax())]
+    if look.kind[0] < numbers.min_intact or look.score < numbers.min_peak:
+        return likeliest
+    points_mm = to_mm(film, look.points_px)
+    if _incomplete(film, numbers, look):
+        return "cut_off"
+    if not HEAD_TO_LESSER_MM[0] <= np.hypot(*(points_mm[LESSER] - points_mm[HEAD])) <= HEAD_TO_LESSER_MM[1]:
+        return "implausible_scale"
+    if points_mm[DISTAL, 1] - points_mm[LESSER, 1] < _MIN_SHAFT_MM:
+        return "cut_off"
+    moved_mm = np.hypot(*(points_mm - to_mm(film, first.points_px))[CORE].T)
+    if np.median(moved_mm) > numbers.max_disagreement_mm:
+        return likeliest
+    shape = _mahalanobis(shape_of(canonical(points_mm)), numbers.shape_mean, numbers.shape_precision)
+    if shape > numbers.max_shape_distance:
+        return likeliest
+    embedding = _mahalanobis(look.embedding, numbers.embedding_mean, numbers.embedding_precision)
+    return likeliest if embedding > numbers.max_embedding_distance else None
+
+
+def _incomplete(film: Film, numbers: Plausibility, look: Look) -> bool:
+    """A landmark that the region of interest stands on is missing or outside the film."""
+    rows, columns = film.shape
+    core = look.points_px[CORE]
+    outside = (core < 0) | (core > (columns, rows))
+    return bool(outside.any() or (look.peaks[CORE] < numbers.min_peak / 2).any())
+
+
+def _mahalanobis(value: Points, mean: tuple[float, ...], precision: tuple[tuple[float, ...], ...]) -> float:
+    offset = value - np.array(mean)
+    return float(np.sqrt(max(float(offset @ np.array(precision) @ offset), 0.0)))
+
+
+def exposure_objection(region: NDArray[np.float32]) -> str | None:
+    """`cut_off` or `poor_exposure` where the region of interest (h, w) cannot be measured."""
+    inside = region[np.isfinite(region)]
+    if inside.size < (1 - _MAX_OUTSIDE) * region.size:
+        return "cut_off"
+    if ((inside <= 0.002) | (inside >= 0.998)).mean() > _MAX_SATURATED or np.ptp(inside) < 0.02:
+        return "poor_exposure"
+    return None
+
+
+def hip_flags(film: Film, numbers: Plausibility, side: str, look: Look, region: NDArray[np.float32]) -> tuple[str, ...]:
+    """The flags of a hip, from its close-up and its region of interest (h, w)."""
+    low, high = np.nanpercentile(region, (5, 95))
+    shaft_mm = to_mm(film, look.points_px[DISTAL : DISTAL + 1] - look.points_px[LESSER : LESSER + 1])[0, 1]
+    embedding = _mahalanobis(look.embedding, numbers.embedding_mean, numbers.embedding_precision)
+    cautions = {
+        "side_contradiction": film.side in ("R", "L") and film.side != side,
+        "shaft_short": shaft_mm < _SHORT_SHAFT_MM,
+        "low_contrast": high - low < _MIN_CONTRAST,
+        "unlike_training_films": embedding > numbers.flag_embedding_distance,
+    }
+    return tuple(code for code, stands in cautions.items() if stands)
