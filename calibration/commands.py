@@ -8,7 +8,7 @@ import typer
 if TYPE_CHECKING:
     from bmd_edge.bundle.bundle import Bundle
     from bmd_edge.bundle.calibration import OperatingPoints
-    from calibration.calibrate import Calibrated
+    from calibration.fit.recalibration import Calibrated
 
 
 def validate(
@@ -38,9 +38,9 @@ def validate(
     from bmd_edge.cli.terminal import progress_bar
     from bmd_edge.errors import UsageError
     from bmd_edge.system.files import replace_file
-    from calibration.pairs import write_pairs
-    from calibration.report import write_page
-    from calibration.validate import validate as measure
+    from calibration.pairs.pairs import write_pairs
+    from calibration.validate.page import write_page
+    from calibration.validate.validate import validate as measure
 
     if table is None:
         raise UsageError("validate needs --table TABLE, a film table with DEXA")
@@ -115,8 +115,8 @@ def calibrate(
     from bmd_edge.bundle.bundle import open_bundle
     from bmd_edge.cli.terminal import progress_bar
     from bmd_edge.errors import UsageError
-    from calibration.calibrate import calibrate as fitted
-    from calibration.calibrate import write_site
+    from calibration.fit.recalibration import calibrate as fitted
+    from calibration.fit.recalibration import write_site
 
     if table is None:
         raise UsageError("calibrate needs --table TABLE, a film table with DEXA")
@@ -129,7 +129,7 @@ def calibrate(
 
 
 def _headline(points: "OperatingPoints | None") -> str:
-    from calibration.operating import MIN_SUBJECTS
+    from calibration.fit.headline_cuts import MIN_SUBJECTS
 
     if points is None:
         return (
@@ -145,7 +145,7 @@ def _headline(points: "OperatingPoints | None") -> str:
 def _calibrated(found: "Calibrated") -> list[str]:
     from bmd_edge.errors import REFUSALS
     from bmd_edge.report.film_report import RESEARCH_USE
-    from calibration.overlay import HALF_WIDTH_GCM2
+    from calibration.fit.site_line import HALF_WIDTH_GCM2
 
     said = []
     for precision, sites in found.fits.items():
@@ -195,7 +195,7 @@ def drift(
 
     from bmd_edge.bundle.bundle import open_bundle
     from bmd_edge.errors import UsageError
-    from calibration.drift import reports_of, watch
+    from calibration.drift.watch import reports_of, watch
 
     opened = open_bundle(bundle)
     if simulate:
@@ -220,7 +220,7 @@ def drift(
 
 
 def _say_drift(charts: dict[str, Any], studies: int) -> None:
-    from calibration.drift import sentence
+    from calibration.drift.watch import sentence
 
     typer.echo(f"{studies} studies; limits for less than one false alarm in 10,000")
     for name, chart in charts.items():

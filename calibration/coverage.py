@@ -21,10 +21,10 @@ from bmd_edge.bundle.calibration import OperatingPoints
 from bmd_edge.sites import SITES
 from bmd_edge.system.files import replace_file
 from bmd_edge.table.film_table import HipRow
-from calibration.fit import COVERAGE, conformal_scale
-from calibration.operating import lowest_by_subject
+from calibration.drift.studies import F64
+from calibration.fit.headline_cuts import lowest_by_subject
 from calibration.rois import RoiAnswers, answers_of, rows_named
-from calibration.seen import F64
+from calibration.statistics.conformal import COVERAGE, conformal_scale
 
 SPLITS, REPEATS = 200, 1_000
 MIN_SUBGROUP = 400

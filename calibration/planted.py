@@ -19,9 +19,9 @@ from bmd_edge.errors import UsageError
 from bmd_edge.sites import SITES
 from bmd_edge.system.files import replace_file
 from calibration.coverage import named
-from calibration.overlay import fit_site
+from calibration.drift.studies import F64
+from calibration.fit.site_line import fit_site
 from calibration.rois import RoiAnswers, answers_of, rows_named
-from calibration.seen import F64
 
 DRAWS, SUBJECTS, OTHERS = 200, 40, 500
 PLANTED = {"offset +0.05, slope 0.9": (0.05, 0.9), "nothing": (0.0, 1.0)}

@@ -15,7 +15,7 @@ from bmd_edge.measure.network_answer import gray_statistics
 from bmd_edge.sites import SITES
 from bmd_edge.table.dxa_scales import to_hologic
 from bmd_edge.table.film_table import HipRow, read_table
-from calibration.seen import F64
+from calibration.drift.studies import F64
 from export.films import halves
 from trainer.data import read_rois, roi_image
 

@@ -14,11 +14,11 @@ import numpy as np
 
 from bmd_edge.bundle.bundle import Bundle
 from bmd_edge.table.film_table import HipRow
-from calibration.charts import WEIGHT
-from calibration.drift import reference_in
-from calibration.reference import Reference
+from calibration.drift.control_charts import WEIGHT
+from calibration.drift.studies import F64, FACTS, Seen, of_rows
+from calibration.drift.watch import reference_in
+from calibration.drift.watched_features import DriftReference
 from calibration.rois import answers_of, rows_named
-from calibration.seen import F64, FACTS, Seen, of_rows
 
 WARM_UP, PATIENCE, RUNS = 100, 1_000, 2_000
 CONTROL_CHARTS, CONTROL_STUDIES = 500, 4_000
@@ -31,7 +31,7 @@ Scores = Mapping[str, F64]
 class _Charts:
     """Many independent sets of all charts, one study at a time."""
 
-    reference: Reference
+    reference: DriftReference
     runs: int
 
     def __post_init__(self) -> None:
@@ -51,7 +51,7 @@ class _Charts:
             z[which] = 0.0
 
 
-def in_control(reference: Reference, seen: Seen, seed: int = 0) -> dict[str, Any]:
+def in_control(reference: DriftReference, seen: Seen, seed: int = 0) -> dict[str, Any]:
     """Average run length over all charts together: studies per alarm, with the exact 95 % Poisson interval."""
     from scipy import stats
 
@@ -77,7 +77,7 @@ def in_control(reference: Reference, seen: Seen, seed: int = 0) -> dict[str, Any
     }
 
 
-def delay(reference: Reference, before: Seen, after: Seen, seed: int = 0) -> dict[str, Any]:
+def delay(reference: DriftReference, before: Seen, after: Seen, seed: int = 0) -> dict[str, Any]:
     """Studies from the shift to the first alarm; runs that were in alarm before it do not count."""
     rng = np.random.default_rng(seed)
     charts, old, new = _Charts(reference, RUNS), reference.scores(before), reference.scores(after)

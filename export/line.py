@@ -18,9 +18,9 @@ from bmd_edge.errors import TableError
 from bmd_edge.measure.network_answer import gray_statistics
 from bmd_edge.sites import SITES
 from bmd_edge.table.film_table import HipRow
-from calibration.charts import reference_of
-from calibration.fit import fit_sites
-from calibration.operating import fit_operating_points
+from calibration.drift.control_charts import reference_of
+from calibration.fit.headline_cuts import fit_operating_points
+from calibration.fit.intervals import fit_sites
 from export import films, latency, report
 from export.choose import Answers, Int8, answers, int8_inside_budget
 from export.finder import Finder

@@ -19,9 +19,9 @@ from bmd_edge.screen.run import screen_folder
 from bmd_edge.screen.screener import Screener
 from bmd_edge.sites import SITES
 from bmd_edge.table.film_table import HipRow, write_table
-from calibration import calibrate as workshop
 from calibration.commands import _calibrated
-from calibration.reading import FilmAnswers
+from calibration.fit import recalibration as workshop
+from calibration.pairs.answers import FilmAnswers
 
 LINES = {
     "femoral_neck": SiteLine(1.1, -0.05, 2.0, 0.9, 60, 40),

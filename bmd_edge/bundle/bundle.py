@@ -89,7 +89,7 @@ class Bundle:
         return read_golden(read_verified(self.root / GOLDEN, self.manifest.files))
 
     def drift(self) -> dict[str, Any]:
-        """drift.json: precision -> `calibration.reference.to_dict`; empty if the bundle holds none."""
+        """drift.json: precision -> `calibration.drift.watched_features.to_dict`; empty if the bundle holds none."""
         if DRIFT not in self.manifest.files:
             return {}
         found: dict[str, Any] = read_json(read_verified(self.root / DRIFT, self.manifest.files), DRIFT)

@@ -13,7 +13,7 @@ from bmd_edge.measure.estimate import estimates
 from bmd_edge.report.film_report import FilmReport, HipReport, film_band
 from bmd_edge.sites import SITES
 from bmd_edge.table.film_table import HipRow, write_table
-from calibration.reading import FilmAnswers
+from calibration.pairs.answers import FilmAnswers
 from tests.screening import drawn_bundle
 
 POINTS = OperatingPoints(low_suspected_t=-2.6, refer_for_dxa_t=-1.9, cases=100, others=300)

@@ -8,7 +8,8 @@ from statsmodels.regression.linear_model import OLS
 from statsmodels.tools import add_constant
 
 from bmd_edge.table.dxa_scales import to_hologic
-from calibration import agreement, detection, quantized, repeats, resample
+from calibration.statistics import agreement, bootstrap, detection, precision_error
+from calibration.validate import int8_shift
 
 
 def cohort(n=200, seed=0):
@@ -65,30 +66,30 @@ def test_intervals_are_scipys_bootstrap_of_subjects():
         hips = np.concatenate([np.arange(120)[np.array(subject) == np.unique(subject)[k]] for k in index])
         return stats.pearsonr(data.x[hips], data.y[hips]).statistic
 
-    found = resample.by_subject(lambda w: agreement.figures(data, w), subject)["r"]
+    found = bootstrap.by_subject(lambda w: agreement.figures(data, w), subject)["r"]
     slow = stats.bootstrap(
         (np.arange(60),), r, vectorized=False, n_resamples=500, method="BCa", rng=np.random.default_rng(5)
     ).confidence_interval
     assert found.low == pytest.approx(slow.low, abs=0.015)
     assert found.high == pytest.approx(slow.high, abs=0.015)
-    alone = resample.by_subject(lambda w: agreement.figures(data, w), [f"S{k}" for k in range(120)])["r"]
+    alone = bootstrap.by_subject(lambda w: agreement.figures(data, w), [f"S{k}" for k in range(120)])["r"]
     assert alone != found, "hips of one subject must be drawn together"
 
 
 def test_a_quantile_that_no_single_subject_moves_has_an_interval():
     tied = np.repeat([0.001, 0.002, 0.003, 0.004], 50)  # to the digit, as estimates are
-    found = resample.by_subject(lambda w: quantized.shift(tied, w), [f"S{k}" for k in range(200)])["p95_shift_gcm2"]
+    found = bootstrap.by_subject(lambda w: int8_shift.shift(tied, w), [f"S{k}" for k in range(200)])["p95_shift_gcm2"]
     assert found == (0.004, 0.004, 0.004) or found.low is None  # never varies, or nearly never
     tied[-12:] = 0.009
-    found = resample.by_subject(lambda w: quantized.shift(tied, w), [f"S{k}" for k in range(200)])["p95_shift_gcm2"]
+    found = bootstrap.by_subject(lambda w: int8_shift.shift(tied, w), [f"S{k}" for k in range(200)])["p95_shift_gcm2"]
     assert (found.value, found.low, found.high) == (0.009, 0.004, 0.009)
 
 
 def test_figures_that_do_not_exist_are_none():
-    found = resample.by_subject(lambda w: agreement.figures(agreement.Data(*np.ones((5, 4))), w), list("abcd"))
+    found = bootstrap.by_subject(lambda w: agreement.figures(agreement.Data(*np.ones((5, 4))), w), list("abcd"))
     assert found["r"] == (None, None, None)
     assert found["coverage"] == (1.0, None, None)
-    empty = resample.by_subject(lambda w: agreement.figures(agreement.Data(*np.ones((5, 0))), w), [])
+    empty = bootstrap.by_subject(lambda w: agreement.figures(agreement.Data(*np.ones((5, 0))), w), [])
     assert set(empty.values()) == {(None, None, None)}
 
 
@@ -169,14 +170,14 @@ def test_ranges_follow_the_who_at_their_edges():
 def test_repeatability_is_the_root_mean_square_of_the_deviations():
     rng = np.random.default_rng(6)
     groups = [rng.normal(0.8, 0.02, 3) for _ in range(400)]
-    found = repeats.repeatability([*groups, np.array([0.7])])
+    found = precision_error.repeatability([*groups, np.array([0.7])])
     assert (found["hips"], found["films"], found["degrees_of_freedom"]) == (400, 1200, 800)
     mean_square = np.mean([stats.tvar(group) for group in groups])
     assert found["rms_sd_gcm2"] == pytest.approx(np.sqrt(mean_square))
     assert found["lsc_gcm2"] == pytest.approx(2.77 * np.sqrt(mean_square))
     assert found["rms_sd_low_gcm2"] < 0.02 < found["rms_sd_high_gcm2"]
     assert found["rms_cv"] == pytest.approx(np.sqrt(np.mean([stats.variation(g, ddof=1) ** 2 for g in groups])))
-    assert repeats.repeatability([np.array([0.7])])["rms_sd_gcm2"] is None
+    assert precision_error.repeatability([np.array([0.7])])["rms_sd_gcm2"] is None
 
 
 def test_scales_meet_where_the_literature_says():

@@ -10,10 +10,10 @@ from sklearn.preprocessing import StandardScaler
 
 from bmd_edge.sites import SITES
 from bmd_edge.table.film_table import HipRow
-from calibration import charts
-from calibration.charts import reference_of, t2, with_limits
-from calibration.reference import COMPONENTS, Watched, from_dict, measure, to_dict
-from calibration.seen import FACTS, Seen, by_study, of_rows
+from calibration.drift import control_charts
+from calibration.drift.control_charts import reference_of, t2, with_limits
+from calibration.drift.studies import FACTS, Seen, by_study, of_rows
+from calibration.drift.watched_features import COMPONENTS, Watched, from_dict, measure, to_dict
 
 
 def studies(n: int, seed: int, d: int = 24) -> Seen:
@@ -91,7 +91,7 @@ def test_facts_that_are_not_stated_are_not_watched() -> None:
     [(1, 0.10, 2.814**2, 500), (1, 0.05, 2.615**2, 500), (2, 0.10, 8.64, 200), (4, 0.10, 12.73, 200)],
 )
 def test_run_lengths_are_those_published(p: int, weight: float, limit: float, arl: int, monkeypatch) -> None:
-    monkeypatch.setattr(charts, "WEIGHT", weight)
+    monkeypatch.setattr(control_charts, "WEIGHT", weight)
     rng = np.random.default_rng(p)
     values, _ = t2(rng.normal(0, 1, (8 * arl, 600, p)))
     over = values > limit
@@ -100,7 +100,7 @@ def test_run_lengths_are_those_published(p: int, weight: float, limit: float, ar
 
 
 def test_the_limits_keep_what_they_aim_at(monkeypatch) -> None:
-    monkeypatch.setattr(charts, "ARL_AIMED", 1_000)
+    monkeypatch.setattr(control_charts, "ARL_AIMED", 1_000)
     seen = studies(3000, 3)
     reference = measure(seen)
     assert reference is not None

@@ -16,11 +16,11 @@ from bmd_edge.errors import BundleError, UsageError
 from bmd_edge.measure.network_answer import NetworkAnswer
 from bmd_edge.report.film_report import FilmReport, HipReport
 from bmd_edge.screen.ledger import Ledger
-from calibration.charts import with_limits
 from calibration.commands import drift
-from calibration.drift import charts_over, reference_in, reports_of, sentence, watch
-from calibration.reference import measure, to_dict
-from calibration.seen import Seen, of_reports
+from calibration.drift.control_charts import with_limits
+from calibration.drift.studies import Seen, of_reports
+from calibration.drift.watch import charts_over, reference_in, reports_of, sentence, watch
+from calibration.drift.watched_features import measure, to_dict
 from calibration.simulate import delay, in_control, older
 from export.pack import pack
 from tests.bundles import tiny_parts

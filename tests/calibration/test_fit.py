@@ -3,7 +3,8 @@ import pytest
 from crepes import ConformalRegressor
 
 from bmd_edge.errors import UsageError
-from calibration.fit import conformal_scale, fit_sites
+from calibration.fit.intervals import fit_sites
+from calibration.statistics.conformal import conformal_scale
 
 
 def draws(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

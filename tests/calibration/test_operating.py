@@ -10,7 +10,7 @@ from bmd_edge.measure.estimate import estimates
 from bmd_edge.measure.headline import band, lowest_t_score
 from bmd_edge.sites import SITES
 from bmd_edge.table.film_table import HipRow
-from calibration.operating import cuts, fit_operating_points, lowest_by_subject
+from calibration.fit.headline_cuts import cuts, fit_operating_points, lowest_by_subject
 
 
 def scores(n: int, gap: float, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -5,7 +5,7 @@ import pytest
 import statsmodels.api as sm
 
 from bmd_edge.errors import UsageError
-from calibration.overlay import fit_line, fit_site, subjects_needed
+from calibration.fit.site_line import fit_line, fit_site, subjects_needed
 
 
 def site(n: int, seed: int, offset: float = 0.0, slope: float = 1.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -14,9 +14,9 @@ from bmd_edge.measure.t_score import t_score
 from bmd_edge.sites import SITES
 from bmd_edge.table.film_table import HipRow
 from calibration.coverage import headline, named, procedure, prove, share
-from calibration.fit import conformal_scale
 from calibration.planted import draws
 from calibration.rois import RoiAnswers, answers_of
+from calibration.statistics.conformal import conformal_scale
 from tests.bundles import tiny_bundle
 from tests.trainer.stand_in import roi_row
 

@@ -10,17 +10,17 @@ import pytest
 from bmd_edge.errors import TableError
 from bmd_edge.film.film import film_id
 from bmd_edge.table.film_table import HipRow, write_table
-from calibration import rigor
-from calibration.pairs import pair
-from calibration.rigor import Known
-from calibration.validate import compare
+from calibration.pairs import learned_from, table_checks
+from calibration.pairs.learned_from import Known
+from calibration.pairs.pairs import pair
+from calibration.validate.validate import compare
 from tests.calibration.cohorts import answers, cohort, made_bundle, table_of
 
 NONE = Known()
 
 
 def examined(rows, films, known=NONE):
-    found = rigor.examine(rows, pair(rows, films), known, "int8")
+    found = table_checks.examine(rows, pair(rows, films), known, "int8")
     return {finding.code: finding for finding in found.findings}, found.left_out
 
 
@@ -54,7 +54,7 @@ def test_a_film_of_two_subjects_counts_nowhere():
 def test_films_and_subjects_that_were_learned_from_are_left_out(tmp_path):
     rows, films = cohort(40)
     (tmp_path / "split.json").write_text(json.dumps({"train": [rows[0].subject], "val": []}))
-    known = rigor.read_known([tmp_path])
+    known = learned_from.read_known([tmp_path])
     known = known.joined(Known(films=frozenset([films[-1].film_id]), unread=2))
     findings, left_out = examined(rows, films, known)
     assert findings["subject_seen"].hips == sum(row.subject == rows[0].subject for row in rows)
@@ -75,10 +75,10 @@ def test_a_table_that_was_learned_from_names_its_films_by_their_bytes(tmp_path):
         HipRow(film="b.dcm", subject="P3", side="R", split="test"),
     ]
     write_table(tmp_path / "table.csv", rows)
-    known = rigor.read_known([tmp_path / "table.csv"])
+    known = learned_from.read_known([tmp_path / "table.csv"])
     assert known == Known(frozenset({"P1", "P2"}), frozenset({film_id(b"some film")}), 1)
     with pytest.raises(TableError, match="neither"):
-        rigor.read_known([tmp_path / "nothing"])
+        learned_from.read_known([tmp_path / "nothing"])
 
 
 def test_impossible_dexa_is_left_out_and_unusual_dexa_is_said():
@@ -152,7 +152,7 @@ def test_dates_far_apart_few_subjects_and_other_persons_are_said():
     assert "11 subjects" in findings["few_subjects"].sentence  # one has an implant
     header = {row.film: (row.age_years, row.sex) for row in rows}
     header[rows[0].film] = (rows[0].age_years + 10, rows[0].sex)
-    (found,) = rigor.contradictions(rows, pair(rows, films), header)
+    (found,) = table_checks.contradictions(rows, pair(rows, films), header)
     assert found.code == "header_contradicts_table"
     assert found.films == (films[0].film_id,)
-    assert not rigor.contradictions(rows[3:], pair(rows[3:], films), dict.fromkeys(header, (None, None)))
+    assert not table_checks.contradictions(rows[3:], pair(rows[3:], films), dict.fromkeys(header, (None, None)))

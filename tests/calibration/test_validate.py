@@ -15,11 +15,11 @@ from statsmodels.tools import add_constant
 from bmd_edge.errors import TableError
 from bmd_edge.measure.t_score import REFERENCES, t_score
 from bmd_edge.sites import SITES
-from calibration.pairs import write_pairs
-from calibration.report import ROWS, said, write_page
-from calibration.resample import RESAMPLES, SEED
-from calibration.rigor import Known
-from calibration.validate import compare
+from calibration.pairs.learned_from import Known
+from calibration.pairs.pairs import write_pairs
+from calibration.statistics.bootstrap import RESAMPLES, SEED
+from calibration.validate.page import ROWS, said, write_page
+from calibration.validate.validate import compare
 from tests.calibration.cohorts import POINTS, cohort, made_bundle, table_of
 
 CASES = [(precision, site) for precision in ("fp32", "int8") for site in SITES]

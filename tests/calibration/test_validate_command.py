@@ -16,8 +16,8 @@ from bmd_edge.film.film import film_id
 from bmd_edge.measure.recalibration import SCHEMA, SiteFile, SiteLine
 from bmd_edge.screen.screener import Screener
 from bmd_edge.sites import SITES
-from calibration import reading
-from calibration.calibrate import write_site
+from calibration.fit.recalibration import write_site
+from calibration.pairs import answers
 
 DEMO = Path(bmd_edge.__file__).parent / "data" / "demo"
 ROWS = """\
@@ -103,7 +103,7 @@ def test_a_sites_own_recalibration_is_validated_in_its_place(table, tmp_path, mo
     assert "recalibrated by the site" not in (tmp_path / "without" / "validation.html").read_text()
 
 
-class Dies(reading._EveryPrecision):
+class Dies(answers._EveryPrecision):
     """Loses its process at one film, as a broken decoder would."""
 
     def load(self, source):
@@ -117,9 +117,9 @@ def dying(bundle, device, site):
 
 
 def test_a_film_that_kills_its_process_is_one_row_without_a_number(monkeypatch):
-    monkeypatch.setattr(reading, "_open", dying)
+    monkeypatch.setattr(answers, "_open", dying)
     films = {name: DEMO / name for name in ("left_hip.dcm", "right_hip.dcm")}
-    found, device = reading.read_films(open_bundle().root, films, "cpu", 1, lambda *_: None)
+    found, device = answers.read_films(open_bundle().root, films, "cpu", 1, lambda *_: None)
     assert device == "cpu"
     assert [one.film for one in found] == list(films)
     assert {(name, one.precision, one.reason) for name, one in found[0].reports.items()} == {

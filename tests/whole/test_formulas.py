@@ -9,7 +9,7 @@ import pytest
 
 from bmd_edge.report.results import write_csv
 from bmd_edge.table.film_table import HipRow
-from calibration.pairs import pair, write_pairs
+from calibration.pairs.pairs import pair, write_pairs
 from tests.calibration.cohorts import cohort
 from tests.screening import drawn_screener, hip_dicom
 from trainer.rois import Outcome, _write_left_out

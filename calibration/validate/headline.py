@@ -10,11 +10,11 @@ from bmd_edge.bundle.bundle import Bundle
 from bmd_edge.measure.headline import lowest_t_score
 from bmd_edge.measure.t_score import t_score
 from bmd_edge.report.film_report import FilmReport
-from calibration import detection
-from calibration.pairs import Pair
-from calibration.reading import FilmAnswers
-from calibration.resample import F64, by_subject
-from calibration.sites import areas_of, with_exact_shares
+from calibration.pairs.answers import FilmAnswers
+from calibration.pairs.pairs import Pair
+from calibration.statistics import detection
+from calibration.statistics.bootstrap import F64, by_subject
+from calibration.validate.one_site import areas_of, with_exact_shares
 
 
 def headline_data(

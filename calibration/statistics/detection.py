@@ -1,14 +1,14 @@
 """Finding low bone mass: ROC and precision-recall areas, two-way tables at a cut, agreement of WHO ranges.
 
 A low score means low bone. The truth comes from DEXA's T-score, rounded to 0.1 before it is classed, as the estimate's
-is. Every figure is a function of weights (see `calibration.resample`).
+is. Every figure is a function of weights (see `calibration.statistics.bootstrap`).
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bmd_edge.measure.t_score import t_score
-from calibration.resample import F64
+from calibration.statistics.bootstrap import F64
 
 TARGETS = (-1.0, -2.5)
 """T-scores at and below which a DEXA is to be found: low bone mass or less, osteoporosis range (WHO 1994)."""

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import stats
 
-from calibration.agreement import LSC_FACTOR
-from calibration.resample import F64
+from calibration.statistics.agreement import LSC_FACTOR
+from calibration.statistics.bootstrap import F64
 
 MIN_DEGREES = 30
 

@@ -4,21 +4,18 @@ Hips that would falsify a figure are left out of all of them and counted. A find
 figures cannot be trusted as they stand.
 """
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from pathlib import Path
 
-from bmd_edge.errors import TableError
-from bmd_edge.film.film import film_id
 from bmd_edge.measure.estimate import PLAUSIBLE_GCM2
 from bmd_edge.measure.t_score import REFERENCES
-from bmd_edge.table.film_table import HipRow, read_table
-from calibration.finding import Finding
-from calibration.pairs import Pair
-from calibration.sides import exchanged_sides
+from bmd_edge.table.film_table import HipRow
+from calibration.pairs.exchanged_sides import exchanged_sides
+from calibration.pairs.finding import Finding
+from calibration.pairs.learned_from import Known
+from calibration.pairs.pairs import Pair
 
 MIN_SUBJECTS = 30
 """Below it every interval is wide, and the exact ones lean on normal errors."""
@@ -33,50 +30,11 @@ Key = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """Subjects and films (film_id) that the bundle or a site's overlay has learned from; `unread` films are gone."""
-
-    subjects: frozenset[str] = frozenset()
-    films: frozenset[str] = frozenset()
-    unread: int = 0
-
-    def joined(self, other: "Known") -> "Known":
-        """Both together."""
-        return Known(self.subjects | other.subjects, self.films | other.films, self.unread + other.unread)
-
-
-@dataclass(frozen=True, slots=True)
 class Rigor:
     """All findings, and the rows that no figure may hold, each with the code of its finding."""
 
     findings: list[Finding] = field(default_factory=list)
     left_out: dict[Key, str] = field(default_factory=dict)
-
-
-def read_known(paths: Iterable[Path]) -> Known:
-    """What run folders (`split.json`) and film tables (every row but those of the split test) say was learned from.
-
-    Raises:
-        TableError: a path is neither.
-    """
-    known = Known()
-    for path in paths:
-        if (path / "split.json").is_file():
-            splits = json.loads((path / "split.json").read_text(encoding="utf-8"))
-            known = known.joined(Known(frozenset(name for names in splits.values() for name in names)))
-        elif path.is_file():
-            known = known.joined(known_rows(row for row in read_table(path) if row.split != "test"))
-        else:
-            raise TableError(f"{path.name}: neither a film table nor the folder of a training run")
-    return known
-
-
-def known_rows(rows: Iterable[HipRow]) -> Known:
-    """Subjects and films of rows of a table; films are named by the hash of their bytes."""
-    rows = list(rows)
-    paths = {row.film: row.film_path for row in rows}
-    films = {name: film_id(path.read_bytes()) for name, path in paths.items() if path.is_file()}
-    return Known(frozenset(row.subject for row in rows), frozenset(films.values()), len(paths) - len(films))
 
 
 def examine(rows: Sequence[HipRow], pairs: Sequence[Pair], known: Known, precision: str) -> Rigor:

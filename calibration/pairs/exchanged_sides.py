@@ -7,9 +7,9 @@ import numpy as np
 from scipy import stats
 
 from bmd_edge.sites import SITES
-from calibration.finding import Finding
-from calibration.pairs import Pair
-from calibration.resample import F64
+from calibration.pairs.finding import Finding
+from calibration.pairs.pairs import Pair
+from calibration.statistics.bootstrap import F64
 
 MIN_PAIRED = 10
 """Subjects with both hips that are needed before left and right can be compared."""

@@ -14,7 +14,7 @@ from bmd_edge.sites import SITES
 from bmd_edge.system.files import replace_file
 from bmd_edge.table.dxa_scales import to_hologic
 from bmd_edge.table.film_table import HipRow
-from calibration.reading import FilmAnswers
+from calibration.pairs.answers import FilmAnswers
 
 
 @dataclass(frozen=True, slots=True)

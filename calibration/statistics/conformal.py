@@ -1,4 +1,4 @@
-"""Intervals: split conformal quantiles of the error in units of the predicted spread.
+"""Split conformal quantiles of the error in units of the predicted spread.
 
 With scores s_i = |estimate - DEXA| / spread of n hips that neither training nor quantization has seen, the interval
 estimate +- q x spread covers a new hip of the same kind with probability >= coverage if q is the
@@ -6,12 +6,10 @@ ceil((n + 1) coverage)-th smallest score (Vovk 2005; Papadopoulos 2008 for the n
 """
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bmd_edge.bundle.calibration import SiteCalibration
 from bmd_edge.errors import UsageError
 
 COVERAGE = 0.90
@@ -39,31 +37,3 @@ def conformal_scale(
         needed = math.ceil(coverage / (1 - coverage) - 1e-9)
         raise UsageError(f"an interval of {coverage:.0%} needs {needed} hips or more, there are {scores.size}")
     return float(np.partition(scores, rank - 1)[rank - 1])
-
-
-def fit_sites(
-    bmd_gcm2: NDArray[np.floating],
-    spread_gcm2: NDArray[np.floating],
-    dexa_gcm2: NDArray[np.floating],
-    sites: Sequence[str],
-    coverage: float = COVERAGE,
-) -> dict[str, SiteCalibration]:
-    """Interval of each site for one precision.
-
-    Args:
-        bmd_gcm2: (n, sites) estimates of the very model file the numbers are for.
-        spread_gcm2: (n, sites) its predicted spreads, > 0.
-        dexa_gcm2: (n, sites) DEXA; NaN where a hip has no label for a site.
-        sites: names of the columns.
-        coverage: wanted share of hips inside the interval.
-
-    Raises:
-        UsageError: as `conformal_scale`.
-    """
-    fitted = {}
-    for column, site in enumerate(sites):
-        labelled = ~np.isnan(dexa_gcm2[:, column])
-        error = (bmd_gcm2 - dexa_gcm2)[labelled, column]
-        scale = conformal_scale(error, spread_gcm2[labelled, column], coverage)
-        fitted[site] = SiteCalibration(scale, coverage, int(labelled.sum()))
-    return fitted

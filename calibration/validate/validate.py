@@ -15,14 +15,15 @@ from bmd_edge.report.pages import SITE_NAMES
 from bmd_edge.sites import SITES
 from bmd_edge.table.film_table import HipRow, read_table
 from bmd_edge.version import __version__
-from calibration import quantized, rigor
-from calibration.finding import Finding, weight
-from calibration.headline import headline
-from calibration.pairs import Pair, pair, reasons
-from calibration.reading import FilmAnswers, Progress, read_films
-from calibration.resample import CONFIDENCE, RESAMPLES, SEED
-from calibration.sites import labelled, selected, site_figures
-from calibration.subgroups import COVERAGE_FLOOR, MIN_COVERAGE_HIPS, subgroups
+from calibration.pairs import learned_from, table_checks
+from calibration.pairs.answers import FilmAnswers, Progress, read_films
+from calibration.pairs.finding import Finding, weight
+from calibration.pairs.pairs import Pair, pair, reasons
+from calibration.statistics.bootstrap import CONFIDENCE, RESAMPLES, SEED
+from calibration.validate import int8_shift
+from calibration.validate.headline import headline
+from calibration.validate.one_site import labelled, selected, site_figures
+from calibration.validate.subgroups import COVERAGE_FLOOR, MIN_COVERAGE_HIPS, subgroups
 
 SCHEMA = 1
 _DIGITS = 6
@@ -38,7 +39,7 @@ class Validation:
     facts: dict[str, Any]
     pairs: list[Pair]
     films: list[FilmAnswers]
-    left_out: dict[rigor.Key, str]
+    left_out: dict[table_checks.Key, str]
 
     @property
     def kept(self) -> list[Pair]:
@@ -76,8 +77,8 @@ def validate(
     """
     everything = read_table(table)
     rows = _of_split(table, everything, split)
-    here = rigor.known_rows(row for row in everything if row.split != split)
-    learned = here.joined(rigor.read_known(known))
+    here = learned_from.known_rows(row for row in everything if row.split != split)
+    learned = here.joined(learned_from.read_known(known))
     paths = {row.film: row.film_path for row in rows}
     films, device = read_films(bundle.root, paths, device, threads, progress, site)
     if site is None:
@@ -99,7 +100,7 @@ def validate(
 
 
 def compare(
-    bundle: Bundle, table: Path, split: str, learned: rigor.Known, films: Sequence[FilmAnswers], device: str
+    bundle: Bundle, table: Path, split: str, learned: learned_from.Known, films: Sequence[FilmAnswers], device: str
 ) -> Validation:
     """The second half of `validate`: answers and DEXA -> figures."""
     everything = read_table(table)
@@ -107,10 +108,10 @@ def compare(
     precisions = list(films[0].reports)
     primary = "int8" if device == "cpu" and "int8" in precisions else "fp32"
     pairs = pair(rows, films)
-    checked = rigor.examine(rows, pairs, learned, primary)
+    checked = table_checks.examine(rows, pairs, learned, primary)
     findings = [
         *checked.findings,
-        *rigor.contradictions(rows, pairs, {film.film: _age_and_sex(film) for film in films}),
+        *table_checks.contradictions(rows, pairs, {film.film: _age_and_sex(film) for film in films}),
     ]
     made = Validation({}, pairs, list(films), checked.left_out)
     if not any(labelled(made.kept, site, primary) for site in SITES):
@@ -123,8 +124,8 @@ def compare(
     facts["subgroups"] = {site: subgroups(*selected(made.kept, site, primary)) for site in SITES}
     facts["quantized"] = {
         name: {
-            "sites": quantized.compare(made.kept, name, _limits(bundle, name)),
-            "flips": quantized.flips(pairs, films, name),
+            "sites": int8_shift.compare(made.kept, name, _limits(bundle, name)),
+            "flips": int8_shift.flips(pairs, films, name),
         }
         for name in precisions
         if name != "fp32"

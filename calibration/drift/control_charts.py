@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bmd_edge.table.film_table import HipRow
-from calibration.reference import Reference, measure, to_dict
-from calibration.seen import F64, Seen, of_rows
+from calibration.drift.studies import F64, Seen, of_rows
+from calibration.drift.watched_features import DriftReference, measure, to_dict
 
 WEIGHT = 0.03
 ARL_AIMED = 60_000
@@ -29,14 +29,14 @@ _RUNS, _STEPS = 4_000, 1_500
 def reference_of(rows: Sequence[HipRow], *answers: NDArray[Any]) -> dict[str, Any] | None:
     """What an export stores for one precision: reference and limits from hips of a film table.
 
-    `answers` as for `calibration.seen.of_rows`. None with fewer than 100 subjects.
+    `answers` as for `calibration.drift.studies.of_rows`. None with fewer than 100 subjects.
     """
     seen = of_rows(rows, *answers)
     found = measure(seen)
     return None if found is None else to_dict(with_limits(found, seen))
 
 
-def with_limits(reference: Reference, seen: Seen, seed: int = 0) -> Reference:
+def with_limits(reference: DriftReference, seen: Seen, seed: int = 0) -> DriftReference:
     """Set the control limits of all charts by resampling the reference's own studies; deterministic."""
     rng = np.random.default_rng(seed)
     each = ARL_AIMED * len(reference.watched)

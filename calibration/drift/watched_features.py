@@ -1,6 +1,6 @@
 """The reference of the drift charts: how the films that a bundle was calibrated with look to it, as moments.
 
-Four groups of features of a study (`calibration.seen`) are watched, each by one chart (`calibration.charts`):
+Four groups of features of a study (`studies`) are watched, each by one chart (`control_charts`):
 
     film        age, sex, size of the hip in mm (head center to lesser trochanter), tube voltage
     embedding   principal components of the BMD network's embedding, and what they leave (the Q statistic of Jackson and
@@ -19,7 +19,7 @@ import numpy as np
 
 from bmd_edge.errors import UsageError
 from bmd_edge.sites import SITES
-from calibration.seen import F64, FACTS, Seen
+from calibration.drift.studies import F64, FACTS, Seen
 
 COMPONENTS = 6
 MIN_STUDIES = 100
@@ -63,7 +63,7 @@ def _filled(offset: F64, covariance: F64) -> F64:
 
 
 @dataclass(frozen=True, slots=True)
-class Reference:
+class DriftReference:
     """The reference of one precision: studies it is made of, the embedding's axes, and the four groups.
 
     axes (COMPONENTS, d): rows turn an embedding, less its mean and over its SD, into principal components.
@@ -80,7 +80,7 @@ class Reference:
         groups = _groups(self, seen)
         return {name: groups[name][:, _kept(name, watched)] for name, watched in self.watched.items()}
 
-    def around(self, seen: Seen) -> "Reference":
+    def around(self, seen: Seen) -> "DriftReference":
         """The same with the means of these studies. UsageError with fewer than 100 of them."""
         if len(seen) < MIN_STUDIES:
             raise UsageError(f"the baseline has {len(seen)} studies with a number, {MIN_STUDIES} are the least")
@@ -108,7 +108,7 @@ def _kept(name: str, watched: Watched) -> list[int]:
     return [_NAMES[name].index(one) for one in watched.names]
 
 
-def _groups(axes: Reference, seen: Seen) -> dict[str, F64]:
+def _groups(axes: DriftReference, seen: Seen) -> dict[str, F64]:
     standard = (seen.embedding - axes.embedding_mean) / axes.embedding_sd
     parts = standard @ axes.axes.T
     left = np.sum(standard**2, axis=1) - np.sum(parts**2, axis=1)
@@ -120,14 +120,14 @@ def _groups(axes: Reference, seen: Seen) -> dict[str, F64]:
     }
 
 
-def measure(seen: Seen) -> Reference | None:
+def measure(seen: Seen) -> DriftReference | None:
     """Reference of these studies, without control limits; None with fewer than 100 of them."""
     if len(seen) < MIN_STUDIES:
         return None
     mean, sd = seen.embedding.mean(0), seen.embedding.std(0, ddof=1)
     sd = np.maximum(sd, 1e-3 * sd.max() + 1e-9)  # a feature that never fires has no spread
     _, _, axes = np.linalg.svd((seen.embedding - mean) / sd, full_matrices=False)
-    bare = Reference(len(seen), mean, sd, axes[:COMPONENTS], {})
+    bare = DriftReference(len(seen), mean, sd, axes[:COMPONENTS], {})
     watched = {}
     for name, values in _groups(bare, seen).items():
         known = np.isfinite(values)
@@ -140,10 +140,10 @@ def measure(seen: Seen) -> Reference | None:
         covariance = np.cov(whole.T).reshape(len(kept), len(kept))
         floor = 1e-6 * np.diag(np.diag(covariance))
         watched[name] = Watched(tuple(_NAMES[name][k] for k in kept), whole.mean(0), covariance + floor)
-    return Reference(bare.studies, mean, sd, bare.axes, watched)
+    return DriftReference(bare.studies, mean, sd, bare.axes, watched)
 
 
-def to_dict(reference: Reference) -> dict[str, Any]:
+def to_dict(reference: DriftReference) -> dict[str, Any]:
     """As JSON, to six digits."""
     return {
         "studies": reference.studies,
@@ -162,9 +162,9 @@ def to_dict(reference: Reference) -> dict[str, Any]:
     }
 
 
-def from_dict(facts: Mapping[str, Any]) -> Reference:
+def from_dict(facts: Mapping[str, Any]) -> DriftReference:
     """The inverse of `to_dict`. KeyError or ValueError if it is something else."""
-    return Reference(
+    return DriftReference(
         int(facts["studies"]),
         np.asarray(facts["embedding_mean"], np.float64),
         np.asarray(facts["embedding_sd"], np.float64),

@@ -5,10 +5,10 @@ from functools import partial
 from itertools import pairwise
 from typing import Any
 
-from calibration.agreement import Data, figures
-from calibration.pairs import Pair
-from calibration.resample import by_subject
-from calibration.sites import SHARES, with_exact_shares
+from calibration.pairs.pairs import Pair
+from calibration.statistics.agreement import Data, figures
+from calibration.statistics.bootstrap import by_subject
+from calibration.validate.one_site import SHARES, with_exact_shares
 
 SHOWN = ("bias_gcm2", "rmse_gcm2", "r", "slope", "within_lsc", "coverage")
 MIN_COVERAGE_HIPS, COVERAGE_FLOOR = 400, 0.88

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from calibration import agreement, detection, repeats
-from calibration.agreement import Data
-from calibration.pairs import Pair
-from calibration.resample import CONFIDENCE, F64, Figure, by_subject
+from calibration.pairs.pairs import Pair
+from calibration.statistics import agreement, detection, precision_error
+from calibration.statistics.agreement import Data
+from calibration.statistics.bootstrap import CONFIDENCE, F64, Figure, by_subject
 
 SHARES = ("coverage", "within_lsc")
 _LARGEST = 10
@@ -123,7 +123,7 @@ def _repeats(kept: Sequence[Pair], site: str, precision: str) -> dict[str, Any]:
     for one in kept:
         if one.answers[precision].bmd_gcm2:
             groups[one.subject, one.side].append(one.answers[precision].bmd_gcm2[site])
-    return repeats.repeatability([np.array(values) for values in groups.values()])
+    return precision_error.repeatability([np.array(values) for values in groups.values()])
 
 
 def _largest(some: Sequence[Pair], data: Data) -> list[dict[str, Any]]:

@@ -13,11 +13,11 @@ from bmd_edge.measure.t_score import REFERENCE_NAME, WHO_RANGES
 from bmd_edge.report.pages import SITE_NAMES, templates
 from bmd_edge.sites import SITES
 from bmd_edge.system.files import replace_file
-from calibration import figures
-from calibration.detection import TARGETS, t_scores
-from calibration.headline import headline_data
-from calibration.sites import data_of, selected
-from calibration.validate import Validation
+from calibration.statistics.detection import TARGETS, t_scores
+from calibration.validate import plots
+from calibration.validate.headline import headline_data
+from calibration.validate.one_site import data_of, selected
+from calibration.validate.validate import Validation
 
 MINUS = "\N{MINUS SIGN}"
 ROWS: tuple[tuple[str, str, str], ...] = (
@@ -169,15 +169,15 @@ def _site(made: Validation, site: str, precisions: Sequence[str]) -> dict[str, A
         dexa_t = t_scores(site, in_class.y)
         targets = {f"{t:g}": dexa_t <= t for t in TARGETS}
         drawn = [
-            ("DEXA against the estimate, with identity and least squares line", figures.scatter(data, drawn_line)),
-            ("Bland-Altman plot against the estimate", figures.bland_altman(data, facts["exact_limits"], "estimate")),
-            ("Bland-Altman plot against the mean", figures.bland_altman(data, facts["exact_limits"], "mean")),
-            ("Calibration curve", figures.calibration_curve(facts["calibration_bins"], drawn_line)),
-            ("ROC curves of finding low DEXA", figures.roc(in_class.x, targets, title="ROC, by hip")),
+            ("DEXA against the estimate, with identity and least squares line", plots.scatter(data, drawn_line)),
+            ("Bland-Altman plot against the estimate", plots.bland_altman(data, facts["exact_limits"], "estimate")),
+            ("Bland-Altman plot against the mean", plots.bland_altman(data, facts["exact_limits"], "mean")),
+            ("Calibration curve", plots.calibration_curve(facts["calibration_bins"], drawn_line)),
+            ("ROC curves of finding low DEXA", plots.roc(in_class.x, targets, title="ROC, by hip")),
         ]
         shown["figures"] = [{"alt": f"{SITE_NAMES[site]}: {alt}", "uri": _uri(svg)} for alt, svg in drawn]
         if made.facts["subgroups"][site]:
-            svg = figures.forest(facts, shown["subgroups"], "bias_gcm2", "bias (estimate − DEXA), g/cm²")
+            svg = plots.forest(facts, shown["subgroups"], "bias_gcm2", "bias (estimate − DEXA), g/cm²")
             shown["forest"] = {"alt": f"{SITE_NAMES[site]}: bias by subgroup", "uri": _uri(svg)}
     return shown
 
@@ -233,7 +233,7 @@ def _headline(made: Validation, precisions: Sequence[str]) -> dict[str, Any]:
                 marks.append((1 - found["specificity"]["value"], found["sensitivity"]["value"]))
     if len(subject):
         targets = {f"{t:g}": np.asarray(dexa <= t) for t in TARGETS}
-        svg = figures.roc(estimate, targets, marks, "ROC, by film: lowest T of its hips")
+        svg = plots.roc(estimate, targets, marks, "ROC, by film: lowest T of its hips")
         shown["figure"] = {"alt": "ROC curves by film", "uri": _uri(svg)}
     return shown
 
@@ -244,7 +244,7 @@ def _quantized(made: Validation, precision: str) -> dict[str, Any]:
     sites = []
     for site, one in facts["sites"].items():
         fp32, other = (np.array([pair.answers[name].bmd_gcm2[site] for pair in both]) for name in ("fp32", precision))
-        uri = _uri(figures.shifts(fp32, other, precision, one["limits"])) if len(both) > 2 else None
+        uri = _uri(plots.shifts(fp32, other, precision, one["limits"])) if len(both) > 2 else None
         sites.append({"name": SITE_NAMES[site], "facts": one, "rows": _shift_rows(one, precision), "uri": uri})
     flips = [
         {**one, "what": _WHAT.get(one["what"], one["what"]), "from": _word(one["fp32"]), "to": _word(one[precision])}

@@ -1,7 +1,7 @@
 """How estimates agree with DEXA: correlation, error, calibration line, limits of agreement.
 
 x is the film's estimate and y is DEXA, both in g/cm2 on the Hologic scale; differences are estimate minus DEXA. Every
-figure is a function of weights (see `calibration.resample`).
+figure is a function of weights (see `calibration.statistics.bootstrap`).
 """
 
 from typing import NamedTuple
@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
-from calibration.resample import F64
+from calibration.statistics.bootstrap import F64
 
 Z = float(stats.norm.ppf(0.975))
 

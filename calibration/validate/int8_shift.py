@@ -10,11 +10,11 @@ import numpy as np
 from bmd_edge.bundle.error_budget import GuardLimits
 from bmd_edge.measure.t_score import t_score
 from bmd_edge.sites import SITES
-from calibration.agreement import Data, figures
-from calibration.detection import RANGES, range_of
-from calibration.pairs import Pair
-from calibration.reading import FilmAnswers
-from calibration.resample import F64, Figure, by_subject
+from calibration.pairs.answers import FilmAnswers
+from calibration.pairs.pairs import Pair
+from calibration.statistics.agreement import Data, figures
+from calibration.statistics.bootstrap import F64, Figure, by_subject
+from calibration.statistics.detection import RANGES, range_of
 
 
 def shift(difference: F64, weights: F64) -> dict[str, F64]:

@@ -23,9 +23,9 @@ from bmd_edge.sites import SITES
 from bmd_edge.system.files import replace_file
 from bmd_edge.table.dxa_scales import to_hologic
 from bmd_edge.table.film_table import HipRow, read_table
-from calibration.operating import fit_operating_points
-from calibration.overlay import SiteFit, fit_site
-from calibration.reading import Progress, read_films
+from calibration.fit.headline_cuts import fit_operating_points
+from calibration.fit.site_line import SiteFit, fit_site
+from calibration.pairs.answers import Progress, read_films
 
 SPLIT = "calibrate"
 
@@ -50,7 +50,7 @@ def calibrate(
 
     Raises:
         TableError: no such rows, or a film is missing.
-        UsageError: too few subjects, or a line that cannot be believed; see `calibration.overlay.fit_site`.
+        UsageError: too few subjects, or a line that cannot be believed; see `calibration.fit.site_line.fit_site`.
     """
     rows = [row for row in read_table(table) if row.split == SPLIT and any(row.bmd_gcm2.values())]
     if not rows:
@@ -96,7 +96,7 @@ def fit_sites_of(rows: list[HipRow], answers: list[NetworkAnswer | str]) -> dict
 def fit_cuts(
     rows: list[HipRow], answers: list[NetworkAnswer | str], fits: dict[str, SiteFit]
 ) -> OperatingPoints | None:
-    """The headline's cuts on corrected estimates; None with too few subjects (`calibration.operating.MIN_SUBJECTS`).
+    """The headline's cuts on corrected estimates; None with too few subjects (`calibration.fit.headline_cuts.MIN_SUBJECTS`).
 
     Hips without DEXA at every site are left out: low BMD at the other site would go unseen.
     """

@@ -9,9 +9,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
-from calibration.agreement import Data
-from calibration.detection import Bools, roc_curve
-from calibration.resample import F64
+from calibration.statistics.agreement import Data
+from calibration.statistics.bootstrap import F64
+from calibration.statistics.detection import Bools, roc_curve
 
 if TYPE_CHECKING:
     from matplotlib.typing import RcKeyType

@@ -12,9 +12,9 @@ from bmd_edge.bundle.bundle import Bundle
 from bmd_edge.errors import BundleError, UsageError
 from bmd_edge.report.film_report import FilmReport
 from bmd_edge.screen.ledger import NAME, Ledger
-from calibration.charts import WEIGHT, t2
-from calibration.reference import Reference, Watched, from_dict
-from calibration.seen import F64, Seen, of_reports
+from calibration.drift.control_charts import WEIGHT, t2
+from calibration.drift.studies import F64, Seen, of_reports
+from calibration.drift.watched_features import DriftReference, Watched, from_dict
 
 NAMED_SD = 3.0
 """A feature is named as moved where its average lies this many of its standard errors from the reference."""
@@ -44,7 +44,7 @@ class ChartResult:
     moved: tuple[Moved, ...]
 
 
-def reference_in(bundle: Bundle, precision: str) -> Reference:
+def reference_in(bundle: Bundle, precision: str) -> DriftReference:
     """The bundle's drift reference for a precision. BundleError if it holds none."""
     stored = bundle.drift()
     if precision not in stored:
@@ -91,7 +91,7 @@ def watch(
     return charts_over(reference, seen, names), len(seen)
 
 
-def charts_over(reference: Reference, seen: Seen, names: Sequence[str]) -> dict[str, ChartResult]:
+def charts_over(reference: DriftReference, seen: Seen, names: Sequence[str]) -> dict[str, ChartResult]:
     """Every chart over studies in order; names (n,) are their films'."""
     features, found = reference.features(seen), {}
     for name, scores in reference.scores(seen).items():

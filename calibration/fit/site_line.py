@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from bmd_edge.errors import UsageError
 from bmd_edge.measure.recalibration import SiteLine
-from calibration.fit import COVERAGE, conformal_scale
+from calibration.statistics.conformal import COVERAGE, conformal_scale
 
 F64 = NDArray[np.float64]
 
