@@ -27,7 +27,7 @@ test: .venv-dev/.installed lint ## Install everything but the GPU extra into .ve
 	.venv-dev/bin/python -m pytest
 
 compile-check: .venv-dev/.installed ## Build every exported network with TensorRT's parser and compiler, without a GPU
-	.venv-dev/bin/python -m export.to_tensorrt
+	.venv-dev/bin/python -m export.proofs.compile_check
 
 lint: .venv-dev/.installed ## Style, types and import contracts
 	.venv-dev/bin/ruff check .

@@ -41,8 +41,8 @@ def export(
     import logging
 
     try:
-        from export.finder import finder_from_bundle, finder_from_run
-        from export.line import Statement, export_bundle
+        from export.bundle.finder import finder_from_bundle, finder_from_run
+        from export.make_bundle import Statement, export_bundle
     except ModuleNotFoundError as error:
         from bmd_edge.errors import MissingExtra
 

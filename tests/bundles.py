@@ -17,10 +17,10 @@ from bmd_edge.bundle.manifest import Provenance, Validity
 from bmd_edge.bundle.network_input import BMD, InputSpec
 from bmd_edge.engine.onnx_runtime import OnnxEngine
 from bmd_edge.sites import SITES
-from export.pack import Parts, pack
-from export.parity import GuardHips, Parity, compare
-from export.quantize import int8_from_onnx
-from export.ranges import collect
+from export.bundle.pack import Parts, pack
+from export.int8.quantize import int8_from_onnx
+from export.int8.ranges import collect
+from export.int8.shift_in_gcm2 import GuardHips, Parity, compare
 from tests.screening import INPUTS, plausibility
 
 

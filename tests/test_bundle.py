@@ -21,7 +21,7 @@ from bmd_edge.errors import BundleError
 from bmd_edge.film.read import read_film
 from bmd_edge.hips.finder import find_hips
 from bmd_edge.hips.region import Hip
-from export.pack import pack
+from export.bundle.pack import pack
 from tests.bundles import tiny_bundle, tiny_parts
 from tests.screening import HEAD_MM, drawn_finder, hip_dicom, plausibility
 

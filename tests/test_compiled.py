@@ -20,7 +20,7 @@ from bmd_edge.engine.open import open_engine
 from bmd_edge.engine.self_test import self_test
 from bmd_edge.errors import EngineError, MissingExtra
 from bmd_edge.system.places import engine_cache
-from export.pack import pack
+from export.bundle.pack import pack
 from tests.bundles import images_of, tiny_bundle, tiny_parts
 from tests.toolkit import install, pretend
 

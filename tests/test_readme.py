@@ -13,7 +13,7 @@ import pytest
 
 import bmd_edge
 from bmd_edge.errors import MissingExtra
-from export import readme, speed_page
+from export.readme import figures, speed
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -45,40 +45,40 @@ def test_every_make_target_exists(target):
 
 
 def test_figures_are_those_of_the_committed_score():
-    score = json.loads(readme.SCORE.read_text(encoding="utf-8"))
-    assert readme.replaced(PAGE, "figures", readme.figures(score)) == PAGE
+    score = json.loads(figures.SCORE.read_text(encoding="utf-8"))
+    assert figures.replaced(PAGE, "figures", figures.figures(score)) == PAGE
 
 
 def test_repeatability_is_that_of_the_committed_films():
     from bmd_edge.bundle.bundle import open_bundle
 
-    facts = json.loads(readme.REPEAT.read_text(encoding="utf-8"))
-    assert readme.replaced(PAGE, "repeatability", readme.repeatability(facts)) == PAGE
+    facts = json.loads(figures.REPEAT.read_text(encoding="utf-8"))
+    assert figures.replaced(PAGE, "repeatability", figures.repeatability(facts)) == PAGE
     assert facts["bundle_digest"] == open_bundle().digest
     assert (facts["n_subjects"], facts["poses"]) == (100, 4)
 
 
 def test_agreement_is_that_of_the_committed_validation():
-    facts = json.loads(readme.VALIDATION.read_text(encoding="utf-8"))
-    assert readme.replaced(PAGE, "validation", readme.validation(facts)) == PAGE
+    facts = json.loads(figures.VALIDATION.read_text(encoding="utf-8"))
+    assert figures.replaced(PAGE, "validation", figures.validation(facts)) == PAGE
 
 
 def test_the_paper_table_is_that_of_the_committed_trainings(tmp_path):
     from trainer.experiment.report import write_report
     from trainer.experiment.units import Scale
 
-    committed = json.loads(readme.TABLE.read_text(encoding="utf-8"))
-    assert readme.replaced(PAGE, "table", readme.paper_table(committed)) == PAGE
+    committed = json.loads(figures.TABLE.read_text(encoding="utf-8"))
+    assert figures.replaced(PAGE, "table", figures.paper_table(committed)) == PAGE
     scale = Scale(committed["scale"]["budget"], committed["scale"]["seeds"])
-    shutil.copytree(readme.TABLE.parent / "units", tmp_path / "units")
+    shutil.copytree(figures.TABLE.parent / "units", tmp_path / "units")
     assert json.loads(write_report(tmp_path, scale, committed["command"]).read_text()) == committed
-    assert (tmp_path / "table.md").read_text() == readme.TABLE.with_name("table.md").read_text(encoding="utf-8")
+    assert (tmp_path / "table.md").read_text() == figures.TABLE.with_name("table.md").read_text(encoding="utf-8")
 
 
 def test_the_page_says_which_trainings_were_validated_alike():
     """Until every recipe of the table follows one rule, a lead may be the choice of the checkpoint."""
     every: dict[str, set[str]] = {}
-    for path in (readme.TABLE.parent / "units").glob("*-*.json"):
+    for path in (figures.TABLE.parent / "units").glob("*-*.json"):
         unit = json.loads(path.read_text(encoding="utf-8"))
         settings = tomllib.loads(unit["settings"])
         every.setdefault(f"{settings['task']} {settings['validate_every']}", set()).add(unit["recipe"])
@@ -87,7 +87,7 @@ def test_the_page_says_which_trainings_were_validated_alike():
     assert len(rivals) == 6
     words = " ".join(PAGE.split())
     assert "it alone was validated every fifth epoch, its six rivals after every one" in words
-    assert "still validated after every epoch" in readme.TABLE.with_name("table.md").read_text(encoding="utf-8")
+    assert "still validated after every epoch" in figures.TABLE.with_name("table.md").read_text(encoding="utf-8")
 
 
 def test_nobody_is_told_to_install_from_an_index_what_is_on_none():
@@ -108,15 +108,15 @@ def test_nobody_is_told_to_install_from_an_index_what_is_on_none():
 
 
 def test_throughput_is_that_of_the_committed_measurements():
-    assert readme.replaced(PAGE, "throughput", speed_page.text(**speed_page.results())) == PAGE
+    assert figures.replaced(PAGE, "throughput", speed.text(**speed.results())) == PAGE
 
 
 def test_growth_of_memory_over_a_list_is_found():
     flat = [[second, 10 * second, 500 + second % 7, 0] for second in range(400)]
-    slope, low, high = speed_page.day_slope(flat)
+    slope, low, high = speed.day_slope(flat)
     assert low < slope < high
     assert low < 0 < high
-    slope, low, high = speed_page.day_slope([[s, films, mb + films / 100, 0] for s, films, mb, _ in flat])
+    slope, low, high = speed.day_slope([[s, films, mb + films / 100, 0] for s, films, mb, _ in flat])
     assert low < 10 < high
     assert low > 5
 
@@ -124,12 +124,12 @@ def test_growth_of_memory_over_a_list_is_found():
 def test_the_committed_score_is_of_the_embedded_bundle():
     from bmd_edge.bundle.bundle import open_bundle
 
-    assert json.loads(readme.SCORE.read_text(encoding="utf-8"))["bundle_digest"] == open_bundle().digest
+    assert json.loads(figures.SCORE.read_text(encoding="utf-8"))["bundle_digest"] == open_bundle().digest
 
 
 def test_speeds_are_those_that_were_measured():
-    found = json.loads(readme.SPEED.read_text(encoding="utf-8"))
-    assert readme.replaced(PAGE, "speed", readme.speed(found)) == PAGE
+    found = json.loads(figures.SPEED.read_text(encoding="utf-8"))
+    assert figures.replaced(PAGE, "speed", figures.int8_speed(found)) == PAGE
 
 
 def test_version_and_changelog_agree():

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bmd_edge.bundle.bundle import open_bundle
-from export import readme
+from export.readme import figures
 
 ROOT = Path(__file__).parents[1]
 RESULTS = sorted(path for room in ("export", "calibration") for path in (ROOT / room / "results").glob("*.json"))
@@ -25,7 +25,7 @@ def test_each_result_is_of_the_embedded_bundle(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "command"), [(readme.SCORE, readme.SCORE_COMMAND), (readme.REPEAT, readme.REPEAT_COMMAND)]
+    ("path", "command"), [(figures.SCORE, figures.SCORE_COMMAND), (figures.REPEAT, figures.REPEAT_COMMAND)]
 )
 def test_the_makefile_measures_what_is_committed(path: Path, command: str) -> None:
     made = command.format(**json.loads(path.read_text(encoding="utf-8"))).removeprefix("bmd-edge ")

@@ -79,7 +79,7 @@ class InputFacts:
 
 @dataclass(frozen=True, slots=True)
 class Plausibility:
-    """What a found hip must satisfy; the numbers are measured on phantom films (`export.plausibility`).
+    """What a found hip must satisfy; the numbers are measured on phantom films (`export.bundle.finder_limits`).
 
     `min_peak` and `min_intact` are probabilities; distances without a unit are Mahalanobis distances. A shape is the
     landmarks relative to the head center in units of head center to lesser trochanter, 10 numbers

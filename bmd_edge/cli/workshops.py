@@ -26,8 +26,8 @@ WORKSHOPS = {
     "validate": Workshop("calibration.commands", "validate", "calibrate", "Measure a bundle against DEXA."),
     "calibrate": Workshop("calibration.commands", "calibrate", "calibrate", "Recalibrate a bundle for one site."),
     "drift": Workshop("calibration.commands", "drift", "calibrate", "Say whether films have drifted, and what moved."),
-    "sign": Workshop("export.sign", "sign", "sign", "Sign a bundle with a private key."),
-    "verify": Workshop("export.sign", "verify", "sign", "Verify a signed bundle, offline."),
+    "sign": Workshop("export.bundle.sign", "sign", "sign", "Sign a bundle with a private key."),
+    "verify": Workshop("export.bundle.sign", "verify", "sign", "Verify a signed bundle, offline."),
 }
 
 

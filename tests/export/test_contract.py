@@ -8,7 +8,7 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from bmd_edge.bundle.bundle import open_bundle
 from bmd_edge.errors import BundleError
-from export.contract import RULES, broken_rules, check
+from export.onnx_file.rules import RULES, broken_rules, check
 
 
 def good() -> ModelProto:

@@ -20,14 +20,14 @@ from bmd_edge.engine.open import open_engine
 from bmd_edge.errors import BundleError, TableError, UsageError
 from bmd_edge.sites import SITES
 from bmd_edge.table.film_table import HipRow, read_table, write_table
-from export import films
+from export.bundle import calibration_films
+from export.bundle.finder import Finder, finder_from_bundle
 from export.commands import export as export_command
-from export.finder import Finder, finder_from_bundle
-from export.line import Statement, accuracy, export_bundle
-from export.memory import report_memory
-from export.ranges import METHODS
-from export.runs import SPECS, golden_input, onnx_from_run
-from export.to_onnx import local_paths
+from export.int8.ranges import METHODS
+from export.make_bundle import Statement, accuracy, export_bundle
+from export.onnx_file.from_run import SPECS, golden_input, onnx_from_run
+from export.onnx_file.to_onnx import local_paths
+from export.report.range_memory import report_memory
 from tests.screening import plausibility
 from trainer.network import build
 from trainer.rois import Outcome
@@ -47,7 +47,7 @@ FEW = dataclasses.replace(LIMITS, min_hips=44, maker_min_hips=20)
 def few_hips_are_enough() -> Iterator[None]:
     """Only here: a thousand hips would take a minute. The limit itself is tested below and with the guard."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("export.line.LIMITS", FEW)
+        patch.setattr("export.make_bundle.LIMITS", FEW)
         patch.setattr("bmd_edge.bundle.verify.LIMITS", FEW)
         yield
 
@@ -134,9 +134,11 @@ def test_dexa_of_another_scale_is_judged_on_the_hologic_scale(tmp_path: Path) ->
     table = write_cohort(tmp_path)
     rows = [dataclasses.replace(row, scale="lunar", bmd_gcm2=lunar) for row in read_table(table)]
     hologic = [(0.821 - 0.019) / 1.087, (0.832 - 0.006) / 1.008]
-    np.testing.assert_allclose(films.dexa(rows), np.tile(hologic, (len(rows), 1)), atol=1e-9)
-    np.testing.assert_array_equal(films.guard_hips(rows).dexa_gcm2, films.dexa(rows))
-    assert films.facts(table, rows[:40], rows[40:]).bmd_mean_gcm2 == dict(zip(SITES, np.round(hologic, 4), strict=True))
+    np.testing.assert_allclose(calibration_films.dexa(rows), np.tile(hologic, (len(rows), 1)), atol=1e-9)
+    np.testing.assert_array_equal(calibration_films.guard_hips(rows).dexa_gcm2, calibration_films.dexa(rows))
+    assert calibration_films.facts(table, rows[:40], rows[40:]).bmd_mean_gcm2 == dict(
+        zip(SITES, np.round(hologic, 4), strict=True)
+    )
 
 
 def test_no_stack_trace_and_no_local_path_is_in_any_network(made: tuple[Path, Bundle]) -> None:
@@ -161,15 +163,17 @@ def test_a_film_that_was_learned_from_cannot_judge(made: tuple[Path, Bundle], tm
         )
     assert not (tmp_path / "out").exists()
     row = read_table(folder / "cohort" / "films.csv")[6]
-    films.check_apart(run, [dataclasses.replace(row, split="val")])  # what chose a checkpoint may be measured as such
+    calibration_films.check_apart(
+        run, [dataclasses.replace(row, split="val")]
+    )  # what chose a checkpoint may be measured as such
     (run / "split.json").write_text(json.dumps({"train": ["s3"]}))
     with pytest.raises(TableError, match="knows it from train"):
-        films.check_apart(run, [dataclasses.replace(row, split="train")])
+        calibration_films.check_apart(run, [dataclasses.replace(row, split="train")])
 
 
 def test_a_folder_that_is_no_run_is_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"nope is no run folder: it has no split\.json"):
-        films.check_apart(tmp_path / "nope", [])
+        calibration_films.check_apart(tmp_path / "nope", [])
 
 
 @pytest.mark.parametrize("split", ["train", "val", "test", "calibrate"])
@@ -181,7 +185,7 @@ def test_a_film_under_two_names_is_refused(made: tuple[Path, Bundle], tmp_path: 
     shutil.copy(rows[5].film_path, tmp_path / "cohort" / "roi" / "again.png")
     write_table(table, [*rows, dataclasses.replace(rows[5], film="roi/again.png", subject="other", split=split)])
     with pytest.raises(TableError, match=r"roi/\S+ of the split calibrate is the same as roi/\S+ of the split"):
-        films.halves(table)
+        calibration_films.halves(table)
 
 
 def test_films_of_one_maker_are_refused(made: tuple[Path, Bundle], tmp_path: Path) -> None:
@@ -196,19 +200,19 @@ def test_films_of_one_maker_are_refused(made: tuple[Path, Bundle], tmp_path: Pat
 
     of("Acme", None)
     with pytest.raises(TableError, match=r"one maker \(Acme\).*add films of a second one"):
-        films.halves(table)
+        calibration_films.halves(table)
     of(None, None)
     with pytest.raises(TableError, match=r"one maker \(not stated\)"):
-        films.halves(table)
+        calibration_films.halves(table)
     of("Acme", "random")  # the phantom's continuous styles
-    assert len(films.halves(table)[1]) == 44
+    assert len(calibration_films.halves(table)[1]) == 44
 
 
 def test_too_few_guard_hips_are_refused_before_anything_is_made(
     made: tuple[Path, Bundle], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, _ = made
-    monkeypatch.setattr("export.line.LIMITS", LIMITS)
+    monkeypatch.setattr("export.make_bundle.LIMITS", LIMITS)
     table = folder / "cohort" / "films.csv"
     with pytest.raises(TableError, match=r"44 hips .* 1000 or more are needed: put 2000 labelled hips .* --no-int8"):
         export_bundle(folder / "run", table, tmp_path / "out", STATEMENT, finder=finder_part(folder))
@@ -270,7 +274,7 @@ def test_the_report_is_one_page_that_stands_alone(made: tuple[Path, Bundle]) -> 
 
 def test_memory_is_watched_from_the_hundredth_film_on(made: tuple[Path, Bundle]) -> None:
     folder, bundle = made
-    ranges, _ = films.halves(folder / "cohort" / "films.csv")
+    ranges, _ = calibration_films.halves(folder / "cohort" / "films.csv")
     shown = iter(range(0, 10_000, 8))
     grown = report_memory(bundle.model_path("bmd"), ranges, 160, resident=lambda: 10**8 + 500 * next(shown))
     assert grown.slope_kb_per_film == pytest.approx(0.5)
@@ -294,14 +298,14 @@ def test_a_bundles_finder_is_taken_over(made: tuple[Path, Bundle]) -> None:
 
 def test_the_interval_covers_the_hips_it_was_fitted_with(made: tuple[Path, Bundle]) -> None:
     folder, bundle = made
-    _, guard = films.halves(folder / "cohort" / "films.csv")
+    _, guard = calibration_films.halves(folder / "cohort" / "films.csv")
     for precision in bundle.precisions("bmd"):
         with open_engine(bundle, "bmd", device="cpu", precision=precision, threads=1) as engine:
-            raw = [engine.run({"image": batch}) for batch in films.batches(guard)]
+            raw = [engine.run({"image": batch}) for batch in calibration_films.batches(guard)]
         bmd, spread = (np.concatenate([answer[name] for answer in raw]) for name in ("bmd", "spread"))
         for column, site in enumerate(SITES):
             scale = bundle.calibration[precision].sites[site].scale
-            covered = np.abs(bmd - films.dexa(guard))[:, column] <= scale * spread[:, column] * 1.001
+            covered = np.abs(bmd - calibration_films.dexa(guard))[:, column] <= scale * spread[:, column] * 1.001
             assert covered.sum() == 41  # ceil(45 * 0.9)
 
 
@@ -309,8 +313,8 @@ def test_int8_outside_its_budget_is_refused_and_reported(
     made: tuple[Path, Bundle], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     folder, bundle = made
-    monkeypatch.setattr("export.line.LIMITS", dataclasses.replace(FEW, p99_shift_gcm2=1e-12))
-    monkeypatch.setattr("export.line.onnx_from_run", lambda name, _, path: copied(bundle, name, path))
+    monkeypatch.setattr("export.make_bundle.LIMITS", dataclasses.replace(FEW, p99_shift_gcm2=1e-12))
+    monkeypatch.setattr("export.make_bundle.onnx_from_run", lambda name, _, path: copied(bundle, name, path))
     shutil.copytree(folder / "run", tmp_path / "run")
     table = folder / "cohort" / "films.csv"
     with pytest.raises(BundleError, match=r"INT8 refused.*99th percentile.*allowed 1e-12.*--no-int8"):
@@ -334,7 +338,7 @@ def test_the_command_makes_the_same_bundle_and_names_no_path(
     made: tuple[Path, Bundle], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     folder, bundle = made
-    monkeypatch.setattr("export.line.onnx_from_run", lambda name, _, path: copied(bundle, name, path))
+    monkeypatch.setattr("export.make_bundle.onnx_from_run", lambda name, _, path: copied(bundle, name, path))
     shutil.copytree(folder / "run", tmp_path / "run")
     command = {"run": tmp_path / "run", "table": folder / "cohort" / "films.csv", "out": tmp_path / "out"}
     with pytest.raises(UsageError, match="say what the network was trained on, --training-data"):
@@ -357,10 +361,10 @@ def test_the_command_makes_the_same_bundle_and_names_no_path(
 
 def test_halves_share_no_subject_and_stay_the_same(made: tuple[Path, Bundle]) -> None:
     table = made[0] / "cohort" / "films.csv"
-    ranges, guard = films.halves(table)
+    ranges, guard = calibration_films.halves(table)
     assert len(ranges) + len(guard) == 88
     assert not {row.subject for row in ranges} & {row.subject for row in guard}
-    assert films.halves(table) == (ranges, guard)
+    assert calibration_films.halves(table) == (ranges, guard)
 
 
 def test_dicom_films_are_cut_as_in_training(
@@ -369,21 +373,21 @@ def test_dicom_films_are_cut_as_in_training(
     """A hospital's table names DICOM films: the export uses the regions that training used, from the same cache."""
     rois, said = made[0] / "cohort" / "films.csv", []
     refused = Outcome(read_table(rois)[0], None, "implant")
-    monkeypatch.setattr("export.films.roi_table", lambda _: (rois, [refused]))
-    assert films.table_of_rois(tmp_path / "ours.csv", said.append) == rois
+    monkeypatch.setattr("export.bundle.calibration_films.roi_table", lambda _: (rois, [refused]))
+    assert calibration_films.table_of_rois(tmp_path / "ours.csv", said.append) == rois
     assert said == ["ours.csv: 1 hips are left out, as the finder refuses them"]
 
 
 def test_too_few_subjects_are_refused(tmp_path: Path) -> None:
     with pytest.raises(TableError, match=r"films\.csv: 39 subjects .* 40 or more"):
-        films.halves(write_cohort(tmp_path / "few", subjects=39))
+        calibration_films.halves(write_cohort(tmp_path / "few", subjects=39))
     with pytest.raises(TableError, match="0 subjects"):
-        films.halves(write_cohort(tmp_path / "other", split="train"))
+        calibration_films.halves(write_cohort(tmp_path / "other", split="train"))
 
 
 def test_images_are_the_middle_of_the_files(made: tuple[Path, Bundle]) -> None:
     rows = read_table(made[0] / "cohort" / "films.csv")[:3]
-    found = [image for batch in films.batches(rows, size=2) for image in batch]
+    found = [image for batch in calibration_films.batches(rows, size=2) for image in batch]
     for row, image in zip(rows, found, strict=True):
         with Image.open(row.film_path) as stored:
             middle = np.asarray(stored)[16:240, 16:240].astype(np.float32).reshape(112, 2, 112, 2).mean((1, 3))
@@ -396,7 +400,7 @@ def test_an_unusable_image_names_its_film(made: tuple[Path, Bundle], tmp_path: P
     (tmp_path / "broken.png").write_bytes(b"\x89PNG")
     for name in ("small.png", "broken.png", "missing.png"):
         with pytest.raises(TableError, match=r"film roi/000000\.png"):
-            list(films.batches([dataclasses.replace(row, film_path=tmp_path / name)]))
+            list(calibration_films.batches([dataclasses.replace(row, film_path=tmp_path / name)]))
 
 
 def test_golden_inputs_are_made_up_and_always_the_same() -> None:

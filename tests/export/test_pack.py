@@ -8,8 +8,8 @@ import pytest
 from bmd_edge.bundle.bundle import open_bundle
 from bmd_edge.bundle.calibration import OperatingPoints
 from bmd_edge.errors import BundleError, EngineError, UsageError
-from export.pack import Parts, pack
-from export.parity import Parity
+from export.bundle.pack import Parts, pack
+from export.int8.shift_in_gcm2 import Parity
 from tests.bundles import parity_of, tiny_parts
 from tests.screening import plausibility
 

@@ -8,7 +8,7 @@ import pytest
 
 from bmd_edge.bundle.error_budget import LIMITS, GuardSite, broken
 from bmd_edge.sites import SITES
-from export.parity import CUTS_T, GuardHips, Parity, compare, cut_gcm2, rmse_change
+from export.int8.shift_in_gcm2 import CUTS_T, GuardHips, Parity, compare, cut_gcm2, rmse_change
 
 N = 1200
 

@@ -10,9 +10,10 @@ from torch import nn
 
 from bmd_edge.engine.onnx_runtime import ZERO_NONNEGATIVE, ZERO_SIGNED, OnnxEngine, cpu_encoding
 from bmd_edge.errors import BundleError
-from export.quantize import fp32_nodes, int8_from_onnx, layers, thresholds
-from export.ranges import METHODS, Histogram, collect
-from export.to_onnx import onnx_from_network
+from export.int8.layers import fp32_nodes, layers
+from export.int8.quantize import int8_from_onnx, thresholds
+from export.int8.ranges import METHODS, Histogram, collect
+from export.onnx_file.to_onnx import onnx_from_network
 from tests.bundles import images_of
 
 OUTPUTS = ("bmd", "spread", "embedding")

@@ -7,7 +7,7 @@ import pytest
 import scipy.stats
 
 from bmd_edge.engine.onnx_runtime import OnnxEngine
-from export.ranges import BINS, METHODS, Histogram, activations, collect
+from export.int8.ranges import BINS, METHODS, Histogram, activations, collect
 from tests.bundles import images_of, tiny_parts
 
 

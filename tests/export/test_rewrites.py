@@ -4,7 +4,7 @@ import onnxruntime
 import pytest
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
-from export.rewrites import rewrite
+from export.onnx_file.rewrites import rewrite
 
 IMAGE = np.random.default_rng(0).normal(size=(3, 4, 8, 8)).astype(np.float32)
 

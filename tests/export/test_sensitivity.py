@@ -11,13 +11,14 @@ from torch import nn
 from bmd_edge.bundle.error_budget import LIMITS
 from bmd_edge.engine.onnx_runtime import OnnxEngine
 from bmd_edge.errors import BundleError
-from export.choose import Int8, answers, int8_inside_budget
-from export.pack import pack
-from export.parity import GuardHips
-from export.quantize import int8_from_onnx, layers, quantized, quantized_layers
-from export.ranges import METHODS, Histogram, collect
-from export.sensitivity import compare_methods, mixes, shift_of, shifts_alone
-from export.to_onnx import onnx_from_network
+from export.bundle.pack import pack
+from export.int8.choose import Int8, answers, int8_inside_budget
+from export.int8.layers import layers
+from export.int8.quantize import int8_from_onnx, quantized, quantized_layers
+from export.int8.ranges import METHODS, Histogram, collect
+from export.int8.sensitivity import compare_methods, mixes, shift_of, shifts_alone
+from export.int8.shift_in_gcm2 import GuardHips
+from export.onnx_file.to_onnx import onnx_from_network
 from tests.bundles import images_of, parity_of, tiny_parts
 
 IMAGES = images_of(16, 64)
@@ -118,7 +119,7 @@ def test_the_planted_layer_stays_fp32_and_the_guard_passes(
 def test_where_the_films_of_the_ranges_promise_too_much_the_guard_asks_for_more(
     fp32: Path, histograms: dict[str, Histogram], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("export.choose.ROOM", 1e6)
+    monkeypatch.setattr("export.int8.choose.ROOM", 1e6)
     made = choose(fp32, histograms, tmp_path / "int8.onnx", limit_p99_gcm2=0.001)
     assert made.parity.passed
     assert made.quantization.layers_fp32 == (planted(fp32),)
@@ -151,8 +152,8 @@ def test_numbers_that_only_the_cpu_keeps_do_not_pass(
 ) -> None:
     """Ranges that cut off half of what occurs: the CPU goes on beyond them, int8 as TensorRT reads it does not."""
     cut = {name: dataclasses.replace(one, largest=one.largest * 0.51) for name, one in histograms.items()}
-    monkeypatch.setattr("export.sensitivity.METHODS", ("minmax",))
-    monkeypatch.setattr("export.choose.mixes", lambda _: [[planted(fp32)]])
+    monkeypatch.setattr("export.int8.sensitivity.METHODS", ("minmax",))
+    monkeypatch.setattr("export.int8.choose.mixes", lambda _: [[planted(fp32)]])
     wanted, model = answers(fp32, [IMAGES]).bmd, tmp_path / "int8.onnx"
     int8_from_onnx(fp32, model, cut, keep_fp32=[planted(fp32)])
     on_cpu, as_written = (

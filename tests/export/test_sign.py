@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from bmd_edge.bundle.bundle import Bundle, open_bundle
 from bmd_edge.bundle.layout import SIGNATURE
 from bmd_edge.errors import BundleError, MissingExtra, UsageError
-from export.sign import sign, sign_bundle, verify, verify_bundle
+from export.bundle.sign import sign, sign_bundle, verify, verify_bundle
 from tests.bundles import tiny_bundle
 
 

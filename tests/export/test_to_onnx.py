@@ -8,7 +8,7 @@ from torch import nn
 
 from bmd_edge.engine.onnx_runtime import OnnxEngine
 from bmd_edge.errors import BundleError
-from export.to_onnx import local_paths, onnx_from_network
+from export.onnx_file.to_onnx import local_paths, onnx_from_network
 
 
 class Net(nn.Module):

@@ -9,9 +9,9 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from bmd_edge.engine.tensorrt import BATCHES, build
 from bmd_edge.errors import EngineError
-from export import to_tensorrt
-from export.contract import broken_rules
-from export.to_tensorrt import GPUS, compile_all, files_of_backbone, files_of_bundle, fp16_from_onnx
+from export.onnx_file.rules import broken_rules
+from export.proofs import compile_check
+from export.proofs.compile_check import GPUS, compile_all, files_of_backbone, files_of_bundle, fp16_from_onnx
 from tests.bundles import images_of, tiny_bundle
 
 trt = pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is not installed: extra compile-check")
@@ -77,7 +77,7 @@ def test_what_the_contract_forbids_tensorrt_refuses() -> None:
 
 def test_the_gate_prints_what_it_built(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tiny_bundle(tmp_path / "hospital")
-    to_tensorrt.main([str(tmp_path / "hospital")])
+    compile_check.main([str(tmp_path / "hospital")])
     lines = capsys.readouterr().out.splitlines()
     assert "built, not run" in lines[0]
     assert any(line.split()[:4] == ["hospital", "bmd", "int8", "SM120"] for line in lines)

@@ -14,7 +14,7 @@ from bmd_edge.errors import TableError, UsageError
 from bmd_edge.sites import SITES
 from bmd_edge.table.dxa_scales import hologic_gcm2
 from bmd_edge.table.film_table import HipRow, read_table
-from export.parity import GuardHips
+from export.int8.shift_in_gcm2 import GuardHips
 from trainer.data import read_rois, roi_image
 from trainer.rois import roi_table
 

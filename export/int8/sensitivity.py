@@ -7,8 +7,9 @@ import onnx
 from numpy.typing import NDArray
 
 from bmd_edge.bundle.error_budget import LIMITS, GuardLimits
-from export.quantize import layers, quantized
-from export.ranges import METHODS, Histogram
+from export.int8.layers import layers
+from export.int8.quantize import quantized
+from export.int8.ranges import METHODS, Histogram
 
 MOST_KEPT = 0.5
 """Beyond this share of the layers in fp32, INT8 is no INT8."""

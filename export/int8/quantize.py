@@ -21,13 +21,12 @@ from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
 from bmd_edge.engine.onnx_runtime import ZERO_NONNEGATIVE, ZERO_SIGNED
 from bmd_edge.errors import BundleError
-from export.contract import check
-from export.ranges import Histogram
+from export.int8.layers import CLAMPS, POOLINGS, fp32_nodes
+from export.int8.ranges import Histogram
+from export.onnx_file.rules import check
 
 QUANTIZED_OPS = ("Conv", "Add", "MaxPool", "ReduceMean", "GlobalAveragePool")
 _OUTPUTS_LEFT_FP32 = ("Conv", "Add", "ReduceMean", "GlobalAveragePool")  # the reader quantizes its input
-_POOLINGS = ("ReduceMean", "GlobalAveragePool")
-_CLAMPS = ("Relu", "Clip")
 
 
 def int8_from_onnx(
@@ -41,14 +40,14 @@ def int8_from_onnx(
     """Quantize the file at `onnx_path` into `out_path`.
 
     Args:
-        onnx_path: fp32 file as `export.to_onnx` writes it.
+        onnx_path: fp32 file as `export.onnx_file.to_onnx` writes it.
         out_path: the INT8 file to write; its `metadata_props` are those of the fp32 file.
-        histograms: tensor -> histogram, from `export.ranges.collect` on the same file.
-        method: one of `export.ranges.METHODS`.
+        histograms: tensor -> histogram, from `export.int8.ranges.collect` on the same file.
+        method: one of `export.int8.ranges.METHODS`.
         keep_fp32: names of further nodes that must not be quantized.
 
     Raises:
-        BundleError: nothing is quantized, or the result breaks a rule of `export.contract`.
+        BundleError: nothing is quantized, or the result breaks a rule of `export.onnx_file.rules`.
     """
     result = quantized(onnx.load(onnx_path), histograms, method=method, keep_fp32=keep_fp32)
     check(result)
@@ -103,47 +102,13 @@ def quantized_layers(model: onnx.ModelProto) -> list[str]:
     return [node.name for node in model.graph.node if node.op_type == "Conv" and node.input[0] in dequantized]
 
 
-def layers(fp32: onnx.ModelProto) -> list[str]:
-    """Names of the nodes that can be kept in fp32 one by one, in graph order: convolutions and sums."""
-    fixed = set(fp32_nodes(fp32))
-    return [node.name for node in fp32.graph.node if node.op_type in ("Conv", "Add") and node.name not in fixed]
-
-
 def thresholds(model: onnx.ModelProto, histograms: Mapping[str, Histogram], method: str) -> dict[str, float]:
     """Tensor -> magnitude that becomes +-127; a tensor read only by a Relu or Clip takes that one's output range."""
     limits = {name: histogram.threshold(method) for name, histogram in histograms.items()}
     for node in model.graph.node:
-        if node.op_type in _CLAMPS and node.input[0] in limits and len(_consumers(model, node.input[0])) == 1:
+        if node.op_type in CLAMPS and node.input[0] in limits and len(_consumers(model, node.input[0])) == 1:
             limits[node.input[0]] = limits[node.output[0]]
     return limits
-
-
-def fp32_nodes(model: onnx.ModelProto, keep: Sequence[str] = ()) -> list[str]:
-    """Names of the nodes that stay fp32: `keep`, the first convolution, poolings of fp32, what follows a pooling.
-
-    The pooling in front of the heads is quantized: its input is, and so the last convolution can be.
-    """
-    constants = {tensor.name for tensor in model.graph.initializer}
-    images = {value.name for value in model.graph.input}
-    pooled: set[str] = set()
-    int8: set[str] = set()
-    names = []
-    for node in model.graph.node:  # topological order
-        sources = {name for name in node.input if name and name not in constants}
-        if sources and sources <= pooled:
-            pooled |= set(node.output)
-            names.append(node.name)
-        elif node.name in keep:
-            names.append(node.name)
-        elif node.op_type in ("Conv", "Add") and not sources & images:
-            int8 |= set(node.output)
-        elif node.op_type in (*_CLAMPS, *_POOLINGS, "MaxPool") and sources <= int8:
-            int8 |= set(node.output) if node.op_type not in _POOLINGS else set()
-        else:
-            names.append(node.name)
-        if node.op_type in _POOLINGS:
-            pooled |= set(node.output)
-    return names
 
 
 def _name_zero_points(model: onnx.ModelProto) -> None:
@@ -169,7 +134,7 @@ def _is_nonnegative(tensor: str, makers: Mapping[str, onnx.NodeProto]) -> bool:
     if tensor not in makers:
         return False
     node = makers[tensor]
-    if node.op_type in ("MaxPool", "DequantizeLinear", "QuantizeLinear", *_POOLINGS):
+    if node.op_type in ("MaxPool", "DequantizeLinear", "QuantizeLinear", *POOLINGS):
         return _is_nonnegative(node.input[0], makers)
     if node.op_type == "Mul":
         return all(_is_nonnegative(name, makers) for name in node.input)

@@ -37,9 +37,9 @@ from bmd_edge.engine.open import open_engine
 from bmd_edge.engine.self_test import self_test
 from bmd_edge.errors import BundleError, UsageError
 from bmd_edge.sites import SITES
-from export import contract
-from export.card import model_card
-from export.parity import Parity
+from export.bundle.model_card import model_card
+from export.int8.shift_in_gcm2 import Parity
+from export.onnx_file import rules
 
 _TOLERANCE = {"fp32": (0.002, 0.01), "int8": (0.006, 0.08)}
 """Self-test, per precision: g/cm2 for bmd and spread; share of the largest expected value for the other outputs. Wide
@@ -76,12 +76,12 @@ def pack(out: Path, parts: Parts) -> Bundle:
     """Write the bundle into folder `out`, replacing only a bundle.
 
     Raises:
-        BundleError: a model breaks a rule of `export.contract`, INT8 is outside its error budget, or what was written
+        BundleError: a model breaks one of the `rules`, INT8 is outside its error budget, or what was written
             does not verify.
         UsageError: `out` exists and is not a bundle.
     """
     for path in (path for files in parts.models.values() for path in files.values()):
-        contract.check(path)
+        rules.check(path)
     _check_int8(parts)
     if out.exists() and not (out / layout.MANIFEST).is_file():
         raise UsageError(f"{out.name} exists and is not a bundle: choose another --out")

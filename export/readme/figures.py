@@ -11,9 +11,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from export import speed_page
+from export.readme import speed
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SCORE = ROOT / "export" / "results" / "score.json"
 REPEAT = ROOT / "export" / "results" / "repeat.json"
 SPEED = ROOT / "export" / "results" / "speed.json"
@@ -79,8 +79,8 @@ def repeatability(facts: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def speed(found: dict[str, Any]) -> str:
-    """The README's table of speeds, Markdown, from what `python -m export.speed` printed."""
+def int8_speed(found: dict[str, Any]) -> str:
+    """The README's table of speeds, Markdown, from what `python -m export.bench.int8_speed` printed."""
     head = ("network, width, image", "threads", "batch", "torch", "fp32", "INT8", "INT8 over fp32", "over torch")
     rows = [
         (
@@ -199,12 +199,12 @@ def main() -> None:
     path = ROOT / "README.md"
     page = replaced(path.read_text(encoding="utf-8"), "figures", figures(json.loads(SCORE.read_text(encoding="utf-8"))))
     page = replaced(page, "repeatability", repeatability(json.loads(REPEAT.read_text(encoding="utf-8"))))
-    page = replaced(page, "speed", speed(json.loads(SPEED.read_text(encoding="utf-8"))))
+    page = replaced(page, "speed", int8_speed(json.loads(SPEED.read_text(encoding="utf-8"))))
     page = replaced(page, "table", paper_table(json.loads(TABLE.read_text(encoding="utf-8"))))
     page = replaced(page, "validation", validation(json.loads(VALIDATION.read_text(encoding="utf-8"))))
-    measured = speed_page.results()
-    page = replaced(page, "throughput", speed_page.text(**measured))
-    speed_page.draw_day(measured["day"], speed_page.RESULTS / "day.png")
+    measured = speed.results()
+    page = replaced(page, "throughput", speed.text(**measured))
+    speed.draw_day(measured["day"], speed.RESULTS / "day.png")
     path.write_text(replaced(page, "demo", demo_output()), encoding="utf-8")
 
 
@@ -228,7 +228,3 @@ def _ms(value: float) -> str:
 
 def _percent(share: float | None) -> str:
     return "none" if share is None else f"{100 * share:.1f} %"
-
-
-if __name__ == "__main__":
-    main()

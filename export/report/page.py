@@ -18,12 +18,12 @@ from bmd_edge.report.film_report import RESEARCH_USE
 from bmd_edge.report.pages import SITE_NAMES, templates
 from bmd_edge.sites import SITES
 from bmd_edge.system.files import replace_file
-from export import figures
-from export.card import guard_table
-from export.choose import Int8
-from export.latency import Latency
-from export.memory import MemoryReport
-from export.pack import Parts
+from export.bundle.model_card import guard_table
+from export.bundle.pack import Parts
+from export.int8.choose import Int8
+from export.report import plots
+from export.report.latency import Latency
+from export.report.range_memory import MemoryReport
 
 NAME = "export_report"
 
@@ -99,10 +99,10 @@ def page(facts: Mapping[str, Any], found: Findings) -> str:
 def _site_figures(site: str, found: Findings) -> dict[str, Any]:
     column = SITES.index(site)
     columns = {name: values[:, column].astype(np.float64) for name, values in found.bmd.items()}
-    images = [figures.scatter(values, found.dexa[:, column], name) for name, values in columns.items()]
+    images = [plots.scatter(values, found.dexa[:, column], name) for name, values in columns.items()]
     if found.int8 is not None:
         guard = found.int8.parity.sites[site]
-        images.append(figures.bland_altman(site, columns["fp32"], columns["int8"], guard))
+        images.append(plots.bland_altman(site, columns["fp32"], columns["int8"], guard))
     return {"site": site, "images": images}
 
 
@@ -111,6 +111,6 @@ def _choices(int8: Int8 | None) -> list[str]:
         return []
     made = int8.quantization
     return [
-        figures.methods(int8.methods, made.range_method),
-        figures.sensitivity(int8.sensitivity, made.layers_fp32),
+        plots.methods(int8.methods, made.range_method),
+        plots.sensitivity(int8.sensitivity, made.layers_fp32),
     ]

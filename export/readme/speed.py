@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-RESULTS = Path(__file__).parent / "results"
+RESULTS = Path(__file__).parents[1] / "results"
 _COLUMNS = ("films", "n", "films/s", "of the floor", "plain, films/s", "times plain", "memory, MB")
 
 

@@ -17,7 +17,7 @@ from bmd_edge.film.film import Film
 from bmd_edge.hips.finder import close_up, survey
 from bmd_edge.hips.landmarks import Look, canonical, shape_of
 from bmd_edge.table.film_table import HipRow, read_table
-from export.runs import SPECS
+from export.onnx_file.from_run import SPECS
 
 # Shares of intact hips that each check may refuse; together they stay below the 2 % that the whole line is allowed.
 REFUSED_SHARE = {"intact": 0.01, "peak": 0.002, "agreement": 0.002, "shape": 0.002, "embedding": 0.001}

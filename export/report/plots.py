@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from bmd_edge.bundle.error_budget import GuardSite
-from export.parity import CUTS_T, cut_gcm2
-from export.sensitivity import Shift
+from export.int8.sensitivity import Shift
+from export.int8.shift_in_gcm2 import CUTS_T, cut_gcm2
 
 if TYPE_CHECKING:
     from matplotlib.typing import RcKeyType

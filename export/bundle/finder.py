@@ -10,8 +10,8 @@ from bmd_edge.bundle.manifest import Plausibility
 from bmd_edge.engine.onnx_runtime import OnnxEngine
 from bmd_edge.errors import BundleError
 from bmd_edge.table.film_table import read_table
-from export import films, plausibility
-from export.runs import SPECS, onnx_from_run, run_facts
+from export.bundle import calibration_films, finder_limits
+from export.onnx_file.from_run import SPECS, onnx_from_run, run_facts
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +42,10 @@ def finder_from_run(run: Path, table: Path, splits: Collection[str]) -> Finder:
     Raises:
         TableError: the finder learned from one of their subjects.
     """
-    films.check_apart(run, [row for row in read_table(table) if row.split in splits])
+    calibration_films.check_apart(run, [row for row in read_table(table) if row.split in splits])
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "finder.onnx"
         onnx_from_run("finder", run, path)
         with OnnxEngine(path) as engine:
-            numbers = plausibility.measure(engine, plausibility.intact_hips(table, splits))
+            numbers = finder_limits.measure(engine, finder_limits.intact_hips(table, splits))
         return Finder(path.read_bytes(), numbers, run_facts(run))

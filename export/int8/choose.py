@@ -20,10 +20,10 @@ from bmd_edge.bundle.error_budget import GuardLimits
 from bmd_edge.bundle.layout import INT8_AS_WRITTEN
 from bmd_edge.bundle.manifest import Quantization
 from bmd_edge.engine.onnx_runtime import OnnxEngine
-from export.parity import GuardHips, Parity, compare
-from export.quantize import int8_from_onnx, quantized
-from export.ranges import Histogram
-from export.sensitivity import Estimates, Shift, compare_methods, mixes, shift_of, shifts_alone
+from export.int8.quantize import int8_from_onnx, quantized
+from export.int8.ranges import Histogram
+from export.int8.sensitivity import Estimates, Shift, compare_methods, mixes, shift_of, shifts_alone
+from export.int8.shift_in_gcm2 import GuardHips, Parity, compare
 
 ROOM = 0.75
 """The share of the guard's limits that INT8 may use up on the films it was made with."""
@@ -45,7 +45,7 @@ class Answers:
 class Int8:
     """What came of quantizing, passed or not.
 
-    `methods` and `sensitivity` are figures on `judged_hips` films of the ranges (`export.sensitivity`); `guard_runs` is
+    `methods` and `sensitivity` are figures on `judged_hips` films of the ranges (`sensitivity`); `guard_runs` is
     how often the guard looked, each time with one more layer in fp32. `answers` and `parity` are the CPU's,
     `parity_as_written` is that of TensorRT's numbers.
     """
@@ -75,8 +75,8 @@ def int8_inside_budget(
     The file is there too where the guard has not passed, and must then not be used.
 
     Args:
-        files: precision -> ONNX file; fp32 as `export.to_onnx` writes it.
-        histograms: of the fp32 file, from `export.ranges.collect`.
+        files: precision -> ONNX file; fp32 as `export.onnx_file.to_onnx` writes it.
+        histograms: of the fp32 file, from `export.int8.ranges.collect`.
         judged: batches of images of the range films, which choose method and layers.
         guard: batches of images of the guard's hips.
         hips: the guard's hips.

@@ -1,4 +1,4 @@
-"""INT8 against fp32 against torch on this CPU, with random weights: `python -m export.speed [--out FILE]`.
+"""INT8 against fp32 against torch on this CPU, with random weights: `python -m export.bench.int8_speed [--out FILE]`.
 
 The three run in turns, round after round, so that a busy moment hits all of them alike; ratios are medians over rounds.
 Time hangs on shapes and not on weights, so no training run is needed.
@@ -21,13 +21,13 @@ import torch
 from numpy.typing import NDArray
 
 from bmd_edge.engine.onnx_runtime import OnnxEngine
-from export.latency import BATCHES, in_turns, machine
-from export.quantize import int8_from_onnx
-from export.ranges import collect
-from export.to_onnx import INPUT, onnx_from_network
+from export.int8.quantize import int8_from_onnx
+from export.int8.ranges import collect
+from export.onnx_file.to_onnx import INPUT, onnx_from_network
+from export.report.latency import BATCHES, in_turns, machine
 from trainer.network import OUTPUTS, build
 
-COMMAND = "python -m export.speed"
+COMMAND = "python -m export.bench.int8_speed"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bmd_edge.table.film_table import HipRow
-from export.films import batches
-from export.ranges import collect
+from export.bundle.calibration_films import batches
+from export.int8.ranges import collect
 
 FILMS, WARM_UP = 2000, 100
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
@@ -46,7 +46,7 @@ def report_memory(
     """Collect ranges over `films` films, repeating `rows` where there are fewer, and watch the resident memory.
 
     Args:
-        onnx_path: fp32 file as `export.to_onnx` writes it.
+        onnx_path: fp32 file as `export.onnx_file.to_onnx` writes it.
         rows: ROI rows; read anew each time they come.
         films: how many films go through; more than `WARM_UP`, where the measurement begins.
         resident: bytes of memory in use; by default the process's resident set.

@@ -21,14 +21,15 @@ from bmd_edge.table.film_table import HipRow
 from calibration.drift.control_charts import reference_of
 from calibration.fit.headline_cuts import fit_operating_points
 from calibration.fit.intervals import fit_sites
-from export import films, latency, report
-from export.choose import Answers, Int8, answers, int8_inside_budget
-from export.finder import Finder
-from export.memory import report_memory
-from export.pack import Parts, pack
-from export.parity import GuardHips
-from export.ranges import collect
-from export.runs import SPECS, golden_input, onnx_from_run, run_facts
+from export.bundle import calibration_films
+from export.bundle.finder import Finder
+from export.bundle.pack import Parts, pack
+from export.int8.choose import Answers, Int8, answers, int8_inside_budget
+from export.int8.ranges import collect
+from export.int8.shift_in_gcm2 import GuardHips
+from export.onnx_file.from_run import SPECS, golden_input, onnx_from_run, run_facts
+from export.report import latency, page
+from export.report.range_memory import report_memory
 
 logger = logging.getLogger(__name__)
 
@@ -69,7 +70,7 @@ def export_bundle(
         table: film table; of its split `calibrate` one half gives the ranges, the other guard and interval.
         out: folder of the bundle; replaced if it is one.
         statement: version and wording.
-        finder: see `export.finder`.
+        finder: see `export.bundle.finder`.
         int8: False makes a bundle without an INT8 model.
         memory: watch the memory of the range pass too.
         progress: called with a sentence at each step.
@@ -79,11 +80,11 @@ def export_bundle(
         TableError: the split `calibrate` is too small, of one maker only, or not apart from what was learned from.
         BundleError: the ONNX file differs from the network, or INT8 is outside its error budget.
     """
-    ranges, guard = films.halves(films.table_of_rois(table, progress))
-    films.check_apart(run, [*ranges, *guard])
+    ranges, guard = calibration_films.halves(calibration_films.table_of_rois(table, progress))
+    calibration_films.check_apart(run, [*ranges, *guard])
     if int8:
         _enough_to_judge(table.name, len(guard))
-    hips, images = films.guard_hips(guard), list(films.batches(guard))
+    hips, images = calibration_films.guard_hips(guard), list(calibration_films.batches(guard))
     with tempfile.TemporaryDirectory() as scratch:
         work = Path(scratch)
         models = {"finder": {"fp32": work / "finder.onnx"}, "bmd": {"fp32": work / "bmd.onnx"}}
@@ -114,7 +115,7 @@ def export_bundle(
                 command=statement.command,
                 versions={name: importlib.metadata.version(name) for name in _VERSIONS},
                 runs={"finder": finder.facts, "bmd": run_facts(run)},
-                calibration_films=films.facts(table, ranges, guard),
+                calibration_films=calibration_films.facts(table, ranges, guard),
                 quantization=made.quantization if made else None,
             ),
             accuracy={name: accuracy(one.bmd, hips.dexa_gcm2) for name, one in found.items()},
@@ -125,7 +126,7 @@ def export_bundle(
             },
             operating_points={name: fit_operating_points(guard, one.bmd) for name, one in found.items()},
         )
-        findings = report.Findings(
+        findings = page.Findings(
             bmd={name: one.bmd for name, one in found.items()},
             dexa=hips.dexa_gcm2,
             int8=made,
@@ -133,8 +134,8 @@ def export_bundle(
             latency=latency.measure(models["bmd"], images[0][:1]),
             machine=latency.machine(),
         )
-        report.save(run, parts, findings)
-        progress(f"report: {run.name}/{report.NAME}.html")
+        page.save(run, parts, findings)
+        progress(f"report: {run.name}/{page.NAME}.html")
         return pack(out, parts)
 
 
@@ -156,7 +157,8 @@ def accuracy(bmd: NDArray[np.floating], labels: NDArray[np.float64]) -> dict[str
 def _enough_to_judge(name: str, guard_hips: int) -> None:
     if guard_hips < LIMITS.min_hips:
         raise TableError(
-            f"{name}: {guard_hips} hips of the split {films.SPLIT} are left to judge INT8, {LIMITS.min_hips} or more"
+            f"{name}: {guard_hips} hips of the split {calibration_films.SPLIT} are left to judge INT8,"
+            f" {LIMITS.min_hips} or more"
             f" are needed: put {2 * LIMITS.min_hips} labelled hips into this split (half of them give the ranges), or"
             " make the bundle without INT8, --no-int8"
         )
@@ -173,8 +175,8 @@ def _int8(
     """Write files["int8"] from files["fp32"]; `images` are the guard's, `fp32` what the fp32 file answers for them."""
     made = int8_inside_budget(
         files,
-        collect(files["fp32"], films.batches(ranges)),
-        list(films.batches(ranges[:: max(1, len(ranges) // JUDGED_HIPS)][:JUDGED_HIPS])),
+        collect(files["fp32"], calibration_films.batches(ranges)),
+        list(calibration_films.batches(ranges[:: max(1, len(ranges) // JUDGED_HIPS)][:JUDGED_HIPS])),
         images,
         hips,
         fp32,

@@ -1,9 +1,9 @@
 """The compile gate: TensorRT-RTX builds every exported file for several GPUs, on a machine that has none.
 
-`python -m export.to_tensorrt [BUNDLE ...]` builds the bundles' networks, by default those of the embedded one and every
-backbone untrained, in fp32, fp16 and INT8. It uses the runtime's own `bmd_edge.engine.tensorrt.build`, so what a GPU's
-owner calls has been called here up to the finished engine. It cannot run one: `bmd-edge compile` does, with the golden
-self-test, on the GPU.
+`python -m export.proofs.compile_check [BUNDLE ...]` builds the bundles' networks, by default those of the
+embedded one and every backbone untrained, in fp32, fp16 and INT8. It uses the runtime's own
+`bmd_edge.engine.tensorrt.build`, so what a GPU's owner calls has been called here up to the finished engine. It
+cannot run one: `bmd-edge compile` does, with the golden self-test, on the GPU.
 """
 
 import argparse
@@ -24,9 +24,9 @@ from bmd_edge.bundle.bundle import Bundle, open_bundle
 from bmd_edge.bundle.network_input import BMD
 from bmd_edge.engine.tensorrt import build
 from bmd_edge.errors import MissingExtra
-from export.quantize import int8_from_onnx
-from export.ranges import collect
-from export.to_onnx import onnx_from_network
+from export.int8.quantize import int8_from_onnx
+from export.int8.ranges import collect
+from export.onnx_file.to_onnx import onnx_from_network
 from trainer.network import BACKBONES, OUTPUTS
 from trainer.network import build as build_network
 
@@ -95,7 +95,7 @@ def tensorrt_rtx() -> Any:
 
 def main(arguments: list[str] | None = None) -> None:
     """Print one line per network, precision and GPU; an EngineError ends it where one cannot be built."""
-    parser = argparse.ArgumentParser(prog="python -m export.to_tensorrt", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m export.proofs.compile_check", description=__doc__)
     parser.add_argument(
         "bundles", nargs="*", type=Path, help="bundle folders; default the embedded one and every backbone"
     )

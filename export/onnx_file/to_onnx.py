@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from bmd_edge.engine.onnx_runtime import OnnxEngine
 from bmd_edge.errors import BundleError
-from export.contract import OPSET
-from export.rewrites import rewrite
+from export.onnx_file.rewrites import rewrite
+from export.onnx_file.rules import OPSET
 
 INPUT = "image"
 

@@ -1,0 +1,5 @@
+"""`python -m export.readme`: see `figures`."""
+
+from export.readme.figures import main
+
+main()
