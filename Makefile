@@ -63,9 +63,9 @@ proofs: .venv-dev/.installed ## Prove intervals, recalibration and drift charts 
 	set -e; run=.venv-dev/bin/bmd-edge; none="--labelled 0 --unlabelled 0 --style random"; \
 	pool=$$($$run phantom $$none --calibrate 4000 --seed 501); shifted=$$($$run phantom shifted --n 250); \
 	results=calibration/results; \
-	.venv-dev/bin/python -m calibration.coverage --fresh $$pool --unseen $$shifted:test --condition maker \
+	.venv-dev/bin/python -m export.proofs.intervals --fresh $$pool --unseen $$shifted:test --condition maker \
 		--out $$results/coverage.json; \
-	.venv-dev/bin/python -m calibration.planted --pool $$pool --out $$results/planted.json; \
+	.venv-dev/bin/python -m export.proofs.recalibration --pool $$pool --out $$results/planted.json; \
 	$$run drift --simulate --table $$shifted --control $$pool > $$results/drift.json
 
 clean: ## Remove the environments and caches of this checkout

@@ -241,8 +241,8 @@ def _say_drift(charts: dict[str, Any], studies: int) -> None:
 
 
 def _simulated(bundle: "Bundle", table: Path, control: list[str]) -> dict[str, Any]:
-    from calibration.coverage import named
-    from calibration.simulate import simulate
+    from export.proofs.drift_delay import simulate
+    from export.proofs.phantom_rois import named
 
     facts = {name: simulate(bundle, name, table, control) for name in bundle.precisions("bmd")}
     said = " ".join(f"--control {named(one)}" for one in control)

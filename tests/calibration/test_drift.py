@@ -21,8 +21,8 @@ from calibration.drift.control_charts import with_limits
 from calibration.drift.studies import Seen, of_reports
 from calibration.drift.watch import charts_over, reference_in, reports_of, sentence, watch
 from calibration.drift.watched_features import measure, to_dict
-from calibration.simulate import delay, in_control, older
 from export.bundle.pack import pack
+from export.proofs.drift_delay import delay, in_control, older
 from tests.bundles import tiny_parts
 
 POOL = studies(1500, 0)

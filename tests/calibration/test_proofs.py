@@ -13,10 +13,10 @@ from bmd_edge.errors import UsageError
 from bmd_edge.measure.t_score import t_score
 from bmd_edge.sites import SITES
 from bmd_edge.table.film_table import HipRow
-from calibration.coverage import headline, named, procedure, prove, share
-from calibration.planted import draws
-from calibration.rois import RoiAnswers, answers_of
 from calibration.statistics.conformal import conformal_scale
+from export.proofs.intervals import headline, procedure, prove, share
+from export.proofs.phantom_rois import RoiAnswers, answers_of, named
+from export.proofs.recalibration import draws
 from tests.bundles import tiny_bundle
 from tests.trainer.stand_in import roi_row
 

@@ -17,7 +17,7 @@ from bmd_edge.screen.screener import open_screener
 from bmd_edge.screen.workers import Crew
 from bmd_edge.table.film_table import HipRow, write_table
 from calibration.pairs.answers import read_films
-from calibration.rois import answers_of
+from export.proofs.phantom_rois import answers_of
 from tests.bundles import tiny_bundle
 from trainer import rois
 

@@ -1,4 +1,4 @@
-"""Proof of the intervals: `python -m calibration.coverage BUNDLE --fresh TABLE --unseen TABLE --out FILE`.
+"""Proof of the intervals: `python -m export.proofs.intervals BUNDLE --fresh TABLE --unseen TABLE --out FILE`.
 
 Two proofs. Of the procedure: one pool is split at random 200 times by subject, calibrated on one half and judged on the
 other; the mean coverage has to be 90 %. Of what ships: the bundle's own scales on hips that neither training, nor
@@ -23,8 +23,8 @@ from bmd_edge.system.files import replace_file
 from bmd_edge.table.film_table import HipRow
 from calibration.drift.studies import F64
 from calibration.fit.headline_cuts import lowest_by_subject
-from calibration.rois import RoiAnswers, answers_of, rows_named
 from calibration.statistics.conformal import COVERAGE, conformal_scale
+from export.proofs.phantom_rois import RoiAnswers, answers_of, named, rows_named
 
 SPLITS, REPEATS = 200, 1_000
 MIN_SUBGROUP = 400
@@ -126,7 +126,7 @@ def _spread_of(half_widths: F64) -> dict[str, float]:
 
 def main(arguments: Sequence[str], say: Callable[[str], object]) -> int:
     """The command; returns its exit status."""
-    parser = argparse.ArgumentParser(prog="python -m calibration.coverage", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m export.proofs.intervals", description=__doc__.splitlines()[0])
     parser.add_argument("bundle", nargs="?", type=Path, help="bundle folder; default the embedded one")
     splits = "and its splits to use (default calibrate)"
     parser.add_argument(
@@ -161,7 +161,7 @@ def main(arguments: Sequence[str], say: Callable[[str], object]) -> int:
                 f" {shipped['hips']} fresh hips; procedure {tried['mean_coverage']:.2%} over {tried['splits']} splits"
             )
     facts = {
-        "command": "python -m calibration.coverage " + " ".join(named(one) for one in arguments),
+        "command": "python -m export.proofs.intervals " + " ".join(named(one) for one in arguments),
         "synthetic": True,
         "bundle": bundle.manifest.version,
         "bundle_digest": bundle.digest,
@@ -173,12 +173,6 @@ def main(arguments: Sequence[str], say: Callable[[str], object]) -> int:
     with replace_file(asked.out) as file:
         file.write(json.dumps(facts, indent=1, allow_nan=False) + "\n")
     return 0
-
-
-def named(argument: str) -> str:
-    """Folder and name instead of a path of this machine."""
-    path, colon, splits = argument.partition(":")
-    return "/".join(Path(path).parts[-2:]) + colon + splits if "/" in path else argument
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from calibration.drift.control_charts import WEIGHT
 from calibration.drift.studies import F64, FACTS, Seen, of_rows
 from calibration.drift.watch import reference_in
 from calibration.drift.watched_features import DriftReference
-from calibration.rois import answers_of, rows_named
+from export.proofs.phantom_rois import answers_of, rows_named
 
 WARM_UP, PATIENCE, RUNS = 100, 1_000, 2_000
 CONTROL_CHARTS, CONTROL_STUDIES = 500, 4_000

@@ -1,4 +1,4 @@
-"""Proof of the recalibration: `python -m calibration.planted BUNDLE --pool TABLE --out FILE`.
+"""Proof of the recalibration: `python -m export.proofs.recalibration BUNDLE --pool TABLE --out FILE`.
 
 A site's deviation is planted on the network's answers (offset +0.05 g/cm2, slope 0.9), 40 subjects are drawn at random,
 the overlay is fitted on them and judged on 500 other subjects, 200 times. The same with nothing planted: what it costs
@@ -18,10 +18,9 @@ from bmd_edge.bundle.bundle import open_bundle
 from bmd_edge.errors import UsageError
 from bmd_edge.sites import SITES
 from bmd_edge.system.files import replace_file
-from calibration.coverage import named
 from calibration.drift.studies import F64
 from calibration.fit.site_line import fit_site
-from calibration.rois import RoiAnswers, answers_of, rows_named
+from export.proofs.phantom_rois import RoiAnswers, answers_of, named, rows_named
 
 DRAWS, SUBJECTS, OTHERS = 200, 40, 500
 PLANTED = {"offset +0.05, slope 0.9": (0.05, 0.9), "nothing": (0.0, 1.0)}
@@ -82,7 +81,7 @@ def _quantiles(values: F64) -> dict[str, float]:
 
 def main(arguments: Sequence[str], say: Callable[[str], object]) -> int:
     """The command; returns its exit status."""
-    parser = argparse.ArgumentParser(prog="python -m calibration.planted", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m export.proofs.recalibration", description=__doc__.splitlines()[0])
     parser.add_argument("bundle", nargs="?", type=Path, help="bundle folder; default the embedded one")
     parser.add_argument(
         "--pool", required=True, metavar="TABLE[:SPLITS]", help="ROIs with DEXA of 540 subjects or more"
@@ -105,7 +104,7 @@ def main(arguments: Sequence[str], say: Callable[[str], object]) -> int:
             )
         refusal = _refusal(pool, 10)
     facts = {
-        "command": "python -m calibration.planted " + " ".join(named(one) for one in arguments),
+        "command": "python -m export.proofs.recalibration " + " ".join(named(one) for one in arguments),
         "synthetic": True,
         "bundle": bundle.manifest.version,
         "bundle_digest": bundle.digest,

@@ -1,4 +1,4 @@
-"""ROI images of phantom cohorts through the shipped BMD network: what the proofs of this workshop are computed from."""
+"""ROI images of phantom cohorts through the shipped BMD network: what the proofs are computed from."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -18,6 +18,13 @@ from bmd_edge.table.film_table import HipRow, read_table
 from calibration.drift.studies import F64
 from export.bundle.calibration_films import halves
 from trainer.data import read_rois, roi_image
+
+
+def named(argument: str) -> str:
+    """Folder and name instead of a path of this machine."""
+    path, colon, splits = argument.partition(":")
+    return "/".join(Path(path).parts[-2:]) + colon + splits if "/" in path else argument
+
 
 _BATCH = 16
 
