@@ -64,8 +64,8 @@ def test_agreement_is_that_of_the_committed_validation():
 
 
 def test_the_paper_table_is_that_of_the_committed_trainings(tmp_path):
-    from trainer.experiment.report import write_report
-    from trainer.experiment.units import Scale
+    from trainer.paper_table.page import write_report
+    from trainer.paper_table.units import Scale
 
     committed = json.loads(figures.TABLE.read_text(encoding="utf-8"))
     assert figures.replaced(PAGE, "table", figures.paper_table(committed)) == PAGE

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from trainer.config import Config
+    from trainer.run.settings import Config
 
 Tell = Callable[[dict[str, float], int, float], None]
 
@@ -33,7 +33,7 @@ def train(
 ) -> None:
     """Train a network; the run folder gets settings, metrics, curves and the best checkpoint."""
     from bmd_edge.errors import UsageError
-    from trainer.config import read_config, to_toml
+    from trainer.run.settings_file import read_config, to_toml
 
     settings = read_config(config, changes(change or []))
     if print_config:
@@ -70,7 +70,7 @@ def check_device(settings: "Config") -> None:
     try:
         import torch
 
-        from trainer.loop import arithmetic
+        from trainer.run.machine import arithmetic
     except ModuleNotFoundError as error:
         raise MissingExtra(error.name or "torch", "train") from error
     if settings.device == "cuda" and not torch.cuda.is_available():
@@ -88,8 +88,8 @@ def prepared(table: Path, out: Path, settings: "Config") -> Path:
     from rich.console import Console
     from rich.progress import Progress
 
-    from trainer.config import BmdConfig
-    from trainer.rois import check_rows, roi_table
+    from trainer.images.cut_rois import check_rows, roi_table
+    from trainer.run.settings import BmdConfig
 
     if isinstance(settings, BmdConfig):
         check_rows(table, settings)
@@ -118,16 +118,18 @@ def run_training(
     first, in folders `pretraining` of its run folder.
     """
     try:
-        from trainer.bmd import BmdTask
-        from trainer.finder import FinderTask
-        from trainer.loop import Task, check_settings
-        from trainer.loop import train as run_loop
-        from trainer.semi import METHODS, unlabelled_rows
+        from trainer.methods.finder import FinderTask
+        from trainer.methods.registry import METHODS
+        from trainer.methods.semi import unlabelled_rows
+        from trainer.methods.supervised import BmdTask
+        from trainer.run.loop import train as run_loop
+        from trainer.run.run_folder import check_settings
+        from trainer.run.task import Task
     except ModuleNotFoundError as error:
         from bmd_edge.errors import MissingExtra
 
         raise MissingExtra(error.name or "torch", "train") from error
-    from trainer.config import BmdConfig, FinderConfig, SemiConfig, pretraining
+    from trainer.run.settings import BmdConfig, FinderConfig, SemiConfig, pretraining
 
     task: Task
     if isinstance(settings, SemiConfig):

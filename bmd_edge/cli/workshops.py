@@ -21,7 +21,9 @@ WORKSHOPS = {
     "bench": Workshop("export.bench.commands", "bench", "cpu", "Measure how fast this machine screens."),
     "phantom": Workshop("trainer.phantom.commands", "app", "train", "Make, check and score on digital hip phantoms."),
     "train": Workshop("trainer.commands", "train", "train", "Train a network from a settings file."),
-    "table": Workshop("trainer.experiment.commands", "table", "train", "Reproduce the paper's table on phantom films."),
+    "table": Workshop(
+        "trainer.paper_table.commands", "table", "train", "Reproduce the paper's table on phantom films."
+    ),
     "export": Workshop("export.commands", "export", "export", "Turn training runs into a bundle."),
     "validate": Workshop("calibration.commands", "validate", "calibrate", "Measure a bundle against DEXA."),
     "calibrate": Workshop("calibration.commands", "calibrate", "calibrate", "Recalibrate a bundle for one site."),

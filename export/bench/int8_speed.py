@@ -25,7 +25,8 @@ from export.int8.quantize import int8_from_onnx
 from export.int8.ranges import collect
 from export.onnx_file.to_onnx import INPUT, onnx_from_network
 from export.report.latency import BATCHES, in_turns, machine
-from trainer.network import OUTPUTS, build
+from trainer.networks.build import build
+from trainer.networks.outputs import OUTPUTS
 
 COMMAND = "python -m export.bench.int8_speed"
 

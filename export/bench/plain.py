@@ -21,7 +21,7 @@ from pydicom.pixels.processing import apply_voi_lut
 from torch.nn.functional import interpolate
 
 from bmd_edge.bundle.bundle import Bundle, open_bundle
-from trainer.network import build
+from trainer.networks.build import build
 
 _FILMS = 6  # read one after the other, so a few tell the speed
 

@@ -15,8 +15,8 @@ from bmd_edge.sites import SITES
 from bmd_edge.table.dxa_scales import hologic_gcm2
 from bmd_edge.table.film_table import HipRow, read_table
 from export.int8.shift_in_gcm2 import GuardHips
-from trainer.data import read_rois, roi_image
-from trainer.rois import roi_table
+from trainer.images.cut_rois import roi_table
+from trainer.images.roi_files import read_rois, roi_image
 
 SPLIT = "calibrate"
 MIN_SUBJECTS = 20

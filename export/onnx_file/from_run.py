@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from bmd_edge.bundle.network_input import BMD, FINDER_CLOSEUP, FINDER_SURVEY, InputSpec
 from bmd_edge.sites import SITES
 from export.onnx_file.to_onnx import onnx_from_network
-from trainer.network import OUTPUTS, load_run
+from trainer.networks.build import load_run
+from trainer.networks.outputs import OUTPUTS
 
 SPECS: dict[str, InputSpec] = {"finder_survey": FINDER_SURVEY, "finder_closeup": FINDER_CLOSEUP, "bmd": BMD}
 

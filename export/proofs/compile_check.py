@@ -27,8 +27,9 @@ from bmd_edge.errors import MissingExtra
 from export.int8.quantize import int8_from_onnx
 from export.int8.ranges import collect
 from export.onnx_file.to_onnx import onnx_from_network
-from trainer.network import BACKBONES, OUTPUTS
-from trainer.network import build as build_network
+from trainer.networks.backbones import BACKBONES
+from trainer.networks.build import build as build_network
+from trainer.networks.outputs import OUTPUTS
 
 GPUS = {"SM80": "A100", "SM86": "RTX 30, A2000, Orin's generation", "SM89": "RTX 40, L4", "SM120": "RTX 50"}
 """Compute capabilities, and what has them."""

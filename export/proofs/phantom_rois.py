@@ -17,7 +17,7 @@ from bmd_edge.table.dxa_scales import to_hologic
 from bmd_edge.table.film_table import HipRow, read_table
 from calibration.drift.studies import F64
 from export.bundle.calibration_films import halves
-from trainer.data import read_rois, roi_image
+from trainer.images.roi_files import read_rois, roi_image
 
 
 def named(argument: str) -> str:

@@ -29,8 +29,8 @@ from export.onnx_file.from_run import SPECS, golden_input, onnx_from_run
 from export.onnx_file.to_onnx import local_paths
 from export.report.range_memory import report_memory
 from tests.screening import plausibility
-from trainer.network import build
-from trainer.rois import Outcome
+from trainer.images.cut_rois import CutOutcome
+from trainer.networks.build import build
 
 STATEMENT = Statement(
     version="tiny", created="2026-01-01", command="bmd-edge export tiny", training_data="noise", notice="Of no use."
@@ -372,7 +372,7 @@ def test_dicom_films_are_cut_as_in_training(
 ) -> None:
     """A hospital's table names DICOM films: the export uses the regions that training used, from the same cache."""
     rois, said = made[0] / "cohort" / "films.csv", []
-    refused = Outcome(read_table(rois)[0], None, "implant")
+    refused = CutOutcome(read_table(rois)[0], None, "implant")
     monkeypatch.setattr("export.bundle.calibration_films.roi_table", lambda _: (rois, [refused]))
     assert calibration_films.table_of_rois(tmp_path / "ours.csv", said.append) == rois
     assert said == ["ours.csv: 1 hips are left out, as the finder refuses them"]

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from trainer.augment import (
+from trainer.images.augment import (
     add_noise,
     block_means,
     local_contrast,

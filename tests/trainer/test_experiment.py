@@ -17,11 +17,10 @@ import stand_in
 from bmd_edge.errors import UsageError
 from bmd_edge.sites import SITES
 from bmd_edge.table.film_table import HipRow, write_table
-from trainer.config import SemiConfig, pretraining, read_config, to_toml
-from trainer.experiment.commands import table as table_command
-from trainer.experiment.report import markdown, read_hips, read_units, summary, write_report
-from trainer.experiment.statistics import Hips
-from trainer.experiment.units import (
+from trainer.paper_table.commands import table as table_command
+from trainer.paper_table.page import markdown, read_hips, read_units, summary, write_report
+from trainer.paper_table.statistics import Hips
+from trainer.paper_table.units import (
     ALTERNATIVES,
     RECIPES,
     SETS,
@@ -37,6 +36,8 @@ from trainer.experiment.units import (
     write_films,
 )
 from trainer.phantom.plan import cohort_path
+from trainer.run.settings import SemiConfig, pretraining
+from trainer.run.settings_file import read_config, to_toml
 
 ROOT = Path(__file__).parents[2]
 SCALE = Scale(budget=0.01, seeds=2)
@@ -233,14 +234,14 @@ def test_units_that_were_trained_otherwise_are_refused(tmp_path: Path) -> None:
 
 ENDLESS_UNIT = """
 import pathlib, time
-import trainer.experiment.units as units
+import trainer.paper_table.units as units
 units.run_unit = lambda unit, *_: (pathlib.Path({folder!r}, unit.name).touch(), time.sleep(600))
 """
 INTERRUPTED = """
 import pathlib, signal
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job would ignore it
-from trainer.experiment.commands import _train
-from trainer.experiment.units import Scale, trials
+from trainer.paper_table.commands import _train
+from trainer.paper_table.units import Scale, trials
 if __name__ == "__main__":
     _train(trials(), Scale(0.01, 1), pathlib.Path({folder!r}), 2)
 """

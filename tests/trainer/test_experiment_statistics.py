@@ -4,7 +4,7 @@ from scipy import stats
 from sklearn.metrics import roc_auc_score
 
 from bmd_edge.sites import SITES
-from trainer.experiment.statistics import Hips, agreement, auroc, interval, paired_difference
+from trainer.paper_table.statistics import Hips, agreement, auroc, interval, paired_difference
 
 
 def drawn(subjects: int, seeds: int = 3, error: float = 0.06) -> tuple[np.ndarray, Hips]:

@@ -8,8 +8,8 @@ from scipy import stats
 from sklearn import metrics
 
 from bmd_edge.hips.finder import peaks_of
-from trainer.losses import (
-    IGNORED_KIND,
+from trainer.images.finder_views import IGNORED_KIND
+from trainer.methods.losses import (
     heatmap_loss,
     heatmap_targets,
     kind_loss,

@@ -4,7 +4,9 @@ import pytest
 import torch
 
 from bmd_edge.errors import MissingExtra, UsageError
-from trainer.network import OUTPUTS, BmdNet, build, folded, load_run, task_of
+from trainer.networks.bmd_net import BmdNet
+from trainer.networks.build import build, folded, load_run, task_of
+from trainer.networks.outputs import OUTPUTS
 
 
 @pytest.mark.parametrize(

@@ -22,16 +22,18 @@ from bmd_edge.hips.finder import find_hips
 from bmd_edge.hips.region import Hip, hip_image
 from bmd_edge.sites import SITES
 from bmd_edge.table.film_table import HipRow, read_table, write_table
-from trainer import rois
+from trainer.cache import replace_file
 from trainer.commands import train as command
-from trainer.config import BmdConfig, SemiConfig
-from trainer.data import floats, read_rois
-from trainer.data import roi_image as network_image
-from trainer.phantom.cohort import png16, replace_file, roi_image
+from trainer.images import cut_rois
+from trainer.images.cut_rois import check_rows, roi_table
+from trainer.images.gray_png import floats, png16
+from trainer.images.roi_files import read_rois, stored_roi
+from trainer.images.roi_files import roi_image as network_image
+from trainer.phantom.cohort import roi_image
 from trainer.phantom.dicom import write_dicom
 from trainer.phantom.film import PhantomFilm, film
 from trainer.phantom.setting import FilmSpec
-from trainer.rois import check_rows, roi_table, stored_roi
+from trainer.run.settings import BmdConfig, SemiConfig
 
 SPECS = {
     "right.dcm": FilmSpec(11, "hip", "R"),
@@ -143,7 +145,7 @@ def test_the_table_may_give_the_pixel_size_that_a_film_does_not_state(
     assert "with the table's column x_detector_spacing_mm." in (tmp_path / "listed.csv").read_text()
 
     rows = read_table(table)
-    given = {rois.DETECTOR_SPACING: str(spacing_mm)}
+    given = {cut_rois.DETECTOR_SPACING: str(spacing_mm)}
     write_table(table, [dataclasses.replace(row, extra=given if row.film == "bare.dcm" else {}) for row in rows])
     made, left_out = roi_table(table)
     assert [one.row.film for one in left_out] == ["implant.dcm"]
@@ -153,7 +155,7 @@ def test_the_table_may_give_the_pixel_size_that_a_film_does_not_state(
     )
     np.testing.assert_array_equal(bare_roi, stated_roi)
 
-    write_table(table, [dataclasses.replace(row, extra={rois.DETECTOR_SPACING: "-1"}) for row in rows])
+    write_table(table, [dataclasses.replace(row, extra={cut_rois.DETECTOR_SPACING: "-1"}) for row in rows])
     with pytest.raises(TableError, match=r"column x_detector_spacing_mm: '-1' is not a number above 0"):
         roi_table(table)
     both = [dataclasses.replace(rows[0], side=side, extra=extra) for side, extra in (("R", given), ("L", {}))]
@@ -171,7 +173,7 @@ def test_a_film_that_the_disk_did_not_give_is_asked_for_again(
         raise FilmFailed("file_unreadable")
 
     with monkeypatch.context() as patched:
-        patched.setattr(rois, "read_film", gone)
+        patched.setattr(cut_rois, "read_film", gone)
         with pytest.raises(TableError, match=r"right\.dcm \(file_unreadable\).*listed\.csv of the run folder lists"):
             roi_table(films[0], listing=tmp_path / "listed.csv")
     assert (tmp_path / "listed.csv").read_text().count("file_unreadable") == 3
@@ -205,7 +207,7 @@ def test_a_table_is_checked_before_its_films_are_cut(
         check_rows(changed(films[0], "unlabelled.csv", bmd_gcm2=dict.fromkeys(SITES)), supervised)
     with pytest.raises(TableError, match="3 labelled hips in the split train; training needs 20 at least"):
         check_rows(films[0], supervised)
-    monkeypatch.setattr(rois, "MIN_LABELS", 1)
+    monkeypatch.setattr(cut_rois, "MIN_LABELS", 1)
     with pytest.raises(TableError, match="0 labelled hips in the split val; training needs 1 at least"):
         check_rows(films[0], supervised)
     both = changed(films[0], "both.csv", split="val")
@@ -232,7 +234,7 @@ def test_the_command_tells_of_hips_left_out_and_of_too_few_labels(
     films: tuple[Path, dict[str, PhantomFilm]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(rois, "MIN_LABELS", 1)
+    monkeypatch.setattr(cut_rois, "MIN_LABELS", 1)
     app = Typer()
     app.command()(command)
     table = changed(films[0], "split.csv", split="val")

@@ -13,14 +13,19 @@ from typer.testing import CliRunner
 from bmd_edge.errors import TableError, UsageError
 from bmd_edge.sites import SITES
 from bmd_edge.table.film_table import read_table, write_table
-from trainer.bmd import BmdTask, training_rows
 from trainer.commands import pretraining_folders, run_training
 from trainer.commands import train as command
-from trainer.config import BmdConfig, Config, FinderConfig, SemiConfig, pretraining, read_config, to_toml
-from trainer.finder import FinderTask
-from trainer.loop import Task, rate_factor, train
-from trainer.network import load_run
-from trainer.semi import METHODS, MeanTeacher, SelfTraining, TemporalEnsembling, ramp_up
+from trainer.methods.consistency import MeanTeacher, TemporalEnsembling
+from trainer.methods.finder import FinderTask
+from trainer.methods.registry import METHODS
+from trainer.methods.self_training import SelfTraining
+from trainer.methods.semi import ramp_up
+from trainer.methods.supervised import BmdTask, training_rows
+from trainer.networks.build import load_run
+from trainer.run.loop import rate_factor, train
+from trainer.run.settings import BmdConfig, Config, FinderConfig, SemiConfig, pretraining
+from trainer.run.settings_file import read_config, to_toml
+from trainer.run.task import Task
 
 SMALL_BMD = BmdConfig(epochs=3, validate_every=1, batch=16, width=0.125, lr=2e-3, bf16=False)
 SMALL_SEMI = {

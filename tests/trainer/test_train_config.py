@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from bmd_edge.errors import UsageError
-from trainer.config import RECIPES, BmdConfig, FinderConfig, SemiConfig, explanations, read_config, to_toml
+from trainer.run.settings import BmdConfig, FinderConfig, SemiConfig
+from trainer.run.settings_file import RECIPES, explanations, read_config, to_toml
 
 
 def written(folder: Path, text: str) -> Path:

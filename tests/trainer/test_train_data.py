@@ -11,12 +11,14 @@ from bmd_edge.bundle.network_input import FINDER_CLOSEUP, FINDER_SURVEY, normali
 from bmd_edge.errors import TableError
 from bmd_edge.film.area_average import resample
 from bmd_edge.table.film_table import read_table, write_table
-from trainer.bmd import BmdTask, label_scale
-from trainer.config import BmdConfig, FinderConfig
-from trainer.data import TrainingFilm, Window, cut, floats, read_films, read_png, read_rois, read_rows, roi_image
-from trainer.finder import FinderTask
-from trainer.losses import IGNORED_KIND
-from trainer.views import exact_closeup, exact_survey, nonsense, survey
+from trainer.images.finder_views import IGNORED_KIND, exact_closeup, exact_survey, nonsense, survey
+from trainer.images.gray_png import floats, read_png
+from trainer.images.roi_files import read_rois, roi_image
+from trainer.images.rows import read_rows
+from trainer.images.whole_films import TrainingFilm, Window, cut, read_films
+from trainer.methods.finder import FinderTask
+from trainer.methods.supervised import BmdTask, label_scale
+from trainer.run.settings import BmdConfig, FinderConfig
 
 
 def films(cohort: Path) -> list[TrainingFilm]:

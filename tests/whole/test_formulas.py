@@ -12,7 +12,7 @@ from bmd_edge.table.film_table import HipRow
 from calibration.pairs.pairs import pair, write_pairs
 from tests.calibration.cohorts import cohort
 from tests.screening import drawn_screener, hip_dicom
-from trainer.rois import Outcome, _write_left_out
+from trainer.images.cut_rois import CutOutcome, _write_left_out
 
 STARTS = ("=", "+", "-", "@", "\t=", "\r=", "\n=", "＝", "＋", "－", "＠", "\x1b=", "\u202e=")
 
@@ -33,7 +33,7 @@ def pairs(path: Path, text: str) -> None:
 
 def left_out(path: Path, text: str) -> None:
     row = HipRow(film=text, subject=text, side="R", split="train")
-    _write_left_out(path, [Outcome(row, None, "implant")])
+    _write_left_out(path, [CutOutcome(row, None, "implant")])
 
 
 @pytest.mark.parametrize("start", STARTS, ids=ascii)

@@ -19,7 +19,7 @@ from bmd_edge.table.film_table import HipRow, write_table
 from calibration.pairs.answers import read_films
 from export.proofs.phantom_rois import answers_of
 from tests.bundles import tiny_bundle
-from trainer import rois
+from trainer.images import cut_rois
 
 
 @pytest.fixture(scope="module")
@@ -76,11 +76,11 @@ def test_a_finder_that_fails_cuts_no_region(
     bundles: dict[str, Bundle], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(rois, "open_bundle", lambda: bundles["finder"])
+    monkeypatch.setattr(cut_rois, "open_bundle", lambda: bundles["finder"])
     (tmp_path / "film.dcm").write_bytes(b"never read")
     write_table(tmp_path / "films.csv", [HipRow(film="film.dcm", subject="S", side="R", split="unlabelled")])
     with pytest.raises(EngineError, match=r"self-test of finder .* failed"):
-        rois.roi_table(tmp_path / "films.csv")
+        cut_rois.roi_table(tmp_path / "films.csv")
 
 
 def test_a_network_that_fails_proves_nothing(bundles: dict[str, Bundle]) -> None:

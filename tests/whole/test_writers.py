@@ -12,9 +12,9 @@ import torch
 
 from bmd_edge.engine.engine_files import EngineCache
 from bmd_edge.system.files import replace_file
-from trainer import loop
-from trainer.experiment.report import draw
-from trainer.phantom import cohort
+from trainer import cache
+from trainer.paper_table.plot import draw
+from trainer.run import curves, run_folder
 
 
 def text(path: Path) -> None:
@@ -27,19 +27,19 @@ def engine(path: Path) -> None:
 
 
 def film(path: Path) -> None:
-    cohort.replace_file(path, b"film")
+    cache.replace_file(path, b"film")
 
 
 def settings(path: Path) -> None:
-    loop._write_text(path, "text")
+    run_folder.write_text(path, "text")
 
 
 def weights(path: Path) -> None:
-    loop._write_tensors(path, {"weight": torch.ones(3)}, {})
+    run_folder.write_tensors(path, {"weight": torch.ones(3)}, {})
 
 
-def curves(path: Path) -> None:
-    loop.plot_curves([{"epoch": 0, "train_loss": 1.0}], path)
+def plotted(path: Path) -> None:
+    curves.plot_curves([{"epoch": 0, "train_loss": 1.0}], path)
 
 
 def picture(path: Path) -> None:
@@ -47,7 +47,7 @@ def picture(path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:No artists with labels")
-@pytest.mark.parametrize("write", [text, engine, film, settings, weights, curves, picture])
+@pytest.mark.parametrize("write", [text, engine, film, settings, weights, plotted, picture])
 def test_a_file_is_on_the_disk_before_it_has_its_name(
     write: Callable[[Path], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

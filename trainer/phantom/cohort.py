@@ -21,13 +21,14 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from bmd_edge.errors import UsageError
 from bmd_edge.film.area_average import resample
 from bmd_edge.sites import SITES
 from bmd_edge.table.film_table import HipRow, write_table
-from trainer.data import ROI_PX, ROI_SPACING_MM
+from trainer.cache import replace_file
+from trainer.images.gray_png import png16
+from trainer.images.roi_files import ROI_PX, ROI_SPACING_MM
 from trainer.phantom.dicom import SYNTAXES, write_dicom
 from trainer.phantom.film import PhantomFilm, PhantomHip, exposure_of, film
 from trainer.phantom.plan import FINDER_ERROR_MM, MAX_FINDER_ERROR_MM, CohortConfig, Item, cohort_path, items
@@ -51,29 +52,6 @@ def make_item(item: Item, out: Path) -> float:
     spent = time.process_time() - start
     replace_file(done, json.dumps(rows, sort_keys=True).encode())
     return spent
-
-
-def replace_file(path: Path, data: bytes) -> None:
-    """Write a file beside its place, then rename it; synced, so that no row survives a power cut without its film."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with part.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
-    handle = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def png16(image: NDArray[np.float32]) -> bytes:
-    """A 16-bit gray PNG of values 0..1; 0 is kept for NaN, outside the film, so the darkest stored value is 1."""
-    stored = np.nan_to_num(np.maximum(np.rint(np.clip(image, 0.0, 1.0) * 65535.0), 1.0), nan=0.0).astype(np.uint16)
-    buffer = io.BytesIO()
-    Image.fromarray(stored).save(buffer, "PNG", compress_level=3)
-    return buffer.getvalue()
 
 
 def _roi_form(item: Item, made: PhantomFilm) -> tuple[bytes, list[dict[str, str]]]:

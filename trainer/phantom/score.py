@@ -23,7 +23,7 @@ from bmd_edge.bundle.manifest import LANDMARKS
 from bmd_edge.report.film_report import HipReport
 from bmd_edge.sites import SITES
 from bmd_edge.system.places import phantom_cache
-from trainer.phantom.cohort import replace_file
+from trainer.cache import replace_file
 from trainer.phantom.dicom import write_dicom
 from trainer.phantom.film import PhantomFilm, PhantomHip, film
 from trainer.phantom.setting import CASES, VERSION, FilmSpec

@@ -15,22 +15,15 @@ from bmd_edge.bundle.network_input import BMD, normalize
 from bmd_edge.errors import TableError
 from bmd_edge.sites import SITES
 from bmd_edge.table.film_table import HipRow
-from trainer.augment import block_means, vary_roi, window
-from trainer.config import BmdConfig, SemiConfig
-from trainer.data import (
-    MIN_LABELS,
-    ROI_BLOCK,
-    ROI_SPACING_MM,
-    Rois,
-    floats,
-    read_rois,
-    read_rows,
-    roi_image,
-    split_by_subject,
-)
-from trainer.loop import Task
-from trainer.losses import label_loss, spread_loss, triplet_loss
-from trainer.network import BmdNet, build, folded
+from trainer.images.augment import block_means, vary_roi, window
+from trainer.images.gray_png import floats
+from trainer.images.roi_files import ROI_BLOCK, ROI_SPACING_MM, Rois, read_rois, roi_image
+from trainer.images.rows import MIN_LABELS, read_rows, split_by_subject
+from trainer.methods.losses import label_loss, spread_loss, triplet_loss
+from trainer.networks.bmd_net import BmdNet
+from trainer.networks.build import build, folded
+from trainer.run.settings import BmdConfig, SemiConfig
+from trainer.run.task import Task
 
 Outputs = tuple[Tensor, Tensor, Tensor]
 """BMD and spread (n, 2) g/cm2, embedding (n, d), as `BmdNet` returns them."""
@@ -158,7 +151,7 @@ def _revealed(row: HipRow) -> HipRow:
 
 
 def network_settings(config: BmdConfig, mean: NDArray[np.float32], sd: NDArray[np.float32]) -> dict[str, Any]:
-    """Arguments of `trainer.network.build` for these settings and this scale of the labels."""
+    """Arguments of `trainer.networks.build.build` for these settings and this scale of the labels."""
     own = {"pretrained": config.pretrained} if config.network == "effnet_lite0" else {"width": config.width}
     ranking = isinstance(config, SemiConfig) and config.method == "rankup"
     return {

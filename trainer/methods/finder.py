@@ -13,13 +13,14 @@ from torch import Tensor, nn
 from bmd_edge.bundle.manifest import KINDS, LANDMARKS
 from bmd_edge.bundle.network_input import FINDER_CLOSEUP, FINDER_SURVEY, InputSpec, normalize
 from bmd_edge.hips.finder import peaks_of
-from trainer.augment import rotate, rotate_points, vary_film
-from trainer.config import FinderConfig
-from trainer.data import read_films, read_rows, split_by_subject
-from trainer.loop import Task
-from trainer.losses import heatmap_loss, heatmap_targets, kind_loss
-from trainer.network import build
-from trainer.views import View, closeup, exact_closeup, exact_survey, nonsense, survey
+from trainer.images.augment import rotate, rotate_points, vary_film
+from trainer.images.finder_views import View, closeup, exact_closeup, exact_survey, nonsense, survey
+from trainer.images.rows import read_rows, split_by_subject
+from trainer.images.whole_films import read_films
+from trainer.methods.losses import heatmap_loss, heatmap_targets, kind_loss
+from trainer.networks.build import build
+from trainer.run.settings import FinderConfig
+from trainer.run.task import Task
 
 STRIDE, CELLS = 2, 128
 PEAK = 0.3
@@ -27,7 +28,7 @@ PEAK = 0.3
 
 
 class FinderTask(Task):
-    """Films with landmarks, the network and its losses; see `trainer.loop.Task`."""
+    """Films with landmarks, the network and its losses; see `trainer.run.task.Task`."""
 
     score = "val_score"
 

@@ -1,6 +1,5 @@
-"""Finished units -> table.json, table.md and table.png. Needs only the files of the units, no films and no network."""
+"""Finished units -> table.json, table.md and their picture; needs the units' files only, no films and no network."""
 
-import io
 import json
 from collections import Counter
 from pathlib import Path
@@ -12,9 +11,9 @@ from bmd_edge.errors import UsageError
 from bmd_edge.measure.t_score import t_score
 from bmd_edge.sites import SITES
 from bmd_edge.system.files import replace_file
-from trainer.experiment.statistics import F64, LOW_T, Hips, agreement, auroc, interval, paired_difference
-from trainer.experiment.units import ALTERNATIVES, CURVE_LABELS, FULL, RECIPES, SUPERVISED, Scale
-from trainer.phantom.cohort import replace_file as replace_bytes
+from trainer.paper_table.plot import SITE_TITLES, draw
+from trainer.paper_table.statistics import F64, LOW_T, Hips, agreement, auroc, interval, paired_difference
+from trainer.paper_table.units import ALTERNATIVES, CURVE_LABELS, FULL, RECIPES, SUPERVISED, Scale
 from trainer.phantom.plan import items
 
 Units = dict[str, list[dict[str, Any]]]
@@ -48,7 +47,6 @@ DEVELOPMENT = (
     " checkpoint and not the method; the supervised rows are validated every fifth epoch, as the full method is."
 )
 """What no trial shows, for rows are compared that were not developed alike."""
-SITE_TITLES = {"femoral_neck": "femoral neck", "total_hip": "total hip"}
 
 
 def write_report(out: Path, scale: Scale, command: str) -> Path:
@@ -290,42 +288,3 @@ def _paired_text(paired: dict[str, Any], site: str) -> list[str]:
         seeds = ", ".join(f"{value:+.4f}" for value in one["rmse_diff_by_seed_gcm2"])
         lines.append(f"| {title} | {one['n_seeds']} | {rmse} | {change:+.1f} % | {seeds} | {r} |")
     return lines
-
-
-def draw(table: dict[str, Any], path: Path) -> None:
-    """The rows' RMSE, what the full method changes in it, and the learning curve, as a PNG."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(13, 7), layout="constrained")
-    panels = figure.subplots(2, 3, width_ratios=(3, 3, 2))
-    for site, (left, middle, right) in zip(SITES, panels, strict=True):
-        rows = [row for row in table["rows"] if row["site"] == site][::-1]
-        for place, row in enumerate(rows):
-            color = "tab:blue" if row["recipe"] == FULL else "0.35"
-            left.plot([row["rmse_low"], row["rmse_high"]], [place, place], color=color, lw=2)
-            left.plot(row["rmse_gcm2"], place, "o", color=color)
-            if paired := table["paired"].get(f"{FULL}_vs_{row['recipe']}"):
-                one = paired if site == paired["site"] else paired[site]
-                middle.plot([one["low"], one["high"]], [place, place], color="0.35", lw=2)
-                middle.plot(one["rmse_diff_by_seed_gcm2"], [place] * one["n_seeds"], ".", color="0.6", ms=4)
-                middle.plot(one["rmse_diff_gcm2"], place, "o", color="0.35")
-        left.set_yticks(range(len(rows)), [row["recipe"] for row in rows])
-        middle.set_yticks(range(len(rows)), [""] * len(rows))
-        middle.locator_params(axis="x", nbins=6)
-        left.set_xlabel(f"RMSE, {SITE_TITLES[site]}, g/cm2 (95 % interval)")
-        middle.axvline(0, color="0.6", lw=1)
-        middle.set_ylim(left.get_ylim())
-        middle.set_xlabel(f"its change by {FULL}, g/cm2 (95 % interval; each seed)")
-        for recipe, mark, color in ((SUPERVISED, "s--", "0.35"), (FULL, "o-", "tab:blue")):
-            points = [p for p in table["learning_curve"] if (p["site"], p["recipe"]) == (site, recipe)]
-            right.plot([p["labels"] for p in points], [p["rmse_gcm2"] for p in points], mark, color=color, label=recipe)
-        for p in table["learning_curve"]:
-            if (p["site"], p["recipe"]) == (site, "all_true_labels"):
-                right.axhline(p["rmse_gcm2"], color="0.6", lw=1, label="all true labels")
-        right.set_xlabel("labelled hips (seed 0)")
-        right.set_ylabel("RMSE, g/cm2")
-        right.legend(fontsize=8)
-    figure.suptitle(f"Synthetic films, budget {table['scale']['budget']:g}. Research use only.", fontsize=10)
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png", dpi=110)
-    replace_bytes(path, picture.getvalue())

@@ -1,76 +1,32 @@
 """The one training loop; a recipe is a task given to it.
 
 Nothing random outlives a step: each batch is drawn from a generator seeded by (seed, epoch, step), so a killed run
-resumes at its last finished epoch and ends with the same numbers. Metrics, checkpoint and state are synced in this
-order, so that a power cut leaves no state that counts what it took; state and checkpoint are safetensors, written
-beside their place and renamed.
+resumes at its last finished epoch and ends with the same numbers.
 """
 
-import ctypes
 import json
-import logging
 import math
 import os
-import platform
-import sys
 import time
-from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.random import Generator
 from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from bmd_edge.errors import UsageError
-from bmd_edge.system.files import replace_file, sync_folder
-from trainer.config import Config, LoopConfig, to_toml
-
-logger = logging.getLogger(__name__)
-
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
-"""Names of parameters in glibc's malloc.h."""
+from trainer.run.curves import plot_curves
+from trainer.run.machine import arithmetic, keep_freed_memory
+from trainer.run.run_folder import open_run, read_metrics, write_tensors, write_text
+from trainer.run.settings import Config, LoopConfig
+from trainer.run.task import Task
 
 Progress = Callable[[dict[str, float], float], None]
 """Called after each epoch with its metrics and the seconds that remain."""
-
-
-class Task(ABC):
-    """What is trained. A semi-supervised method is a task that holds its teacher or its pseudo labels."""
-
-    network_name: str
-    network_kwargs: dict[str, Any]
-    steps: int
-    split: dict[str, list[str]]
-    score: str
-    """Name of the validation metric that chooses the best checkpoint; larger is better."""
-
-    network: nn.Module
-    """With its initial weights; trained in place."""
-
-    @abstractmethod
-    def loss(self, rng: Generator, epoch: int, step: int) -> tuple[Tensor, dict[str, float]]:
-        """The loss of one batch drawn with `rng`, and numbers to log; the network is in train mode."""
-
-    @abstractmethod
-    def validate(self, network: nn.Module) -> dict[str, float]:
-        """Metrics on the validation split; `network` is in eval mode and has the averaged weights."""
-
-    def watch(self, averaged: dict[str, Tensor]) -> None:  # noqa: B027 - most tasks need no teacher
-        """Given once: the averaged weights, which the loop changes in place after each step."""
-
-    def state(self) -> dict[str, Tensor]:
-        """What the task itself has to remember to be taken up after a kill."""
-        return {}
-
-    def take_up(self, state: dict[str, Tensor]) -> None:  # noqa: B027 - most tasks have no state
-        """Put back what `state` gave."""
 
 
 def train(task: Task, config: Config, run: Path, progress: Progress | None = None) -> dict[str, float]:
@@ -88,13 +44,13 @@ def train(task: Task, config: Config, run: Path, progress: Progress | None = Non
     Raises:
         UsageError: the run folder belongs to other settings, or a loss is not finite.
     """
-    _open_run(task, config, run)
+    open_run(task, config, run)
     torch.set_num_threads(config.threads)
     keep_freed_memory()
     trainee = _Trainee(task, config)
     done = trainee.load(run)
-    lines = _read_metrics(run)[:done]
-    _write_text(run / "metrics.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
+    lines = read_metrics(run)[:done]
+    write_text(run / "metrics.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
     began = time.monotonic()
     for epoch in range(done, config.epochs):
         if _weary(lines, task.score, config.patience):
@@ -110,30 +66,6 @@ def train(task: Task, config: Config, run: Path, progress: Progress | None = Non
             progress(line, (time.monotonic() - began) / (epoch + 1 - done) * (config.epochs - epoch - 1))
     plot_curves(lines, run / "curves.png")
     return max((line for line in lines if task.score in line), key=lambda line: line[task.score])
-
-
-def arithmetic(config: LoopConfig) -> str:
-    """What a training computes in: "bfloat16" if the settings ask for it and the machine has instructions for it, else
-    "float32". Emulated, bfloat16 took six to ten times as long as float32 (an AMD EPYC with AVX2, torch 2.13).
-    """
-    if not config.bf16:
-        return "float32"
-    if config.device == "cuda":
-        native = torch.cuda.is_bf16_supported(including_emulation=False)
-    else:
-        native = any(torch.cpu.get_capabilities().get(name) for name in ("avx512_bf16", "amx_bf16"))
-    return "bfloat16" if native else "float32"
-
-
-def keep_freed_memory() -> None:
-    """Have the C library keep what a step frees for the next one, where it can (glibc); the numbers stay the same.
-
-    Else every step asks the system for the same pages again, which zeroes each: a tenth of a step's time and more.
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
-    if mallopt is not None:
-        mallopt(_M_MMAP_THRESHOLD, 2**25)  # its largest value: bigger blocks are rare
-        mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
 
 
 class _Trainee:
@@ -218,13 +150,13 @@ class _Trainee:
         score = line.get(self.task.score, -math.inf)
         if score > self.best:
             self.best = score
-            _write_tensors(run / "checkpoint.safetensors", self.averaged, {"epoch": str(epoch)})
+            write_tensors(run / "checkpoint.safetensors", self.averaged, {"epoch": str(epoch)})
         tensors = {f"network.{name}": value for name, value in self.network.state_dict().items()}
         tensors |= {f"averaged.{name}": value for name, value in self.averaged.items()}
         for index, moments in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{name}": value for name, value in moments.items()}
         tensors |= {f"task.{name}": value for name, value in self.task.state().items()}
-        _write_tensors(run / "state.safetensors", tensors, {"epoch": str(epoch), "best": repr(self.best)})
+        write_tensors(run / "state.safetensors", tensors, {"epoch": str(epoch), "best": repr(self.best)})
 
     def load(self, run: Path) -> int:
         """Take up the saved state; returns the number of epochs done, 0 without one."""
@@ -270,93 +202,3 @@ def rate_factor(config: LoopConfig, done: float) -> float:
     if config.schedule == "step":
         return 1.0 if done < 0.5 else 0.1
     return 1.0
-
-
-def versions(config: LoopConfig) -> dict[str, str]:
-    """What a run was made with."""
-    found = {"python": platform.python_version(), "machine": platform.machine(), "arithmetic": arithmetic(config)}
-    for package in ("bmd-edge", "torch", "numpy", "safetensors"):
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            found[package] = "not installed as a package"
-    return found
-
-
-def plot_curves(lines: list[dict[str, float]], path: Path) -> None:
-    """Draw every logged number over the epochs, one small panel each, to a PNG."""
-    from matplotlib.figure import Figure
-
-    names = [name for name in dict.fromkeys(key for line in lines for key in line) if name not in ("epoch", "seconds")]
-    columns = 4
-    rows = max(1, -(-len(names) // columns))
-    figure = Figure(figsize=(3.2 * columns, 2.2 * rows), layout="constrained")
-    for index, name in enumerate(names):
-        panel = figure.add_subplot(rows, columns, index + 1)
-        points = [(line["epoch"], line[name]) for line in lines if name in line]
-        panel.plot(*zip(*points, strict=True), lw=1)
-        panel.set_title(name, fontsize=8)
-        panel.tick_params(labelsize=7)
-    part = path.with_name(f".{path.name}.part")
-    figure.savefig(part, format="png", dpi=100)
-    _put_in_place(part, path)
-
-
-def check_settings(config: Config, run: Path) -> None:
-    """UsageError if the run folder holds a run with other settings."""
-    path = run / "config.toml"
-    if path.is_file() and path.read_text(encoding="utf-8") != to_toml(config):
-        raise UsageError(f"{run.name} holds a run with other settings; choose another folder or remove it")
-
-
-def _open_run(task: Task, config: Config, run: Path) -> None:
-    """Make the run folder, or check that it is the one of these settings."""
-    run.mkdir(parents=True, exist_ok=True)
-    check_settings(config, run)
-    split, split_path = json.dumps(task.split, indent=1), run / "split.json"
-    if split_path.is_file() and split_path.read_text(encoding="utf-8") != split:
-        raise UsageError(f"{run.name} holds a run on other subjects; choose another folder or remove it")
-    facts, facts_path = (
-        json.dumps({"network": task.network_name, "kwargs": task.network_kwargs}, indent=1),
-        run / "config.json",
-    )
-    if facts_path.is_file() and facts_path.read_text(encoding="utf-8") != facts:  # it holds the labels' mean and SD
-        raise UsageError(f"{run.name} holds a run on other labels; choose another folder or remove it")
-    _write_text(split_path, split)
-    if not (run / "versions.json").is_file():  # of the start; a finished run that is opened again stays as it was made
-        _write_text(run / "versions.json", json.dumps(versions(config), indent=1))
-    _write_text(facts_path, facts)
-    _write_text(run / "config.toml", to_toml(config))
-
-
-def _read_metrics(run: Path) -> list[dict[str, float]]:
-    path = run / "metrics.jsonl"
-    if not path.is_file():
-        return []
-    lines = []
-    for text in path.read_text(encoding="utf-8").splitlines():
-        try:
-            lines.append(json.loads(text))
-        except json.JSONDecodeError:
-            logger.info("metrics.jsonl ends in a half-written line; its epoch is run again")
-            break
-    return lines
-
-
-def _write_text(path: Path, text: str) -> None:
-    with replace_file(path) as file:
-        file.write(text)
-
-
-def _write_tensors(path: Path, tensors: dict[str, Tensor], facts: dict[str, str]) -> None:
-    part = path.with_name(f".{path.name}.part")
-    save_file({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, part, facts)
-    _put_in_place(part, path)
-
-
-def _put_in_place(part: Path, path: Path) -> None:
-    """Give a written file its name; both survive a power cut."""
-    with part.open("rb") as file:
-        os.fsync(file.fileno())
-    part.replace(path)
-    sync_folder(path.parent)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from trainer.config import BmdConfig
-    from trainer.experiment.units import Scale, Unit
+    from trainer.paper_table.units import Scale, Unit
+    from trainer.run.settings import BmdConfig
 
 
 def table(
@@ -24,8 +24,8 @@ def table(
 ) -> None:
     """Reproduce the paper's table and two rows more, several seeds each, on phantom films. Figures are synthetic."""
     try:
-        from trainer.experiment.report import write_report
-        from trainer.experiment.units import Scale, check_units
+        from trainer.paper_table.page import write_report
+        from trainer.paper_table.units import Scale, check_units
     except ModuleNotFoundError as error:
         from bmd_edge.errors import MissingExtra
 
@@ -45,7 +45,7 @@ def make_missing(scale: "Scale", out: Path, workers: int) -> None:
         UsageError: a unit in OUT was trained otherwise.
     """
     from trainer.commands import check_device
-    from trainer.experiment.units import check_units, chosen, settings, trials, units, write_films
+    from trainer.paper_table.units import check_units, chosen, settings, trials, units, write_films
     from trainer.phantom.commands import with_progress
     from trainer.phantom.plan import cohort_path
 
@@ -69,7 +69,7 @@ def _train(missing: "list[Unit]", scale: "Scale", folder: Path, workers: int) ->
     from concurrent.futures import ProcessPoolExecutor, as_completed
     from multiprocessing import active_children, get_context
 
-    from trainer.experiment.units import settings
+    from trainer.paper_table.units import settings
 
     with ProcessPoolExecutor(workers, get_context("spawn"), _settle) as pool:
         # All settings are read now: a recipe that is edited meanwhile changes nothing.
@@ -93,7 +93,7 @@ def _settle() -> None:
 
 
 def _run(unit: "Unit", config: "BmdConfig", scale: "Scale", out: Path) -> str:
-    from trainer.experiment.units import run_unit
+    from trainer.paper_table.units import run_unit
 
     run_unit(unit, config, scale, out, lambda line: typer.echo(line, err=True))
     return unit.name

@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 
 from bmd_edge.bundle.manifest import KINDS
 from bmd_edge.bundle.network_input import FINDER_CLOSEUP, FINDER_SURVEY, InputSpec
-from trainer.config import FinderConfig
-from trainer.data import HipTarget, TrainingFilm, Window, cut
-from trainer.losses import IGNORED_KIND
+from trainer.images.whole_films import HipTarget, TrainingFilm, Window, cut
+from trainer.run.settings import FinderConfig
+
+IGNORED_KIND = -100
+"""Target of the class head where nothing certain can be said."""
 
 NEAR_MM, FAR_MM = 35.0, 60.0
 """A close-up shows its hip when the center is nearer than the first, and another thing beyond the second."""

@@ -13,16 +13,12 @@ from hashlib import sha256
 from itertools import groupby
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from bmd_edge.bundle.bundle import Bundle, open_bundle
 from bmd_edge.bundle.network_input import BMD
 from bmd_edge.engine.base import Engine
 from bmd_edge.engine.open import open_engine
 from bmd_edge.engine.self_test import self_test
 from bmd_edge.errors import REFUSALS, FilmFailed, FilmRefused, HipRefused, TableError
-from bmd_edge.film.film import Film
 from bmd_edge.film.read import read_film
 from bmd_edge.hips.finder import find_hips
 from bmd_edge.hips.region import Hip
@@ -32,10 +28,11 @@ from bmd_edge.system.files import replace_file
 from bmd_edge.system.places import phantom_cache
 from bmd_edge.table.dxa_scales import hologic_gcm2
 from bmd_edge.table.film_table import HipRow, read_table, write_table
-from trainer.config import BmdConfig, SemiConfig
-from trainer.data import MIN_LABELS, NO_UNLABELLED, ROI_PX, ROI_SPACING_MM, number
-from trainer.phantom.cohort import png16
-from trainer.phantom.cohort import replace_file as replace_bytes
+from trainer.cache import replace_file as replace_bytes
+from trainer.images.gray_png import png16
+from trainer.images.roi_files import ROI_SPACING_MM, stored_roi
+from trainer.images.rows import MIN_LABELS, NO_UNLABELLED, number
+from trainer.run.settings import BmdConfig, SemiConfig
 
 Progress = Callable[[int, int], None]
 """Called with the hips that are done and their number."""
@@ -51,7 +48,7 @@ _JUDGED = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class CutOutcome:
     """What became of a row: `roi` is the image's path in the cache, None with the code of `REFUSALS` that says why.
 
     `readable` is False where the film itself cannot be read.
@@ -89,7 +86,7 @@ def check_rows(table: Path, config: BmdConfig) -> None:
 
 def roi_table(
     table: Path, progress: Progress = lambda _done, _total: None, listing: Path | None = None
-) -> tuple[Path, list[Outcome]]:
+) -> tuple[Path, list[CutOutcome]]:
     """The table to train on, and the hips that are left out of it.
 
     A table whose rows have `x_image` is one of the phantom's and is returned as it is. Else each row is a hip on a
@@ -110,7 +107,7 @@ def roi_table(
     key = sha256(b"\n".join([bytes(table.resolve()), bundle.digest.encode()])).hexdigest()[:16]
     folder = phantom_cache().parent / "rois" / key
     (folder / "roi").mkdir(parents=True, exist_ok=True)
-    outcomes: list[Outcome] = []
+    outcomes: list[CutOutcome] = []
     with open_engine(bundle, "finder", device="auto") as finder:
         self_test(bundle, "finder", finder)
         cutter = _Cutter(folder, finder, bundle)
@@ -138,7 +135,7 @@ def roi_table(
     return folder / "films.csv", left_out
 
 
-def _write_left_out(path: Path, outcomes: list[Outcome]) -> None:
+def _write_left_out(path: Path, outcomes: list[CutOutcome]) -> None:
     """List hips that were left out, each with its code and its remedy."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with replace_file(path) as file:
@@ -168,7 +165,7 @@ class _Cutter:
         # The finder sees what its bundle says; the region is that of the networks to be trained.
         self.inputs = {**bundle.inputs, "bmd": BMD}
 
-    def cut(self, rows: list[HipRow], spacing_mm: float | None) -> Iterator[Outcome]:
+    def cut(self, rows: list[HipRow], spacing_mm: float | None) -> Iterator[CutOutcome]:
         """The outcomes of one film's rows; a film that the disk did not give is asked for again next time."""
         facts = rows[0].film_path.stat()
         name = sha256(f"{rows[0].film}/{facts.st_size}/{facts.st_mtime_ns}/{spacing_mm}".encode()).hexdigest()[:16]
@@ -177,18 +174,18 @@ class _Cutter:
             try:
                 found = self._found(rows[0].film_path, spacing_mm, name)
             except FilmFailed as error:
-                yield from (Outcome(row, None, error.code, readable=False) for row in rows)
+                yield from (CutOutcome(row, None, error.code, readable=False) for row in rows)
                 return
             with replace_file(place) as file:
                 json.dump(found, file)
         found = json.loads(place.read_text())
         for row in rows:
             if "unreadable" in found:
-                yield Outcome(row, None, found["unreadable"], readable=False)
+                yield CutOutcome(row, None, found["unreadable"], readable=False)
             elif (code := found.get(row.side, "not_a_hip")) is None:
-                yield Outcome(row, f"roi/{name}-{row.side}.png")
+                yield CutOutcome(row, f"roi/{name}-{row.side}.png")
             else:
-                yield Outcome(row, None, code)
+                yield CutOutcome(row, None, code)
 
     def _found(self, path: Path, spacing_mm: float | None, name: str) -> dict[str, str | None]:
         """The code of each side, None where its ROI has been stored; FilmFailed if the film was not even judged."""
@@ -207,15 +204,6 @@ class _Cutter:
             if isinstance(hip, Hip):
                 replace_bytes(self.folder / "roi" / f"{name}-{hip.side}.png", png16(stored_roi(film, hip)))
         return found
-
-
-def stored_roi(film: Film, hip: Hip) -> NDArray[np.float32]:
-    """A hip's ROI as a cohort stores it: (256, 256) float32, 0..1 at 0.65 mm, mirrored to a right hip, NaN outside."""
-    left, top, width, height = hip.box_px
-    more = ROI_PX * ROI_SPACING_MM / BMD.side_mm
-    box = (left - (more - 1) / 2 * width, top - (more - 1) / 2 * height, more * width, more * height)
-    region = film.region(*box, shape=(ROI_PX, ROI_PX))
-    return region[:, ::-1] if hip.side == "L" else region
 
 
 def _of_images(rows: list[HipRow]) -> bool:

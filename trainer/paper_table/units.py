@@ -22,9 +22,10 @@ from bmd_edge.sites import SITES
 from bmd_edge.system.files import replace_file
 from bmd_edge.system.places import phantom_cache
 from bmd_edge.table.film_table import HipRow, read_table
-from trainer.config import BmdConfig, SemiConfig, pretraining, read_config, to_toml
 from trainer.phantom.maker import HELD_OUT_MAKERS
 from trainer.phantom.plan import CohortConfig, cohort_path
+from trainer.run.settings import BmdConfig, SemiConfig, pretraining
+from trainer.run.settings_file import read_config, to_toml
 
 RECIPES = (
     "mse",
@@ -228,9 +229,9 @@ def seconds(run: Path) -> float:
 
 def estimates(config: BmdConfig, run: Path, scale: Scale) -> dict[str, list[list[float]]]:
     """What the run's best network says of each set: (femoral neck, total hip), g/cm2, in the order of `test_rows`."""
-    from trainer.bmd import estimates as estimate
-    from trainer.data import read_rois
-    from trainer.network import load_run
+    from trainer.images.roi_files import read_rois
+    from trainer.methods.supervised import estimates as estimate
+    from trainer.networks.build import load_run
 
     network = load_run(run)
     found = {}

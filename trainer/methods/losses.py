@@ -4,9 +4,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from trainer.images.finder_views import IGNORED_KIND
+
 ALPHAS = ("sqrt", "abs", "one")
-IGNORED_KIND = -100
-"""Target of the class head where nothing certain can be said."""
 
 
 def label_loss(estimate: Tensor, label: Tensor) -> Tensor:

@@ -1,0 +1,84 @@
+"""Stored regions of interest: their size, how a hip becomes one, how they are read, and how the network sees them.
+
+Pixels stay uint16 in memory: 2,000 ROIs take 260 MB. The network's image is made of block means and by
+`bmd_edge.preprocess.normalize`: training sees what the runtime will show.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bmd_edge.bundle.network_input import BMD, normalize
+from bmd_edge.errors import TableError
+from bmd_edge.film.film import Film
+from bmd_edge.hips.region import Hip
+from bmd_edge.sites import SITES
+from bmd_edge.table.dxa_scales import hologic_gcm2
+from bmd_edge.table.film_table import HipRow
+from trainer.images.gray_png import floats, read_png
+from trainer.images.rows import number
+
+ROI_PX, ROI_SPACING_MM = 256, 0.65
+"""A stored ROI: 166.4 mm, so with room around the network's window for shifts and scale."""
+ROI_BLOCK = round(BMD.spacing_mm / ROI_SPACING_MM)
+"""Stored pixels per pixel of the network: moved windows are cut from the finer ones and stay as sharp as in use."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rois:
+    """Regions of interest.
+
+    pixels (n, 256, 256) uint16 at `ROI_SPACING_MM`, bone bright, canonical side, the ROI's center in the middle, 0 only
+    outside the film; labels_gcm2 (n, 2) float32 in the order of `SITES`, NaN where unlabelled; rows as in the film
+    table.
+    """
+
+    pixels: NDArray[np.uint16]
+    labels_gcm2: NDArray[np.float32]
+    rows: tuple[HipRow, ...]
+
+
+def read_rois(rows: Iterable[HipRow], labelled: bool = True) -> Rois:
+    """Load regions of interest.
+
+    Raises:
+        TableError: a film is missing or broken, or a row that has to be `labelled` has no label at all.
+    """
+    rows = tuple(rows)
+    labels = np.array([[_label(row, site) for site in SITES] for row in rows], np.float32)
+    for row, label in zip(rows, labels, strict=True):
+        if labelled and not np.isfinite(label).any():
+            raise TableError(f"film {row.film}: no BMD; a row of the split {row.split} needs one")
+    pixels = np.empty((len(rows), ROI_PX, ROI_PX), np.uint16)
+    for place, row in zip(pixels, rows, strict=True):
+        one, spacing_mm = read_png(row), number(row, "x_spacing_mm")
+        if one.shape != place.shape or abs(spacing_mm - ROI_SPACING_MM) > 1e-6:
+            raise TableError(
+                f"film {row.film}: an ROI has {ROI_PX} x {ROI_PX} pixels of {ROI_SPACING_MM} mm, this one has"
+                f" {one.shape[0]} x {one.shape[1]} of {spacing_mm:g} mm"
+            )
+        place[:] = one
+    return Rois(pixels, labels, rows)
+
+
+def roi_image(pixels: NDArray[np.uint16]) -> NDArray[np.float32]:
+    """One stored ROI (256, 256) as the runtime would show it to the network: (1, 112, 112) float32, 0..1."""
+    edge = (ROI_PX - ROI_BLOCK * BMD.size_px) // 2
+    middle = floats(pixels[edge:-edge, edge:-edge])
+    return normalize(middle.reshape(BMD.size_px, ROI_BLOCK, BMD.size_px, ROI_BLOCK).mean((1, 3)), BMD)
+
+
+def _label(row: HipRow, site: str) -> float:
+    value = hologic_gcm2(row)[site]
+    return np.nan if value is None else value
+
+
+def stored_roi(film: Film, hip: Hip) -> NDArray[np.float32]:
+    """A hip's ROI as a cohort stores it: (256, 256) float32, 0..1 at 0.65 mm, mirrored to a right hip, NaN outside."""
+    left, top, width, height = hip.box_px
+    more = ROI_PX * ROI_SPACING_MM / BMD.side_mm
+    box = (left - (more - 1) / 2 * width, top - (more - 1) / 2 * height, more * width, more * height)
+    region = film.region(*box, shape=(ROI_PX, ROI_PX))
+    return region[:, ::-1] if hip.side == "L" else region

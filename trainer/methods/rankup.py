@@ -1,0 +1,44 @@
+"""RankUp: unlabelled films teach the ranks of confident pairs."""
+
+import numpy as np
+import torch
+from numpy.random import Generator
+from numpy.typing import NDArray
+from torch import Tensor
+
+from trainer.methods.losses import rank_loss
+from trainer.methods.semi import SemiTask, Term
+from trainer.methods.supervised import Outputs
+
+
+class RankUp(SemiTask):
+    """A ranking head learns from labelled pairs and from confident unlabelled ones (Huang et al., NeurIPS 2024).
+
+    A pair's order is a classification, so FixMatch applies: the view with the film's own gray levels says which of two
+    films has more BMD, and where it is sure, the augmented view learns it. Without the paper's alignment of label
+    distributions.
+    """
+
+    views_per_film = 1
+
+    def supervised(self, outputs: Outputs, target: Tensor) -> Term:
+        """The supervised loss + the ranking loss of the labelled pairs."""
+        total, logs = super().supervised(outputs, target)
+        ranks = rank_loss(self.network.ranks(outputs[2]), target[:, None] > target, _differ(target))
+        return total + self.config.rank_weight * ranks, logs | {"ranks": float(ranks.detach())}
+
+    def term(self, views: list[Outputs], free: NDArray[np.int64], rng: Generator) -> Term:
+        """The ranking loss of the pairs whose order is sure."""
+        with torch.no_grad():
+            embedding = self.network(self.views(self.unlabelled, free, rng, strength=0.0))[2]
+            ranks = self.network.ranks(embedding)
+            above = torch.sigmoid(ranks[:, None] - ranks)
+        sure = torch.maximum(above, 1 - above) >= self.config.rank_threshold
+        term = rank_loss(self.network.ranks(views[0][2]), above > 0.5, sure)
+        return self.config.rank_weight * term, {"sure": float(sure.float().mean())}
+
+
+def _differ(target: Tensor) -> Tensor:
+    """(n, n, sites): pairs of films whose labels are known and not the same."""
+    known = torch.isfinite(target)
+    return known[:, None] & known & (target[:, None] != target)
