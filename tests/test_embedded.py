@@ -15,9 +15,9 @@ from bmd_edge.engine.open import open_engine
 from bmd_edge.engine.self_test import self_test
 from bmd_edge.screen.screener import Screener
 from bmd_edge.sites import SITES
-from trainer.phantom.demo import FILMS
-from trainer.phantom.dxa import true_bmd
-from trainer.phantom.setting import scene_of
+from trainer.phantom.cohort.demo import FILMS
+from trainer.phantom.film.dxa_label import true_bmd
+from trainer.phantom.film.scene import scene_of
 
 DATA = Path(bmd_edge.__file__).parent / "data"
 DEMO = json.loads((DATA / "demo.json").read_text(encoding="utf-8"))

@@ -13,14 +13,14 @@ from typer.testing import CliRunner
 
 from bmd_edge.errors import UsageError
 from bmd_edge.table.film_table import read_table
-from trainer.phantom import cohort, plan
-from trainer.phantom.cohort import make_cohort
+from trainer.phantom.cohort import make, plan
+from trainer.phantom.cohort.make import make_cohort
+from trainer.phantom.cohort.plan import REFUSAL_CASES, CohortConfig, cohort_path, items
 from trainer.phantom.commands import app
-from trainer.phantom.features import ridge_r
-from trainer.phantom.film import film
-from trainer.phantom.maker import HELD_OUT_MAKERS
-from trainer.phantom.plan import REFUSAL_CASES, CohortConfig, cohort_path, items
-from trainer.phantom.setting import VERSION, FilmSpec
+from trainer.phantom.film.film import film
+from trainer.phantom.film.maker_styles import HELD_OUT_MAKERS
+from trainer.phantom.film.scene import VERSION, FilmSpec
+from trainer.phantom.judge.features import ridge_r
 
 TINY = CohortConfig(
     labelled=3, calibrate=1, unlabelled=1, pelves=1, refusals=1, dicom=1, makers=("A", "B"), style="named", seed=3
@@ -105,8 +105,8 @@ def test_resuming_makes_only_what_is_missing(made, monkeypatch):
     (out / first.file).unlink()
     (out / "rows" / "000000.json").unlink()
     calls = []
-    real = cohort.film
-    monkeypatch.setattr(cohort, "film", lambda spec: calls.append(spec) or real(spec))
+    real = make.film
+    monkeypatch.setattr(make, "film", lambda spec: calls.append(spec) or real(spec))
     make_cohort(TINY, out, 1)
     assert calls == [first.spec]
     assert (out / first.file).read_bytes() == before

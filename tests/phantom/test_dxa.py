@@ -5,11 +5,11 @@ import dataclasses
 import numpy as np
 import pytest
 
-from trainer.phantom import dxa
-from trainer.phantom.anatomy import Subject
-from trainer.phantom.femur import femur_grid
-from trainer.phantom.march import Body, Geometry, project
-from trainer.phantom.pose import HipPose
+from trainer.phantom.body.anatomy import Subject
+from trainer.phantom.body.femur import femur_grid
+from trainer.phantom.body.pose import HipPose
+from trainer.phantom.film import dxa_label
+from trainer.phantom.shapes.ray_march import Body, Geometry, project
 
 # Hologic femoral neck of young white women, NHANES III (Looker et al., Osteoporos Int 8, 1998).
 NECK_YOUNG_GCM2, NECK_YOUNG_SD_GCM2 = 0.858, 0.120
@@ -17,13 +17,13 @@ NECK_YOUNG_GCM2, NECK_YOUNG_SD_GCM2 = 0.858, 0.120
 
 def test_more_mineral_is_more_bmd() -> None:
     femur = Subject.draw(3).femora["R"]
-    base = dxa.true_bmd(femur)
-    neck = dxa.true_bmd(dataclasses.replace(femur, neck_gcm3=1.3 * femur.neck_gcm3))
+    base = dxa_label.true_bmd(femur)
+    neck = dxa_label.true_bmd(dataclasses.replace(femur, neck_gcm3=1.3 * femur.neck_gcm3))
     assert neck["femoral_neck"] > base["femoral_neck"] * 1.02
     denser = dataclasses.replace(femur, cortical_gcm3=1.1 * femur.cortical_gcm3)
-    ratio = dxa.true_bmd(denser)["femoral_neck"] / base["femoral_neck"]
+    ratio = dxa_label.true_bmd(denser)["femoral_neck"] / base["femoral_neck"]
     assert 1.03 < ratio < 1.10
-    trochanter = dxa.true_bmd(dataclasses.replace(femur, trochanter_gcm3=1.5 * femur.trochanter_gcm3))
+    trochanter = dxa_label.true_bmd(dataclasses.replace(femur, trochanter_gcm3=1.5 * femur.trochanter_gcm3))
     assert trochanter["total_hip"] > base["total_hip"] * 1.02
     assert trochanter["femoral_neck"] == pytest.approx(base["femoral_neck"], rel=0.03)
 
@@ -43,14 +43,14 @@ def test_neck_bmd_against_a_plain_sum() -> None:
     box &= (across < 1.35 * femur.neck_half_mm) & (across > -1.9 * femur.neck_half_mm)  # not the trochanter
     mask = box & (maps.bone_mm > 2.5)
     by_hand = (maps.cortical_gcm2 + maps.trabecular_gcm2)[mask].mean()
-    assert dxa.true_bmd(femur)["femoral_neck"] == pytest.approx(by_hand, rel=0.02)
+    assert dxa_label.true_bmd(femur)["femoral_neck"] == pytest.approx(by_hand, rel=0.02)
 
 
 def test_pixel_size_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     femur = Subject.draw(5).femora["L"]
-    coarse = dxa.true_bmd(femur)
-    monkeypatch.setattr(dxa, "PIXEL_MM", 0.4)
-    fine = dxa.true_bmd(femur)
+    coarse = dxa_label.true_bmd(femur)
+    monkeypatch.setattr(dxa_label, "PIXEL_MM", 0.4)
+    fine = dxa_label.true_bmd(femur)
     for site, value in coarse.items():
         assert value == pytest.approx(fine[site], rel=0.01), site
 
@@ -74,17 +74,17 @@ def test_rotation_raises_the_apparent_bmd_of_the_neck() -> None:
 def test_label_error_is_two_percent_and_needs_its_own_generator() -> None:
     true = {"femoral_neck": 0.7, "total_hip": 0.85}
     rng = np.random.default_rng(0)
-    labels = [dxa.dxa_label(true, rng) for _ in range(2000)]
+    labels = [dxa_label.dxa_label(true, rng) for _ in range(2000)]
     for site, value in true.items():
         error = np.array([label[site] for label in labels]) / value - 1
         assert error.mean() == pytest.approx(0.0, abs=0.002)
         assert error.std() == pytest.approx(0.02, abs=0.001)
-    assert dxa.dxa_label(true, np.random.default_rng(9)) == dxa.dxa_label(true, np.random.default_rng(9))
+    assert dxa_label.dxa_label(true, np.random.default_rng(9)) == dxa_label.dxa_label(true, np.random.default_rng(9))
 
 
 def test_population_is_a_screening_population() -> None:
     """Loose bounds for 60 subjects; the check of the whole phantom holds the narrow ones on many more."""
-    people = dxa.population(60, seed=5, pairs=20)
+    people = dxa_label.population(60, seed=5, pairs=20)
     neck, total = people.neck_gcm2, people.total_gcm2
 
     def r(a: np.ndarray, b: np.ndarray) -> float:

@@ -12,20 +12,20 @@ import pytest
 
 from bmd_edge.film.read import read_film
 from bmd_edge.table.film_table import HipRow
-from trainer.phantom import setting
-from trainer.phantom.anatomy import Subject
-from trainer.phantom.beam import Exposure, Masses, displaced, spectrum, transmission
-from trainer.phantom.check import independence_rows, landmark_errors_px, shell_error, texture_error
-from trainer.phantom.decor import Letter, _glyph
-from trainer.phantom.dicom import SYNTAXES, write_dicom
-from trainer.phantom.film import film
-from trainer.phantom.grid import block_mean, upsample
-from trainer.phantom.header import draw_header
-from trainer.phantom.maker import STYLES, random_style, style_of
-from trainer.phantom.march import Geometry
-from trainer.phantom.setting import CASES, FilmSpec
-from trainer.phantom.store import store
-from trainer.phantom.texture import TextureLook, textured
+from trainer.phantom.beam.beam import Exposure, Masses, displaced, spectrum, transmission
+from trainer.phantom.beam.texture import TextureLook, textured
+from trainer.phantom.body.anatomy import Subject
+from trainer.phantom.film import scene
+from trainer.phantom.film.film import film
+from trainer.phantom.film.header_facts import draw_header
+from trainer.phantom.film.maker_styles import STYLES, random_style, style_of
+from trainer.phantom.film.markers import Letter, _glyph
+from trainer.phantom.film.scene import CASES, FilmSpec
+from trainer.phantom.film.stored_pixels import store
+from trainer.phantom.film.write_dicom import SYNTAXES, write_dicom
+from trainer.phantom.judge.check import independence_rows, landmark_errors_px, shell_error, texture_error
+from trainer.phantom.shapes.coarse_grid import block_mean, upsample
+from trainer.phantom.shapes.ray_march import Geometry
 
 SMALL = {"pixel_mm": 1.0}
 
@@ -149,7 +149,7 @@ def test_header_and_exposure_do_not_read_the_bone(monkeypatch, hip):
         )
         for side, femur in subject.femora.items()
     }
-    monkeypatch.setattr(setting, "_subject", lambda *_: replace(subject, femora=denser, latent_b=9.0))
+    monkeypatch.setattr(scene, "_subject", lambda *_: replace(subject, femora=denser, latent_b=9.0))
     other = film(FilmSpec(7, **SMALL))
     assert other.hips[0].true_bmd_gcm2["femoral_neck"] > 1.15 * hip.hips[0].true_bmd_gcm2["femoral_neck"]
     assert other.header == hip.header

@@ -6,12 +6,12 @@ import math
 import numpy as np
 import pytest
 
-from trainer.phantom.anatomy import FRACTURES, IMPLANTS, Subject
-from trainer.phantom.bodies import LANDMARKS, bodies_of, femur_transform, hip_center_mm, landmarks
-from trainer.phantom.femur import femur_grid
-from trainer.phantom.march import METAL, Body, Geometry, project
-from trainer.phantom.pose import HipPose, Pose
-from trainer.phantom.sdf import CORTICAL_GCM3, Grid, finish, noise
+from trainer.phantom.body.anatomy import FRACTURES, IMPLANTS, Subject
+from trainer.phantom.body.bodies import LANDMARKS, bodies_of, femur_transform, hip_center_mm, landmarks
+from trainer.phantom.body.femur import femur_grid
+from trainer.phantom.body.pose import HipPose, Pose
+from trainer.phantom.shapes.ray_march import METAL, Body, Geometry, project
+from trainer.phantom.shapes.sdf import CORTICAL_GCM3, Grid, finish, noise
 
 
 def sphere_grid(radius: float, cortex: float, density: float, step: float = 1.5) -> Grid:

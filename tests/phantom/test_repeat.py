@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from trainer.phantom.repeat import precision_errors, specs
-from trainer.phantom.setting import scene_of
+from trainer.phantom.film.scene import scene_of
+from trainer.phantom.judge.repeatability import precision_errors, specs
 
 
 def test_the_films_of_a_subject_differ_in_pose_and_exposure_only():

@@ -12,10 +12,10 @@ from bmd_edge.bundle.manifest import LANDMARKS
 from bmd_edge.film.read import read_film
 from bmd_edge.measure.estimate import Estimate
 from bmd_edge.report.film_report import FilmReport, HipReport
-from trainer.phantom import score
-from trainer.phantom.film import film
-from trainer.phantom.score import HipScore, kept_film, silent_dicom, specs, summary
-from trainer.phantom.setting import FilmSpec
+from trainer.phantom.film.film import film
+from trainer.phantom.film.scene import FilmSpec
+from trainer.phantom.judge import score
+from trainer.phantom.judge.score import HipScore, kept_film, silent_dicom, specs, summary
 
 SEEN = HipScore(
     "intact", "bmd", "R", "R", "read", None, (1.0,) * 6, (0.7, 0.8), (0.7, 0.8), (0.7, 0.8), (0.6, 0.7), (0.8, 0.9)

@@ -35,7 +35,7 @@ from trainer.paper_table.units import (
     units,
     write_films,
 )
-from trainer.phantom.plan import cohort_path
+from trainer.phantom.cohort.plan import cohort_path
 from trainer.run.settings import SemiConfig, pretraining
 from trainer.run.settings_file import read_config, to_toml
 

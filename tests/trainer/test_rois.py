@@ -29,10 +29,10 @@ from trainer.images.cut_rois import check_rows, roi_table
 from trainer.images.gray_png import floats, png16
 from trainer.images.roi_files import read_rois, stored_roi
 from trainer.images.roi_files import roi_image as network_image
-from trainer.phantom.cohort import roi_image
-from trainer.phantom.dicom import write_dicom
-from trainer.phantom.film import PhantomFilm, film
-from trainer.phantom.setting import FilmSpec
+from trainer.phantom.cohort.make import roi_image
+from trainer.phantom.film.film import PhantomFilm, film
+from trainer.phantom.film.scene import FilmSpec
+from trainer.phantom.film.write_dicom import write_dicom
 from trainer.run.settings import BmdConfig, SemiConfig
 
 SPECS = {

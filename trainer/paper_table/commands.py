@@ -46,8 +46,8 @@ def make_missing(scale: "Scale", out: Path, workers: int) -> None:
     """
     from trainer.commands import check_device
     from trainer.paper_table.units import check_units, chosen, settings, trials, units, write_films
+    from trainer.phantom.cohort.plan import cohort_path
     from trainer.phantom.commands import with_progress
-    from trainer.phantom.plan import cohort_path
 
     folder = out / "units"
     if not _missing(trials(), folder) and not _missing(units(scale, chosen(folder)), folder):
@@ -87,7 +87,7 @@ def _train(missing: "list[Unit]", scale: "Scale", folder: Path, workers: int) ->
 def _settle() -> None:
     """A worker trains with one thread, and is as modest as one that makes films."""
     os.environ.update({"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"})  # read when numpy is imported, below
-    from trainer.phantom.cohort import settle_worker
+    from trainer.phantom.cohort.make import settle_worker
 
     settle_worker()
 

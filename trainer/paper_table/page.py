@@ -14,7 +14,7 @@ from bmd_edge.system.files import replace_file
 from trainer.paper_table.plot import SITE_TITLES, draw
 from trainer.paper_table.statistics import F64, LOW_T, Hips, agreement, auroc, interval, paired_difference
 from trainer.paper_table.units import ALTERNATIVES, CURVE_LABELS, FULL, RECIPES, SUPERVISED, Scale
-from trainer.phantom.plan import items
+from trainer.phantom.cohort.plan import items
 
 Units = dict[str, list[dict[str, Any]]]
 """Finished units by the name of their row, seed after seed."""

@@ -22,8 +22,8 @@ from bmd_edge.sites import SITES
 from bmd_edge.system.files import replace_file
 from bmd_edge.system.places import phantom_cache
 from bmd_edge.table.film_table import HipRow, read_table
-from trainer.phantom.maker import HELD_OUT_MAKERS
-from trainer.phantom.plan import CohortConfig, cohort_path
+from trainer.phantom.cohort.plan import CohortConfig, cohort_path
+from trainer.phantom.film.maker_styles import HELD_OUT_MAKERS
 from trainer.run.settings import BmdConfig, SemiConfig, pretraining
 from trainer.run.settings_file import read_config, to_toml
 

@@ -10,7 +10,7 @@ from typer.core import TyperGroup
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from trainer.phantom.plan import CohortConfig
+    from trainer.phantom.cohort.plan import CohortConfig
 
 
 class DefaultGroup(TyperGroup):
@@ -72,7 +72,7 @@ def make(
     from rich.console import Console
 
     from bmd_edge.errors import BmdEdgeError
-    from trainer.phantom.plan import CohortConfig, cohort_path
+    from trainer.phantom.cohort.plan import CohortConfig, cohort_path
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a stopped run ends as tidily as an interrupted one
     names = tuple(name.strip().upper() for name in makers.split(",") if name.strip())
@@ -104,7 +104,7 @@ def check_command(
     from rich.console import Console
     from rich.table import Table
 
-    from trainer.phantom.check import check
+    from trainer.phantom.judge.check import check
 
     console = Console(stderr=True)
     findings = []
@@ -135,8 +135,8 @@ def score_command(
     import json
     from functools import partial
 
-    from trainer.phantom.repeat import repeatability
-    from trainer.phantom.score import score
+    from trainer.phantom.judge.repeatability import repeatability
+    from trainer.phantom.judge.score import score
 
     with _bar("phantom films scored") as bar:
         task = bar.add_task("films", total=n * poses)
@@ -165,7 +165,7 @@ def reduced_command(
     """How far reduced decoding moves the estimates of phantom films; prints JSON. Figures are synthetic."""
     import json
 
-    from trainer.phantom.reduced import compare
+    from trainer.phantom.judge.reduced_decoding import compare
 
     with _bar("phantom films read whole and reduced") as bar:
         task = bar.add_task("films", total=n)
@@ -181,7 +181,7 @@ def shifted_command(
     workers: Annotated[int, typer.Option(help="Processes, one thread each.")] = 2,
 ) -> None:
     """Make ROIs of the same hips under planted shifts, for `bmd-edge drift --simulate`; prints the film table."""
-    from trainer.phantom.shifted import make_shifted
+    from trainer.phantom.cohort.shifted import make_shifted
 
     with _bar("phantom films") as bar:
         task = bar.add_task("films", total=None)
@@ -191,7 +191,7 @@ def shifted_command(
 @app.command("demo")
 def demo_command(data: Annotated[Path, typer.Argument(help="Folder that gets demo/ and demo.json.")]) -> None:
     """Make the films that `bmd-edge demo` screens, with the outcome each must have."""
-    from trainer.phantom.demo import write_demo
+    from trainer.phantom.cohort.demo import write_demo
 
     write_demo(data)
 
@@ -206,7 +206,7 @@ def _bar(what: str) -> "Progress":
 
 def with_progress(config: "CohortConfig", out: Path, workers: int) -> Path:
     """Make or finish a cohort behind a progress bar; returns its film table."""
-    from trainer.phantom.cohort import make_cohort
+    from trainer.phantom.cohort.make import make_cohort
 
     with _bar("phantom films") as bar:
         task = bar.add_task("films", total=None)

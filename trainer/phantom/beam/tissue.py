@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.phantom.grid import smooth_noise
+from trainer.phantom.shapes.coarse_grid import smooth_noise
 
 Array = NDArray[np.float32]
 COARSE_MM = 3.0

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from bmd_edge.system.places import phantom_cache
-from trainer.phantom.cohort import make_items
-from trainer.phantom.plan import ROI_PIXEL_MM, Item
-from trainer.phantom.setting import VERSION, FilmSpec
+from trainer.phantom.cohort.make import make_items
+from trainer.phantom.cohort.plan import ROI_PIXEL_MM, Item
+from trainer.phantom.film.scene import VERSION, FilmSpec
 
 IN_CONTROL = "none"
 CONDITIONS: dict[str, dict[str, Any]] = {

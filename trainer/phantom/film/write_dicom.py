@@ -23,8 +23,8 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from trainer.phantom.film import PhantomFilm
-from trainer.phantom.setting import VERSION
+from trainer.phantom.film.film import PhantomFilm
+from trainer.phantom.film.scene import VERSION
 
 SYNTAXES: dict[str, UID] = {
     "explicit": ExplicitVRLittleEndian, "rle": RLELossless, "jpeg-lossless": JPEGLosslessSV1, "jpeg-ls": JPEGLSLossless,

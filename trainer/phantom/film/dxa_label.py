@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trainer.phantom.anatomy import Femur, Subject
-from trainer.phantom.femur import femur_grid
-from trainer.phantom.march import Body, Geometry, project
-from trainer.phantom.pose import about_y
+from trainer.phantom.body.anatomy import Femur, Subject
+from trainer.phantom.body.femur import femur_grid
+from trainer.phantom.body.pose import about_y
+from trainer.phantom.shapes.ray_march import Body, Geometry, project
 
 NECK_BOX_MM = 15.0
 MASK_PATH_MM = 2.5

@@ -10,11 +10,11 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.phantom.anatomy import FRACTURES, IMPLANTS, Subject
-from trainer.phantom.bodies import bodies_of, hip_center_mm, landmarks
-from trainer.phantom.march import Body, Geometry
-from trainer.phantom.pose import Pose
-from trainer.phantom.scenes import draw_scene
+from trainer.phantom.body.anatomy import FRACTURES, IMPLANTS, Subject
+from trainer.phantom.body.bodies import bodies_of, hip_center_mm, landmarks
+from trainer.phantom.body.other_bones import draw_scene
+from trainer.phantom.body.pose import Pose
+from trainer.phantom.shapes.ray_march import Body, Geometry
 
 VERSION = 1
 CASES = ("intact", "implant", "fracture", "wrong_view", "immature", "not_a_hip", "cut_off")

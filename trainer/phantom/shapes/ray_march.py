@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from trainer.phantom.sdf import Grid
+from trainer.phantom.shapes.sdf import Grid
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]

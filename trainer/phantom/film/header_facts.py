@@ -7,14 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from bmd_edge.film.scale import ASSUMED_MAGNIFICATION
-from trainer.phantom.anatomy import Subject
-from trainer.phantom.beam import Exposure
-from trainer.phantom.maker import Style
-from trainer.phantom.march import Geometry
+from trainer.phantom.beam.beam import Exposure
+from trainer.phantom.body.anatomy import Subject
+from trainer.phantom.film.maker_styles import Style
+from trainer.phantom.shapes.ray_march import Geometry
 
 
 @dataclass(frozen=True, slots=True)
-class Header:
+class DrawnHeader:
     """Header facts. None = the tag does not stand. Lengths in mm; `pixel_mm` at the detector; `view` AP or LL; `side`
     R, L or B.
     """
@@ -50,7 +50,7 @@ class Header:
 
 def draw_header(
     rng: np.random.Generator, subject: Subject, exposure: Exposure, view: Geometry, style: Style, facts: dict[str, str]
-) -> Header:
+) -> DrawnHeader:
     """Header of a film; `facts`: side, body_part, view, seed, subject. Source distances stand in about two films of
     three.
 
@@ -64,7 +64,7 @@ def draw_header(
         else str(rng.choice(list("ABCDEFGH")))
     )
     day = int(rng.integers(1, 29))
-    return Header(
+    return DrawnHeader(
         patient_id=f"PHANTOM-{facts['subject']}",
         age_years=round(subject.age_years),
         sex=subject.sex,

@@ -12,8 +12,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from trainer.phantom.march import Body
-from trainer.phantom.sdf import F32, Grid, capsule, ellipsoid, finish, smooth_min
+from trainer.phantom.shapes.ray_march import Body
+from trainer.phantom.shapes.sdf import F32, Grid, capsule, ellipsoid, finish, smooth_min
 
 Array = NDArray[np.float64]
 Parts = list[tuple[float, ...]]

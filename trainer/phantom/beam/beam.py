@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from trainer.phantom.grid import block_mean, upsample
+from trainer.phantom.shapes.coarse_grid import block_mean, upsample
 
 Array = NDArray[np.float32]
 

@@ -8,8 +8,8 @@ from functools import lru_cache
 import numpy as np
 from numba import njit
 
-from trainer.phantom.anatomy import Pelvis
-from trainer.phantom.sdf import F32, F64, Grid, axes, capsule, ellipsoid, finish, noise, smooth_max, smooth_min
+from trainer.phantom.body.anatomy import Pelvis
+from trainer.phantom.shapes.sdf import F32, F64, Grid, axes, capsule, ellipsoid, finish, noise, smooth_max, smooth_min
 
 HEMI_STEP_MM, SACRUM_STEP_MM = 2.0, 2.2
 

@@ -8,8 +8,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from trainer.phantom.anatomy import Femur
-from trainer.phantom.sdf import F32, F64, Grid, axes, crossings, ellipsoid, finish, noise, smooth_max, smooth_min
+from trainer.phantom.body.anatomy import Femur
+from trainer.phantom.shapes.sdf import F32, F64, Grid, axes, crossings, ellipsoid, finish, noise, smooth_max, smooth_min
 
 STEP_MM = 1.5
 GREATER, LESSER = 1, 2

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.phantom.anatomy import Femur, Fracture, Subject
-from trainer.phantom.femur import femur_grid
-from trainer.phantom.implant import implant_bodies, socket_bodies
-from trainer.phantom.march import Body, Geometry
-from trainer.phantom.pelvis import pelvis_grid, sacrum_grid
-from trainer.phantom.pose import MIRROR_X, Pose, about_x, about_y, about_z
+from trainer.phantom.body.anatomy import Femur, Fracture, Subject
+from trainer.phantom.body.femur import femur_grid
+from trainer.phantom.body.implant import implant_bodies, socket_bodies
+from trainer.phantom.body.pelvis import pelvis_grid, sacrum_grid
+from trainer.phantom.body.pose import MIRROR_X, Pose, about_x, about_y, about_z
+from trainer.phantom.shapes.ray_march import Body, Geometry
 
 F64 = NDArray[np.float64]
 

@@ -24,8 +24,8 @@ from bmd_edge.report.film_report import FilmReport
 from bmd_edge.screen.jobs import Loaded
 from bmd_edge.sites import SITES
 from bmd_edge.system.places import phantom_cache
-from trainer.phantom import score
-from trainer.phantom.setting import VERSION, FilmSpec
+from trainer.phantom.film.scene import VERSION, FilmSpec
+from trainer.phantom.judge import score
 
 _FIRST_SEED = 4_000_000_000
 _ENCODERS: dict[UID, Callable[[NDArray[np.integer], int], bytes]] = {

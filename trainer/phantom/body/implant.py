@@ -7,9 +7,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from trainer.phantom.anatomy import Femur, Implant, Subject
-from trainer.phantom.march import METAL, Body
-from trainer.phantom.sdf import F32, Grid, axes, capsule, finish, smooth_min
+from trainer.phantom.body.anatomy import Femur, Implant, Subject
+from trainer.phantom.shapes.ray_march import METAL, Body
+from trainer.phantom.shapes.sdf import F32, Grid, axes, capsule, finish, smooth_min
 
 F64 = NDArray[np.float64]
 

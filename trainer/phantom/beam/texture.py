@@ -12,7 +12,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.phantom.grid import upsample
+from trainer.phantom.shapes.coarse_grid import upsample
 
 Array = NDArray[np.float32]
 

@@ -1,6 +1,6 @@
 """How far estimates of one hip differ when only the pose and the exposure do: several films of each of many subjects.
 
-All figures are synthetic. Films are kept in the user's cache folder, as those of `trainer.phantom.score`.
+All figures are synthetic. Films are kept in the user's cache folder, as those of `trainer.phantom.judge.score`.
 """
 
 from collections.abc import Callable
@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from bmd_edge import open_bundle
 from bmd_edge.sites import SITES
 from bmd_edge.system.places import phantom_cache
-from trainer.phantom.maker import TRAINING_MAKERS
-from trainer.phantom.score import SCORE_PIXEL_MM, open_screener, score_film
-from trainer.phantom.setting import VERSION, FilmSpec
+from trainer.phantom.film.maker_styles import TRAINING_MAKERS
+from trainer.phantom.film.scene import VERSION, FilmSpec
+from trainer.phantom.judge.score import SCORE_PIXEL_MM, open_screener, score_film
 
 _FIRST_SEED, _SUBJECTS_OF_A_SEED, _MOST_POSES = 5_000_000_000, 100_000, 100
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
-from trainer.phantom.beam import (
+from trainer.phantom.beam.beam import (
     METAL_GCM3,
     Array,
     Coarse,
@@ -21,18 +21,16 @@ from trainer.phantom.beam import (
     expose,
     transmission,
 )
-from trainer.phantom.bodies import femur_transform, landmarks
-from trainer.phantom.clutter import Canvas, add_clutter
-from trainer.phantom.decor import apply_decor, draw_decor
-from trainer.phantom.dxa import dxa_label, true_bmd
-from trainer.phantom.grid import block_mean, upsample
-from trainer.phantom.header import Header, draw_header
-from trainer.phantom.maker import Style, process, random_style, recognize, style_of
-from trainer.phantom.march import Geometry, Projection, project
-from trainer.phantom.setting import (
-    CASES,
+from trainer.phantom.beam.clutter import Canvas, add_clutter
+from trainer.phantom.beam.texture import TextureLook, textured
+from trainer.phantom.beam.tissue import COARSE_MM, Leg, Tissue, draw_limb, draw_tissue
+from trainer.phantom.body.bodies import femur_transform, landmarks
+from trainer.phantom.film.dxa_label import dxa_label, true_bmd
+from trainer.phantom.film.header_facts import DrawnHeader, draw_header
+from trainer.phantom.film.maker_styles import Style, process, random_style, recognize, style_of
+from trainer.phantom.film.markers import apply_decor, draw_decor
+from trainer.phantom.film.scene import (
     CHILD_SIZE,
-    VERSION,
     FilmSpec,
     Points,
     Scene,
@@ -41,11 +39,9 @@ from trainer.phantom.setting import (
     stream,
     subject_of,
 )
-from trainer.phantom.store import Stored, store
-from trainer.phantom.texture import TextureLook, textured
-from trainer.phantom.tissue import COARSE_MM, Leg, Tissue, draw_limb, draw_tissue
-
-__all__ = ["CASES", "VERSION", "FilmSpec", "PhantomFilm", "PhantomHip", "film", "stream"]
+from trainer.phantom.film.stored_pixels import Stored, store
+from trainer.phantom.shapes.coarse_grid import block_mean, upsample
+from trainer.phantom.shapes.ray_march import Geometry, Projection, project
 
 COARSE_PIXEL_MM = 2.4
 KEEP_MARGIN_MM = 9.0
@@ -73,12 +69,12 @@ class PhantomFilm:
     """A film: stored pixels and how to show them, header facts, geometry and the hips on it.
 
     `spacing_mm` is one pixel at the hip; `person` (age in years, sex, BMI); `scene` names what is shown ("hip", or
-    one of scenes.SCENES).
+    one of `other_bones.SCENES`).
     """
 
     spec: FilmSpec
     stored: Stored
-    header: Header
+    header: DrawnHeader
     spacing_mm: float
     style: Style
     hips: tuple[PhantomHip, ...]

@@ -24,9 +24,9 @@ from bmd_edge.report.film_report import HipReport
 from bmd_edge.sites import SITES
 from bmd_edge.system.places import phantom_cache
 from trainer.cache import replace_file
-from trainer.phantom.dicom import write_dicom
-from trainer.phantom.film import PhantomFilm, PhantomHip, film
-from trainer.phantom.setting import CASES, VERSION, FilmSpec
+from trainer.phantom.film.film import PhantomFilm, PhantomHip, film
+from trainer.phantom.film.scene import CASES, VERSION, FilmSpec
+from trainer.phantom.film.write_dicom import write_dicom
 
 REFUSAL_CASES = CASES[1:]
 SCORE_PIXEL_MM = 0.3

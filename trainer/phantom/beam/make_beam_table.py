@@ -1,6 +1,6 @@
 """Make ``beam_table.npz``: tube spectra and mass attenuation on 15 bins of 5 keV (needs the extra `spectra`).
 
-    python -m trainer.phantom.make_beam_table
+    python -m trainer.phantom.beam.make_beam_table
 
 Spectra: spekpy, tungsten anode 12 degrees, 3.2 mm Al, 1 m of air. Attenuation: xraydb (Elam tables), total, without
 coherent scatter (which stays in the beam), of the ICRU-44 tissue compositions. The detector is 600 um of CsI, energy

@@ -4,9 +4,9 @@ import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from trainer.phantom.dicom import write_dicom
-from trainer.phantom.film import PhantomFilm, film
-from trainer.phantom.setting import FilmSpec
+from trainer.phantom.film.film import PhantomFilm, film
+from trainer.phantom.film.scene import FilmSpec
+from trainer.phantom.film.write_dicom import write_dicom
 
 DEMO_PIXEL_MM = 0.3
 

@@ -29,12 +29,10 @@ from bmd_edge.table.film_table import HipRow, write_table
 from trainer.cache import replace_file
 from trainer.images.gray_png import png16
 from trainer.images.roi_files import ROI_PX, ROI_SPACING_MM
-from trainer.phantom.dicom import SYNTAXES, write_dicom
-from trainer.phantom.film import PhantomFilm, PhantomHip, exposure_of, film
-from trainer.phantom.plan import FINDER_ERROR_MM, MAX_FINDER_ERROR_MM, CohortConfig, Item, cohort_path, items
-from trainer.phantom.setting import ROI_SIDE_MM, stream
-
-__all__ = ["CohortConfig", "Item", "cohort_path", "items", "make_cohort", "make_item", "roi_image"]
+from trainer.phantom.cohort.plan import FINDER_ERROR_MM, MAX_FINDER_ERROR_MM, CohortConfig, Item, items
+from trainer.phantom.film.film import PhantomFilm, PhantomHip, exposure_of, film
+from trainer.phantom.film.scene import ROI_SIDE_MM, stream
+from trainer.phantom.film.write_dicom import SYNTAXES, write_dicom
 
 FILM_SPACING_MM = 0.9
 _PR_SET_PDEATHSIG = 1

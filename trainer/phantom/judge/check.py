@@ -10,18 +10,18 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bmd_edge.table.film_table import HipRow, read_table
-from trainer.phantom.anatomy import Subject
-from trainer.phantom.bodies import bodies_of, landmarks
-from trainer.phantom.cohort import make_cohort
-from trainer.phantom.dxa import population
-from trainer.phantom.features import hand_features, naive_grey, ridge_r
-from trainer.phantom.film import film
-from trainer.phantom.march import Body, Geometry, Projection, project
-from trainer.phantom.plan import CohortConfig, cohort_path
-from trainer.phantom.pose import HipPose, Pose
-from trainer.phantom.sdf import CORTICAL_GCM3, Grid
-from trainer.phantom.setting import FilmSpec
-from trainer.phantom.texture import TextureLook, textured
+from trainer.phantom.beam.texture import TextureLook, textured
+from trainer.phantom.body.anatomy import Subject
+from trainer.phantom.body.bodies import bodies_of, landmarks
+from trainer.phantom.body.pose import HipPose, Pose
+from trainer.phantom.cohort.make import make_cohort
+from trainer.phantom.cohort.plan import CohortConfig, cohort_path
+from trainer.phantom.film.dxa_label import population
+from trainer.phantom.film.film import film
+from trainer.phantom.film.scene import FilmSpec
+from trainer.phantom.judge.features import hand_features, naive_grey, ridge_r
+from trainer.phantom.shapes.ray_march import Body, Geometry, Projection, project
+from trainer.phantom.shapes.sdf import CORTICAL_GCM3, Grid
 
 Array = NDArray[np.float64]
 
@@ -30,7 +30,7 @@ LOW_NECK_GCM2 = 0.558
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Target:
     """One row of the table: what is checked, the target in words, the value, and whether it is met (None: for
     information).
     """
@@ -47,7 +47,7 @@ def check(
     workers: int = 2,
     table: Path | None = None,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
-) -> Iterator[Finding]:
+) -> Iterator[Target]:
     """All findings, one after the other.
 
     `people`: subjects of the population rows; `hips`: ROIs of the film rows, made in the cache folder, or read from
@@ -66,7 +66,7 @@ def check(
     yield from speed_rows()
 
 
-def population_rows(people: int) -> Iterator[Finding]:
+def population_rows(people: int) -> Iterator[Target]:
     """Femoral neck BMD of a screening population: mean, spread, share at T <= -2.5, ties to total hip, age and the
     other side.
     """
@@ -76,7 +76,7 @@ def population_rows(people: int) -> Iterator[Finding]:
     yield _between("neck BMD, mean g/cm2", float(neck.mean()), 0.68, 0.72)
     yield _between("neck BMD, SD g/cm2", float(neck.std(ddof=1)), 0.12, 0.16)
     yield _between("share with T <= -2.5", low, 0.10, 0.20)
-    yield Finding("total hip above neck, g/cm2", "> 0", f"{(total - neck).mean():.3f}", bool((total - neck).mean() > 0))
+    yield Target("total hip above neck, g/cm2", "> 0", f"{(total - neck).mean():.3f}", bool((total - neck).mean() > 0))
     yield _between("r(neck, total hip)", _r(neck, total), 0.80, 0.92)
     yield _between("r(neck, age)", _r(neck, p.age_years), -0.50, -0.30)
     if p.neck_other_gcm2.size:
@@ -108,11 +108,11 @@ def _ball_cm3(radius_mm: float) -> float:
     return 4.0 / 3.0 * np.pi * (radius_mm / 10.0) ** 3
 
 
-def mass_row() -> Finding:
+def mass_row() -> Target:
     """Mass of known shells: thin and thick, all pixel sizes in use."""
     errors = [shell_error(cortex_mm=c, pixel_mm=p) for c in (0.7, 1.95, 5.4) for p in (0.2, 0.35)]
     worst = max(errors, key=abs)
-    return Finding("mass error of a known shell", "< 0.5 %", f"{100 * worst:+.2f} %", bool(abs(worst) < 0.005))
+    return Target("mass error of a known shell", "< 0.5 %", f"{100 * worst:+.2f} %", bool(abs(worst) < 0.005))
 
 
 def texture_error(seed: int = 3) -> float:
@@ -124,10 +124,10 @@ def texture_error(seed: int = 3) -> float:
     return float(out.sum(dtype=np.float64) / plain.sum(dtype=np.float64) - 1.0)
 
 
-def texture_row() -> Finding:
+def texture_row() -> Target:
     """Imaged mass = labeled mass after the texture."""
     worst = max((texture_error(seed) for seed in (1, 2, 3)), key=abs)
-    return Finding("mass change by the texture", "< 0.05 %", f"{100 * worst:+.4f} %", bool(abs(worst) < 5e-4))
+    return Target("mass change by the texture", "< 0.05 %", f"{100 * worst:+.4f} %", bool(abs(worst) < 5e-4))
 
 
 def _femur_maps(seed: int, pixel_mm: float) -> tuple[Projection, dict[str, tuple[float, float]], float]:
@@ -161,12 +161,12 @@ def _run(line: NDArray[np.bool_], start: int) -> int:
     return start + int(free[0]) if free.size else line.size
 
 
-def landmark_rows() -> Iterator[Finding]:
+def landmark_rows() -> Iterator[Target]:
     """Silhouette landmarks against the projected shadow."""
     found = [landmark_errors_px(seed) for seed in range(20, 32)]
     for name in ("greater_trochanter", "lesser_trochanter"):
         median = float(np.median([abs(f[name]) for f in found]))
-        yield Finding(f"{name} re-projection, median px", "< 0.5 (+ 0.5 of the raster)", f"{median:.2f}", median < 1.0)
+        yield Target(f"{name} re-projection, median px", "< 0.5 (+ 0.5 of the raster)", f"{median:.2f}", median < 1.0)
 
 
 def load_roi(row: HipRow) -> tuple[Array, dict[str, tuple[float, float]]]:
@@ -177,18 +177,18 @@ def load_roi(row: HipRow) -> tuple[Array, dict[str, tuple[float, float]]]:
     return roi, {n: (float(row.extra[f"x_{n}_x"]), float(row.extra[f"x_{n}_y"])) for n in names}
 
 
-def information_rows(rows: Sequence[HipRow]) -> Iterator[Finding]:
+def information_rows(rows: Sequence[HipRow]) -> Iterator[Target]:
     """How much of BMD naive grey, and hand-made features, give away."""
     loaded = [load_roi(row) for row in rows]
     neck = _neck(rows)
     grey = _r(np.array([naive_grey(*item) for item in loaded]), neck)
-    yield Finding("r of naive grey level", "|r| < .35", f"{grey:.2f}", abs(grey) < 0.35)
+    yield Target("r of naive grey level", "|r| < .35", f"{grey:.2f}", abs(grey) < 0.35)
     features = np.stack([hand_features(*item) for item in loaded])
     r = ridge_r(features, neck)
-    yield Finding("r of hand-made features, ridge", "about .70 (.60-.80)", f"{r:.2f}", 0.60 <= r <= 0.80)
+    yield Target("r of hand-made features, ridge", "about .70 (.60-.80)", f"{r:.2f}", 0.60 <= r <= 0.80)
 
 
-def independence_rows(rows: Sequence[HipRow]) -> Iterator[Finding]:
+def independence_rows(rows: Sequence[HipRow]) -> Iterator[Target]:
     """Nothing but the bone may depend on BMD: maker, side, file order and film seed are within noise of r = 0."""
     neck = _neck(rows)
     limit = 3.3 / np.sqrt(len(rows))
@@ -201,12 +201,12 @@ def independence_rows(rows: Sequence[HipRow]) -> Iterator[Finding]:
     }
     worst = max(columns, key=lambda name: abs(_r(columns[name], neck)))
     r = _r(columns[worst], neck)
-    yield Finding(
+    yield Target(
         f"r of BMD with maker, side, order (worst: {worst})", f"|r| < {limit:.2f}", f"{r:+.3f}", bool(abs(r) < limit)
     )
 
 
-def speed_rows() -> Iterator[Finding]:
+def speed_rows() -> Iterator[Target]:
     """CPU seconds a film, new subjects, after a warm-up."""
     for name, spec, limit in (
         ("ROI of a hip", FilmSpec(0, region="roi", pixel_mm=0.42), 0.6),
@@ -220,7 +220,7 @@ def speed_rows() -> Iterator[Finding]:
             film(replace(spec, seed=1000 + k))
             spent.append(time.process_time() - start)
         seconds = float(np.median(spent))
-        yield Finding(f"CPU-s, {name}", f"<= {limit}", f"{seconds:.2f}", seconds <= limit)
+        yield Target(f"CPU-s, {name}", f"<= {limit}", f"{seconds:.2f}", seconds <= limit)
 
 
 def _neck(rows: Sequence[HipRow]) -> Array:
@@ -231,5 +231,5 @@ def _r(a: Array, b: Array) -> float:
     return float(np.corrcoef(a, b)[0, 1]) if np.std(a) > 0 else 0.0
 
 
-def _between(name: str, value: float, low: float, high: float) -> Finding:
-    return Finding(name, f"{low:g} to {high:g}", f"{value:.3f}", low <= value <= high)
+def _between(name: str, value: float, low: float, high: float) -> Target:
+    return Target(name, f"{low:g} to {high:g}", f"{value:.3f}", low <= value <= high)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from scipy.ndimage import gaussian_filter
 
-from trainer.phantom.grid import smooth_noise, upsample
+from trainer.phantom.shapes.coarse_grid import smooth_noise, upsample
 
 Array = NDArray[np.float32]
 
