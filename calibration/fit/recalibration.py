@@ -96,7 +96,7 @@ def fit_sites_of(rows: list[HipRow], answers: list[NetworkAnswer | str]) -> dict
 def fit_cuts(
     rows: list[HipRow], answers: list[NetworkAnswer | str], fits: dict[str, SiteFit]
 ) -> OperatingPoints | None:
-    """The headline's cuts on corrected estimates; None with too few subjects (`calibration.fit.headline_cuts.MIN_SUBJECTS`).
+    """The headline's cuts on corrected estimates; None with too few subjects (`headline_cuts.MIN_SUBJECTS`).
 
     Hips without DEXA at every site are left out: low BMD at the other site would go unseen.
     """
