@@ -9,8 +9,6 @@ Names are loaded when they are first used, so `import bmd_edge` costs nothing.
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from bmd_edge.version import __version__ as __version__
-
 if TYPE_CHECKING:
     from bmd_edge.bundle.bundle import Bundle, open_bundle
     from bmd_edge.errors import (
@@ -31,6 +29,7 @@ if TYPE_CHECKING:
     from bmd_edge.measure.estimate import Estimate
     from bmd_edge.report.film_report import FilmReport, HipReport
     from bmd_edge.screen.screener import Screener
+    from bmd_edge.version import __version__ as __version__
 
 _HOME = {
     "bundle.bundle": ("Bundle", "open_bundle"),
@@ -45,6 +44,7 @@ _HOME = {
     "hips.finder": ("find_hips",),
     "hips.region": ("Hip",),
     "screen.screener": ("Screener",),
+    "version": ("__version__",),
 }  # fmt: skip
 
 __all__ = [
