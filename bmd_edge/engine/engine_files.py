@@ -16,19 +16,20 @@ import hashlib
 import hmac
 import json
 import os
-import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bmd_edge.errors import EngineError
+from bmd_edge.system.files import NotRegular, TooLarge, open_file, read_file
 from bmd_edge.system.places import engine_cache
 
 REMEDY = "run `bmd-edge compile BUNDLE --device tensorrt`"
 _FORMAT = 1
 _MAX_BYTES = 2_000_000_000
 _KEY_BYTES = 32
+_NOT_ALONE = f"the key of the engine cache is not this user's alone; {REMEDY}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ class EngineCache:
         engine, sidecar = self._paths(target)
         if not engine.is_file() or not sidecar.is_file():
             raise EngineError(f"{self._why_missing(target)}; {REMEDY}")
-        plan, text = _read_regular(engine), _read_regular(sidecar)
+        plan, text = _read(engine), _read(sidecar)
         try:
             facts: dict[str, Any] = json.loads(text)
             seal = str(facts.pop("seal"))
@@ -99,7 +100,7 @@ class EngineCache:
     def timing(self, target: Target) -> bytes:
         """TensorRT's timing cache for this machine, empty where there is none."""
         path = self.folder / f"{target.machine_key[:16]}.timing"
-        return _read_regular(path) if path.is_file() else b""
+        return _read(path) if path.is_file() else b""
 
     def write_timing(self, target: Target, data: bytes) -> None:
         """Keep TensorRT's timing cache: the next build on this machine is faster."""
@@ -128,14 +129,15 @@ class EngineCache:
         return self.folder / f"{name}.engine", self.folder / f"{name}.json"
 
     def _key(self) -> bytes:
-        path = self.folder / "key"
         try:
-            facts = path.lstat()
+            with open_file(self.folder / "key") as file:
+                facts, key = os.fstat(file.fileno()), file.read(_KEY_BYTES + 1)
         except FileNotFoundError:
             raise EngineError(f"the engine cache has no key, so its engines are not this user's; {REMEDY}") from None
-        if not stat.S_ISREG(facts.st_mode) or facts.st_uid != os.getuid() or facts.st_mode & 0o077:
-            raise EngineError(f"the key of the engine cache is not this user's alone; {REMEDY}")
-        key = path.read_bytes()
+        except (NotRegular, PermissionError):
+            raise EngineError(_NOT_ALONE) from None
+        if facts.st_uid != os.getuid() or facts.st_mode & 0o077:
+            raise EngineError(_NOT_ALONE)
         if len(key) != _KEY_BYTES:
             raise EngineError(f"the key of the engine cache is damaged; {REMEDY}")
         return key
@@ -155,7 +157,7 @@ class EngineCache:
     def _targets(self) -> Iterator[dict[str, Any]]:
         for path in sorted(self.folder.glob("*.json")):
             with contextlib.suppress(ValueError, KeyError, TypeError, EngineError):  # only to say why; not loaded
-                yield dict(json.loads(_read_regular(path))["target"])
+                yield dict(json.loads(_read(path))["target"])
 
 
 def _seal(key: bytes, facts: dict[str, Any], plan: bytes) -> str:
@@ -166,13 +168,11 @@ def _canonical(facts: dict[str, Any]) -> bytes:
     return json.dumps(facts, sort_keys=True, separators=(",", ":")).encode()
 
 
-def _read_regular(path: Path) -> bytes:
+def _read(path: Path) -> bytes:
     """The bytes of a regular file, never through a link; EngineError else."""
     try:
-        with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-            facts = os.fstat(file.fileno())
-            if not stat.S_ISREG(facts.st_mode) or facts.st_size > _MAX_BYTES:
-                raise EngineError(f"a file of the engine cache is not a compiled engine's; {REMEDY}")
-            return file.read()
+        return read_file(path, _MAX_BYTES)
+    except (NotRegular, TooLarge):
+        raise EngineError(f"a file of the engine cache is not a compiled engine's; {REMEDY}") from None
     except OSError as error:
         raise EngineError(f"the engine cache cannot be read: {error.strerror}; {REMEDY}") from None

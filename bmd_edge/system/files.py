@@ -1,10 +1,74 @@
-"""Files written so that a crash or a power cut leaves the old one or the new one, never a part."""
+"""Files read without being led elsewhere, and written so that a crash or a power cut leaves no part of one.
 
+Every reader of files that others may have put there and every writer that replaces one goes through here; what is wrong
+with a file becomes the caller's own coded error.
+"""
+
+import errno
+import io
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
+
+_HEAD_BYTES = 132  # enough to tell a DICOM file (PS3.10 7.1)
+
+
+class NotRegular(Exception):
+    """A folder, pipe, socket or device; or a link where none is followed."""
+
+
+class TooLarge(Exception):
+    """A file of more bytes than are wanted: `size_bytes`, and its first 132 as `head`."""
+
+    def __init__(self, size_bytes: int, head: bytes) -> None:
+        super().__init__(f"{size_bytes} bytes")
+        self.size_bytes, self.head = size_bytes, head
+
+
+# -- reading ----------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def open_file(path: str | os.PathLike[str], *, links: bool = False) -> Iterator[io.BufferedReader]:
+    """Open a regular file for reading, never waiting for a pipe's writer; `links` says whether links are followed.
+
+    Raises NotRegular, or OSError as `os.open` does.
+    """
+    try:
+        # O_NONBLOCK: a pipe may have taken the file's place, and opening one waits for its writer.
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | (0 if links else os.O_NOFOLLOW))
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO):  # a link or a circle of them; a socket, or a device that is gone
+            raise NotRegular from None
+        raise
+    try:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise NotRegular
+    except BaseException:
+        os.close(handle)
+        raise
+    with open(handle, "rb") as file:
+        yield file
+
+
+def read_file(path: str | os.PathLike[str], limit_bytes: int, *, links: bool = False) -> bytes:
+    """The bytes of a regular file of at most `limit_bytes`. Raises NotRegular, TooLarge or OSError."""
+    with open_file(path, links=links) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > limit_bytes:
+            raise TooLarge(size, file.read(_HEAD_BYTES))
+        data = file.read(size)
+        if file.peek(1):  # it has grown meanwhile
+            data += file.read(limit_bytes + 1 - size)
+    if len(data) > limit_bytes:
+        raise TooLarge(len(data), data[:_HEAD_BYTES])
+    return data
+
+
+# -- writing ----------------------------------------------------------------------------------------------------------
 
 
 @contextmanager
