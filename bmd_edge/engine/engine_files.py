@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from bmd_edge.errors import EngineError
-from bmd_edge.system.files import NotRegular, TooLarge, open_file, read_file
+from bmd_edge.system.files import NotRegular, TooLarge, open_file, read_file, replace_bytes
 from bmd_edge.system.places import engine_cache
 
 REMEDY = "run `bmd-edge compile BUNDLE --device tensorrt`"
@@ -90,12 +90,12 @@ class EngineCache:
             key = self._key()
         except EngineError:  # none yet, or one that others may know: what it sealed is not to be loaded again
             key = os.urandom(_KEY_BYTES)
-            self.replace("key", key)
+            self._replace("key", key)
         facts = {"format": _FORMAT, "about": about, "target": dataclasses.asdict(target), "bytes": len(plan)}
         sealed = {**facts, "seal": _seal(key, facts, plan)}
         engine, sidecar = self._paths(target)
-        self.replace(engine.name, plan)
-        self.replace(sidecar.name, json.dumps(sealed, indent=1).encode() + b"\n")
+        self._replace(engine.name, plan)
+        self._replace(sidecar.name, json.dumps(sealed, indent=1).encode() + b"\n")
 
     def timing(self, target: Target) -> bytes:
         """TensorRT's timing cache for this machine, empty where there is none."""
@@ -105,24 +105,10 @@ class EngineCache:
     def write_timing(self, target: Target, data: bytes) -> None:
         """Keep TensorRT's timing cache: the next build on this machine is faster."""
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self.replace(f"{target.machine_key[:16]}.timing", data)
+        self._replace(f"{target.machine_key[:16]}.timing", data)
 
-    def replace(self, name: str, data: bytes) -> None:
-        """Write a file of the cache, mode 0600: beside its place, synced, then renamed."""
-        part = self.folder / f".{name}.{os.getpid()}.part"
-        try:
-            with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(self.folder / name)
-        finally:
-            part.unlink(missing_ok=True)
-        handle = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+    def _replace(self, name: str, data: bytes) -> None:
+        replace_bytes(self.folder / name, data, mode=0o600)
 
     def _paths(self, target: Target) -> tuple[Path, Path]:
         name = f"{target.onnx_sha256[:16]}-{target.key[:16]}"

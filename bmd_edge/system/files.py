@@ -72,11 +72,32 @@ def read_file(path: str | os.PathLike[str], limit_bytes: int, *, links: bool = F
 
 
 @contextmanager
-def replace_file(path: Path) -> Iterator[TextIO]:
-    """Open a UTF-8 text file beside `path` for writing; on success it is synced and renamed to `path`, else removed."""
+def replace_file(path: Path, mode: int = 0o666) -> Iterator[TextIO]:
+    """Open a UTF-8 text file beside `path` for writing; on success it is synced and renamed to `path`, else removed.
+
+    `mode` is that of the new file, less the process's umask.
+    """
+    with _written_beside(path, mode) as file:
+        text = io.TextIOWrapper(file, encoding="utf-8", newline="")
+        try:
+            yield text
+        finally:
+            text.detach()  # flushes, and leaves the closing to the file's owner
+
+
+def replace_bytes(path: Path, data: bytes, mode: int = 0o666) -> None:
+    """Write `data` beside `path`, sync it and rename it to `path`; `mode` as for `replace_file`."""
+    with _written_beside(path, mode) as file:
+        file.write(data)
+
+
+@contextmanager
+def _written_beside(path: Path, mode: int) -> Iterator[io.BufferedWriter]:
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part.unlink(missing_ok=True)  # of a killed process that had this number
     try:
-        with part.open("w", encoding="utf-8", newline="") as file:
+        # "x": never through a link that somebody has put there
+        with open(part, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -84,12 +105,12 @@ def replace_file(path: Path) -> Iterator[TextIO]:
     except BaseException:
         part.unlink(missing_ok=True)
         raise
-    sync_folder(path.parent)
+    _sync(path.parent)
 
 
-def sync_folder(folder: Path) -> None:
-    """Make a rename in `folder` survive a power cut."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+def _sync(path: Path) -> None:
+    """Make what a file or folder holds survive a power cut."""
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:

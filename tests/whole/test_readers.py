@@ -1,5 +1,6 @@
 """What others have put in a file's place is neither waited for nor followed, through whichever door it is read."""
 
+import ast
 import hashlib
 import os
 import stat
@@ -19,6 +20,7 @@ from bmd_edge.system.files import NotRegular, TooLarge, read_file
 from tests import films
 from tests.screening import drawn_bundle, drawn_screener
 
+ROOT = Path(__file__).parents[2]
 TARGET = Target("a" * 64, "10.13.2.6", "Test GPU", "8.7", "12.9", "{}")
 
 
@@ -143,3 +145,17 @@ def test_memory_is_short_only_for_films(tmp_path: Path) -> None:
     }
     with pytest.raises(FilmFailed, match="out_of_memory"):
         read_film(tmp_path / "film", most_bytes=5_000)
+
+
+def test_there_is_one_reader() -> None:
+    """No other file opens what it must first look at: `bmd_edge.system.files` does."""
+    names = {"O_NOFOLLOW", "O_NONBLOCK", "S_ISREG", "S_ISFIFO"}
+    found = {
+        str(path.relative_to(ROOT))
+        for package in ("bmd_edge", "trainer", "export", "calibration")
+        for path in (ROOT / package).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if (isinstance(node, ast.Attribute) and node.attr in names) or (isinstance(node, ast.Name) and node.id in names)
+    }
+    # The plan of a folder looks at what it lists, and opens nothing.
+    assert found == {"bmd_edge/system/files.py", "bmd_edge/screen/folder_plan.py"}

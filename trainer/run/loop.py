@@ -19,9 +19,10 @@ from safetensors import safe_open
 from torch import Tensor, nn
 
 from bmd_edge.errors import UsageError
+from bmd_edge.system.files import replace_bytes
 from trainer.run.curves import plot_curves
 from trainer.run.machine import arithmetic, keep_freed_memory
-from trainer.run.run_folder import open_run, read_metrics, write_tensors, write_text
+from trainer.run.run_folder import open_run, read_metrics, write_tensors
 from trainer.run.settings import Config, LoopConfig
 from trainer.run.task import Task
 
@@ -50,7 +51,7 @@ def train(task: Task, config: Config, run: Path, progress: Progress | None = Non
     trainee = _Trainee(task, config)
     done = trainee.load(run)
     lines = read_metrics(run)[:done]
-    write_text(run / "metrics.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
+    replace_bytes(run / "metrics.jsonl", "".join(json.dumps(line) + "\n" for line in lines).encode())
     began = time.monotonic()
     for epoch in range(done, config.epochs):
         if _weary(lines, task.score, config.patience):
