@@ -105,7 +105,21 @@ def _written_beside(path: Path, mode: int) -> Iterator[io.BufferedWriter]:
     except BaseException:
         part.unlink(missing_ok=True)
         raise
-    _sync(path.parent)
+    _sync(path.parent)  # so that the name survives too
+
+
+def replace_folder(made: Path, path: Path, aside: Path) -> None:
+    """Move the folder `made`, which holds files only, to `path`, and a folder that was there to `aside`.
+
+    Its files are on the disk before it has its name. All three paths lie on one file system.
+    """
+    for file in sorted(made.iterdir()):
+        _sync(file)
+    _sync(made)
+    if path.exists():
+        path.rename(aside)
+    made.rename(path)
+    _sync(path.parent)  # likewise
 
 
 def _sync(path: Path) -> None:
