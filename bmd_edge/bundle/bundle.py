@@ -27,8 +27,8 @@ from bmd_edge.bundle.verify import (
     findings,
     read_golden,
     read_manifest,
+    read_regular,
     read_verified,
-    require_regular,
 )
 from bmd_edge.errors import BundleError
 
@@ -108,8 +108,7 @@ def open_bundle(path: str | os.PathLike[str] | None = None) -> Bundle:
     root = Path(path) if path is not None else Path(__file__).parents[1] / "data" / "bundle"
     if not (root / MANIFEST).is_file():
         raise BundleError(f"no bundle here: {MANIFEST} is missing; give the folder that `bmd-edge export` wrote")
-    require_regular(root / MANIFEST, MAX_MANIFEST_BYTES)
-    raw = (root / MANIFEST).read_bytes()
+    raw = read_regular(root / MANIFEST, MAX_MANIFEST_BYTES)
     manifest = read_manifest(raw)
     inputs = inputs_of(manifest)
     for finding in findings(root, manifest):

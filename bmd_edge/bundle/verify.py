@@ -7,7 +7,6 @@ import hashlib
 import io
 import json
 import os
-import stat
 import zipfile
 from collections.abc import Iterator
 from dataclasses import asdict, replace
@@ -37,6 +36,7 @@ from bmd_edge.bundle.manifest import INPUTS, FileFacts, Manifest
 from bmd_edge.bundle.onnx_header import read_head
 from bmd_edge.bundle.strict_json import parse, read_json
 from bmd_edge.errors import BundleError
+from bmd_edge.system.files import NotRegular, TooLarge, read_file
 
 
 def read_manifest(raw: bytes) -> Manifest:
@@ -105,7 +105,7 @@ def findings(root: Path, manifest: Manifest) -> Iterator[str]:
         yield f"the bundle holds an unexpected entry: {name!r}"
     if SIGNATURE in present:
         try:
-            require_regular(root / SIGNATURE, MAX_MANIFEST_BYTES)
+            read_regular(root / SIGNATURE, MAX_MANIFEST_BYTES)
         except BundleError as error:
             yield str(error)
     for name in sorted(manifest.files):
@@ -148,22 +148,28 @@ def prepared_inputs(model: str, manifest: Manifest) -> dict[str, dict[str, Any]]
     return {name: {"name": name, **{k: v for k, v in one.items() if k != "fingerprint"}} for name, one in facts.items()}
 
 
-def require_regular(path: Path, limit_bytes: int) -> int:
-    """Size in bytes of a regular file; BundleError for anything else, or for more than the limit."""
-    facts = path.lstat()
-    if not stat.S_ISREG(facts.st_mode):
-        raise BundleError(f"{path.name} is not a regular file")
-    if facts.st_size > limit_bytes:
-        raise BundleError(f"{path.name} is larger than any bundle's")
-    return facts.st_size
+def read_regular(
+    path: Path, limit_bytes: int, too_large: str = "is larger than any bundle's", *, links: bool = False
+) -> bytes:
+    """The bytes of a regular file; BundleError else, in the words `too_large` above the limit."""
+    try:
+        return read_file(path, limit_bytes, links=links)
+    except NotRegular:
+        raise BundleError(f"{path.name} is not a regular file") from None
+    except TooLarge:
+        raise BundleError(f"{path.name} {too_large}") from None
+    except OSError as error:
+        raise BundleError(f"{path.name} cannot be read ({error.strerror})") from error
 
 
 def read_verified(path: Path, files: dict[str, FileFacts]) -> bytes:
     """The bytes of a file of the bundle; BundleError unless size and hash are those of the manifest."""
-    facts = files[path.name]
-    if require_regular(path, MAX_FILE_BYTES) != facts.bytes:
-        raise BundleError(f"{path.name} does not have the size the manifest states")
-    raw = path.read_bytes()
+    facts, other_size = files[path.name], "does not have the size the manifest states"
+    if facts.bytes > MAX_FILE_BYTES:
+        raise BundleError(f"{path.name} is larger than any bundle's")
+    raw = read_regular(path, facts.bytes, other_size)
+    if len(raw) != facts.bytes:
+        raise BundleError(f"{path.name} {other_size}")
     if hashlib.sha256(raw).hexdigest() != facts.sha256:
         raise BundleError(f"{path.name} does not have the hash the manifest states")
     return raw

@@ -16,19 +16,20 @@ import hashlib
 import hmac
 import json
 import os
-import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bmd_edge.errors import EngineError
+from bmd_edge.system.files import NotRegular, TooLarge, open_file, read_file, replace_bytes
 from bmd_edge.system.places import engine_cache
 
 REMEDY = "run `bmd-edge compile BUNDLE --device tensorrt`"
 _FORMAT = 1
 _MAX_BYTES = 2_000_000_000
 _KEY_BYTES = 32
+_NOT_ALONE = f"the key of the engine cache is not this user's alone; {REMEDY}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ class EngineCache:
         engine, sidecar = self._paths(target)
         if not engine.is_file() or not sidecar.is_file():
             raise EngineError(f"{self._why_missing(target)}; {REMEDY}")
-        plan, text = _read_regular(engine), _read_regular(sidecar)
+        plan, text = _read(engine), _read(sidecar)
         try:
             facts: dict[str, Any] = json.loads(text)
             seal = str(facts.pop("seal"))
@@ -89,53 +90,40 @@ class EngineCache:
             key = self._key()
         except EngineError:  # none yet, or one that others may know: what it sealed is not to be loaded again
             key = os.urandom(_KEY_BYTES)
-            self.replace("key", key)
+            self._replace("key", key)
         facts = {"format": _FORMAT, "about": about, "target": dataclasses.asdict(target), "bytes": len(plan)}
         sealed = {**facts, "seal": _seal(key, facts, plan)}
         engine, sidecar = self._paths(target)
-        self.replace(engine.name, plan)
-        self.replace(sidecar.name, json.dumps(sealed, indent=1).encode() + b"\n")
+        self._replace(engine.name, plan)
+        self._replace(sidecar.name, json.dumps(sealed, indent=1).encode() + b"\n")
 
     def timing(self, target: Target) -> bytes:
         """TensorRT's timing cache for this machine, empty where there is none."""
         path = self.folder / f"{target.machine_key[:16]}.timing"
-        return _read_regular(path) if path.is_file() else b""
+        return _read(path) if path.is_file() else b""
 
     def write_timing(self, target: Target, data: bytes) -> None:
         """Keep TensorRT's timing cache: the next build on this machine is faster."""
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self.replace(f"{target.machine_key[:16]}.timing", data)
+        self._replace(f"{target.machine_key[:16]}.timing", data)
 
-    def replace(self, name: str, data: bytes) -> None:
-        """Write a file of the cache, mode 0600: beside its place, synced, then renamed."""
-        part = self.folder / f".{name}.{os.getpid()}.part"
-        try:
-            with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(self.folder / name)
-        finally:
-            part.unlink(missing_ok=True)
-        handle = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+    def _replace(self, name: str, data: bytes) -> None:
+        replace_bytes(self.folder / name, data, mode=0o600)
 
     def _paths(self, target: Target) -> tuple[Path, Path]:
         name = f"{target.onnx_sha256[:16]}-{target.key[:16]}"
         return self.folder / f"{name}.engine", self.folder / f"{name}.json"
 
     def _key(self) -> bytes:
-        path = self.folder / "key"
         try:
-            facts = path.lstat()
+            with open_file(self.folder / "key") as file:
+                facts, key = os.fstat(file.fileno()), file.read(_KEY_BYTES + 1)
         except FileNotFoundError:
             raise EngineError(f"the engine cache has no key, so its engines are not this user's; {REMEDY}") from None
-        if not stat.S_ISREG(facts.st_mode) or facts.st_uid != os.getuid() or facts.st_mode & 0o077:
-            raise EngineError(f"the key of the engine cache is not this user's alone; {REMEDY}")
-        key = path.read_bytes()
+        except (NotRegular, PermissionError):
+            raise EngineError(_NOT_ALONE) from None
+        if facts.st_uid != os.getuid() or facts.st_mode & 0o077:
+            raise EngineError(_NOT_ALONE)
         if len(key) != _KEY_BYTES:
             raise EngineError(f"the key of the engine cache is damaged; {REMEDY}")
         return key
@@ -155,7 +143,7 @@ class EngineCache:
     def _targets(self) -> Iterator[dict[str, Any]]:
         for path in sorted(self.folder.glob("*.json")):
             with contextlib.suppress(ValueError, KeyError, TypeError, EngineError):  # only to say why; not loaded
-                yield dict(json.loads(_read_regular(path))["target"])
+                yield dict(json.loads(_read(path))["target"])
 
 
 def _seal(key: bytes, facts: dict[str, Any], plan: bytes) -> str:
@@ -166,13 +154,11 @@ def _canonical(facts: dict[str, Any]) -> bytes:
     return json.dumps(facts, sort_keys=True, separators=(",", ":")).encode()
 
 
-def _read_regular(path: Path) -> bytes:
+def _read(path: Path) -> bytes:
     """The bytes of a regular file, never through a link; EngineError else."""
     try:
-        with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-            facts = os.fstat(file.fileno())
-            if not stat.S_ISREG(facts.st_mode) or facts.st_size > _MAX_BYTES:
-                raise EngineError(f"a file of the engine cache is not a compiled engine's; {REMEDY}")
-            return file.read()
+        return read_file(path, _MAX_BYTES)
+    except (NotRegular, TooLarge):
+        raise EngineError(f"a file of the engine cache is not a compiled engine's; {REMEDY}") from None
     except OSError as error:
         raise EngineError(f"the engine cache cannot be read: {error.strerror}; {REMEDY}") from None

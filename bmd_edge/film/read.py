@@ -5,7 +5,6 @@ The header is judged before anything is allocated, then the frame is decoded onc
 
 import io
 import os
-import stat
 
 import pydicom
 
@@ -23,6 +22,7 @@ from bmd_edge.pixels.half_size import Reduced, reduced
 from bmd_edge.pixels.layout import PixelLayout, Stored
 from bmd_edge.pixels.misread import check_shape, check_sign
 from bmd_edge.pixels.transfer_syntaxes import is_encapsulated, is_lossy
+from bmd_edge.system.files import NotRegular, TooLarge, read_file
 
 
 def read_film(
@@ -54,32 +54,28 @@ def read_film(
         raise FilmFailed("out_of_memory") from error
 
 
-def read_bytes(path: "str | os.PathLike[str]") -> bytes:
-    """Read a regular file of at most `MAX_FILE_BYTES`; a file that is not DICOM is not read beyond its preamble.
+def read_bytes(path: "str | os.PathLike[str]", *, links: bool = True, most_bytes: int | None = None) -> bytes:
+    """Read a regular file of at most `MAX_FILE_BYTES`; a larger one is judged by its first bytes.
 
-    Raises `FilmRefused`: `not_a_regular_file`, `empty_file`, `not_dicom`, `too_large`; `FilmFailed("file_unreadable")`.
+    `links` says whether a link is followed, `most_bytes` what memory there is.
+
+    Raises `FilmRefused`: `not_a_regular_file`, `not_dicom`, `too_large`; `FilmFailed`: `file_unreadable`,
+    `out_of_memory`.
     """
     try:
-        with open(path, "rb", opener=_open_without_waiting) as file:
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise FilmRefused("not_a_regular_file")
-            head = file.read(132)
-            if head and head[128:] != b"DICM":
-                raise FilmRefused("not_dicom")
-            if status.st_size > MAX_FILE_BYTES:
-                raise FilmRefused("too_large", f"a file of {status.st_size >> 20} MB")
-            file.seek(0)
-            return file.read(MAX_FILE_BYTES)
-    except IsADirectoryError as error:
-        raise FilmRefused("not_a_regular_file") from error
+        return read_file(path, MAX_FILE_BYTES if most_bytes is None else min(MAX_FILE_BYTES, most_bytes), links=links)
+    except NotRegular:
+        raise FilmRefused("not_a_regular_file") from None
+    except TooLarge as error:
+        detail = f"a file of {error.size_bytes >> 20} MB"
+        if error.head[128:] != b"DICM":
+            raise FilmRefused("not_dicom", detail) from None
+        if error.size_bytes > MAX_FILE_BYTES:
+            raise FilmRefused("too_large", detail) from None
+        raise FilmFailed("out_of_memory", detail) from None
     except OSError as error:
         # errno only: the message of an OSError holds the path, and a path may hold a name
         raise FilmFailed("file_unreadable", f"errno {error.errno}") from None
-
-
-def _open_without_waiting(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NONBLOCK)  # a FIFO would block for ever
 
 
 def _written(dataset: pydicom.Dataset) -> bytes:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from bmd_edge.bundle.bundle import Bundle
 from bmd_edge.bundle.calibration import OperatingPoints, PrecisionCalibration, SiteCalibration
 from bmd_edge.bundle.strict_json import parse, read_json
+from bmd_edge.bundle.verify import read_regular
 from bmd_edge.errors import BundleError
 
 SCHEMA = 2
@@ -100,13 +101,7 @@ class SiteOverlay:
 def open_site(path: str | os.PathLike[str], bundle: Bundle) -> SiteOverlay:
     """Read a site file for this bundle. BundleError if it was made for another, or breaks its contract."""
     name = Path(path).name
-    try:
-        with Path(path).open("rb") as file:
-            raw = file.read(_MAX_BYTES + 1)
-    except OSError as error:
-        raise BundleError(f"{name}: the site calibration cannot be read ({error.strerror})") from error
-    if len(raw) > _MAX_BYTES:
-        raise BundleError(f"{name} is larger than any site calibration")
+    raw = read_regular(Path(path), _MAX_BYTES, "is larger than any site calibration", links=True)
     data = read_json(raw, name)
     if not isinstance(data, dict) or data.get("schema") != SCHEMA:
         raise BundleError(f"{name} is no site calibration of this version: make it anew with `bmd-edge calibrate`")

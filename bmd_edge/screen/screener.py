@@ -3,13 +3,11 @@
 Whatever is wrong with a film ends here as a report; only a broken network is an error.
 """
 
-import errno
 import hashlib
 import json
 import logging
 import math
 import os
-import stat
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
@@ -25,9 +23,8 @@ from bmd_edge.engine.base import Engine
 from bmd_edge.engine.open import open_engine
 from bmd_edge.engine.self_test import self_test
 from bmd_edge.errors import BundleError, EngineError, FilmFailed, FilmRefused, HipRefused, UsageError
-from bmd_edge.film.acceptance import MAX_FILE_BYTES
 from bmd_edge.film.film import Film, film_id
-from bmd_edge.film.read import read_film
+from bmd_edge.film.read import read_bytes, read_film
 from bmd_edge.hips.finder import find_hips
 from bmd_edge.hips.region import Hip, hip_image
 from bmd_edge.measure.estimate import estimates
@@ -182,7 +179,7 @@ class Screener:
         """The first half of `read`: file -> film. Needs no network and may run beside `measure`."""
         try:
             if isinstance(source, str | os.PathLike):
-                source = _read_regular(Path(source), self.most_bytes)
+                source = read_bytes(source, links=False, most_bytes=self.most_bytes)
             film = read_film(
                 source, spacing_mm=self.spacing_mm, coarsest_mm=self.coarsest_mm, most_bytes=self.most_bytes
             )
@@ -273,26 +270,6 @@ class Screener:
         )
 
 
-def _read_regular(path: Path, most_bytes: int | None = None) -> bytes:
-    """The bytes of a regular file of at most `MAX_FILE_BYTES`, never through a link. FilmRefused or FilmFailed."""
-    try:
-        # O_NONBLOCK: opening a pipe that took the file's place must not wait for a writer.
-        with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-            facts = os.fstat(file.fileno())
-            if not stat.S_ISREG(facts.st_mode):
-                raise FilmRefused("not_a_regular_file")
-            if facts.st_size > MAX_FILE_BYTES:
-                raise FilmRefused("too_large" if file.read(132)[128:] == b"DICM" else "not_dicom")
-            if most_bytes is not None and facts.st_size > most_bytes:
-                raise FilmFailed("out_of_memory", f"a file of {facts.st_size >> 20} MB")
-            return file.read(MAX_FILE_BYTES)
-    except OSError as error:
-        if error.errno == errno.ELOOP:
-            raise FilmRefused("not_a_regular_file") from None
-        # Not the error's text: it holds the path.
-        raise FilmFailed("file_unreadable", f"errno {error.errno}") from None
-
-
 def _name_of(source: object) -> str | None:
     """The film_id of the bytes of a file; None for what has none."""
     return film_id(source) if isinstance(source, bytes) else None
@@ -301,7 +278,7 @@ def _name_of(source: object) -> str | None:
 def name_of(path: bytes) -> str | None:
     """The film_id of a file, None if it cannot be read."""
     try:
-        return film_id(_read_regular(Path(os.fsdecode(path))))
+        return film_id(read_bytes(os.fsdecode(path), links=False))
     except (FilmRefused, FilmFailed):
         return None
 

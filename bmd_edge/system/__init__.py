@@ -1,5 +1,5 @@
 """What the machine gives.
 
-In: paths, this process. Out: CPUs and memory it may use, its cache folders, files replaced whole.
+In: paths, this process. Out: CPUs and memory it may use, its cache folders, files read safely and replaced whole.
 Knows no film, no network and no table.
 """

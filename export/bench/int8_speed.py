@@ -21,6 +21,7 @@ import torch
 from numpy.typing import NDArray
 
 from bmd_edge.engine.onnx_runtime import OnnxEngine
+from bmd_edge.system.files import replace_bytes
 from export.int8.quantize import int8_from_onnx
 from export.int8.ranges import collect
 from export.onnx_file.to_onnx import INPUT, onnx_from_network
@@ -103,7 +104,7 @@ def main(arguments: list[str] | None = None) -> None:
     text = json.dumps(figures, indent=1) + "\n"
     sys.stdout.write(text)
     if chosen.out:
-        chosen.out.write_text(text, encoding="utf-8")
+        replace_bytes(chosen.out, text.encode())
 
 
 if __name__ == "__main__":

@@ -284,7 +284,7 @@ def _children(pid: int) -> list[int]:
 # -- the stages, in a process of their own --------------------------------------------------------------------------
 
 _STAGE_OF = {
-    "_read_regular": "read",
+    "read_bytes": "read",
     "read_film": "decode",
     "find_hips": "finder",
     "hip_image": "crop",

@@ -37,6 +37,7 @@ from bmd_edge.engine.open import open_engine
 from bmd_edge.engine.self_test import self_test
 from bmd_edge.errors import BundleError, UsageError
 from bmd_edge.sites import SITES
+from bmd_edge.system.files import replace_folder
 from export.bundle.model_card import model_card
 from export.int8.shift_in_gcm2 import Parity
 from export.onnx_file import rules
@@ -95,9 +96,7 @@ def pack(out: Path, parts: Parts) -> Bundle:
             for precision in written.precisions(model):
                 with open_engine(written, model, device="cpu", precision=precision, threads=1) as engine:
                     self_test(written, model, engine)
-        if out.exists():
-            out.rename(Path(scratch) / "old")
-        folder.rename(out)
+        replace_folder(folder, out, Path(scratch) / "old")
     return open_bundle(out)
 
 

@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from bmd_edge.system.files import replace_bytes
 from export.readme import speed
 
 ROOT = Path(__file__).parents[2]
@@ -205,7 +206,7 @@ def main() -> None:
     measured = speed.results()
     page = replaced(page, "throughput", speed.text(**measured))
     speed.draw_day(measured["day"], speed.RESULTS / "day.png")
-    path.write_text(replaced(page, "demo", demo_output()), encoding="utf-8")
+    replace_bytes(path, replaced(page, "demo", demo_output()).encode())
 
 
 def _interval(figure: dict[str, float | None], write: str) -> str:

@@ -1,11 +1,14 @@
 """The README's figures of speed and memory, from the JSON of `bmd-edge bench` and `bmd-edge phantom reduced`."""
 
+import io
 import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scipy import stats
+
+from bmd_edge.system.files import replace_bytes
 
 RESULTS = Path(__file__).parents[1] / "results"
 _COLUMNS = ("films", "n", "films/s", "of the floor", "plain, films/s", "times plain", "memory, MB")
@@ -120,5 +123,7 @@ def draw_day(day: dict[str, Any], path: Path) -> None:
     axes.set(xlabel="films finished", ylabel="MB", ylim=(0, 900), xlim=(0, None))
     axes.set_title(f"{day['n_films']} synthetic films of 9 Mpx, {day['cpus']} CPUs; aim: below 800 MB", fontsize=10)
     axes.legend(frameon=False, fontsize=9, loc="lower right")
-    figure.savefig(path, dpi=110)
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=110)
+    replace_bytes(path, picture.getvalue())
     plt.close(figure)

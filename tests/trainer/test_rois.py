@@ -22,7 +22,6 @@ from bmd_edge.hips.finder import find_hips
 from bmd_edge.hips.region import Hip, hip_image
 from bmd_edge.sites import SITES
 from bmd_edge.table.film_table import HipRow, read_table, write_table
-from trainer.cache import replace_file
 from trainer.commands import train as command
 from trainer.images import cut_rois
 from trainer.images.cut_rois import check_rows, roi_table
@@ -194,7 +193,7 @@ def test_errors_name_the_films(
     with pytest.raises(TableError, match=r"no such film: gone\.dcm; paths are relative"):
         roi_table(changed(films[0], "missing.csv", film="gone.dcm"))
     whole = (films[0].parent / "right.dcm").read_bytes()
-    replace_file(films[0].parent / "half.dcm", whole[: len(whole) // 2])
+    (films[0].parent / "half.dcm").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(TableError, match=r"films that cannot be read: half\.dcm \(truncated\); export them again"):
         roi_table(changed(films[0], "broken.csv", film="half.dcm"))
 

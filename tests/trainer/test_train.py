@@ -112,6 +112,21 @@ def test_killed_run_ends_with_the_same_numbers(
     assert (run / "checkpoint.safetensors").read_bytes() == (whole / "checkpoint.safetensors").read_bytes()
 
 
+@pytest.mark.parametrize("lost", [0, 1, 2])
+def test_a_run_whose_metrics_lack_an_epoch_is_not_taken_up(
+    runs: dict[type, Path], cohort: Path, tmp_path: Path, lost: int
+) -> None:
+    """Patience and the best epoch would be judged on what is left, and nobody would see it."""
+    run = shutil.copytree(runs[BmdConfig], tmp_path / "run")
+    lines = (run / "metrics.jsonl").read_text().splitlines(keepends=True)
+    assert len(lines) == 3
+    left = "".join(lines[:lost] + lines[lost + 1 :])
+    (run / "metrics.jsonl").write_text(left)
+    with pytest.raises(UsageError, match=r"run counts 3 epochs, metrics\.jsonl holds 2 of them: put it back"):
+        train(task_for(SMALL_BMD, cohort), SMALL_BMD, run)
+    assert (run / "metrics.jsonl").read_text() == left
+
+
 def test_a_power_cut_leaves_no_state_that_counts_what_it_took(
     runs: dict[type, Path], cohort: Path, tmp_path: Path
 ) -> None:

@@ -24,11 +24,10 @@ from bmd_edge.hips.finder import find_hips
 from bmd_edge.hips.region import Hip
 from bmd_edge.report.safe_text import safe_cell
 from bmd_edge.sites import SITES
-from bmd_edge.system.files import replace_file
+from bmd_edge.system.files import replace_bytes, replace_file
 from bmd_edge.system.places import phantom_cache
 from bmd_edge.table.dxa_scales import hologic_gcm2
 from bmd_edge.table.film_table import HipRow, read_table, write_table
-from trainer.cache import replace_file as replace_bytes
 from trainer.images.gray_png import png16
 from trainer.images.roi_files import ROI_SPACING_MM, stored_roi
 from trainer.images.rows import MIN_LABELS, NO_UNLABELLED, number

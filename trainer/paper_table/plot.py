@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from bmd_edge.sites import SITES
-from trainer.cache import replace_file as replace_bytes
+from bmd_edge.system.files import replace_bytes
 from trainer.paper_table.units import FULL, SUPERVISED
 
 SITE_TITLES = {"femoral_neck": "femoral neck", "total_hip": "total hip"}

@@ -1,8 +1,9 @@
 """The picture of a run: every logged number over the epochs."""
 
+import io
 from pathlib import Path
 
-from trainer.run.run_folder import put_in_place
+from bmd_edge.system.files import replace_bytes
 
 
 def plot_curves(lines: list[dict[str, float]], path: Path) -> None:
@@ -19,6 +20,6 @@ def plot_curves(lines: list[dict[str, float]], path: Path) -> None:
         panel.plot(*zip(*points, strict=True), lw=1)
         panel.set_title(name, fontsize=8)
         panel.tick_params(labelsize=7)
-    part = path.with_name(f".{path.name}.part")
-    figure.savefig(part, format="png", dpi=100)
-    put_in_place(part, path)
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=100)
+    replace_bytes(path, picture.getvalue())

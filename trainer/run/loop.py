@@ -19,9 +19,10 @@ from safetensors import safe_open
 from torch import Tensor, nn
 
 from bmd_edge.errors import UsageError
+from bmd_edge.system.files import replace_bytes
 from trainer.run.curves import plot_curves
 from trainer.run.machine import arithmetic, keep_freed_memory
-from trainer.run.run_folder import open_run, read_metrics, write_tensors, write_text
+from trainer.run.run_folder import open_run, read_metrics, write_tensors
 from trainer.run.settings import Config, LoopConfig
 from trainer.run.task import Task
 
@@ -42,15 +43,15 @@ def train(task: Task, config: Config, run: Path, progress: Progress | None = Non
         the metrics of the best epoch.
 
     Raises:
-        UsageError: the run folder belongs to other settings, or a loss is not finite.
+        UsageError: the run folder belongs to other settings or lacks metrics, or a loss is not finite.
     """
     open_run(task, config, run)
     torch.set_num_threads(config.threads)
     keep_freed_memory()
     trainee = _Trainee(task, config)
     done = trainee.load(run)
-    lines = read_metrics(run)[:done]
-    write_text(run / "metrics.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
+    lines = _lines_of(run, done)
+    replace_bytes(run / "metrics.jsonl", "".join(json.dumps(line) + "\n" for line in lines).encode())
     began = time.monotonic()
     for epoch in range(done, config.epochs):
         if _weary(lines, task.score, config.patience):
@@ -66,6 +67,17 @@ def train(task: Task, config: Config, run: Path, progress: Progress | None = Non
             progress(line, (time.monotonic() - began) / (epoch + 1 - done) * (config.epochs - epoch - 1))
     plot_curves(lines, run / "curves.png")
     return max((line for line in lines if task.score in line), key=lambda line: line[task.score])
+
+
+def _lines_of(run: Path, done: int) -> list[dict[str, float]]:
+    """The metrics of the epochs that the state counts, all of them: patience and the best epoch are judged by them."""
+    lines = [line for line in read_metrics(run) if line["epoch"] < done]
+    if [line["epoch"] for line in lines] != list(range(done)):
+        raise UsageError(
+            f"the state of {run.name} counts {done} epochs, metrics.jsonl holds {len(lines)} of them: put it back, or "
+            "remove the folder and train again"
+        )
+    return lines
 
 
 class _Trainee:

@@ -6,16 +6,15 @@ state and checkpoint are safetensors, written beside their place and renamed.
 
 import json
 import logging
-import os
 import platform
 from importlib import metadata
 from pathlib import Path
 
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from bmd_edge.errors import UsageError
-from bmd_edge.system.files import replace_file, sync_folder
+from bmd_edge.system.files import replace_bytes
 from trainer.run.machine import arithmetic
 from trainer.run.settings import Config, LoopConfig
 from trainer.run.settings_file import to_toml
@@ -55,11 +54,11 @@ def open_run(task: Task, config: Config, run: Path) -> None:
     )
     if facts_path.is_file() and facts_path.read_text(encoding="utf-8") != facts:  # it holds the labels' mean and SD
         raise UsageError(f"{run.name} holds a run on other labels; choose another folder or remove it")
-    write_text(split_path, split)
+    replace_bytes(split_path, split.encode())
     if not (run / "versions.json").is_file():  # of the start; a finished run that is opened again stays as it was made
-        write_text(run / "versions.json", json.dumps(versions(config), indent=1))
-    write_text(facts_path, facts)
-    write_text(run / "config.toml", to_toml(config))
+        replace_bytes(run / "versions.json", json.dumps(versions(config), indent=1).encode())
+    replace_bytes(facts_path, facts.encode())
+    replace_bytes(run / "config.toml", to_toml(config).encode())
 
 
 def read_metrics(run: Path) -> list[dict[str, float]]:
@@ -77,22 +76,6 @@ def read_metrics(run: Path) -> list[dict[str, float]]:
     return lines
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text beside `path`, sync and rename it."""
-    with replace_file(path) as file:
-        file.write(text)
-
-
 def write_tensors(path: Path, tensors: dict[str, Tensor], facts: dict[str, str]) -> None:
-    """Write tensors and their facts as safetensors beside `path`, sync and rename."""
-    part = path.with_name(f".{path.name}.part")
-    save_file({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, part, facts)
-    put_in_place(part, path)
-
-
-def put_in_place(part: Path, path: Path) -> None:
-    """Give a written file its name; both survive a power cut."""
-    with part.open("rb") as file:
-        os.fsync(file.fileno())
-    part.replace(path)
-    sync_folder(path.parent)
+    """Write tensors and their facts as safetensors in place of `path`."""
+    replace_bytes(path, save({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, facts))

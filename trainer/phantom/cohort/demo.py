@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from bmd_edge.system.files import replace_bytes
 from trainer.phantom.film.film import PhantomFilm, film
 from trainer.phantom.film.scene import FilmSpec
 from trainer.phantom.film.write_dicom import write_dicom
@@ -48,7 +49,7 @@ def write_demo(data: Path) -> None:
     for name, demo in FILMS.items():
         write_dicom(folder / name, stored_as(film(demo.spec), demo.inverted), demo.transfer_syntax)
     expected = {name: {"status": demo.status, "reason": demo.reason, "hips": demo.hips} for name, demo in FILMS.items()}
-    (data / "demo.json").write_text(json.dumps(expected, indent=1) + "\n", encoding="utf-8")
+    replace_bytes(data / "demo.json", (json.dumps(expected, indent=1) + "\n").encode())
 
 
 def stored_as(made: PhantomFilm, inverted: bool) -> PhantomFilm:

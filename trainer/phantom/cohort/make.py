@@ -25,8 +25,8 @@ from numpy.typing import NDArray
 from bmd_edge.errors import UsageError
 from bmd_edge.film.area_average import resample
 from bmd_edge.sites import SITES
+from bmd_edge.system.files import replace_bytes
 from bmd_edge.table.film_table import HipRow, write_table
-from trainer.cache import replace_file
 from trainer.images.gray_png import png16
 from trainer.images.roi_files import ROI_PX, ROI_SPACING_MM
 from trainer.phantom.cohort.plan import FINDER_ERROR_MM, MAX_FINDER_ERROR_MM, CohortConfig, Item, items
@@ -46,9 +46,9 @@ def make_item(item: Item, out: Path) -> float:
     start = time.process_time()
     made = film(item.spec)
     data, rows = _FORMS[item.place](item, made)
-    replace_file(out / item.file, data)
+    replace_bytes(out / item.file, data)
     spent = time.process_time() - start
-    replace_file(done, json.dumps(rows, sort_keys=True).encode())
+    replace_bytes(done, json.dumps(rows, sort_keys=True).encode())
     return spent
 
 
@@ -162,7 +162,7 @@ def _claim(config: str, out: Path) -> None:
     if mark.exists() and mark.read_text() != config:
         raise UsageError(f"{out} holds a cohort of another configuration; give another folder")
     out.mkdir(parents=True, exist_ok=True)
-    replace_file(mark, config.encode())
+    replace_bytes(mark, config.encode())
 
 
 class _Clock:
@@ -187,7 +187,7 @@ class _Clock:
             "wall_s": round(self.last_s - self.start_s, 1),
         }
         facts["cpu_s_per_item"] = round(self.cpu_s / max(self.made, 1), 3)
-        replace_file(self.out / "progress.json", json.dumps(facts).encode())
+        replace_bytes(self.out / "progress.json", json.dumps(facts).encode())
 
 
 def _in_parallel(missing: list[Item], out: Path, workers: int, clock: _Clock) -> None:

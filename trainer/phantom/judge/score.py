@@ -22,8 +22,8 @@ from bmd_edge import FilmReport, Screener, open_bundle
 from bmd_edge.bundle.manifest import LANDMARKS
 from bmd_edge.report.film_report import HipReport
 from bmd_edge.sites import SITES
+from bmd_edge.system.files import replace_bytes
 from bmd_edge.system.places import phantom_cache
-from trainer.cache import replace_file
 from trainer.phantom.film.film import PhantomFilm, PhantomHip, film
 from trainer.phantom.film.scene import CASES, VERSION, FilmSpec
 from trainer.phantom.film.write_dicom import write_dicom
@@ -210,8 +210,8 @@ def kept_film(spec: FilmSpec, folder: Path) -> ScoreFilm:
     if not truth.exists():
         made = film(spec)
         facts = {"spacing_mm": made.spacing_mm, "hips": [asdict(hip) for hip in made.hips]}
-        replace_file(picture, silent_dicom(made))
-        replace_file(truth, json.dumps(facts).encode())  # last: it says that both are there
+        replace_bytes(picture, silent_dicom(made))
+        replace_bytes(truth, json.dumps(facts).encode())  # last: it says that both are there
     facts = json.loads(truth.read_text(encoding="utf-8"))
     return ScoreFilm(picture.read_bytes(), facts["spacing_mm"], tuple(PhantomHip(**hip) for hip in facts["hips"]))
 
