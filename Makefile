@@ -35,7 +35,7 @@ lint: .venv-dev/.installed ## Style, types and import contracts
 	.venv-dev/bin/mypy
 	.venv-dev/bin/lint-imports
 
-bundle: .venv-dev/.installed ## Train the BMD network anew, remake the embedded bundle, score, README figures (about 2 hours of 2 cores)
+bundle: .venv-dev/.installed ## Train the BMD network anew, remake the embedded bundle, score, figures of the pages (about 2 hours of 2 cores)
 	set -e; run=.venv-dev/bin/bmd-edge; none="--labelled 0 --calibrate 0 --unlabelled 0"; finder=; \
 	if [ -n "$(FINDER)" ]; then \
 		films=$$($$run phantom $$none --pelves 600 --refusals 2000 --style random --seed 0); \

@@ -1,4 +1,4 @@
-"""Estimate hip BMD from a plain radiograph. Research use only, not for diagnosis.
+"""The runtime: estimates hip BMD from a plain radiograph. Research use only, not for diagnosis.
 
     with bmd_edge.open_bundle().screener() as screener:
         report = screener.read("film.dcm")

@@ -1,1 +1,1 @@
-"""The calibration workshop: how far the numbers of a bundle agree with DEXA."""
+"""The calibration workshop: how far a bundle agrees with DEXA, how a clinic recalibrates it, what has drifted."""

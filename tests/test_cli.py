@@ -147,8 +147,8 @@ def test_4_for_a_bundle_that_cannot_be_used(bundle: Path, films: Path, tmp_path:
     assert not (tmp_path / "out").exists()
 
 
-def test_the_readme_lists_the_exit_codes() -> None:
-    listed = re.findall(r"^\| (\d) \| ", (ROOT / "README.md").read_text(), re.MULTILINE)
+def test_the_page_lists_the_exit_codes() -> None:
+    listed = re.findall(r"^\| (\d) \| ", (ROOT / "bmd_edge" / "README.md").read_text(), re.MULTILINE)
     assert [int(code) for code in listed] == list(main.EXIT_CODES)
 
 

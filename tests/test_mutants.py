@@ -9,11 +9,11 @@ import pytest
 
 from tests.mutants import PLACES, RESULT, mutant, outcome, run_block, sound_films, summary
 
-README = Path(__file__).parents[1] / "README.md"
+PAGE = Path(__file__).parents[1] / "SECURITY.md"
 
 
 def figures_of_the_page(figures: dict[str, Any]) -> str:
-    """What the README says about the committed run."""
+    """What the page says about the committed run."""
     sound = [figures["by_place"][place] for place in ("header", "encapsulation")]
     n, silent = sum(row["n"] for row in sound), sum(row["silent"] for row in sound)
     coded, tables = (figures["by_place"][place] for place in ("coded", "tables"))
@@ -58,7 +58,7 @@ def test_places_cover_what_they_say(place: str) -> None:
 
 def test_committed_figures() -> None:
     figures = json.loads(RESULT.read_text(encoding="utf-8"))
-    assert figures_of_the_page(figures) in " ".join(README.read_text(encoding="utf-8").split())
+    assert figures_of_the_page(figures) in " ".join(PAGE.read_text(encoding="utf-8").split())
     assert figures["n"] >= 49_000
     assert figures["untyped"] == []
     assert figures["slowest_s"] <= 0.25

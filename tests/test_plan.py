@@ -85,7 +85,7 @@ def test_committed_figure_of_a_hundred_thousand_films() -> None:
     figures = json.loads((Path(__file__).parent / "results" / "recheck.json").read_text(encoding="utf-8"))
     assert figures["n"] == 100_000
     assert figures["recheck_s"] < 30
-    page = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[1] / "bmd_edge" / "README.md").read_text(encoding="utf-8")
     assert f"100,000 finished films finished in {figures['recheck_s']} s" in page
 
 

@@ -285,6 +285,19 @@ def test_an_embedding_unlike_all_training_films():
     assert isinstance(found(film, painted_finder(), far)[0], HipRefused)
 
 
+def test_little_shaft_below_the_lesser_trochanter_is_flagged():
+    """The painted hip shows 56 mm of it; a finder that sees its end higher has less."""
+
+    def higher(maps, _):
+        maps[5] = np.roll(maps[5], -15, axis=0)
+        return maps
+
+    film = painted_film({"R": (200, 120)})
+    for alter, flagged in ((lambda maps, _: maps, False), (higher, True)):
+        (hip,) = found(film, painted_finder(alter=alter))
+        assert ("shaft_short" in hip.flags) is flagged
+
+
 @pytest.mark.parametrize(("header", "flagged"), [("L", True), ("R", False), ("B", False), (None, False)])
 def test_a_header_that_names_the_other_side(header, flagged):
     (hip,) = found(painted_film({"R": (200, 120)}, side=header), painted_finder())

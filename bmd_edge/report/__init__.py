@@ -1,4 +1,4 @@
-"""What is said about films, for machines and for people.
+"""What is said about films, to machines and to people.
 
 In: estimates, refusals and facts of films. Out: reports, results.csv, results.jsonl, run.json, their schema, pages.
 Knows no network and no folder of films.

@@ -1,4 +1,4 @@
-"""Films in, reports out: one film, or a folder of them with workers that may be lost.
+"""From films to reports: one film, or a folder of them with workers that may be lost.
 
 In: a bundle and films. Out: reports, and the files of a run in its folder of results.
 Knows no command line.

@@ -1,4 +1,5 @@
-"""Films of a table or of screening runs come in; a reference, or what has moved against it, goes out.
+"""Whether the films still look as they did.
 
-No DEXA is needed here, and no figure of agreement is known.
+In: films of a table or of screening runs. Out: a reference, or what has moved against it.
+Needs no DEXA and knows no figure of agreement.
 """

@@ -1,4 +1,5 @@
-"""Answers and DEXA come in; intervals, headline cuts and a site's recalibration go out.
+"""What is learned from DEXA after training: intervals, headline cuts, a clinic's recalibration.
 
-What is fitted here is not judged here: validation and drift are other rooms.
+In: answers and DEXA. Out: the numbers of calibration.json and of a recalibration.
+Judges nothing that it fits: validation and drift are other rooms.
 """

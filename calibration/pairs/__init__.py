@@ -1,4 +1,5 @@
-"""A bundle and a film table come in; each hip's answers beside its DEXA, and what is wrong with them, go out.
+"""What a bundle answers beside what DEXA says.
 
-No figure is computed here, and nothing is fitted.
+In: a bundle and a film table. Out: each hip's answers beside its DEXA, and what is wrong with them.
+Computes no figure and fits nothing.
 """

@@ -1,5 +1,5 @@
-"""Arrays of estimates and DEXA come in, figures with intervals go out.
+"""Figures of agreement, each with its interval.
 
-Bootstrap over subjects, agreement, detection, precision error, conformal quantiles. Nothing here knows of films,
-tables or bundles.
+In: arrays of estimates and DEXA. Out: agreement, detection, precision error, conformal quantiles, and their bootstrap.
+Must not know films, tables or bundles.
 """

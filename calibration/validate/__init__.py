@@ -1,4 +1,5 @@
-"""Pairs of answers and DEXA come in; every figure of their agreement, and its page, go out.
+"""How well a bundle agrees with DEXA, for a review board.
 
-It changes nothing of a bundle, and knows neither the fits nor the drift charts.
+In: pairs of answers and DEXA. Out: every figure of their agreement, and its page.
+Changes nothing of a bundle; knows neither the fits nor the drift charts.
 """

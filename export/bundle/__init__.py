@@ -1,4 +1,5 @@
-"""Model files, a film table and facts come in; a verified, self-tested bundle goes out, signed if wanted.
+"""Everything a bundle holds, packed and verified.
 
-It quantizes and fits nothing itself.
+In: model files, a film table, facts. Out: a self-tested bundle with its model card, signed if wanted.
+Quantizes and fits nothing itself.
 """

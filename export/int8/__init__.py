@@ -1,4 +1,5 @@
-"""An fp32 file, images and the hips that judge come in; an INT8 file and what it changes in g/cm2 go out.
+"""From fp32 to INT8, and what that changes in g/cm2.
 
-It knows no film table and no bundle folder.
+In: an fp32 file, images, and the hips that judge. Out: an INT8 file, its ranges, its layers, its shifts.
+Knows no film table and no bundle folder.
 """

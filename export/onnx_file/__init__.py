@@ -1,4 +1,5 @@
-"""A training run comes in; one self-contained fp32 ONNX file that keeps the rules goes out.
+"""From a training run to one fp32 ONNX file.
 
-It knows nothing of films and of 8 bits.
+In: a run folder. Out: one self-contained file that keeps the rules of `rules.py`.
+Knows nothing of films and of 8 bits.
 """

@@ -1,4 +1,5 @@
-"""A finished bundle and phantom cohorts come in; proofs of what it promises go out, one command each.
+"""Proofs of what a finished bundle promises, one command each.
 
-They change nothing of the bundle, and nothing else imports them.
+In: a bundle and phantom cohorts. Out: the committed JSON of each proof.
+Changes nothing of the bundle; no other room needs it.
 """

@@ -1,4 +1,5 @@
-"""The committed result files come in; the figures between README.md's markers go out.
+"""What stands between the markers of the pages.
 
-Nothing is measured here but what `bmd-edge demo` prints.
+In: committed measurements, import contracts, docstrings of rooms. Out: figures, maps, the output of the demo.
+Measures nothing but what `bmd-edge demo` prints.
 """

@@ -1,5 +1,5 @@
-"""`python -m export.readme`: see `figures`."""
+"""`python -m export.readme`: see `pages`."""
 
-from export.readme.figures import main
+from export.readme.pages import main
 
 main()

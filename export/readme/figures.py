@@ -1,25 +1,9 @@
-"""Writes the figures and the demo's output into README.md, between their markers: `python -m export.readme`.
-
-The figures come from the committed score and validation of the embedded bundle, so the page cannot say what was not
-measured.
+"""The figures of the pages as Markdown, each from the JSON of a committed measurement, so that no page can say what
+was not measured.
 """
 
-import json
-import subprocess
-import sys
-import tempfile
-from pathlib import Path
 from typing import Any
 
-from bmd_edge.system.files import replace_bytes
-from export.readme import speed
-
-ROOT = Path(__file__).parents[2]
-SCORE = ROOT / "export" / "results" / "score.json"
-REPEAT = ROOT / "export" / "results" / "repeat.json"
-SPEED = ROOT / "export" / "results" / "speed.json"
-TABLE = ROOT / "trainer" / "results" / "table.json"
-VALIDATION = ROOT / "calibration" / "results" / "validation.json"
 UNSEEN_MAKER = "Synthetic-H"
 VALIDATION_COMMANDS = (
     "bmd-edge phantom COHORT --labelled 0 --calibrate 0 --unlabelled 0 --dicom 900 --poses 2 --style named"
@@ -30,8 +14,30 @@ SCORE_COMMAND = "bmd-edge phantom score --n {n_films} --seed {seed} --json"
 REPEAT_COMMAND = "bmd-edge phantom score --poses {poses} --n {n_subjects} --seed {seed} --json"
 
 
-def figures(score: dict[str, Any]) -> str:
-    """The README's table of figures, Markdown, from what `bmd-edge phantom score --json` printed."""
+def figures(validation: dict[str, Any], score: dict[str, Any]) -> str:
+    """The one table of README.md, from a `validation.json` and from `bmd-edge phantom score --json`."""
+    sites = validation["precisions"][validation["primary"]]["sites"]
+    whole = f"{validation['table']['films']} whole films, synthetic"
+    fresh = f"{score['n_films']} fresh films, synthetic"
+    rows = []
+    for label, name, write in (
+        ("Pearson r to the DEXA-like label", "r", "{:.3f}"),
+        ("RMSE, g/cm2", "rmse_gcm2", "{:.3f}"),
+        ("inside the 90 % interval", "coverage", "{:.1%}"),
+    ):
+        rows += [
+            (whole, f"{site.replace('_', ' ')}: {label}", _interval(one["figures"][name], write))
+            for site, one in sites.items()
+        ]
+    rows += [(fresh, "intact hips found", _percent(score["found_share"]))]
+    rows += [(fresh, "good hips in usual poses: refused", _percent(score["good_hips_refused_share"]))]
+    rows += [(fresh, "films that must be refused: refused", _percent(score["refusal_cases_refused_share"]))]
+    lines = ["| films of the phantom | what | measured (95 % interval) |", "| --- | --- | --- |"]
+    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
+
+
+def score_table(score: dict[str, Any]) -> str:
+    """How fresh films are read and refused, from what `bmd-edge phantom score --json` printed."""
     command = SCORE_COMMAND.format(**score)
     rows = [("median landmark error", "<= 2 mm", _mm(score["landmark_error_median_mm"]))]
     rows += [("95th percentile of it", "<= 6 mm", _mm(score["landmark_error_p95_mm"]))]
@@ -65,7 +71,7 @@ def figures(score: dict[str, Any]) -> str:
 
 
 def repeatability(facts: dict[str, Any]) -> str:
-    """How far estimates of one hip differ over films, Markdown, from `bmd-edge phantom score --poses K --json`."""
+    """How far estimates of one hip differ over films, from `bmd-edge phantom score --poses K --json`."""
     sites = [facts["bmd"][site] for site in ("femoral_neck", "total_hip")]
     neck_cv, hip_cv = (f"{site['rms_cv_percent']:.1f} %" for site in sites)
     neck_change, hip_change = (f"{site['least_significant_change_gcm2']:.3f}" for site in sites)
@@ -81,7 +87,7 @@ def repeatability(facts: dict[str, Any]) -> str:
 
 
 def int8_speed(found: dict[str, Any]) -> str:
-    """The README's table of speeds, Markdown, from what `python -m export.bench.int8_speed` printed."""
+    """How fast INT8 is on the CPU, from what `python -m export.bench.int8_speed` printed."""
     head = ("network, width, image", "threads", "batch", "torch", "fp32", "INT8", "INT8 over fp32", "over torch")
     rows = [
         (
@@ -106,7 +112,7 @@ def int8_speed(found: dict[str, Any]) -> str:
 
 
 def validation(facts: dict[str, Any]) -> str:
-    """The README's table of agreement with DEXA, Markdown, from a `validation.json`."""
+    """Agreement with DEXA, from a `validation.json`."""
     sites = facts["precisions"][facts["primary"]]["sites"]
     unseen = {
         site: next(row for row in rows if row["part"] == UNSEEN_MAKER) for site, rows in facts["subgroups"].items()
@@ -149,7 +155,7 @@ def validation(facts: dict[str, Any]) -> str:
 
 
 def paper_table(facts: dict[str, Any]) -> str:
-    """The README's short form of the trainer's `table.json`, Markdown."""
+    """The short form of the trainer's `table.json`."""
     scale, sites = facts["scale"], ("femoral_neck", "total_hip")
     train, val, test = scale["train_val_test_hips"]
     rows = []
@@ -171,42 +177,6 @@ def paper_table(facts: dict[str, Any]) -> str:
         *(f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rows)),
     ]
     return "\n".join(lines)
-
-
-def demo_output() -> str:
-    """What `bmd-edge demo` prints, 100 columns wide, as a Markdown block."""
-    command = [sys.executable, "-m", "bmd_edge.cli.main", "demo", "--out"]
-    with tempfile.TemporaryDirectory() as out:
-        done = subprocess.run(
-            [*command, out],
-            capture_output=True,
-            text=True,
-            check=True,
-            env={"COLUMNS": "118", "PATH": "", "NO_COLOR": "1"},
-        )
-    lines = (line.rstrip() for line in done.stdout.splitlines())
-    return "```text\n" + "\n".join(lines).strip("\n") + "\n```"
-
-
-def replaced(page: str, marker: str, text: str) -> str:
-    """The page with `text` between `<!-- marker -->` and `<!-- /marker -->`."""
-    start, end = f"<!-- {marker} -->", f"<!-- /{marker} -->"
-    before, rest = page.split(start)
-    return f"{before}{start}\n{text}\n{end}{rest.split(end)[1]}"
-
-
-def main() -> None:
-    """Rewrite README.md in place."""
-    path = ROOT / "README.md"
-    page = replaced(path.read_text(encoding="utf-8"), "figures", figures(json.loads(SCORE.read_text(encoding="utf-8"))))
-    page = replaced(page, "repeatability", repeatability(json.loads(REPEAT.read_text(encoding="utf-8"))))
-    page = replaced(page, "speed", int8_speed(json.loads(SPEED.read_text(encoding="utf-8"))))
-    page = replaced(page, "table", paper_table(json.loads(TABLE.read_text(encoding="utf-8"))))
-    page = replaced(page, "validation", validation(json.loads(VALIDATION.read_text(encoding="utf-8"))))
-    measured = speed.results()
-    page = replaced(page, "throughput", speed.text(**measured))
-    speed.draw_day(measured["day"], speed.RESULTS / "day.png")
-    replace_bytes(path, replaced(page, "demo", demo_output()).encode())
 
 
 def _interval(figure: dict[str, float | None], write: str) -> str:

@@ -1,4 +1,4 @@
-"""The README's figures of speed and memory, from the JSON of `bmd-edge bench` and `bmd-edge phantom reduced`."""
+"""The figures of speed and memory, from the JSON of `bmd-edge bench` and `bmd-edge phantom reduced`."""
 
 import io
 import json
@@ -50,7 +50,7 @@ def text(
         *_moved(reduced),
         *_moved(reduced_fp32),
         "",
-        "![Memory of all processes over a long list of films](export/results/day.png)",
+        "![Memory of all processes over a long list of films](../export/results/day.png)",
     ]
     return "\n".join(lines)
 

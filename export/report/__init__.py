@@ -1,4 +1,5 @@
-"""What an export measured comes in; its report in the run folder goes out, JSON and one page.
+"""What an export measured, for its reader.
 
-No bundle is written or changed here.
+In: figures of the export. Out: export_report.html and .json in the run folder.
+Writes and changes no bundle.
 """

@@ -144,5 +144,6 @@ def test_a_tables_facts() -> None:
     seen = of_rows([row("a", **marks), row("b")], *answers)
     np.testing.assert_allclose(seen.facts[0], [70.0, 1.0, np.log(50 * 0.65), 72.5])
     assert np.isnan(seen.facts[1, 2:]).all()
+    assert seen.facts.shape == (2, len(FACTS))
     assert reference_of([row("a", **marks), row("b")], *answers) is None
     assert len(SITES) == 2
