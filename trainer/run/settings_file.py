@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bmd_edge.errors import UsageError
-from trainer.run.settings import TASKS, Config, check_values, task_name
+from trainer.run.settings import TASKS, Config, bounds, check_values, task_name
 
 RECIPES = Path(__file__).parents[1] / "recipes"
 
@@ -46,12 +46,15 @@ def read_config(path: str | Path, changes: dict[str, str] | None = None) -> Conf
 
 
 def to_toml(config: Config, explained: bool = False) -> str:
-    """Settings as TOML that `read_config` reads back equal; `explained` puts each field's explanation above it."""
+    """Settings as TOML that `read_config` reads back equal; `explained` puts explanation and bound above each."""
     docs = explanations(type(config)) if explained else {}
+    limits = bounds(type(config))
     lines = [f'task = "{task_name(config)}"']
     for field in dataclasses.fields(config):
         if field.name in docs:
             lines += ["", f"# {docs[field.name]}"]
+            if field.name in limits:
+                lines.append(f"# Must be {limits[field.name]}.")
         value = getattr(config, field.name)
         lines.append(f"{field.name} = {json.dumps(value)}")  # TOML writes numbers, text, booleans, lists as JSON does
     return "\n".join(lines) + "\n"
