@@ -54,8 +54,6 @@ ALTERNATIVES: dict[str, dict[str, str]] = {
 }
 """The second of the two settings that each row tries with seed 0, after its recipe; the better on val is kept."""
 FULL, SUPERVISED = "full", "mse"
-SETS = ("test", "unseen", "second")
-"""Films that a unit is measured on: the test hips, the same by makers that nobody trained on, and another cohort."""
 CURVE_LABELS = (110, 220)
 UNLABELLED = 8219
 ALL_LABELS = {"reveal": "true", "steps": "270", "epochs": "18"}
@@ -242,7 +240,9 @@ def estimates(config: BmdConfig, run: Path, size: TableSize) -> dict[str, list[l
 
 
 def test_rows(size: TableSize) -> dict[str, list[HipRow]]:
-    """The film table's rows of each of `SETS`."""
+    """The film table's rows of each set that a unit is measured on: the test hips, the same by makers that nobody
+    trained on, and another cohort.
+    """
     rows = [row for row in read_table(cohort_path(size.cohort) / "films.csv") if row.split == "test"]
     held_out = [row.extra["x_maker_style"].removeprefix("Synthetic-") in HELD_OUT_MAKERS for row in rows]
     return {
