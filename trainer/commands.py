@@ -82,7 +82,7 @@ def check_device(settings: "Config") -> None:
 
 
 def prepared(table: Path, out: Path, settings: "Config") -> Path:
-    """The table to train on: DICOM films become ROIs first; hips left out are listed in the run folder."""
+    """The table to train on: regions are cut from DICOM films first; hips left out are listed in the run folder."""
     from collections import Counter
 
     from rich.console import Console

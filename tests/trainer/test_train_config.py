@@ -63,7 +63,7 @@ def test_changes_replace_settings() -> None:
         ('task = "bmd"\nval_splits = ["train"]', "train is in train_splits and val_splits"),
         ('task = "bmd"\ntrain_splits = ["calibrate"]', "train_splits takes splits of train, val, test"),
         ('task = "bmd"\nval_splits = []', "val_splits takes splits of"),
-        ('task = "bmd"\nshift_mm = 9', "leave the stored ROI, which has 10.4 mm room"),
+        ('task = "bmd"\nshift_mm = 9', "leave the stored region, which has 10.4 mm room"),
         ('task = "bmd"\nwidth = 2.0', "width must be above 0 and at most 1"),
         ('task = "semi"\nmethod = "pi_model"\ncommittee = 2', "only self_training asks a committee"),
         ('task = "semi"\ncommittee = 2\nseed = 1000', "seed must be below 1000"),

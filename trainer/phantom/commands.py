@@ -68,7 +68,7 @@ def make(
     unseen: Annotated[bool, typer.Option("--unseen", help="Test films once more by the makers held out.")] = False,
     workers: Annotated[int, typer.Option(help="Processes, one thread each.")] = 2,
 ) -> None:
-    """Make a cohort: film table, ROIs and films; can be interrupted and run again."""
+    """Make a cohort: film table, regions and films; can be interrupted and run again."""
     from rich.console import Console
 
     from bmd_edge.errors import BmdEdgeError
@@ -93,7 +93,7 @@ def make(
 
 @app.command("check")
 def check_command(
-    hips: Annotated[int, typer.Option(help="ROIs for the rows that read films (kept in the cache folder).")] = 300,
+    hips: Annotated[int, typer.Option(help="Regions for the rows that read films (kept in the cache folder).")] = 300,
     people: Annotated[int, typer.Option(help="Subjects for the rows on the population.")] = 400,
     workers: Annotated[int, typer.Option(help="Processes, one thread each.")] = 2,
     table: Annotated[
@@ -180,7 +180,7 @@ def shifted_command(
     n: Annotated[int, typer.Option(help="Hips, each in control and under every planted shift.")] = 250,
     workers: Annotated[int, typer.Option(help="Processes, one thread each.")] = 2,
 ) -> None:
-    """Make ROIs of the same hips under planted shifts, for `bmd-edge drift --simulate`; prints the film table."""
+    """Make regions of the same hips under planted shifts, for `bmd-edge drift --simulate`; prints the film table."""
     from trainer.phantom.cohort.shifted import make_shifted
 
     with _bar("phantom films") as bar:

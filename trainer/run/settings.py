@@ -14,7 +14,7 @@ from trainer.run.bounds import Above, AtLeast, Between, Bound, OneOf
 
 _LEARNED_FROM = ("train", "val", "test")
 ROI_ROOM_MM = 10.4
-"""How far a stored ROI (166.4 mm) reaches beyond the network's window (145.6 mm) on each side."""
+"""How far a stored region (166.4 mm) reaches beyond the network's (145.6 mm) on each side."""
 
 MEMBER_SEEDS = 1000
 """Seeds of a committee's members are this far apart."""
@@ -95,11 +95,11 @@ class BmdConfig(LoopConfig):
     spread_weight: Annotated[float, AtLeast(0)] = 0.2
     """Weight of the predicted spread's term; it never disturbs the estimate."""
     shift_mm: Annotated[float, AtLeast(0)] = 5.0
-    """Largest shift of the ROI's center, as a finder's landmarks would shift it."""
+    """Largest shift of the region's center, as a finder's landmarks would shift it."""
     scale: Annotated[float, AtLeast(0)] = 0.06
-    """Largest relative error of the ROI's scale: magnification is often assumed."""
+    """Largest relative error of the region's scale: magnification is often assumed."""
     rotation_deg: Annotated[float, AtLeast(0)] = 5.0
-    """Largest rotation; beyond the stored ROI, which the corners of a turned window may reach, its edge goes on."""
+    """Largest rotation; beyond the stored region, which the corners of a turned one may reach, its edge goes on."""
     exact_share: Annotated[float, Between(0, 1)] = 0.3
     """Share of samples moved by whole pixels only, which keeps them as sharp as in use."""
     augment: Annotated[float, AtLeast(0)] = 1.0
@@ -236,7 +236,7 @@ def _check_splits(config: Config, where: str) -> None:
 def _check_bmd(config: BmdConfig, where: str) -> None:
     if config.shift_mm + config.scale * BMD.side_mm / 2 > ROI_ROOM_MM:
         raise UsageError(
-            f"{where}: shift_mm and scale together leave the stored ROI, which has {ROI_ROOM_MM:g} mm room"
+            f"{where}: shift_mm and scale together leave the stored region, which has {ROI_ROOM_MM:g} mm room"
         )
     if isinstance(config, SemiConfig) and config.committee > 1 and config.method != "self_training":
         raise UsageError(f"{where}: only self_training asks a committee; {config.method} starts from one network")
