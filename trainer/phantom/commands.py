@@ -100,7 +100,11 @@ def check_command(
         Path | None, typer.Option(help="Film table of a labelled cohort to read instead of making one.")
     ] = None,
 ) -> None:
-    """Measure the phantom against what it has to show; exit code 1 if a row fails."""
+    """Judge the phantom: its hips and films against targets.
+
+    Mass, population, landmarks, gray levels, texture and speed are measured; no network is asked. Exit code 1 if a
+    target is missed.
+    """
     from rich.console import Console
     from rich.table import Table
 
@@ -131,7 +135,11 @@ def score_command(
     workers: Annotated[int, typer.Option(help="Processes, one thread each.")] = 2,
     as_json: Annotated[bool, typer.Option("--json", help="Print all figures as JSON.")] = False,
 ) -> None:
-    """Read fresh phantom films with a bundle and compare with the truth. Research use only; figures are synthetic."""
+    """Judge a bundle: fresh phantom films against the truth.
+
+    Hips found and refused, landmarks and estimates are compared. Figures are synthetic. Research use only, not for
+    diagnosis.
+    """
     import json
     from functools import partial
 

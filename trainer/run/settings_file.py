@@ -36,13 +36,19 @@ def read_config(path: str | Path, changes: dict[str, str] | None = None) -> Conf
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        names = ", ".join(sorted(file.stem for file in RECIPES.glob("*.toml")))
+        names = ", ".join(recipes())
         raise UsageError(f"{path.name}: no such file, and no recipe of this name; there are {names}") from error
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{path.name}: not TOML: {error}") from error
     for key, text in (changes or {}).items():
         values[key] = _toml_value(key, text)
     return _from_values(values, path.name)
+
+
+def recipes() -> dict[str, str]:
+    """What each recipe is, by its name: the first line of its file."""
+    files = sorted(RECIPES.glob("*.toml"))
+    return {file.stem: file.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ") for file in files}
 
 
 def to_toml(config: Config, explained: bool = False) -> str:
