@@ -176,6 +176,20 @@ def test_rle_segment_may_not_grow_beyond_the_frame():
         decode(films.RLE, run, layout(frame, 12))
 
 
+@pytest.mark.parametrize("offsets", [(62, None), (None, 0), (None, -1), (None, 10**6)])
+def test_rle_segments_lie_behind_the_header_one_after_the_other(offsets):
+    """A first segment that starts in the header decodes to the same pixels when its first bytes say "nothing"."""
+    frame = films.pixels()
+    stream = bytearray(films.rle(frame))
+    count, first, second = struct.unpack("<3L", stream[:12])
+    assert (count, first) == (2, 64)
+    stream[62:64] = b"\x80\x80"  # PackBits: no operation
+    start, after = offsets
+    struct.pack_into("<2L", stream, 4, first if start is None else start, second if after is None else first + after)
+    with pytest.raises(FilmRefused, match="RLE segment offsets"):
+        decode(films.RLE, bytes(stream), layout(frame, 12))
+
+
 def test_unknown_syntax_is_named():
     with pytest.raises(FilmRefused, match=r"unsupported_syntax.*1\.2\.3"):
         decode("1.2.3", b"", layout(films.pixels(), 12))

@@ -22,6 +22,7 @@ from bmd_edge.film.area_average import resample, resample_weights
 from bmd_edge.film.film import Film, film_id
 from bmd_edge.film.gray import read_display
 from bmd_edge.film.read import read_bytes, read_film
+from bmd_edge.film.scale import read_scale
 
 CASES = films.cases()
 FILE_CODES = {
@@ -352,6 +353,24 @@ def test_spacing_is_row_then_column():
     film = read_film(films.dicom_bytes(ImagerPixelSpacing=["0.14", "0.2"]))
     assert film.detector_spacing_mm == (0.14, 0.2)
     assert film.spacing_mm == pytest.approx((0.14 / 1.2, 0.2 / 1.2))
+
+
+@pytest.mark.parametrize(
+    ("elements", "detector_mm"),
+    [
+        ({"PixelSpacing": ["0.12", "0.12"]}, 0.14),
+        ({"PixelSpacing": ["0.1405", "0.1405"], "PixelSpacingCalibrationType": "GEOMETRY"}, 0.14),
+        (
+            {"ImagerPixelSpacing": None, "PixelSpacing": ["0.12", "0.12"], "PixelSpacingCalibrationType": "GEOMETRY"},
+            0.12,
+        ),
+    ],
+)
+def test_a_calibrated_film_keeps_the_pixel_size_of_its_detector(elements, detector_mm):
+    """The magnification is the ratio of both sizes, not what the header estimates."""
+    size = read_scale(read_header(films.dicom_bytes(**elements))[0], (100, 100), None)
+    assert size.detector_spacing_mm == pytest.approx((detector_mm, detector_mm))
+    assert size.magnification == pytest.approx(detector_mm / float(elements["PixelSpacing"][0]))
 
 
 def test_a_given_spacing_overrides_the_header():

@@ -26,10 +26,10 @@ DEMO = Path(bmd_edge.__file__).parent / "data" / "demo"
 
 def test_the_paper_table_is_that_of_the_committed_trainings(tmp_path):
     from trainer.paper_table.page import write_report
-    from trainer.paper_table.units import Scale
+    from trainer.paper_table.units import TableSize
 
     committed = json.loads(TABLE.read_text(encoding="utf-8"))
-    scale = Scale(committed["scale"]["budget"], committed["scale"]["seeds"])
+    scale = TableSize(committed["scale"]["budget"], committed["scale"]["seeds"])
     shutil.copytree(TABLE.parent / "units", tmp_path / "units")
     assert json.loads(write_report(tmp_path, scale, committed["command"]).read_text()) == committed
     assert (tmp_path / "table.md").read_text() == TABLE.with_name("table.md").read_text(encoding="utf-8")

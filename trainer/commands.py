@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 if TYPE_CHECKING:
     from trainer.run.settings import Config
@@ -22,8 +23,23 @@ def pretraining_folders(run: Path, members: int) -> list[Path]:
     return [run / PRETRAINING, *(run / f"{PRETRAINING}-{member}" for member in range(1, members))]
 
 
+class WithRecipes(TyperCommand):
+    """A command whose help ends with the recipes."""
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - click calls it so
+        """Write each recipe's name and what it is."""
+        from trainer.run.settings_file import recipes
+
+        with formatter.section("Recipes"):
+            formatter.write_dl(list(recipes().items()))
+
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+
+@app.command(cls=WithRecipes)
 def train(
-    config: Annotated[str, typer.Argument(help="Settings: a TOML file, or the name of a recipe, as `bmd` or `full`.")],
+    config: Annotated[str, typer.Argument(help="Settings: a TOML file, or the name of a recipe (see below).")],
     table: Annotated[Path | None, typer.Option(help="Film table to learn from.")] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder; a run that was killed goes on.")] = None,
     change: Annotated[
@@ -82,7 +98,7 @@ def check_device(settings: "Config") -> None:
 
 
 def prepared(table: Path, out: Path, settings: "Config") -> Path:
-    """The table to train on: DICOM films become ROIs first; hips left out are listed in the run folder."""
+    """The table to train on: regions are cut from DICOM films first; hips left out are listed in the run folder."""
     from collections import Counter
 
     from rich.console import Console

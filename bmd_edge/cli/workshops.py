@@ -20,7 +20,7 @@ class Workshop(NamedTuple):
 WORKSHOPS = {
     "bench": Workshop("export.bench.commands", "bench", "cpu", "Measure how fast this machine screens."),
     "phantom": Workshop("trainer.phantom.commands", "app", "train", "Make, check and score on digital hip phantoms."),
-    "train": Workshop("trainer.commands", "train", "train", "Train a network from a settings file."),
+    "train": Workshop("trainer.commands", "app", "train", "Train a network from a settings file."),
     "table": Workshop(
         "trainer.paper_table.commands", "table", "train", "Reproduce the paper's table on phantom films."
     ),

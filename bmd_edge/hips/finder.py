@@ -19,9 +19,12 @@ from bmd_edge.hips.landmarks import CORE, Look, Points, to_mm
 from bmd_edge.hips.plausibility import exposure_objection, hip_flags, objection
 from bmd_edge.hips.region import Hip, roi_box
 
-_FAINT = (
-    0.5  # where no hip stands out, one of this share of the peak gets a close-up: it may be one, or tell the reason
-)
+# Where no hip stands out, one of this share of the peak gets a close-up: it may be one, or tell the reason.
+_FAINT = 0.5
+
+# Where both orientations put the landmarks nearer to each other than this (median), they saw one hip: the heads of an
+# adult's two hips lie well above 100 mm apart.
+_SAME_HIP_MM = 60.0
 
 Inputs = Mapping[str, InputSpec]
 """The inputs of a bundle's networks by name: "finder_survey", "finder_closeup" and "bmd" (`Bundle.inputs`)."""
@@ -135,16 +138,16 @@ def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def _same_hip(film: Film, first: Look, second: Look) -> bool:
-    """Whether both orientations saw one and the same hip (two hips of one patient are further apart)."""
+    """Whether both orientations saw one and the same hip."""
     distance = np.hypot(*(to_mm(film, first.points_px - second.points_px)[CORE]).T)
-    return bool(np.median(distance) < 60)
+    return bool(np.median(distance) < _SAME_HIP_MM)
 
 
 def _film_reason(surveys: list[Look]) -> str:
     """Why a film without a hip is refused: the class either orientation is sure of, else `not_a_hip`."""
     kinds = np.stack([look.kind for look in surveys]).max(axis=0)
     sure = 1 + int(kinds[1:5].argmax())
-    return KINDS[sure] if kinds[sure] > 0.5 else "not_a_hip"
+    return KINDS[sure] if kinds[sure] > 0.5 else "not_a_hip"  # likelier than all other classes together
 
 
 # -- the examination ----------------------------------------------------------------------------------------------

@@ -18,8 +18,12 @@ HEAD_TO_LESSER_MM = (40.0, 95.0)
 _MIN_SHAFT_MM = 15.0  # the total hip needs the shaft to about 12 mm below the lesser trochanter
 _SHORT_SHAFT_MM = 35.0
 _MIN_CONTRAST = 0.08
-_MAX_SATURATED = 0.35
-_MAX_OUTSIDE = 0.20
+_MAX_OUTSIDE = 0.20  # share of the region beyond the film
+# Of the film's gray 0..1. Within 0.002 of an end, half a level of 256, gray is clipped and shows no bone; a region that
+# spans less than 0.02, five levels, shows noise.
+_BLACK, _WHITE = 0.002, 0.998
+_MAX_SATURATED = 0.35  # share of the region inside the film
+_MIN_RANGE = 0.02
 
 
 def objection(film: Film, numbers: Plausibility, first: Look, look: Look) -> str | None:
@@ -62,7 +66,7 @@ def exposure_objection(region: NDArray[np.float32]) -> str | None:
     inside = region[np.isfinite(region)]
     if inside.size < (1 - _MAX_OUTSIDE) * region.size:
         return "cut_off"
-    if ((inside <= 0.002) | (inside >= 0.998)).mean() > _MAX_SATURATED or np.ptp(inside) < 0.02:
+    if ((inside <= _BLACK) | (inside >= _WHITE)).mean() > _MAX_SATURATED or np.ptp(inside) < _MIN_RANGE:
         return "poor_exposure"
     return None
 

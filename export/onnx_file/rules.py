@@ -45,7 +45,7 @@ RULES = {
     "pairs": "What QuantizeLinear writes is read by DequantizeLinear only.",
     "resize": "No antialiased Resize, nearest or linear mode: TensorRT has no other.",
 }
-"""Rule -> what it demands. `broken_rules` names them."""
+"""Rule -> what it demands. `broken_rules` names them, the error says both."""
 
 _INTEGERS_16 = (TensorProto.INT16, TensorProto.UINT16)
 _QDQ = ("QuantizeLinear", "DequantizeLinear")
@@ -53,11 +53,14 @@ _FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16)
 
 
 def check(model: str | os.PathLike[str] | onnx.ModelProto) -> None:
-    """Raise BundleError, naming every broken rule of a file or a loaded model; nothing if it keeps to all."""
+    """Raise BundleError, naming every broken rule of a file or a loaded model and what it demands; nothing if it keeps
+    to all.
+    """
     if found := broken_rules(model):
         name = Path(model).name if isinstance(model, str | os.PathLike) else "the model"
         broken = "; ".join(f"{rule} ({detail})" for rule, detail in found)
-        raise BundleError(f"{name} breaks the contract of exported files: {broken}")
+        demands = " ".join(text for rule, text in RULES.items() if rule in dict(found))
+        raise BundleError(f"{name} breaks the contract of exported files: {broken}. {demands}")
 
 
 def broken_rules(model: str | os.PathLike[str] | onnx.ModelProto) -> list[tuple[str, str]]:

@@ -1,6 +1,5 @@
 """torch -> ONNX: one self-contained file with a dynamic batch, run at once and compared with the torch module."""
 
-import re
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -81,11 +80,6 @@ def _strip(model: onnx.ModelProto) -> None:
     for entry in [*entries, *model.graph.output, *model.functions]:
         entry.doc_string = ""
         del entry.metadata_props[:]
-
-
-def local_paths(raw: bytes) -> list[str]:
-    """Absolute paths and Python file names inside an ONNX file; none is right."""
-    return [found.decode() for found in re.findall(rb"(?:/[\w.-]+){2,}/[\w.-]+\.py|[\w./-]+\.py\b", raw)]
 
 
 def _compare(network: torch.nn.Module, example: NDArray[np.float32], names: Sequence[str], path: Path) -> float:

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from bmd_edge.system.files import replace_bytes
 from export.readme import figures, proofs, rooms, speed
 
 ROOT = Path(__file__).parents[2]
@@ -86,4 +87,4 @@ def main() -> None:
         page = path.read_text(encoding="utf-8")
         for marker, text in markers.items():
             page = replaced(page, marker, text())
-        path.write_text(page, encoding="utf-8")
+        replace_bytes(path, page.encode())

@@ -192,8 +192,9 @@ def test_each_rule_has_a_file_that_breaks_it(
     path = tmp_path / "model.onnx"
     path.write_bytes(model.SerializeToString())
     assert {rule for rule, _ in broken_rules(path)} == rules
-    with pytest.raises(BundleError, match=rf"model\.onnx breaks .*{min(rules)}"):
+    with pytest.raises(BundleError, match=rf"model\.onnx breaks .*{min(rules)}") as error:
         check(path)
+    assert {rule for rule, demand in RULES.items() if demand in str(error.value)} == rules
 
 
 def test_every_rule_is_broken_by_some_file() -> None:

@@ -26,8 +26,8 @@ from export.commands import export as export_command
 from export.int8.ranges import METHODS
 from export.make_bundle import Statement, accuracy, export_bundle
 from export.onnx_file.from_run import SPECS, golden_input, onnx_from_run
-from export.onnx_file.to_onnx import local_paths
 from export.report.range_memory import report_memory
+from tests.local_paths import local_paths
 from tests.screening import plausibility
 from trainer.images.cut_rois import CutOutcome
 from trainer.networks.build import build

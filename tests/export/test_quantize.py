@@ -188,6 +188,25 @@ def test_a_relu_rules_the_range_before_it(fp32: Path, histograms: dict[str, Hist
     assert all(limits[node.input[0]] == limits[node.output[0]] for node in clamps)
 
 
+@pytest.mark.parametrize("other_reader", ["none", "node", "output"])
+def test_a_tensor_with_several_readers_keeps_its_own_range(other_reader: str) -> None:
+    """What the Relu cuts off, the other reader needs."""
+    x, y, z = (onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1]) for name in ("x", "y", "z"))
+    nodes = [onnx.helper.make_node("Relu", ["x"], ["y"])]
+    outputs = [y]
+    if other_reader == "node":
+        nodes.append(onnx.helper.make_node("Sigmoid", ["x"], ["z"]))
+        outputs.append(z)
+    if other_reader == "output":
+        outputs.append(x)
+    model = onnx.helper.make_model(onnx.helper.make_graph(nodes, "g", [x], outputs))
+    histograms = {"x": Histogram(), "y": Histogram()}
+    histograms["x"].add(np.array([-8.0, 2.0], np.float32))
+    histograms["y"].add(np.array([0.0, 2.0], np.float32))
+    limits = thresholds(model, histograms, "minmax")
+    assert limits == {"x": 2.0 if other_reader == "none" else 8.0, "y": 2.0}
+
+
 def test_layers_can_be_kept_in_fp32(fp32: Path, histograms: dict[str, Histogram], tmp_path: Path) -> None:
     last = layers(onnx.load(fp32))[-1]
     int8_from_onnx(fp32, tmp_path / "int8.onnx", histograms, keep_fp32=[last])

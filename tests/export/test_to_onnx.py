@@ -8,7 +8,8 @@ from torch import nn
 
 from bmd_edge.engine.onnx_runtime import OnnxEngine
 from bmd_edge.errors import BundleError
-from export.onnx_file.to_onnx import local_paths, onnx_from_network
+from export.onnx_file.to_onnx import onnx_from_network
+from tests.local_paths import local_paths
 
 
 class Net(nn.Module):

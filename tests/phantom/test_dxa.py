@@ -46,6 +46,21 @@ def test_neck_bmd_against_a_plain_sum() -> None:
     assert dxa_label.true_bmd(femur)["femoral_neck"] == pytest.approx(by_hand, rel=0.02)
 
 
+def test_total_bmd_begins_where_the_neck_box_does() -> None:
+    """The total hip summed by hand: from the proximal edge of the neck box to 12 mm below the lesser trochanter."""
+    femur = Subject.draw(4).femora["R"]
+    pixel = 0.5
+    geometry = Geometry(1, 1, pixel, (480, 400), (-60.0, 70.0), parallel=True)
+    maps = project([Body("femur", "femur_L", femur_grid(femur), np.eye(3), np.zeros(3))], geometry)
+    x = -60.0 + (np.arange(400) + 0.5) * pixel
+    z = 70.0 - (np.arange(480) + 0.5) * pixel
+    along = x[None] * femur.neck_axis[0] + z[:, None] * femur.neck_axis[2]
+    mask = (along > 0.60 * femur.neck_length_mm - 7.5) & (z[:, None] > -femur.lesser_drop_mm - 12.0)
+    mask &= maps.bone_mm > 2.5
+    by_hand = (maps.cortical_gcm2 + maps.trabecular_gcm2)[mask].mean()
+    assert dxa_label.true_bmd(femur)["total_hip"] == pytest.approx(by_hand, rel=0.01)
+
+
 def test_pixel_size_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     femur = Subject.draw(5).femora["L"]
     coarse = dxa_label.true_bmd(femur)

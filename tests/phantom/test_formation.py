@@ -228,6 +228,10 @@ def test_headers_state_the_magnification_only_sometimes():
     assert {h.ermf is None for h in headers} == {True, False}
     assert {h.sod_mm is None for h in headers} == {True, False}
     assert len({h.spacing_tag for h in headers}) >= 2
+    stated = [h for h in headers if h.ermf is None and h.sid_mm is not None and h.sod_mm is not None]
+    for header in stated:
+        assert header.believed_spacing_mm == pytest.approx(header.pixel_mm * header.sod_mm / header.sid_mm)
+    assert stated
 
 
 def test_styles_are_eight_and_random_ones_differ():

@@ -129,7 +129,8 @@ def test_seam_measure_sees_a_seam() -> None:
 )
 def test_landmarks_lie_where_the_shadow_says(side: str, rotation: float, adduction: float) -> None:
     subject = Subject.draw(31)
-    pose = Pose().with_hip(side, HipPose(rotation, adduction, 0.0))
+    hip = HipPose(rotation, adduction, 0.0)
+    pose = Pose(right=hip) if side == "R" else Pose(left=hip)
     film = hip_film(subject, pose, side)
     found = landmarks(subject, side, pose, film)
     maps = project(bodies_of(subject, pose, (side,), with_pelvis=False), film)

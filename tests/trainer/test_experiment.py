@@ -23,8 +23,7 @@ from trainer.paper_table.statistics import Hips
 from trainer.paper_table.units import (
     ALTERNATIVES,
     RECIPES,
-    SETS,
-    Scale,
+    TableSize,
     Unit,
     check_units,
     chosen,
@@ -40,29 +39,29 @@ from trainer.run.settings import SemiConfig, pretraining
 from trainer.run.settings_file import read_config, to_toml
 
 ROOT = Path(__file__).parents[2]
-SCALE = Scale(budget=0.01, seeds=2)
+SIZE = TableSize(budget=0.01, seeds=2)
 TINY = {"width": "0.125", "bf16": "false", "network": "resnet18", "steps": "2", "batch": "8"}
 
 
 def test_units_come_seed_by_seed_and_share_their_pretraining() -> None:
     plain = {recipe: {} for recipe in RECIPES}
-    found = trials() + units(Scale(), plain)
+    found = trials() + units(TableSize(), plain)
     assert [unit.name for unit in found[:10]] == [f"{recipe}-0" for recipe in RECIPES]
     assert [unit.name for unit in found[20:30]] == [f"{recipe}-1" for recipe in RECIPES]
     assert len(found) == 10 * 4 + 4 + 1
     assert len({unit.name for unit in found}) == len(found)
-    other = units(Scale(), {**plain, "full": ALTERNATIVES["full"]})
+    other = units(TableSize(), {**plain, "full": ALTERNATIVES["full"]})
     assert {unit.name for unit in other} - {unit.name for unit in found} == {"full_alternative-1", "full_alternative-2"}
     assert all(unit.changes | ALTERNATIVES["full"] == unit.changes for unit in other if unit.row == "full_alternative")
-    full = settings(Unit("full", "full", 1), Scale())
+    full = settings(Unit("full", "full", 1), TableSize())
     assert isinstance(full, SemiConfig)
     members = [pretraining(full, member) for member in range(full.committee)]
     assert len({member.seed for member in members}) == full.committee
     assert all(dataclasses.replace(member, seed=1) == members[0] for member in members)
-    supervised = settings(Unit("mse", "mse", 1), Scale())
-    adaptive = settings(Unit("adaptive_triplet", "adaptive_triplet", 1), Scale())
+    supervised = settings(Unit("mse", "mse", 1), TableSize())
+    adaptive = settings(Unit("adaptive_triplet", "adaptive_triplet", 1), TableSize())
     for recipe in RECIPES:
-        config = settings(Unit(recipe, recipe, 1), Scale())
+        config = settings(Unit(recipe, recipe, 1), TableSize())
         if isinstance(config, SemiConfig):
             assert pretraining(config) == (adaptive if recipe in ("paper", "full") else supervised)
 
@@ -78,7 +77,7 @@ def test_the_better_setting_on_val_is_kept(tmp_path: Path) -> None:
 
 def test_alternatives_are_settings() -> None:
     for unit in trials():
-        assert settings(unit, Scale()) is not None
+        assert settings(unit, TableSize()) is not None
 
 
 def test_recipes_differ_in_their_method_only() -> None:
@@ -98,21 +97,21 @@ def test_recipes_differ_in_their_method_only() -> None:
 
 
 def test_a_smaller_budget_is_shorter() -> None:
-    full, small = (settings(Unit("full", "full", 0), scale) for scale in (Scale(), Scale(budget=0.1)))
+    full, small = (settings(Unit("full", "full", 0), size) for size in (TableSize(), TableSize(budget=0.1)))
     assert isinstance(full, SemiConfig)
     assert isinstance(small, SemiConfig)
     assert small.epochs == max(1, round(full.epochs / 10))
     assert small.pretrain_epochs == max(1, round(full.pretrain_epochs / 10))
-    assert Scale(budget=0.1).cohort.unlabelled == 822
+    assert TableSize(budget=0.1).cohort.unlabelled == 822
     for wrong in ({"budget": 0.0}, {"budget": 1.5}, {"seeds": 0}):
         with pytest.raises(UsageError):
-            Scale(**wrong)
+            TableSize(**wrong)
 
 
 def made_up_cohorts(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The two cohorts of SCALE, drawn crudely, in a cache folder of their own."""
+    """The two cohorts of SIZE, drawn crudely, in a cache folder of their own."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(folder))
-    first, second = cohort_path(SCALE.cohort), cohort_path(SCALE.second_cohort)
+    first, second = cohort_path(SIZE.cohort), cohort_path(SIZE.second_cohort)
     rows: list[HipRow] = []
     for index in range(110):
         row = stand_in.roi_row(first, index)
@@ -130,25 +129,25 @@ def made_up_cohorts(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_units_become_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made_up_cohorts(tmp_path / "cache", monkeypatch)
     out = tmp_path / "results"
-    write_films(SCALE, out / "units")
+    write_films(SIZE, out / "units")
     some = [Unit(recipe, recipe, seed, TINY) for recipe, seed in (("mse", 0), ("full", 0), ("full", 1))]
     some.append(Unit("mse_all", "mse", 0, {**TINY, "reveal": "true"}))
     told: list[str] = []
     for unit in some:
-        run_unit(unit, settings(unit, SCALE), SCALE, out / "units", told.append)
+        run_unit(unit, settings(unit, SIZE), SIZE, out / "units", told.append)
     assert told
     hips = read_hips(out / "units" / "films.json")
     assert {name: len(one.subject) for name, one in hips.items()} == {"test": 20, "unseen": 10, "second": 12}
     unit = json.loads((out / "units" / "full-0.json").read_text())
-    assert unit["phantom_config"] == SCALE.cohort.digest()
-    assert [len(unit["estimates_gcm2"][name]) for name in SETS] == [20, 10, 12]
-    assert read_config_text(tmp_path, unit["settings"]) == settings(some[1], SCALE)
+    assert unit["phantom_config"] == SIZE.cohort.digest()
+    assert {name: len(one) for name, one in unit["estimates_gcm2"].items()} == {"test": 20, "unseen": 10, "second": 12}
+    assert read_config_text(tmp_path, unit["settings"]) == settings(some[1], SIZE)
 
     before = (out / "units" / "mse-0.json").stat().st_mtime_ns
-    run_unit(some[0], settings(some[0], SCALE), SCALE, out / "units", told.append)
+    run_unit(some[0], settings(some[0], SIZE), SIZE, out / "units", told.append)
     assert (out / "units" / "mse-0.json").stat().st_mtime_ns == before
 
-    table = json.loads(write_report(out, SCALE, "bmd-edge table").read_text())
+    table = json.loads(write_report(out, SIZE, "bmd-edge table").read_text())
     assert [(row["recipe"], row["site"], row["n_seeds"]) for row in table["rows"]] == [
         ("mse", "femoral_neck", 1), ("mse", "total_hip", 1), ("full", "femoral_neck", 2), ("full", "total_hip", 2),
     ]  # fmt: skip
@@ -176,7 +175,7 @@ def read_config_text(folder: Path, text: str) -> object:
 def test_a_killed_unit_goes_on_with_the_same_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made_up_cohorts(tmp_path / "cache", monkeypatch)
     unit = Unit("mean_teacher", "mean_teacher", 0, {**TINY, "epochs": "200"})
-    config = settings(unit, SCALE)
+    config = settings(unit, SIZE)
 
     class Killed(Exception):
         pass
@@ -186,14 +185,14 @@ def test_a_killed_unit_goes_on_with_the_same_numbers(tmp_path: Path, monkeypatch
             raise Killed
 
     with pytest.raises(Killed):
-        run_unit(unit, config, SCALE, tmp_path / "killed", kill)
+        run_unit(unit, config, SIZE, tmp_path / "killed", kill)
     assert not list((tmp_path / "killed").glob("*.json"))
-    assert len((run_folder(config, SCALE.cohort) / "metrics.jsonl").read_text().splitlines()) == 1
+    assert len((run_folder(config, SIZE.cohort) / "metrics.jsonl").read_text().splitlines()) == 1
     went_on: list[str] = []
-    run_unit(unit, config, SCALE, tmp_path / "killed", went_on.append)
+    run_unit(unit, config, SIZE, tmp_path / "killed", went_on.append)
     assert next(line for line in went_on if "epoch" in line).startswith("mean_teacher-0  epoch 2/2")
     made_up_cohorts(tmp_path / "other", monkeypatch)
-    run_unit(unit, config, SCALE, tmp_path / "whole", lambda _: None)
+    run_unit(unit, config, SIZE, tmp_path / "whole", lambda _: None)
     killed, whole = (json.loads((tmp_path / name / "mean_teacher-0.json").read_text()) for name in ("killed", "whole"))
     assert killed["estimates_gcm2"] == whole["estimates_gcm2"]
 
@@ -201,9 +200,9 @@ def test_a_killed_unit_goes_on_with_the_same_numbers(tmp_path: Path, monkeypatch
 def test_units_that_were_trained_otherwise_are_refused(tmp_path: Path) -> None:
     def put(unit: Unit, **changed: object) -> None:
         facts = {
-            "settings": to_toml(settings(unit, SCALE)),
-            "phantom_config": SCALE.cohort.digest(),
-            "second_phantom_config": SCALE.second_cohort.digest(),
+            "settings": to_toml(settings(unit, SIZE)),
+            "phantom_config": SIZE.cohort.digest(),
+            "second_phantom_config": SIZE.second_cohort.digest(),
             "best": {"val_score": -0.05},
         }
         (tmp_path / f"{unit.name}.json").write_text(json.dumps({**facts, **changed}))
@@ -211,25 +210,25 @@ def test_units_that_were_trained_otherwise_are_refused(tmp_path: Path) -> None:
     unit, later = Unit("mse", "mse", 0), Unit("mse_alternative", "mse", 1, ALTERNATIVES["mse"])
     for place in (unit, later):
         put(place)
-        check_units(tmp_path, SCALE)
+        check_units(tmp_path, SIZE)
         for changed, said in (
-            ({"settings": to_toml(settings(place, Scale()))}, "other settings"),
-            ({"phantom_config": Scale().cohort.digest()}, "other films"),
+            ({"settings": to_toml(settings(place, TableSize()))}, "other settings"),
+            ({"phantom_config": TableSize().cohort.digest()}, "other films"),
             ({"second_phantom_config": "0"}, "other films"),
         ):
             put(place, **changed)
             with pytest.raises(UsageError, match=f"{place.name}.json comes from {said}.* choose another --out"):
-                check_units(tmp_path, SCALE)
+                check_units(tmp_path, SIZE)
         put(place)
-    put(Unit("mse", "mse", SCALE.seeds))
+    put(Unit("mse", "mse", SIZE.seeds))
     with pytest.raises(UsageError, match="comes from another table"):
-        check_units(tmp_path, SCALE)
-    (tmp_path / f"mse-{SCALE.seeds}.json").unlink()
+        check_units(tmp_path, SIZE)
+    (tmp_path / f"mse-{SIZE.seeds}.json").unlink()
 
     for one in trials():
         put(one)  # none is better, so the recipes' own settings go on
     with pytest.raises(UsageError, match=r"mse_alternative-1\.json comes from another table"):
-        check_units(tmp_path, SCALE)
+        check_units(tmp_path, SIZE)
 
 
 ENDLESS_UNIT = """
@@ -241,9 +240,9 @@ INTERRUPTED = """
 import pathlib, signal
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job would ignore it
 from trainer.paper_table.commands import _train
-from trainer.paper_table.units import Scale, trials
+from trainer.paper_table.units import TableSize, trials
 if __name__ == "__main__":
-    _train(trials(), Scale(0.01, 1), pathlib.Path({folder!r}), 2)
+    _train(trials(), TableSize(0.01, 1), pathlib.Path({folder!r}), 2)
 """
 
 
@@ -274,10 +273,10 @@ def test_units_of_two_cohorts_are_not_mixed(tmp_path: Path) -> None:
         read_units(tmp_path / "none")
 
 
-def test_a_report_of_another_scale_is_refused(tmp_path: Path) -> None:
+def test_a_report_of_another_size_is_refused(tmp_path: Path) -> None:
     unit = Unit("mse", "mse", 0)
     (tmp_path / "units").mkdir()
-    (tmp_path / "units" / "mse-0.json").write_text(json.dumps({"settings": to_toml(settings(unit, SCALE))}))
+    (tmp_path / "units" / "mse-0.json").write_text(json.dumps({"settings": to_toml(settings(unit, SIZE))}))
     with pytest.raises(UsageError, match="comes from other settings"):
         table_command(out=tmp_path, budget=0.5, report_only=True)
     assert not (tmp_path / "table.json").exists()
@@ -289,7 +288,7 @@ def test_a_table_without_the_full_method_has_no_pairs() -> None:
     found = {"mse": [made_up_unit("mse", 0, hips, rng)]}
     other = made_up_unit("mse_alternative", 0, hips, rng)
     found["mse_alternative"] = [{**other, "best": {"val_score": -0.04}}]
-    table = summary(found, hips, SCALE, "bmd-edge table")
+    table = summary(found, hips, SIZE, "bmd-edge table")
     assert table["paired"] == {}
     assert table["rows"][0]["settings_tried"] == 2
     label = hips["test"].labels_gcm2[:, 0]
@@ -299,7 +298,8 @@ def test_a_table_without_the_full_method_has_no_pairs() -> None:
 
 
 def experiment_hips(rng: np.random.Generator) -> dict[str, Hips]:
-    return {name: Hips(rng.normal(0.8, 0.14, (30, 2)), tuple(map(str, range(30)))) for name in SETS}
+    sets = ("test", "unseen", "second")
+    return {name: Hips(rng.normal(0.8, 0.14, (30, 2)), tuple(map(str, range(30)))) for name in sets}
 
 
 def made_up_unit(row: str, seed: int, hips: dict[str, Hips], rng: np.random.Generator) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import torch
 
 from bmd_edge.errors import MissingExtra, UsageError
 from trainer.networks.bmd_net import BmdNet
-from trainer.networks.build import build, folded, load_run, task_of
+from trainer.networks.build import build, folded, load_run
 from trainer.networks.outputs import OUTPUTS
 
 
@@ -18,7 +18,6 @@ def test_bmd_networks_answer_in_gcm2(name: str, kwargs: dict[str, object]) -> No
     network = build(name, label_mean=[0.8, 0.9], label_sd=[0.15, 0.16], **kwargs).eval()
     with torch.no_grad():
         bmd, spread, embedding = network(torch.rand(2, 1, 112, 112))
-    assert task_of(network) == "bmd"
     assert len(OUTPUTS["bmd"]) == 3
     assert bmd.shape == spread.shape == (2, 2)
     assert embedding.shape[0] == 2
@@ -38,7 +37,6 @@ def test_finder_answers_per_landmark_and_kind() -> None:
     network = build("finder", channels=[16] * 5, n_embedding=12).eval()
     with torch.no_grad():
         heatmaps, kind, embedding = network(torch.rand(2, 1, 256, 256))
-    assert task_of(network) == "finder"
     assert heatmaps.shape == (2, 6, 128, 128)
     assert kind.shape == (2, 6)
     assert embedding.shape == (2, 12)

@@ -100,7 +100,7 @@ def test_training_shows_a_hip_as_the_runtime_does(films: tuple[Path, dict[str, P
 
 
 def test_outside_the_film_stays_outside(films: tuple[Path, dict[str, PhantomFilm]]) -> None:
-    """A hip close to the film's edge: what is beyond it is 0 in the stored ROI, and nothing else is."""
+    """A hip close to the film's edge: what is beyond it is 0 in the stored region, and nothing else is."""
     bundle = open_bundle()
     one = read_film(films[0].parent / "left.dcm")
     with open_engine(bundle, "finder", device="auto") as finder:

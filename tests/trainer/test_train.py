@@ -1,6 +1,9 @@
 import dataclasses
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +27,7 @@ from trainer.methods.supervised import BmdTask, training_rows
 from trainer.networks.build import load_run
 from trainer.run.loop import rate_factor, train
 from trainer.run.settings import BmdConfig, Config, FinderConfig, SemiConfig, pretraining
-from trainer.run.settings_file import read_config, to_toml
+from trainer.run.settings_file import RECIPES, read_config, recipes, to_toml
 from trainer.run.task import Task
 
 SMALL_BMD = BmdConfig(epochs=3, validate_every=1, batch=16, width=0.125, lr=2e-3, bf16=False)
@@ -421,6 +424,39 @@ def test_learning_rate_over_time(schedule: str, factors: tuple[float, ...]) -> N
     config = BmdConfig(schedule=schedule, warmup=0.1)
     found = [rate_factor(config, done) for done in (0.0, 0.1, 0.55, 1.0)]
     assert found == pytest.approx(factors, abs=1e-3)
+
+
+ONE_STEP = {
+    "epochs": "1", "steps": "1", "batch": "4", "width": "0.125", "validate_every": "1", "bf16": "false",
+    "pretrain_epochs": "1", "unlabelled_batch": "4", "channels": "[16, 16, 16, 16, 16]", "n_embedding": "8",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("recipe", recipes())
+def test_every_recipe_trains_a_step(
+    cohort: Path, half_labelled: Path, tmp_path: Path, recipe: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trainer.run.loop.plot_curves", lambda *_: None)  # they take longer than the training
+    known = {field.name for field in dataclasses.fields(read_config(recipe))}
+    config = read_config(recipe, {key: value for key, value in ONE_STEP.items() if key in known})
+    if isinstance(config, SemiConfig) and config.committee > 1:
+        config = dataclasses.replace(config, committee=2)
+    run_training(config, cohort if isinstance(config, FinderConfig) else half_labelled, tmp_path / "run")
+    assert len(metrics(tmp_path / "run")) == 1
+    assert isinstance(load_run(tmp_path / "run"), torch.nn.Module)
+
+
+def test_help_lists_every_recipe_and_what_it_is() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "bmd_edge.cli.main", "train", "--help"],
+        capture_output=True, text=True, check=True, env={**os.environ, "COLUMNS": "200", "TERMINAL_WIDTH": "200"},
+    )  # fmt: skip
+    listed = " ".join(done.stdout.partition("Recipes:")[2].split())
+    assert set(recipes()) == {path.stem for path in RECIPES.glob("*.toml")}
+    for name, what in recipes().items():
+        assert (RECIPES / f"{name}.toml").read_text(encoding="utf-8").startswith(f"# {what}\n")
+        assert what.endswith(".")
+        assert f"{name} {what}" in listed
 
 
 def test_command_prints_settings_and_trains(cohort: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

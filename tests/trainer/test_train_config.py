@@ -1,11 +1,19 @@
 import dataclasses
+import json
+import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bmd_edge.errors import UsageError
-from trainer.run.settings import BmdConfig, FinderConfig, SemiConfig
+from trainer.methods.registry import METHODS
+from trainer.networks.backbones import BACKBONES
+from trainer.run.bounds import Above, AtLeast, Between, Bound, OneOf
+from trainer.run.settings import TASKS, BmdConfig, Config, FinderConfig, SemiConfig, bounds, check_values
 from trainer.run.settings_file import RECIPES, explanations, read_config, to_toml
+
+FINISHED = sorted((RECIPES.parent / "results" / "units").glob("*-*.json"))
 
 
 def written(folder: Path, text: str) -> Path:
@@ -45,17 +53,23 @@ def test_changes_replace_settings() -> None:
         ('task = "bmd"\nepochs = "3"', "epochs = '3' is not of the type int"),
         ('task = "bmd"\nepochs = true', "epochs = True is not of the type int"),
         ('task = "bmd"\nepochs = 0', "epochs must be above 0"),
+        ('task = "bmd"\nlr = nan', "lr must be above 0"),
+        ('task = "bmd"\nweight_decay = inf', "weight_decay must be at least 0"),
+        ('task = "bmd"\nwidth = inf', "width must be above 0 and at most 1"),
+        ('task = "bmd"\nscale = -0.1', "scale must be at least 0"),
         ('task = "bmd"\ntriplet_alpha = "cube"', "triplet_alpha must be one of sqrt, abs, one"),
-        ('task = "bmd"\nclean_share = 1.5', "clean_share must lie between 0 and 1"),
-        ('task = "bmd"\ntriplet_weight = -1', "triplet_weight must not be negative"),
+        ('task = "bmd"\nclean_share = 1.5', "clean_share must be between 0 and 1"),
+        ('task = "bmd"\ntriplet_weight = -1', "triplet_weight must be at least 0"),
         ('task = "bmd"\nval_splits = ["train"]', "train is in train_splits and val_splits"),
         ('task = "bmd"\ntrain_splits = ["calibrate"]', "train_splits takes splits of train, val, test"),
         ('task = "bmd"\nval_splits = []', "val_splits takes splits of"),
-        ('task = "bmd"\nshift_mm = 9', "leave the stored ROI, which has 10.4 mm room"),
+        ('task = "bmd"\nshift_mm = 9', "leave the stored region, which has 10.4 mm room"),
         ('task = "bmd"\nwidth = 2.0', "width must be above 0 and at most 1"),
         ('task = "semi"\nmethod = "pi_model"\ncommittee = 2', "only self_training asks a committee"),
         ('task = "semi"\ncommittee = 2\nseed = 1000', "seed must be below 1000"),
         ('task = "finder"\nscale = [1.0]', "scale takes 2 numbers"),
+        ('task = "finder"\nscale = [1.2, 0.85]', "scale must be a range above 0"),
+        ('task = "finder"\nsigma_cells = 0', "sigma_cells must be above 0"),
         ('task = "finder"\nchannels = [16, 16, 16, 16, 8]', "multiples of 16"),
         ("task =", "not TOML"),
     ],
@@ -63,6 +77,55 @@ def test_changes_replace_settings() -> None:
 def test_mistakes_are_named(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         read_config(written(tmp_path, text))
+
+
+@pytest.mark.parametrize("kind", TASKS.values())
+def test_every_number_and_word_has_a_bound_that_its_default_keeps(kind: type[Config]) -> None:
+    """Also one that a subclass sets anew, which replaces the annotation."""
+    limits, config = bounds(kind), kind()
+    for field in dataclasses.fields(kind):
+        value = getattr(config, field.name)
+        if type(value) in (int, float, str):
+            assert limits[field.name].allows(value)
+    check_values(config, "default")
+
+
+@pytest.mark.parametrize(
+    ("bound", "inside", "outside"),
+    [
+        (Above(0), (1e-9, 7), (0, -1, math.nan, math.inf)),
+        (Above(0, at_most=1), (1e-9, 1), (0, 1.01, math.nan)),
+        (AtLeast(0), (0, 7), (-1e-9, math.nan, math.inf)),
+        (Between(0, 1), (0, 1), (-1e-9, 1.01, math.nan)),
+        (OneOf("a", "b"), ("a", "b"), ("c", "")),
+    ],
+    ids=str,
+)
+def test_edges_of_bounds(bound: Bound, inside: tuple[Any, ...], outside: tuple[Any, ...]) -> None:
+    assert all(bound.allows(value) for value in inside)
+    assert not any(bound.allows(value) for value in outside)
+
+
+def test_bounds_stand_below_the_explanations() -> None:
+    text = to_toml(BmdConfig(), explained=True)
+    assert (
+        "# CPU threads; two trainings side by side with one each beat one with two.\n# Must be above 0.\nthreads"
+        in text
+    )
+    assert "# Backbone.\n# Must be one of resnet18, vgg11_se, effnet_lite0.\nnetwork" in text
+
+
+def test_words_of_a_choice_are_what_there_is() -> None:
+    limits = bounds(SemiConfig)
+    assert str(limits["method"]) == f"one of {', '.join(METHODS)}"
+    assert str(limits["network"]) == f"one of {', '.join(BACKBONES)}"
+
+
+@pytest.mark.parametrize("place", FINISHED, ids=lambda place: place.stem)
+def test_settings_of_finished_runs_are_written_as_they_were(tmp_path: Path, place: Path) -> None:
+    """A run resumes only under the same text, and its folder is named by the hash of it."""
+    text = json.loads(place.read_text(encoding="utf-8"))["settings"]
+    assert to_toml(read_config(written(tmp_path, text))) == text
 
 
 def test_missing_file_lists_the_recipes(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from bmd_edge.errors import TableError
 from bmd_edge.film.area_average import resample
 from bmd_edge.table.film_table import read_table, write_table
 from trainer.images.finder_views import IGNORED_KIND, exact_closeup, exact_survey, nonsense, survey
-from trainer.images.gray_png import floats, read_png
+from trainer.images.gray_png import floats, png16, read_png
 from trainer.images.roi_files import read_rois, roi_image
 from trainer.images.rows import read_rows
 from trainer.images.whole_films import TrainingFilm, Window, cut, read_films
@@ -55,6 +55,16 @@ def test_outside_the_film_is_no_pixel_of_a_roi(cohort: Path) -> None:
     shown = (stored[16:240, 16:240] / np.float32(65535)).reshape(112, 2, 112, 2).mean((1, 3))
     shown[:43] = np.nan  # rows 84 and 85 of the window make one of the network's, which is half outside
     assert roi_image(pixels) == pytest.approx(normalize(shown, BMD_SPEC), abs=1e-6)
+
+
+def test_the_darkest_pixel_of_a_film_is_not_outside(tmp_path: Path, cohort: Path) -> None:
+    image = np.array([[0.0, -0.1, 1e-6, 0.5], [1.0, 1.2, np.nan, 0.25]], np.float32)
+    path = tmp_path / "small.png"
+    path.write_bytes(png16(image))
+    row = dataclasses.replace(read_rows(cohort, "roi", ["train"])[0], film_path=path)
+    shown = floats(read_png(row))
+    assert np.array_equal(np.isnan(shown), np.isnan(image))
+    assert shown == pytest.approx(np.clip(image, 0, 1), abs=1.01 / 65535, nan_ok=True)
 
 
 def test_cut_keeps_landmarks_on_their_pixels(cohort: Path) -> None:
@@ -189,6 +199,8 @@ def test_label_scale_survives_an_unlabelled_site() -> None:
         ("roi", {"film": "roi/none.png"}, r"film roi/none\.png: cannot be read"),
         ("roi", {"bmd_gcm2": {"femoral_neck": None, "total_hip": None}}, "no BMD"),
         ("roi", {"x_spacing_mm": "wide"}, "x_spacing_mm: 'wide' is not a number above 0"),
+        ("roi", {"x_spacing_mm": "0"}, "x_spacing_mm: '0' is not a number above 0"),
+        ("roi", {"x_spacing_mm": "inf"}, "x_spacing_mm: 'inf' is not a number above 0"),
         ("roi", {"x_spacing_mm": "0.5"}, "256 x 256 pixels of 0.65 mm, this one has 256 x 256 of 0.5 mm"),
         ("film", {"x_kind": "elbow"}, "x_kind: 'elbow' is not one of intact"),
         ("film", {"x_head_center_x": ""}, "an intact hip needs head_center"),

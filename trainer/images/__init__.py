@@ -1,5 +1,5 @@
 """Film tables and films to learn from.
 
-In: a film table and its films. Out: ROIs, whole films, views and their augmentation, as arrays.
+In: a film table and its films. Out: regions, whole films, views and their augmentation, as arrays.
 It knows settings, but no network and no loss.
 """

@@ -1,6 +1,6 @@
-"""A film table of whole DICOM films -> a film table of regions of interest, cut as the runtime cuts them.
+"""A film table of whole DICOM films -> a film table of regions, cut as the runtime cuts them.
 
-This is where a hospital's films enter: the finder of the embedded bundle looks for the hip of each row, and the square
+This is where a clinic's films enter: the finder of the embedded bundle looks for the hip of each row, and the square
 around it is stored as the phantom stores its own. The result lies in the user's cache folder; an interrupted run goes
 on, and the next training on the same films starts at once.
 """
@@ -157,7 +157,7 @@ def _detector_spacing_mm(rows: list[HipRow]) -> float | None:
 
 
 class _Cutter:
-    """Cuts the ROIs of one film after the other, and remembers in the cache what became of them."""
+    """Cuts the regions of one film after the other, and remembers in the cache what became of them."""
 
     def __init__(self, folder: Path, finder: Engine, bundle: Bundle) -> None:
         self.folder, self.finder, self.plausibility = folder, finder, bundle.manifest.plausibility
@@ -187,7 +187,7 @@ class _Cutter:
                 yield CutOutcome(row, None, code)
 
     def _found(self, path: Path, spacing_mm: float | None, name: str) -> dict[str, str | None]:
-        """The code of each side, None where its ROI has been stored; FilmFailed if the film was not even judged."""
+        """The code of each side, None where its region has been stored; FilmFailed if the film was not even judged."""
         try:
             film = read_film(path, spacing_mm=spacing_mm)
         except FilmRefused as error:

@@ -1,4 +1,4 @@
-"""The 16-bit gray PNG in which ROIs and whole films are kept: values 0..1, bone bright, and 0 outside the film."""
+"""The 16-bit gray PNG in which regions and whole films are kept: values 0..1, bone bright, and 0 outside the film."""
 
 import io
 
@@ -29,7 +29,7 @@ def read_png(row: HipRow) -> NDArray[np.uint16]:
 
 
 def floats(pixels: NDArray[np.uint16]) -> NDArray[np.float32]:
-    """ROI pixels as float32 0..1, NaN outside the film."""
+    """Pixels of a region as float32 0..1, NaN outside the film."""
     shown = pixels.astype(np.float32) / FULL_SCALE
     shown[pixels == 0] = np.nan
     return shown

@@ -1,7 +1,7 @@
-"""Stored regions of interest: their size, how a hip becomes one, how they are read, and how the network sees them.
+"""Stored regions: their size, how a hip becomes one, how they are read, and how the network sees them.
 
-Pixels stay uint16 in memory: 2,000 ROIs take 260 MB. The network's image is made of block means and by
-`bmd_edge.preprocess.normalize`: training sees what the runtime will show.
+Pixels stay uint16 in memory: 2,000 regions take 260 MB. The network's image is made of block means and by
+`bmd_edge.bundle.network_input.normalize`: training sees what the runtime will show.
 """
 
 from collections.abc import Iterable
@@ -21,18 +21,17 @@ from trainer.images.gray_png import floats, read_png
 from trainer.images.rows import number
 
 ROI_PX, ROI_SPACING_MM = 256, 0.65
-"""A stored ROI: 166.4 mm, so with room around the network's window for shifts and scale."""
+"""A stored region: 166.4 mm, so with room around the network's for shifts and scale."""
 ROI_BLOCK = round(BMD.spacing_mm / ROI_SPACING_MM)
-"""Stored pixels per pixel of the network: moved windows are cut from the finer ones and stay as sharp as in use."""
+"""Stored pixels per pixel of the network: moved squares are cut from the finer ones and stay as sharp as in use."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rois:
-    """Regions of interest.
+    """Stored regions of hips.
 
-    pixels (n, 256, 256) uint16 at `ROI_SPACING_MM`, bone bright, canonical side, the ROI's center in the middle, 0 only
-    outside the film; labels_gcm2 (n, 2) float32 in the order of `SITES`, NaN where unlabelled; rows as in the film
-    table.
+    pixels (n, 256, 256) uint16 at `ROI_SPACING_MM`, bone bright, canonical side, the hip in the middle, 0 only outside
+    the film; labels_gcm2 (n, 2) float32 in the order of `SITES`, NaN where unlabelled; rows as in the film table.
     """
 
     pixels: NDArray[np.uint16]
@@ -41,7 +40,7 @@ class Rois:
 
 
 def read_rois(rows: Iterable[HipRow], labelled: bool = True) -> Rois:
-    """Load regions of interest.
+    """Load stored regions.
 
     Raises:
         TableError: a film is missing or broken, or a row that has to be `labelled` has no label at all.
@@ -56,7 +55,7 @@ def read_rois(rows: Iterable[HipRow], labelled: bool = True) -> Rois:
         one, spacing_mm = read_png(row), number(row, "x_spacing_mm")
         if one.shape != place.shape or abs(spacing_mm - ROI_SPACING_MM) > 1e-6:
             raise TableError(
-                f"film {row.film}: an ROI has {ROI_PX} x {ROI_PX} pixels of {ROI_SPACING_MM} mm, this one has"
+                f"film {row.film}: a stored region has {ROI_PX} x {ROI_PX} pixels of {ROI_SPACING_MM} mm, this one has"
                 f" {one.shape[0]} x {one.shape[1]} of {spacing_mm:g} mm"
             )
         place[:] = one
@@ -64,7 +63,7 @@ def read_rois(rows: Iterable[HipRow], labelled: bool = True) -> Rois:
 
 
 def roi_image(pixels: NDArray[np.uint16]) -> NDArray[np.float32]:
-    """One stored ROI (256, 256) as the runtime would show it to the network: (1, 112, 112) float32, 0..1."""
+    """One stored region (256, 256) as the runtime would show it to the network: (1, 112, 112) float32, 0..1."""
     edge = (ROI_PX - ROI_BLOCK * BMD.size_px) // 2
     middle = floats(pixels[edge:-edge, edge:-edge])
     return normalize(middle.reshape(BMD.size_px, ROI_BLOCK, BMD.size_px, ROI_BLOCK).mean((1, 3)), BMD)
@@ -76,7 +75,7 @@ def _label(row: HipRow, site: str) -> float:
 
 
 def stored_roi(film: Film, hip: Hip) -> NDArray[np.float32]:
-    """A hip's ROI as a cohort stores it: (256, 256) float32, 0..1 at 0.65 mm, mirrored to a right hip, NaN outside."""
+    """A hip's region as a cohort stores it: (256, 256) float32, 0..1, 0.65 mm, mirrored to a right hip, NaN outside."""
     left, top, width, height = hip.box_px
     more = ROI_PX * ROI_SPACING_MM / BMD.side_mm
     box = (left - (more - 1) / 2 * width, top - (more - 1) / 2 * height, more * width, more * height)

@@ -30,7 +30,7 @@ class HipTarget:
 
     @property
     def center_px(self) -> NDArray[np.float64]:
-        """(x, y) of the ROI's center, NaN when head or lesser trochanter are not visible."""
+        """(x, y) of the region's center, NaN when head or lesser trochanter are not visible."""
         middle: NDArray[np.float64] = self.landmarks_px[[0, 3]].mean(0)
         return middle
 

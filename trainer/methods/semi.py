@@ -29,7 +29,7 @@ Term = tuple[Tensor, dict[str, float]]
 
 
 class SemiTask(BmdTask):
-    """Labelled and unlabelled ROIs and a network to start from; a method adds its term."""
+    """Labelled and unlabelled regions and a network to start from; a method adds its term."""
 
     views_per_film = 2
     """Views of an unlabelled film that the network learns from."""

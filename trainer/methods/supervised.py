@@ -30,7 +30,7 @@ Outputs = tuple[Tensor, Tensor, Tensor]
 
 
 class BmdTask(Task):
-    """Labelled ROIs, the network and its losses: the supervised method, and what the others build upon."""
+    """Labelled regions, the network and its losses: the supervised method, and what the others build upon."""
 
     score = "val_score"
     network: BmdNet

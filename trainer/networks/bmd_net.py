@@ -39,7 +39,7 @@ class BmdNet(nn.Module):
         self.register_buffer("label_sd", torch.tensor(label_sd, dtype=torch.float32))
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """BMD, spread and embedding of ROI images.
+        """BMD, spread and embedding of images of regions.
 
         Args:
             image: (n, 1, 112, 112) float32, 0..1, bone bright, mirrored to a right hip.
@@ -50,7 +50,7 @@ class BmdNet(nn.Module):
         return self.heads(self.embed(image))
 
     def embed(self, image: Tensor) -> Tensor:
-        """Embedding (n, d) float32 of ROI images."""
+        """Embedding (n, d) float32 of images of regions."""
         features: Tensor = self.backbone(image)
         return features.mean((2, 3)).float()
 

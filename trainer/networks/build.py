@@ -42,11 +42,6 @@ def build(name: str, **kwargs: Any) -> nn.Module:
     raise UsageError(f"no network is called {name!r}; there are finder, {', '.join(BACKBONES)}")
 
 
-def task_of(network: nn.Module) -> str:
-    """The key of `OUTPUTS` for a network."""
-    return "finder" if isinstance(network, FinderNet) else "bmd"
-
-
 def folded(network: nn.Module) -> nn.Module:
     """A copy in eval mode whose batch norms are part of their convolutions: the same numbers, about a third sooner."""
     copy = deepcopy(network).eval()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from trainer.paper_table.units import Scale, Unit
+    from trainer.paper_table.units import TableSize, Unit
     from trainer.run.settings import BmdConfig
 
 
@@ -25,20 +25,20 @@ def table(
     """Reproduce the paper's table and two rows more, several seeds each, on phantom films. Figures are synthetic."""
     try:
         from trainer.paper_table.page import write_report
-        from trainer.paper_table.units import Scale, check_units
+        from trainer.paper_table.units import TableSize, check_units
     except ModuleNotFoundError as error:
         from bmd_edge.errors import MissingExtra
 
         raise MissingExtra(error.name or "torch", "train") from error
-    scale = Scale(budget, seeds)
-    check_units(out / "units", scale)
+    size = TableSize(budget, seeds)
+    check_units(out / "units", size)
     if not report_only:
-        make_missing(scale, out, workers)
+        make_missing(size, out, workers)
     command = f"bmd-edge table --budget {budget:g} --seeds {seeds}"
-    typer.echo(write_report(out, scale, command))
+    typer.echo(write_report(out, size, command))
 
 
-def make_missing(scale: "Scale", out: Path, workers: int) -> None:
+def make_missing(size: "TableSize", out: Path, workers: int) -> None:
     """Make the cohorts, then run the units that have no result yet, the table's first seeds first.
 
     Raises:
@@ -50,22 +50,22 @@ def make_missing(scale: "Scale", out: Path, workers: int) -> None:
     from trainer.phantom.commands import with_progress
 
     folder = out / "units"
-    if not _missing(trials(), folder) and not _missing(units(scale, chosen(folder)), folder):
+    if not _missing(trials(), folder) and not _missing(units(size, chosen(folder)), folder):
         return
-    check_device(settings(trials()[0], scale))
-    for config in (scale.cohort, scale.second_cohort):
+    check_device(settings(trials()[0], size))
+    for config in (size.cohort, size.second_cohort):
         with_progress(config, cohort_path(config), workers)
-    write_films(scale, folder)
-    _train(_missing(trials(), folder), scale, folder, workers)
-    check_units(folder, scale)  # now it is known which settings the others must have
-    _train(_missing(units(scale, chosen(folder)), folder), scale, folder, workers)
+    write_films(size, folder)
+    _train(_missing(trials(), folder), size, folder, workers)
+    check_units(folder, size)  # now it is known which settings the others must have
+    _train(_missing(units(size, chosen(folder)), folder), size, folder, workers)
 
 
 def _missing(wanted: "list[Unit]", folder: Path) -> "list[Unit]":
     return [unit for unit in wanted if not (folder / f"{unit.name}.json").is_file()]
 
 
-def _train(missing: "list[Unit]", scale: "Scale", folder: Path, workers: int) -> None:
+def _train(missing: "list[Unit]", size: "TableSize", folder: Path, workers: int) -> None:
     from concurrent.futures import ProcessPoolExecutor, as_completed
     from multiprocessing import active_children, get_context
 
@@ -73,7 +73,7 @@ def _train(missing: "list[Unit]", scale: "Scale", folder: Path, workers: int) ->
 
     with ProcessPoolExecutor(workers, get_context("spawn"), _settle) as pool:
         # All settings are read now: a recipe that is edited meanwhile changes nothing.
-        running = [pool.submit(_run, unit, settings(unit, scale), scale, folder) for unit in missing]
+        running = [pool.submit(_run, unit, settings(unit, size), size, folder) for unit in missing]
         try:
             for number, done in enumerate(as_completed(running), 1):
                 typer.echo(f"{done.result()} ({number} of {len(missing)})", err=True)
@@ -92,8 +92,8 @@ def _settle() -> None:
     settle_worker()
 
 
-def _run(unit: "Unit", config: "BmdConfig", scale: "Scale", out: Path) -> str:
+def _run(unit: "Unit", config: "BmdConfig", size: "TableSize", out: Path) -> str:
     from trainer.paper_table.units import run_unit
 
-    run_unit(unit, config, scale, out, lambda line: typer.echo(line, err=True))
+    run_unit(unit, config, size, out, lambda line: typer.echo(line, err=True))
     return unit.name

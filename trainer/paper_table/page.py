@@ -13,7 +13,7 @@ from bmd_edge.sites import SITES
 from bmd_edge.system.files import replace_file
 from trainer.paper_table.plot import SITE_TITLES, draw
 from trainer.paper_table.statistics import F64, LOW_T, Hips, agreement, auroc, interval, paired_difference
-from trainer.paper_table.units import ALTERNATIVES, CURVE_LABELS, FULL, RECIPES, SUPERVISED, Scale
+from trainer.paper_table.units import ALTERNATIVES, CURVE_LABELS, FULL, RECIPES, SUPERVISED, TableSize
 from trainer.phantom.cohort.plan import items
 
 Units = dict[str, list[dict[str, Any]]]
@@ -49,7 +49,7 @@ DEVELOPMENT = (
 """What no trial shows, for rows are compared that were not developed alike."""
 
 
-def write_report(out: Path, scale: Scale, command: str) -> Path:
+def write_report(out: Path, size: TableSize, command: str) -> Path:
     """Make the table of the units in OUT/units; returns the path of table.json.
 
     Raises:
@@ -57,7 +57,7 @@ def write_report(out: Path, scale: Scale, command: str) -> Path:
     """
     found = read_units(out / "units")
     hips = read_hips(out / "units" / "films.json")
-    table = summary(found, hips, scale, command)
+    table = summary(found, hips, size, command)
     with replace_file(out / "table.json") as file:
         file.write(json.dumps(table, indent=1) + "\n")
     with replace_file(out / "table.md") as file:
@@ -107,20 +107,20 @@ def trials_of(everything: Units) -> dict[str, list[dict[str, Any]]]:
     }
 
 
-def summary(everything: Units, hips: dict[str, Hips], scale: Scale, command: str) -> dict[str, Any]:
+def summary(everything: Units, hips: dict[str, Hips], size: TableSize, command: str) -> dict[str, Any]:
     """The content of table.json, from units by the name of their row."""
     found, trials = rows_of(everything), trials_of(everything)
-    splits = Counter(item.split for item in items(scale.cohort))
+    splits = Counter(item.split for item in items(size.cohort))
     every_unit = [unit for units in everything.values() for unit in units]
     minutes = {run: spent for unit in every_unit for run, spent in unit["minutes_of_runs"].items()}  # some are shared
     return {
         "synthetic": True,
         "scale": {
-            "budget": scale.budget,
+            "budget": size.budget,
             "train_val_test_hips": [splits["train"], splits["val"], len(hips["test"].subject)],
-            "unlabelled_hips": scale.cohort.unlabelled,
+            "unlabelled_hips": size.cohort.unlabelled,
             "second_cohort_hips": len(hips["second"].subject),
-            "seeds": scale.seeds,
+            "seeds": size.seeds,
         },
         "phantom_config": every_unit[0]["phantom_config"],
         "command": command,
@@ -230,13 +230,13 @@ def _point(recipe: str, labels: int | None, units: list[dict[str, Any]], hips: H
 
 def markdown(table: dict[str, Any]) -> str:
     """The content of table.md."""
-    scale = table["scale"]
-    train, val, test = scale["train_val_test_hips"]
+    size = table["scale"]
+    train, val, test = size["train_val_test_hips"]
     lines = [
         "# The paper's table on the digital hip phantom",
         "",
         f"Synthetic: {train} labelled hips to learn from, {val} to choose by, {test} to test on, and"
-        f" {scale['unlabelled_hips']} without a label; budget {scale['budget']:g}, phantom configuration"
+        f" {size['unlabelled_hips']} without a label; budget {size['budget']:g}, phantom configuration"
         f" `{table['phantom_config']}`. Figures are means over seeds, with 95 % BCa intervals by bootstrap over"
         " subjects: they hold for these networks, and what another training would give is seen seed by seed only."
         f" RMSE and bias in g/cm2. Made by `{table['command']}` in {table['training_minutes']} minutes of"
@@ -246,7 +246,7 @@ def markdown(table: dict[str, Any]) -> str:
         lines += ["", f"## {SITE_TITLES[site].capitalize()}", "", *_rows_text(table["rows"], site, unseen=True)]
         lines += ["", f"Full method minus each row, {SITE_TITLES[site]}, same subjects:", ""]
         lines += _paired_text(table["paired"], site)
-    lines += ["", f"## Second cohort ({scale['second_cohort_hips']} other hips, same networks)"]
+    lines += ["", f"## Second cohort ({size['second_cohort_hips']} other hips, same networks)"]
     for site in SITES:
         lines += ["", f"{SITE_TITLES[site].capitalize()}:", "", *_rows_text(table["second_cohort"]["rows"], site)]
         lines += ["", *_paired_text(table["second_cohort"]["paired"], site)]

@@ -54,8 +54,6 @@ ALTERNATIVES: dict[str, dict[str, str]] = {
 }
 """The second of the two settings that each row tries with seed 0, after its recipe; the better on val is kept."""
 FULL, SUPERVISED = "full", "mse"
-SETS = ("test", "unseen", "second")
-"""Films that a unit is measured on: the test hips, the same by makers that nobody trained on, and another cohort."""
 CURVE_LABELS = (110, 220)
 UNLABELLED = 8219
 ALL_LABELS = {"reveal": "true", "steps": "270", "epochs": "18"}
@@ -63,7 +61,7 @@ ALL_LABELS = {"reveal": "true", "steps": "270", "epochs": "18"}
 
 
 @dataclass(frozen=True, slots=True)
-class Scale:
+class TableSize:
     """How much of the experiment is run: `budget` 1 is all; less shortens trainings and unlabelled films alike."""
 
     budget: float = 1.0
@@ -118,10 +116,10 @@ def chosen(out: Path) -> dict[str, dict[str, str]]:
     }
 
 
-def units(scale: Scale, better: dict[str, dict[str, str]]) -> list[Unit]:
+def units(size: TableSize, better: dict[str, dict[str, str]]) -> list[Unit]:
     """What follows the trials: the other seeds of every row, and the learning curve, each with the better setting."""
     found = [
-        Unit(_row(recipe, better), recipe, seed, better[recipe]) for seed in range(1, scale.seeds) for recipe in RECIPES
+        Unit(_row(recipe, better), recipe, seed, better[recipe]) for seed in range(1, size.seeds) for recipe in RECIPES
     ]
     for labels in CURVE_LABELS:
         found += [
@@ -135,13 +133,13 @@ def _row(recipe: str, better: dict[str, dict[str, str]]) -> str:
     return f"{recipe}_alternative" if better[recipe] else recipe
 
 
-def settings(unit: Unit, scale: Scale) -> BmdConfig:
-    """The unit's settings at a scale."""
+def settings(unit: Unit, size: TableSize) -> BmdConfig:
+    """The unit's settings in a table of this size."""
     config = read_config(unit.recipe, {**unit.changes, "seed": str(unit.seed)})
     assert isinstance(config, BmdConfig)
-    shorter = {"epochs": str(max(1, round(config.epochs * scale.budget)))}
+    shorter = {"epochs": str(max(1, round(config.epochs * size.budget)))}
     if isinstance(config, SemiConfig):
-        shorter["pretrain_epochs"] = str(max(1, round(config.pretrain_epochs * scale.budget)))
+        shorter["pretrain_epochs"] = str(max(1, round(config.pretrain_epochs * size.budget)))
     shortened = read_config(unit.recipe, {**unit.changes, "seed": str(unit.seed), **shorter})
     assert isinstance(shortened, BmdConfig)
     return shortened
@@ -153,7 +151,7 @@ def run_folder(config: BmdConfig, cohort: CohortConfig) -> Path:
     return phantom_cache().parent / "runs" / digest
 
 
-def run_unit(unit: Unit, config: BmdConfig, scale: Scale, out: Path, tell: Callable[[str], None]) -> None:
+def run_unit(unit: Unit, config: BmdConfig, size: TableSize, out: Path, tell: Callable[[str], None]) -> None:
     """Train a unit by its settings, or finish it, and write its estimates to OUT/NAME.json; nothing to do if that
     stands.
 
@@ -170,9 +168,9 @@ def run_unit(unit: Unit, config: BmdConfig, scale: Scale, out: Path, tell: Calla
             tell(f"{unit.name}  epoch {line['epoch'] + 1:g}/{epochs}  left {left_s / 60:.0f} min")
 
     def trained(config: BmdConfig, committee: Sequence[Path] = ()) -> tuple[Path, dict[str, float]]:
-        run = run_folder(config, scale.cohort)
+        run = run_folder(config, size.cohort)
         with alone(run):
-            return run, run_training(config, cohort_path(scale.cohort) / "films.csv", run, told, committee)
+            return run, run_training(config, cohort_path(size.cohort) / "films.csv", run, told, committee)
 
     committee: list[Path] = []
     if isinstance(config, SemiConfig):
@@ -183,18 +181,18 @@ def run_unit(unit: Unit, config: BmdConfig, scale: Scale, out: Path, tell: Calla
         "recipe": unit.recipe,
         "seed": unit.seed,
         "settings": to_toml(config),
-        "phantom_config": scale.cohort.digest(),
-        "second_phantom_config": scale.second_cohort.digest(),
+        "phantom_config": size.cohort.digest(),
+        "second_phantom_config": size.second_cohort.digest(),
         "best": best,
         "minutes_of_runs": {one.name: round(seconds(one) / 60, 1) for one in (*committee, run)},
-        "estimates_gcm2": estimates(config, run, scale),
+        "estimates_gcm2": estimates(config, run, size),
     }
     out.mkdir(parents=True, exist_ok=True)
     with replace_file(place) as file:
         file.write(json.dumps(facts) + "\n")
 
 
-def check_units(folder: Path, scale: Scale) -> None:
+def check_units(folder: Path, size: TableSize) -> None:
     """UsageError if a finished unit in the folder is none of this table's, or was trained with other settings or on
     other films than would be used now.
     """
@@ -204,8 +202,8 @@ def check_units(folder: Path, scale: Scale) -> None:
     else:
         choices = [{recipe: {} for recipe in RECIPES}, ALTERNATIVES]
     wanted: dict[str, list[str]] = {}
-    for unit in [*trials(), *(unit for better in choices for unit in units(scale, better))]:
-        wanted.setdefault(unit.name, []).append(to_toml(settings(unit, scale)))
+    for unit in [*trials(), *(unit for better in choices for unit in units(size, better))]:
+        wanted.setdefault(unit.name, []).append(to_toml(settings(unit, size)))
     for place in finished:
         facts = json.loads(place.read_text())
         if place.stem not in wanted:
@@ -213,7 +211,7 @@ def check_units(folder: Path, scale: Scale) -> None:
         elif facts["settings"] not in wanted[place.stem]:
             what = "other settings than this table's"
         elif [facts["phantom_config"], facts["second_phantom_config"]] != [
-            cohort.digest() for cohort in (scale.cohort, scale.second_cohort)
+            cohort.digest() for cohort in (size.cohort, size.second_cohort)
         ]:
             what = "other films than this table's"
         else:
@@ -227,7 +225,7 @@ def seconds(run: Path) -> float:
     return sum(json.loads(line)["seconds"] for line in path.read_text().splitlines()) if path.is_file() else 0.0
 
 
-def estimates(config: BmdConfig, run: Path, scale: Scale) -> dict[str, list[list[float]]]:
+def estimates(config: BmdConfig, run: Path, size: TableSize) -> dict[str, list[list[float]]]:
     """What the run's best network says of each set: (femoral neck, total hip), g/cm2, in the order of `test_rows`."""
     from trainer.images.roi_files import read_rois
     from trainer.methods.supervised import estimates as estimate
@@ -235,27 +233,29 @@ def estimates(config: BmdConfig, run: Path, scale: Scale) -> dict[str, list[list
 
     network = load_run(run)
     found = {}
-    for name, rows in test_rows(scale).items():
+    for name, rows in test_rows(size).items():
         bmd, _ = estimate(network, read_rois(rows), config.channels_last)
         found[name] = [[round(float(value), 4) for value in hip] for hip in bmd]
     return found
 
 
-def test_rows(scale: Scale) -> dict[str, list[HipRow]]:
-    """The film table's rows of each of `SETS`."""
-    rows = [row for row in read_table(cohort_path(scale.cohort) / "films.csv") if row.split == "test"]
+def test_rows(size: TableSize) -> dict[str, list[HipRow]]:
+    """The film table's rows of each set that a unit is measured on: the test hips, the same by makers that nobody
+    trained on, and another cohort.
+    """
+    rows = [row for row in read_table(cohort_path(size.cohort) / "films.csv") if row.split == "test"]
     held_out = [row.extra["x_maker_style"].removeprefix("Synthetic-") in HELD_OUT_MAKERS for row in rows]
     return {
         "test": [row for row, unseen in zip(rows, held_out, strict=True) if not unseen],
         "unseen": [row for row, unseen in zip(rows, held_out, strict=True) if unseen],
-        "second": read_table(cohort_path(scale.second_cohort) / "films.csv"),
+        "second": read_table(cohort_path(size.second_cohort) / "films.csv"),
     }
 
 
-def write_films(scale: Scale, out: Path) -> None:
+def write_films(size: TableSize, out: Path) -> None:
     """Keep labels and subjects of each set in OUT/films.json, so that the table can be made without the films."""
     facts: dict[str, Any] = {}
-    for name, rows in test_rows(scale).items():
+    for name, rows in test_rows(size).items():
         labels = np.array([[row.bmd_gcm2[site] for site in SITES] for row in rows], float)
         facts[name] = {"subject": [row.subject for row in rows], "labels_gcm2": labels.tolist()}
     out.mkdir(parents=True, exist_ok=True)

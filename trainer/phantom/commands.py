@@ -68,7 +68,7 @@ def make(
     unseen: Annotated[bool, typer.Option("--unseen", help="Test films once more by the makers held out.")] = False,
     workers: Annotated[int, typer.Option(help="Processes, one thread each.")] = 2,
 ) -> None:
-    """Make a cohort: film table, ROIs and films; can be interrupted and run again."""
+    """Make a cohort: film table, regions and films; can be interrupted and run again."""
     from rich.console import Console
 
     from bmd_edge.errors import BmdEdgeError
@@ -93,14 +93,18 @@ def make(
 
 @app.command("check")
 def check_command(
-    hips: Annotated[int, typer.Option(help="ROIs for the rows that read films (kept in the cache folder).")] = 300,
+    hips: Annotated[int, typer.Option(help="Regions for the rows that read films (kept in the cache folder).")] = 300,
     people: Annotated[int, typer.Option(help="Subjects for the rows on the population.")] = 400,
     workers: Annotated[int, typer.Option(help="Processes, one thread each.")] = 2,
     table: Annotated[
         Path | None, typer.Option(help="Film table of a labelled cohort to read instead of making one.")
     ] = None,
 ) -> None:
-    """Measure the phantom against what it has to show; exit code 1 if a row fails."""
+    """Judge the phantom: its hips and films against targets.
+
+    Mass, population, landmarks, gray levels, texture and speed are measured; no network is asked. Exit code 1 if a
+    target is missed.
+    """
     from rich.console import Console
     from rich.table import Table
 
@@ -131,7 +135,11 @@ def score_command(
     workers: Annotated[int, typer.Option(help="Processes, one thread each.")] = 2,
     as_json: Annotated[bool, typer.Option("--json", help="Print all figures as JSON.")] = False,
 ) -> None:
-    """Read fresh phantom films with a bundle and compare with the truth. Research use only; figures are synthetic."""
+    """Judge a bundle: fresh phantom films against the truth.
+
+    Hips found and refused, landmarks and estimates are compared. Figures are synthetic. Research use only, not for
+    diagnosis.
+    """
     import json
     from functools import partial
 
@@ -180,7 +188,7 @@ def shifted_command(
     n: Annotated[int, typer.Option(help="Hips, each in control and under every planted shift.")] = 250,
     workers: Annotated[int, typer.Option(help="Processes, one thread each.")] = 2,
 ) -> None:
-    """Make ROIs of the same hips under planted shifts, for `bmd-edge drift --simulate`; prints the film table."""
+    """Make regions of the same hips under planted shifts, for `bmd-edge drift --simulate`; prints the film table."""
     from trainer.phantom.cohort.shifted import make_shifted
 
     with _bar("phantom films") as bar:

@@ -1,45 +1,20 @@
-"""The settings of a training: one frozen dataclass per network, and the bounds of their values.
+"""The settings of a training: one frozen dataclass per network.
 
-Each field is followed by its explanation, which `--print-config` prints above it.
+Each field has its bound in its annotation and is followed by its explanation; `--print-config` prints both above it.
 """
 
 import dataclasses
+import typing
 from dataclasses import dataclass
+from typing import Annotated
 
 from bmd_edge.bundle.network_input import BMD
 from bmd_edge.errors import UsageError
+from trainer.run.bounds import Above, AtLeast, Between, Bound, OneOf
 
-_CHOICES = {
-    "schedule": ("one_cycle", "cosine", "step", "constant"),
-    "device": ("cpu", "cuda"),
-    "triplet_alpha": ("sqrt", "abs", "one"),
-    "triplet_norm": ("unit", "none"),
-    "network": ("resnet18", "vgg11_se", "effnet_lite0"),
-    "method": ("pi_model", "temporal_ensembling", "mean_teacher", "self_training", "rankup"),
-}
-_ABOVE_ZERO = (
-    "epochs",
-    "batch",
-    "threads",
-    "validate_every",
-    "lr",
-    "pretrain_epochs",
-    "pretrain_lr",
-    "unlabelled_batch",
-    "committee",
-)
-_SHARES = (
-    "warmup", "ema", "exact_share", "clean_share", "closeup_share", "nonsense_share", "crop_share",
-    "label_smoothing", "ramp", "ensemble_decay", "rank_threshold",
-)  # fmt: skip
-_NOT_NEGATIVE = (
-    "weight_decay", "clip_norm", "triplet_weight", "triplet_margin", "spread_weight", "shift_mm", "rotation_deg",
-    "augment", "presence_weight", "kind_weight", "steps", "patience", "unlabelled_weight", "agree_weight",
-    "pretrain_augment", "embedding_weight", "max_regenerations", "rank_weight", "labels", "seed",
-)  # fmt: skip
 _LEARNED_FROM = ("train", "val", "test")
 ROI_ROOM_MM = 10.4
-"""How far a stored ROI (166.4 mm) reaches beyond the network's window (145.6 mm) on each side."""
+"""How far a stored region (166.4 mm) reaches beyond the network's (145.6 mm) on each side."""
 
 MEMBER_SEEDS = 1000
 """Seeds of a committee's members are this far apart."""
@@ -49,37 +24,37 @@ MEMBER_SEEDS = 1000
 class LoopConfig:
     """What the loop needs to know, whatever it trains."""
 
-    seed: int = 0
+    seed: Annotated[int, AtLeast(0)] = 0
     """Everything random follows from it."""
-    epochs: int = 30
+    epochs: Annotated[int, Above(0)] = 30
     """Rounds; each ends with a saved state, so it is the unit of resuming."""
-    batch: int = 16
+    batch: Annotated[int, Above(0)] = 16
     """Images per step."""
-    lr: float = 1e-3
+    lr: Annotated[float, Above(0)] = 1e-3
     """Highest learning rate of Adam."""
-    schedule: str = "one_cycle"
+    schedule: Annotated[str, OneOf("one_cycle", "cosine", "step", "constant")] = "one_cycle"
     """Learning rate over time: one_cycle (rise, then cosine to 0), cosine, step (x 0.1 at half time), constant."""
-    warmup: float = 0.1
+    warmup: Annotated[float, Between(0, 1)] = 0.1
     """Share of the steps in which one_cycle rises."""
-    weight_decay: float = 1e-2
+    weight_decay: Annotated[float, AtLeast(0)] = 1e-2
     """Decoupled weight decay (AdamW); not for norms and biases."""
-    clip_norm: float = 5.0
+    clip_norm: Annotated[float, AtLeast(0)] = 5.0
     """Gradients are scaled down to this norm; 0 switches it off."""
-    ema: float = 0.998
+    ema: Annotated[float, Between(0, 1)] = 0.998
     """Decay per step of the averaged weights that are validated and saved; 0 uses the last weights."""
     bf16: bool = True
     """bfloat16 autocast: about twice as fast on a CPU with AVX-512 BF16; one without such instructions uses float32."""
     channels_last: bool = True
     """Memory layout of images: faster on CPUs."""
-    device: str = "cpu"
-    """cpu or cuda."""
-    threads: int = 1
+    device: Annotated[str, OneOf("cpu", "cuda")] = "cpu"
+    """Where the network is trained."""
+    threads: Annotated[int, Above(0)] = 1
     """CPU threads; two trainings side by side with one each beat one with two."""
-    steps: int = 0
+    steps: Annotated[int, AtLeast(0)] = 0
     """Steps per epoch; 0: as many as show each film once."""
-    patience: int = 0
+    patience: Annotated[int, AtLeast(0)] = 0
     """Training stops after this many validations without a better one; 0 never stops early."""
-    validate_every: int = 1
+    validate_every: Annotated[int, Above(0)] = 1
     """Epochs between validations; the last epoch is always validated."""
     train_splits: tuple[str, ...] = ("train",)
     """Splits of the film table that are learned from."""
@@ -91,45 +66,45 @@ class LoopConfig:
 class BmdConfig(LoopConfig):
     """Settings of the BMD network learned from labelled films; the defaults are those of the paper's table."""
 
-    epochs: int = 120
+    epochs: Annotated[int, Above(0)] = 120
     """Rounds; each ends with a saved state, so it is the unit of resuming."""
-    lr: float = 2e-3
+    lr: Annotated[float, Above(0)] = 2e-3
     """Highest learning rate of Adam."""
-    weight_decay: float = 0.3
+    weight_decay: Annotated[float, AtLeast(0)] = 0.3
     """Decoupled weight decay (AdamW); not for norms and biases."""
-    validate_every: int = 5
+    validate_every: Annotated[int, Above(0)] = 5
     """Epochs between validations; the last epoch is always validated."""
-    labels: int = 0
+    labels: Annotated[int, AtLeast(0)] = 0
     """Labelled hips that are learned from, the first ones of the table; 0 takes all."""
     reveal: bool = False
     """Phantom films of the split unlabelled are learned from with their true BMD: the upper bound of all methods."""
-    network: str = "vgg11_se"
-    """Backbone: vgg11_se, resnet18, effnet_lite0."""
-    width: float = 0.25
+    network: Annotated[str, OneOf("resnet18", "vgg11_se", "effnet_lite0")] = "vgg11_se"
+    """Backbone."""
+    width: Annotated[float, Above(0, at_most=1)] = 0.25
     """Factor on the channels of resnet18 and vgg11_se."""
     pretrained: bool = True
     """effnet_lite0 starts from ImageNet weights."""
-    triplet_weight: float = 0.5
+    triplet_weight: Annotated[float, AtLeast(0)] = 0.5
     """lambda: weight of the adaptive triplet loss (the paper's, as recollected); 0 switches it off."""
-    triplet_alpha: str = "sqrt"
-    """How the margin follows the labels: sqrt, abs, one (plain triplet loss)."""
-    triplet_margin: float = 0.5
+    triplet_alpha: Annotated[str, OneOf("sqrt", "abs", "one")] = "sqrt"
+    """How the margin follows the labels; with one it does not: the plain triplet loss."""
+    triplet_margin: Annotated[float, AtLeast(0)] = 0.5
     """m (the paper's, as recollected), in squared distance of embeddings for labels one SD apart."""
-    triplet_norm: str = "unit"
-    """Embedding in the triplet loss: unit (scaled to length 1) or none."""
-    spread_weight: float = 0.2
+    triplet_norm: Annotated[str, OneOf("unit", "none")] = "unit"
+    """Embedding in the triplet loss: scaled to length 1 (unit), or as it is (none)."""
+    spread_weight: Annotated[float, AtLeast(0)] = 0.2
     """Weight of the predicted spread's term; it never disturbs the estimate."""
-    shift_mm: float = 5.0
-    """Largest shift of the ROI's center, as a finder's landmarks would shift it."""
-    scale: float = 0.06
-    """Largest relative error of the ROI's scale: magnification is often assumed."""
-    rotation_deg: float = 5.0
-    """Largest rotation; beyond the stored ROI, which the corners of a turned window may reach, its edge goes on."""
-    exact_share: float = 0.3
+    shift_mm: Annotated[float, AtLeast(0)] = 5.0
+    """Largest shift of the region's center, as a finder's landmarks would shift it."""
+    scale: Annotated[float, AtLeast(0)] = 0.06
+    """Largest relative error of the region's scale: magnification is often assumed."""
+    rotation_deg: Annotated[float, AtLeast(0)] = 5.0
+    """Largest rotation; beyond the stored region, which the corners of a turned one may reach, its edge goes on."""
+    exact_share: Annotated[float, Between(0, 1)] = 0.3
     """Share of samples moved by whole pixels only, which keeps them as sharp as in use."""
-    augment: float = 1.0
+    augment: Annotated[float, AtLeast(0)] = 1.0
     """Strength of changes of gray levels, texture and occlusions; 0 switches them off."""
-    clean_share: float = 0.3
+    clean_share: Annotated[float, Between(0, 1)] = 0.3
     """Share of samples that keep the film's own gray levels, as in use."""
 
 
@@ -137,43 +112,45 @@ class BmdConfig(LoopConfig):
 class SemiConfig(BmdConfig):
     """Settings of the BMD network learned from labelled and unlabelled films."""
 
-    epochs: int = 15
+    epochs: Annotated[int, Above(0)] = 15
     """Rounds after the supervised training; each ends with a saved state, so it is the unit of resuming."""
-    steps: int = 100
+    steps: Annotated[int, AtLeast(0)] = 100
     """Steps per epoch."""
-    lr: float = 3e-4
+    lr: Annotated[float, Above(0)] = 3e-4
     """Highest learning rate of Adam; at that of the supervised training most methods lose more than they gain."""
-    validate_every: int = 1
+    validate_every: Annotated[int, Above(0)] = 1
     """Epochs between validations; the last epoch is always validated."""
-    augment: float = 0.25
+    augment: Annotated[float, AtLeast(0)] = 0.25
     """Strength of changes of gray levels, texture and occlusions: a fine-tuning at 1 unlearns more than it learns."""
-    method: str = "self_training"
-    """What unlabelled films add: pi_model, temporal_ensembling, mean_teacher, self_training, rankup."""
-    pretrain_epochs: int = 120
+    method: Annotated[str, OneOf("pi_model", "temporal_ensembling", "mean_teacher", "self_training", "rankup")] = (
+        "self_training"
+    )
+    """What unlabelled films add."""
+    pretrain_epochs: Annotated[int, Above(0)] = 120
     """Epochs of the supervised training that comes first; its batch, steps, schedule and patience are the defaults."""
-    pretrain_lr: float = 2e-3
+    pretrain_lr: Annotated[float, Above(0)] = 2e-3
     """Its highest learning rate."""
-    pretrain_augment: float = 1.0
+    pretrain_augment: Annotated[float, AtLeast(0)] = 1.0
     """Its strength of changes of gray levels, texture and occlusions."""
-    unlabelled_batch: int = 16
+    unlabelled_batch: Annotated[int, Above(0)] = 16
     """Unlabelled films per step."""
-    unlabelled_weight: float = 1.0
+    unlabelled_weight: Annotated[float, AtLeast(0)] = 1.0
     """Weight of the unlabelled term."""
-    ramp: float = 0.2
+    ramp: Annotated[float, Between(0, 1)] = 0.2
     """Share of the steps in which that weight rises."""
-    ensemble_decay: float = 0.6
+    ensemble_decay: Annotated[float, Between(0, 1)] = 0.6
     """temporal_ensembling: how much of a film's running mean stays when a new estimate comes."""
-    agree_weight: float = 1.0
+    agree_weight: Annotated[float, AtLeast(0)] = 1.0
     """self_training: weight of the agreement of the estimates for two views."""
-    embedding_weight: float = 0.1
+    embedding_weight: Annotated[float, AtLeast(0)] = 0.1
     """self_training: weight of the agreement of the embeddings of two views; with both at 0 a film has one view."""
-    committee: int = 1
+    committee: Annotated[int, Above(0)] = 1
     """self_training: supervised networks of as many seeds whose mean gives the pseudo BMDs; 1 is the paper's."""
-    max_regenerations: int = 5
+    max_regenerations: Annotated[int, AtLeast(0)] = 5
     """self_training: how often the pseudo BMDs may be made anew."""
-    rank_weight: float = 0.2
+    rank_weight: Annotated[float, AtLeast(0)] = 0.2
     """rankup: weight of the ranking losses."""
-    rank_threshold: float = 0.95
+    rank_threshold: Annotated[float, Between(0, 1)] = 0.95
     """rankup: a pair counts when its order is at least this sure."""
 
 
@@ -183,29 +160,29 @@ class FinderConfig(LoopConfig):
 
     channels: tuple[int, ...] = (16, 32, 64, 96, 128)
     """Channels at stride 2, 4, 8, 16, 32; multiples of 16."""
-    n_embedding: int = 64
+    n_embedding: Annotated[int, Above(0)] = 64
     """Length of the embedding."""
-    closeup_share: float = 0.5
+    closeup_share: Annotated[float, Between(0, 1)] = 0.5
     """Share of close-ups; the rest are surveys."""
-    nonsense_share: float = 0.12
+    nonsense_share: Annotated[float, Between(0, 1)] = 0.12
     """Share of samples turned into something that is no hip: upside down, sideways, shuffled, far too big or small."""
-    sigma_cells: float = 1.5
+    sigma_cells: Annotated[float, Above(0)] = 1.5
     """SD of the target's Gaussians, in cells of 2 pixels."""
-    presence_weight: float = 1.0
+    presence_weight: Annotated[float, AtLeast(0)] = 1.0
     """Weight of the heat maps' level beside their place."""
-    kind_weight: float = 0.5
+    kind_weight: Annotated[float, AtLeast(0)] = 0.5
     """Weight of the class head."""
-    label_smoothing: float = 0.02
+    label_smoothing: Annotated[float, Between(0, 1)] = 0.02
     """Of the class head."""
-    shift_mm: float = 15.0
+    shift_mm: Annotated[float, AtLeast(0)] = 15.0
     """Largest shift of a close-up from the hip's center."""
     scale: tuple[float, float] = (0.85, 1.2)
     """Range of the scale error."""
-    rotation_deg: float = 12.0
+    rotation_deg: Annotated[float, AtLeast(0)] = 12.0
     """Largest rotation."""
-    crop_share: float = 0.5
+    crop_share: Annotated[float, Between(0, 1)] = 0.5
     """Share of films cropped or collimated at random."""
-    augment: float = 1.0
+    augment: Annotated[float, AtLeast(0)] = 1.0
     """Strength of the changes of gray levels, texture, occlusions and text; 0 switches them off."""
 
 
@@ -230,20 +207,17 @@ def pretraining(config: SemiConfig, member: int = 0) -> BmdConfig:
     return BmdConfig(**{**shared, **plain, **first, "seed": seed})
 
 
+def bounds(kind: type[Config]) -> dict[str, Bound]:
+    """What each setting with a bound may be."""
+    hints = typing.get_type_hints(kind, include_extras=True)
+    return {name: hint.__metadata__[0] for name, hint in hints.items() if hasattr(hint, "__metadata__")}
+
+
 def check_values(config: Config, where: str) -> None:
     """Refuse values that would only fail after hours, or silently do nothing."""
-    for key, allowed in _CHOICES.items():
-        if hasattr(config, key) and getattr(config, key) not in allowed:
-            raise UsageError(f"{where}: {key} must be one of {', '.join(allowed)}")
-    for key in _ABOVE_ZERO:
-        if getattr(config, key, 1) <= 0:
-            raise UsageError(f"{where}: {key} must be above 0")
-    for key in _SHARES:
-        if not 0 <= getattr(config, key, 0.0) <= 1:
-            raise UsageError(f"{where}: {key} must lie between 0 and 1")
-    for key in _NOT_NEGATIVE:
-        if getattr(config, key, 0.0) < 0:
-            raise UsageError(f"{where}: {key} must not be negative")
+    for key, bound in bounds(type(config)).items():
+        if not bound.allows(getattr(config, key)):
+            raise UsageError(f"{where}: {key} must be {bound}")
     _check_splits(config, where)
     if isinstance(config, BmdConfig):
         _check_bmd(config, where)
@@ -262,10 +236,8 @@ def _check_splits(config: Config, where: str) -> None:
 def _check_bmd(config: BmdConfig, where: str) -> None:
     if config.shift_mm + config.scale * BMD.side_mm / 2 > ROI_ROOM_MM:
         raise UsageError(
-            f"{where}: shift_mm and scale together leave the stored ROI, which has {ROI_ROOM_MM:g} mm room"
+            f"{where}: shift_mm and scale together leave the stored region, which has {ROI_ROOM_MM:g} mm room"
         )
-    if not 0 < config.width <= 1:
-        raise UsageError(f"{where}: width must be above 0 and at most 1")
     if isinstance(config, SemiConfig) and config.committee > 1 and config.method != "self_training":
         raise UsageError(f"{where}: only self_training asks a committee; {config.method} starts from one network")
     if isinstance(config, SemiConfig) and config.committee > 1 and config.seed >= MEMBER_SEEDS:
@@ -275,5 +247,7 @@ def _check_bmd(config: BmdConfig, where: str) -> None:
 def _check_finder(config: FinderConfig, where: str) -> None:
     if len(config.scale) != 2 or len(config.channels) != 5:
         raise UsageError(f"{where}: scale takes 2 numbers and channels 5")
+    if not 0 < config.scale[0] <= config.scale[1]:
+        raise UsageError(f"{where}: scale must be a range above 0, the lower end first")
     if any(number <= 0 or number % 16 for number in config.channels):
         raise UsageError(f"{where}: channels must be multiples of 16")

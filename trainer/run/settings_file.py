@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bmd_edge.errors import UsageError
-from trainer.run.settings import TASKS, Config, check_values, task_name
+from trainer.run.settings import TASKS, Config, bounds, check_values, task_name
 
 RECIPES = Path(__file__).parents[1] / "recipes"
 
@@ -36,7 +36,7 @@ def read_config(path: str | Path, changes: dict[str, str] | None = None) -> Conf
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        names = ", ".join(sorted(file.stem for file in RECIPES.glob("*.toml")))
+        names = ", ".join(recipes())
         raise UsageError(f"{path.name}: no such file, and no recipe of this name; there are {names}") from error
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{path.name}: not TOML: {error}") from error
@@ -45,13 +45,22 @@ def read_config(path: str | Path, changes: dict[str, str] | None = None) -> Conf
     return _from_values(values, path.name)
 
 
+def recipes() -> dict[str, str]:
+    """What each recipe is, by its name: the first line of its file."""
+    files = sorted(RECIPES.glob("*.toml"))
+    return {file.stem: file.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ") for file in files}
+
+
 def to_toml(config: Config, explained: bool = False) -> str:
-    """Settings as TOML that `read_config` reads back equal; `explained` puts each field's explanation above it."""
+    """Settings as TOML that `read_config` reads back equal; `explained` puts explanation and bound above each."""
     docs = explanations(type(config)) if explained else {}
+    limits = bounds(type(config))
     lines = [f'task = "{task_name(config)}"']
     for field in dataclasses.fields(config):
         if field.name in docs:
             lines += ["", f"# {docs[field.name]}"]
+            if field.name in limits:
+                lines.append(f"# Must be {limits[field.name]}.")
         value = getattr(config, field.name)
         lines.append(f"{field.name} = {json.dumps(value)}")  # TOML writes numbers, text, booleans, lists as JSON does
     return "\n".join(lines) + "\n"

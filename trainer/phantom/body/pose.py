@@ -5,7 +5,7 @@ The femur and hemipelvis frames are those of a LEFT hip (x lateral); a right hip
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,10 +78,6 @@ class Pose:
         yaw = sign * rng.uniform(60, 100)
         hips = [HipPose(rng.normal(10, 8), rng.normal(0, 4), rng.uniform(0, 30)) for _ in range(2)]
         return cls(hips[0], hips[1], rng.normal(0, 8), rng.normal(0, 5), yaw, "lateral")
-
-    def with_hip(self, side: str, hip: HipPose) -> "Pose":
-        """The same pose with one hip replaced."""
-        return replace(self, right=hip) if side == "R" else replace(self, left=hip)
 
 
 def _draw_wide_hip(rng: np.random.Generator) -> HipPose:

@@ -63,7 +63,7 @@ def _roi_form(item: Item, made: PhantomFilm) -> tuple[bytes, list[dict[str, str]
 
 
 def roi_image(made: PhantomFilm, hip: PhantomHip) -> tuple[NDArray[np.float32], float, float]:
-    """The ROI of a hip (256, 256) float32 bone bright at 0.65 mm, left hips mirrored; and its left and top edge in
+    """The region of a hip (256, 256) float32 bone bright at 0.65 mm, left hips mirrored; and its left and top edge in
     film pixels.
 
     It is cut as in use: at the spacing that the header lets one believe, around a center that is off as a finder's is.

@@ -14,7 +14,7 @@ from trainer.phantom.film.maker_styles import HELD_OUT_MAKERS, STYLES, TRAINING_
 from trainer.phantom.film.scene import VERSION, FilmSpec
 
 FINDER_ERROR_MM, MAX_FINDER_ERROR_MM = 1.2, 3.0
-"""SD and bound of the error of an ROI's center along each axis: assumed, near what a finder's landmarks err."""
+"""SD and bound of the error of a region's center along each axis: assumed, near what a finder's landmarks err."""
 ROI_PIXEL_MM, FILM_PIXEL_MM, DICOM_PIXEL_MM = 0.42, 0.55, 0.3
 SPLIT_PARTS = (("train", 440), ("val", 150), ("test", 500))
 BOTH_HIPS_SHARE = 271 / 819

@@ -217,7 +217,7 @@ def _trabecular(spec: FilmSpec, scene: Scene, bones: Projection) -> Array:
 
 
 def _coarse(spec: FilmSpec, scene: Scene, body: _Body, primary: Array, masses: Masses, exposure: Exposure) -> Coarse:
-    """The whole film seen coarsely: block means of the film itself, or a coarse march of its frame for an ROI."""
+    """The whole film seen coarsely: block means of the film itself, or a coarse march of its frame for a region."""
     frame = scene.frame
     step = max(round(COARSE_PIXEL_MM / frame.pixel_mm), 1)
     if spec.region == "film":

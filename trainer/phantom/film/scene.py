@@ -30,7 +30,7 @@ class FilmSpec:
     """What to make. `seed` drives everything but the subject (`subject_seed`, default the same number).
 
     kind "hip" (one hip, `side`) or "pelvis"; case as in CASES; pose "bmd" or "wide"; style a maker's letter A-H or
-    "random"; region "film" or "roi" (the ROI of the hip `side` only, for the BMD network); pixel_mm at the detector;
+    "random"; region "film" or "roi" (the square around the hip `side` only); pixel_mm at the detector;
     kvp_shift is added to the tube voltage, and the header states spacing_factor times the true detector spacing.
     """
 
@@ -216,7 +216,7 @@ def _cut(rng: np.random.Generator, frame: Geometry, subject: Subject, side: str,
 
 
 def _roi_view(frame: Geometry, subject: Subject, side: str, pose: Pose) -> Geometry:
-    """The window of the film that holds the stored ROI and a margin for the processing."""
+    """The part of the film that holds the stored region and a margin for the processing."""
     points = landmarks(subject, side, pose, frame).points_px
     center = 0.5 * (np.array(points["head_center"]) + np.array(points["lesser_trochanter"]))
     n = int(np.ceil((ROI_SIDE_MM + 2 * ROI_MARGIN_MM) / frame.spacing_mm))

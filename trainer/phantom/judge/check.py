@@ -19,7 +19,7 @@ from trainer.phantom.cohort.plan import CohortConfig, cohort_path
 from trainer.phantom.film.dxa_label import population
 from trainer.phantom.film.film import film
 from trainer.phantom.film.scene import FilmSpec
-from trainer.phantom.judge.features import hand_features, naive_grey, ridge_r
+from trainer.phantom.judge.features import hand_features, naive_gray, ridge_r
 from trainer.phantom.shapes.ray_march import Body, Geometry, Projection, project
 from trainer.phantom.shapes.sdf import CORTICAL_GCM3, Grid
 
@@ -50,8 +50,8 @@ def check(
 ) -> Iterator[Target]:
     """All findings, one after the other.
 
-    `people`: subjects of the population rows; `hips`: ROIs of the film rows, made in the cache folder, or read from
-    the film table of a cohort (its labelled ROIs).
+    `people`: subjects of the population rows; `hips`: regions of the film rows, made in the cache folder, or read from
+    the film table of a cohort (its labelled regions).
     """
     yield from population_rows(people)
     yield mass_row()
@@ -170,7 +170,7 @@ def landmark_rows() -> Iterator[Target]:
 
 
 def load_roi(row: HipRow) -> tuple[Array, dict[str, tuple[float, float]]]:
-    """An ROI of a cohort (256, 256) float64 0..1, and its landmarks (x, y) in its pixels."""
+    """A region of a cohort (256, 256) float64 0..1, and its landmarks (x, y) in its pixels."""
     with Image.open(row.film_path) as image:
         roi = np.asarray(image, np.float64) / 65535.0
     names = [n[2:-2] for n in row.extra if n.endswith("_x")]
@@ -178,11 +178,11 @@ def load_roi(row: HipRow) -> tuple[Array, dict[str, tuple[float, float]]]:
 
 
 def information_rows(rows: Sequence[HipRow]) -> Iterator[Target]:
-    """How much of BMD naive grey, and hand-made features, give away."""
+    """How much of BMD naive gray, and hand-made features, give away."""
     loaded = [load_roi(row) for row in rows]
     neck = _neck(rows)
-    grey = _r(np.array([naive_grey(*item) for item in loaded]), neck)
-    yield Target("r of naive grey level", "|r| < .35", f"{grey:.2f}", abs(grey) < 0.35)
+    gray = _r(np.array([naive_gray(*item) for item in loaded]), neck)
+    yield Target("r of naive gray level", "|r| < .35", f"{gray:.2f}", abs(gray) < 0.35)
     features = np.stack([hand_features(*item) for item in loaded])
     r = ridge_r(features, neck)
     yield Target("r of hand-made features, ridge", "about .70 (.60-.80)", f"{r:.2f}", 0.60 <= r <= 0.80)
@@ -209,7 +209,7 @@ def independence_rows(rows: Sequence[HipRow]) -> Iterator[Target]:
 def speed_rows() -> Iterator[Target]:
     """CPU seconds a film, new subjects, after a warm-up."""
     for name, spec, limit in (
-        ("ROI of a hip", FilmSpec(0, region="roi", pixel_mm=0.42), 0.6),
+        ("region of a hip", FilmSpec(0, region="roi", pixel_mm=0.42), 0.6),
         ("single hip film", FilmSpec(0), 0.8),
         ("pelvis film", FilmSpec(0, kind="pelvis"), 1.5),
     ):

@@ -1,6 +1,6 @@
-"""Hand-made features of an ROI, and ridge regression on them: what a film gives away without a network.
+"""Hand-made features of a region, and ridge regression on them: what a film gives away without a network.
 
-Used by `phantom check` only: grey level alone must say little about BMD, simple geometry and contrast features a fair
+Used by `phantom check` only: gray level alone must say little about BMD, simple geometry and contrast features a fair
 amount.
 """
 
@@ -17,18 +17,18 @@ ALPHAS = 10.0 ** np.arange(-1.0, 5.1, 0.5)
 FOLDS = 5
 
 
-def naive_grey(roi: Array, points: Points) -> float:
-    """Mean displayed value in a 15 mm disc at the neck center of an ROI (256, 256) at 0.65 mm."""
+def naive_gray(roi: Array, points: Points) -> float:
+    """Mean displayed value in a 15 mm disc at the neck center of a region (256, 256) at 0.65 mm."""
     x, y = points["neck_center"]
     rows, cols = np.mgrid[0 : roi.shape[0], 0 : roi.shape[1]]
     return float(roi[np.hypot(cols + 0.5 - x, rows + 0.5 - y) < 11.5].mean())
 
 
 def hand_features(roi: Array, points: Points) -> Array:
-    """Profiles across neck, trochanter and shaft, and texture strength per region and scale; (n,), ROI as in
-    `naive_grey`.
+    """Profiles across neck, trochanter and shaft, and texture strength per region and scale; (n,), region as in
+    `naive_gray`.
 
-    The grey scale is first set by the ROI's own percentiles, so what counts is local contrast and shape.
+    The gray scale is first set by the region's own percentiles, so what counts is local contrast and shape.
     """
     low, high = np.percentile(roi, [5.0, 99.0])
     image = (roi - low) / max(high - low, 1e-3)
