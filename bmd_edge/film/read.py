@@ -102,7 +102,7 @@ def _film(data: bytes, given_mm: float | None, coarsest_mm: float, most_bytes: i
     patient = read_patient(header)
     side, side_flags = read_side(header)
     scale = read_scale(header, (layout.rows, layout.columns), given_mm)
-    largest_mm = max(scale.detector_spacing_mm) / scale.magnification
+    largest_mm = max(scale.spacing_mm)
     step = next((step for step in (4, 2) if step * largest_mm <= coarsest_mm), 1)
     needed = decode_bytes(header.transfer_syntax, layout, len(body), step)
     if most_bytes is not None and needed > most_bytes:
@@ -129,8 +129,7 @@ def _film(data: bytes, given_mm: float | None, coarsest_mm: float, most_bytes: i
         stored=stored,
         lookup=display.lookup,
         lookup_first=display.first,
-        detector_spacing_mm=scale.detector_spacing_mm,
-        magnification=scale.magnification,
+        spacing_mm=scale.spacing_mm,
         spacing_source=scale.source,
         view=view,
         side=side,
