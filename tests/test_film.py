@@ -394,6 +394,7 @@ def test_sex_and_device():
     odd = read_film(films.patched(odd, b"1.2.826.0.1.3680043.10.2", b"../../../../../../../etc"))
     assert (odd.sex, odd.kvp, odd.exposure_index, odd.study_instance_uid) == (None, None, None, None)
     assert odd.warnings == 1
+    assert "header_irregular" in odd.flags
 
 
 def test_control_characters_never_leave_the_header():

@@ -113,6 +113,7 @@ def _film(data: bytes, given_mm: float | None, coarsest_mm: float, most_bytes: i
     check_exposure(stored, display)
     stored.flags.writeable = False
     device = read_device(header)
+    sop_instance_uid, study_instance_uid = header.uid(0x00080018), header.uid(0x0020000D)
     lossy = is_lossy(header.transfer_syntax) or header.text(0x00282110) == "01"
     flags = [*scale.flags, *view_flags, *side_flags, *display.flags]
     flags += [
@@ -140,8 +141,8 @@ def _film(data: bytes, given_mm: float | None, coarsest_mm: float, most_bytes: i
         kvp=device.kvp,
         exposure_index=device.exposure_index,
         body_part=body_part,
-        sop_instance_uid=header.uid(0x00080018),
-        study_instance_uid=header.uid(0x0020000D),
+        sop_instance_uid=sop_instance_uid,
+        study_instance_uid=study_instance_uid,
         flags=tuple(flags),
         warnings=header.irregular,
         reduced=how,
