@@ -1,6 +1,7 @@
 """Films from odd but valid bytes: the right pixels with the right facts, or a coded refusal, never a printed word."""
 
 import io
+import itertools
 import logging
 import os
 import struct
@@ -56,6 +57,44 @@ def test_every_refusal_of_a_film_has_a_case_and_most_cases_are_accepted():
     assert {case.code for case in CASES if case.code} == FILE_CODES <= set(REFUSALS)
     assert sum(case.code is None for case in CASES) > 50
     assert len({case.name for case in CASES}) == len(CASES)
+
+
+def _burnt():
+    frame = np.full((120, 90), 4095, np.uint16)
+    frame[:2] = 0
+    return frame
+
+
+CHECKS = {
+    "not_for_presentation": {"PresentationIntentType": "FOR PROCESSING"},
+    "not_radiograph": {"Modality": "CT"},
+    "not_grayscale": {"PhotometricInterpretation": "PALETTE COLOR"},
+    "multi_frame": {"NumberOfFrames": "2"},
+    "too_large": {"Rows": 60_000, "Columns": 60_000},
+    "unsupported_syntax": {"syntax": b"1.2.840.10008.1.2.9\0"},
+    "wrong_body_part": {"BodyPartExamined": "CHEST"},
+    "wrong_view": {"ViewPosition": "LL"},
+    "immature": {"PatientAge": "010Y"},
+    "no_spacing": {"ImagerPixelSpacing": None},
+    "out_of_memory": {"most_bytes": 1000},
+    "broken_dicom": {"syntax": b"1.2.840.10008.1.2.5\0"},  # encapsulated, which the pixel data are not
+    "unsupported_depth": {"BitsStored": 7, "HighBit": 6},
+    "pixel_length": {"Rows": 121},
+    "poor_exposure": {"frame": _burnt()},
+}
+"""What each check refuses, in the order of the checks."""
+
+
+@pytest.mark.parametrize(("first", "second"), [*itertools.combinations(CHECKS, 2)])
+def test_of_two_reasons_the_one_that_is_checked_first_is_told(first, second):
+    elements = CHECKS[second] | CHECKS[first]
+    syntax, most_bytes = elements.pop("syntax", None), elements.pop("most_bytes", None)
+    data = films.dicom_bytes(**elements)
+    if syntax:
+        data = films.patched(data, b"1.2.840.10008.1.2.1\0", syntax)
+    with pytest.raises((FilmRefused, FilmFailed)) as caught:
+        read_film(data, most_bytes=most_bytes)
+    assert caught.value.code == first
 
 
 # --- pixels ---------------------------------------------------------------------------------------------------------
