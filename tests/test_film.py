@@ -596,6 +596,8 @@ def test_path_bytes_and_data_set_are_the_same_film(tmp_path):
 def test_a_data_set_that_cannot_be_written_is_refused():
     with pytest.raises(FilmRefused, match="broken_dicom"):
         read_film(films.dataset(films.pixels()))
+    with pytest.raises(TypeError, match="a film is a path, bytes or a pydicom data set, not dict"):
+        read_film({})
 
 
 def test_odd_places_on_disk(tmp_path):

@@ -6,9 +6,7 @@ The header is judged before anything is allocated, then the frame is decoded onc
 import io
 import os
 import stat
-from typing import Any
-
-import pydicom
+from typing import TYPE_CHECKING, Any
 
 from bmd_edge.dicom.frame import frame_bytes, read_layout
 from bmd_edge.dicom.header import Header, read_header
@@ -25,9 +23,12 @@ from bmd_edge.pixels.layout import PixelLayout, Stored
 from bmd_edge.pixels.misread import check_shape, check_sign
 from bmd_edge.pixels.transfer_syntaxes import is_lossy, transfer_syntax
 
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
 
 def read_film(
-    source: "str | os.PathLike[str] | bytes | pydicom.Dataset",
+    source: "str | os.PathLike[str] | bytes | Dataset",
     *,
     spacing_mm: float | None = None,
     coarsest_mm: float = 0.0,
@@ -45,10 +46,10 @@ def read_film(
     """
     if spacing_mm is not None and not spacing_mm > 0:
         raise ValueError("spacing_mm must be positive")
-    if isinstance(source, pydicom.Dataset):
-        data = _written(source)
+    if isinstance(source, bytes):
+        data = source
     else:
-        data = source if isinstance(source, bytes) else read_bytes(source)
+        data = read_bytes(source) if isinstance(source, str | os.PathLike) else _written(source)
     try:
         return _film(data, spacing_mm, coarsest_mm, most_bytes)
     except MemoryError as error:
@@ -83,7 +84,11 @@ def _open_without_waiting(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NONBLOCK)  # a FIFO would block for ever
 
 
-def _written(dataset: pydicom.Dataset) -> bytes:
+def _written(dataset: "Dataset") -> bytes:
+    import pydicom  # only where a data set is handed in: whoever has one has paid for it
+
+    if not isinstance(dataset, pydicom.Dataset):
+        raise TypeError(f"a film is a path, bytes or a pydicom data set, not {type(dataset).__name__}")
     buffer = io.BytesIO()
     try:
         pydicom.dcmwrite(buffer, dataset, enforce_file_format=True)
