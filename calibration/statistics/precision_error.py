@@ -12,8 +12,6 @@ from scipy import stats
 from calibration.statistics.agreement import LSC_FACTOR
 from calibration.statistics.bootstrap import F64
 
-MIN_DEGREES = 30
-
 
 def repeatability(values: Sequence[F64]) -> dict[str, float | int | None]:
     """Precision of groups of two or more estimates in g/cm2, each of one hip on several films.

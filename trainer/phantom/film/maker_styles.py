@@ -56,7 +56,6 @@ STYLES: dict[str, Style] = {
     ),
 }
 TRAINING_MAKERS = ("A", "B", "C", "D", "E")
-VALIDATION_MAKER = "F"
 HELD_OUT_MAKERS = ("G", "H")
 
 
