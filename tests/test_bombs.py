@@ -31,6 +31,13 @@ def test_a_bomb_takes_no_memory(costs: list[dict]) -> None:
     assert {cost["name"]: cost["megabytes"] for cost in costs if cost["megabytes"] > 64} == {}
 
 
+def test_a_deflate_bomb_ends_long_before_its_size(costs: list[dict]) -> None:
+    """A sound film may inflate to 64 MB; what no element accounts for ends within those before the pixel data."""
+    grown = {cost["name"]: cost["megabytes"] for cost in costs if cost["name"].startswith("deflate: ")}
+    assert len(grown) >= 14
+    assert {name: megabytes for name, megabytes in grown.items() if megabytes > 32} == {}
+
+
 def test_bombs_are_small_for_what_they_ask() -> None:
     assert max(len(data) for _, data in bombs()) < 17_000_000
 

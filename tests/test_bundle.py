@@ -53,7 +53,6 @@ def rehash(folder: Path, name: str) -> None:
 
 def test_a_whole_bundle_opens(whole: Path) -> None:
     bundle = open_bundle(whole)
-    assert bundle.verify() == []
     assert bundle.digest == hashlib.sha256((whole / "manifest.json").read_bytes()).hexdigest()
     assert bundle.precisions("bmd") == ("fp32", "int8")
     assert bundle.inputs["bmd"] == BMD
@@ -356,7 +355,6 @@ def test_a_tampered_bundle_is_refused_before_a_parser_sees_it(
 def test_a_model_changed_after_opening_is_not_parsed(copy: Path) -> None:
     bundle = open_bundle(copy)
     flip_byte(copy)
-    assert bundle.verify() == ["bmd.onnx does not have the hash the manifest states"]
     with pytest.raises(BundleError, match="hash"):
         open_engine(bundle, "bmd", device="cpu", precision="fp32")
 

@@ -17,7 +17,7 @@ from screening import CANARY, drawn_screener, faulty_screener, hip_dicom, no_scr
 from bmd_edge.errors import BundleError, EngineError, MissingExtra
 from bmd_edge.screen.jobs import FilmJob
 from bmd_edge.screen.run import screen_folder
-from bmd_edge.screen.screener import name_of
+from bmd_edge.screen.screener import name_of, open_screener
 from bmd_edge.screen.workers import WORKER_BYTES, Crew, shares
 from bmd_edge.system import machine
 
@@ -73,6 +73,36 @@ def test_a_film_that_ends_its_worker_fails_alone(tmp_path: Path, caplog) -> None
     }  # fmt: skip
     assert caplog.text.count("SIGSEGV") == 5
     assert (lost.bundle, lost.device) == ("test", "function")
+
+
+def test_a_worker_loads_neither_the_pages_nor_a_second_reader(tmp_path: Path, monkeypatch, capfd) -> None:
+    """What each of many processes must hold is what one film takes; Python itself tells what the worker imports."""
+    folder = folder_of(tmp_path, "a")
+    monkeypatch.setenv("PYTHONPROFILEIMPORTTIME", "1")
+    with Crew(partial(open_screener, None), 1) as crew:
+        assert outcomes(crew, folder)["a"][0] != "failed"
+    lines = [line for line in capfd.readouterr().err.splitlines() if line.startswith("import time:")]
+    loaded = {line.rpartition("|")[2].strip().partition(".")[0] for line in lines}
+    assert {"bmd_edge", "numpy", "imagecodecs"} <= loaded
+    assert not loaded & {"jinja2", "pydicom", "requests", "rich", "typer", "torch", "onnx", "scipy"}
+
+
+def test_the_screener_needs_no_pydicom_until_a_data_set_is_handed_in() -> None:
+    code = """
+import sys
+from bmd_edge.screen.screener import open_screener
+from bmd_edge.film.read import read_film
+try:
+    read_film(b"text")
+except Exception:
+    pass
+before = {"jinja2", "pydicom"} & set(sys.modules)
+import films, io, pydicom
+print(before, read_film(pydicom.dcmread(io.BytesIO(films.dicom_bytes()))).view)
+"""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    assert done.stdout.split() == ["set()", "AP"]
 
 
 def test_a_lost_film_is_named(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Films from odd but valid bytes: the right pixels with the right facts, or a coded refusal, never a printed word."""
 
 import io
+import itertools
 import logging
 import os
 import struct
@@ -57,6 +58,44 @@ def test_every_refusal_of_a_film_has_a_case_and_most_cases_are_accepted():
     assert {case.code for case in CASES if case.code} == FILE_CODES <= set(REFUSALS)
     assert sum(case.code is None for case in CASES) > 50
     assert len({case.name for case in CASES}) == len(CASES)
+
+
+def _burnt():
+    frame = np.full((120, 90), 4095, np.uint16)
+    frame[:2] = 0
+    return frame
+
+
+CHECKS = {
+    "not_for_presentation": {"PresentationIntentType": "FOR PROCESSING"},
+    "not_radiograph": {"Modality": "CT"},
+    "not_grayscale": {"PhotometricInterpretation": "PALETTE COLOR"},
+    "multi_frame": {"NumberOfFrames": "2"},
+    "too_large": {"Rows": 60_000, "Columns": 60_000},
+    "unsupported_syntax": {"syntax": b"1.2.840.10008.1.2.9\0"},
+    "wrong_body_part": {"BodyPartExamined": "CHEST"},
+    "wrong_view": {"ViewPosition": "LL"},
+    "immature": {"PatientAge": "010Y"},
+    "no_spacing": {"ImagerPixelSpacing": None},
+    "out_of_memory": {"most_bytes": 1000},
+    "broken_dicom": {"syntax": b"1.2.840.10008.1.2.5\0"},  # encapsulated, which the pixel data are not
+    "unsupported_depth": {"BitsStored": 7, "HighBit": 6},
+    "pixel_length": {"Rows": 121},
+    "poor_exposure": {"frame": _burnt()},
+}
+"""What each check refuses, in the order of the checks."""
+
+
+@pytest.mark.parametrize(("first", "second"), [*itertools.combinations(CHECKS, 2)])
+def test_of_two_reasons_the_one_that_is_checked_first_is_told(first, second):
+    elements = CHECKS[second] | CHECKS[first]
+    syntax, most_bytes = elements.pop("syntax", None), elements.pop("most_bytes", None)
+    data = films.dicom_bytes(**elements)
+    if syntax:
+        data = films.patched(data, b"1.2.840.10008.1.2.1\0", syntax)
+    with pytest.raises((FilmRefused, FilmFailed)) as caught:
+        read_film(data, most_bytes=most_bytes)
+    assert caught.value.code == first
 
 
 # --- pixels ---------------------------------------------------------------------------------------------------------
@@ -351,8 +390,7 @@ def test_spacing_and_its_source(elements, source, hip_mm, flags):
 
 def test_spacing_is_row_then_column():
     film = read_film(films.dicom_bytes(ImagerPixelSpacing=["0.14", "0.2"]))
-    assert film.detector_spacing_mm == (0.14, 0.2)
-    assert film.spacing_mm == pytest.approx((0.14 / 1.2, 0.2 / 1.2))
+    assert film.spacing_mm == (0.14 / 1.2, 0.2 / 1.2)
 
 
 @pytest.mark.parametrize(
@@ -376,8 +414,7 @@ def test_a_calibrated_film_keeps_the_pixel_size_of_its_detector(elements, detect
 def test_a_given_spacing_overrides_the_header():
     bare = films.dicom_bytes(ImagerPixelSpacing=None, EstimatedRadiographicMagnificationFactor=None)
     film = read_film(bare, spacing_mm=0.2)
-    assert (film.spacing_source, film.detector_spacing_mm) == ("given", (0.2, 0.2))
-    assert film.spacing_mm == pytest.approx((0.2 / 1.15, 0.2 / 1.15))
+    assert (film.spacing_source, film.spacing_mm) == ("given", (0.2 / 1.15, 0.2 / 1.15))
     assert "magnification_assumed" in film.flags
     with pytest.raises(FilmRefused, match="implausible_scale"):
         read_film(bare, spacing_mm=3.0)
@@ -415,6 +452,7 @@ def test_sex_and_device():
     odd = read_film(films.patched(odd, b"1.2.826.0.1.3680043.10.2", b"../../../../../../../etc"))
     assert (odd.sex, odd.kvp, odd.exposure_index, odd.study_instance_uid) == (None, None, None, None)
     assert odd.warnings == 1
+    assert "header_irregular" in odd.flags
 
 
 def test_control_characters_never_leave_the_header():
@@ -472,7 +510,7 @@ def test_mutants_are_films_or_refusals(syntax):
         assert 0 <= index.min() <= index.max() < len(film.lookup)
         assert np.isfinite(film.lookup).all()
         assert 0 <= film.lookup.min() <= film.lookup.max() <= 1
-        assert 0.05 <= min(film.detector_spacing_mm) <= max(film.detector_spacing_mm) <= 1.0
+        assert 0.05 / 1.6 <= min(film.spacing_mm) <= max(film.spacing_mm) <= 1.0
 
 
 def test_nothing_is_logged_printed_or_warned_and_no_error_names_the_patient(caplog, capfd):
@@ -577,6 +615,8 @@ def test_path_bytes_and_data_set_are_the_same_film(tmp_path):
 def test_a_data_set_that_cannot_be_written_is_refused():
     with pytest.raises(FilmRefused, match="broken_dicom"):
         read_film(films.dataset(films.pixels()))
+    with pytest.raises(TypeError, match="a film is a path, bytes or a pydicom data set, not dict"):
+        read_film({})
 
 
 def test_odd_places_on_disk(tmp_path):

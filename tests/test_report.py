@@ -3,7 +3,8 @@
 import csv
 import json
 import re
-from dataclasses import replace
+from contextlib import closing
+from dataclasses import fields, replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from PIL import Image
 from screening import NOTICE, drawn_screener, hip_dicom
 
 from bmd_edge.errors import FLAGS, REFUSALS
+from bmd_edge.film.film import FilmFacts
 from bmd_edge.film.read import read_film
 from bmd_edge.measure.t_score import T_SCORE_REASONS, WHO_RANGES
 from bmd_edge.report import pages
@@ -23,6 +25,8 @@ from bmd_edge.report.results import CSV_COLUMNS, json_line, write_csv, write_jso
 from bmd_edge.report.safe_text import visible
 from bmd_edge.report.schema import json_schema
 from bmd_edge.report.thumbnail import Thumbnail, thumbnail
+from bmd_edge.screen.jobs import Loaded
+from bmd_edge.screen.ledger import Ledger
 
 HOSTILE = "=cmd|' /C calc'!A0<script>alert(1)</script>{{7*7}}\x1b[31m\u202e\r\n"
 
@@ -122,6 +126,42 @@ def test_flags_of_film_and_hip_stand_beside_every_estimate(tmp_path: Path) -> No
     assert [set(estimate["flags"]) for estimate in hip["estimates"]] == [expected, expected]
     (row,) = rows_of(tmp_path / "results.csv")
     assert row["flags"].split() == [flag for flag in FLAGS if flag in expected]
+
+
+# -- facts of the header --------------------------------------------------------------------------------------------
+
+
+def test_every_fact_of_the_header_is_said_everywhere(tmp_path: Path) -> None:
+    """Each field of FilmFacts is in results.jsonl, its schema and results.csv, in the ledger, and on the page."""
+    values = {int: 1000, str | None: "stated", float | None: 90.5}
+    facts = {
+        fact.name: values[fact.type] + (str(n) if fact.type == str | None else n)
+        for n, fact in enumerate(fields(FilmFacts))
+        if fact.name not in ("sex", "spacing_mm")
+    } | {"sex": "F", "spacing_mm": (0.125, 0.1875)}
+    film = replace(read_film(hip_dicom("R")), **facts)
+    with drawn_screener() as screener:
+        report = screener.measure(Loaded(film.film_id, film), "a.dcm")
+
+    line = json.loads(json_line(report))
+    assert {name: line[name] for name in facts} == {**facts, "spacing_mm": [0.125, 0.1875]}
+    jsonschema.Draft202012Validator(json_schema()).validate(line)
+    assert set(facts) <= set(json_schema()["required"])
+
+    write_csv(tmp_path / "results.csv", [report])
+    cells = {**facts, "spacing_row_mm": 0.125, "spacing_column_mm": 0.1875}
+    del cells["spacing_mm"]
+    assert {name: rows_of(tmp_path / "results.csv")[0].get(name) for name in cells} == {
+        name: str(value) for name, value in cells.items()
+    }
+
+    with closing(Ledger(tmp_path)) as ledger:
+        ledger.put(b"a.dcm", (1, 1), "settings", report, None)
+        assert list(ledger.reports()) == [report]
+
+    shown = {**facts, "sex": "female", "spacing_mm": "0.125"}
+    text = Parsed(index_page(tmp_path, [report])).text
+    assert [name for name, value in shown.items() if str(value) not in text] == []
 
 
 # -- results.csv ----------------------------------------------------------------------------------------------------

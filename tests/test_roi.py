@@ -1,6 +1,7 @@
 """The geometry and the refusals of the finder line, with a finder that recognizes six painted gray levels."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -20,7 +21,6 @@ RIGHT_MM = np.array([[0, 0], [-25, 14], [-60, 5], [-22, 62], [-42, 88], [-42, 11
 LEVELS = np.linspace(0.35, 0.85, 6)
 SIZE_MM = (330, 400)
 HEAT, EMBEDDING = 128, 4
-HEADER_FACTS = [name for name in Film.__slots__ if Film.__annotations__[name] in ("str | None", "float | None")]
 
 
 def painted_film(hips: dict[str, tuple[float, float]], spacing_mm=(0.5, 0.5), side=None) -> Film:
@@ -38,32 +38,14 @@ def painted_film(hips: dict[str, tuple[float, float]], spacing_mm=(0.5, 0.5), si
         for level, (px, py) in zip(LEVELS, points_mm(hip_side, head), strict=True):
             bright[(abs(y - py) <= 4.5) & (abs(x - px) <= 4.5)] = level
     stored = np.round(bright * 4095).astype(np.uint16)
-    facts = dict.fromkeys(
-        [
-            "view",
-            "age_years",
-            "sex",
-            "maker",
-            "model",
-            "kvp",
-            "exposure_index",
-            "body_part",
-            "sop_instance_uid",
-            "study_instance_uid",
-        ]
-    )
     return Film(
         film_id="0" * 16,
         stored=stored,
         lookup=np.linspace(0, 1, 4096, dtype=np.float32),
         lookup_first=0,
-        detector_spacing_mm=spacing_mm,
-        magnification=1.0,
+        spacing_mm=spacing_mm,
         spacing_source="given",
         side=side,
-        flags=(),
-        warnings=0,
-        **facts,
     )
 
 
@@ -221,7 +203,7 @@ def test_a_region_of_interest_that_leaves_the_film():
 
 def test_a_spacing_that_makes_the_hip_too_large():
     film = painted_film({"R": (200, 120)}, (0.5, 0.5))
-    large = Film(**{**{name: getattr(film, name) for name in film.__slots__}, "magnification": 0.68})
+    large = replace(film, spacing_mm=(0.5 / 0.68, 0.5 / 0.68))
     (hip,) = found(large, painted_finder())
     assert isinstance(hip, HipRefused)
     assert hip.code == "implausible_scale"
@@ -308,7 +290,7 @@ def test_a_header_that_names_the_other_side(header, flagged):
 def test_a_saturated_hip_is_poorly_exposed():
     film = painted_film({"R": (200, 120)})
     lookup = np.where(film.lookup < 0.25, np.float32(0), film.lookup)  # everything but the landmarks is black
-    burnt = Film(**{**{name: getattr(film, name) for name in film.__slots__}, "lookup": lookup})
+    burnt = replace(film, lookup=lookup)
     (hip,) = found(burnt, painted_finder())
     assert isinstance(hip, HipRefused)
     assert hip.code == "poor_exposure"

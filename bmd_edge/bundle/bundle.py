@@ -95,10 +95,6 @@ class Bundle:
         found: dict[str, Any] = read_json(read_verified(self.root / DRIFT, self.manifest.files), DRIFT)
         return found
 
-    def verify(self) -> list[str]:
-        """Check all files again; one sentence per finding, none if the bundle is whole."""
-        return list(findings(self.root, self.manifest))
-
 
 def open_bundle(path: str | os.PathLike[str] | None = None) -> Bundle:
     """Read and verify the bundle in folder `path`; None is the one embedded in the package.

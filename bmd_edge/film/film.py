@@ -4,7 +4,7 @@ Pixels stay the stored integers; `Film.region` is the only way to floats, and ma
 """
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,17 +14,43 @@ from bmd_edge.pixels.half_size import Reduced
 from bmd_edge.pixels.layout import Stored
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Film:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FilmFacts:
+    """What a film's header says and its report repeats: results, schema and pages are made from these fields.
+
+    None is unknown.
+
+    warnings: breaches of the standard that do not touch the pixels.
+    spacing_mm: pixel size (row, column) in mm at the hip, of the pixels in the file.
+    spacing_source: calibrated | imager_ermf | imager_sid_sod | imager_assumed | pixel_spacing_assumed | given.
+    view: "AP". sex: "F" or "M". kvp: tube voltage in kV. exposure_index: of IEC 62494-1.
+    """
+
+    warnings: int = 0
+    sop_instance_uid: str | None = None
+    study_instance_uid: str | None = None
+    spacing_mm: tuple[float, float] | None = None
+    spacing_source: str | None = None
+    view: str | None = None
+    age_years: float | None = None
+    sex: str | None = None
+    maker: str | None = None
+    model: str | None = None
+    kvp: float | None = None
+    exposure_index: float | None = None
+
+
+FACTS = tuple(field.name for field in fields(FilmFacts))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Film(FilmFacts):
     """A radiograph ready to be sampled. Points are (x, y) in stored pixels, the film's corner at (0, 0) (C.18.6).
 
     stored: read-only integers (rows, columns), the stored pixel values; with `reduced` fewer, low-passed ones.
     lookup, lookup_first: float32 0..1, bone bright; a pixel's value is `lookup[stored - lookup_first]`.
-    detector_spacing_mm: pixel size (row, column) at the detector, of the pixels in the file.
-    magnification: of the hip over its shadow at the detector.
-    spacing_source: calibrated | imager_ermf | imager_sid_sod | imager_assumed | pixel_spacing_assumed | given.
-    view: "AP" or None. side: "R", "L", "B" or None. Unknown header facts are None.
-    flags: codes of `errors.FLAGS`. warnings: breaches of the standard that do not touch the pixels.
+    side: "R", "L", "B" or None. body_part: in capitals.
+    flags: codes of `errors.FLAGS`.
     reduced: how `stored` lies on the pixels of the file; None where it is these.
     """
 
@@ -32,22 +58,10 @@ class Film:
     stored: Stored
     lookup: NDArray[np.float32]
     lookup_first: int
-    detector_spacing_mm: tuple[float, float]
-    magnification: float
-    spacing_source: str
-    view: str | None
-    side: str | None
-    age_years: float | None
-    sex: str | None
-    maker: str | None
-    model: str | None
-    kvp: float | None
-    exposure_index: float | None
-    body_part: str | None
-    sop_instance_uid: str | None
-    study_instance_uid: str | None
-    flags: tuple[str, ...]
-    warnings: int
+    spacing_mm: tuple[float, float]
+    side: str | None = None
+    body_part: str | None = None
+    flags: tuple[str, ...] = ()
     reduced: Reduced | None = None
 
     @property
@@ -55,11 +69,6 @@ class Film:
         """Rows and columns of the film as it is in the file."""
         rows, columns = self.reduced.shape if self.reduced else self.stored.shape
         return rows, columns
-
-    @property
-    def spacing_mm(self) -> tuple[float, float]:
-        """Pixel size (row, column) in mm at the hip."""
-        return self.detector_spacing_mm[0] / self.magnification, self.detector_spacing_mm[1] / self.magnification
 
     def region(
         self, left_px: float, top_px: float, width_px: float, height_px: float, shape: tuple[int, int]

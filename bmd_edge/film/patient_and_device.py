@@ -1,8 +1,8 @@
 """Who is on a film and what took it, as far as the header says; unknown is `None`, a child is refused."""
 
 import re
-from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 from bmd_edge.dicom.header import Header
 from bmd_edge.errors import FilmRefused
@@ -11,21 +11,13 @@ ADULT_YEARS = 18.0
 MAX_AGE_YEARS = 110.0  # anonymizers write births in 1900
 
 
-@dataclass(frozen=True, slots=True)
-class Patient:
-    """Age in years and sex ("F" or "M"); `None` when unknown."""
-
-    age_years: float | None
-    sex: str | None
-
-
-def read_patient(header: Header) -> Patient:
-    """Read age and sex; a stated age below 18 years is refused as `immature`."""
+def read_patient(header: Header) -> dict[str, Any]:
+    """Read the facts of `FilmFacts` about the patient; a stated age below 18 years is refused as `immature`."""
     sex = header.text(0x00100040)
     age = _age_years(header)
     if age is not None and age < ADULT_YEARS:
         raise FilmRefused("immature", "the header states an age below 18 years")
-    return Patient(age, sex if sex in ("F", "M") else None)
+    return {"age_years": age, "sex": sex if sex in ("F", "M") else None}
 
 
 def _age_years(header: Header) -> float | None:
@@ -58,22 +50,12 @@ def _date(header: Header, tag: int) -> date | None:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class Device:
-    """What took the film, for drift strata: maker, model, tube voltage in kV, exposure index (IEC 62494-1)."""
-
-    maker: str | None
-    model: str | None
-    kvp: float | None
-    exposure_index: float | None
-
-
-def read_device(header: Header) -> Device:
-    """Read the device strata; numbers out of range are unknown."""
+def read_device(header: Header) -> dict[str, Any]:
+    """Read the facts of `FilmFacts` about what took the film; numbers out of range are unknown."""
     kvp, index = header.decimal(0x00180060), header.decimal(0x00181411)
-    return Device(
-        header.text(0x00080070),
-        header.text(0x00081090),
-        kvp if kvp is not None and 20 <= kvp <= 200 else None,
-        index if index is not None and index > 0 else None,
-    )
+    return {
+        "maker": header.text(0x00080070),
+        "model": header.text(0x00081090),
+        "kvp": kvp if kvp is not None and 20 <= kvp <= 200 else None,
+        "exposure_index": index if index is not None and index > 0 else None,
+    }

@@ -5,11 +5,10 @@ The header is judged before anything is allocated, then the frame is decoded onc
 
 import io
 import os
-
-import pydicom
+from typing import TYPE_CHECKING, Any
 
 from bmd_edge.dicom.frame import frame_bytes, read_layout
-from bmd_edge.dicom.header import read_header
+from bmd_edge.dicom.header import Header, read_header
 from bmd_edge.errors import FilmFailed, FilmRefused
 from bmd_edge.film.acceptance import MAX_FILE_BYTES, check_exposure, check_kind
 from bmd_edge.film.film import Film, film_id
@@ -21,12 +20,15 @@ from bmd_edge.pixels.decode import decode, decode_bytes, decode_reduced
 from bmd_edge.pixels.half_size import Reduced, reduced
 from bmd_edge.pixels.layout import PixelLayout, Stored
 from bmd_edge.pixels.misread import check_shape, check_sign
-from bmd_edge.pixels.transfer_syntaxes import is_encapsulated, is_lossy
+from bmd_edge.pixels.transfer_syntaxes import is_lossy, transfer_syntax
 from bmd_edge.system.files import NotRegular, TooLarge, read_file
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
 
 
 def read_film(
-    source: "str | os.PathLike[str] | bytes | pydicom.Dataset",
+    source: "str | os.PathLike[str] | bytes | Dataset",
     *,
     spacing_mm: float | None = None,
     coarsest_mm: float = 0.0,
@@ -44,10 +46,10 @@ def read_film(
     """
     if spacing_mm is not None and not spacing_mm > 0:
         raise ValueError("spacing_mm must be positive")
-    if isinstance(source, pydicom.Dataset):
-        data = _written(source)
+    if isinstance(source, bytes):
+        data = source
     else:
-        data = source if isinstance(source, bytes) else read_bytes(source)
+        data = read_bytes(source) if isinstance(source, str | os.PathLike) else _written(source)
     try:
         return _film(data, spacing_mm, coarsest_mm, most_bytes)
     except MemoryError as error:
@@ -78,7 +80,11 @@ def read_bytes(path: "str | os.PathLike[str]", *, links: bool = True, most_bytes
         raise FilmFailed("file_unreadable", f"errno {error.errno}") from None
 
 
-def _written(dataset: pydicom.Dataset) -> bytes:
+def _written(dataset: "Dataset") -> bytes:
+    import pydicom  # only where a data set is handed in: whoever has one has paid for it
+
+    if not isinstance(dataset, pydicom.Dataset):
+        raise TypeError(f"a film is a path, bytes or a pydicom data set, not {type(dataset).__name__}")
     buffer = io.BytesIO()
     try:
         pydicom.dcmwrite(buffer, dataset, enforce_file_format=True)
@@ -91,67 +97,69 @@ def _film(data: bytes, given_mm: float | None, coarsest_mm: float, most_bytes: i
     """Judge the header, then decode: the order of the checks is the order in which the codes win."""
     header, body = read_header(data)
     check_kind(header)
-    layout = read_layout(header)
-    encapsulated = is_encapsulated(header.transfer_syntax)
-    body_part = read_body_part(header)
-    view, view_flags = read_view(header)
-    patient = read_patient(header)
-    side, side_flags = read_side(header)
-    scale = read_scale(header, (layout.rows, layout.columns), given_mm)
-    largest_mm = max(scale.detector_spacing_mm) / scale.magnification
-    step = next((step for step in (4, 2) if step * largest_mm <= coarsest_mm), 1)
-    needed = decode_bytes(header.transfer_syntax, layout, len(body), step)
-    if most_bytes is not None and needed > most_bytes:
-        raise FilmFailed("out_of_memory", f"{needed >> 20} MB needed")
-    pixel_data = frame_bytes(header, body, encapsulated)
-    stored, how = _pixels(header.transfer_syntax, pixel_data, layout, step)
+    layout, syntax = read_layout(header), transfer_syntax(header.transfer_syntax)
+    facts, flags = _facts(header, layout, given_mm)
+    step = next((step for step in (4, 2) if step * max(facts["spacing_mm"]) <= coarsest_mm), 1)
+    _check_memory(decode_bytes(header.transfer_syntax, layout, len(body), step), most_bytes)
+    frame = frame_bytes(header, body, syntax.encapsulated)
+    stored, how = _pixels(header.transfer_syntax, frame, layout, step)
     display = read_display(header, layout.bits_stored, layout.signed)
     check_exposure(stored, display)
     stored.flags.writeable = False
-    device = read_device(header)
-    lossy = is_lossy(header.transfer_syntax) or header.text(0x00282110) == "01"
-    flags = [*scale.flags, *view_flags, *side_flags, *display.flags]
-    flags += [
-        flag
-        for flag, hit in (
-            ("lossy_compression", lossy),
-            ("trailing_data", header.trailing),
-            ("header_irregular", header.irregular > 0),
-        )
-        if hit
-    ]
     return Film(
         film_id=film_id(data),
         stored=stored,
         lookup=display.lookup,
         lookup_first=display.first,
-        detector_spacing_mm=scale.detector_spacing_mm,
-        magnification=scale.magnification,
-        spacing_source=scale.source,
-        view=view,
-        side=side,
-        age_years=patient.age_years,
-        sex=patient.sex,
-        maker=device.maker,
-        model=device.model,
-        kvp=device.kvp,
-        exposure_index=device.exposure_index,
-        body_part=body_part,
-        sop_instance_uid=header.uid(0x00080018),
-        study_instance_uid=header.uid(0x0020000D),
-        flags=tuple(flags),
+        flags=(*flags, *display.flags, *_file_flags(header)),
         warnings=header.irregular,
         reduced=how,
+        **facts,
     )
 
 
-def _pixels(syntax: str, data: bytes | memoryview, layout: PixelLayout, step: int) -> tuple[Stored, Reduced | None]:
+def _facts(header: Header, layout: PixelLayout, given_mm: float | None) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """What the header says of the film, by the names of `Film`'s fields, and flags."""
+    body_part = read_body_part(header)
+    view, view_flags = read_view(header)
+    patient = read_patient(header)
+    side, side_flags = read_side(header)
+    scale = read_scale(header, (layout.rows, layout.columns), given_mm)
+    facts = {
+        "sop_instance_uid": header.uid(0x00080018),
+        "study_instance_uid": header.uid(0x0020000D),
+        "spacing_mm": scale.spacing_mm,
+        "spacing_source": scale.source,
+        "view": view,
+        "side": side,
+        "body_part": body_part,
+    }
+    return facts | patient | read_device(header), (*scale.flags, *view_flags, *side_flags)
+
+
+def _check_memory(needed: int, most_bytes: int | None) -> None:
+    if most_bytes is not None and needed > most_bytes:
+        raise FilmFailed("out_of_memory", f"{needed >> 20} MB needed")
+
+
+def _file_flags(header: Header) -> list[str]:
+    """What is odd about the file; to be asked for when all of the header that is needed has been read."""
+    lossy = is_lossy(header.transfer_syntax) or header.text(0x00282110) == "01"
+    standing = {
+        "lossy_compression": lossy,
+        "trailing_data": header.trailing,
+        "header_irregular": header.irregular > 0,
+    }
+    return [flag for flag, stands in standing.items() if stands]
+
+
+def _pixels(syntax: str, frame: bytes | memoryview, layout: PixelLayout, step: int) -> tuple[Stored, Reduced | None]:
     """Decode the frame, reduced by `step` or less."""
-    found = decode_reduced(syntax, data, layout, step) if step > 1 else None
+    found = decode_reduced(syntax, frame, layout, step) if step > 1 else None
     if found is not None:
         check_sign(found[0], layout.bits_stored)
         return found
-    stored = decode(syntax, data, layout)
+    stored = decode(syntax, frame, layout)
     check_shape(stored)
     check_sign(stored, layout.bits_stored)
     return reduced(stored, step, layout.bits_stored) if step > 1 else (stored, None)

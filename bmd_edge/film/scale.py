@@ -26,6 +26,11 @@ class PixelSize:
     source: str
     flags: tuple[str, ...]
 
+    @property
+    def spacing_mm(self) -> tuple[float, float]:
+        """Pixel size `(row, column)` in mm at the hip."""
+        return self.detector_spacing_mm[0] / self.magnification, self.detector_spacing_mm[1] / self.magnification
+
 
 def read_scale(header: Header, shape: tuple[int, int], given_mm: float | None) -> PixelSize:
     """Find the pixel size (PS3.3 10.7.1.3) and the magnification of a film of `shape` (rows, columns).

@@ -20,6 +20,11 @@ class TransferSyntax:
     decoder: str
     family: str
 
+    @property
+    def encapsulated(self) -> bool:
+        """Whether a frame is stored as fragments (PS3.5 A.4)."""
+        return self.family != "native"
+
 
 # PS3.5 section 10 and annex A; UIDs of PS3.6 table A-1
 _SYNTAXES: dict[str, TransferSyntax] = {
@@ -48,11 +53,6 @@ _MAYBE_LOSSY = {"1.2.840.10008.1.2.4.81", "1.2.840.10008.1.2.4.91", "1.2.840.100
 def syntaxes() -> dict[str, tuple[str, str]]:
     """Return every readable transfer syntax as `{uid: (name, decoder)}`."""
     return {uid: (syntax.name, syntax.decoder) for uid, syntax in _SYNTAXES.items()}
-
-
-def is_encapsulated(uid: str) -> bool:
-    """Tell whether the syntax stores its frame as fragments (PS3.5 A.4); refuses an unknown syntax."""
-    return transfer_syntax(uid).family != "native"
 
 
 def is_lossy(uid: str) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 
 from bmd_edge.bundle.calibration import OperatingPoints
 from bmd_edge.errors import FLAGS
+from bmd_edge.film.film import FilmFacts
 from bmd_edge.measure.estimate import Estimate
 from bmd_edge.measure.headline import BANDS, band
 from bmd_edge.measure.network_answer import NetworkAnswer
@@ -34,11 +35,10 @@ class HipReport:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FilmReport:
+class FilmReport(FilmFacts):
     """One file: `read` (at least one hip has a number), `refused`, or `failed` (worth another try).
 
-    `file` is the posix path relative to the screened folder, None for bytes and data sets. Facts of the header are
-    None where unknown. `spacing_mm` is (row, column) at the hip. `warnings` counts what the reader objected to.
+    `file` is the posix path relative to the screened folder, None for bytes and data sets.
     `band` is the headline, a key of `bmd_edge.measure.headline.BANDS`, None without one.
     `site_calibration` is the SHA-256 of the site's own recalibration.
     """
@@ -47,18 +47,6 @@ class FilmReport:
     film_id: str | None
     status: str
     reason: str | None
-    warnings: int = 0
-    sop_instance_uid: str | None = None
-    study_instance_uid: str | None = None
-    spacing_mm: tuple[float, float] | None = None
-    spacing_source: str | None = None
-    view: str | None = None
-    age_years: float | None = None
-    sex: str | None = None
-    maker: str | None = None
-    model: str | None = None
-    kvp: float | None = None
-    exposure_index: float | None = None
     bundle: str
     bundle_digest: str
     site_calibration: str | None = None
@@ -71,7 +59,11 @@ class FilmReport:
         """The object of results.jsonl, which `json_schema` describes."""
         hidden = ("box_px", "network")
         hips = [{key: value for key, value in asdict(hip).items() if key not in hidden} for hip in self.hips]
-        return {"schema_version": SCHEMA_VERSION, **asdict(self), "band_meaning": self.band_meaning, "hips": hips}
+        return {"schema_version": SCHEMA_VERSION, **self.kept(), "band_meaning": self.band_meaning, "hips": hips}
+
+    def kept(self) -> dict[str, Any]:
+        """Every field, as the ledger keeps it: which file and what became of it, facts of the header, the rest."""
+        return {**dict.fromkeys(("file", "film_id", "status", "reason")), **asdict(self)}
 
     @property
     def band_meaning(self) -> str | None:

@@ -12,6 +12,7 @@ from typing import Any
 import jinja2
 
 from bmd_edge.errors import FLAGS, REFUSALS
+from bmd_edge.film.film import FACTS
 from bmd_edge.measure.estimate import Estimate, who_range
 from bmd_edge.measure.t_score import REFERENCE_NAME, REFERENCES, T_SCORE_REASONS, WHO_RANGES
 from bmd_edge.report.film_report import RESEARCH_USE, FilmReport, HipReport, RunSummary, flags_of
@@ -29,6 +30,12 @@ _SPACING_SOURCES = {
     "imager_assumed": "detector pixel, magnification assumed",
     "pixel_spacing_assumed": "plane of the spacing unknown",
     "given": "given by the user",
+}
+_FACT_NAMES = {
+    "kvp": "kVp",
+    "sop_instance_uid": "SOP instance UID",
+    "study_instance_uid": "study instance UID",
+    "warnings": "breaches of the standard:",
 }
 _SCALE_GCM2 = (0.3, 1.2)  # the axis of the interval drawings; what lies beyond is drawn at its end
 
@@ -122,6 +129,8 @@ def _no_headline(report: FilmReport) -> str | None:
 
 
 def _facts(report: FilmReport) -> list[str]:
+    """What the header says: in words, then every fact that has none here and is known."""
+    in_words = ("age_years", "sex", "view", "maker", "model", "spacing_mm", "spacing_source")
     facts = [
         f"{report.age_years:g} years" if report.age_years is not None else "age unknown",
         {"F": "female", "M": "male", None: "sex unknown"}[report.sex],
@@ -131,6 +140,10 @@ def _facts(report: FilmReport) -> list[str]:
     if report.spacing_mm:
         source = _SPACING_SOURCES.get(report.spacing_source or "", report.spacing_source)
         facts.append(f"{report.spacing_mm[0]:.3f} mm per pixel at the hip ({source})")
+    for name in sorted(FACTS, key=lambda name: name.endswith("_uid")):
+        if name not in in_words and (value := getattr(report, name)):
+            shown = f"{value:g}" if isinstance(value, float) else value
+            facts.append(f"{_FACT_NAMES.get(name, name.replace('_', ' '))} {shown}")
     return facts if report.sop_instance_uid or report.spacing_mm else []
 
 

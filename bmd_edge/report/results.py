@@ -11,6 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from bmd_edge.film.film import FACTS
 from bmd_edge.measure.estimate import who_range
 from bmd_edge.report.film_report import RESEARCH_USE, FilmReport, HipReport, RunSummary, flags_of
 from bmd_edge.report.safe_text import safe_cell
@@ -38,15 +39,16 @@ def write_run(path: Path, summary: RunSummary) -> None:
 
 # -- results.csv --------------------------------------------------------------------------------------------------
 
-_FILM_COLUMNS = ("warnings", "spacing_source", "view", "age_years", "sex", "maker", "model", "kvp", "exposure_index")
+_UID_COLUMNS = ("sop_instance_uid", "study_instance_uid")
+_FACT_COLUMNS = tuple(name for name in FACTS if name not in ("spacing_mm", *_UID_COLUMNS))
 _RUN_COLUMNS = ("bundle", "bundle_digest", "site_calibration", "device", "precision")
 _BAND_COLUMNS = ("band", "band_meaning")
 CSV_COLUMNS = (
     "file", "film_id", "side", "status", "reason", *_BAND_COLUMNS,
     *(f"{part}_{site}{unit}" for site in SITES for part, unit in
       (("bmd", "_gcm2"), ("low", "_gcm2"), ("high", "_gcm2"), ("t_score", ""), ("who_range", ""))),
-    "t_score_reason", "flags", "spacing_row_mm", "spacing_column_mm", *_FILM_COLUMNS,
-    "sop_instance_uid", "study_instance_uid", *_RUN_COLUMNS, "use",
+    "t_score_reason", "flags", "spacing_row_mm", "spacing_column_mm", *_FACT_COLUMNS,
+    *_UID_COLUMNS, *_RUN_COLUMNS, "use",
 )  # fmt: skip
 
 
@@ -60,8 +62,7 @@ def write_csv(path: Path, reports: Iterable[FilmReport]) -> None:
 
 
 def _rows(report: FilmReport) -> list[dict[str, Any]]:
-    film = {name: getattr(report, name) for name in (*_BAND_COLUMNS, *_FILM_COLUMNS, *_RUN_COLUMNS, "file", "film_id")}
-    film |= {"sop_instance_uid": report.sop_instance_uid, "study_instance_uid": report.study_instance_uid}
+    film = {name: getattr(report, name) for name in (*_BAND_COLUMNS, *FACTS, *_RUN_COLUMNS, "file", "film_id")}
     film |= {"status": report.status, "reason": report.reason, "use": RESEARCH_USE}
     if report.spacing_mm:
         film |= {"spacing_row_mm": report.spacing_mm[0], "spacing_column_mm": report.spacing_mm[1]}

@@ -1,8 +1,10 @@
 """The JSON Schema of results.jsonl."""
 
+from dataclasses import fields
 from typing import Any
 
 from bmd_edge.errors import FLAGS, REFUSALS
+from bmd_edge.film.film import FilmFacts
 from bmd_edge.measure.headline import BANDS
 from bmd_edge.measure.t_score import T_SCORE_REASONS
 from bmd_edge.report.film_report import RESEARCH_USE, SCHEMA_VERSION, STATUSES
@@ -32,24 +34,20 @@ def json_schema() -> dict[str, Any]:
         estimates={"type": "array", "items": estimate},
     )
     hip |= _if_read({"estimates": {"minItems": len(SITES)}}, {"estimates": {"maxItems": 0}})
+    kinds: dict[Any, dict[str, Any]] = {
+        int: {"type": "integer", "minimum": 0},
+        str | None: nullable["text"],
+        float | None: nullable["number"],
+        tuple[float, float] | None: {"oneOf": [{"type": "null"}, point]},
+    }
+    facts = {fact.name: kinds[fact.type] for fact in fields(FilmFacts)} | {"sex": {"enum": ["F", "M", None]}}
     film = _object(
         schema_version={"const": SCHEMA_VERSION},
         file=nullable["text"],
         film_id={"type": ["string", "null"], "pattern": "^[0-9a-f]{16}$"},
         status={"enum": list(STATUSES)},
         reason=reason,
-        warnings={"type": "integer", "minimum": 0},
-        sop_instance_uid=nullable["text"],
-        study_instance_uid=nullable["text"],
-        spacing_mm={"oneOf": [{"type": "null"}, point]},
-        spacing_source=nullable["text"],
-        view=nullable["text"],
-        age_years=nullable["number"],
-        sex={"enum": ["F", "M", None]},
-        maker=nullable["text"],
-        model=nullable["text"],
-        kvp=nullable["number"],
-        exposure_index=nullable["number"],
+        **facts,
         bundle=text,
         bundle_digest={"type": "string", "pattern": "^[0-9a-f]{64}$"},
         site_calibration=nullable["text"],

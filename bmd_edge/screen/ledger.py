@@ -118,7 +118,7 @@ class Ledger:
         with _translated():
             self._db.execute(
                 "INSERT OR REPLACE INTO films VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
-                (key, *stamp, settings, report.film_id, report.status, json.dumps(asdict(report)), *image),
+                (key, *stamp, settings, report.film_id, report.status, json.dumps(report.kept()), *image),
             )
 
     def adopt(self, key: bytes, file: str, stamp: Stamp, settings: str, film_id: str | None) -> bool:

@@ -23,7 +23,7 @@ from bmd_edge.engine.base import Engine
 from bmd_edge.engine.open import open_engine
 from bmd_edge.engine.self_test import self_test
 from bmd_edge.errors import BundleError, EngineError, FilmFailed, FilmRefused, HipRefused, UsageError
-from bmd_edge.film.film import Film, film_id
+from bmd_edge.film.film import FACTS, Film, film_id
 from bmd_edge.film.read import read_bytes, read_film
 from bmd_edge.hips.finder import find_hips
 from bmd_edge.hips.region import Hip, hip_image
@@ -45,11 +45,6 @@ logger = logging.getLogger(__name__)
 _FILM_PIXELS = 3.2
 """Pixels of a film along one pixel of the finest network input; a film with more of them is reduced as it is decoded.
 `bmd-edge phantom reduced` shows what that does to the estimates."""
-
-_FILM_FACTS = (
-    "warnings", "sop_instance_uid", "study_instance_uid", "spacing_source", "view",
-    "age_years", "sex", "maker", "model", "kvp", "exposure_index",
-)  # fmt: skip
 
 
 class Screener:
@@ -252,7 +247,7 @@ class Screener:
     ) -> FilmReport:
         facts: dict[str, Any] = {}
         if film := loaded.film:
-            facts = {name: getattr(film, name) for name in _FILM_FACTS}
+            facts = {name: getattr(film, name) for name in FACTS}
             facts["spacing_mm"] = (round(film.spacing_mm[0], 6), round(film.spacing_mm[1], 6))
         return FilmReport(
             file=file,

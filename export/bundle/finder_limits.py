@@ -24,10 +24,6 @@ REFUSED_SHARE = {"intact": 0.01, "peak": 0.002, "agreement": 0.002, "shape": 0.0
 FLAGGED_SHARE = 0.01
 _MARGIN = 1.25  # real films are less alike than the phantom's, so limits on distances are set wider than measured
 _CORE = slice(0, 4)
-_HEADER_FACTS = (
-    *("view", "side", "age_years", "sex", "maker", "model", "kvp", "exposure_index", "body_part"),
-    *("sop_instance_uid", "study_instance_uid"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,18 +88,13 @@ def film_from_png(path: Path, spacing_mm: float) -> Film:
     """A phantom's whole film as a `Film`: 16-bit gray, bone bright, `spacing_mm` at the hip, no header."""
     with Image.open(path) as image:
         stored = np.asarray(image).astype(np.uint16)
-    facts = {name: None for name in _HEADER_FACTS}
     return Film(
         film_id="",
         stored=stored,
         lookup=np.linspace(0, 1, 65536, dtype=np.float32),
         lookup_first=0,
-        detector_spacing_mm=(spacing_mm, spacing_mm),
-        magnification=1.0,
+        spacing_mm=(spacing_mm, spacing_mm),
         spacing_source="given",
-        flags=(),
-        warnings=0,
-        **facts,
     )
 
 

@@ -50,7 +50,7 @@ def test_a_signed_bundle_opens_and_verifies_offline(
 
     monkeypatch.setattr(socket.socket, "connect", no_network)
     verify_bundle(copy, keys[1])
-    assert copy.verify() == []
+    assert open_bundle(copy.root).digest == copy.digest
 
 
 def test_a_forger_with_new_hashes_is_found(copy: Bundle, keys: tuple[Path, Path]) -> None:
