@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from bmd_edge.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from bmd_edge.bundle.bundle import Bundle, open_bundle
     from bmd_edge.errors import (
         BmdEdgeError,
         BundleError,
@@ -30,10 +29,10 @@ if TYPE_CHECKING:
     from bmd_edge.hips.region import Hip
     from bmd_edge.measure.estimate import Estimate
     from bmd_edge.report.film_report import FilmReport, HipReport
+    from bmd_edge.screen.open import Bundle, open_bundle
     from bmd_edge.screen.screener import Screener
 
 _HOME = {
-    "bundle.bundle": ("Bundle", "open_bundle"),
     "errors": (
         "BmdEdgeError", "BundleError", "EngineError", "FilmFailed", "FilmRefused", "HipRefused", "MissingExtra",
         "TableError", "UsageError",
@@ -44,6 +43,7 @@ _HOME = {
     "report.film_report": ("FilmReport", "HipReport"),
     "hips.finder": ("find_hips",),
     "hips.region": ("Hip",),
+    "screen.open": ("Bundle", "open_bundle"),
     "screen.screener": ("Screener",),
 }  # fmt: skip
 

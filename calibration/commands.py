@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from bmd_edge.bundle.bundle import Bundle
+    from bmd_edge.bundle.bundle import VerifiedBundle
     from bmd_edge.bundle.calibration import OperatingPoints
     from calibration.fit.recalibration import Calibrated
 
@@ -34,7 +34,7 @@ def validate(
     """
     import json
 
-    from bmd_edge.bundle.bundle import open_bundle
+    from bmd_edge.bundle.bundle import read_bundle
     from bmd_edge.cli.terminal import progress_bar
     from bmd_edge.errors import UsageError
     from bmd_edge.system.files import replace_file
@@ -48,7 +48,7 @@ def validate(
         raise UsageError("--out is the folder of the table: choose another")
     with progress_bar() as progress:
         made = measure(
-            open_bundle(bundle),
+            read_bundle(bundle),
             table,
             split=split,
             known=known or (),
@@ -112,7 +112,7 @@ def calibrate(
 
     Writes an overlay that `bmd-edge screen --site FILE` uses. Leaving it out undoes it. Research use only.
     """
-    from bmd_edge.bundle.bundle import open_bundle
+    from bmd_edge.bundle.bundle import read_bundle
     from bmd_edge.cli.terminal import progress_bar
     from bmd_edge.errors import UsageError
     from calibration.fit.recalibration import calibrate as fitted
@@ -121,7 +121,7 @@ def calibrate(
     if table is None:
         raise UsageError("calibrate needs --table TABLE, a film table with DEXA")
     with progress_bar() as progress:
-        found = fitted(open_bundle(bundle), table, device, threads, progress)
+        found = fitted(read_bundle(bundle), table, device, threads, progress)
     write_site(out, found.file)
     for line in _calibrated(found):
         typer.echo(line)
@@ -193,11 +193,11 @@ def drift(
     """
     import json
 
-    from bmd_edge.bundle.bundle import open_bundle
+    from bmd_edge.bundle.bundle import read_bundle
     from bmd_edge.errors import UsageError
     from calibration.drift.watch import reports_of, watch
 
-    opened = open_bundle(bundle)
+    opened = read_bundle(bundle)
     if simulate:
         if table is None:
             raise UsageError("drift --simulate needs --table TABLE, from `bmd-edge phantom shifted`")
@@ -240,7 +240,7 @@ def _say_drift(charts: dict[str, Any], studies: int) -> None:
         typer.echo("Find out what changed; then `bmd-edge calibrate` with films of now, or have a bundle made anew.")
 
 
-def _simulated(bundle: "Bundle", table: Path, control: list[str]) -> dict[str, Any]:
+def _simulated(bundle: "VerifiedBundle", table: Path, control: list[str]) -> dict[str, Any]:
     from export.proofs.drift_delay import simulate
     from export.proofs.phantom_rois import named
 

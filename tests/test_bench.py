@@ -10,7 +10,7 @@ import films as odd_films
 import numpy as np
 import pytest
 
-from bmd_edge.bundle.bundle import open_bundle
+from bmd_edge.bundle.bundle import read_bundle
 from bmd_edge.film.film import film_id
 from bmd_edge.film.read import read_film
 from export.bench import films, stages
@@ -87,7 +87,7 @@ def test_bench_of_a_folder(tmp_path: Path) -> None:
 def test_the_start_names_the_bundle(small) -> None:
     found = stages.cold(None, lambda _: None, times=1)
     assert found["n"] == 1
-    assert found["bundle_digest"] == open_bundle().digest
+    assert found["bundle_digest"] == read_bundle().digest
 
 
 def test_bench_says_what_is_wrong(tmp_path: Path) -> None:

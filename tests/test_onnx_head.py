@@ -13,9 +13,9 @@ from tests.bundles import _network
 
 
 def wholes() -> list[bytes]:
-    from bmd_edge.bundle.bundle import open_bundle
+    from bmd_edge.bundle.bundle import read_bundle
 
-    bundle = open_bundle()
+    bundle = read_bundle()
     return [_network("bmd"), _network("finder"), bundle.model_bytes("bmd", "int8")]
 
 

@@ -50,11 +50,11 @@ def test_figures_are_those_of_the_committed_score():
 
 
 def test_repeatability_is_that_of_the_committed_films():
-    from bmd_edge.bundle.bundle import open_bundle
+    from bmd_edge.bundle.bundle import read_bundle
 
     facts = json.loads(figures.REPEAT.read_text(encoding="utf-8"))
     assert figures.replaced(PAGE, "repeatability", figures.repeatability(facts)) == PAGE
-    assert facts["bundle_digest"] == open_bundle().digest
+    assert facts["bundle_digest"] == read_bundle().digest
     assert (facts["n_subjects"], facts["poses"]) == (100, 4)
 
 
@@ -122,9 +122,9 @@ def test_growth_of_memory_over_a_list_is_found():
 
 
 def test_the_committed_score_is_of_the_embedded_bundle():
-    from bmd_edge.bundle.bundle import open_bundle
+    from bmd_edge.bundle.bundle import read_bundle
 
-    assert json.loads(figures.SCORE.read_text(encoding="utf-8"))["bundle_digest"] == open_bundle().digest
+    assert json.loads(figures.SCORE.read_text(encoding="utf-8"))["bundle_digest"] == read_bundle().digest
 
 
 def test_speeds_are_those_that_were_measured():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from screening import drawn_bmd, drawn_bundle, drawn_finder, drawn_screener, hip_dicom
 
-from bmd_edge.bundle.bundle import Bundle
+from bmd_edge.bundle.bundle import VerifiedBundle
 from bmd_edge.bundle.calibration import OperatingPoints
 from bmd_edge.bundle.manifest import ModelFacts
 from bmd_edge.engine.base import FunctionEngine
@@ -38,10 +38,10 @@ def site_file(folder: Path, **changes: object) -> Path:
 
 def test_every_number_follows_the_sites_line(tmp_path: Path) -> None:
     film = hip_dicom("R")
-    with drawn_screener() as plain, drawn_screener(site=site_file(tmp_path)) as local:
+    with drawn_screener() as plain, drawn_screener(recalibration=site_file(tmp_path)) as local:
         before, after = plain.read(film), local.read(film)
         assert plain.settings_digest != local.settings_digest
-        assert after.site_calibration == local.site.digest
+        assert after.site_calibration == local.recalibration.digest
     assert before.site_calibration is None
     for old, new in zip(before.hips[0].estimates, after.hips[0].estimates, strict=True):
         line = LINES[old.site]
@@ -66,11 +66,11 @@ def test_the_headline_follows_the_sites_own_cuts_only(tmp_path: Path) -> None:
     with headline_screener() as plain:
         assert plain.read(film).band == "low_suspected"
         assert NO_HEADLINE not in plain.setup.notice
-    with headline_screener(site=site_file(tmp_path)) as without:
+    with headline_screener(recalibration=site_file(tmp_path)) as without:
         assert without.read(film).band is None
         assert without.setup.notice.endswith(NO_HEADLINE)
     own = {"fp32": asdict(OperatingPoints(-9.0, -9.0, 40, 50))}
-    with headline_screener(site=site_file(tmp_path, operating_points=own)) as local:
+    with headline_screener(recalibration=site_file(tmp_path, operating_points=own)) as local:
         assert local.read(film).band == "not_suspected"
         assert NO_HEADLINE not in local.setup.notice
 
@@ -78,7 +78,7 @@ def test_the_headline_follows_the_sites_own_cuts_only(tmp_path: Path) -> None:
 def test_a_run_says_why_it_has_no_headline(tmp_path: Path) -> None:
     (tmp_path / "films").mkdir()
     (tmp_path / "films" / "a.dcm").write_bytes(hip_dicom("R"))
-    with headline_screener(site=site_file(tmp_path)) as screener:
+    with headline_screener(recalibration=site_file(tmp_path)) as screener:
         screen_folder(screener, tmp_path / "films", tmp_path / "out")
     assert NO_HEADLINE in json.loads((tmp_path / "out" / "run.json").read_text())["notice"]
     assert NO_HEADLINE.partition("'")[0] in (tmp_path / "out" / "report" / "index.html").read_text()
@@ -156,7 +156,7 @@ def steep_screener(**settings: object) -> Screener:
     return Screener(drawn_bundle(), engines={"finder": drawn_finder(), "bmd": steep()}, **settings)
 
 
-def one_precision() -> Bundle:
+def one_precision() -> VerifiedBundle:
     bundle = drawn_bundle()
     models = {"bmd": ModelFacts(files={"fp32": "bmd.onnx"}, inputs={}, outputs={}, golden_tolerance={})}
     return replace(bundle, manifest=replace(bundle.manifest, models=models))
@@ -203,7 +203,7 @@ def test_a_site_recalibrates_with_its_films_and_undoes_it(tmp_path: Path) -> Non
     for line in lines.values():
         assert line.shift_gcm2 == pytest.approx(0.04, abs=0.02)
     film = (tmp_path / "films" / "10.dcm").read_bytes()
-    with steep_screener() as plain, steep_screener(site=tmp_path / "site.json") as local:
+    with steep_screener() as plain, steep_screener(recalibration=tmp_path / "site.json") as local:
         before, after = plain.read(film), local.read(film)
     for old, new in zip(before.hips[0].estimates, after.hips[0].estimates, strict=True):
         assert new.bmd_gcm2 - old.bmd_gcm2 == pytest.approx(0.04, abs=0.01)

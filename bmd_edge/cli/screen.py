@@ -48,8 +48,8 @@ def screen(
     from bmd_edge.screen.workers import Crew
 
     check_folders(folder, out)
-    settings = {"device": device, "precision": precision, "spacing_mm": spacing_mm, "threads": 1, "site": site}
-    with Crew(partial(open_screener, bundle, **settings), 1 if dry_run else threads, memory_mb) as crew:
+    settings = {"device": device, "precision": precision, "spacing_mm": spacing_mm, "recalibration": site}
+    with Crew(partial(open_screener, bundle, threads=1, **settings), 1 if dry_run else threads, memory_mb) as crew:
         if dry_run:
             _print_plan(crew.setup.digest, folder, out, fresh)
             return

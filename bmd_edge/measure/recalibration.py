@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bmd_edge.bundle.bundle import Bundle
+from bmd_edge.bundle.bundle import VerifiedBundle
 from bmd_edge.bundle.calibration import OperatingPoints, PrecisionCalibration, SiteCalibration
 from bmd_edge.bundle.strict_json import parse, read_json
 from bmd_edge.errors import BundleError
@@ -97,7 +97,7 @@ class SiteOverlay:
         return intercept + slope * bmd_gcm2, slope * spread_gcm2
 
 
-def open_site(path: str | os.PathLike[str], bundle: Bundle) -> SiteOverlay:
+def open_site(path: str | os.PathLike[str], bundle: VerifiedBundle) -> SiteOverlay:
     """Read a site file for this bundle. BundleError if it was made for another, or breaks its contract."""
     name = Path(path).name
     try:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from bmd_edge.bundle.bundle import Bundle, open_bundle
+from bmd_edge.bundle.bundle import VerifiedBundle, read_bundle
 from bmd_edge.engine.base import Engine
 from bmd_edge.engine.open import open_engine
 from bmd_edge.engine.self_test import self_test
@@ -59,13 +59,13 @@ class Screener:
     """The two networks of a bundle, opened once; `read` turns one film into one report and may be called from threads.
 
     Args:
-        bundle: a verified bundle (`bmd_edge.bundle.bundle.open_bundle`).
+        bundle: a verified bundle (`bmd_edge.open_bundle`).
         device: "auto", "cpu", "cuda" or "tensorrt"; asked for is used, or EngineError.
         precision: "auto", "fp32" or "int8".
         threads: threads inside the engine; None for all CPUs this process may use.
         spacing_mm: detector pixel size in mm for films, overriding what their header states.
         engines: open or unopened engines to use instead of the bundle's, by name ("finder" and "bmd").
-        site: path of a site's own recalibration (`bmd_edge.measure.recalibration`).
+        recalibration: path of a recalibration (`bmd_edge.measure.recalibration`), made by `bmd-edge calibrate`.
 
     `most_bytes` may be set to limit the memory that decoding a film takes; a film that needs more fails.
 
@@ -76,13 +76,13 @@ class Screener:
 
     def __init__(
         self,
-        bundle: Bundle,
+        bundle: VerifiedBundle,
         device: str = "auto",
         precision: str = "auto",
         threads: int | None = None,
         spacing_mm: float | None = None,
         engines: Mapping[str, Engine] | None = None,
-        site: str | os.PathLike[str] | None = None,
+        recalibration: str | os.PathLike[str] | None = None,
     ) -> None:
         if spacing_mm is not None and not 0 < spacing_mm < math.inf:
             raise UsageError(f"the spacing must be above 0 mm, not {spacing_mm:g}")
@@ -91,7 +91,7 @@ class Screener:
         self.spacing_mm = spacing_mm
         self.most_bytes: int | None = None
         self.coarsest_mm = min(spec.spacing_mm for spec in bundle.inputs.values()) / _FILM_PIXELS
-        self.site = None if site is None else open_site(site, bundle)
+        self.recalibration = None if recalibration is None else open_site(recalibration, bundle)
         self._lock = threading.Lock()
         check_decoders()
         with ExitStack() as stack:
@@ -104,8 +104,8 @@ class Screener:
             self._stack = stack.pop_all()
         self.device, self.precision = self._bmd.device, self._bmd.precision
         self._calibration = bundle.calibration[self.precision]
-        if self.site:
-            self._calibration = self.site.applied_to(self._calibration, self.precision)
+        if self.recalibration:
+            self._calibration = self.recalibration.applied_to(self._calibration, self.precision)
 
     def _open(self, name: str, device: str, precision: str) -> Engine:
         held = self.bundle.precisions(name)
@@ -130,8 +130,9 @@ class Screener:
     @property
     def settings_digest(self) -> str:
         """Names everything a report depends on besides the film: 16 hex digits."""
-        site = self.site.digest if self.site else None
-        facts = [__version__, SCHEMA_VERSION, self.bundle.digest, self.device, self.precision, self.spacing_mm, site]
+        recalibration = self.recalibration.digest if self.recalibration else None
+        given = [self.device, self.precision, self.spacing_mm, recalibration]
+        facts = [__version__, SCHEMA_VERSION, self.bundle.digest, *given]
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
 
     @property
@@ -223,8 +224,8 @@ class Screener:
         image = hip_image(film, hip, self.bundle.inputs["bmd"])
         raw = self._bmd.run({"image": image[np.newaxis]})
         bmd, spread = raw["bmd"][0], raw["spread"][0]
-        if self.site:
-            bmd, spread = self.site.corrected(bmd, spread, self.precision)
+        if self.recalibration:
+            bmd, spread = self.recalibration.corrected(bmd, spread, self.precision)
         left, top, width, height = (round(value, 2) for value in hip.box_px)
         landmarks, box = _rounded(hip.landmarks_px), (left, top, width, height)
         try:
@@ -266,7 +267,7 @@ class Screener:
             bundle_digest=self.bundle.digest,
             device=self.device,
             precision=self.precision,
-            site_calibration=self.site.digest if self.site else None,
+            site_calibration=self.recalibration.digest if self.recalibration else None,
             band=film_band(hips, self._calibration.operating_points),
             hips=hips,
             **facts,
@@ -308,7 +309,7 @@ def name_of(path: bytes) -> str | None:
 
 def open_screener(bundle: "str | os.PathLike[str] | None", **settings: Any) -> Screener:
     """Open a screener on the bundle in folder `bundle`, None for the embedded one; `settings` as for `Screener`."""
-    return Screener(open_bundle(bundle), **settings)
+    return Screener(read_bundle(bundle), **settings)
 
 
 def unexpected(name: str | None, error: Exception) -> Loaded:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bmd_edge.bundle.bundle import Bundle
+from bmd_edge.bundle.bundle import VerifiedBundle
 from bmd_edge.bundle.calibration import OperatingPoints
 from bmd_edge.errors import TableError, UsageError
 from bmd_edge.measure.network_answer import NetworkAnswer
@@ -40,7 +40,7 @@ class Calibrated:
 
 
 def calibrate(
-    bundle: Bundle,
+    bundle: VerifiedBundle,
     table: Path,
     device: str = "auto",
     threads: int | None = None,

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from bmd_edge.bundle.bundle import Bundle, open_bundle
+from bmd_edge.bundle.bundle import VerifiedBundle, read_bundle
 from bmd_edge.engine.base import Arrays, Engine
 from bmd_edge.engine.open import open_engine
 from bmd_edge.engine.self_test import self_test
@@ -69,7 +69,7 @@ def read_films(
     if missing := [name for name, path in films.items() if not path.is_file()]:
         rest = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
         raise TableError(f"no such film: {', '.join(missing[:_NAMED])}{rest}; paths are relative to the table's folder")
-    precisions = open_bundle(bundle).precisions("bmd")
+    precisions = read_bundle(bundle).precisions("bmd")
     tasks = [FilmJob(os.fsencode(path.absolute()), name) for name, path in films.items()]
     found: dict[str, FilmAnswers] = {}
     with Crew(partial(_open, bundle, device, site), threads) as crew:
@@ -85,19 +85,21 @@ def read_films(
 
 
 def _open(bundle: Path, device: str, site: Path | None) -> "_EveryPrecision":
-    return _EveryPrecision(open_bundle(bundle), device, site)
+    return _EveryPrecision(read_bundle(bundle), device, site)
 
 
 class _EveryPrecision(Screener):
     """A screener that answers in every precision the bundle holds; otherwise it is one of the first."""
 
-    def __init__(self, bundle: Bundle, device: str, site: Path | None) -> None:
+    def __init__(self, bundle: VerifiedBundle, device: str, site: Path | None) -> None:
         first, *others = bundle.precisions("bmd")
         finder = _Remembering(_opened(bundle, "finder", device, "fp32"))
         engines = {name: {"finder": finder, "bmd": _opened(bundle, "bmd", device, name)} for name in (first, *others)}
-        super().__init__(bundle, device, first, 1, engines=engines[first], site=site)
+        super().__init__(bundle, device, first, 1, engines=engines[first], recalibration=site)
         self._finder_memory = finder
-        self._others = {name: Screener(bundle, device, name, 1, engines=engines[name], site=site) for name in others}
+        self._others = {
+            name: Screener(bundle, device, name, 1, engines=engines[name], recalibration=site) for name in others
+        }
 
     def examine(self, tasks: Iterable[FilmJob]) -> Iterator[tuple[FilmJob, FilmOutcome]]:
         """As `Screener.examine`, without pictures; the outcomes hold the reports of all precisions."""
@@ -111,7 +113,7 @@ class _EveryPrecision(Screener):
                 yield task, FilmOutcome(self.setup.failed, error=str(error))
 
 
-def _opened(bundle: Bundle, model: str, device: str, precision: str) -> Engine:
+def _opened(bundle: VerifiedBundle, model: str, device: str, precision: str) -> Engine:
     engine = open_engine(bundle, model, device=device, precision=precision, threads=1)
     self_test(bundle, model, engine)
     return engine

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bmd_edge.bundle.bundle import Bundle
+from bmd_edge.bundle.bundle import VerifiedBundle
 from bmd_edge.errors import TableError
 from bmd_edge.measure.recalibration import NO_HEADLINE, open_site
 from bmd_edge.report.film_report import RESEARCH_USE, count
@@ -48,7 +48,7 @@ class Validation:
 
 
 def validate(
-    bundle: Bundle,
+    bundle: VerifiedBundle,
     table: Path,
     *,
     split: str = "test",
@@ -100,7 +100,12 @@ def validate(
 
 
 def compare(
-    bundle: Bundle, table: Path, split: str, learned: learned_from.Known, films: Sequence[FilmAnswers], device: str
+    bundle: VerifiedBundle,
+    table: Path,
+    split: str,
+    learned: learned_from.Known,
+    films: Sequence[FilmAnswers],
+    device: str,
 ) -> Validation:
     """The second half of `validate`: answers and DEXA -> figures."""
     everything = read_table(table)
@@ -160,7 +165,7 @@ def _why_none(made: Validation, precision: str) -> str:
 
 
 def _head(
-    bundle: Bundle,
+    bundle: VerifiedBundle,
     table: Path,
     rows: Sequence[HipRow],
     everything: Sequence[HipRow],
@@ -204,7 +209,7 @@ def _head(
 # -- one precision ------------------------------------------------------------------------------------------------
 
 
-def _precision(made: Validation, bundle: Bundle, precision: str) -> dict[str, Any]:
+def _precision(made: Validation, bundle: VerifiedBundle, precision: str) -> dict[str, Any]:
     kept = made.kept
     return {
         **count(film.reports[precision] for film in made.films),
@@ -217,7 +222,7 @@ def _precision(made: Validation, bundle: Bundle, precision: str) -> dict[str, An
 # -- findings that only the figures show --------------------------------------------------------------------------
 
 
-def _limits(bundle: Bundle, precision: str) -> dict[str, Any]:
+def _limits(bundle: VerifiedBundle, precision: str) -> dict[str, Any]:
     return {site: facts.limits for site, facts in bundle.manifest.guard.get(precision, {}).items()}
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from bmd_edge.bundle.bundle import open_bundle
+from bmd_edge.bundle.bundle import read_bundle
 from bmd_edge.errors import MissingExtra, UsageError
 from bmd_edge.screen import jobs
 from bmd_edge.screen import screener as line
@@ -213,7 +213,7 @@ def cold(bundle: Path | None, say: Say, times: int = 10) -> dict[str, Any]:
     medians = {name: statistics.median(seconds) for name, seconds in spent.items()}
     medians["import"] -= medians.pop("python")
     figures = {f"{name}_s": round(seconds, 3) for name, seconds in medians.items()}
-    return {**figures, "n": times, "bundle_digest": open_bundle(bundle).digest}
+    return {**figures, "n": times, "bundle_digest": read_bundle(bundle).digest}
 
 
 # -- a day's list -------------------------------------------------------------------------------------------------

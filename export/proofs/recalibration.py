@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from bmd_edge.bundle.bundle import open_bundle
+from bmd_edge.bundle.bundle import read_bundle
 from bmd_edge.errors import UsageError
 from bmd_edge.sites import SITES
 from bmd_edge.system.files import replace_file
@@ -88,7 +88,7 @@ def main(arguments: Sequence[str], say: Callable[[str], object]) -> int:
     )
     parser.add_argument("--out", type=Path, required=True, help="JSON file of the figures")
     asked = parser.parse_args(arguments)
-    bundle, precisions = open_bundle(asked.bundle), {}
+    bundle, precisions = read_bundle(asked.bundle), {}
     for precision in bundle.precisions("bmd"):
         pool = answers_of(bundle, precision, rows_named(asked.pool))
         precisions[precision] = {

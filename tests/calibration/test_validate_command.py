@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import bmd_edge
-from bmd_edge.bundle.bundle import open_bundle
+from bmd_edge.bundle.bundle import read_bundle
 from bmd_edge.cli.main import main
 from bmd_edge.film.film import film_id
 from bmd_edge.measure.recalibration import SCHEMA, SiteFile, SiteLine
@@ -56,8 +56,8 @@ def test_what_is_validated_is_what_screening_says(table, tmp_path, monkeypatch, 
     facts = json.loads((out / "validation.json").read_text())
     with (out / "pairs.csv").open(newline="") as file:
         pairs = {(row["film"], row["side"]): row for row in csv.DictReader(file)}
-    for precision in open_bundle().precisions("bmd"):
-        with Screener(open_bundle(), "cpu", precision, threads=1) as screener:
+    for precision in read_bundle().precisions("bmd"):
+        with Screener(read_bundle(), "cpu", precision, threads=1) as screener:
             for film in {film for film, _ in pairs}:
                 for hip in screener.read(table.parent / film).hips:
                     for one in hip.estimates if (film, hip.side) in pairs else ():
@@ -79,7 +79,7 @@ def test_what_is_validated_is_what_screening_says(table, tmp_path, monkeypatch, 
 
 
 def test_a_sites_own_recalibration_is_validated_in_its_place(table, tmp_path, monkeypatch):
-    bundle = open_bundle()
+    bundle = read_bundle()
     line = SiteLine(slope=0.9, intercept_gcm2=0.05, scale=2.0, coverage=0.9, hips=40, subjects=40)
     precisions = {name: dict.fromkeys(SITES, line) for name in bundle.precisions("bmd")}
     site = tmp_path / "site.json"
@@ -113,17 +113,17 @@ class Dies(answers._EveryPrecision):
 
 
 def dying(bundle, device, site):
-    return Dies(open_bundle(bundle), device, site)
+    return Dies(read_bundle(bundle), device, site)
 
 
 def test_a_film_that_kills_its_process_is_one_row_without_a_number(monkeypatch):
     monkeypatch.setattr(answers, "_open", dying)
     films = {name: DEMO / name for name in ("left_hip.dcm", "right_hip.dcm")}
-    found, device = answers.read_films(open_bundle().root, films, "cpu", 1, lambda *_: None)
+    found, device = answers.read_films(read_bundle().root, films, "cpu", 1, lambda *_: None)
     assert device == "cpu"
     assert [one.film for one in found] == list(films)
     assert {(name, one.precision, one.reason) for name, one in found[0].reports.items()} == {
-        (name, name, "worker_lost") for name in open_bundle().precisions("bmd")
+        (name, name, "worker_lost") for name in read_bundle().precisions("bmd")
     }
     assert found[0].film_id == film_id((DEMO / "left_hip.dcm").read_bytes())
     assert all(one.status == "read" for one in found[1].reports.values())
