@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bmd_edge.cli.options import FormerRecalibrationOption, RecalibrationOption, either_recalibration
+
 if TYPE_CHECKING:
     from bmd_edge.bundle.bundle import VerifiedBundle
     from bmd_edge.bundle.calibration import OperatingPoints
@@ -24,7 +26,8 @@ def validate(
         list[Path] | None,
         typer.Option(help="A film table or training run that the bundle has learned from; repeatable."),
     ] = None,
-    site: Annotated[Path | None, typer.Option(help="A site's own recalibration to validate with the bundle.")] = None,
+    recalibration: RecalibrationOption = None,
+    site: FormerRecalibrationOption = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or tensorrt.")] = "auto",
     threads: Annotated[int | None, typer.Option(min=1, help="Worker processes; default one per CPU.")] = None,
 ) -> None:
@@ -52,7 +55,7 @@ def validate(
             table,
             split=split,
             known=known or (),
-            site=site,
+            recalibration=either_recalibration(recalibration, site),
             device=device,
             threads=threads,
             progress=progress,
@@ -102,30 +105,28 @@ def calibrate(
         Path | None, typer.Argument(metavar="[BUNDLE]", help="Bundle folder; default the embedded one.")
     ] = None,
     table: Annotated[Path | None, typer.Option(help="Film table; its split `calibrate` holds films with DEXA.")] = None,
-    out: Annotated[Path, typer.Option("--out", "-o", help="The site's calibration, for `screen --site`.")] = Path(
-        "site.json"
-    ),
+    out: Annotated[Path, typer.Option("--out", "-o", help="File of the recalibration.")] = Path("recalibration.json"),
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or tensorrt.")] = "auto",
     threads: Annotated[int | None, typer.Option(min=1, help="Threads; default all CPUs.")] = None,
 ) -> None:
-    """Recalibrate a bundle with films and DEXA of one site; the bundle itself stays as it is.
+    """Recalibrate a bundle with films and DEXA of one clinic; the bundle itself stays as it is.
 
-    Writes an overlay that `bmd-edge screen --site FILE` uses. Leaving it out undoes it. Research use only.
+    `bmd-edge screen --recalibration FILE` uses what this writes; leaving it out undoes it. Research use only.
     """
     from bmd_edge.bundle.bundle import read_bundle
     from bmd_edge.cli.terminal import progress_bar
     from bmd_edge.errors import UsageError
     from calibration.fit.recalibration import calibrate as fitted
-    from calibration.fit.recalibration import write_site
+    from calibration.fit.recalibration import write_recalibration
 
     if table is None:
         raise UsageError("calibrate needs --table TABLE, a film table with DEXA")
     with progress_bar() as progress:
         found = fitted(read_bundle(bundle), table, device, threads, progress)
-    write_site(out, found.file)
+    write_recalibration(out, found.file)
     for line in _calibrated(found):
         typer.echo(line)
-    typer.echo(f"Use it with: bmd-edge screen FOLDER --site {out}; leaving --site out undoes it.", err=True)
+    typer.echo(f"Use it with: bmd-edge screen FOLDER --recalibration {out}; leaving it out undoes it.", err=True)
 
 
 def _headline(points: "OperatingPoints | None") -> str:

@@ -432,3 +432,30 @@ def test_ctrl_c_says_how_to_go_on(inside, films: Path, tmp_path: Path, monkeypat
     monkeypatch.setattr(run, "_examine", examine)
     _, out, _ = inside("screen", films, "--out", tmp_path / "out", "--dry-run")
     assert sorted(line.split()[0] for line in out.splitlines()) == ["read", "skip"]
+
+
+@pytest.mark.parametrize("words", [("screen", "."), ("validate", "--table", "table.csv")])
+def test_a_recalibration_is_asked_for_by_its_name_or_by_the_former_one(words: tuple[str, ...], tmp_path: Path) -> None:
+    (tmp_path / "text.json").write_text("no recalibration")
+    (tmp_path / "films").mkdir()
+    shutil.copy(ROOT / "bmd_edge/data/demo/right_hip.dcm", tmp_path / "films")
+    columns = "film,subject,side,age_years,sex,bmd_femoral_neck_gcm2,bmd_total_hip_gcm2,scale,split"
+    table = f"{columns}\nright_hip.dcm,P1,R,70,F,0.8,0.9,hologic,test\n"
+    (tmp_path / "films" / "table.csv").write_text(table)
+    for option in ("--recalibration", "--site"):
+        done = program(*words, option, tmp_path / "text.json", "--out", tmp_path / "out", cwd=tmp_path / "films")
+        assert "text.json" in done.stderr, done.stderr
+        assert done.returncode == 4
+    both = ("--site", "a.json", "--recalibration", "b.json")
+    done = program(*words, *both, "--out", tmp_path / "out", cwd=tmp_path / "films")
+    assert done.returncode == 2
+    assert "give --recalibration only" in done.stderr
+    said = program(words[0], "--help").stdout
+    assert "--recalibration FILE" in said
+    assert "--site" not in said
+
+
+def test_calibrate_says_how_to_use_what_it_writes() -> None:
+    said = " ".join(program("calibrate", "--help").stdout.split())
+    assert "--recalibration FILE" in said
+    assert "recalibration.json" in said

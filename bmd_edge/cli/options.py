@@ -5,9 +5,23 @@ from typing import Annotated
 
 import typer
 
+from bmd_edge.errors import UsageError
+
 BundleArgument = Annotated[
     Path | None, typer.Argument(metavar="[BUNDLE]", help="Bundle folder; default the embedded one.")
 ]
 BundleOption = Annotated[Path | None, typer.Option(help="Bundle folder; default the embedded one.")]
 OutOption = Annotated[Path, typer.Option("--out", "-o", help="Folder for the results; a rerun resumes there.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+RecalibrationOption = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="A clinic's own line toward DEXA, from `bmd-edge calibrate`.")
+]
+FormerRecalibrationOption = Annotated[Path | None, typer.Option("--site", hidden=True)]
+"""The name that --recalibration had before."""
+
+
+def either_recalibration(recalibration: Path | None, former: Path | None) -> Path | None:
+    """The file of --recalibration, or of its former name; UsageError if both are given."""
+    if recalibration and former:
+        raise UsageError("--site is the former name of --recalibration: give --recalibration only")
+    return recalibration or former

@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bmd_edge.cli.options import BundleOption, OutOption
+from bmd_edge.cli.options import (
+    BundleOption,
+    FormerRecalibrationOption,
+    OutOption,
+    RecalibrationOption,
+    either_recalibration,
+)
 from bmd_edge.errors import EngineError
 
 if TYPE_CHECKING:
@@ -27,7 +33,8 @@ def screen(
     spacing_mm: Annotated[
         float | None, typer.Option(help="Pixel size at the detector in mm, in place of what the films state.")
     ] = None,
-    site: Annotated[Path | None, typer.Option(help="The site's own calibration, from `bmd-edge calibrate`.")] = None,
+    recalibration: RecalibrationOption = None,
+    site: FormerRecalibrationOption = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Films at a time; default one per CPU.")] = None,
     memory_mb: Annotated[
         int | None, typer.Option(min=1, help="Memory for all processes; default 100 MB and 350 MB per film at a time.")
@@ -48,7 +55,12 @@ def screen(
     from bmd_edge.screen.workers import Crew
 
     check_folders(folder, out)
-    settings = {"device": device, "precision": precision, "spacing_mm": spacing_mm, "recalibration": site}
+    settings = {
+        "device": device,
+        "precision": precision,
+        "spacing_mm": spacing_mm,
+        "recalibration": either_recalibration(recalibration, site),
+    }
     with Crew(partial(open_screener, bundle, threads=1, **settings), 1 if dry_run else threads, memory_mb) as crew:
         if dry_run:
             _print_plan(crew.setup.digest, folder, out, fresh)

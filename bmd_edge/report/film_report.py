@@ -40,7 +40,7 @@ class FilmReport:
     `file` is the posix path relative to the screened folder, None for bytes and data sets. Facts of the header are
     None where unknown. `spacing_mm` is (row, column) at the hip. `warnings` counts what the reader objected to.
     `band` is the headline, a key of `bmd_edge.measure.headline.BANDS`, None without one.
-    `site_calibration` is the SHA-256 of the site's own recalibration.
+    `site_calibration` is the SHA-256 of the recalibration's file.
     """
 
     file: str | None

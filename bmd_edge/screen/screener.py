@@ -32,7 +32,7 @@ from bmd_edge.hips.finder import find_hips
 from bmd_edge.hips.region import Hip, hip_image
 from bmd_edge.measure.estimate import estimates
 from bmd_edge.measure.network_answer import NetworkAnswer, gray_statistics
-from bmd_edge.measure.recalibration import NO_HEADLINE, open_site
+from bmd_edge.measure.recalibration import NO_HEADLINE, open_recalibration
 from bmd_edge.pixels.decoder_check import check_decoders
 from bmd_edge.report.film_report import SCHEMA_VERSION, FilmReport, HipReport, film_band
 from bmd_edge.report.thumbnail import thumbnail
@@ -91,7 +91,7 @@ class Screener:
         self.spacing_mm = spacing_mm
         self.most_bytes: int | None = None
         self.coarsest_mm = min(spec.spacing_mm for spec in bundle.inputs.values()) / _FILM_PIXELS
-        self.recalibration = None if recalibration is None else open_site(recalibration, bundle)
+        self.recalibration = None if recalibration is None else open_recalibration(recalibration, bundle)
         self._lock = threading.Lock()
         check_decoders()
         with ExitStack() as stack:

@@ -72,7 +72,7 @@ def watch(
     """All charts over films in their order, and the number of studies with a number.
 
     With a `baseline`, films of a time known to be good, the charts start from its means instead of the bundle's; spread
-    and limits stay those of the bundle, which are wider than one site's.
+    and limits stay those of the bundle, which are wider than one clinic's.
 
     Raises:
         UsageError: the films were measured in more than one precision, none has a number, or the baseline has fewer

@@ -50,7 +50,7 @@ def read_films(
     device: str,
     threads: int | None,
     progress: Progress,
-    site: Path | None = None,
+    recalibration: Path | None = None,
 ) -> tuple[list[FilmAnswers], str]:
     """Read films (name in the table -> path) in every precision; returns the answers in order and the device used.
 
@@ -60,7 +60,7 @@ def read_films(
         device: as `bmd_edge.Screener`.
         threads: worker processes, each with one thread; None for one per CPU.
         progress: called after each film.
-        site: a site's own recalibration.
+        recalibration: path of a recalibration to read them with.
 
     Raises:
         EngineError, UsageError: the networks cannot be opened as asked, or fail.
@@ -72,7 +72,7 @@ def read_films(
     precisions = read_bundle(bundle).precisions("bmd")
     tasks = [FilmJob(os.fsencode(path.absolute()), name) for name, path in films.items()]
     found: dict[str, FilmAnswers] = {}
-    with Crew(partial(_open, bundle, device, site), threads) as crew:
+    with Crew(partial(_open, bundle, device, recalibration), threads) as crew:
         for task, outcome in crew.examine(tasks):
             if outcome.error:
                 raise EngineError(f"a network failed: {outcome.error}")
@@ -84,21 +84,22 @@ def read_films(
         return [found[name] for name in films], crew.setup.failed.device
 
 
-def _open(bundle: Path, device: str, site: Path | None) -> "_EveryPrecision":
-    return _EveryPrecision(read_bundle(bundle), device, site)
+def _open(bundle: Path, device: str, recalibration: Path | None) -> "_EveryPrecision":
+    return _EveryPrecision(read_bundle(bundle), device, recalibration)
 
 
 class _EveryPrecision(Screener):
     """A screener that answers in every precision the bundle holds; otherwise it is one of the first."""
 
-    def __init__(self, bundle: VerifiedBundle, device: str, site: Path | None) -> None:
+    def __init__(self, bundle: VerifiedBundle, device: str, recalibration: Path | None) -> None:
         first, *others = bundle.precisions("bmd")
         finder = _Remembering(_opened(bundle, "finder", device, "fp32"))
         engines = {name: {"finder": finder, "bmd": _opened(bundle, "bmd", device, name)} for name in (first, *others)}
-        super().__init__(bundle, device, first, 1, engines=engines[first], recalibration=site)
+        super().__init__(bundle, device, first, 1, engines=engines[first], recalibration=recalibration)
         self._finder_memory = finder
         self._others = {
-            name: Screener(bundle, device, name, 1, engines=engines[name], recalibration=site) for name in others
+            name: Screener(bundle, device, name, 1, engines=engines[name], recalibration=recalibration)
+            for name in others
         }
 
     def examine(self, tasks: Iterable[FilmJob]) -> Iterator[tuple[FilmJob, FilmOutcome]]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from bmd_edge.bundle.bundle import VerifiedBundle
 from bmd_edge.errors import TableError
-from bmd_edge.measure.recalibration import NO_HEADLINE, open_site
+from bmd_edge.measure.recalibration import NO_HEADLINE, open_recalibration
 from bmd_edge.report.film_report import RESEARCH_USE, count
 from bmd_edge.report.pages import SITE_NAMES
 from bmd_edge.sites import SITES
@@ -53,7 +53,7 @@ def validate(
     *,
     split: str = "test",
     known: Sequence[Path] = (),
-    site: Path | None = None,
+    recalibration: Path | None = None,
     device: str = "auto",
     threads: int | None = None,
     progress: Progress = lambda _done, _total: None,
@@ -66,7 +66,7 @@ def validate(
         split: which rows.
         known: film tables and run folders that the bundle has learned from; rows of other splits of `table` count as
             known without being named.
-        site: a site's own recalibration, used as `screen --site` does.
+        recalibration: path of a recalibration, used as `screen --recalibration` does.
         device: as `bmd_edge.Screener`.
         threads: worker processes; None for one per CPU.
         progress: called with films done and their number.
@@ -80,21 +80,21 @@ def validate(
     here = learned_from.known_rows(row for row in everything if row.split != split)
     learned = here.joined(learned_from.read_known(known))
     paths = {row.film: row.film_path for row in rows}
-    films, device = read_films(bundle.root, paths, device, threads, progress, site)
-    if site is None:
+    films, device = read_films(bundle.root, paths, device, threads, progress, recalibration)
+    if recalibration is None:
         return compare(bundle, table, split, learned, films, device)
-    overlay = open_site(site, bundle)
-    calibration = {name: overlay.applied_to(numbers, name) for name, numbers in bundle.calibration.items()}
+    opened = open_recalibration(recalibration, bundle)
+    calibration = {name: opened.applied_to(numbers, name) for name, numbers in bundle.calibration.items()}
     made = compare(replace(bundle, calibration=calibration), table, split, learned, films, device)
     found = []
-    if overlay.file.table_sha256 not in map(_sha256, (table, *filter(Path.is_file, known))):
-        sentence = "The site's recalibration was fitted on a table that is not named: name it with --known."
-        found.append(Finding("site_table_unknown", "warning", sentence))
+    if opened.file.table_sha256 not in map(_sha256, (table, *filter(Path.is_file, known))):
+        sentence = "The recalibration was fitted on a table that is not named: name it with --known."
+        found.append(Finding("recalibration_table_unknown", "warning", sentence))
     if any(
         numbers.operating_points and not calibration[name].operating_points
         for name, numbers in bundle.calibration.items()
     ):
-        found.append(Finding("site_without_headline", "warning", NO_HEADLINE))
+        found.append(Finding("recalibration_without_headline", "warning", NO_HEADLINE))
     made.facts["findings"] += map(asdict, found)
     return made
 

@@ -1,8 +1,8 @@
 """Proof of the recalibration: `python -m export.proofs.recalibration BUNDLE --pool TABLE --out FILE`.
 
-A site's deviation is planted on the network's answers (offset +0.05 g/cm2, slope 0.9), 40 subjects are drawn at random,
-the overlay is fitted on them and judged on 500 other subjects, 200 times. The same with nothing planted: what it costs
-where there is nothing to correct. All figures are synthetic.
+A clinic's deviation is planted on the network's answers (offset +0.05 g/cm2, slope 0.9), 40 subjects are drawn at
+random, the recalibration is fitted on them and judged on 500 other subjects, 200 times. The same with nothing planted:
+what it costs where there is nothing to correct. All figures are synthetic.
 """
 
 import argparse
@@ -118,7 +118,7 @@ def main(arguments: Sequence[str], say: Callable[[str], object]) -> int:
 
 
 def _refusal(pool: RoiAnswers, n: int) -> str:
-    """What a site with n films is told."""
+    """What a clinic with n films is told."""
     try:
         fit_site(pool.bmd[:n, 0], pool.spread[:n, 0], pool.dexa[:n, 0], [row.subject for row in pool.rows[:n]])
     except UsageError as error:

@@ -157,7 +157,7 @@ def test_runs_are_charted_one_after_the_other(bundle: VerifiedBundle, tmp_path: 
     assert facts["charts"]["film"]["alarm_at"] > 150
 
 
-def test_a_site_off_the_reference_starts_from_its_own_baseline(bundle: VerifiedBundle, tmp_path: Path) -> None:
+def test_a_clinic_off_the_reference_starts_from_its_own_baseline(bundle: VerifiedBundle, tmp_path: Path) -> None:
     def site(n: int, seed: int) -> Seen:
         made = studies(n, seed)
         made.gray[:, 3] += 0.15  # one machine's processing, 1.5 SD off
