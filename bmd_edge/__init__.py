@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from bmd_edge.report.film_report import FilmReport, HipReport
     from bmd_edge.screen.open import Bundle, open_bundle
     from bmd_edge.screen.screener import Screener
+    from bmd_edge.screen.workers import Crew
 
 _HOME = {
     "errors": (
@@ -45,12 +46,14 @@ _HOME = {
     "hips.region": ("Hip",),
     "screen.open": ("Bundle", "open_bundle"),
     "screen.screener": ("Screener",),
+    "screen.workers": ("Crew",),
 }  # fmt: skip
 
 __all__ = [
     "BmdEdgeError",
     "Bundle",
     "BundleError",
+    "Crew",
     "EngineError",
     "Estimate",
     "Film",

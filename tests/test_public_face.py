@@ -11,7 +11,7 @@ import bmd_edge
 from bmd_edge.bundle.bundle import VerifiedBundle, read_bundle
 
 PUBLIC = [
-    "BmdEdgeError", "Bundle", "BundleError", "EngineError", "Estimate", "Film", "FilmFailed", "FilmRefused",
+    "BmdEdgeError", "Bundle", "BundleError", "Crew", "EngineError", "Estimate", "Film", "FilmFailed", "FilmRefused",
     "FilmReport", "Hip", "HipRefused", "HipReport", "MissingExtra", "Screener", "TableError", "UsageError",
     "find_hips", "open_bundle", "read_film",
 ]  # fmt: skip
@@ -76,3 +76,11 @@ def test_an_opened_bundle_is_the_verified_one() -> None:
     assert {name: getattr(opened, name) for name in FIELDS} == {name: getattr(verified, name) for name in FIELDS}
     assert not hasattr(verified, "screener")
     assert pickle.loads(pickle.dumps(opened)) == opened
+
+
+def test_the_former_place_of_crew_names_the_new_one() -> None:
+    code = "from bmd_edge.crew import Crew; import bmd_edge; assert Crew is bmd_edge.Crew"
+    done = subprocess.run([sys.executable, "-W", "always", "-c", code], capture_output=True, text=True, check=True)
+    assert "<string>:1: DeprecationWarning: bmd_edge.crew goes away: import Crew from bmd_edge" in done.stderr
+    quiet = subprocess.run([sys.executable, "-W", "error", "-c", "from bmd_edge import Crew"], check=False)
+    assert quiet.returncode == 0
