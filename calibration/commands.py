@@ -5,7 +5,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bmd_edge.cli.options import FormerRecalibrationOption, RecalibrationOption, either_recalibration
+from bmd_edge.cli.options import (
+    BundleArgument,
+    BundleOption,
+    DeviceOption,
+    FormerRecalibrationOption,
+    JsonOption,
+    RecalibrationOption,
+    ThreadsOption,
+    either_recalibration,
+)
 
 if TYPE_CHECKING:
     from bmd_edge.bundle.bundle import VerifiedBundle
@@ -14,9 +23,7 @@ if TYPE_CHECKING:
 
 
 def validate(
-    bundle: Annotated[
-        Path | None, typer.Argument(metavar="[BUNDLE]", help="Bundle folder; default the embedded one.")
-    ] = None,
+    bundle: BundleArgument = None,
     table: Annotated[Path | None, typer.Option(help="Film table with DEXA; its films are whole DICOM films.")] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for page, figures and pairs.")] = Path(
         "bmd-edge-validation"
@@ -28,8 +35,8 @@ def validate(
     ] = None,
     recalibration: RecalibrationOption = None,
     site: FormerRecalibrationOption = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or tensorrt.")] = "auto",
-    threads: Annotated[int | None, typer.Option(min=1, help="Worker processes; default one per CPU.")] = None,
+    device: DeviceOption = "auto",
+    threads: ThreadsOption = None,
 ) -> None:
     """Measure a bundle against the DEXA of a film table, in every precision it holds.
 
@@ -101,13 +108,11 @@ def _said(figure: dict[str, Any]) -> str:
 
 
 def calibrate(
-    bundle: Annotated[
-        Path | None, typer.Argument(metavar="[BUNDLE]", help="Bundle folder; default the embedded one.")
-    ] = None,
+    bundle: BundleArgument = None,
     table: Annotated[Path | None, typer.Option(help="Film table; its split `calibrate` holds films with DEXA.")] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="File of the recalibration.")] = Path("recalibration.json"),
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or tensorrt.")] = "auto",
-    threads: Annotated[int | None, typer.Option(min=1, help="Threads; default all CPUs.")] = None,
+    device: DeviceOption = "auto",
+    threads: ThreadsOption = None,
 ) -> None:
     """Recalibrate a bundle with films and DEXA of one clinic; the bundle itself stays as it is.
 
@@ -174,7 +179,7 @@ def drift(
     runs: Annotated[
         list[Path] | None, typer.Argument(metavar="[RUN]...", help="Folders of `bmd-edge screen`, oldest first.")
     ] = None,
-    bundle: Annotated[Path | None, typer.Option(help="Bundle of the runs; default the embedded one.")] = None,
+    bundle: BundleOption = None,
     baseline: Annotated[
         list[Path] | None,
         typer.Option(help="Run of a time known to be good: the charts start from its means; repeatable."),
@@ -186,7 +191,7 @@ def drift(
     control: Annotated[
         list[str] | None, typer.Option(metavar="TABLE[:SPLITS]", help="For --simulate: more ROIs in control.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Say whether the films of screening runs have drifted from those the bundle was calibrated with, and what moved.
 

@@ -1,12 +1,14 @@
 """The command line as a user meets it: exit codes, streams, and what each command says."""
 
 import csv
+import inspect
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,12 +16,13 @@ import typer
 from bundles import tiny_bundle
 from screening import CANARY, drawn_screener, hip_dicom
 
-from bmd_edge.cli import main, screen, workshops
+from bmd_edge.cli import main, options, screen, workshops
 from bmd_edge.errors import EngineError
 from bmd_edge.pixels import jpeg
 from bmd_edge.report.film_report import RESEARCH_USE
 from bmd_edge.report.schema import json_schema
 from bmd_edge.screen import run
+from bmd_edge.version import __version__
 
 ROOT = Path(__file__).parents[1]
 WORKSHOP_MODULE = """
@@ -459,3 +462,50 @@ def test_calibrate_says_how_to_use_what_it_writes() -> None:
     said = " ".join(program("calibrate", "--help").stdout.split())
     assert "--recalibration FILE" in said
     assert "recalibration.json" in said
+
+
+# -- options of several commands ----------------------------------------------------------------------------------
+
+
+def commands() -> dict[str, Callable[..., None]]:
+    """Every command of the program, those of the workshops and their own commands too."""
+    found = dict(main.COMMANDS)
+    for name, workshop in workshops.WORKSHOPS.items():
+        target = getattr(pytest.importorskip(workshop.module), workshop.attribute)
+        if isinstance(target, typer.Typer):
+            found |= {f"{name} {one.callback.__name__}": one.callback for one in target.registered_commands}
+        else:
+            found[name] = target
+    return found
+
+
+SHARED = {
+    "device": {options.DeviceOption},
+    "precision": {options.PrecisionOption},
+    "threads": {options.ThreadsOption},
+    "bundle": {options.BundleOption, options.BundleArgument},
+    "as_json": {options.JsonOption},
+    "recalibration": {options.RecalibrationOption},
+    "site": {options.FormerRecalibrationOption},
+}
+
+OTHERS = {("sign", "bundle"), ("verify", "bundle"), ("screen", "as_json")}
+"""Must be given; and JSON Lines in place of a table."""
+
+
+def test_an_option_of_several_commands_is_explained_once() -> None:
+    used = set()
+    for command, function in commands().items():
+        for name, parameter in inspect.signature(function).parameters.items():
+            if name not in SHARED or (command, name) in OTHERS:
+                continue
+            assert any(parameter.annotation is one for one in SHARED[name]), (command, name)
+            used.add(name)
+    assert used == set(SHARED)
+
+
+@pytest.mark.parametrize("module", ["bmd_edge", "bmd_edge.cli", "bmd_edge.cli.main"])
+def test_the_program_runs_as_a_module(module: str) -> None:
+    command = [sys.executable, "-m", module, "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, f"bmd-edge {__version__}\n")

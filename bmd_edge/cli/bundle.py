@@ -2,11 +2,11 @@
 
 import json
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
-from bmd_edge.cli.options import BundleArgument, JsonOption
+from bmd_edge.cli.options import BundleArgument, DeviceOption, JsonOption, PrecisionOption
 from bmd_edge.errors import UsageError
 
 if TYPE_CHECKING:
@@ -79,12 +79,13 @@ def doctor(bundle: BundleArgument = None) -> None:
 
 def compile_engines(
     bundle: BundleArgument = None,
-    device: Annotated[str, typer.Option(help="tensorrt, the only one that compiles.")] = "tensorrt",
-    precision: Annotated[str, typer.Option(help="auto, fp32 or int8, as for screen.")] = "auto",
+    device: DeviceOption = "tensorrt",
+    precision: PrecisionOption = "auto",
 ) -> None:
     """Compile a bundle's networks for this machine's GPU; `screen --device tensorrt` loads only what this has built.
 
-    What is missing, stale, edited or of somebody else is built again, and must give the bundle's golden outputs.
+    What is missing, stale, edited or of somebody else is built again, and must give the bundle's golden outputs. No
+    other --device needs compiling.
     """
     from bmd_edge.bundle.bundle import read_bundle
     from bmd_edge.cli.terminal import build_bar

@@ -1,4 +1,4 @@
-"""Arguments and options that several commands share."""
+"""Arguments and options that several commands share, each explained once."""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,6 +11,9 @@ BundleArgument = Annotated[
     Path | None, typer.Argument(metavar="[BUNDLE]", help="Bundle folder; default the embedded one.")
 ]
 BundleOption = Annotated[Path | None, typer.Option(help="Bundle folder; default the embedded one.")]
+DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or tensorrt.")]
+PrecisionOption = Annotated[str, typer.Option(help="auto, fp32 or int8.")]
+ThreadsOption = Annotated[int | None, typer.Option(min=1, help="Films at a time; default one per CPU.")]
 OutOption = Annotated[Path, typer.Option("--out", "-o", help="Folder for the results; a rerun resumes there.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 RecalibrationOption = Annotated[

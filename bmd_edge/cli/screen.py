@@ -12,9 +12,12 @@ import typer
 
 from bmd_edge.cli.options import (
     BundleOption,
+    DeviceOption,
     FormerRecalibrationOption,
     OutOption,
+    PrecisionOption,
     RecalibrationOption,
+    ThreadsOption,
     either_recalibration,
 )
 from bmd_edge.errors import EngineError
@@ -28,14 +31,14 @@ def screen(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of films; its subfolders too.")],
     bundle: BundleOption = None,
     out: OutOption = Path("bmd-edge-results"),
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or tensorrt.")] = "auto",
-    precision: Annotated[str, typer.Option(help="auto, fp32 or int8.")] = "auto",
+    device: DeviceOption = "auto",
+    precision: PrecisionOption = "auto",
     spacing_mm: Annotated[
         float | None, typer.Option(help="Pixel size at the detector in mm, in place of what the films state.")
     ] = None,
     recalibration: RecalibrationOption = None,
     site: FormerRecalibrationOption = None,
-    threads: Annotated[int | None, typer.Option(min=1, help="Films at a time; default one per CPU.")] = None,
+    threads: ThreadsOption = None,
     memory_mb: Annotated[
         int | None, typer.Option(min=1, help="Memory for all processes; default 100 MB and 350 MB per film at a time.")
     ] = None,

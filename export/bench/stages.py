@@ -191,7 +191,7 @@ def cold(bundle: Path | None, say: Say, times: int = 10) -> dict[str, Any]:
     with TemporaryDirectory() as scratch:
         folder = Path(scratch) / "films"
         write_films(folder, ["jpeg_2000"], 1, 1)
-        python, program = [sys.executable], [sys.executable, "-m", "bmd_edge.cli.main"]
+        python, program = [sys.executable], [sys.executable, "-m", "bmd_edge"]
         given = ["--bundle", str(bundle)] if bundle else []
         screen = [*program, "screen", str(folder), "--fresh", "--out", str(Path(scratch) / "out"), *given]
         commands = {
@@ -230,7 +230,7 @@ def day(count: int, bundle: Path | None, threads: int | None, distinct: int, say
         say(f"making {count} films")
         write_films(folder, [name for name in ENCODERS if name != "uncompressed"], distinct, count)
         total = sum(1 for _ in folder.iterdir())
-        command = [sys.executable, "-m", "bmd_edge.cli.main", "screen", str(folder), "--out", str(out)]
+        command = [sys.executable, "-m", "bmd_edge", "screen", str(folder), "--out", str(out)]
         command += ["--bundle", str(bundle)] if bundle else []
         command += ["--threads", str(threads)] if threads else []
         series: list[list[float]] = []

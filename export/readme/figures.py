@@ -174,7 +174,7 @@ def paper_table(facts: dict[str, Any]) -> str:
 
 def demo_output() -> str:
     """What `bmd-edge demo` prints, 100 columns wide, as a Markdown block."""
-    command = [sys.executable, "-m", "bmd_edge.cli.main", "demo", "--out"]
+    command = [sys.executable, "-m", "bmd_edge", "demo", "--out"]
     with tempfile.TemporaryDirectory() as out:
         done = subprocess.run(
             [*command, out],
