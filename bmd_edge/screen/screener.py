@@ -36,7 +36,7 @@ from bmd_edge.measure.recalibration import NO_HEADLINE, open_recalibration
 from bmd_edge.pixels.decoder_check import check_decoders
 from bmd_edge.report.film_report import SCHEMA_VERSION, FilmReport, HipReport, film_band
 from bmd_edge.report.thumbnail import thumbnail
-from bmd_edge.screen.jobs import FilmJob, FilmOutcome, Loaded, Setup
+from bmd_edge.screen.jobs import FilmJob, FilmOutcome, Loaded, Setup, Stages
 from bmd_edge.system.machine import cpus
 from bmd_edge.version import __version__
 
@@ -48,6 +48,8 @@ logger = logging.getLogger(__name__)
 _FILM_PIXELS = 3.2
 """Pixels of a film along one pixel of the finest network input; a film with more of them is reduced as it is decoded.
 `bmd-edge phantom reduced` shows what that does to the estimates."""
+
+_UNWATCHED = Stages()
 
 _FILM_FACTS = (
     "warnings", "sop_instance_uid", "study_instance_uid", "spacing_source", "view",
@@ -66,6 +68,7 @@ class Screener:
         spacing_mm: detector pixel size in mm for films, overriding what their header states.
         engines: open or unopened engines to use instead of the bundle's, by name ("finder" and "bmd").
         recalibration: path of a recalibration (`bmd_edge.measure.recalibration`), made by `bmd-edge calibrate`.
+        stages: is told what the screener is at, for measuring (`bmd_edge.screen.jobs.Stages`).
 
     `most_bytes` may be set to limit the memory that decoding a film takes; a film that needs more fails.
 
@@ -83,6 +86,7 @@ class Screener:
         spacing_mm: float | None = None,
         engines: Mapping[str, Engine] | None = None,
         recalibration: str | os.PathLike[str] | None = None,
+        stages: Stages = _UNWATCHED,
     ) -> None:
         if spacing_mm is not None and not 0 < spacing_mm < math.inf:
             raise UsageError(f"the spacing must be above 0 mm, not {spacing_mm:g}")
@@ -92,6 +96,7 @@ class Screener:
         self.most_bytes: int | None = None
         self.coarsest_mm = min(spec.spacing_mm for spec in bundle.inputs.values()) / _FILM_PIXELS
         self.recalibration = None if recalibration is None else open_recalibration(recalibration, bundle)
+        self._stages = stages
         self._lock = threading.Lock()
         check_decoders()
         with ExitStack() as stack:
@@ -159,7 +164,9 @@ class Screener:
         picture = None
         try:
             report = self.measure(loaded, task.file)
-            picture = thumbnail(loaded.film) if loaded.film else None
+            if loaded.film:
+                with self._stages("picture"):
+                    picture = thumbnail(loaded.film)
         except EngineError as error:
             logger.error("film %s: a network failed: %s", loaded.film_id, error)
             return FilmOutcome(self._report(loaded, task.file, "failed", "unexpected", ()), error=str(error))
@@ -183,10 +190,12 @@ class Screener:
         """The first half of `read`: file -> film. Needs no network and may run beside `measure`."""
         try:
             if isinstance(source, str | os.PathLike):
-                source = _read_regular(Path(source), self.most_bytes)
-            film = read_film(
-                source, spacing_mm=self.spacing_mm, coarsest_mm=self.coarsest_mm, most_bytes=self.most_bytes
-            )
+                with self._stages("read"):
+                    source = _read_regular(Path(source), self.most_bytes)
+            with self._stages("decode"):
+                film = read_film(
+                    source, spacing_mm=self.spacing_mm, coarsest_mm=self.coarsest_mm, most_bytes=self.most_bytes
+                )
             return Loaded(film.film_id, film)
         except FilmRefused as error:
             return Loaded(_name_of(source), reason=error.code)
@@ -202,7 +211,8 @@ class Screener:
         if film is not None:
             try:
                 with self._lock:
-                    found = find_hips(film, self._finder, self.bundle.inputs, self.bundle.manifest.plausibility)
+                    with self._stages("finder"):
+                        found = find_hips(film, self._finder, self.bundle.inputs, self.bundle.manifest.plausibility)
                     hips = tuple(self._hip(film, hip) for hip in found)
                 numbers = any(hip.status == "read" for hip in hips)
                 status, reason = ("read", None) if numbers else ("refused", hips[0].reason)
@@ -221,8 +231,10 @@ class Screener:
             return HipReport(
                 side=hip.side, status="refused", reason=hip.code, landmarks_px=landmarks, box_px=None, estimates=()
             )
-        image = hip_image(film, hip, self.bundle.inputs["bmd"])
-        raw = self._bmd.run({"image": image[np.newaxis]})
+        with self._stages("crop"):
+            image = hip_image(film, hip, self.bundle.inputs["bmd"])
+        with self._stages("bmd"):
+            raw = self._bmd.run({"image": image[np.newaxis]})
         bmd, spread = raw["bmd"][0], raw["spread"][0]
         if self.recalibration:
             bmd, spread = self.recalibration.corrected(bmd, spread, self.precision)
