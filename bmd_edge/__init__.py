@@ -9,8 +9,6 @@ Names are loaded when they are first used, so `import bmd_edge` costs nothing.
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from bmd_edge.version import __version__ as __version__
-
 if TYPE_CHECKING:
     from bmd_edge.errors import (
         BmdEdgeError,
@@ -32,6 +30,7 @@ if TYPE_CHECKING:
     from bmd_edge.screen.open import Bundle, open_bundle
     from bmd_edge.screen.screener import Screener
     from bmd_edge.screen.workers import Crew
+    from bmd_edge.version import __version__ as __version__
 
 _HOME = {
     "errors": (
@@ -47,6 +46,7 @@ _HOME = {
     "screen.open": ("Bundle", "open_bundle"),
     "screen.screener": ("Screener",),
     "screen.workers": ("Crew",),
+    "version": ("__version__",),
 }  # fmt: skip
 
 __all__ = [

@@ -33,11 +33,9 @@ def tiny_bundle(out: Path, *, int8: bool = True) -> VerifiedBundle:
 def tiny_parts(work: Path, *, int8: bool = True, inputs: Mapping[str, InputSpec] = INPUTS) -> Parts:
     """Parts of a bundle whose networks lie in the folder `work`."""
     models = {"finder": {"fp32": work / "finder.onnx"}, "bmd": {"fp32": work / "bmd.onnx"}}
-    sizes = {"finder": inputs["finder_closeup"].size_px, "bmd": inputs["bmd"].size_px}
     for name, files in models.items():
-        said = json.dumps({key: asdict(spec) for key, spec in inputs.items() if key.startswith(name)})
-        files["fp32"].write_bytes(_network(name, sizes[name], said))
-    images = images_of(8, sizes["bmd"])
+        files["fp32"].write_bytes(tiny_network(name, inputs))
+    images = images_of(8, inputs["bmd"].size_px)
     parity = None
     if int8:
         models["bmd"]["int8"] = work / "bmd.int8.onnx"
@@ -53,7 +51,7 @@ def tiny_parts(work: Path, *, int8: bool = True, inputs: Mapping[str, InputSpec]
         parity_as_written=parity,
         plausibility=plausibility(8),
         inputs=inputs,
-        golden_inputs={name: images_of(2, size) for name, size in sizes.items()},
+        golden_inputs={name: images_of(2, size) for name, size in _sizes(inputs).items()},
         validity=Validity(training_data="nothing", notice="A bundle of tests. Research use only."),
         provenance=Provenance(
             created="2026-01-01", command="test", versions={}, runs={}, calibration_films=None, quantization=None
@@ -82,6 +80,19 @@ def parity_of(fp32: np.ndarray, int8: np.ndarray, least: int = 1000) -> Parity:
 def _bmd(path: Path, images: np.ndarray) -> np.ndarray:
     with OnnxEngine(path) as engine:
         return engine.run({"image": images})["bmd"]
+
+
+def _sizes(inputs: Mapping[str, InputSpec]) -> dict[str, int]:
+    return {"finder": inputs["finder_closeup"].size_px, "bmd": inputs["bmd"].size_px}
+
+
+def tiny_network(name: str, inputs: Mapping[str, InputSpec] = INPUTS) -> bytes:
+    """The finder or the BMD network of a bundle with these inputs."""
+    return _network(
+        name,
+        _sizes(inputs)[name],
+        json.dumps({key: asdict(spec) for key, spec in inputs.items() if key.startswith(name)}),
+    )
 
 
 @cache

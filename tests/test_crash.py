@@ -44,7 +44,7 @@ RUN = """
 import sys
 from pathlib import Path
 from screening import drawn_screener
-from bmd_edge.screen.run import folder_plan
+from bmd_edge.screen import folder_plan
 from bmd_edge.screen.workers import Crew
 from bmd_edge.screen.run import screen_folder
 folder_plan.SETTLE_S = 0
@@ -98,7 +98,7 @@ import os, shutil, signal, sys
 from itertools import count
 from pathlib import Path
 from screening import drawn_screener
-from bmd_edge.screen.run import folder_plan, ledger, screener
+from bmd_edge.screen import folder_plan, ledger, screener
 from bmd_edge.screen.run import screen_folder
 folder_plan.SETTLE_S = 0
 before, folder, base = map(Path, sys.argv[1:])

@@ -132,7 +132,7 @@ import os, sys
 from functools import partial
 from pathlib import Path
 from bmd_edge.screen.workers import Crew
-from bmd_edge.screen.run.jobs import FilmJob
+from bmd_edge.screen.jobs import FilmJob
 from screening import faulty_screener
 with Crew(faulty_screener, 2, seconds=3) as crew:
     print("ready", flush=True)

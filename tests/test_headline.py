@@ -84,7 +84,7 @@ def test_no_headline_clears_a_patient() -> None:
 def said() -> list[tuple[str, str]]:
     """Every text constant of the runtime that is no docstring, and every line of its templates."""
     texts = []
-    for path in sorted(ROOT.glob("*.py")):
+    for path in sorted(ROOT.rglob("*.py")):
         tree = ast.parse(path.read_text())
         comments = {
             id(node.value)

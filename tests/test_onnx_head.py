@@ -9,14 +9,14 @@ from onnx import TensorProto, helper, numpy_helper
 
 from bmd_edge.bundle.onnx_header import read_head
 from bmd_edge.errors import BundleError
-from tests.bundles import _network
+from tests.bundles import tiny_network
 
 
 def wholes() -> list[bytes]:
     from bmd_edge.bundle.bundle import read_bundle
 
     bundle = read_bundle()
-    return [_network("bmd"), _network("finder"), bundle.model_bytes("bmd", "int8")]
+    return [tiny_network("bmd"), tiny_network("finder"), bundle.model_bytes("bmd", "int8")]
 
 
 def sizes(value: onnx.ValueInfoProto) -> tuple[int | None, ...]:
@@ -102,7 +102,7 @@ REFUSED: dict[str, tuple[Callable[[onnx.ModelProto], object], str]] = {
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_no_network_of_a_bundle_holds_is_refused(name: str) -> None:
     edit, says = REFUSED[name]
-    model = onnx.load_from_string(_network("bmd"))
+    model = onnx.load_from_string(tiny_network("bmd"))
     edit(model)
     with pytest.raises(BundleError, match=says):
         read_head(model.SerializeToString(), "a.onnx")
@@ -110,7 +110,7 @@ def test_what_no_network_of_a_bundle_holds_is_refused(name: str) -> None:
 
 def test_a_second_graph_cannot_hide() -> None:
     """Protocol buffers merge a field that comes twice: the file would be another than its first graph says."""
-    raw = _network("bmd")
+    raw = tiny_network("bmd")
     with pytest.raises(BundleError, match="2 graphs"):
         read_head(raw + onnx.ModelProto(graph=onnx.GraphProto(name="more")).SerializeToString(), "a.onnx")
 
@@ -124,7 +124,7 @@ def test_other_files_are_refused(raw: bytes) -> None:
 
 
 def test_broken_bytes_raise_nothing_else() -> None:
-    raw, rng = _network("bmd"), np.random.default_rng(0)
+    raw, rng = tiny_network("bmd"), np.random.default_rng(0)
     refused = 0
     for trial in range(3000):
         changed = bytearray(raw[: rng.integers(1, len(raw))] if trial % 3 == 0 else raw)

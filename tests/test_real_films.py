@@ -67,7 +67,7 @@ EXPECTED = {
 def expected(name):
     """The code by name; any other DICOM is a CT, MR, NM, US, SR, SEG, RT dose, mammogram or angiogram."""
     for key, code in EXPECTED.items():
-        if name == key or (key.endswith("/") and name.startswith(key)):
+        if name == key or (key.endswith("/") and name.startswith(key) and name.endswith(".dcm")):
             return code
     return "not_radiograph" if name.endswith(".dcm") else "not_dicom"
 
