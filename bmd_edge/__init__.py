@@ -10,7 +10,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from bmd_edge.bundle.bundle import Bundle, open_bundle
     from bmd_edge.errors import (
         BmdEdgeError,
         BundleError,
@@ -28,11 +27,12 @@ if TYPE_CHECKING:
     from bmd_edge.hips.region import Hip
     from bmd_edge.measure.estimate import Estimate
     from bmd_edge.report.film_report import FilmReport, HipReport
+    from bmd_edge.screen.open import Bundle, open_bundle
     from bmd_edge.screen.screener import Screener
+    from bmd_edge.screen.workers import Crew
     from bmd_edge.version import __version__ as __version__
 
 _HOME = {
-    "bundle.bundle": ("Bundle", "open_bundle"),
     "errors": (
         "BmdEdgeError", "BundleError", "EngineError", "FilmFailed", "FilmRefused", "HipRefused", "MissingExtra",
         "TableError", "UsageError",
@@ -43,7 +43,9 @@ _HOME = {
     "report.film_report": ("FilmReport", "HipReport"),
     "hips.finder": ("find_hips",),
     "hips.region": ("Hip",),
+    "screen.open": ("Bundle", "open_bundle"),
     "screen.screener": ("Screener",),
+    "screen.workers": ("Crew",),
     "version": ("__version__",),
 }  # fmt: skip
 
@@ -51,6 +53,7 @@ __all__ = [
     "BmdEdgeError",
     "Bundle",
     "BundleError",
+    "Crew",
     "EngineError",
     "Estimate",
     "Film",

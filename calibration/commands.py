@@ -5,16 +5,25 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bmd_edge.cli.options import (
+    BundleArgument,
+    BundleOption,
+    DeviceOption,
+    FormerRecalibrationOption,
+    JsonOption,
+    RecalibrationOption,
+    ThreadsOption,
+    either_recalibration,
+)
+
 if TYPE_CHECKING:
-    from bmd_edge.bundle.bundle import Bundle
+    from bmd_edge.bundle.bundle import VerifiedBundle
     from bmd_edge.bundle.calibration import OperatingPoints
     from calibration.fit.recalibration import Calibrated
 
 
 def validate(
-    bundle: Annotated[
-        Path | None, typer.Argument(metavar="[BUNDLE]", help="Bundle folder; default the embedded one.")
-    ] = None,
+    bundle: BundleArgument = None,
     table: Annotated[Path | None, typer.Option(help="Film table with DEXA; its films are whole DICOM films.")] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for page, figures and pairs.")] = Path(
         "bmd-edge-validation"
@@ -24,9 +33,10 @@ def validate(
         list[Path] | None,
         typer.Option(help="A film table or training run that the bundle has learned from; repeatable."),
     ] = None,
-    site: Annotated[Path | None, typer.Option(help="A site's own recalibration to validate with the bundle.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or tensorrt.")] = "auto",
-    threads: Annotated[int | None, typer.Option(min=1, help="Worker processes; default one per CPU.")] = None,
+    recalibration: RecalibrationOption = None,
+    site: FormerRecalibrationOption = None,
+    device: DeviceOption = "auto",
+    threads: ThreadsOption = None,
 ) -> None:
     """Measure a bundle against the DEXA of a film table, in every precision it holds.
 
@@ -34,7 +44,7 @@ def validate(
     """
     import json
 
-    from bmd_edge.bundle.bundle import open_bundle
+    from bmd_edge.bundle.bundle import read_bundle
     from bmd_edge.cli.terminal import progress_bar
     from bmd_edge.errors import UsageError
     from bmd_edge.system.files import replace_file
@@ -48,11 +58,11 @@ def validate(
         raise UsageError("--out is the folder of the table: choose another")
     with progress_bar() as progress:
         made = measure(
-            open_bundle(bundle),
+            read_bundle(bundle),
             table,
             split=split,
             known=known or (),
-            site=site,
+            recalibration=either_recalibration(recalibration, site),
             device=device,
             threads=threads,
             progress=progress,
@@ -98,34 +108,30 @@ def _said(figure: dict[str, Any]) -> str:
 
 
 def calibrate(
-    bundle: Annotated[
-        Path | None, typer.Argument(metavar="[BUNDLE]", help="Bundle folder; default the embedded one.")
-    ] = None,
+    bundle: BundleArgument = None,
     table: Annotated[Path | None, typer.Option(help="Film table; its split `calibrate` holds films with DEXA.")] = None,
-    out: Annotated[Path, typer.Option("--out", "-o", help="The site's calibration, for `screen --site`.")] = Path(
-        "site.json"
-    ),
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or tensorrt.")] = "auto",
-    threads: Annotated[int | None, typer.Option(min=1, help="Threads; default all CPUs.")] = None,
+    out: Annotated[Path, typer.Option("--out", "-o", help="File of the recalibration.")] = Path("recalibration.json"),
+    device: DeviceOption = "auto",
+    threads: ThreadsOption = None,
 ) -> None:
-    """Recalibrate a bundle with films and DEXA of one site; the bundle itself stays as it is.
+    """Recalibrate a bundle with films and DEXA of one clinic; the bundle itself stays as it is.
 
-    Writes an overlay that `bmd-edge screen --site FILE` uses. Leaving it out undoes it. Research use only.
+    `bmd-edge screen --recalibration FILE` uses what this writes; leaving it out undoes it. Research use only.
     """
-    from bmd_edge.bundle.bundle import open_bundle
+    from bmd_edge.bundle.bundle import read_bundle
     from bmd_edge.cli.terminal import progress_bar
     from bmd_edge.errors import UsageError
     from calibration.fit.recalibration import calibrate as fitted
-    from calibration.fit.recalibration import write_site
+    from calibration.fit.recalibration import write_recalibration
 
     if table is None:
         raise UsageError("calibrate needs --table TABLE, a film table with DEXA")
     with progress_bar() as progress:
-        found = fitted(open_bundle(bundle), table, device, threads, progress)
-    write_site(out, found.file)
+        found = fitted(read_bundle(bundle), table, device, threads, progress)
+    write_recalibration(out, found.file)
     for line in _calibrated(found):
         typer.echo(line)
-    typer.echo(f"Use it with: bmd-edge screen FOLDER --site {out}; leaving --site out undoes it.", err=True)
+    typer.echo(f"Use it with: bmd-edge screen FOLDER --recalibration {out}; leaving it out undoes it.", err=True)
 
 
 def _headline(points: "OperatingPoints | None") -> str:
@@ -173,7 +179,7 @@ def drift(
     runs: Annotated[
         list[Path] | None, typer.Argument(metavar="[RUN]...", help="Folders of `bmd-edge screen`, oldest first.")
     ] = None,
-    bundle: Annotated[Path | None, typer.Option(help="Bundle of the runs; default the embedded one.")] = None,
+    bundle: BundleOption = None,
     baseline: Annotated[
         list[Path] | None,
         typer.Option(help="Run of a time known to be good: the charts start from its means; repeatable."),
@@ -185,7 +191,7 @@ def drift(
     control: Annotated[
         list[str] | None, typer.Option(metavar="TABLE[:SPLITS]", help="For --simulate: more ROIs in control.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Say whether the films of screening runs have drifted from those the bundle was calibrated with, and what moved.
 
@@ -193,11 +199,11 @@ def drift(
     """
     import json
 
-    from bmd_edge.bundle.bundle import open_bundle
+    from bmd_edge.bundle.bundle import read_bundle
     from bmd_edge.errors import UsageError
     from calibration.drift.watch import reports_of, watch
 
-    opened = open_bundle(bundle)
+    opened = read_bundle(bundle)
     if simulate:
         if table is None:
             raise UsageError("drift --simulate needs --table TABLE, from `bmd-edge phantom shifted`")
@@ -240,7 +246,7 @@ def _say_drift(charts: dict[str, Any], studies: int) -> None:
         typer.echo("Find out what changed; then `bmd-edge calibrate` with films of now, or have a bundle made anew.")
 
 
-def _simulated(bundle: "Bundle", table: Path, control: list[str]) -> dict[str, Any]:
+def _simulated(bundle: "VerifiedBundle", table: Path, control: list[str]) -> dict[str, Any]:
     from export.proofs.drift_delay import simulate
     from export.proofs.phantom_rois import named
 

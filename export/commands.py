@@ -47,7 +47,7 @@ def export(
         from bmd_edge.errors import MissingExtra
 
         raise MissingExtra(error.name or "torch", "export") from error
-    from bmd_edge.bundle.bundle import open_bundle
+    from bmd_edge.bundle.bundle import read_bundle
     from bmd_edge.errors import UsageError
 
     def say(line: str) -> None:
@@ -61,7 +61,7 @@ def export(
         say("finder: measuring what an intact hip looks like to it")
         part = finder_from_run(finder, finder_table or table, finder_split.split(","))
     else:
-        part = finder_from_bundle(open_bundle(finder_bundle))
+        part = finder_from_bundle(read_bundle(finder_bundle))
         say(f"finder: taken over from bundle {part.facts['bundle_digest'][:16]}")
     # UTC, and names instead of paths: the manifest travels
     created = datetime.datetime.now(datetime.UTC).date().isoformat()

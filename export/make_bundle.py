@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bmd_edge.bundle.bundle import Bundle
+from bmd_edge.bundle.bundle import VerifiedBundle
 from bmd_edge.bundle.error_budget import LIMITS
 from bmd_edge.bundle.manifest import Provenance, Validity
 from bmd_edge.bundle.network_input import BMD, FINDER_CLOSEUP
@@ -62,7 +62,7 @@ def export_bundle(
     int8: bool = True,
     memory: bool = False,
     progress: Progress = logger.info,
-) -> Bundle:
+) -> VerifiedBundle:
     """Make the bundle `out`.
 
     Args:

@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from bmd_edge.bundle.bundle import Bundle
+from bmd_edge.bundle.bundle import VerifiedBundle
 from bmd_edge.bundle.calibration import SiteCalibration
 from bmd_edge.bundle.manifest import Provenance, Validity
 from bmd_edge.bundle.network_input import BMD, InputSpec
@@ -24,7 +24,7 @@ from export.int8.shift_in_gcm2 import GuardHips, Parity, compare
 from tests.screening import INPUTS, plausibility
 
 
-def tiny_bundle(out: Path, *, int8: bool = True) -> Bundle:
+def tiny_bundle(out: Path, *, int8: bool = True) -> VerifiedBundle:
     """Pack the tiny networks into folder `out`."""
     with TemporaryDirectory() as scratch:
         return pack(out, tiny_parts(Path(scratch), int8=int8))

@@ -18,7 +18,7 @@ from PIL import Image, ImageDraw, ImageFilter
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
-from bmd_edge.bundle.bundle import Bundle
+from bmd_edge.bundle.bundle import VerifiedBundle
 from bmd_edge.bundle.calibration import PrecisionCalibration, SiteCalibration
 from bmd_edge.bundle.manifest import Manifest, Plausibility, Provenance, Validity
 from bmd_edge.bundle.network_input import BMD, FINDER_CLOSEUP, FINDER_SURVEY, InputSpec
@@ -167,7 +167,7 @@ def _eye(size: int) -> tuple[tuple[float, ...], ...]:
     return tuple(map(tuple, np.eye(size).tolist()))
 
 
-def drawn_bundle() -> Bundle:
+def drawn_bundle() -> VerifiedBundle:
     """A bundle without files: what a screener with engines of its own needs to know."""
     manifest = Manifest(
         schema=1,
@@ -189,7 +189,7 @@ def drawn_bundle() -> Bundle:
     )
     interval = {site: SiteCalibration(1.7, 0.9, 100) for site in SITES}
     calibration = {"fp32": PrecisionCalibration("0" * 64, interval, None)}
-    return Bundle(Path(), manifest, "ab" * 32, calibration, INPUTS)
+    return VerifiedBundle(Path(), manifest, "ab" * 32, calibration, INPUTS)
 
 
 def drawn_screener(**settings: object) -> Screener:

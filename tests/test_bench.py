@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,9 +11,12 @@ import films as odd_films
 import numpy as np
 import pytest
 
-from bmd_edge.bundle.bundle import open_bundle
+from bmd_edge.bundle.bundle import read_bundle
+from bmd_edge.errors import MissingExtra
 from bmd_edge.film.film import film_id
 from bmd_edge.film.read import read_film
+from bmd_edge.screen import screener
+from bmd_edge.screen.jobs import FilmJob
 from export.bench import films, stages
 
 ROOT = Path(__file__).parents[1]
@@ -87,7 +91,7 @@ def test_bench_of_a_folder(tmp_path: Path) -> None:
 def test_the_start_names_the_bundle(small) -> None:
     found = stages.cold(None, lambda _: None, times=1)
     assert found["n"] == 1
-    assert found["bundle_digest"] == open_bundle().digest
+    assert found["bundle_digest"] == read_bundle().digest
 
 
 def test_bench_says_what_is_wrong(tmp_path: Path) -> None:
@@ -116,3 +120,51 @@ def test_the_plain_loop_reads_films_with_pydicoms_own_decoders(tmp_path: Path) -
     assert found["decoder"] == "pylibjpeg"
     (tmp_path / "a.dcm").write_bytes(odd_films.dicom_bytes(odd_films.pixels(300, 240), odd_films.JPEG_LOSSLESS_SV1))
     assert plain.main(tmp_path, None)["decoder"] == "gdcm"
+
+
+@pytest.fixture
+def two_films(tmp_path: Path) -> Path:
+    folder = tmp_path / "films"
+    folder.mkdir()
+    for name in ("pelvis.dcm", "right_hip.dcm"):
+        shutil.copy(ROOT / "bmd_edge" / "data" / "demo" / name, folder)
+    return folder
+
+
+def test_every_stage_gets_its_time_and_nothing_is_replaced(two_films: Path) -> None:
+    before = dict(vars(screener))
+    found = stages.stages(two_films, None)
+    assert vars(screener) == before
+    assert list(found) == list(stages.STAGES)
+    assert all(seconds > 0 for seconds in found.values()), found
+
+
+def test_the_numbers_are_the_same_with_a_clock(two_films: Path) -> None:
+    jobs = [FilmJob(os.fsencode(path), path.name) for path in sorted(two_films.iterdir())]
+    clock = stages.Clock()
+    with (
+        screener.open_screener(None, device="cpu", threads=1) as plain,
+        screener.open_screener(None, device="cpu", threads=1, stages=clock) as timed,
+    ):
+        assert plain.settings_digest == timed.settings_digest
+        assert list(plain.examine(jobs)) == list(timed.examine(jobs))
+    assert all(clock.spent[name] > 0 for name in ("read", "decode", "finder", "crop", "bmd", "picture"))
+
+
+def test_the_plain_loop_names_the_extra_it_lacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "torch.py").write_text("raise ModuleNotFoundError(\"No module named 'torch'\", name='torch')")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(MissingExtra, match=r"torch.*train,export,dev"):
+        stages._apart(stages.plain_loop, tmp_path, None, one_thread=False)
+
+
+def threads_of(_folder: Path, _bundle: Path | None) -> str | None:
+    return os.environ.get("OMP_NUM_THREADS")
+
+
+def test_one_thread_holds_for_the_process_that_measures_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    assert stages._apart(threads_of, tmp_path, None, one_thread=True) == "1"
+    assert stages._apart(threads_of, tmp_path, None, one_thread=False) == "7"
+    assert "OPENBLAS_NUM_THREADS" not in os.environ

@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 import pytest
 
-from bmd_edge.bundle.bundle import open_bundle
+from bmd_edge.bundle.bundle import read_bundle
 from bmd_edge.bundle.manifest import KINDS, LANDMARKS
 from bmd_edge.bundle.network_input import BMD, InputSpec
 from bmd_edge.engine.open import open_engine
@@ -52,7 +52,7 @@ def rehash(folder: Path, name: str) -> None:
 
 
 def test_a_whole_bundle_opens(whole: Path) -> None:
-    bundle = open_bundle(whole)
+    bundle = read_bundle(whole)
     assert bundle.digest == hashlib.sha256((whole / "manifest.json").read_bytes()).hexdigest()
     assert bundle.precisions("bmd") == ("fp32", "int8")
     assert bundle.inputs["bmd"] == BMD
@@ -62,12 +62,12 @@ def test_a_whole_bundle_opens(whole: Path) -> None:
 
 
 def test_a_bundle_can_be_moved(copy: Path, whole: Path) -> None:
-    assert open_bundle(copy).digest == open_bundle(whole).digest
+    assert read_bundle(copy).digest == read_bundle(whole).digest
 
 
 def test_a_missing_bundle_names_the_remedy(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="bmd-edge export"):
-        open_bundle(tmp_path / "nowhere")
+        read_bundle(tmp_path / "nowhere")
 
 
 def flip_byte(folder: Path, name: str = "bmd.onnx") -> None:
@@ -349,11 +349,11 @@ def test_a_tampered_bundle_is_refused_before_a_parser_sees_it(
         "bmd_edge.engine.onnx_runtime.onnxruntime_module", lambda: pytest.fail("an ONNX parser was asked for")
     )
     with pytest.raises(BundleError, match=says):
-        open_bundle(copy)
+        read_bundle(copy)
 
 
 def test_a_model_changed_after_opening_is_not_parsed(copy: Path) -> None:
-    bundle = open_bundle(copy)
+    bundle = read_bundle(copy)
     flip_byte(copy)
     with pytest.raises(BundleError, match="hash"):
         open_engine(bundle, "bmd", device="cpu", precision="fp32")
@@ -362,7 +362,7 @@ def test_a_model_changed_after_opening_is_not_parsed(copy: Path) -> None:
 def test_inputs_that_differ_from_the_manifest_are_refused(copy: Path) -> None:
     change(copy, lambda m: m["models"]["bmd"]["outputs"]["embedding"].update(shape=[None, 3]))
     with pytest.raises(BundleError, match=r"inputs or outputs of bmd\.int8\.onnx are not those of manifest\.json"):
-        open_bundle(copy)
+        read_bundle(copy)
 
 
 def test_another_preprocessing_is_used_as_the_bundle_states_it(tmp_path: Path) -> None:
@@ -390,7 +390,7 @@ def test_a_network_may_say_nothing_of_its_preprocessing(copy: Path) -> None:
 
     edit_onnx(silent, "finder.onnx")(copy)
     prepared("finder_survey", spacing_mm=1.7)(copy)
-    assert open_bundle(copy).inputs["finder_survey"].spacing_mm == 1.7
+    assert read_bundle(copy).inputs["finder_survey"].spacing_mm == 1.7
 
 
 def test_golden_of_another_type_is_refused(copy: Path) -> None:
@@ -399,7 +399,7 @@ def test_golden_of_another_type_is_refused(copy: Path) -> None:
     (copy / "golden.npz").write_bytes(buffer.getvalue())
     rehash(copy, "golden.npz")
     with pytest.raises(BundleError, match="other than float32"):
-        open_bundle(copy)
+        read_bundle(copy)
 
 
 def test_a_bundle_without_int8_opens(tmp_path: Path) -> None:

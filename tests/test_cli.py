@@ -1,12 +1,14 @@
 """The command line as a user meets it: exit codes, streams, and what each command says."""
 
 import csv
+import inspect
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,12 +16,13 @@ import typer
 from bundles import tiny_bundle
 from screening import CANARY, drawn_screener, hip_dicom
 
-from bmd_edge.cli import main, screen, workshops
+from bmd_edge.cli import main, options, screen, workshops
 from bmd_edge.errors import EngineError
 from bmd_edge.pixels import jpeg
 from bmd_edge.report.film_report import RESEARCH_USE
 from bmd_edge.report.schema import json_schema
 from bmd_edge.screen import run
+from bmd_edge.version import __version__
 
 ROOT = Path(__file__).parents[1]
 WORKSHOP_MODULE = """
@@ -432,3 +435,77 @@ def test_ctrl_c_says_how_to_go_on(inside, films: Path, tmp_path: Path, monkeypat
     monkeypatch.setattr(run, "_examine", examine)
     _, out, _ = inside("screen", films, "--out", tmp_path / "out", "--dry-run")
     assert sorted(line.split()[0] for line in out.splitlines()) == ["read", "skip"]
+
+
+@pytest.mark.parametrize("words", [("screen", "."), ("validate", "--table", "table.csv")])
+def test_a_recalibration_is_asked_for_by_its_name_or_by_the_former_one(words: tuple[str, ...], tmp_path: Path) -> None:
+    (tmp_path / "text.json").write_text("no recalibration")
+    (tmp_path / "films").mkdir()
+    shutil.copy(ROOT / "bmd_edge/data/demo/right_hip.dcm", tmp_path / "films")
+    columns = "film,subject,side,age_years,sex,bmd_femoral_neck_gcm2,bmd_total_hip_gcm2,scale,split"
+    table = f"{columns}\nright_hip.dcm,P1,R,70,F,0.8,0.9,hologic,test\n"
+    (tmp_path / "films" / "table.csv").write_text(table)
+    for option in ("--recalibration", "--site"):
+        done = program(*words, option, tmp_path / "text.json", "--out", tmp_path / "out", cwd=tmp_path / "films")
+        assert "text.json" in done.stderr, done.stderr
+        assert done.returncode == 4
+    both = ("--site", "a.json", "--recalibration", "b.json")
+    done = program(*words, *both, "--out", tmp_path / "out", cwd=tmp_path / "films")
+    assert done.returncode == 2
+    assert "give --recalibration only" in done.stderr
+    said = program(words[0], "--help").stdout
+    assert "--recalibration FILE" in said
+    assert "--site" not in said
+
+
+def test_calibrate_says_how_to_use_what_it_writes() -> None:
+    said = " ".join(program("calibrate", "--help").stdout.split())
+    assert "--recalibration FILE" in said
+    assert "recalibration.json" in said
+
+
+# -- options of several commands ----------------------------------------------------------------------------------
+
+
+def commands() -> dict[str, Callable[..., None]]:
+    """Every command of the program, those of the workshops and their own commands too."""
+    found = dict(main.COMMANDS)
+    for name, workshop in workshops.WORKSHOPS.items():
+        target = getattr(pytest.importorskip(workshop.module), workshop.attribute)
+        if isinstance(target, typer.Typer):
+            found |= {f"{name} {one.callback.__name__}": one.callback for one in target.registered_commands}
+        else:
+            found[name] = target
+    return found
+
+
+SHARED = {
+    "device": {options.DeviceOption},
+    "precision": {options.PrecisionOption},
+    "threads": {options.ThreadsOption},
+    "bundle": {options.BundleOption, options.BundleArgument},
+    "as_json": {options.JsonOption},
+    "recalibration": {options.RecalibrationOption},
+    "site": {options.FormerRecalibrationOption},
+}
+
+OTHERS = {("sign", "bundle"), ("verify", "bundle"), ("screen", "as_json")}
+"""Must be given; and JSON Lines in place of a table."""
+
+
+def test_an_option_of_several_commands_is_explained_once() -> None:
+    used = set()
+    for command, function in commands().items():
+        for name, parameter in inspect.signature(function).parameters.items():
+            if name not in SHARED or (command, name) in OTHERS:
+                continue
+            assert any(parameter.annotation is one for one in SHARED[name]), (command, name)
+            used.add(name)
+    assert used == set(SHARED)
+
+
+@pytest.mark.parametrize("module", ["bmd_edge", "bmd_edge.cli", "bmd_edge.cli.main"])
+def test_the_program_runs_as_a_module(module: str) -> None:
+    command = [sys.executable, "-m", module, "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, f"bmd-edge {__version__}\n")

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bmd_edge.bundle.bundle import Bundle
+from bmd_edge.bundle.bundle import VerifiedBundle
 from bmd_edge.engine import tensorrt
 from bmd_edge.engine.compile import compile_bundle, open_compiled
 from bmd_edge.engine.engine_files import EngineCache, Target
@@ -30,7 +30,7 @@ ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> VerifiedBundle:
     return tiny_bundle(tmp_path_factory.mktemp("bundle") / "b")
 
 
@@ -168,7 +168,7 @@ def test_the_cache_is_the_users_own(monkeypatch: pytest.MonkeyPatch, tmp_path: P
 # -- building and opening ---------------------------------------------------------------------------------------------
 
 
-def test_compile_builds_what_is_missing_and_proves_it(bundle: Bundle, cache: EngineCache) -> None:
+def test_compile_builds_what_is_missing_and_proves_it(bundle: VerifiedBundle, cache: EngineCache) -> None:
     kit, seen = pretend(), []
     done = list(compile_bundle(bundle, cache=cache, kit=kit, progress=lambda *step: seen.append(step)))
     assert [(model, precision) for model, precision, _ in done] == [("finder", "fp32"), ("bmd", "int8")]
@@ -185,7 +185,9 @@ def test_compile_builds_what_is_missing_and_proves_it(bundle: Bundle, cache: Eng
     assert kit.cuda.streams == 0
 
 
-def test_a_compiled_engine_gives_the_same_numbers_in_batches_of_any_size(bundle: Bundle, cache: EngineCache) -> None:
+def test_a_compiled_engine_gives_the_same_numbers_in_batches_of_any_size(
+    bundle: VerifiedBundle, cache: EngineCache
+) -> None:
     kit = pretend()
     list(compile_bundle(bundle, "fp32", cache=cache, kit=kit))
     images = images_of(70)  # more than the largest batch of the profile, twice
@@ -216,7 +218,7 @@ def test_int8_that_was_judged_on_the_cpu_only_is_not_used(tmp_path: Path, cache:
     [({"gpu": "Pretend 2"}, "gpu Pretend 1, here Pretend 2"), ({"driver": 13010}, "here CUDA 13010")],
 )
 def test_another_gpu_or_driver_opens_nothing_and_compile_builds_anew(
-    bundle: Bundle, cache: EngineCache, changed: dict[str, Any], says: str
+    bundle: VerifiedBundle, cache: EngineCache, changed: dict[str, Any], says: str
 ) -> None:
     list(compile_bundle(bundle, cache=cache, kit=pretend()))
     other = pretend(**changed)
@@ -226,7 +228,7 @@ def test_another_gpu_or_driver_opens_nothing_and_compile_builds_anew(
     open_compiled(bundle, "bmd", "int8", cache=cache, kit=other).close()
 
 
-def test_an_engine_with_wrong_numbers_is_not_stored(bundle: Bundle, cache: EngineCache) -> None:
+def test_an_engine_with_wrong_numbers_is_not_stored(bundle: VerifiedBundle, cache: EngineCache) -> None:
     with pytest.raises(EngineError, match="self-test of finder"):
         list(compile_bundle(bundle, cache=cache, kit=pretend(offset=0.5)))
     assert list(cache.folder.glob("*.engine")) == []
@@ -241,12 +243,12 @@ def test_an_engine_with_wrong_numbers_is_not_stored(bundle: Bundle, cache: Engin
         ("run", "TensorRT failed"),
     ],
 )
-def test_errors_of_tensorrt_are_one_line(bundle: Bundle, cache: EngineCache, failure: str, says: str) -> None:
+def test_errors_of_tensorrt_are_one_line(bundle: VerifiedBundle, cache: EngineCache, failure: str, says: str) -> None:
     with pytest.raises(EngineError, match=says):
         list(compile_bundle(bundle, cache=cache, kit=pretend(failure)))
 
 
-def test_version_10_is_asked_for_strong_typing(bundle: Bundle) -> None:
+def test_version_10_is_asked_for_strong_typing(bundle: VerifiedBundle) -> None:
     kit = pretend()
     kit.trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED = 1
     try:
@@ -256,7 +258,7 @@ def test_version_10_is_asked_for_strong_typing(bundle: Bundle) -> None:
     assert kit.trt.builds[0]["flags"] == 2
 
 
-def test_without_tensorrt_the_remedy_is_named(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_tensorrt_the_remedy_is_named(bundle: VerifiedBundle, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tensorrt", None)
     with pytest.raises(MissingExtra, match=r"'\.\[tensorrt\]' in a checkout"):
         open_engine(bundle, "bmd", device="tensorrt")
@@ -278,7 +280,7 @@ def program(tmp_path: Path, *arguments: object) -> "subprocess.CompletedProcess[
     return subprocess.run(command, capture_output=True, text=True, env=environment)
 
 
-def test_screen_ends_with_4_until_compile_has_run(bundle: Bundle, tmp_path: Path) -> None:
+def test_screen_ends_with_4_until_compile_has_run(bundle: VerifiedBundle, tmp_path: Path) -> None:
     (tmp_path / "films").mkdir()
     screen = ("screen", tmp_path / "films", "--bundle", bundle.root, "--device", "tensorrt", "--out", tmp_path / "out")
     done = program(tmp_path, *screen)
@@ -298,7 +300,7 @@ def test_screen_ends_with_4_until_compile_has_run(bundle: Bundle, tmp_path: Path
     assert "built (the compiled engine or its sidecar was edited" in program(tmp_path, "compile", bundle.root).stdout
 
 
-def test_other_devices_are_not_compiled_for(bundle: Bundle, tmp_path: Path) -> None:
+def test_other_devices_are_not_compiled_for(bundle: VerifiedBundle, tmp_path: Path) -> None:
     done = program(tmp_path, "compile", bundle.root, "--device", "cpu")
     assert (done.returncode, "need no compiling" in done.stderr) == (2, True)
 
@@ -317,7 +319,7 @@ def tensorrt_here() -> bool:
 @pytest.mark.gpu
 @pytest.mark.skipif(not tensorrt_here(), reason="no TensorRT here")
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
-def test_tensorrt_gives_the_golden_numbers(bundle: Bundle, cache: EngineCache, precision: str) -> None:
+def test_tensorrt_gives_the_golden_numbers(bundle: VerifiedBundle, cache: EngineCache, precision: str) -> None:
     for model, chosen, said in compile_bundle(bundle, precision, cache=cache):
         assert "self-test passed" in said
         with open_compiled(bundle, model, chosen, cache=cache) as engine:

@@ -7,7 +7,7 @@ import pydicom
 import pytest
 
 import bmd_edge
-from bmd_edge.bundle.bundle import Bundle, open_bundle
+from bmd_edge.bundle.bundle import VerifiedBundle, read_bundle
 from bmd_edge.bundle.error_budget import LIMITS, broken
 from bmd_edge.bundle.manifest import KINDS, LANDMARKS
 from bmd_edge.bundle.network_input import BMD, FINDER_CLOSEUP, FINDER_SURVEY
@@ -24,8 +24,8 @@ DEMO = json.loads((DATA / "demo.json").read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="module")
-def bundle() -> Bundle:
-    return open_bundle()
+def bundle() -> VerifiedBundle:
+    return read_bundle()
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from bmd_edge.bundle.bundle import Bundle
+from bmd_edge.bundle.bundle import VerifiedBundle
 from bmd_edge.engine import onnx_runtime as engines
 from bmd_edge.engine.base import FunctionEngine
 from bmd_edge.engine.onnx_runtime import OnnxEngine
@@ -20,7 +20,7 @@ ONE = np.ones((1, 1, 4, 4), np.float32)
 
 
 @pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> VerifiedBundle:
     return tiny_bundle(tmp_path_factory.mktemp("bundle") / "b")
 
 
@@ -61,7 +61,7 @@ def test_wrong_outputs_are_refused(outputs: dict[str, np.ndarray], says: str) ->
         engine.run({"image": ONE})
 
 
-def test_a_closed_engine_does_not_run(bundle: Bundle) -> None:
+def test_a_closed_engine_does_not_run(bundle: VerifiedBundle) -> None:
     engine = OnnxEngine(bundle.model_path("bmd"))
     with pytest.raises(EngineError, match="not open"):
         engine.run({"image": images_of(1)})
@@ -73,7 +73,7 @@ def test_a_closed_engine_does_not_run(bundle: Bundle) -> None:
         engine.run({"image": images_of(1)})
 
 
-def test_batches_of_any_size_give_the_same_numbers(bundle: Bundle) -> None:
+def test_batches_of_any_size_give_the_same_numbers(bundle: VerifiedBundle) -> None:
     images = images_of(5)
     with OnnxEngine(bundle.model_path("bmd"), threads=2) as engine:
         together = engine.run({"image": images})["bmd"]
@@ -82,7 +82,7 @@ def test_batches_of_any_size_give_the_same_numbers(bundle: Bundle) -> None:
     np.testing.assert_allclose(together, alone, atol=1e-5)
 
 
-def test_auto_is_resolved_and_reported(bundle: Bundle) -> None:
+def test_auto_is_resolved_and_reported(bundle: VerifiedBundle) -> None:
     with open_engine(bundle, "bmd", device="cpu") as engine:
         assert (engine.device, engine.precision) == ("cpu", "int8")
     with open_engine(bundle, "finder", device="cpu") as engine:
@@ -99,29 +99,31 @@ def test_auto_is_resolved_and_reported(bundle: Bundle) -> None:
         ({"threads": 0}, UsageError, "threads must be 1"),
     ],
 )
-def test_what_cannot_be_done_is_an_error(bundle: Bundle, settings: dict[str, str], error: type, says: str) -> None:
+def test_what_cannot_be_done_is_an_error(
+    bundle: VerifiedBundle, settings: dict[str, str], error: type, says: str
+) -> None:
     with pytest.raises(error, match=says):
         open_engine(bundle, "bmd", **{"device": "cpu", **settings})
 
 
-def test_precision_the_bundle_lacks_is_an_error(bundle: Bundle) -> None:
+def test_precision_the_bundle_lacks_is_an_error(bundle: VerifiedBundle) -> None:
     with pytest.raises(EngineError, match="no int8 finder"):
         open_engine(bundle, "finder", device="cpu", precision="int8")
 
 
-def test_asking_for_a_missing_gpu_never_falls_back(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_asking_for_a_missing_gpu_never_falls_back(bundle: VerifiedBundle, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
     with pytest.raises(EngineError, match="no cuda here"):
         open_engine(bundle, "bmd", device="cuda")
 
 
-def test_without_onnxruntime_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch, bundle: Bundle) -> None:
+def test_without_onnxruntime_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch, bundle: VerifiedBundle) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(MissingExtra, match=r"'\.\[cpu\]' in a checkout"):
         open_engine(bundle, "bmd", device="cpu")
 
 
-def test_two_builds_of_onnxruntime_are_refused(monkeypatch: pytest.MonkeyPatch, bundle: Bundle) -> None:
+def test_two_builds_of_onnxruntime_are_refused(monkeypatch: pytest.MonkeyPatch, bundle: VerifiedBundle) -> None:
     monkeypatch.setattr(importlib.metadata, "version", lambda _: "1.0")
     with pytest.raises(EngineError, match="both installed"):
         open_engine(bundle, "bmd", device="cpu")
@@ -148,7 +150,9 @@ def test_cpus_that_saturate_are_told_apart(monkeypatch: pytest.MonkeyPatch, cpui
     assert engines._saturates() is saturates
 
 
-def test_int8_gives_the_same_numbers_on_every_kind_of_cpu(monkeypatch: pytest.MonkeyPatch, bundle: Bundle) -> None:
+def test_int8_gives_the_same_numbers_on_every_kind_of_cpu(
+    monkeypatch: pytest.MonkeyPatch, bundle: VerifiedBundle
+) -> None:
     answers = []
     for saturates in (False, True):
         monkeypatch.setattr(engines, "_saturates", lambda answer=saturates: answer)
@@ -159,13 +163,13 @@ def test_int8_gives_the_same_numbers_on_every_kind_of_cpu(monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize(("model", "precision"), [("finder", "fp32"), ("bmd", "fp32"), ("bmd", "int8")])
-def test_the_self_test_passes_on_the_right_model(bundle: Bundle, model: str, precision: str) -> None:
+def test_the_self_test_passes_on_the_right_model(bundle: VerifiedBundle, model: str, precision: str) -> None:
     with open_engine(bundle, model, device="cpu", precision=precision) as engine:
         differences = self_test(bundle, model, engine)
     assert set(differences) == set(bundle.manifest.models[model].outputs)
 
 
-def test_the_self_test_notices_wrong_numbers(bundle: Bundle) -> None:
+def test_the_self_test_notices_wrong_numbers(bundle: VerifiedBundle) -> None:
     facts = bundle.manifest.models["bmd"]
     with open_engine(bundle, "bmd", device="cpu", precision="fp32") as real:
 
@@ -179,7 +183,7 @@ def test_the_self_test_notices_wrong_numbers(bundle: Bundle) -> None:
 
 @pytest.mark.gpu
 @pytest.mark.skipif("CUDAExecutionProvider" not in onnxruntime.get_available_providers(), reason="no CUDA here")
-def test_cuda_gives_the_golden_numbers(bundle: Bundle) -> None:
+def test_cuda_gives_the_golden_numbers(bundle: VerifiedBundle) -> None:
     for model in ("finder", "bmd"):
         with open_engine(bundle, model, device="cuda", precision="fp32") as engine:
             assert engine.device == "cuda"

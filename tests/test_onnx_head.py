@@ -13,9 +13,9 @@ from tests.bundles import tiny_network
 
 
 def wholes() -> list[bytes]:
-    from bmd_edge.bundle.bundle import open_bundle
+    from bmd_edge.bundle.bundle import read_bundle
 
-    bundle = open_bundle()
+    bundle = read_bundle()
     return [tiny_network("bmd"), tiny_network("finder"), bundle.model_bytes("bmd", "int8")]
 
 

@@ -1,5 +1,6 @@
 """The public names of the package: complete, lazy, and without side effects."""
 
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -7,12 +8,14 @@ from pathlib import Path
 import pytest
 
 import bmd_edge
+from bmd_edge.bundle.bundle import VerifiedBundle, read_bundle
 
 PUBLIC = [
-    "BmdEdgeError", "Bundle", "BundleError", "EngineError", "Estimate", "Film", "FilmFailed", "FilmRefused",
+    "BmdEdgeError", "Bundle", "BundleError", "Crew", "EngineError", "Estimate", "Film", "FilmFailed", "FilmRefused",
     "FilmReport", "Hip", "HipRefused", "HipReport", "MissingExtra", "Screener", "TableError", "UsageError",
     "find_hips", "open_bundle", "read_film",
 ]  # fmt: skip
+FIELDS = ("root", "manifest", "digest", "calibration", "inputs")
 
 
 def test_all_is_the_expected_list() -> None:
@@ -57,3 +60,27 @@ def test_what_breaks_an_import_is_told_and_not_hidden(tmp_path: Path) -> None:
 def test_an_unknown_name_is_still_an_import_error() -> None:
     with pytest.raises(ImportError, match="cannot import name 'no_such_name'"):
         from bmd_edge import no_such_name  # noqa: F401
+
+
+def test_a_bundle_opens_the_screener_that_was_asked_for(tmp_path: Path) -> None:
+    with pytest.raises(bmd_edge.BundleError, match=r"recalibration\.json"):
+        bmd_edge.open_bundle().screener(recalibration=tmp_path / "recalibration.json")
+    with bmd_edge.open_bundle().screener("cpu", "fp32", threads=1, spacing_mm=0.2) as screener:
+        assert (screener.device, screener.precision, screener.threads, screener.spacing_mm) == ("cpu", "fp32", 1, 0.2)
+        assert isinstance(screener.bundle, bmd_edge.Bundle)
+
+
+def test_an_opened_bundle_is_the_verified_one() -> None:
+    opened, verified = bmd_edge.open_bundle(), read_bundle()
+    assert isinstance(opened, VerifiedBundle)
+    assert {name: getattr(opened, name) for name in FIELDS} == {name: getattr(verified, name) for name in FIELDS}
+    assert not hasattr(verified, "screener")
+    assert pickle.loads(pickle.dumps(opened)) == opened
+
+
+def test_the_former_place_of_crew_names_the_new_one() -> None:
+    code = "from bmd_edge.crew import Crew; import bmd_edge; assert Crew is bmd_edge.Crew"
+    done = subprocess.run([sys.executable, "-W", "always", "-c", code], capture_output=True, text=True, check=True)
+    assert "<string>:1: DeprecationWarning: bmd_edge.crew goes away: import Crew from bmd_edge" in done.stderr
+    quiet = subprocess.run([sys.executable, "-W", "error", "-c", "from bmd_edge import Crew"], check=False)
+    assert quiet.returncode == 0

@@ -13,7 +13,7 @@ import pytest
 from pydicom.encaps import get_frame
 from pydicom.pixels import apply_modality_lut
 
-from bmd_edge.bundle.bundle import open_bundle
+from bmd_edge.bundle.bundle import read_bundle
 from bmd_edge.dicom.header import read_header
 from bmd_edge.engine.open import open_engine
 from bmd_edge.errors import FilmRefused
@@ -159,7 +159,7 @@ def test_codestreams_that_common_stacks_decode_wrongly_are_refused(name, code):
 @pytest.fixture(scope="module")
 def finder():
     """The embedded finder with the numbers of its bundle."""
-    bundle = open_bundle()
+    bundle = read_bundle()
     with open_engine(bundle, "finder", device="cpu", precision="fp32", threads=1) as engine:
         yield lambda film: find_hips(film, engine, bundle.inputs, bundle.manifest.plausibility)
 

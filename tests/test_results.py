@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bmd_edge.bundle.bundle import open_bundle
+from bmd_edge.bundle.bundle import read_bundle
 from export.readme import figures
 
 ROOT = Path(__file__).parents[1]
@@ -21,7 +21,7 @@ def test_each_result_is_of_the_embedded_bundle(path: Path) -> None:
     if path.stem in WITHOUT_A_BUNDLE:
         assert found["weights"] == "random"
         return
-    assert found["bundle_digest"] == open_bundle().digest, f"{path.name} was measured with another bundle: measure anew"
+    assert found["bundle_digest"] == read_bundle().digest, f"{path.name} was measured with another bundle: measure anew"
 
 
 @pytest.mark.parametrize(

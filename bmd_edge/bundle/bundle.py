@@ -4,7 +4,7 @@ import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,13 +32,10 @@ from bmd_edge.bundle.verify import (
 )
 from bmd_edge.errors import BundleError
 
-if TYPE_CHECKING:
-    from bmd_edge.screen.screener import Screener
-
 
 @dataclass(frozen=True, slots=True)
-class Bundle:
-    """A verified bundle; make it with `open_bundle`.
+class VerifiedBundle:
+    """A bundle whose every byte was checked; made by `read_bundle`.
 
     `digest` is the SHA-256 of the manifest's bytes and so names every file of the bundle.
     `calibration` maps precision ("fp32", "int8") to the numbers for that model; `inputs` maps "finder_survey",
@@ -72,18 +69,6 @@ class Bundle:
         """A model's file, hashed again as it is read: what the engine parses is what the manifest names."""
         return read_verified(self.model_path(model, precision), self.manifest.files)
 
-    def screener(
-        self,
-        device: str = "auto",
-        precision: str = "auto",
-        threads: int | None = None,
-        spacing_mm: float | None = None,
-    ) -> "Screener":
-        """Open the networks; arguments and errors as for `bmd_edge.Screener`. Use it as a context manager."""
-        from bmd_edge.screen.screener import Screener
-
-        return Screener(self, device, precision, threads, spacing_mm)
-
     def golden(self) -> dict[str, NDArray[np.float32]]:
         """Arrays of the self-test: "finder/input/image", "bmd/int8/bmd" and so on."""
         return read_golden(read_verified(self.root / GOLDEN, self.manifest.files))
@@ -96,7 +81,7 @@ class Bundle:
         return found
 
 
-def open_bundle(path: str | os.PathLike[str] | None = None) -> Bundle:
+def read_bundle(path: str | os.PathLike[str] | None = None) -> VerifiedBundle:
     """Read and verify the bundle in folder `path`; None is the one embedded in the package.
 
     Raises BundleError, naming the first thing that is wrong and what to do about it.
@@ -112,4 +97,4 @@ def open_bundle(path: str | os.PathLike[str] | None = None) -> Bundle:
     numbers = read_json(read_verified(root / CALIBRATION, manifest.files), CALIBRATION)
     calibration = parse(CalibrationFile, numbers, CALIBRATION)
     check_calibration(calibration, manifest)
-    return Bundle(root, manifest, hashlib.sha256(raw).hexdigest(), calibration.precisions, inputs)
+    return VerifiedBundle(root, manifest, hashlib.sha256(raw).hexdigest(), calibration.precisions, inputs)

@@ -2,15 +2,15 @@
 
 import json
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
-from bmd_edge.cli.options import BundleArgument, JsonOption
+from bmd_edge.cli.options import BundleArgument, DeviceOption, JsonOption, PrecisionOption
 from bmd_edge.errors import UsageError
 
 if TYPE_CHECKING:
-    from bmd_edge.bundle.bundle import Bundle
+    from bmd_edge.bundle.bundle import VerifiedBundle
     from bmd_edge.bundle.calibration import OperatingPoints
 
 
@@ -18,11 +18,11 @@ def info(bundle: BundleArgument = None, as_json: JsonOption = False) -> None:
     """Show what a bundle is and on what its numbers rest."""
     from dataclasses import asdict
 
-    from bmd_edge.bundle.bundle import open_bundle
+    from bmd_edge.bundle.bundle import read_bundle
     from bmd_edge.bundle.layout import MANIFEST
     from bmd_edge.report.safe_text import visible
 
-    opened = open_bundle(bundle)
+    opened = read_bundle(bundle)
     if as_json:
         guard = {name: {s: asdict(site) for s, site in sites.items()} for name, sites in opened.manifest.guard.items()}
         facts = {"digest": opened.digest, "guard": guard}
@@ -34,7 +34,7 @@ def info(bundle: BundleArgument = None, as_json: JsonOption = False) -> None:
         typer.echo(f"{name:<14} {visible(text)}")
 
 
-def _bundle_facts(bundle: "Bundle") -> Iterator[tuple[str, str]]:
+def _bundle_facts(bundle: "VerifiedBundle") -> Iterator[tuple[str, str]]:
     manifest = bundle.manifest
     yield "bundle", f"{manifest.version}, digest {bundle.digest[:16]}"
     yield "made", f"{manifest.provenance.created[:10]}"
@@ -79,14 +79,15 @@ def doctor(bundle: BundleArgument = None) -> None:
 
 def compile_engines(
     bundle: BundleArgument = None,
-    device: Annotated[str, typer.Option(help="tensorrt, the only one that compiles.")] = "tensorrt",
-    precision: Annotated[str, typer.Option(help="auto, fp32 or int8, as for screen.")] = "auto",
+    device: DeviceOption = "tensorrt",
+    precision: PrecisionOption = "auto",
 ) -> None:
     """Compile a bundle's networks for this machine's GPU; `screen --device tensorrt` loads only what this has built.
 
-    What is missing, stale, edited or of somebody else is built again, and must give the bundle's golden outputs.
+    What is missing, stale, edited or of somebody else is built again, and must give the bundle's golden outputs. No
+    other --device needs compiling.
     """
-    from bmd_edge.bundle.bundle import open_bundle
+    from bmd_edge.bundle.bundle import read_bundle
     from bmd_edge.cli.terminal import build_bar
     from bmd_edge.engine.compile import compile_bundle
     from bmd_edge.engine.open import PRECISIONS
@@ -96,5 +97,5 @@ def compile_engines(
             f"--device is tensorrt, for cpu and cuda need no compiling; --precision one of {', '.join(PRECISIONS)}"
         )
     with build_bar() as progress:
-        for model, chosen, done in compile_bundle(open_bundle(bundle), precision, progress=progress):
+        for model, chosen, done in compile_bundle(read_bundle(bundle), precision, progress=progress):
             typer.echo(f"{model} {chosen}: {done}")

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from bmd_edge.bundle.bundle import open_bundle
+from bmd_edge.bundle.bundle import read_bundle
 from bmd_edge.engine.open import open_engine
 from bmd_edge.engine.self_test import self_test
 from bmd_edge.errors import BmdEdgeError, install
@@ -61,7 +61,7 @@ def _engine() -> Iterator[Finding]:
 def _bundle(path: Path | None) -> Iterator[Finding]:
     """Verify every file and run each network in each precision on its golden inputs."""
     try:
-        bundle = open_bundle(path)
+        bundle = read_bundle(path)
     except BmdEdgeError as error:
         yield Finding(False, "bundle", str(error))
         return

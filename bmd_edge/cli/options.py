@@ -1,13 +1,30 @@
-"""Arguments and options that several commands share."""
+"""Arguments and options that several commands share, each explained once."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from bmd_edge.errors import UsageError
+
 BundleArgument = Annotated[
     Path | None, typer.Argument(metavar="[BUNDLE]", help="Bundle folder; default the embedded one.")
 ]
 BundleOption = Annotated[Path | None, typer.Option(help="Bundle folder; default the embedded one.")]
+DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or tensorrt.")]
+PrecisionOption = Annotated[str, typer.Option(help="auto, fp32 or int8.")]
+ThreadsOption = Annotated[int | None, typer.Option(min=1, help="Films at a time; default one per CPU.")]
 OutOption = Annotated[Path, typer.Option("--out", "-o", help="Folder for the results; a rerun resumes there.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+RecalibrationOption = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="A clinic's own line toward DEXA, from `bmd-edge calibrate`.")
+]
+FormerRecalibrationOption = Annotated[Path | None, typer.Option("--site", hidden=True)]
+"""The name that --recalibration had before."""
+
+
+def either_recalibration(recalibration: Path | None, former: Path | None) -> Path | None:
+    """The file of --recalibration, or of its former name; UsageError if both are given."""
+    if recalibration and former:
+        raise UsageError("--site is the former name of --recalibration: give --recalibration only")
+    return recalibration or former

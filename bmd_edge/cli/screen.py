@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bmd_edge.cli.options import BundleOption, OutOption
+from bmd_edge.cli.options import (
+    BundleOption,
+    DeviceOption,
+    FormerRecalibrationOption,
+    OutOption,
+    PrecisionOption,
+    RecalibrationOption,
+    ThreadsOption,
+    either_recalibration,
+)
 from bmd_edge.errors import EngineError
 
 if TYPE_CHECKING:
@@ -22,13 +31,14 @@ def screen(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of films; its subfolders too.")],
     bundle: BundleOption = None,
     out: OutOption = Path("bmd-edge-results"),
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or tensorrt.")] = "auto",
-    precision: Annotated[str, typer.Option(help="auto, fp32 or int8.")] = "auto",
+    device: DeviceOption = "auto",
+    precision: PrecisionOption = "auto",
     spacing_mm: Annotated[
         float | None, typer.Option(help="Pixel size at the detector in mm, in place of what the films state.")
     ] = None,
-    site: Annotated[Path | None, typer.Option(help="The site's own calibration, from `bmd-edge calibrate`.")] = None,
-    threads: Annotated[int | None, typer.Option(min=1, help="Films at a time; default one per CPU.")] = None,
+    recalibration: RecalibrationOption = None,
+    site: FormerRecalibrationOption = None,
+    threads: ThreadsOption = None,
     memory_mb: Annotated[
         int | None, typer.Option(min=1, help="Memory for all processes; default 100 MB and 350 MB per film at a time.")
     ] = None,
@@ -48,8 +58,13 @@ def screen(
     from bmd_edge.screen.workers import Crew
 
     check_folders(folder, out)
-    settings = {"device": device, "precision": precision, "spacing_mm": spacing_mm, "threads": 1, "site": site}
-    with Crew(partial(open_screener, bundle, **settings), 1 if dry_run else threads, memory_mb) as crew:
+    settings = {
+        "device": device,
+        "precision": precision,
+        "spacing_mm": spacing_mm,
+        "recalibration": either_recalibration(recalibration, site),
+    }
+    with Crew(partial(open_screener, bundle, threads=1, **settings), 1 if dry_run else threads, memory_mb) as crew:
         if dry_run:
             _print_plan(crew.setup.digest, folder, out, fresh)
             return

@@ -26,7 +26,7 @@ WORKSHOPS = {
     ),
     "export": Workshop("export.commands", "export", "export", "Turn training runs into a bundle."),
     "validate": Workshop("calibration.commands", "validate", "calibrate", "Measure a bundle against DEXA."),
-    "calibrate": Workshop("calibration.commands", "calibrate", "calibrate", "Recalibrate a bundle for one site."),
+    "calibrate": Workshop("calibration.commands", "calibrate", "calibrate", "Recalibrate a bundle for one clinic."),
     "drift": Workshop("calibration.commands", "drift", "calibrate", "Say whether films have drifted, and what moved."),
     "sign": Workshop("export.bundle.sign", "sign", "sign", "Sign a bundle with a private key."),
     "verify": Workshop("export.bundle.sign", "verify", "sign", "Verify a signed bundle, offline."),

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import closing
 
-from bmd_edge.bundle.bundle import Bundle
+from bmd_edge.bundle.bundle import VerifiedBundle
 from bmd_edge.engine import tensorrt
 from bmd_edge.engine.base import Engine
 from bmd_edge.engine.engine_files import EngineCache
@@ -14,7 +14,12 @@ Progress = Callable[[str, int, int], None]
 
 
 def open_compiled(
-    bundle: Bundle, model: str, precision: str, *, cache: EngineCache | None = None, kit: tensorrt.Toolkit | None = None
+    bundle: VerifiedBundle,
+    model: str,
+    precision: str,
+    *,
+    cache: EngineCache | None = None,
+    kit: tensorrt.Toolkit | None = None,
 ) -> Engine:
     """Open the engine that `bmd-edge compile` built for this network on this machine; never build one.
 
@@ -31,7 +36,7 @@ def open_compiled(
 
 
 def compile_bundle(
-    bundle: Bundle,
+    bundle: VerifiedBundle,
     precision: str = "auto",
     *,
     cache: EngineCache | None = None,
@@ -66,7 +71,7 @@ def compile_bundle(
             yield model, chosen, "was compiled before"
 
 
-def _chosen(bundle: Bundle, model: str, precision: str) -> str:
+def _chosen(bundle: VerifiedBundle, model: str, precision: str) -> str:
     """The precision to use; EngineError where INT8 was judged by the CPU's numbers only, which clip less."""
     on_gpu = model == "bmd" and bundle.int8_on_gpu
     if precision == "auto":

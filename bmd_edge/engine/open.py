@@ -1,6 +1,6 @@
 """The door of the engines: the device and precision asked for are used, or an error is raised."""
 
-from bmd_edge.bundle.bundle import Bundle
+from bmd_edge.bundle.bundle import VerifiedBundle
 from bmd_edge.engine.base import Engine
 from bmd_edge.engine.compile import open_compiled
 from bmd_edge.engine.onnx_runtime import (
@@ -17,7 +17,7 @@ PRECISIONS = ("auto", "fp32", "int8")
 
 
 def open_engine(
-    bundle: Bundle, model: str, *, device: str = "auto", precision: str = "auto", threads: int | None = None
+    bundle: VerifiedBundle, model: str, *, device: str = "auto", precision: str = "auto", threads: int | None = None
 ) -> Engine:
     """Open the bundle's "finder" or "bmd" network and check it against the manifest.
 

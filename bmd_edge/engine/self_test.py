@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from bmd_edge.bundle.bundle import Bundle
+from bmd_edge.bundle.bundle import VerifiedBundle
 from bmd_edge.engine.base import Engine
 from bmd_edge.errors import EngineError
 
 
-def self_test(bundle: Bundle, model: str, engine: Engine) -> dict[str, float]:
+def self_test(bundle: VerifiedBundle, model: str, engine: Engine) -> dict[str, float]:
     """Run the bundle's golden inputs through an open engine; returns output -> largest difference from the expected.
 
     Raises EngineError if an output differs by more than the tolerance the manifest states for `engine.precision`.
@@ -33,7 +33,7 @@ def self_test(bundle: Bundle, model: str, engine: Engine) -> dict[str, float]:
     return differences
 
 
-def check_specs(bundle: Bundle, model: str, engine: Engine) -> None:
+def check_specs(bundle: VerifiedBundle, model: str, engine: Engine) -> None:
     """Close an open engine and raise EngineError if its inputs or outputs are not those of the manifest."""
     facts = bundle.manifest.models[model]
     if engine.inputs != facts.inputs or engine.outputs != facts.outputs:

@@ -1,6 +1,6 @@
-"""A site's own recalibration: an overlay on the numbers of one bundle, made by `bmd-edge calibrate`.
+"""A recalibration: a clinic's own line toward DEXA on the numbers of one bundle, made by `bmd-edge calibrate`.
 
-`site.json` is bound to the bundle by its digest. The bundle stays as it is; leaving the file out undoes everything.
+Its file is bound to the bundle by the bundle's digest. The bundle stays as it is; leaving the file out undoes all.
 """
 
 import hashlib
@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bmd_edge.bundle.bundle import Bundle
+from bmd_edge.bundle.bundle import VerifiedBundle
 from bmd_edge.bundle.calibration import OperatingPoints, PrecisionCalibration, SiteCalibration
 from bmd_edge.bundle.strict_json import parse, read_json
 from bmd_edge.bundle.verify import read_regular
@@ -23,10 +23,10 @@ MAX_SHIFT_GCM2 = 0.15
 MIDDLE_GCM2 = 0.75
 """Bounds of a recalibration. Slope: twice the step between any two DXA scales, which is 0.86 to 1.16 at the neck. Shift
 at 0.75 g/cm2, the middle of the adults to expect: Hologic and Lunar necks differ by 0.16 there, so a wrong scale lies
-outside. What is out of bounds is a wrong table, scale or side, not a calibration."""
+outside. What is out of bounds is a wrong table, scale or side, not a recalibration."""
 
 NO_HEADLINE = (
-    "No headline: the films of this site's recalibration hold too few subjects with or without low BMD to set its cuts."
+    "No headline: the films of this recalibration hold too few subjects with or without low BMD to set its cuts."
 )
 """Said of a recalibration without operating points where the bundle has some: its own were set for other estimates."""
 
@@ -34,8 +34,8 @@ _MAX_BYTES = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class SiteLine:
-    """One measured site: DEXA = `intercept_gcm2` + `slope` x network's BMD, interval +- `scale` x `slope` x spread."""
+class RecalibrationLine:
+    """Line of one site: DEXA = `intercept_gcm2` + `slope` x network's BMD, interval +- `scale` x `slope` x spread."""
 
     slope: float
     intercept_gcm2: float
@@ -51,13 +51,13 @@ class SiteLine:
 
     @property
     def inside_bounds(self) -> bool:
-        """Whether it is a recalibration that can be believed."""
+        """Whether it is a line that can be believed."""
         return SLOPE_BOUNDS[0] <= self.slope <= SLOPE_BOUNDS[1] and abs(self.shift_gcm2) <= MAX_SHIFT_GCM2
 
 
 @dataclass(frozen=True, slots=True)
-class SiteFile:
-    """What `site.json` says: precision -> site -> line; `scales` counts hips by the DXA scale of the table.
+class RecalibrationFile:
+    """What the file says: precision -> site -> line; `scales` counts hips by the DXA scale of the table.
 
     `operating_points` maps precision to the headline's cuts on corrected estimates, None where the films were too few.
     """
@@ -66,19 +66,19 @@ class SiteFile:
     bundle_digest: str
     table_sha256: str
     scales: dict[str, int]
-    precisions: dict[str, dict[str, SiteLine]]
+    precisions: dict[str, dict[str, RecalibrationLine]]
     operating_points: dict[str, OperatingPoints | None]
 
 
 @dataclass(frozen=True, slots=True)
-class SiteOverlay:
-    """A site file that fits a bundle; `digest` is the SHA-256 of its bytes."""
+class Recalibration:
+    """A recalibration that fits a bundle; `digest` is the SHA-256 of its file's bytes."""
 
-    file: SiteFile
+    file: RecalibrationFile
     digest: str
 
     def applied_to(self, calibration: PrecisionCalibration, precision: str) -> PrecisionCalibration:
-        """The bundle's calibration with the intervals and the headline's cuts of the site.
+        """The bundle's calibration with the intervals and the headline's cuts of the recalibration.
 
         The bundle's own cuts do not stay: 90 % sensitivity and specificity were promised for uncorrected estimates.
         """
@@ -91,21 +91,21 @@ class SiteOverlay:
     def corrected(
         self, bmd_gcm2: NDArray[np.float32], spread_gcm2: NDArray[np.float32], precision: str
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """BMD and spread of one hip, (sites,) in the order of the bundle, on the site's line."""
+        """BMD and spread of one hip, (sites,) in the order of the bundle, each on the line of its site."""
         lines = self.file.precisions[precision].values()
         slope = np.array([line.slope for line in lines])
         intercept = np.array([line.intercept_gcm2 for line in lines])
         return intercept + slope * bmd_gcm2, slope * spread_gcm2
 
 
-def open_site(path: str | os.PathLike[str], bundle: Bundle) -> SiteOverlay:
-    """Read a site file for this bundle. BundleError if it was made for another, or breaks its contract."""
+def open_recalibration(path: str | os.PathLike[str], bundle: VerifiedBundle) -> Recalibration:
+    """Read a recalibration of this bundle. BundleError if it was made for another, or breaks its contract."""
     name = Path(path).name
-    raw = read_regular(Path(path), _MAX_BYTES, "is larger than any site calibration", links=True)
+    raw = read_regular(Path(path), _MAX_BYTES, "is larger than any recalibration", links=True)
     data = read_json(raw, name)
     if not isinstance(data, dict) or data.get("schema") != SCHEMA:
-        raise BundleError(f"{name} is no site calibration of this version: make it anew with `bmd-edge calibrate`")
-    found = parse(SiteFile, data, name)
+        raise BundleError(f"{name} is no recalibration of this version: make it anew with `bmd-edge calibrate`")
+    found = parse(RecalibrationFile, data, name)
     if found.bundle_digest != bundle.digest:
         raise BundleError(f"{name} was made for another bundle: run `bmd-edge calibrate` with this one")
     for precision, lines in found.precisions.items():
@@ -119,4 +119,4 @@ def open_site(path: str | os.PathLike[str], bundle: Bundle) -> SiteOverlay:
     for precision, points in found.operating_points.items():
         if points is not None and points.low_suspected_t > points.refer_for_dxa_t:
             raise BundleError(f"{name}: the operating points of {precision} are in the wrong order")
-    return SiteOverlay(found, hashlib.sha256(raw).hexdigest())
+    return Recalibration(found, hashlib.sha256(raw).hexdigest())

@@ -40,7 +40,7 @@ class FilmReport(FilmFacts):
 
     `file` is the posix path relative to the screened folder, None for bytes and data sets.
     `band` is the headline, a key of `bmd_edge.measure.headline.BANDS`, None without one.
-    `site_calibration` is the SHA-256 of the site's own recalibration.
+    `site_calibration` is the SHA-256 of the recalibration's file.
     """
 
     file: str | None

@@ -1,5 +1,6 @@
-"""What passes between a run, its workers and the screener: films to examine, and what came of them."""
+"""What passes between a run, its workers and the screener: films to examine, what came of them, where the time goes."""
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from bmd_edge.film.film import Film
@@ -47,3 +48,17 @@ class FilmOutcome:
     report: FilmReport
     picture: Thumbnail | None = None
     error: str | None = None
+
+
+class Stages:
+    """Is told when a stage of a film's way begins and ends; this one does nothing, a benchmark's keeps the time.
+
+    The screener's stages are "read", "decode", "finder", "crop", "bmd" and "picture", and none lies inside another.
+    """
+
+    def __call__(self, name: str) -> AbstractContextManager[None]:  # noqa: ARG002
+        """A context that lasts as long as the stage."""
+        return _NOTHING
+
+
+_NOTHING = nullcontext()

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from bmd_edge.bundle.bundle import Bundle, open_bundle
+from bmd_edge.bundle.bundle import VerifiedBundle, read_bundle
 from bmd_edge.engine.base import Engine
 from bmd_edge.engine.open import open_engine
 from bmd_edge.engine.self_test import self_test
@@ -29,11 +29,11 @@ from bmd_edge.hips.finder import find_hips
 from bmd_edge.hips.region import Hip, hip_image
 from bmd_edge.measure.estimate import estimates
 from bmd_edge.measure.network_answer import NetworkAnswer, gray_statistics
-from bmd_edge.measure.recalibration import NO_HEADLINE, open_site
+from bmd_edge.measure.recalibration import NO_HEADLINE, open_recalibration
 from bmd_edge.pixels.decoder_check import check_decoders
 from bmd_edge.report.film_report import SCHEMA_VERSION, FilmReport, HipReport, film_band
 from bmd_edge.report.thumbnail import thumbnail
-from bmd_edge.screen.jobs import FilmJob, FilmOutcome, Loaded, Setup
+from bmd_edge.screen.jobs import FilmJob, FilmOutcome, Loaded, Setup, Stages
 from bmd_edge.system.machine import cpus
 from bmd_edge.version import __version__
 
@@ -46,18 +46,21 @@ _FILM_PIXELS = 3.2
 """Pixels of a film along one pixel of the finest network input; a film with more of them is reduced as it is decoded.
 `bmd-edge phantom reduced` shows what that does to the estimates."""
 
+_UNWATCHED = Stages()
+
 
 class Screener:
     """The two networks of a bundle, opened once; `read` turns one film into one report and may be called from threads.
 
     Args:
-        bundle: a verified bundle (`bmd_edge.bundle.bundle.open_bundle`).
+        bundle: a verified bundle (`bmd_edge.open_bundle`).
         device: "auto", "cpu", "cuda" or "tensorrt"; asked for is used, or EngineError.
         precision: "auto", "fp32" or "int8".
         threads: threads inside the engine; None for all CPUs this process may use.
         spacing_mm: detector pixel size in mm for films, overriding what their header states.
         engines: open or unopened engines to use instead of the bundle's, by name ("finder" and "bmd").
-        site: path of a site's own recalibration (`bmd_edge.measure.recalibration`).
+        recalibration: path of a recalibration (`bmd_edge.measure.recalibration`), made by `bmd-edge calibrate`.
+        stages: is told what the screener is at, for measuring (`bmd_edge.screen.jobs.Stages`).
 
     `most_bytes` may be set to limit the memory that decoding a film takes; a film that needs more fails.
 
@@ -68,13 +71,14 @@ class Screener:
 
     def __init__(
         self,
-        bundle: Bundle,
+        bundle: VerifiedBundle,
         device: str = "auto",
         precision: str = "auto",
         threads: int | None = None,
         spacing_mm: float | None = None,
         engines: Mapping[str, Engine] | None = None,
-        site: str | os.PathLike[str] | None = None,
+        recalibration: str | os.PathLike[str] | None = None,
+        stages: Stages = _UNWATCHED,
     ) -> None:
         if spacing_mm is not None and not 0 < spacing_mm < math.inf:
             raise UsageError(f"the spacing must be above 0 mm, not {spacing_mm:g}")
@@ -83,7 +87,8 @@ class Screener:
         self.spacing_mm = spacing_mm
         self.most_bytes: int | None = None
         self.coarsest_mm = min(spec.spacing_mm for spec in bundle.inputs.values()) / _FILM_PIXELS
-        self.site = None if site is None else open_site(site, bundle)
+        self.recalibration = None if recalibration is None else open_recalibration(recalibration, bundle)
+        self._stages = stages
         self._lock = threading.Lock()
         check_decoders()
         with ExitStack() as stack:
@@ -96,8 +101,8 @@ class Screener:
             self._stack = stack.pop_all()
         self.device, self.precision = self._bmd.device, self._bmd.precision
         self._calibration = bundle.calibration[self.precision]
-        if self.site:
-            self._calibration = self.site.applied_to(self._calibration, self.precision)
+        if self.recalibration:
+            self._calibration = self.recalibration.applied_to(self._calibration, self.precision)
 
     def _open(self, name: str, device: str, precision: str) -> Engine:
         held = self.bundle.precisions(name)
@@ -122,8 +127,9 @@ class Screener:
     @property
     def settings_digest(self) -> str:
         """Names everything a report depends on besides the film: 16 hex digits."""
-        site = self.site.digest if self.site else None
-        facts = [__version__, SCHEMA_VERSION, self.bundle.digest, self.device, self.precision, self.spacing_mm, site]
+        recalibration = self.recalibration.digest if self.recalibration else None
+        given = [self.device, self.precision, self.spacing_mm, recalibration]
+        facts = [__version__, SCHEMA_VERSION, self.bundle.digest, *given]
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
 
     @property
@@ -150,7 +156,9 @@ class Screener:
         picture = None
         try:
             report = self.measure(loaded, task.file)
-            picture = thumbnail(loaded.film) if loaded.film else None
+            if loaded.film:
+                with self._stages("picture"):
+                    picture = thumbnail(loaded.film)
         except EngineError as error:
             logger.error("film %s: a network failed: %s", loaded.film_id, error)
             return FilmOutcome(self._report(loaded, task.file, "failed", "unexpected", ()), error=str(error))
@@ -174,10 +182,12 @@ class Screener:
         """The first half of `read`: file -> film. Needs no network and may run beside `measure`."""
         try:
             if isinstance(source, str | os.PathLike):
-                source = read_bytes(source, links=False, most_bytes=self.most_bytes)
-            film = read_film(
-                source, spacing_mm=self.spacing_mm, coarsest_mm=self.coarsest_mm, most_bytes=self.most_bytes
-            )
+                with self._stages("read"):
+                    source = read_bytes(source, links=False, most_bytes=self.most_bytes)
+            with self._stages("decode"):
+                film = read_film(
+                    source, spacing_mm=self.spacing_mm, coarsest_mm=self.coarsest_mm, most_bytes=self.most_bytes
+                )
             return Loaded(film.film_id, film)
         except FilmRefused as error:
             return Loaded(_name_of(source), reason=error.code)
@@ -193,7 +203,8 @@ class Screener:
         if film is not None:
             try:
                 with self._lock:
-                    found = find_hips(film, self._finder, self.bundle.inputs, self.bundle.manifest.plausibility)
+                    with self._stages("finder"):
+                        found = find_hips(film, self._finder, self.bundle.inputs, self.bundle.manifest.plausibility)
                     hips = tuple(self._hip(film, hip) for hip in found)
                 numbers = any(hip.status == "read" for hip in hips)
                 status, reason = ("read", None) if numbers else ("refused", hips[0].reason)
@@ -212,11 +223,13 @@ class Screener:
             return HipReport(
                 side=hip.side, status="refused", reason=hip.code, landmarks_px=landmarks, box_px=None, estimates=()
             )
-        image = hip_image(film, hip, self.bundle.inputs["bmd"])
-        raw = self._bmd.run({"image": image[np.newaxis]})
+        with self._stages("crop"):
+            image = hip_image(film, hip, self.bundle.inputs["bmd"])
+        with self._stages("bmd"):
+            raw = self._bmd.run({"image": image[np.newaxis]})
         bmd, spread = raw["bmd"][0], raw["spread"][0]
-        if self.site:
-            bmd, spread = self.site.corrected(bmd, spread, self.precision)
+        if self.recalibration:
+            bmd, spread = self.recalibration.corrected(bmd, spread, self.precision)
         left, top, width, height = (round(value, 2) for value in hip.box_px)
         landmarks, box = _rounded(hip.landmarks_px), (left, top, width, height)
         try:
@@ -258,7 +271,7 @@ class Screener:
             bundle_digest=self.bundle.digest,
             device=self.device,
             precision=self.precision,
-            site_calibration=self.site.digest if self.site else None,
+            site_calibration=self.recalibration.digest if self.recalibration else None,
             band=film_band(hips, self._calibration.operating_points),
             hips=hips,
             **facts,
@@ -280,7 +293,7 @@ def name_of(path: bytes) -> str | None:
 
 def open_screener(bundle: "str | os.PathLike[str] | None", **settings: Any) -> Screener:
     """Open a screener on the bundle in folder `bundle`, None for the embedded one; `settings` as for `Screener`."""
-    return Screener(open_bundle(bundle), **settings)
+    return Screener(read_bundle(bundle), **settings)
 
 
 def unexpected(name: str | None, error: Exception) -> Loaded:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bmd_edge.bundle.bundle import Bundle
+from bmd_edge.bundle.bundle import VerifiedBundle
 from bmd_edge.errors import BundleError, UsageError
 from bmd_edge.report.film_report import FilmReport
 from bmd_edge.screen.ledger import NAME, Ledger
@@ -44,7 +44,7 @@ class ChartResult:
     moved: tuple[Moved, ...]
 
 
-def reference_in(bundle: Bundle, precision: str) -> DriftReference:
+def reference_in(bundle: VerifiedBundle, precision: str) -> DriftReference:
     """The bundle's drift reference for a precision. BundleError if it holds none."""
     stored = bundle.drift()
     if precision not in stored:
@@ -55,7 +55,7 @@ def reference_in(bundle: Bundle, precision: str) -> DriftReference:
         raise BundleError("drift.json breaks its contract: export the bundle again") from error
 
 
-def reports_of(run: Path, bundle: Bundle) -> list[FilmReport]:
+def reports_of(run: Path, bundle: VerifiedBundle) -> list[FilmReport]:
     """What a screening run keeps of its films, sorted by path. UsageError if it was no run of this bundle."""
     if not (run / NAME).is_file():
         raise UsageError(f"{run.name} holds no screening run: give the --out folder of `bmd-edge screen`")
@@ -67,12 +67,12 @@ def reports_of(run: Path, bundle: Bundle) -> list[FilmReport]:
 
 
 def watch(
-    reports: Sequence[FilmReport], bundle: Bundle, baseline: Sequence[FilmReport] = ()
+    reports: Sequence[FilmReport], bundle: VerifiedBundle, baseline: Sequence[FilmReport] = ()
 ) -> tuple[dict[str, ChartResult], int]:
     """All charts over films in their order, and the number of studies with a number.
 
     With a `baseline`, films of a time known to be good, the charts start from its means instead of the bundle's; spread
-    and limits stay those of the bundle, which are wider than one site's.
+    and limits stay those of the bundle, which are wider than one clinic's.
 
     Raises:
         UsageError: the films were measured in more than one precision, none has a number, or the baseline has fewer

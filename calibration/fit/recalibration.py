@@ -1,4 +1,4 @@
-"""Films with DEXA of one site -> site.json: its own recalibration of a bundle, in every precision.
+"""Films with DEXA of one clinic -> its recalibration of a bundle, in every precision.
 
 The line moves the estimates, so the headline's cuts are fitted anew too, on estimates that the line of all other
 subjects has corrected; where the films hold too few subjects for that, the recalibrated bundle gives no headline.
@@ -13,11 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
-from bmd_edge.bundle.bundle import Bundle
+from bmd_edge.bundle.bundle import VerifiedBundle
 from bmd_edge.bundle.calibration import OperatingPoints
 from bmd_edge.errors import TableError, UsageError
 from bmd_edge.measure.network_answer import NetworkAnswer
-from bmd_edge.measure.recalibration import SCHEMA, SiteFile
+from bmd_edge.measure.recalibration import SCHEMA, RecalibrationFile
 from bmd_edge.report.film_report import FilmReport
 from bmd_edge.sites import SITES
 from bmd_edge.system.files import replace_file
@@ -34,13 +34,13 @@ SPLIT = "calibrate"
 class Calibrated:
     """What was fitted: `fits` is precision -> site -> fit; `left_out` counts hips without a number by reason."""
 
-    file: SiteFile
+    file: RecalibrationFile
     fits: dict[str, dict[str, SiteFit]]
     left_out: dict[str, int]
 
 
 def calibrate(
-    bundle: Bundle,
+    bundle: VerifiedBundle,
     table: Path,
     device: str = "auto",
     threads: int | None = None,
@@ -65,7 +65,7 @@ def calibrate(
         points[precision] = fit_cuts(rows, answers, fits[precision])
         left_out = Counter(one for one in answers if isinstance(one, str))
     scales = Counter(row.scale or "" for row in rows)
-    file = SiteFile(
+    file = RecalibrationFile(
         schema=SCHEMA,
         bundle_digest=bundle.digest,
         table_sha256=hashlib.sha256(table.read_bytes()).hexdigest(),
@@ -117,7 +117,7 @@ def _answer(row: HipRow, report: FilmReport) -> NetworkAnswer | str:
     return report.reason or "hip_not_found"
 
 
-def write_site(path: Path, file: SiteFile) -> None:
-    """Write site.json, atomically; it holds no time, so the same table gives the same bytes."""
+def write_recalibration(path: Path, file: RecalibrationFile) -> None:
+    """Write the file of a recalibration, atomically; it holds no time, so the same table gives the same bytes."""
     with replace_file(path) as stream:
         stream.write(json.dumps(dataclasses.asdict(file), indent=1, allow_nan=False) + "\n")

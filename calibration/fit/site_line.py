@@ -1,4 +1,4 @@
-"""A site's own recalibration from paired films: a line toward DEXA, shrunk to doing nothing, and new intervals.
+"""One site's line of a recalibration, from paired films: shrunk to doing nothing, with a new interval.
 
 One observation per subject, the mean of the hips. OLS of DEXA on the network's BMD gives a shift at the mean estimate
 and a slope; each is shrunk by the positive-part factor max(0, 1 - (standard error / value)^2) (James and Stein 1961;
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bmd_edge.errors import UsageError
-from bmd_edge.measure.recalibration import SiteLine
+from bmd_edge.measure.recalibration import RecalibrationLine
 from calibration.statistics.conformal import COVERAGE, conformal_scale
 
 F64 = NDArray[np.float64]
@@ -33,7 +33,7 @@ class SiteFit:
     bring it to 0.01 g/cm2. `left_out_gcm2` is (n,): each hip's estimate, corrected by the line of all other subjects.
     """
 
-    line: SiteLine
+    line: RecalibrationLine
     residual_sd_gcm2: float
     half_width_gcm2: float
     subjects_for_aim: int
@@ -86,7 +86,7 @@ def fit_site(
     left_out, spread = _left_out(x, y, which, bmd_gcm2, spread_gcm2)
     scores = np.abs(left_out - dexa_gcm2) / spread
     scale = conformal_scale(scores, np.ones_like(scores), coverage)
-    line = SiteLine(slope, intercept, scale, coverage, len(bmd_gcm2), len(names))
+    line = RecalibrationLine(slope, intercept, scale, coverage, len(bmd_gcm2), len(names))
     if not line.inside_bounds:
         raise UsageError(
             f"DEXA = {intercept:+.3f} + {slope:.2f} x estimate cannot be believed as a recalibration: check the table's"

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from bmd_edge.bundle.bundle import Bundle, open_bundle
+from bmd_edge.bundle.bundle import VerifiedBundle, read_bundle
 from bmd_edge.engine.base import Arrays, Engine
 from bmd_edge.engine.open import open_engine
 from bmd_edge.engine.self_test import self_test
@@ -50,7 +50,7 @@ def read_films(
     device: str,
     threads: int | None,
     progress: Progress,
-    site: Path | None = None,
+    recalibration: Path | None = None,
 ) -> tuple[list[FilmAnswers], str]:
     """Read films (name in the table -> path) in every precision; returns the answers in order and the device used.
 
@@ -60,7 +60,7 @@ def read_films(
         device: as `bmd_edge.Screener`.
         threads: worker processes, each with one thread; None for one per CPU.
         progress: called after each film.
-        site: a site's own recalibration.
+        recalibration: path of a recalibration to read them with.
 
     Raises:
         EngineError, UsageError: the networks cannot be opened as asked, or fail.
@@ -69,10 +69,10 @@ def read_films(
     if missing := [name for name, path in films.items() if not path.is_file()]:
         rest = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
         raise TableError(f"no such film: {', '.join(missing[:_NAMED])}{rest}; paths are relative to the table's folder")
-    precisions = open_bundle(bundle).precisions("bmd")
+    precisions = read_bundle(bundle).precisions("bmd")
     tasks = [FilmJob(os.fsencode(path.absolute()), name) for name, path in films.items()]
     found: dict[str, FilmAnswers] = {}
-    with Crew(partial(_open, bundle, device, site), threads) as crew:
+    with Crew(partial(_open, bundle, device, recalibration), threads) as crew:
         for task, outcome in crew.examine(tasks):
             if outcome.error:
                 raise EngineError(f"a network failed: {outcome.error}")
@@ -84,20 +84,23 @@ def read_films(
         return [found[name] for name in films], crew.setup.failed.device
 
 
-def _open(bundle: Path, device: str, site: Path | None) -> "_EveryPrecision":
-    return _EveryPrecision(open_bundle(bundle), device, site)
+def _open(bundle: Path, device: str, recalibration: Path | None) -> "_EveryPrecision":
+    return _EveryPrecision(read_bundle(bundle), device, recalibration)
 
 
 class _EveryPrecision(Screener):
     """A screener that answers in every precision the bundle holds; otherwise it is one of the first."""
 
-    def __init__(self, bundle: Bundle, device: str, site: Path | None) -> None:
+    def __init__(self, bundle: VerifiedBundle, device: str, recalibration: Path | None) -> None:
         first, *others = bundle.precisions("bmd")
         finder = _Remembering(_opened(bundle, "finder", device, "fp32"))
         engines = {name: {"finder": finder, "bmd": _opened(bundle, "bmd", device, name)} for name in (first, *others)}
-        super().__init__(bundle, device, first, 1, engines=engines[first], site=site)
+        super().__init__(bundle, device, first, 1, engines=engines[first], recalibration=recalibration)
         self._finder_memory = finder
-        self._others = {name: Screener(bundle, device, name, 1, engines=engines[name], site=site) for name in others}
+        self._others = {
+            name: Screener(bundle, device, name, 1, engines=engines[name], recalibration=recalibration)
+            for name in others
+        }
 
     def examine(self, tasks: Iterable[FilmJob]) -> Iterator[tuple[FilmJob, FilmOutcome]]:
         """As `Screener.examine`, without pictures; the outcomes hold the reports of all precisions."""
@@ -111,7 +114,7 @@ class _EveryPrecision(Screener):
                 yield task, FilmOutcome(self.setup.failed, error=str(error))
 
 
-def _opened(bundle: Bundle, model: str, device: str, precision: str) -> Engine:
+def _opened(bundle: VerifiedBundle, model: str, device: str, precision: str) -> Engine:
     engine = open_engine(bundle, model, device=device, precision=precision, threads=1)
     self_test(bundle, model, engine)
     return engine

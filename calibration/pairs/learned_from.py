@@ -15,7 +15,7 @@ from bmd_edge.table.film_table import HipRow, read_table
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """Subjects and films (film_id) that the bundle or a site's overlay has learned from; `unread` films are gone."""
+    """Subjects and films (film_id) that the bundle or a recalibration has learned from; `unread` films are gone."""
 
     subjects: frozenset[str] = frozenset()
     films: frozenset[str] = frozenset()

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from bmd_edge.bundle.bundle import Bundle
+from bmd_edge.bundle.bundle import VerifiedBundle
 from bmd_edge.measure.headline import lowest_t_score
 from bmd_edge.measure.t_score import t_score
 from bmd_edge.report.film_report import FilmReport
@@ -44,7 +44,9 @@ def _lowest(report: FilmReport) -> float | None:
     return lowest_t_score(estimate for hip in report.hips for estimate in hip.estimates)
 
 
-def headline(kept: Sequence[Pair], films: Sequence[FilmAnswers], bundle: Bundle, precision: str) -> dict[str, Any]:
+def headline(
+    kept: Sequence[Pair], films: Sequence[FilmAnswers], bundle: VerifiedBundle, precision: str
+) -> dict[str, Any]:
     """Areas by film for both targets; sensitivity and the rest where the bundle holds operating points."""
     estimate, dexa, subject, bands = headline_data(kept, films, precision)
     points = bundle.calibration[precision].operating_points

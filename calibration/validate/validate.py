@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bmd_edge.bundle.bundle import Bundle
+from bmd_edge.bundle.bundle import VerifiedBundle
 from bmd_edge.errors import TableError
-from bmd_edge.measure.recalibration import NO_HEADLINE, open_site
+from bmd_edge.measure.recalibration import NO_HEADLINE, open_recalibration
 from bmd_edge.report.film_report import RESEARCH_USE, count
 from bmd_edge.report.pages import SITE_NAMES
 from bmd_edge.sites import SITES
@@ -48,12 +48,12 @@ class Validation:
 
 
 def validate(
-    bundle: Bundle,
+    bundle: VerifiedBundle,
     table: Path,
     *,
     split: str = "test",
     known: Sequence[Path] = (),
-    site: Path | None = None,
+    recalibration: Path | None = None,
     device: str = "auto",
     threads: int | None = None,
     progress: Progress = lambda _done, _total: None,
@@ -66,7 +66,7 @@ def validate(
         split: which rows.
         known: film tables and run folders that the bundle has learned from; rows of other splits of `table` count as
             known without being named.
-        site: a site's own recalibration, used as `screen --site` does.
+        recalibration: path of a recalibration, used as `screen --recalibration` does.
         device: as `bmd_edge.Screener`.
         threads: worker processes; None for one per CPU.
         progress: called with films done and their number.
@@ -80,27 +80,32 @@ def validate(
     here = learned_from.known_rows(row for row in everything if row.split != split)
     learned = here.joined(learned_from.read_known(known))
     paths = {row.film: row.film_path for row in rows}
-    films, device = read_films(bundle.root, paths, device, threads, progress, site)
-    if site is None:
+    films, device = read_films(bundle.root, paths, device, threads, progress, recalibration)
+    if recalibration is None:
         return compare(bundle, table, split, learned, films, device)
-    overlay = open_site(site, bundle)
-    calibration = {name: overlay.applied_to(numbers, name) for name, numbers in bundle.calibration.items()}
+    opened = open_recalibration(recalibration, bundle)
+    calibration = {name: opened.applied_to(numbers, name) for name, numbers in bundle.calibration.items()}
     made = compare(replace(bundle, calibration=calibration), table, split, learned, films, device)
     found = []
-    if overlay.file.table_sha256 not in map(_sha256, (table, *filter(Path.is_file, known))):
-        sentence = "The site's recalibration was fitted on a table that is not named: name it with --known."
-        found.append(Finding("site_table_unknown", "warning", sentence))
+    if opened.file.table_sha256 not in map(_sha256, (table, *filter(Path.is_file, known))):
+        sentence = "The recalibration was fitted on a table that is not named: name it with --known."
+        found.append(Finding("recalibration_table_unknown", "warning", sentence))
     if any(
         numbers.operating_points and not calibration[name].operating_points
         for name, numbers in bundle.calibration.items()
     ):
-        found.append(Finding("site_without_headline", "warning", NO_HEADLINE))
+        found.append(Finding("recalibration_without_headline", "warning", NO_HEADLINE))
     made.facts["findings"] += map(asdict, found)
     return made
 
 
 def compare(
-    bundle: Bundle, table: Path, split: str, learned: learned_from.Known, films: Sequence[FilmAnswers], device: str
+    bundle: VerifiedBundle,
+    table: Path,
+    split: str,
+    learned: learned_from.Known,
+    films: Sequence[FilmAnswers],
+    device: str,
 ) -> Validation:
     """The second half of `validate`: answers and DEXA -> figures."""
     everything = read_table(table)
@@ -160,7 +165,7 @@ def _why_none(made: Validation, precision: str) -> str:
 
 
 def _head(
-    bundle: Bundle,
+    bundle: VerifiedBundle,
     table: Path,
     rows: Sequence[HipRow],
     everything: Sequence[HipRow],
@@ -204,7 +209,7 @@ def _head(
 # -- one precision ------------------------------------------------------------------------------------------------
 
 
-def _precision(made: Validation, bundle: Bundle, precision: str) -> dict[str, Any]:
+def _precision(made: Validation, bundle: VerifiedBundle, precision: str) -> dict[str, Any]:
     kept = made.kept
     return {
         **count(film.reports[precision] for film in made.films),
@@ -217,7 +222,7 @@ def _precision(made: Validation, bundle: Bundle, precision: str) -> dict[str, An
 # -- findings that only the figures show --------------------------------------------------------------------------
 
 
-def _limits(bundle: Bundle, precision: str) -> dict[str, Any]:
+def _limits(bundle: VerifiedBundle, precision: str) -> dict[str, Any]:
     return {site: facts.limits for site, facts in bundle.manifest.guard.get(precision, {}).items()}
 
 

@@ -10,7 +10,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from bmd_edge.cli.options import BundleOption, JsonOption
+from bmd_edge.cli.options import BundleOption, JsonOption, ThreadsOption
 from bmd_edge.cli.terminal import PIPED_WIDTH
 from bmd_edge.errors import UsageError
 
@@ -20,7 +20,7 @@ def bench(
         Path | None, typer.Argument(metavar="[FOLDER]", help="Films to measure with; default films made for it.")
     ] = None,
     bundle: BundleOption = None,
-    threads: Annotated[int | None, typer.Option(min=1, help="Films at a time; default one per CPU.")] = None,
+    threads: ThreadsOption = None,
     distinct: Annotated[int, typer.Option(min=1, help="Films made per transfer syntax, 9 Mpx each.")] = 5,
     rounds: Annotated[int, typer.Option(min=1, help="How often stages and whole take turns.")] = 3,
     against: Annotated[

@@ -20,13 +20,13 @@ from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.processing import apply_voi_lut
 from torch.nn.functional import interpolate
 
-from bmd_edge.bundle.bundle import Bundle, open_bundle
+from bmd_edge.bundle.bundle import VerifiedBundle, read_bundle
 from trainer.networks.build import build
 
 _FILMS = 6  # read one after the other, so a few tell the speed
 
 
-def networks(bundle: Bundle) -> dict[str, torch.nn.Module]:
+def networks(bundle: VerifiedBundle) -> dict[str, torch.nn.Module]:
     """The finder and the BMD network of a bundle's architecture, with random weights."""
     made = {}
     for name, run in bundle.manifest.provenance.runs.items():
@@ -37,7 +37,7 @@ def networks(bundle: Bundle) -> dict[str, torch.nn.Module]:
     return made
 
 
-def read(path: Path, nets: dict[str, torch.nn.Module], bundle: Bundle) -> tuple[torch.Tensor, ...]:
+def read(path: Path, nets: dict[str, torch.nn.Module], bundle: VerifiedBundle) -> tuple[torch.Tensor, ...]:
     """One film, as simply as can be: decode, window, shrink for the finder, look twice, crop, measure."""
     dataset = pydicom.dcmread(path)
     film = apply_voi_lut(dataset.pixel_array, dataset).astype(np.float32)
@@ -73,7 +73,7 @@ def decoder_of(path: Path) -> str:
 
 def main(folder: Path, bundle_path: Path | None) -> dict[str, object]:
     """Read some films of a folder one by one; films per second without the time to load the networks."""
-    bundle = open_bundle(bundle_path)
+    bundle = read_bundle(bundle_path)
     nets = networks(bundle)
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
     paths = paths[:: max(1, len(paths) // _FILMS)][:_FILMS]

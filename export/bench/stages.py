@@ -13,21 +13,23 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from bmd_edge.bundle.bundle import open_bundle
+from bmd_edge.bundle.bundle import read_bundle
 from bmd_edge.errors import MissingExtra, UsageError
-from bmd_edge.screen import jobs
-from bmd_edge.screen import screener as line
 from bmd_edge.screen.folder_plan import plan
+from bmd_edge.screen.jobs import FilmJob, Stages
 from bmd_edge.screen.ledger import NAME as LEDGER
 from bmd_edge.screen.ledger import Ledger
 from bmd_edge.screen.run import screen_folder, write_results
+from bmd_edge.screen.screener import open_screener
 from bmd_edge.screen.workers import Crew
 from bmd_edge.system.machine import cpus
 from export.bench.films import ENCODERS, films, renamed
@@ -54,7 +56,7 @@ def bench(folder: Path | None, bundle: Path | None, how: Turns, say: Say) -> dic
     """
     found: dict[str, Any] = {}
     workers = how.threads or cpus()
-    with Crew(partial(line.open_screener, bundle, device="cpu", threads=1), workers) as crew:
+    with Crew(partial(open_screener, bundle, device="cpu", threads=1), workers) as crew:
         for name, place in _folders(folder, how.distinct):
             with place as (films_folder, scratch):
                 turns = []
@@ -115,7 +117,7 @@ def write_films(folder: Path, syntaxes: list[str], distinct: int, count: int) ->
 
 def _turn(crew: Crew, folder: Path, bundle: Path | None, out: Path, plain: bool) -> dict[str, Any]:
     """Stages, whole and plain loop on the same films: CPU seconds per film by stage, films per second, peak memory."""
-    stages = _in_a_process("export.bench.stages", folder, bundle, one_thread=True)
+    spent = _apart(stages, folder, bundle, one_thread=True)
     for pid in (os.getpid(), *crew.pids):
         Path(f"/proc/{pid}/clear_refs").write_text("5")  # the peak is counted from here
     start = time.perf_counter()
@@ -123,23 +125,42 @@ def _turn(crew: Crew, folder: Path, bundle: Path | None, out: Path, plain: bool)
     seconds = time.perf_counter() - start
     peak = sum(_peak_bytes(pid) for pid in (os.getpid(), *crew.pids))
     count = sum(summary.films.values())
-    turn = {"stages": stages, "films_per_s": count / seconds, "peak_rss_mb": peak / 2**20, "n": count}
+    turn: dict[str, Any] = {"stages": spent, "films_per_s": count / seconds, "peak_rss_mb": peak / 2**20, "n": count}
     if plain:
-        turn["plain"] = _in_a_process("export.bench.plain", folder, bundle, one_thread=False)
+        turn["plain"] = _apart(plain_loop, folder, bundle, one_thread=False)
     return turn
 
 
-def _in_a_process(module: str, folder: Path, bundle: Path | None, one_thread: bool) -> Any:
-    """Run `python -m module FOLDER [BUNDLE]` and read the JSON it prints."""
-    limits = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"} if one_thread else {}
-    command = [sys.executable, "-m", module, str(folder), *([str(bundle)] if bundle else [])]
-    done = subprocess.run(command, capture_output=True, text=True, env={**_place(), **limits})
-    if done.returncode:
-        missing = next((line for line in done.stderr.splitlines()[::-1] if "ModuleNotFoundError" in line), None)
-        if missing:
-            raise MissingExtra(missing.rpartition("named")[2].strip(" '"), "train,export,dev")
-        raise UsageError(f"{module} could not measure: {done.stderr.strip().splitlines()[-1]}")
-    return json.loads(done.stdout)
+def _apart(measure: Callable[[Path, Path | None], Any], folder: Path, bundle: Path | None, one_thread: bool) -> Any:
+    """Call `measure(folder, bundle)` in a fresh process, which is for nothing else."""
+    threads = _one_thread() if one_thread else nullcontext()
+    with threads, ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(measure, folder, bundle).result()
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Processes that are started meanwhile use one thread inside numpy's products, as the workers of a run do."""
+    limits = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+    before = {name: os.environ.get(name) for name in limits}
+    os.environ.update(limits)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def plain_loop(folder: Path, bundle: Path | None) -> dict[str, Any]:
+    """Measure the loop that a user would write; MissingExtra without the libraries it takes."""
+    try:
+        from export.bench.plain import main
+    except ModuleNotFoundError as error:
+        raise MissingExtra(error.name or "a library", "train,export,dev") from error
+    return main(folder, bundle)
 
 
 def _place() -> dict[str, str]:
@@ -191,7 +212,7 @@ def cold(bundle: Path | None, say: Say, times: int = 10) -> dict[str, Any]:
     with TemporaryDirectory() as scratch:
         folder = Path(scratch) / "films"
         write_films(folder, ["jpeg_2000"], 1, 1)
-        python, program = [sys.executable], [sys.executable, "-m", "bmd_edge.cli.main"]
+        python, program = [sys.executable], [sys.executable, "-m", "bmd_edge"]
         given = ["--bundle", str(bundle)] if bundle else []
         screen = [*program, "screen", str(folder), "--fresh", "--out", str(Path(scratch) / "out"), *given]
         commands = {
@@ -213,7 +234,7 @@ def cold(bundle: Path | None, say: Say, times: int = 10) -> dict[str, Any]:
     medians = {name: statistics.median(seconds) for name, seconds in spent.items()}
     medians["import"] -= medians.pop("python")
     figures = {f"{name}_s": round(seconds, 3) for name, seconds in medians.items()}
-    return {**figures, "n": times, "bundle_digest": open_bundle(bundle).digest}
+    return {**figures, "n": times, "bundle_digest": read_bundle(bundle).digest}
 
 
 # -- a day's list -------------------------------------------------------------------------------------------------
@@ -230,7 +251,7 @@ def day(count: int, bundle: Path | None, threads: int | None, distinct: int, say
         say(f"making {count} films")
         write_films(folder, [name for name in ENCODERS if name != "uncompressed"], distinct, count)
         total = sum(1 for _ in folder.iterdir())
-        command = [sys.executable, "-m", "bmd_edge.cli.main", "screen", str(folder), "--out", str(out)]
+        command = [sys.executable, "-m", "bmd_edge", "screen", str(folder), "--out", str(out)]
         command += ["--bundle", str(bundle)] if bundle else []
         command += ["--threads", str(threads)] if threads else []
         series: list[list[float]] = []
@@ -283,49 +304,40 @@ def _children(pid: int) -> list[int]:
 
 # -- the stages, in a process of their own --------------------------------------------------------------------------
 
-_STAGE_OF = {
-    "read_bytes": "read",
-    "read_film": "decode",
-    "find_hips": "finder",
-    "hip_image": "crop",
-    "thumbnail": "picture",
-}
-"""Functions that the screener calls -> stage. What it does between them is the stage "rest"."""
+
+class Clock(Stages):
+    """Adds up the CPU seconds of this process in each stage."""
+
+    def __init__(self) -> None:
+        self.spent = dict.fromkeys(STAGES, 0.0)
+
+    @contextmanager
+    def __call__(self, name: str) -> Iterator[None]:
+        """Counts while it lasts."""
+        start = time.process_time()
+        try:
+            yield
+        finally:
+            self.spent[name] += time.process_time() - start
 
 
 def stages(folder: Path, bundle: Path | None) -> dict[str, float]:
-    """CPU seconds per film of each stage on the films of a folder, in this process, which is for nothing else."""
-    spent = dict.fromkeys(STAGES, 0.0)
+    """CPU seconds per film of each stage on the films of a folder, in this process, which is for nothing else.
 
-    def timed(stage: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*args: Any, **kwargs: Any) -> Any:
-            start = time.process_time()
-            try:
-                return function(*args, **kwargs)
-            finally:
-                spent[stage] += time.process_time() - start
-
-        return call
-
-    for name, stage in _STAGE_OF.items():
-        setattr(line, name, timed(stage, getattr(line, name)))
-    tasks = [
-        jobs.FilmJob(os.fsencode(folder / item.file), item.file) for item in plan(folder, {}) if item.action == "read"
-    ]
-    with TemporaryDirectory() as out, line.open_screener(bundle, device="cpu", threads=1) as screener:
-        screener._bmd.run = timed("bmd", screener._bmd.run)  # type: ignore[method-assign]
-        list(screener.examine(tasks[:2]))  # the first films only warm up
-        spent.update(dict.fromkeys(STAGES, 0.0))
+    What the screener does between its stages is the stage "rest".
+    """
+    jobs = [FilmJob(os.fsencode(folder / item.file), item.file) for item in plan(folder, {}) if item.action == "read"]
+    clock = Clock()
+    with TemporaryDirectory() as out, open_screener(bundle, device="cpu", threads=1, stages=clock) as screener:
+        list(screener.examine(jobs[:2]))  # the first films only warm up
+        clock.spent = dict.fromkeys(STAGES, 0.0)
         start = time.process_time()
         with closing(Ledger(Path(out))) as ledger:
-            put = timed("write", ledger.put)
-            for task, outcome in screener.examine(tasks):
-                put(task.path, (0, 0), "", outcome.report, outcome.picture)
-            timed("write", write_results)(Path(out), ledger, screener.setup)
+            for job, outcome in screener.examine(jobs):
+                with clock("write"):
+                    ledger.put(job.path, (0, 0), "", outcome.report, outcome.picture)
+            with clock("write"):
+                write_results(Path(out), ledger, screener.setup)
+        spent = clock.spent
         spent["rest"] = time.process_time() - start - sum(spent.values())
-    return {name: seconds / len(tasks) for name, seconds in spent.items()}
-
-
-if __name__ == "__main__":
-    found = stages(Path(sys.argv[1]), Path(sys.argv[2]) if sys.argv[2:] else None)
-    sys.stdout.write(json.dumps(found))
+    return {name: seconds / len(jobs) for name, seconds in spent.items()}

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from bmd_edge.bundle.bundle import Bundle
+from bmd_edge.bundle.bundle import VerifiedBundle
 from bmd_edge.bundle.manifest import Plausibility
 from bmd_edge.engine.onnx_runtime import OnnxEngine
 from bmd_edge.errors import BundleError
@@ -23,7 +23,7 @@ class Finder:
     facts: dict[str, str]
 
 
-def finder_from_bundle(bundle: Bundle) -> Finder:
+def finder_from_bundle(bundle: VerifiedBundle) -> Finder:
     """Take over a bundle's finder, byte by byte, with its plausibility and provenance.
 
     Raises:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bmd_edge.bundle import layout
-from bmd_edge.bundle.bundle import Bundle, open_bundle
+from bmd_edge.bundle.bundle import VerifiedBundle, read_bundle
 from bmd_edge.bundle.calibration import OperatingPoints, SiteCalibration
 from bmd_edge.bundle.error_budget import GuardSite
 from bmd_edge.bundle.manifest import (
@@ -73,7 +73,7 @@ class Parts:
     drift: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
-def pack(out: Path, parts: Parts) -> Bundle:
+def pack(out: Path, parts: Parts) -> VerifiedBundle:
     """Write the bundle into folder `out`, replacing only a bundle.
 
     Raises:
@@ -91,13 +91,13 @@ def pack(out: Path, parts: Parts) -> Bundle:
         folder = Path(scratch) / "bundle"
         folder.mkdir()
         _write(folder, parts)
-        written = open_bundle(folder)
+        written = read_bundle(folder)
         for model in written.manifest.models:
             for precision in written.precisions(model):
                 with open_engine(written, model, device="cpu", precision=precision, threads=1) as engine:
                     self_test(written, model, engine)
         replace_folder(folder, out, Path(scratch) / "old")
-    return open_bundle(out)
+    return read_bundle(out)
 
 
 def _check_int8(parts: Parts) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bmd_edge.bundle.bundle import Bundle, open_bundle
+from bmd_edge.bundle.bundle import VerifiedBundle, read_bundle
 from bmd_edge.bundle.layout import SIGNATURE
 from bmd_edge.errors import BundleError, MissingExtra, UsageError
 
@@ -23,8 +23,8 @@ def sign(
     key: Annotated[Path, typer.Option(help="Private key of an elliptic curve (P-256, P-384, P-521), PEM.")],
 ) -> None:
     """Sign a bundle: writes bundle.sig into it, replacing an earlier one."""
-    sign_bundle(open_bundle(bundle), key)
-    typer.echo(f"{bundle / SIGNATURE} signs {open_bundle(bundle).digest}")
+    sign_bundle(read_bundle(bundle), key)
+    typer.echo(f"{bundle / SIGNATURE} signs {read_bundle(bundle).digest}")
 
 
 def verify(
@@ -32,12 +32,12 @@ def verify(
     key: Annotated[Path, typer.Option(help="Public key of the signer, PEM.")],
 ) -> None:
     """Verify a bundle's files and its signature, offline; ends with 4 if anything is not as it was signed."""
-    opened = open_bundle(bundle)
+    opened = read_bundle(bundle)
     verify_bundle(opened, key)
     typer.echo(f"{bundle} {opened.manifest.version} {opened.digest} is as the owner of the key signed it")
 
 
-def sign_bundle(bundle: Bundle, private_key: Path) -> None:
+def sign_bundle(bundle: VerifiedBundle, private_key: Path) -> None:
     """Write the signature file of an opened bundle.
 
     Raises:
@@ -53,7 +53,7 @@ def sign_bundle(bundle: Bundle, private_key: Path) -> None:
     config.sign(bundle.root, bundle.root / SIGNATURE)
 
 
-def verify_bundle(bundle: Bundle, public_key: Path) -> None:
+def verify_bundle(bundle: VerifiedBundle, public_key: Path) -> None:
     """Check the signature of an opened bundle over all of its files.
 
     Raises:

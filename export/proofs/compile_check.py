@@ -20,7 +20,7 @@ import onnx
 from onnxruntime.quantization.onnx_model import ONNXModel
 from onnxruntime.transformers.float16 import convert_float_to_float16
 
-from bmd_edge.bundle.bundle import Bundle, open_bundle
+from bmd_edge.bundle.bundle import VerifiedBundle, read_bundle
 from bmd_edge.bundle.network_input import BMD
 from bmd_edge.engine.tensorrt import build
 from bmd_edge.errors import MissingExtra
@@ -65,7 +65,7 @@ def compile_all(trt: Any, network: str, files: dict[str, bytes]) -> Iterator[Com
             yield Compiled(network, precision, name, built.layers, len(built.plan))
 
 
-def files_of_bundle(bundle: Bundle) -> dict[str, dict[str, bytes]]:
+def files_of_bundle(bundle: VerifiedBundle) -> dict[str, dict[str, bytes]]:
     """network -> precision -> ONNX bytes, with fp16 made of fp32."""
     found: dict[str, dict[str, bytes]] = {}
     for model in bundle.manifest.models:
@@ -109,7 +109,7 @@ def main(arguments: list[str] | None = None) -> None:
     networks = {
         f"{path.name} {name}" if path else name: files
         for path in chosen or [None]
-        for name, files in files_of_bundle(open_bundle(path)).items()
+        for name, files in files_of_bundle(read_bundle(path)).items()
     }
     if not chosen:
         networks |= {name: files_of_backbone(name) for name in BACKBONES}

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from bmd_edge.bundle.bundle import Bundle
+from bmd_edge.bundle.bundle import VerifiedBundle
 from bmd_edge.table.film_table import HipRow
 from calibration.drift.control_charts import WEIGHT
 from calibration.drift.studies import F64, FACTS, Seen, of_rows
@@ -121,7 +121,7 @@ def without(seen: Seen, fact: int) -> Seen:
     return replace(seen, facts=facts)
 
 
-def simulate(bundle: Bundle, precision: str, table: Path, control: Sequence[str]) -> dict[str, Any]:
+def simulate(bundle: VerifiedBundle, precision: str, table: Path, control: Sequence[str]) -> dict[str, Any]:
     """All figures of one precision.
 
     Args:
@@ -152,6 +152,6 @@ def simulate(bundle: Bundle, precision: str, table: Path, control: Sequence[str]
     }
 
 
-def _seen(bundle: Bundle, precision: str, rows: list[HipRow]) -> Seen:
+def _seen(bundle: VerifiedBundle, precision: str, rows: list[HipRow]) -> Seen:
     answers = answers_of(bundle, precision, rows)
     return of_rows(answers.rows, answers.bmd, answers.spread, answers.embedding, answers.gray)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bmd_edge.bundle.bundle import open_bundle
+from bmd_edge.bundle.bundle import read_bundle
 from bmd_edge.bundle.calibration import OperatingPoints
 from bmd_edge.sites import SITES
 from bmd_edge.system.files import replace_file
@@ -140,7 +140,7 @@ def main(arguments: Sequence[str], say: Callable[[str], object]) -> int:
     parser.add_argument("--condition", help="of --unseen only the rows with this x_condition")
     parser.add_argument("--out", type=Path, required=True, help="JSON file of the figures")
     asked = parser.parse_args(arguments)
-    bundle, headlines = open_bundle(asked.bundle), {}
+    bundle, headlines = read_bundle(asked.bundle), {}
     fresh = [row for one in asked.fresh for row in rows_named(one)]
     fresh = [row for row in fresh if row.extra.get("x_condition", "none") == "none"]
     unseen = rows_named(asked.unseen) if asked.unseen else []

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bmd_edge.bundle.bundle import Bundle
+from bmd_edge.bundle.bundle import VerifiedBundle
 from bmd_edge.bundle.network_input import BMD
 from bmd_edge.engine.open import open_engine
 from bmd_edge.engine.self_test import self_test
@@ -57,7 +57,7 @@ def rows_named(text: str) -> list[HipRow]:
     return [replace(row, subject=f"{table.parent.name}/{row.subject}") for row in rows]
 
 
-def answers_of(bundle: Bundle, precision: str, rows: Sequence[HipRow], threads: int = 1) -> RoiAnswers:
+def answers_of(bundle: VerifiedBundle, precision: str, rows: Sequence[HipRow], threads: int = 1) -> RoiAnswers:
     """Run the bundle's own file over the ROIs. UsageError if the bundle wants another ROI than cohorts hold."""
     if bundle.inputs["bmd"] != BMD:
         raise UsageError("this bundle's network reads another region of interest than phantom cohorts hold")

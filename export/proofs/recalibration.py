@@ -1,8 +1,8 @@
 """Proof of the recalibration: `python -m export.proofs.recalibration BUNDLE --pool TABLE --out FILE`.
 
-A site's deviation is planted on the network's answers (offset +0.05 g/cm2, slope 0.9), 40 subjects are drawn at random,
-the overlay is fitted on them and judged on 500 other subjects, 200 times. The same with nothing planted: what it costs
-where there is nothing to correct. All figures are synthetic.
+A clinic's deviation is planted on the network's answers (offset +0.05 g/cm2, slope 0.9), 40 subjects are drawn at
+random, the recalibration is fitted on them and judged on 500 other subjects, 200 times. The same with nothing planted:
+what it costs where there is nothing to correct. All figures are synthetic.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from bmd_edge.bundle.bundle import open_bundle
+from bmd_edge.bundle.bundle import read_bundle
 from bmd_edge.errors import UsageError
 from bmd_edge.sites import SITES
 from bmd_edge.system.files import replace_file
@@ -88,7 +88,7 @@ def main(arguments: Sequence[str], say: Callable[[str], object]) -> int:
     )
     parser.add_argument("--out", type=Path, required=True, help="JSON file of the figures")
     asked = parser.parse_args(arguments)
-    bundle, precisions = open_bundle(asked.bundle), {}
+    bundle, precisions = read_bundle(asked.bundle), {}
     for precision in bundle.precisions("bmd"):
         pool = answers_of(bundle, precision, rows_named(asked.pool))
         precisions[precision] = {
@@ -118,7 +118,7 @@ def main(arguments: Sequence[str], say: Callable[[str], object]) -> int:
 
 
 def _refusal(pool: RoiAnswers, n: int) -> str:
-    """What a site with n films is told."""
+    """What a clinic with n films is told."""
     try:
         fit_site(pool.bmd[:n, 0], pool.spread[:n, 0], pool.dexa[:n, 0], [row.subject for row in pool.rows[:n]])
     except UsageError as error:

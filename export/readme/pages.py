@@ -26,7 +26,7 @@ def facts(path: str) -> Any:
 
 def demo_output() -> str:
     """What `bmd-edge demo` prints, 118 columns wide, as a Markdown block."""
-    command = [sys.executable, "-m", "bmd_edge.cli.main", "demo", "--out"]
+    command = [sys.executable, "-m", "bmd_edge", "demo", "--out"]
     with tempfile.TemporaryDirectory() as out:
         done = subprocess.run(
             [*command, out],

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bmd_edge.bundle.bundle import Bundle
+from bmd_edge.bundle.bundle import VerifiedBundle
 from bmd_edge.bundle.calibration import OperatingPoints, PrecisionCalibration, SiteCalibration
 from bmd_edge.bundle.error_budget import LIMITS, GuardSite
 from bmd_edge.errors import HipRefused
@@ -20,7 +20,7 @@ POINTS = OperatingPoints(low_suspected_t=-2.6, refer_for_dxa_t=-1.9, cases=100, 
 SHIFT = {"fp32": 0.0, "int8": 0.002}
 
 
-def made_bundle() -> Bundle:
+def made_bundle() -> VerifiedBundle:
     """A bundle of two precisions with operating points and a budget, without files."""
     bundle = drawn_bundle()
     interval = {site: SiteCalibration(1.7, 0.9, 100) for site in SITES}

@@ -11,7 +11,7 @@ from test_charts import studies
 from typer import Typer
 from typer.testing import CliRunner
 
-from bmd_edge.bundle.bundle import Bundle
+from bmd_edge.bundle.bundle import VerifiedBundle
 from bmd_edge.errors import BundleError, UsageError
 from bmd_edge.measure.network_answer import NetworkAnswer
 from bmd_edge.report.film_report import FilmReport, HipReport
@@ -120,7 +120,7 @@ def test_run_length_and_delay_on_pools() -> None:
 
 
 @pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> VerifiedBundle:
     folder = tmp_path_factory.mktemp("bundle")
     return pack(folder / "out", replace(tiny_parts(folder, int8=False), drift={"fp32": to_dict(REFERENCE)}))
 
@@ -139,7 +139,7 @@ def call(*arguments: object):
     return CliRunner().invoke(app, [str(one) for one in arguments])
 
 
-def test_runs_are_charted_one_after_the_other(bundle: Bundle, tmp_path: Path) -> None:
+def test_runs_are_charted_one_after_the_other(bundle: VerifiedBundle, tmp_path: Path) -> None:
     older_patients = studies(120, 12)
     older_patients.facts[:, 0] += 12
     first = run_of(tmp_path / "first", studies(150, 11), bundle.digest)
@@ -157,7 +157,7 @@ def test_runs_are_charted_one_after_the_other(bundle: Bundle, tmp_path: Path) ->
     assert facts["charts"]["film"]["alarm_at"] > 150
 
 
-def test_a_site_off_the_reference_starts_from_its_own_baseline(bundle: Bundle, tmp_path: Path) -> None:
+def test_a_clinic_off_the_reference_starts_from_its_own_baseline(bundle: VerifiedBundle, tmp_path: Path) -> None:
     def site(n: int, seed: int) -> Seen:
         made = studies(n, seed)
         made.gray[:, 3] += 0.15  # one machine's processing, 1.5 SD off
@@ -178,7 +178,7 @@ def test_a_site_off_the_reference_starts_from_its_own_baseline(bundle: Bundle, t
         watch(reports_of(runs[1], bundle), bundle, reports_of(few, bundle))
 
 
-def test_what_cannot_be_charted_says_why(bundle: Bundle, tmp_path: Path) -> None:
+def test_what_cannot_be_charted_says_why(bundle: VerifiedBundle, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="holds no screening run"):
         reports_of(tmp_path, bundle)
     with pytest.raises(UsageError, match="screened with another bundle"):

@@ -1,4 +1,4 @@
-"""A site's recalibration: the line against statsmodels, what shrinking does, and what is refused."""
+"""A recalibration: the line against statsmodels, what shrinking does, and what is refused."""
 
 import numpy as np
 import pytest

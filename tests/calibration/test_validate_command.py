@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 import bmd_edge
-from bmd_edge.bundle.bundle import open_bundle
+from bmd_edge.bundle.bundle import read_bundle
 from bmd_edge.cli.main import main
 from bmd_edge.film.film import film_id
-from bmd_edge.measure.recalibration import SCHEMA, SiteFile, SiteLine
+from bmd_edge.measure.recalibration import SCHEMA, RecalibrationFile, RecalibrationLine
 from bmd_edge.screen.screener import Screener
 from bmd_edge.sites import SITES
-from calibration.fit.recalibration import write_site
+from calibration.fit.recalibration import write_recalibration
 from calibration.pairs import answers
 
 DEMO = Path(bmd_edge.__file__).parent / "data" / "demo"
@@ -56,8 +56,8 @@ def test_what_is_validated_is_what_screening_says(table, tmp_path, monkeypatch, 
     facts = json.loads((out / "validation.json").read_text())
     with (out / "pairs.csv").open(newline="") as file:
         pairs = {(row["film"], row["side"]): row for row in csv.DictReader(file)}
-    for precision in open_bundle().precisions("bmd"):
-        with Screener(open_bundle(), "cpu", precision, threads=1) as screener:
+    for precision in read_bundle().precisions("bmd"):
+        with Screener(read_bundle(), "cpu", precision, threads=1) as screener:
             for film in {film for film, _ in pairs}:
                 for hip in screener.read(table.parent / film).hips:
                     for one in hip.estimates if (film, hip.side) in pairs else ():
@@ -78,14 +78,14 @@ def test_what_is_validated_is_what_screening_says(table, tmp_path, monkeypatch, 
         assert (tmp_path / "again" / name).read_bytes() == (out / name).read_bytes()
 
 
-def test_a_sites_own_recalibration_is_validated_in_its_place(table, tmp_path, monkeypatch):
-    bundle = open_bundle()
-    line = SiteLine(slope=0.9, intercept_gcm2=0.05, scale=2.0, coverage=0.9, hips=40, subjects=40)
+def test_a_recalibration_is_validated_in_place_of_the_bundle(table, tmp_path, monkeypatch):
+    bundle = read_bundle()
+    line = RecalibrationLine(slope=0.9, intercept_gcm2=0.05, scale=2.0, coverage=0.9, hips=40, subjects=40)
     precisions = {name: dict.fromkeys(SITES, line) for name in bundle.precisions("bmd")}
-    site = tmp_path / "site.json"
+    made = tmp_path / "recalibration.json"
     none = dict.fromkeys(precisions)
-    write_site(site, SiteFile(SCHEMA, bundle.digest, "0" * 64, {"hologic": 40}, precisions, none))
-    for name, options in (("without", []), ("with", ["--site", site])):
+    write_recalibration(made, RecalibrationFile(SCHEMA, bundle.digest, "0" * 64, {"hologic": 40}, precisions, none))
+    for name, options in (("without", []), ("with", ["--recalibration", made])):
         assert run(monkeypatch, "--table", table, "--out", tmp_path / name, "--threads", 1, *options) == 0
     rows = []
     for name in ("without", "with"):
@@ -95,12 +95,14 @@ def test_a_sites_own_recalibration_is_validated_in_its_place(table, tmp_path, mo
         expected = 0.05 + 0.9 * float(before["int8_bmd_total_hip_gcm2"])
         assert float(after["int8_bmd_total_hip_gcm2"]) == pytest.approx(expected, abs=1e-4)
     facts = json.loads((tmp_path / "with" / "validation.json").read_text())
-    assert facts["site_calibration"] == hashlib.sha256(site.read_bytes()).hexdigest()
-    assert {"site_table_unknown", "site_without_headline"} <= {one["code"] for one in facts["findings"]}
+    assert facts["site_calibration"] == hashlib.sha256(made.read_bytes()).hexdigest()
+    assert {"recalibration_table_unknown", "recalibration_without_headline"} <= {
+        one["code"] for one in facts["findings"]
+    }
     assert facts["precisions"]["int8"]["headline"]["at_operating_points"] is None
     assert "recalibration holds no operating points" in (tmp_path / "with" / "validation.html").read_text()
-    assert "recalibrated by the site" in (tmp_path / "with" / "validation.html").read_text()
-    assert "recalibrated by the site" not in (tmp_path / "without" / "validation.html").read_text()
+    assert "recalibrated (" in (tmp_path / "with" / "validation.html").read_text()
+    assert "recalibrated (" not in (tmp_path / "without" / "validation.html").read_text()
 
 
 class Dies(answers._EveryPrecision):
@@ -112,18 +114,18 @@ class Dies(answers._EveryPrecision):
         return super().load(source)
 
 
-def dying(bundle, device, site):
-    return Dies(open_bundle(bundle), device, site)
+def dying(bundle, device, recalibration):
+    return Dies(read_bundle(bundle), device, recalibration)
 
 
 def test_a_film_that_kills_its_process_is_one_row_without_a_number(monkeypatch):
     monkeypatch.setattr(answers, "_open", dying)
     films = {name: DEMO / name for name in ("left_hip.dcm", "right_hip.dcm")}
-    found, device = answers.read_films(open_bundle().root, films, "cpu", 1, lambda *_: None)
+    found, device = answers.read_films(read_bundle().root, films, "cpu", 1, lambda *_: None)
     assert device == "cpu"
     assert [one.film for one in found] == list(films)
     assert {(name, one.precision, one.reason) for name, one in found[0].reports.items()} == {
-        (name, name, "worker_lost") for name in open_bundle().precisions("bmd")
+        (name, name, "worker_lost") for name in read_bundle().precisions("bmd")
     }
     assert found[0].film_id == film_id((DEMO / "left_hip.dcm").read_bytes())
     assert all(one.status == "read" for one in found[1].reports.values())

@@ -6,7 +6,7 @@ import onnx
 import pytest
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
-from bmd_edge.bundle.bundle import open_bundle
+from bmd_edge.bundle.bundle import read_bundle
 from bmd_edge.errors import BundleError
 from export.onnx_file.rules import RULES, broken_rules, check
 
@@ -215,7 +215,7 @@ def test_other_files_are_not_onnx(tmp_path: Path) -> None:
 
 
 def test_the_embedded_files_keep_to_the_contract() -> None:
-    bundle = open_bundle()
+    bundle = read_bundle()
     for model in bundle.manifest.models:
         for precision in bundle.precisions(model):
             check(bundle.model_path(model, precision))

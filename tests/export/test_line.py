@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from bmd_edge.bundle.bundle import Bundle, open_bundle
+from bmd_edge.bundle.bundle import VerifiedBundle, read_bundle
 from bmd_edge.bundle.error_budget import LIMITS
 from bmd_edge.bundle.network_input import BMD, normalize
 from bmd_edge.engine.open import open_engine
@@ -97,16 +97,16 @@ def finder_part(folder: Path) -> Finder:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Bundle]:
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, VerifiedBundle]:
     folder = tmp_path_factory.mktemp("line")
     run, table = write_run(folder / "run", "vgg11_se"), write_cohort(folder / "cohort")
     bundle = export_bundle(run, table, folder / "bundle", STATEMENT, finder=finder_part(folder))
     return folder, bundle
 
 
-def test_the_bundle_holds_what_the_runtime_needs(made: tuple[Path, Bundle]) -> None:
+def test_the_bundle_holds_what_the_runtime_needs(made: tuple[Path, VerifiedBundle]) -> None:
     folder, bundle = made
-    assert open_bundle(folder / "bundle").digest == bundle.digest
+    assert read_bundle(folder / "bundle").digest == bundle.digest
     assert bundle.precisions("bmd") == ("fp32", "int8")
     assert bundle.inputs == SPECS
     assert bundle.manifest.plausibility == MADE_UP
@@ -118,7 +118,7 @@ def test_the_bundle_holds_what_the_runtime_needs(made: tuple[Path, Bundle]) -> N
         assert finder.outputs["kind"].shape == (None, 6)
 
 
-def test_the_manifest_says_where_it_comes_from(made: tuple[Path, Bundle]) -> None:
+def test_the_manifest_says_where_it_comes_from(made: tuple[Path, VerifiedBundle]) -> None:
     folder, bundle = made
     provenance = bundle.manifest.provenance
     assert provenance.calibration_films is not None
@@ -141,7 +141,7 @@ def test_dexa_of_another_scale_is_judged_on_the_hologic_scale(tmp_path: Path) ->
     )
 
 
-def test_no_stack_trace_and_no_local_path_is_in_any_network(made: tuple[Path, Bundle]) -> None:
+def test_no_stack_trace_and_no_local_path_is_in_any_network(made: tuple[Path, VerifiedBundle]) -> None:
     folder, _ = made
     for path in (folder / "bundle").glob("*.onnx"):
         raw = path.read_bytes()
@@ -151,7 +151,7 @@ def test_no_stack_trace_and_no_local_path_is_in_any_network(made: tuple[Path, Bu
         assert str(Path(__file__).parents[2]).encode() not in raw
 
 
-def test_a_film_that_was_learned_from_cannot_judge(made: tuple[Path, Bundle], tmp_path: Path) -> None:
+def test_a_film_that_was_learned_from_cannot_judge(made: tuple[Path, VerifiedBundle], tmp_path: Path) -> None:
     folder, _ = made
     run = write_run(tmp_path / "knowing", "vgg11_se")
     (run / "split.json").write_text(json.dumps({"train": ["t1"], "val": ["s3"]}))
@@ -177,7 +177,7 @@ def test_a_folder_that_is_no_run_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("split", ["train", "val", "test", "calibrate"])
-def test_a_film_under_two_names_is_refused(made: tuple[Path, Bundle], tmp_path: Path, split: str) -> None:
+def test_a_film_under_two_names_is_refused(made: tuple[Path, VerifiedBundle], tmp_path: Path, split: str) -> None:
     folder, _ = made
     shutil.copytree(folder / "cohort", tmp_path / "cohort")
     table = tmp_path / "cohort" / "films.csv"
@@ -188,7 +188,7 @@ def test_a_film_under_two_names_is_refused(made: tuple[Path, Bundle], tmp_path: 
         calibration_films.halves(table)
 
 
-def test_films_of_one_maker_are_refused(made: tuple[Path, Bundle], tmp_path: Path) -> None:
+def test_films_of_one_maker_are_refused(made: tuple[Path, VerifiedBundle], tmp_path: Path) -> None:
     folder, _ = made
     shutil.copytree(folder / "cohort", tmp_path / "cohort")
     table = tmp_path / "cohort" / "films.csv"
@@ -209,7 +209,7 @@ def test_films_of_one_maker_are_refused(made: tuple[Path, Bundle], tmp_path: Pat
 
 
 def test_too_few_guard_hips_are_refused_before_anything_is_made(
-    made: tuple[Path, Bundle], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    made: tuple[Path, VerifiedBundle], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, _ = made
     monkeypatch.setattr("export.make_bundle.LIMITS", LIMITS)
@@ -219,14 +219,16 @@ def test_too_few_guard_hips_are_refused_before_anything_is_made(
     assert not (tmp_path / "out").exists()
 
 
-def test_a_guard_of_too_few_hips_never_looks_passed(made: tuple[Path, Bundle], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_guard_of_too_few_hips_never_looks_passed(
+    made: tuple[Path, VerifiedBundle], monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder, _ = made
     monkeypatch.setattr("bmd_edge.bundle.verify.LIMITS", LIMITS)
     with pytest.raises(BundleError, match="outside its error budget: femoral_neck, judged on 44 hips, 1000 or more"):
-        open_bundle(folder / "bundle")
+        read_bundle(folder / "bundle")
 
 
-def test_the_guard_is_in_the_report_the_manifest_and_the_card(made: tuple[Path, Bundle]) -> None:
+def test_the_guard_is_in_the_report_the_manifest_and_the_card(made: tuple[Path, VerifiedBundle]) -> None:
     folder, bundle = made
     saved = json.loads((folder / "run" / "export_report.json").read_text())
     guard = saved["int8"]["guard"]
@@ -240,7 +242,7 @@ def test_the_guard_is_in_the_report_the_manifest_and_the_card(made: tuple[Path, 
     assert bundle.manifest.guard["int8"]["total_hip"].passed
 
 
-def test_the_report_says_what_was_tried(made: tuple[Path, Bundle]) -> None:
+def test_the_report_says_what_was_tried(made: tuple[Path, VerifiedBundle]) -> None:
     folder, bundle = made
     report = json.loads((folder / "run" / "export_report.json").read_text())
     int8, made_with = report["int8"], bundle.manifest.provenance.quantization
@@ -251,7 +253,7 @@ def test_the_report_says_what_was_tried(made: tuple[Path, Bundle]) -> None:
     assert set(report["accuracy"]) == {"fp32", "int8"}
 
 
-def test_the_report_is_one_page_that_stands_alone(made: tuple[Path, Bundle]) -> None:
+def test_the_report_is_one_page_that_stands_alone(made: tuple[Path, VerifiedBundle]) -> None:
     folder, bundle = made
     html = (folder / "run" / "export_report.html").read_text()
     assert "Research use only, not for diagnosis." in html
@@ -272,7 +274,7 @@ def test_the_report_is_one_page_that_stands_alone(made: tuple[Path, Bundle]) -> 
     assert {one["speedup"] for one in report["latency"] if one["precision"] == "fp32"} == {1.0}
 
 
-def test_memory_is_watched_from_the_hundredth_film_on(made: tuple[Path, Bundle]) -> None:
+def test_memory_is_watched_from_the_hundredth_film_on(made: tuple[Path, VerifiedBundle]) -> None:
     folder, bundle = made
     ranges, _ = calibration_films.halves(folder / "cohort" / "films.csv")
     shown = iter(range(0, 10_000, 8))
@@ -285,7 +287,7 @@ def test_memory_is_watched_from_the_hundredth_film_on(made: tuple[Path, Bundle])
     assert flat.growth_mb < 20
 
 
-def test_a_bundles_finder_is_taken_over(made: tuple[Path, Bundle]) -> None:
+def test_a_bundles_finder_is_taken_over(made: tuple[Path, VerifiedBundle]) -> None:
     _, bundle = made
     part = finder_from_bundle(bundle)
     assert part.onnx == bundle.model_bytes("finder")
@@ -296,7 +298,7 @@ def test_a_bundles_finder_is_taken_over(made: tuple[Path, Bundle]) -> None:
         finder_from_bundle(other)
 
 
-def test_the_interval_covers_the_hips_it_was_fitted_with(made: tuple[Path, Bundle]) -> None:
+def test_the_interval_covers_the_hips_it_was_fitted_with(made: tuple[Path, VerifiedBundle]) -> None:
     folder, bundle = made
     _, guard = calibration_films.halves(folder / "cohort" / "films.csv")
     for precision in bundle.precisions("bmd"):
@@ -310,7 +312,7 @@ def test_the_interval_covers_the_hips_it_was_fitted_with(made: tuple[Path, Bundl
 
 
 def test_int8_outside_its_budget_is_refused_and_reported(
-    made: tuple[Path, Bundle], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    made: tuple[Path, VerifiedBundle], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     folder, bundle = made
     monkeypatch.setattr("export.make_bundle.LIMITS", dataclasses.replace(FEW, p99_shift_gcm2=1e-12))
@@ -319,7 +321,7 @@ def test_int8_outside_its_budget_is_refused_and_reported(
     table = folder / "cohort" / "films.csv"
     with pytest.raises(BundleError, match=r"INT8 refused.*99th percentile.*allowed 1e-12.*--no-int8"):
         export_bundle(tmp_path / "run", table, folder / "bundle", STATEMENT, finder=finder_part(folder))
-    assert open_bundle(folder / "bundle").digest == bundle.digest  # the old one stays
+    assert read_bundle(folder / "bundle").digest == bundle.digest  # the old one stays
     report = json.loads((tmp_path / "run" / "export_report.json").read_text())["int8"]
     assert not report["passed"]
     assert "<strong>INT8 is refused:</strong>" in (tmp_path / "run" / "export_report.html").read_text()
@@ -328,14 +330,17 @@ def test_int8_outside_its_budget_is_refused_and_reported(
     assert report["guard_runs"] == 1  # no mix has room on the range films, so the guard sees the last one only
 
 
-def copied(bundle: Bundle, name: str, path: Path) -> float:
+def copied(bundle: VerifiedBundle, name: str, path: Path) -> float:
     """Stands for the export of a network that is in the bundle already: doing it again would only take time."""
     shutil.copy(bundle.model_path(name), path)
     return 0.0
 
 
 def test_the_command_makes_the_same_bundle_and_names_no_path(
-    made: tuple[Path, Bundle], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    made: tuple[Path, VerifiedBundle],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
 ) -> None:
     folder, bundle = made
     monkeypatch.setattr("export.make_bundle.onnx_from_run", lambda name, _, path: copied(bundle, name, path))
@@ -346,7 +351,7 @@ def test_the_command_makes_the_same_bundle_and_names_no_path(
     with pytest.raises(UsageError, match="give one of them"):
         export_command(**command, finder=folder / "finder", finder_bundle=folder / "bundle")
     export_command(**command, finder_bundle=folder / "bundle", version="named", training_data="noise")
-    made_again = open_bundle(tmp_path / "out")
+    made_again = read_bundle(tmp_path / "out")
     assert made_again.manifest.version == "named"
     for name in ("bmd.int8.onnx", "finder.onnx"):
         assert made_again.manifest.files[name] == bundle.manifest.files[name]
@@ -359,7 +364,7 @@ def test_the_command_makes_the_same_bundle_and_names_no_path(
     assert "ranges by" in printed.err
 
 
-def test_halves_share_no_subject_and_stay_the_same(made: tuple[Path, Bundle]) -> None:
+def test_halves_share_no_subject_and_stay_the_same(made: tuple[Path, VerifiedBundle]) -> None:
     table = made[0] / "cohort" / "films.csv"
     ranges, guard = calibration_films.halves(table)
     assert len(ranges) + len(guard) == 88
@@ -368,7 +373,7 @@ def test_halves_share_no_subject_and_stay_the_same(made: tuple[Path, Bundle]) ->
 
 
 def test_dicom_films_are_cut_as_in_training(
-    made: tuple[Path, Bundle], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    made: tuple[Path, VerifiedBundle], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A hospital's table names DICOM films: the export uses the regions that training used, from the same cache."""
     rois, said = made[0] / "cohort" / "films.csv", []
@@ -385,7 +390,7 @@ def test_too_few_subjects_are_refused(tmp_path: Path) -> None:
         calibration_films.halves(write_cohort(tmp_path / "other", split="train"))
 
 
-def test_images_are_the_middle_of_the_files(made: tuple[Path, Bundle]) -> None:
+def test_images_are_the_middle_of_the_files(made: tuple[Path, VerifiedBundle]) -> None:
     rows = read_table(made[0] / "cohort" / "films.csv")[:3]
     found = [image for batch in calibration_films.batches(rows, size=2) for image in batch]
     for row, image in zip(rows, found, strict=True):
@@ -394,7 +399,7 @@ def test_images_are_the_middle_of_the_files(made: tuple[Path, Bundle]) -> None:
         np.testing.assert_allclose(image, normalize(middle / 65535, BMD), atol=1e-5)
 
 
-def test_an_unusable_image_names_its_film(made: tuple[Path, Bundle], tmp_path: Path) -> None:
+def test_an_unusable_image_names_its_film(made: tuple[Path, VerifiedBundle], tmp_path: Path) -> None:
     row = read_table(made[0] / "cohort" / "films.csv")[0]
     Image.fromarray(np.zeros((200, 200), np.uint16)).save(tmp_path / "small.png")
     (tmp_path / "broken.png").write_bytes(b"\x89PNG")

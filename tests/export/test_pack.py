@@ -5,7 +5,7 @@ import numpy as np
 import onnx
 import pytest
 
-from bmd_edge.bundle.bundle import open_bundle
+from bmd_edge.bundle.bundle import read_bundle
 from bmd_edge.bundle.calibration import OperatingPoints
 from bmd_edge.errors import BundleError, EngineError, UsageError
 from export.bundle.pack import Parts, pack
@@ -84,7 +84,7 @@ def test_a_broken_part_leaves_the_old_bundle(parts: Parts, tmp_path: Path) -> No
     (tmp_path / "work" / "finder.onnx").write_bytes(b"not onnx")
     with pytest.raises(EngineError):
         pack(tmp_path / "out", parts)
-    assert open_bundle(tmp_path / "out").digest == digest
+    assert read_bundle(tmp_path / "out").digest == digest
 
 
 def test_operating_points_are_stored_with_their_precision_and_checked(parts: Parts, tmp_path: Path) -> None:
@@ -103,4 +103,4 @@ def test_a_drift_reference_travels_in_the_bundle(parts: Parts, tmp_path: Path) -
     assert bundle.drift() == {"fp32": {"studies": 400, "mean": [0.5]}}
     (tmp_path / "out" / "drift.json").write_text("{}")
     with pytest.raises(BundleError, match=r"drift\.json does not have"):
-        open_bundle(tmp_path / "out")
+        read_bundle(tmp_path / "out")

@@ -9,7 +9,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from bmd_edge.bundle.bundle import Bundle, open_bundle
+from bmd_edge.bundle.bundle import VerifiedBundle, read_bundle
 from bmd_edge.bundle.layout import SIGNATURE
 from bmd_edge.errors import BundleError, MissingExtra, UsageError
 from export.bundle.sign import sign, sign_bundle, verify, verify_bundle
@@ -38,31 +38,31 @@ def signed(tmp_path_factory: pytest.TempPathFactory, keys: tuple[Path, Path]) ->
 
 
 @pytest.fixture
-def copy(signed: Path, tmp_path: Path) -> Bundle:
-    return open_bundle(shutil.copytree(signed, tmp_path / "moved and renamed"))
+def copy(signed: Path, tmp_path: Path) -> VerifiedBundle:
+    return read_bundle(shutil.copytree(signed, tmp_path / "moved and renamed"))
 
 
 def test_a_signed_bundle_opens_and_verifies_offline(
-    copy: Bundle, keys: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+    copy: VerifiedBundle, keys: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def no_network(*_: object) -> None:
         raise OSError("no network here")
 
     monkeypatch.setattr(socket.socket, "connect", no_network)
     verify_bundle(copy, keys[1])
-    assert open_bundle(copy.root).digest == copy.digest
+    assert read_bundle(copy.root).digest == copy.digest
 
 
-def test_a_forger_with_new_hashes_is_found(copy: Bundle, keys: tuple[Path, Path]) -> None:
+def test_a_forger_with_new_hashes_is_found(copy: VerifiedBundle, keys: tuple[Path, Path]) -> None:
     manifest = json.loads((copy.root / "manifest.json").read_text())
     manifest["validity"]["notice"] = "Approved."
     (copy.root / "manifest.json").write_text(json.dumps(manifest))
-    forged = open_bundle(copy.root)  # whole by its own hashes
+    forged = read_bundle(copy.root)  # whole by its own hashes
     with pytest.raises(BundleError, match=r"does not hold: changed since: manifest\.json; do not use this bundle"):
         verify_bundle(forged, keys[1])
 
 
-def test_every_file_is_signed(copy: Bundle, keys: tuple[Path, Path]) -> None:
+def test_every_file_is_signed(copy: VerifiedBundle, keys: tuple[Path, Path]) -> None:
     for path in sorted(copy.root.iterdir()):
         if path.name == SIGNATURE:
             continue
@@ -76,7 +76,7 @@ def test_every_file_is_signed(copy: Bundle, keys: tuple[Path, Path]) -> None:
         verify_bundle(copy, keys[1])
 
 
-def test_another_key_does_not_verify(copy: Bundle, tmp_path: Path) -> None:
+def test_another_key_does_not_verify(copy: VerifiedBundle, tmp_path: Path) -> None:
     own, public = write_keys(tmp_path / "keys", "other", ec.generate_private_key(ec.SECP384R1()))
     with pytest.raises(BundleError, match="the signature does not hold: Key mismatch"):
         verify_bundle(copy, public)
@@ -84,7 +84,7 @@ def test_another_key_does_not_verify(copy: Bundle, tmp_path: Path) -> None:
     verify_bundle(copy, public)
 
 
-def test_a_broken_or_absent_signature_is_refused(copy: Bundle, keys: tuple[Path, Path]) -> None:
+def test_a_broken_or_absent_signature_is_refused(copy: VerifiedBundle, keys: tuple[Path, Path]) -> None:
     raw = (copy.root / SIGNATURE).read_bytes()
     payload = json.loads(raw)["dsseEnvelope"]["payload"].encode()
     for broken in (b"", b"{}", raw[:-40], raw.replace(payload, payload[:99] + b"AAAA" + payload[103:])):
@@ -96,7 +96,9 @@ def test_a_broken_or_absent_signature_is_refused(copy: Bundle, keys: tuple[Path,
         verify_bundle(copy, keys[1])
 
 
-def test_keys_that_cannot_be_used_name_the_remedy(copy: Bundle, keys: tuple[Path, Path], tmp_path: Path) -> None:
+def test_keys_that_cannot_be_used_name_the_remedy(
+    copy: VerifiedBundle, keys: tuple[Path, Path], tmp_path: Path
+) -> None:
     other = write_keys(tmp_path / "keys", "rsa", rsa.generate_private_key(65537, 2048))
     (tmp_path / "text.pem").write_text("no key")
     for private in (keys[1], other[0], tmp_path / "text.pem", tmp_path / "nowhere.pem"):
@@ -107,14 +109,16 @@ def test_keys_that_cannot_be_used_name_the_remedy(copy: Bundle, keys: tuple[Path
             verify_bundle(copy, public)
 
 
-def test_without_the_extra_it_is_named(copy: Bundle, keys: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_extra_it_is_named(
+    copy: VerifiedBundle, keys: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(__import__("sys").modules, "model_signing", None)
     with pytest.raises(MissingExtra, match=r"'\.\[sign\]' in a checkout"):
         verify_bundle(copy, keys[1])
 
 
 def test_the_commands_say_what_they_did(
-    copy: Bundle, keys: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+    copy: VerifiedBundle, keys: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     sign(copy.root, keys[0])
     verify(copy.root, keys[1])

@@ -13,7 +13,7 @@ from PIL import Image
 from typer import Typer
 from typer.testing import CliRunner
 
-from bmd_edge.bundle.bundle import open_bundle
+from bmd_edge.bundle.bundle import read_bundle
 from bmd_edge.engine.open import open_engine
 from bmd_edge.errors import FilmFailed, TableError, UsageError
 from bmd_edge.film.film import Film
@@ -87,7 +87,7 @@ def test_films_become_rois_as_the_phantom_cuts_them(
 
 @pytest.mark.parametrize("name", ["right.dcm", "left.dcm"])
 def test_training_shows_a_hip_as_the_runtime_does(films: tuple[Path, dict[str, PhantomFilm]], name: str) -> None:
-    bundle = open_bundle()
+    bundle = read_bundle()
     one = read_film(films[0].parent / name)
     with open_engine(bundle, "finder", device="auto") as finder:
         (hip,) = find_hips(one, finder, bundle.inputs, bundle.manifest.plausibility)
@@ -101,7 +101,7 @@ def test_training_shows_a_hip_as_the_runtime_does(films: tuple[Path, dict[str, P
 
 def test_outside_the_film_stays_outside(films: tuple[Path, dict[str, PhantomFilm]]) -> None:
     """A hip close to the film's edge: what is beyond it is 0 in the stored region, and nothing else is."""
-    bundle = open_bundle()
+    bundle = read_bundle()
     one = read_film(films[0].parent / "left.dcm")
     with open_engine(bundle, "finder", device="auto") as finder:
         (hip,) = find_hips(one, finder, bundle.inputs, bundle.manifest.plausibility)

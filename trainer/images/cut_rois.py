@@ -13,7 +13,7 @@ from hashlib import sha256
 from itertools import groupby
 from pathlib import Path
 
-from bmd_edge.bundle.bundle import Bundle, open_bundle
+from bmd_edge.bundle.bundle import VerifiedBundle, read_bundle
 from bmd_edge.bundle.network_input import BMD
 from bmd_edge.engine.base import Engine
 from bmd_edge.engine.open import open_engine
@@ -102,7 +102,7 @@ def roi_table(
         raise TableError(f"{table.name}: no such film: {_some(missing)}; paths are relative to the table's folder")
     films = [list(hips) for _, hips in groupby(sorted(rows, key=lambda row: row.film), key=lambda row: row.film)]
     spacings_mm = [_detector_spacing_mm(hips) for hips in films]
-    bundle = open_bundle()
+    bundle = read_bundle()
     key = sha256(b"\n".join([bytes(table.resolve()), bundle.digest.encode()])).hexdigest()[:16]
     folder = phantom_cache().parent / "rois" / key
     (folder / "roi").mkdir(parents=True, exist_ok=True)
@@ -159,7 +159,7 @@ def _detector_spacing_mm(rows: list[HipRow]) -> float | None:
 class _Cutter:
     """Cuts the regions of one film after the other, and remembers in the cache what became of them."""
 
-    def __init__(self, folder: Path, finder: Engine, bundle: Bundle) -> None:
+    def __init__(self, folder: Path, finder: Engine, bundle: VerifiedBundle) -> None:
         self.folder, self.finder, self.plausibility = folder, finder, bundle.manifest.plausibility
         # The finder sees what its bundle says; the region is that of the networks to be trained.
         self.inputs = {**bundle.inputs, "bmd": BMD}

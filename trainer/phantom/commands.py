@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from bmd_edge.cli.options import BundleArgument, JsonOption, PrecisionOption
+
 if TYPE_CHECKING:
     from rich.progress import Progress
 
@@ -125,15 +127,15 @@ def check_command(
 
 @app.command("score")
 def score_command(
-    bundle: Annotated[Path | None, typer.Argument(help="Folder of the bundle; the embedded one if left out.")] = None,
+    bundle: BundleArgument = None,
     n: Annotated[int, typer.Option(help="Fresh films to read, or subjects with --poses.")] = 2000,
     seed: Annotated[int, typer.Option(help="Seed of the films; no cohort shares one.")] = 7,
     poses: Annotated[
         int, typer.Option(help="Above 1: n subjects in so many poses each, and how far their estimates differ.")
     ] = 1,
-    precision: Annotated[str, typer.Option(help="auto, fp32 or int8.")] = "auto",
+    precision: PrecisionOption = "auto",
     workers: Annotated[int, typer.Option(help="Processes, one thread each.")] = 2,
-    as_json: Annotated[bool, typer.Option("--json", help="Print all figures as JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Judge a bundle: fresh phantom films against the truth.
 
@@ -163,11 +165,11 @@ def score_command(
 
 @app.command("reduced")
 def reduced_command(
-    bundle: Annotated[Path | None, typer.Argument(help="Folder of the bundle; the embedded one if left out.")] = None,
+    bundle: BundleArgument = None,
     n: Annotated[int, typer.Option(help="Films, one intact hip each.")] = 120,
     seed: Annotated[int, typer.Option(help="Seed of the films; no cohort or score shares one.")] = 7,
     pixel_mm: Annotated[float, typer.Option(help="Pixel size at the detector.")] = 0.1,
-    precision: Annotated[str, typer.Option(help="auto, fp32 or int8.")] = "auto",
+    precision: PrecisionOption = "auto",
     workers: Annotated[int, typer.Option(help="Processes, one thread each.")] = 2,
 ) -> None:
     """How far reduced decoding moves the estimates of phantom films; prints JSON. Figures are synthetic."""

@@ -1,0 +1,6 @@
+"""`python -m bmd_edge.cli`: the program."""
+
+from bmd_edge.cli.main import main
+
+if __name__ == "__main__":
+    main()

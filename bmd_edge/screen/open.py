@@ -1,0 +1,33 @@
+"""The public way in: a verified bundle that opens screeners."""
+
+import os
+from dataclasses import fields
+
+from bmd_edge.bundle.bundle import VerifiedBundle, read_bundle
+from bmd_edge.screen.screener import Screener
+
+
+class Bundle(VerifiedBundle):
+    """A verified bundle that opens screeners; made by `bmd_edge.open_bundle`. What it holds: `VerifiedBundle`."""
+
+    __slots__ = ()
+
+    def screener(
+        self,
+        device: str = "auto",
+        precision: str = "auto",
+        threads: int | None = None,
+        spacing_mm: float | None = None,
+        recalibration: str | os.PathLike[str] | None = None,
+    ) -> Screener:
+        """Open the networks; arguments and errors as for `bmd_edge.Screener`. Use it as a context manager."""
+        return Screener(self, device, precision, threads, spacing_mm, recalibration=recalibration)
+
+
+def open_bundle(path: str | os.PathLike[str] | None = None) -> Bundle:
+    """Read and verify the bundle in folder `path`; None is the one embedded in the package.
+
+    Raises BundleError, naming the first thing that is wrong and what to do about it.
+    """
+    verified = read_bundle(path)
+    return Bundle(**{field.name: getattr(verified, field.name) for field in fields(verified)})
