@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from bmd_edge.bundle.bundle import Bundle
+from bmd_edge.bundle.bundle import VerifiedBundle
 from bmd_edge.engine.engine_files import EngineCache, Target
 from bmd_edge.measure.recalibration import SCHEMA, SiteFile
 from bmd_edge.report.film_report import RunSummary
