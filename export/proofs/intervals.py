@@ -8,7 +8,6 @@ training saw apart, without a promise. All figures are synthetic: the pool is th
 
 import argparse
 import json
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,7 @@ from bmd_edge.table.film_table import HipRow
 from calibration.drift.studies import F64
 from calibration.fit.headline_cuts import lowest_by_subject
 from calibration.statistics.conformal import COVERAGE, conformal_scale
-from export.proofs.phantom_rois import RoiAnswers, answers_of, named, rows_named
+from export.proofs.phantom_rois import RoiAnswers, answers_of, named, rows_named, run
 
 SPLITS, REPEATS = 200, 1_000
 MIN_SUBGROUP = 400
@@ -176,4 +175,4 @@ def main(arguments: Sequence[str], say: Callable[[str], object]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:], print))
+    run(main)

@@ -1,4 +1,4 @@
-"""ROIs of the same hips as they are and under planted shifts: what `bmd-edge drift --simulate` draws its films from."""
+"""ROIs of the same hips as they are and under planted shifts: what `export.proofs.drift_delay` draws its films from."""
 
 from collections.abc import Callable
 from dataclasses import replace
