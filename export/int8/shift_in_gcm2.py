@@ -8,13 +8,10 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from bmd_edge.bundle.error_budget import LIMITS, Flip, GuardLimits, GuardSite, MakerShift, broken
-from bmd_edge.measure.t_score import REFERENCES
+from bmd_edge.measure.t_score import WHO_CUTS, bmd_at
 from bmd_edge.sites import SITES
 
 F64 = NDArray[np.float64]
-
-CUTS_T = (-1.0, -2.5)
-"""Where the WHO's classes begin (1994); see `cut_gcm2`."""
 
 RESAMPLES, BOOTSTRAP_SEED = 2000, 20260
 
@@ -82,8 +79,7 @@ def compare(
 
 def cut_gcm2(site: str, t: float) -> float:
     """The BMD at which the T-score of a site is `t`: mean + t x SD of `REFERENCES`."""
-    reference = REFERENCES[site]
-    return round(reference.mean_gcm2 + t * reference.sd_gcm2, 6)
+    return round(bmd_at(site, t), 6)
 
 
 def rmse_change(fp32: F64, other: F64, dexa: F64, subjects: Sequence[str]) -> tuple[float, float]:
@@ -127,7 +123,7 @@ def _site(name: str, fp32: F64, other: F64, dexa: F64, hips: GuardHips, limits: 
         max_shift_gcm2=largest,
         rmse_change=change,
         rmse_change_upper95=upper,
-        flips=tuple(flip for t in CUTS_T for flip in _flips(name, t, fp32, other, hips.film_ids)),
+        flips=tuple(flip for t in WHO_CUTS for flip in _flips(name, t, fp32, other, hips.film_ids)),
         per_maker=_per_maker(shift, np.asarray(hips.makers)),
     )
     return replace(site, passed=not broken(site))

@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from bmd_edge.measure.t_score import OSTEOPOROSIS_T
 from export.readme import speed
 
 ROOT = Path(__file__).parents[2]
@@ -122,7 +123,7 @@ def validation(facts: dict[str, Any]) -> str:
         ("inside the 90 % interval", "coverage", "{:.1%}"),
     ):
         rows.append((label, [_interval(one["figures"][name], write) for one in sites.values()]))
-    areas = [one["detection"]["targets"]["-2.5"]["auroc"] for one in sites.values()]
+    areas = [one["detection"]["targets"][f"{OSTEOPOROSIS_T:g}"]["auroc"] for one in sites.values()]
     rows.append(("AUROC, T <= -2.5, by hip", [_interval(one, "{:.3f}") for one in areas]))
     for label, name, write in (("RMSE, g/cm2", "rmse_gcm2", "{:.3f}"), ("inside the interval", "coverage", "{:.1%}")):
         label = f"maker {UNSEEN_MAKER}, of no training film ({unseen['total_hip']['hips']} hips): {label}"

@@ -12,8 +12,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from bmd_edge.bundle.error_budget import GuardSite
+from bmd_edge.measure.t_score import WHO_CUTS
 from export.int8.sensitivity import Shift
-from export.int8.shift_in_gcm2 import CUTS_T, cut_gcm2
+from export.int8.shift_in_gcm2 import cut_gcm2
 
 if TYPE_CHECKING:
     from matplotlib.typing import RcKeyType
@@ -49,7 +50,7 @@ def bland_altman(site: str, fp32: F64, int8: F64, guard: GuardSite) -> str:
 
     def draw(axes: Axes) -> None:
         shift, limit = int8 - fp32, guard.limits.p99_shift_gcm2
-        for t in CUTS_T:
+        for t in WHO_CUTS:
             axes.axvline(cut_gcm2(site, t), color=_SOFT, lw=0.8, ls=":")
             axes.annotate(
                 f"T = {t:g}", (cut_gcm2(site, t), 1), xycoords=("data", "axes fraction"), fontsize=7, color=_SOFT

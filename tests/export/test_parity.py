@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from bmd_edge.bundle.error_budget import LIMITS, GuardSite, broken
+from bmd_edge.measure.t_score import WHO_CUTS
 from bmd_edge.sites import SITES
-from export.int8.shift_in_gcm2 import CUTS_T, GuardHips, Parity, compare, cut_gcm2, rmse_change
+from export.int8.shift_in_gcm2 import GuardHips, Parity, compare, cut_gcm2, rmse_change
 
 N = 1200
 
@@ -133,7 +134,7 @@ def test_every_flip_is_listed() -> None:
 
 def test_cuts_are_those_of_the_table() -> None:
     """Looker 1998, as `bmd_edge.measure.estimate` has it: mean + T x SD."""
-    cuts = {site: [cut_gcm2(site, t) for t in CUTS_T] for site in SITES}
+    cuts = {site: [cut_gcm2(site, t) for t in WHO_CUTS] for site in SITES}
     assert cuts == {"femoral_neck": [0.738, 0.558], "total_hip": [0.82, 0.637]}
 
 

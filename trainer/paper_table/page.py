@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from bmd_edge.errors import UsageError
-from bmd_edge.measure.t_score import t_score
+from bmd_edge.measure.t_score import OSTEOPOROSIS_T, t_score
 from bmd_edge.sites import SITES
 from bmd_edge.system.files import replace_file
 from trainer.paper_table.plot import SITE_TITLES, draw
-from trainer.paper_table.statistics import F64, LOW_T, Hips, agreement, auroc, interval, paired_difference
+from trainer.paper_table.statistics import F64, Hips, agreement, auroc, interval, paired_difference
 from trainer.paper_table.units import ALTERNATIVES, CURVE_LABELS, FULL, RECIPES, SUPERVISED, Scale
 from trainer.phantom.cohort.plan import items
 
@@ -154,7 +154,7 @@ def _figures(recipe: str, site: str, units: list[dict[str, Any]], hips: dict[str
     for key, short in (("r", "r"), ("rmse_gcm2", "rmse")):
         low, high = interval(key, found, hips[name], site)
         figures |= {f"{short}_low": round(low, 4), f"{short}_high": round(high, 4)}
-    area = auroc(found, np.array([t_score(site, float(label)) <= LOW_T for label in labels]))
+    area = auroc(found, np.array([t_score(site, float(label)) <= OSTEOPOROSIS_T for label in labels]))
     return figures | {"auroc_t25": None if area is None else round(area, 4)}
 
 

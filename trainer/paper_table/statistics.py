@@ -15,8 +15,6 @@ from bmd_edge.sites import SITES
 F64 = NDArray[np.float64]
 
 RESAMPLES, CONFIDENCE, BOOTSTRAP_SEED = 2000, 0.95, 20260
-LOW_T = -2.5
-"""Osteoporosis range of the WHO (1994): what the AUROC asks the estimate to find."""
 
 
 @dataclass(frozen=True, slots=True)
