@@ -41,6 +41,9 @@ WHO_CUTS = (-1.0, OSTEOPOROSIS_T)
 SHOWN_CUTS = {-1.0: -1.05, OSTEOPOROSIS_T: -2.45}
 """Where the range that is shown changes: the exact T-score at and below which the rounded one lies beyond each cut."""
 
+RANGES = ("at_or_above_minus_1", "low_bone_mass_range", "osteoporosis_range")
+"""Ranges of the WHO, the highest first: what an interval, a T-score or a DEXA can lie in."""
+
 WHO_RANGES = {
     "at_or_above_minus_1": "WHO range: T \N{GREATER-THAN OR EQUAL TO} -1",
     "low_bone_mass_range": "WHO range: low bone mass",
@@ -90,3 +93,8 @@ def who_range_of_t(t: float) -> str:
 def shown_range(site: str, bmd_gcm2: float) -> str:
     """The WHO range that a reader sees for an estimate: of BMD rounded to 0.0001 and its T-score rounded to 0.1."""
     return who_range_of_t(t_score(site, round(bmd_gcm2, 4)))
+
+
+def who_cuts_passed(site: str, bmd_gcm2: float) -> int:
+    """How many of `WHO_CUTS` an estimate lies beyond as a reader sees it: 0, 1 or 2."""
+    return RANGES.index(shown_range(site, bmd_gcm2))

@@ -7,13 +7,11 @@ is. Every figure is a function of weights (see `calibration.statistics.bootstrap
 import numpy as np
 from numpy.typing import NDArray
 
-from bmd_edge.measure.t_score import WHO_CUTS, t_score, who_range_of_t
+from bmd_edge.measure.t_score import RANGES, WHO_CUTS, t_score, who_range_of_t
 from calibration.statistics.bootstrap import F64
 
 TARGETS = WHO_CUTS
 """T-scores at and below which a DEXA is to be found: low bone mass or less, osteoporosis range (WHO 1994)."""
-
-RANGES = ("at_or_above_minus_1", "low_bone_mass_range", "osteoporosis_range")
 
 Bools = NDArray[np.bool_]
 

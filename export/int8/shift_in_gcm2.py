@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from bmd_edge.bundle.error_budget import LIMITS, Flip, GuardLimits, GuardSite, MakerShift, broken
-from bmd_edge.measure.t_score import WHO_CUTS, bmd_at
+from bmd_edge.measure.t_score import SHOWN_CUTS, WHO_CUTS, bmd_at, who_cuts_passed
 from bmd_edge.sites import SITES
 
 F64 = NDArray[np.float64]
@@ -78,8 +78,8 @@ def compare(
 
 
 def cut_gcm2(site: str, t: float) -> float:
-    """The BMD at which the T-score of a site is `t`: mean + t x SD of `REFERENCES`."""
-    return round(bmd_at(site, t), 6)
+    """The BMD at and below which a reader sees a site's T-score beyond the cut `t` of `WHO_CUTS`."""
+    return round(bmd_at(site, SHOWN_CUTS[t]), 6)
 
 
 def rmse_change(fp32: F64, other: F64, dexa: F64, subjects: Sequence[str]) -> tuple[float, float]:
@@ -123,16 +123,21 @@ def _site(name: str, fp32: F64, other: F64, dexa: F64, hips: GuardHips, limits: 
         max_shift_gcm2=largest,
         rmse_change=change,
         rmse_change_upper95=upper,
-        flips=tuple(flip for t in WHO_CUTS for flip in _flips(name, t, fp32, other, hips.film_ids)),
+        flips=_flips(name, fp32, other, hips.film_ids),
         per_maker=_per_maker(shift, np.asarray(hips.makers)),
     )
     return replace(site, passed=not broken(site))
 
 
-def _flips(name: str, t: float, fp32: F64, other: F64, film_ids: Sequence[str]) -> list[Flip]:
-    cut = cut_gcm2(name, t)
-    crossed = np.flatnonzero((fp32 <= cut) != (other <= cut)).tolist()
-    return [Flip(film_ids[i], t, cut, round(float(fp32[i]), 6), round(float(other[i]), 6)) for i in crossed]
+def _flips(site: str, fp32: F64, other: F64, film_ids: Sequence[str]) -> tuple[Flip, ...]:
+    """Hips by cut that a reader sees on the other side of it."""
+    before, after = ([who_cuts_passed(site, value) for value in values.tolist()] for values in (fp32, other))
+    return tuple(
+        Flip(film_ids[i], t, cut_gcm2(site, t), round(float(fp32[i]), 6), round(float(other[i]), 6))
+        for number, t in enumerate(WHO_CUTS)
+        for i in range(len(fp32))
+        if (before[i] > number) != (after[i] > number)
+    )
 
 
 def _per_maker(shift: F64, makers: NDArray[np.str_]) -> dict[str, MakerShift]:
