@@ -126,7 +126,7 @@ def export_bundle(
             },
             operating_points={name: fit_operating_points(guard, one.bmd) for name, one in found.items()},
         )
-        findings = page.Findings(
+        measured = page.Measured(
             bmd={name: one.bmd for name, one in found.items()},
             dexa=hips.dexa_gcm2,
             int8=made,
@@ -134,7 +134,7 @@ def export_bundle(
             latency=latency.measure(models["bmd"], images[0][:1]),
             machine=latency.machine(),
         )
-        page.save(run, parts, findings)
+        page.save(run, parts, measured)
         progress(f"report: {run.name}/{page.NAME}.html")
         return pack(out, parts)
 
