@@ -21,6 +21,7 @@ from bmd_edge.table.film_table import HipRow
 from calibration.drift.control_charts import reference_of
 from calibration.fit.headline_cuts import fit_operating_points
 from calibration.fit.intervals import fit_sites
+from calibration.statistics.agreement import plain_figures
 from export.bundle import calibration_films
 from export.bundle.finder import Finder
 from export.bundle.pack import Parts, pack
@@ -143,14 +144,8 @@ def accuracy(bmd: NDArray[np.floating], labels: NDArray[np.float64]) -> dict[str
     """Pearson r, RMSE and bias (estimate minus DEXA, g/cm2) of each site; both arrays (n, sites)."""
     figures = {}
     for column, site in enumerate(SITES):
-        estimate, truth = np.asarray(bmd[:, column], np.float64), labels[:, column]
-        error = estimate - truth
-        figures[site] = {
-            "n": float(len(error)),
-            "r": float(np.corrcoef(estimate, truth)[0, 1]),
-            "rmse_gcm2": float(np.sqrt(np.mean(error**2))),
-            "bias_gcm2": float(error.mean()),
-        }
+        found = plain_figures(bmd[:, column], labels[:, column])
+        figures[site] = {"n": float(len(bmd))} | {name: found[name] for name in ("r", "rmse_gcm2", "bias_gcm2")}
     return figures
 
 

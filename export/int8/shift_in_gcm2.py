@@ -5,15 +5,16 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from bmd_edge.bundle.error_budget import LIMITS, Flip, GuardLimits, GuardSite, MakerShift, broken
 from bmd_edge.measure.t_score import SHOWN_CUTS, WHO_CUTS, bmd_at, who_cuts_passed
 from bmd_edge.sites import SITES
+from calibration.statistics.bootstrap import Bootstrap, by_subject
 
 F64 = NDArray[np.float64]
 
-RESAMPLES, BOOTSTRAP_SEED = 2000, 20260
+ONE_SIDED = Bootstrap(seed=20260, method="percentile", confidence=0.90, min_subjects=2)
+"""Its upper end is the one-sided 95 % bound."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,25 +89,15 @@ def rmse_change(fp32: F64, other: F64, dexa: F64, subjects: Sequence[str]) -> tu
     All (n,) g/cm2. The bound is a percentile bootstrap over subjects (Efron & Tibshirani 1993, chapter 13): the squared
     errors of a subject's hips stay together, and both models answer for the same resampled subjects.
     """
-    codes = np.unique(np.asarray(subjects), return_inverse=True)[1]
-    after, before = (np.bincount(codes, (values - dexa) ** 2).astype(np.float64) for values in (other, fp32))
+    after, before = ((values - dexa) ** 2 for values in (other, fp32))
 
-    def change(a: F64, b: F64, axis: int) -> F64:
-        return np.asarray(np.sqrt(a.sum(axis=axis) / b.sum(axis=axis)) - 1)
+    def change(weights: F64) -> dict[str, F64]:
+        with np.errstate(all="ignore"):
+            return {"change": np.sqrt(weights @ after / (weights @ before)) - 1}
 
-    found = stats.bootstrap(
-        (after, before),
-        change,
-        paired=True,
-        vectorized=True,
-        n_resamples=RESAMPLES,
-        batch=200,
-        confidence_level=0.95,
-        alternative="less",
-        method="percentile",
-        rng=np.random.default_rng(BOOTSTRAP_SEED),
-    )
-    return float(change(after, before, -1)), float(found.confidence_interval.high)
+    found = by_subject(change, subjects, ONE_SIDED)["change"]
+    value, upper = (np.nan if one is None else one for one in (found.value, found.high))
+    return value, upper
 
 
 def _site(name: str, fp32: F64, other: F64, dexa: F64, hips: GuardHips, limits: GuardLimits) -> GuardSite:
