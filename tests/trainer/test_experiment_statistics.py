@@ -27,6 +27,14 @@ def test_figures_are_those_of_the_libraries() -> None:
     assert found["bias_gcm2"] == pytest.approx(np.mean(estimates - label))
 
 
+def test_a_network_that_answers_one_number_has_no_correlation() -> None:
+    _, hips = drawn(60)
+    label = hips.labels_gcm2[:, 0]
+    found = agreement(np.full((1, len(label)), label.mean()), label)
+    assert (found["r"], found["slope"]) == (0.0, 0.0)
+    assert found["rmse_gcm2"] == pytest.approx(label.std())
+
+
 def test_auroc_is_that_of_the_library() -> None:
     estimates, hips = drawn(60)
     low = hips.labels_gcm2[:, 0] < 0.6
