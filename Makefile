@@ -66,7 +66,7 @@ proofs: .venv-dev/.installed ## Prove intervals, recalibration and drift charts 
 	.venv-dev/bin/python -m export.proofs.intervals --fresh $$pool --unseen $$shifted:test --condition maker \
 		--out $$results/coverage.json; \
 	.venv-dev/bin/python -m export.proofs.recalibration --pool $$pool --out $$results/planted.json; \
-	$$run drift --simulate --table $$shifted --control $$pool > $$results/drift.json
+	.venv-dev/bin/python -m export.proofs.drift_delay --table $$shifted --control $$pool --out $$results/drift.json
 
 clean: ## Remove the environments and caches of this checkout
 	rm -rf .venv .venv-dev .pytest_cache .mypy_cache .ruff_cache .import_linter_cache $(OUT)

@@ -1,5 +1,6 @@
 """The calibration workshop's commands: `bmd-edge validate`, `calibrate` and `drift`."""
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,7 +18,6 @@ from bmd_edge.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from bmd_edge.bundle.bundle import VerifiedBundle
     from bmd_edge.bundle.calibration import OperatingPoints
     from calibration.fit.recalibration import Calibrated
 
@@ -184,13 +184,9 @@ def drift(
         list[Path] | None,
         typer.Option(help="Run of a time known to be good: the charts start from its means; repeatable."),
     ] = None,
-    simulate: Annotated[bool, typer.Option("--simulate", help="Measure the charts on planted shifts instead.")] = False,
-    table: Annotated[
-        Path | None, typer.Option(help="For --simulate: film table of `bmd-edge phantom shifted`.")
-    ] = None,
-    control: Annotated[
-        list[str] | None, typer.Option(metavar="TABLE[:SPLITS]", help="For --simulate: more ROIs in control.")
-    ] = None,
+    simulate: Annotated[bool, typer.Option("--simulate", hidden=True)] = False,
+    table: Annotated[Path | None, typer.Option(hidden=True)] = None,
+    control: Annotated[list[str] | None, typer.Option(hidden=True)] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Say whether the films of screening runs have drifted from those the bundle was calibrated with, and what moved.
@@ -203,13 +199,9 @@ def drift(
     from bmd_edge.errors import UsageError
     from calibration.drift.watch import reports_of, watch
 
+    if simulate or table or control:  # says so for one version, then goes
+        raise UsageError(_moved(bundle, table, control or []))
     opened = read_bundle(bundle)
-    if simulate:
-        if table is None:
-            raise UsageError("drift --simulate needs --table TABLE, from `bmd-edge phantom shifted`")
-        facts = _simulated(opened, table, control or [])
-        typer.echo(json.dumps(facts, indent=1, allow_nan=False))
-        return
     if not runs:
         raise UsageError("drift needs the --out folder of a screening run")
     kept = [[report for run in some for report in reports_of(run, opened)] for some in (runs, baseline or [])]
@@ -246,16 +238,8 @@ def _say_drift(charts: dict[str, Any], studies: int) -> None:
         typer.echo("Find out what changed; then `bmd-edge calibrate` with films of now, or have a bundle made anew.")
 
 
-def _simulated(bundle: "VerifiedBundle", table: Path, control: list[str]) -> dict[str, Any]:
-    from export.proofs.drift_delay import simulate
-    from export.proofs.phantom_rois import named
-
-    facts = {name: simulate(bundle, name, table, control) for name in bundle.precisions("bmd")}
-    said = " ".join(f"--control {named(one)}" for one in control)
-    return {
-        "command": f"bmd-edge drift --simulate --table {named(str(table))} {said}".rstrip(),
-        "synthetic": True,
-        "bundle": bundle.manifest.version,
-        "bundle_digest": bundle.digest,
-        "precisions": facts,
-    }
+def _moved(bundle: Path | None, table: Path | None, control: list[str]) -> str:
+    """Where `drift --simulate` has gone, with the arguments that were given."""
+    words = ["python", "-m", "export.proofs.drift_delay", *([str(bundle)] if bundle else [])]
+    words += ["--table", str(table or "TABLE"), *(word for one in control for word in ("--control", one))]
+    return f"drift --simulate has moved: {shlex.join([*words, '--out', 'drift.json'])}"

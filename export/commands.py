@@ -1,9 +1,13 @@
 """The export's command: `bmd-edge export`."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from export.bundle.finder import Finder
 
 PHANTOM = "digital hip phantom"
 PHANTOM_NOTICE = "Trained and measured on films of a digital hip phantom, never on patients."
@@ -41,13 +45,11 @@ def export(
     import logging
 
     try:
-        from export.bundle.finder import finder_from_bundle, finder_from_run
         from export.make_bundle import Statement, export_bundle
     except ModuleNotFoundError as error:
         from bmd_edge.errors import MissingExtra
 
         raise MissingExtra(error.name or "torch", "export") from error
-    from bmd_edge.bundle.bundle import read_bundle
     from bmd_edge.errors import UsageError
 
     def say(line: str) -> None:
@@ -57,12 +59,7 @@ def export(
         raise UsageError("--finder trains one anew, --finder-bundle takes one over: give one of them")
     training_data, notice = _stated(table, training_data, notice)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it warns of packages that this export does not need
-    if finder is not None:
-        say("finder: measuring what an intact hip looks like to it")
-        part = finder_from_run(finder, finder_table or table, finder_split.split(","))
-    else:
-        part = finder_from_bundle(read_bundle(finder_bundle))
-        say(f"finder: taken over from bundle {part.facts['bundle_digest'][:16]}")
+    part = _finder(finder, finder_table or table, finder_split, finder_bundle, say)
     # UTC, and names instead of paths: the manifest travels
     created = datetime.datetime.now(datetime.UTC).date().isoformat()
     options = (f" --finder {finder.name}" if finder else "") + ("" if int8 else " --no-int8")
@@ -70,6 +67,19 @@ def export(
     statement = Statement(version=version, created=created, command=command, training_data=training_data, notice=notice)
     bundle = export_bundle(run, table, out, statement, finder=part, int8=int8, memory=report_memory, progress=say)
     typer.echo(f"{out} {bundle.manifest.version} {bundle.digest}")
+
+
+def _finder(run: Path | None, table: Path, splits: str, bundle: Path | None, say: Callable[[str], None]) -> "Finder":
+    """The finder of a run, measured on these films, or that of a bundle."""
+    from bmd_edge.bundle.bundle import read_bundle
+    from export.bundle.finder import finder_from_bundle, finder_from_run
+
+    if run is not None:
+        say("finder: measuring what an intact hip looks like to it")
+        return finder_from_run(run, table, splits.split(","))
+    part = finder_from_bundle(read_bundle(bundle))
+    say(f"finder: taken over from bundle {part.facts['bundle_digest'][:16]}")
+    return part
 
 
 def _stated(table: Path, training_data: str | None, notice: str | None) -> tuple[str, str]:

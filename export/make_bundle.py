@@ -21,6 +21,7 @@ from bmd_edge.table.film_table import HipRow
 from calibration.drift.control_charts import reference_of
 from calibration.fit.headline_cuts import fit_operating_points
 from calibration.fit.intervals import fit_sites
+from calibration.statistics.agreement import plain_figures
 from export.bundle import calibration_films
 from export.bundle.finder import Finder
 from export.bundle.pack import Parts, pack
@@ -29,7 +30,7 @@ from export.int8.ranges import collect
 from export.int8.shift_in_gcm2 import GuardHips
 from export.onnx_file.from_run import SPECS, golden_input, onnx_from_run, run_facts
 from export.report import latency, page
-from export.report.range_memory import report_memory
+from export.report.range_memory import MemoryReport, report_memory
 
 logger = logging.getLogger(__name__)
 
@@ -84,73 +85,114 @@ def export_bundle(
     calibration_films.check_apart(run, [*ranges, *guard])
     if int8:
         _enough_to_judge(table.name, len(guard))
-    hips, images = calibration_films.guard_hips(guard), list(calibration_films.batches(guard))
     with tempfile.TemporaryDirectory() as scratch:
-        work = Path(scratch)
-        models = {"finder": {"fp32": work / "finder.onnx"}, "bmd": {"fp32": work / "bmd.onnx"}}
-        models["finder"]["fp32"].write_bytes(finder.onnx)
-        error = onnx_from_run("bmd", run, models["bmd"]["fp32"])
-        progress(f"bmd: ONNX Runtime agrees with torch to {error:.1e} of the range")
-        found, made = {"fp32": answers(models["bmd"]["fp32"], images)}, None
-        watched = report_memory(models["bmd"]["fp32"], ranges) if memory else None
-        if watched:
-            progress(watched.sentence())
-        if int8:
-            models["bmd"]["int8"] = work / "bmd.int8.onnx"
-            made = _int8(models["bmd"], ranges, images, hips, found["fp32"], progress)
-            found["int8"] = made.answers
-        gray = np.stack([gray_statistics(image) for batch in images for image in batch])
-        parts = Parts(
-            version=statement.version,
-            models=models,
-            calibration={name: fit_sites(one.bmd, one.spread, hips.dexa_gcm2, SITES) for name, one in found.items()},
-            parity=made.parity if made else None,
-            parity_as_written=made.parity_as_written if made else None,
-            plausibility=finder.plausibility,
-            inputs=SPECS,
-            golden_inputs={"finder": golden_input(FINDER_CLOSEUP), "bmd": golden_input(BMD)},
-            validity=Validity(training_data=statement.training_data, notice=statement.notice),
-            provenance=Provenance(
-                created=statement.created,
-                command=statement.command,
-                versions={name: importlib.metadata.version(name) for name in _VERSIONS},
-                runs={"finder": finder.facts, "bmd": run_facts(run)},
-                calibration_films=calibration_films.facts(table, ranges, guard),
-                quantization=made.quantization if made else None,
-            ),
-            accuracy={name: accuracy(one.bmd, hips.dexa_gcm2) for name, one in found.items()},
-            drift={
-                name: one
-                for name, a in found.items()
-                if (one := reference_of(guard, a.bmd, a.spread, a.embedding, gray)) is not None
-            },
-            operating_points={name: fit_operating_points(guard, one.bmd) for name, one in found.items()},
+        files = Path(scratch)
+        (files / "finder.onnx").write_bytes(finder.onnx)
+        networks = _networks(run, files, ranges, guard, int8, memory, progress)
+        provenance = Provenance(
+            created=statement.created,
+            command=statement.command,
+            versions={name: importlib.metadata.version(name) for name in _VERSIONS},
+            runs={"finder": finder.facts, "bmd": run_facts(run)},
+            calibration_films=calibration_films.facts(table, ranges, guard),
+            quantization=networks.made.quantization if networks.made else None,
         )
-        findings = page.Findings(
-            bmd={name: one.bmd for name, one in found.items()},
-            dexa=hips.dexa_gcm2,
-            int8=made,
-            memory=watched,
-            latency=latency.measure(models["bmd"], images[0][:1]),
-            machine=latency.machine(),
-        )
-        page.save(run, parts, findings)
+        parts = _parts(statement, finder, files / "finder.onnx", networks, guard, provenance)
+        page.save(run, parts, _measured(networks))
         progress(f"report: {run.name}/{page.NAME}.html")
         return pack(out, parts)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Networks:
+    """The BMD network's files by precision, and what each answers for the guard's hips, whose `images` are in batches.
+
+    `made` says how INT8 was made, `memory` what the range pass took; None where nobody asked.
+    """
+
+    files: dict[str, Path]
+    answers: dict[str, Answers]
+    hips: GuardHips
+    images: list[NDArray[np.float32]]
+    made: Int8 | None
+    memory: MemoryReport | None
+
+
+def _networks(
+    run: Path,
+    folder: Path,
+    ranges: list[HipRow],
+    guard: list[HipRow],
+    int8: bool,
+    memory: bool,
+    progress: Progress,
+) -> _Networks:
+    """Write the model files into `folder` and let each answer for the guard's hips."""
+    hips, images = calibration_films.guard_hips(guard), list(calibration_films.batches(guard))
+    files = {"fp32": folder / "bmd.onnx"}
+    error = onnx_from_run("bmd", run, files["fp32"])
+    progress(f"bmd: ONNX Runtime agrees with torch to {error:.1e} of the range")
+    found, made = {"fp32": answers(files["fp32"], images)}, None
+    watched = report_memory(files["fp32"], ranges) if memory else None
+    if watched:
+        progress(watched.sentence())
+    if int8:
+        files["int8"] = folder / "bmd.int8.onnx"
+        made = _int8(files, ranges, images, hips, found["fp32"], progress)
+        found["int8"] = made.answers
+    return _Networks(files=files, answers=found, hips=hips, images=images, made=made, memory=watched)
+
+
+def _parts(
+    statement: Statement,
+    finder: Finder,
+    finder_file: Path,
+    networks: _Networks,
+    guard: list[HipRow],
+    provenance: Provenance,
+) -> Parts:
+    """Everything that is packed: the files, and what is fitted on the guard's hips for each precision."""
+    found, dexa, made = networks.answers, networks.hips.dexa_gcm2, networks.made
+    gray = np.stack([gray_statistics(image) for batch in networks.images for image in batch])
+    return Parts(
+        version=statement.version,
+        models={"finder": {"fp32": finder_file}, "bmd": networks.files},
+        calibration={name: fit_sites(one.bmd, one.spread, dexa, SITES) for name, one in found.items()},
+        parity=made.parity if made else None,
+        parity_as_written=made.parity_as_written if made else None,
+        plausibility=finder.plausibility,
+        inputs=SPECS,
+        golden_inputs={"finder": golden_input(FINDER_CLOSEUP), "bmd": golden_input(BMD)},
+        validity=Validity(training_data=statement.training_data, notice=statement.notice),
+        provenance=provenance,
+        accuracy={name: accuracy(one.bmd, dexa) for name, one in found.items()},
+        drift={
+            name: one
+            for name, a in found.items()
+            if (one := reference_of(guard, a.bmd, a.spread, a.embedding, gray)) is not None
+        },
+        operating_points={name: fit_operating_points(guard, one.bmd) for name, one in found.items()},
+    )
+
+
+def _measured(networks: _Networks) -> page.Measured:
+    """What the report shows beside the parts."""
+    return page.Measured(
+        bmd={name: one.bmd for name, one in networks.answers.items()},
+        dexa=networks.hips.dexa_gcm2,
+        int8=networks.made,
+        memory=networks.memory,
+        latency=latency.measure(networks.files, networks.images[0][:1]),
+        machine=latency.machine(),
+    )
 
 
 def accuracy(bmd: NDArray[np.floating], labels: NDArray[np.float64]) -> dict[str, dict[str, float]]:
     """Pearson r, RMSE and bias (estimate minus DEXA, g/cm2) of each site; both arrays (n, sites)."""
     figures = {}
     for column, site in enumerate(SITES):
-        estimate, truth = np.asarray(bmd[:, column], np.float64), labels[:, column]
-        error = estimate - truth
-        figures[site] = {
-            "n": float(len(error)),
-            "r": float(np.corrcoef(estimate, truth)[0, 1]),
-            "rmse_gcm2": float(np.sqrt(np.mean(error**2))),
-            "bias_gcm2": float(error.mean()),
-        }
+        found = plain_figures(bmd[:, column], labels[:, column])
+        figures[site] = {"n": float(len(bmd))} | {name: found[name] for name in ("r", "rmse_gcm2", "bias_gcm2")}
     return figures
 
 

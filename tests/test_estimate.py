@@ -1,5 +1,6 @@
 """Estimates: interval, T-score rules and WHO range, against the published table."""
 
+import itertools
 import math
 
 import pytest
@@ -8,7 +9,16 @@ from bmd_edge.bundle.calibration import OperatingPoints, PrecisionCalibration, S
 from bmd_edge.errors import FLAGS, HipRefused
 from bmd_edge.measure.estimate import Estimate, estimates, who_range
 from bmd_edge.measure.headline import BANDS, band, lowest_t_score
-from bmd_edge.measure.t_score import REFERENCES, T_SCORE_REASONS, WHO_RANGES, t_score
+from bmd_edge.measure.t_score import (
+    REFERENCES,
+    SHOWN_CUTS,
+    T_SCORE_REASONS,
+    WHO_CUTS,
+    WHO_RANGES,
+    bmd_at,
+    shown_range,
+    t_score,
+)
 from bmd_edge.sites import SITES
 
 CALIBRATION = PrecisionCalibration(
@@ -126,6 +136,16 @@ def test_the_edges_are_accepted(edge: float) -> None:
 def test_a_who_range_is_named_only_for_a_whole_interval(neck: float, spread: float, expected: str) -> None:
     assert who_range(woman_of_70(neck, spread=spread)[0]) == expected
     assert expected in WHO_RANGES
+
+
+@pytest.mark.parametrize("site", SITES)
+def test_the_shown_range_changes_at_the_shown_cuts_and_nowhere_else(site: str) -> None:
+    """Every BMD that can be shown, from above: where the rounded T-score passes a cut of the WHO."""
+    shown = [(gcm2 / 10_000, shown_range(site, gcm2 / 10_000)) for gcm2 in range(16_000, 2_500, -1)]
+    changes = [(low, name) for (_, before), (low, name) in itertools.pairwise(shown) if name != before]
+    assert [name for _, name in changes] == ["low_bone_mass_range", "osteoporosis_range"]
+    for (low, _), cut in zip(changes, WHO_CUTS, strict=True):
+        assert low <= bmd_at(site, SHOWN_CUTS[cut]) + 1e-9 < low + 1e-4
 
 
 POINTS = OperatingPoints(low_suspected_t=-2.4, refer_for_dxa_t=-1.8, cases=50, others=200)

@@ -45,7 +45,11 @@ LIMITS = GuardLimits(
 
 @dataclass(frozen=True, slots=True)
 class Flip:
-    """A hip that quantization moved across a WHO cut: `cut_t` (-1 or -2.5), which lies at `cut_gcm2`."""
+    """A hip that a reader sees on the other side of the cut `cut_t` (-1 or -2.5) in a quantized model.
+
+    T-scores are shown rounded to 0.1, so what is shown changes at exact T-scores of -1.05 and -2.45; `cut_gcm2` says
+    where. Bundles made before list crossings of the exact T-score instead: their `cut_gcm2` is that of the cut itself.
+    """
 
     film_id: str
     cut_t: float
@@ -68,7 +72,8 @@ class GuardSite:
     """What quantization does to one site's estimates over `n` hips, against fp32 and against DEXA.
 
     Shifts are quantized minus fp32, g/cm2: signed mean, percentiles and maximum of the absolute shift. `rmse_change` is
-    RMSE / RMSE of fp32 - 1, both against DEXA, and its upper 95 % bound. `flips` lists every hip across a cut.
+    RMSE / RMSE of fp32 - 1, both against DEXA, and its upper 95 % bound. `flips` lists every hip in another WHO
+    range as it is shown.
     """
 
     n: int
@@ -103,7 +108,7 @@ def _broken(site: GuardSite) -> Iterator[str]:
     if far := [flip for flip in site.flips if not abs(flip.fp32_gcm2 - flip.cut_gcm2) <= limits.flip_distance_gcm2]:
         yield (
             f"{len(far)} hips more than {limits.flip_distance_gcm2} g/cm2 from a cut crossed it, first {far[0].film_id}"
-            f" (fp32 {far[0].fp32_gcm2:.4f}, T = {far[0].cut_t:g} is {far[0].cut_gcm2:.3f})"
+            f" (fp32 {far[0].fp32_gcm2:.4f}, the cut of T = {far[0].cut_t:g} lies at {far[0].cut_gcm2:.3f})"
         )
     if len(site.flips) > limits.flip_share * site.n:
         share = len(site.flips) / site.n

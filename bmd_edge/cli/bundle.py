@@ -68,11 +68,11 @@ def doctor(bundle: BundleArgument = None) -> None:
     """Test this machine and the bundle."""
     from bmd_edge.cli.doctor import examine
 
-    findings = []
-    for finding in examine(bundle):
-        typer.echo(f"{'ok' if finding.sound else 'FAIL':<4}  {finding.what:<42} {finding.detail}")
-        findings.append(finding)
-    sound = all(finding.sound for finding in findings)
+    checks = []
+    for check in examine(bundle):
+        typer.echo(f"{'ok' if check.sound else 'FAIL':<4}  {check.what:<42} {check.detail}")
+        checks.append(check)
+    sound = all(check.sound for check in checks)
     typer.echo("All is well." if sound else "Something needs attention: see the lines marked FAIL.", err=True)
     raise typer.Exit(0 if sound else 4)
 

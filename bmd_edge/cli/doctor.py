@@ -14,7 +14,7 @@ from bmd_edge.screen.run import versions
 from bmd_edge.system.machine import cpus
 
 
-class Finding(NamedTuple):
+class Check(NamedTuple):
     """One thing that was looked at; if it is not sound, `detail` says what to do."""
 
     sound: bool
@@ -22,56 +22,56 @@ class Finding(NamedTuple):
     detail: str
 
 
-def examine(bundle: Path | None) -> Iterator[Finding]:
-    """Look at everything, one finding after the other.
+def examine(bundle: Path | None) -> Iterator[Check]:
+    """Look at everything, one check after the other.
 
     Args:
         bundle: folder of a bundle; None takes the embedded one.
     """
     for name, version in versions().items():
-        yield Finding(True, name, version)
+        yield Check(True, name, version)
     yield from _decoders()
     yield from _engine()
     yield from _bundle(bundle)
 
 
-def _decoders() -> Iterator[Finding]:
+def _decoders() -> Iterator[Check]:
     """Decode a tiny film of every compressed transfer syntax and compare it with what it must be."""
     sound = {uid: is_sound(uid, difference) for uid, difference in decoder_differences().items()}
     for uid, (name, decoder) in syntaxes().items():
         fine = sound.get(uid, True)  # uncompressed films have no decoder to test
         what = f"{uid}, {decoder}" if fine else "decodes wrongly: pip install --force-reinstall imagecodecs"
-        yield Finding(fine, f"reads {name}", what)
+        yield Check(fine, f"reads {name}", what)
 
 
-def _engine() -> Iterator[Finding]:
+def _engine() -> Iterator[Check]:
     wheels = [name for name in versions() if name.startswith("onnxruntime")]
     if len(wheels) != 1:
         what = "both are installed and overwrite each other: uninstall both, then" if wheels else "is not installed:"
         found = " and ".join(wheels) or "onnxruntime"
-        yield Finding(False, "engine", f"{found} {what} {install('cpu')}")
+        yield Check(False, "engine", f"{found} {what} {install('cpu')}")
         return
     import onnxruntime
 
     providers = [name.removesuffix("ExecutionProvider") for name in onnxruntime.get_available_providers()]
-    yield Finding(True, "engine offers", ", ".join(providers))
-    yield Finding(True, "CPUs for this process", str(cpus()))
+    yield Check(True, "engine offers", ", ".join(providers))
+    yield Check(True, "CPUs for this process", str(cpus()))
 
 
-def _bundle(path: Path | None) -> Iterator[Finding]:
+def _bundle(path: Path | None) -> Iterator[Check]:
     """Verify every file and run each network in each precision on its golden inputs."""
     try:
         bundle = read_bundle(path)
     except BmdEdgeError as error:
-        yield Finding(False, "bundle", str(error))
+        yield Check(False, "bundle", str(error))
         return
-    yield Finding(True, "bundle", f"{bundle.manifest.version}, digest {bundle.digest[:16]}, all files verified")
+    yield Check(True, "bundle", f"{bundle.manifest.version}, digest {bundle.digest[:16]}, all files verified")
     for model in bundle.manifest.models:
         for precision in bundle.precisions(model):
             what = f"self-test of {model}, {precision}"
             try:
                 with open_engine(bundle, model, precision=precision) as engine:
                     largest = max(self_test(bundle, model, engine).values())
-                yield Finding(True, what, f"on {engine.device}, largest difference {largest:.2g}")
+                yield Check(True, what, f"on {engine.device}, largest difference {largest:.2g}")
             except BmdEdgeError as error:
-                yield Finding(False, what, str(error))
+                yield Check(False, what, str(error))

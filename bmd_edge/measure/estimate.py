@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from bmd_edge.bundle.calibration import PrecisionCalibration
 from bmd_edge.errors import HipRefused
-from bmd_edge.measure.t_score import REFERENCES, t_score, t_score_reason, who_range_of_t
+from bmd_edge.measure.t_score import REFERENCES, shown_range, t_score, t_score_reason
 from bmd_edge.sites import SITES
 
 PLAUSIBLE_GCM2 = (0.25, 1.60)
@@ -84,5 +84,5 @@ def who_range(estimate: Estimate) -> str | None:
     """The WHO range the whole 90 % interval lies in, a key of `WHO_RANGES`; None where the T-score is withheld."""
     if estimate.t_score is None:
         return None
-    low, high = (who_range_of_t(t_score(estimate.site, end)) for end in (estimate.low_gcm2, estimate.high_gcm2))
+    low, high = (shown_range(estimate.site, end) for end in (estimate.low_gcm2, estimate.high_gcm2))
     return low if low == high else "spans"

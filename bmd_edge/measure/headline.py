@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from bmd_edge.bundle.calibration import OperatingPoints
 from bmd_edge.measure.estimate import Estimate
-from bmd_edge.measure.t_score import REFERENCES
+from bmd_edge.measure.t_score import exact_t
 
 BANDS = {
     "low_suspected": "Low BMD suspected: confirm by DXA.",
@@ -19,10 +19,7 @@ def lowest_t_score(found: Iterable[Estimate]) -> float | None:
     found = list(found)
     if not found or any(estimate.t_score is None for estimate in found):
         return None
-    return min(
-        (estimate.bmd_gcm2 - REFERENCES[estimate.site].mean_gcm2) / REFERENCES[estimate.site].sd_gcm2
-        for estimate in found
-    )
+    return min(exact_t(estimate.site, estimate.bmd_gcm2) for estimate in found)
 
 
 def band(found: Iterable[Estimate], points: OperatingPoints | None) -> str | None:

@@ -14,7 +14,7 @@ import jinja2
 from bmd_edge.errors import FLAGS, REFUSALS
 from bmd_edge.film.film import FACTS
 from bmd_edge.measure.estimate import Estimate, who_range
-from bmd_edge.measure.t_score import REFERENCE_NAME, REFERENCES, T_SCORE_REASONS, WHO_RANGES
+from bmd_edge.measure.t_score import REFERENCE_NAME, T_SCORE_REASONS, WHO_CUTS, WHO_RANGES, bmd_at
 from bmd_edge.report.film_report import RESEARCH_USE, FilmReport, HipReport, RunSummary, flags_of
 from bmd_edge.report.safe_text import visible
 from bmd_edge.report.thumbnail import Thumbnail
@@ -176,8 +176,7 @@ def _scale(picture: Thumbnail | None) -> tuple[float, float]:
 
 def _estimate(estimate: Estimate) -> dict[str, Any]:
     named = who_range(estimate)
-    reference = REFERENCES[estimate.site]
-    cuts = (-2.5, -1.0) if estimate.t_score is not None else ()
+    cuts = WHO_CUTS[::-1] if estimate.t_score is not None else ()
     return {
         "site": SITE_NAMES[estimate.site],
         "bmd": f"{estimate.bmd_gcm2:.3f}",
@@ -188,7 +187,7 @@ def _estimate(estimate: Estimate) -> dict[str, Any]:
         "x": _percent(estimate.bmd_gcm2),
         "x_low": _percent(estimate.low_gcm2),
         "x_width": _percent(estimate.high_gcm2) - _percent(estimate.low_gcm2),
-        "cuts": [{"t": t, "x": _percent(reference.mean_gcm2 + t * reference.sd_gcm2)} for t in cuts],
+        "cuts": [{"t": t, "x": _percent(bmd_at(estimate.site, t))} for t in cuts],
     }
 
 

@@ -14,12 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bmd_edge.bundle.calibration import OperatingPoints
-from bmd_edge.measure.t_score import REFERENCES, t_score, t_score_reason
+from bmd_edge.measure.t_score import OSTEOPOROSIS_T, exact_t, t_score, t_score_reason
 from bmd_edge.sites import SITES
 from bmd_edge.table.dxa_scales import hologic_gcm2
 from bmd_edge.table.film_table import HipRow
 
-TARGET_T = -2.5
 SENSITIVITY = SPECIFICITY = 0.90
 MIN_SUBJECTS = 30
 """Of each class; below it the cuts would be the extremes of a few subjects."""
@@ -51,12 +50,13 @@ def lowest_by_subject(rows: Sequence[HipRow], bmd_gcm2: NDArray[np.floating]) ->
     dexa: dict[str, float] = {}
     for row, values in zip(rows, np.asarray(bmd_gcm2, np.float64), strict=True):
         if t_score_reason(row.age_years, row.sex) is None:
-            exact = min(_exact_t(site, value) for site, value in zip(SITES, values, strict=True))
+            exact = min(exact_t(site, value) for site, value in zip(SITES, values, strict=True))
             true = min(t_score(site, value) for site, value in hologic_gcm2(row).items() if value is not None)
             estimated[row.subject] = min(exact, estimated.get(row.subject, math.inf))
             dexa[row.subject] = min(true, dexa.get(row.subject, math.inf))
     names = sorted(estimated)
-    return np.array([estimated[name] for name in names]), np.array([dexa[name] <= TARGET_T for name in names], bool)
+    low = np.array([dexa[name] <= OSTEOPOROSIS_T for name in names], bool)
+    return np.array([estimated[name] for name in names]), low
 
 
 def cuts(cases_t: Floats, others_t: Floats) -> OperatingPoints | None:
@@ -72,8 +72,3 @@ def cuts(cases_t: Floats, others_t: Floats) -> OperatingPoints | None:
     if specific >= sensitive:
         sensitive = specific = (sensitive + specific) / 2
     return OperatingPoints(specific, sensitive, len(cases_t), len(others_t))
-
-
-def _exact_t(site: str, bmd_gcm2: float) -> float:
-    reference = REFERENCES[site]
-    return (bmd_gcm2 - reference.mean_gcm2) / reference.sd_gcm2

@@ -7,6 +7,7 @@ figure is a function of weights (see `calibration.statistics.bootstrap`).
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import stats
 
 from calibration.statistics.bootstrap import F64
@@ -58,12 +59,29 @@ def figures(data: Data, weights: F64) -> dict[str, F64]:
     """
     x, y, low, high, cv = data
     difference = x - y
-    center = y.mean() if len(y) else 0.0  # variances are differences of sums: keep the numbers small
-    u, v = x - center, y - center
+    center = y.mean() if len(y) else 0.0
     within = np.abs(difference) <= LSC_FACTOR * cv * y
-    terms = np.stack([np.ones_like(x), u, v, u * u, v * v, u * v, np.abs(difference), within, (low <= y) & (y <= high)])
+    shares = np.stack([np.abs(difference), within, (low <= y) & (y <= high)])
+    sums = weights @ np.concatenate([products(x - center, y - center), shares]).T.astype(np.float64)
     with np.errstate(all="ignore"):
-        n, su, sv, suu, svv, suv, mae, lsc, covered = np.moveaxis(weights @ terms.T.astype(np.float64), -1, 0)
+        names = ("mae_gcm2", "within_lsc", "coverage")
+        return of_sums(sums[..., :-3], center) | {
+            name: sums[..., column] / sums[..., 0] for column, name in zip((-3, -2, -1), names, strict=True)
+        }
+
+
+def products(u: F64, v: F64) -> F64:
+    """What is summed over hips, (6, ..., n): 1, u, v, uu, vv, uv of estimate and DEXA minus a common center.
+
+    Variances are differences of such sums: a center near DEXA's mean keeps the numbers small.
+    """
+    return np.stack([np.ones_like(u), u, v, u * u, v * v, u * v])
+
+
+def of_sums(sums: F64, center: float) -> dict[str, F64]:
+    """Correlation, error and line from sums (..., 6) of `products`; each (...), NaN where it does not exist."""
+    n, su, sv, suu, svv, suv = np.moveaxis(sums, -1, 0)
+    with np.errstate(all="ignore"):
         xx, yy, xy = suu / n - (su / n) ** 2, svv / n - (sv / n) ** 2, suv / n - su * sv / n**2
         bias = (su - sv) / n
         sd = np.sqrt(np.maximum(xx + yy - 2 * xy, 0.0) * n / (n - 1))
@@ -72,16 +90,20 @@ def figures(data: Data, weights: F64) -> dict[str, F64]:
             "r": xy / np.sqrt(xx * yy),
             "ccc": 2 * xy / (xx + yy + bias**2),
             "rmse_gcm2": np.sqrt(np.maximum(suu - 2 * suv + svv, 0.0) / n),
-            "mae_gcm2": mae / n,
             "bias_gcm2": bias,
             "sd_difference_gcm2": sd,
             "loa_low_gcm2": bias - Z * sd,
             "loa_high_gcm2": bias + Z * sd,
             "slope": slope,
             "intercept_gcm2": center + sv / n - slope * (center + su / n),
-            "within_lsc": lsc / n,
-            "coverage": covered / n,
         }
+
+
+def plain_figures(estimate_gcm2: NDArray[np.floating], dexa_gcm2: NDArray[np.floating]) -> dict[str, float]:
+    """The figures of `of_sums` for hips (n,) of one site that count once each."""
+    x, y = np.asarray(estimate_gcm2, np.float64), np.asarray(dexa_gcm2, np.float64)
+    center = float(y.mean())
+    return {name: float(value) for name, value in of_sums(products(x - center, y - center).sum(-1), center).items()}
 
 
 def deming(data: Data, ratio: float, weights: F64) -> dict[str, F64]:

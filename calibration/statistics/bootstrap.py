@@ -6,7 +6,7 @@ A figure is a function of the hips' weights: a resample of subjects is how often
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,12 +33,26 @@ class Figure(NamedTuple):
     high: float | None = None
 
 
-def by_subject(figures: Figures, subject: Sequence[str]) -> dict[str, Figure]:
+class Bootstrap(NamedTuple):
+    """How subjects are drawn, and what the interval is: scipy's method, two-sided."""
+
+    seed: int = SEED
+    resamples: int = RESAMPLES
+    method: Literal["BCa", "percentile"] = "BCa"
+    confidence: float = CONFIDENCE
+    min_subjects: int = MIN_SUBJECTS
+
+
+USUAL = Bootstrap()
+
+
+def by_subject(figures: Figures, subject: Sequence[str], how: Bootstrap = USUAL) -> dict[str, Figure]:
     """All figures of some hips with their intervals, from one set of resamples.
 
     Args:
         figures: called with weights of n hips; an unweighted figure is that of weights 1.
         subject: (n,) name of each hip's subject.
+        how: below `min_subjects` figures get no interval.
     """
     if not len(subject):
         return {name: Figure(None) for name in figures(np.ones((1, 0)))}
@@ -47,7 +61,7 @@ def by_subject(figures: Figures, subject: Sequence[str]) -> dict[str, Figure]:
     values = figures(np.ones((1, len(codes))))
     names = list(values)
     low = high = np.full(len(names), np.nan)
-    if n >= MIN_SUBJECTS:
+    if n >= how.min_subjects:
 
         def statistic(index: NDArray[np.int64], axis: int) -> F64:
             assert axis == -1
@@ -59,16 +73,16 @@ def by_subject(figures: Figures, subject: Sequence[str]) -> dict[str, Figure]:
             found = stats.bootstrap(
                 (np.arange(n),),
                 statistic,
-                n_resamples=RESAMPLES,
+                n_resamples=how.resamples,
                 batch=_BATCH,
                 vectorized=True,
                 axis=-1,
-                confidence_level=CONFIDENCE,
-                method="BCa",
-                rng=np.random.default_rng(SEED),
+                confidence_level=how.confidence,
+                method=how.method,
+                rng=np.random.default_rng(how.seed),
             )
             low, high = (
-                _percentile_instead(found, *end) for end in (("low", 1 - CONFIDENCE), ("high", 1 + CONFIDENCE))
+                _percentile_instead(found, *end) for end in (("low", 1 - how.confidence), ("high", 1 + how.confidence))
             )
     return {name: Figure(_number(values[name][0]), _number(low[k]), _number(high[k])) for k, name in enumerate(names)}
 

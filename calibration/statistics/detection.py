@@ -7,13 +7,11 @@ is. Every figure is a function of weights (see `calibration.statistics.bootstrap
 import numpy as np
 from numpy.typing import NDArray
 
-from bmd_edge.measure.t_score import t_score
+from bmd_edge.measure.t_score import RANGES, WHO_CUTS, t_score, who_range_of_t
 from calibration.statistics.bootstrap import F64
 
-TARGETS = (-1.0, -2.5)
+TARGETS = WHO_CUTS
 """T-scores at and below which a DEXA is to be found: low bone mass or less, osteoporosis range (WHO 1994)."""
-
-RANGES = ("at_or_above_minus_1", "low_bone_mass_range", "osteoporosis_range")
 
 Bools = NDArray[np.bool_]
 
@@ -25,7 +23,7 @@ def t_scores(site: str, bmd_gcm2: F64) -> F64:
 
 def range_of(t: F64) -> NDArray[np.int64]:
     """Index into `RANGES` of T-scores (n,): T >= -1, -1 > T > -2.5, T <= -2.5 (WHO 1994)."""
-    return (t < -1.0).astype(np.int64) + (t <= -2.5)
+    return np.array([RANGES.index(who_range_of_t(float(one))) for one in t], np.int64)
 
 
 def areas(score: F64, low: Bools, weights: F64) -> dict[str, F64]:

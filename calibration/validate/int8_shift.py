@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 
 from bmd_edge.bundle.error_budget import GuardLimits
-from bmd_edge.measure.t_score import t_score
+from bmd_edge.measure.t_score import shown_range
 from bmd_edge.sites import SITES
 from calibration.pairs.answers import FilmAnswers
 from calibration.pairs.pairs import Pair
 from calibration.statistics.agreement import Data, figures
 from calibration.statistics.bootstrap import F64, Figure, by_subject
-from calibration.statistics.detection import RANGES, range_of
 
 
 def shift(difference: F64, weights: F64) -> dict[str, F64]:
@@ -97,8 +96,8 @@ def _against_dexa(pairs: Sequence[Pair], site: str, precision: str) -> dict[str,
     return by_subject(change, [one.subject for one in some])
 
 
-def _range(one: Pair, site: str, precision: str) -> int:
-    return int(range_of(np.array([t_score(site, one.answers[precision].bmd_gcm2[site])]))[0])
+def _range(one: Pair, site: str, precision: str) -> str:
+    return shown_range(site, one.answers[precision].bmd_gcm2[site])
 
 
 def flips(pairs: Sequence[Pair], films: Sequence[FilmAnswers], precision: str) -> list[dict[str, Any]]:
@@ -116,5 +115,5 @@ def flips(pairs: Sequence[Pair], films: Sequence[FilmAnswers], precision: str) -
         add(one, one.side, "outcome", first.reason or "read", second.reason or "read")
         if first.bmd_gcm2 and second.bmd_gcm2 and one.has_t_score:
             for site in SITES:
-                add(one, one.side, site, RANGES[_range(one, site, "fp32")], RANGES[_range(one, site, precision)])
+                add(one, one.side, site, _range(one, site, "fp32"), _range(one, site, precision))
     return found

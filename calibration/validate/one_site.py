@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from bmd_edge.measure.t_score import RANGES
 from calibration.pairs.pairs import Pair
 from calibration.statistics import agreement, detection, precision_error
 from calibration.statistics.agreement import Data
@@ -106,7 +107,7 @@ def _site_detection(some: Sequence[Pair], site: str, precision: str) -> dict[str
         "hips": len(classed),
         "subjects": len(set(subject)),
         "targets": {f"{t:g}": areas_of(data.x, dexa <= t, subject) for t in detection.TARGETS},
-        "ranges": list(detection.RANGES),
+        "ranges": list(RANGES),
         "dexa_by_estimate": detection.crossed(a, b),
         "kappa": {name: figure._asdict() for name, figure in found.items()},
     }

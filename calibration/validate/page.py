@@ -9,7 +9,7 @@ import numpy as np
 
 from bmd_edge.errors import REFUSALS
 from bmd_edge.measure.headline import BANDS
-from bmd_edge.measure.t_score import REFERENCE_NAME, WHO_RANGES
+from bmd_edge.measure.t_score import OSTEOPOROSIS_T, REFERENCE_NAME, WHO_RANGES
 from bmd_edge.report.pages import SITE_NAMES, templates
 from bmd_edge.sites import SITES
 from bmd_edge.system.files import replace_file
@@ -20,6 +20,7 @@ from calibration.validate.one_site import data_of, selected
 from calibration.validate.validate import Validation
 
 MINUS = "\N{MINUS SIGN}"
+_LOW = f"{OSTEOPOROSIS_T:g}"
 ROWS: tuple[tuple[str, str, str], ...] = (
     ("r", "Pearson r", "plain"),
     ("ccc", "Lin's concordance", "plain"),
@@ -120,7 +121,7 @@ def _glance(sites: Mapping[str, Any]) -> list[dict[str, Any]]:
             ("Limits of agreement, g/cm²", " and ".join(limits)),
             ("Calibration slope (ideal 1)", said(found["slope"])),
             ("Inside the film's 90 % interval", said(found["coverage"], "share")),
-            ("AUROC, T ≤ −2.5", said(facts["detection"]["targets"]["-2.5"]["auroc"])),
+            ("AUROC, T ≤ −2.5", said(facts["detection"]["targets"][_LOW]["auroc"])),
         ):
             rows.setdefault(label, []).append(cell)
     return [{"label": label, "cells": cells} for label, cells in rows.items()]
@@ -229,7 +230,7 @@ def _headline(made: Validation, precisions: Sequence[str]) -> dict[str, Any]:
             cells = [said(found[one], "share") for one in ("sensitivity", "specificity", "ppv", "npv")]
             counts = [found[one] for one in ("true_low", "missed", "false_low", "true_other")]
             shown["points"].append({"target": _minus(t), "called": name, "cells": cells, "counts": counts})
-            if t == "-2.5" and None not in (found["sensitivity"]["value"], found["specificity"]["value"]):
+            if t == _LOW and None not in (found["sensitivity"]["value"], found["specificity"]["value"]):
                 marks.append((1 - found["specificity"]["value"], found["sensitivity"]["value"]))
     if len(subject):
         targets = {f"{t:g}": np.asarray(dexa <= t) for t in TARGETS}

@@ -75,7 +75,7 @@ def guard_table(precision: str, guard: Mapping[str, GuardSite]) -> list[tuple[st
             *(f"{site.rmse_change_upper95:+.2%}" for site in sites),
         ),
         (
-            f"across T = -1 or -2.5, <= {limits.flip_share:.1%}",
+            f"in another WHO range as shown (T rounded to 0.1), <= {limits.flip_share:.1%}",
             *(f"{len(site.flips)} ({len(site.flips) / site.n:.1%})" for site in sites),
         ),
         (

@@ -5,18 +5,16 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from bmd_edge.bundle.error_budget import LIMITS, Flip, GuardLimits, GuardSite, MakerShift, broken
-from bmd_edge.measure.t_score import REFERENCES
+from bmd_edge.measure.t_score import SHOWN_CUTS, WHO_CUTS, bmd_at, who_cuts_passed
 from bmd_edge.sites import SITES
+from calibration.statistics.bootstrap import Bootstrap, by_subject
 
 F64 = NDArray[np.float64]
 
-CUTS_T = (-1.0, -2.5)
-"""Where the WHO's classes begin (1994); see `cut_gcm2`."""
-
-RESAMPLES, BOOTSTRAP_SEED = 2000, 20260
+ONE_SIDED = Bootstrap(seed=20260, method="percentile", confidence=0.90, min_subjects=2)
+"""Its upper end is the one-sided 95 % bound."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +79,8 @@ def compare(
 
 
 def cut_gcm2(site: str, t: float) -> float:
-    """The BMD at which the T-score of a site is `t`: mean + t x SD of `REFERENCES`."""
-    reference = REFERENCES[site]
-    return round(reference.mean_gcm2 + t * reference.sd_gcm2, 6)
+    """The BMD at and below which a reader sees a site's T-score beyond the cut `t` of `WHO_CUTS`."""
+    return round(bmd_at(site, SHOWN_CUTS[t]), 6)
 
 
 def rmse_change(fp32: F64, other: F64, dexa: F64, subjects: Sequence[str]) -> tuple[float, float]:
@@ -92,25 +89,15 @@ def rmse_change(fp32: F64, other: F64, dexa: F64, subjects: Sequence[str]) -> tu
     All (n,) g/cm2. The bound is a percentile bootstrap over subjects (Efron & Tibshirani 1993, chapter 13): the squared
     errors of a subject's hips stay together, and both models answer for the same resampled subjects.
     """
-    codes = np.unique(np.asarray(subjects), return_inverse=True)[1]
-    after, before = (np.bincount(codes, (values - dexa) ** 2).astype(np.float64) for values in (other, fp32))
+    after, before = ((values - dexa) ** 2 for values in (other, fp32))
 
-    def change(a: F64, b: F64, axis: int) -> F64:
-        return np.asarray(np.sqrt(a.sum(axis=axis) / b.sum(axis=axis)) - 1)
+    def change(weights: F64) -> dict[str, F64]:
+        with np.errstate(all="ignore"):
+            return {"change": np.sqrt(weights @ after / (weights @ before)) - 1}
 
-    found = stats.bootstrap(
-        (after, before),
-        change,
-        paired=True,
-        vectorized=True,
-        n_resamples=RESAMPLES,
-        batch=200,
-        confidence_level=0.95,
-        alternative="less",
-        method="percentile",
-        rng=np.random.default_rng(BOOTSTRAP_SEED),
-    )
-    return float(change(after, before, -1)), float(found.confidence_interval.high)
+    found = by_subject(change, subjects, ONE_SIDED)["change"]
+    value, upper = (np.nan if one is None else one for one in (found.value, found.high))
+    return value, upper
 
 
 def _site(name: str, fp32: F64, other: F64, dexa: F64, hips: GuardHips, limits: GuardLimits) -> GuardSite:
@@ -127,16 +114,21 @@ def _site(name: str, fp32: F64, other: F64, dexa: F64, hips: GuardHips, limits: 
         max_shift_gcm2=largest,
         rmse_change=change,
         rmse_change_upper95=upper,
-        flips=tuple(flip for t in CUTS_T for flip in _flips(name, t, fp32, other, hips.film_ids)),
+        flips=_flips(name, fp32, other, hips.film_ids),
         per_maker=_per_maker(shift, np.asarray(hips.makers)),
     )
     return replace(site, passed=not broken(site))
 
 
-def _flips(name: str, t: float, fp32: F64, other: F64, film_ids: Sequence[str]) -> list[Flip]:
-    cut = cut_gcm2(name, t)
-    crossed = np.flatnonzero((fp32 <= cut) != (other <= cut)).tolist()
-    return [Flip(film_ids[i], t, cut, round(float(fp32[i]), 6), round(float(other[i]), 6)) for i in crossed]
+def _flips(site: str, fp32: F64, other: F64, film_ids: Sequence[str]) -> tuple[Flip, ...]:
+    """Hips by cut that a reader sees on the other side of it."""
+    before, after = ([who_cuts_passed(site, value) for value in values.tolist()] for values in (fp32, other))
+    return tuple(
+        Flip(film_ids[i], t, cut_gcm2(site, t), round(float(fp32[i]), 6), round(float(other[i]), 6))
+        for number, t in enumerate(WHO_CUTS)
+        for i in range(len(fp32))
+        if (before[i] > number) != (after[i] > number)
+    )
 
 
 def _per_maker(shift: F64, makers: NDArray[np.str_]) -> dict[str, MakerShift]:

@@ -1,24 +1,28 @@
-"""How fast the drift charts see a planted shift, and how seldom they cry wolf: `bmd-edge drift --simulate`.
+"""How fast the drift charts see a planted shift, and how seldom they cry wolf:
+`python -m export.proofs.drift_delay BUNDLE --table TABLE --control TABLE --out FILE`.
 
 Films are drawn with replacement from pools of phantom ROIs that the bundle has read: the same hips in control and under
 each shift. All figures are synthetic, and a pool of some hundred hips is all that they rest on.
 """
 
+import argparse
+import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from bmd_edge.bundle.bundle import VerifiedBundle
+from bmd_edge.bundle.bundle import VerifiedBundle, read_bundle
+from bmd_edge.system.files import replace_file
 from bmd_edge.table.film_table import HipRow
 from calibration.drift.control_charts import WEIGHT
 from calibration.drift.studies import F64, FACTS, Seen, of_rows
 from calibration.drift.watch import reference_in
 from calibration.drift.watched_features import DriftReference
-from export.proofs.phantom_rois import answers_of, rows_named
+from export.proofs.phantom_rois import answers_of, named, rows_named, run
 
 WARM_UP, PATIENCE, RUNS = 100, 1_000, 2_000
 CONTROL_CHARTS, CONTROL_STUDIES = 500, 4_000
@@ -155,3 +159,39 @@ def simulate(bundle: VerifiedBundle, precision: str, table: Path, control: Seque
 def _seen(bundle: VerifiedBundle, precision: str, rows: list[HipRow]) -> Seen:
     answers = answers_of(bundle, precision, rows)
     return of_rows(answers.rows, answers.bmd, answers.spread, answers.embedding, answers.gray)
+
+
+def main(arguments: Sequence[str], say: Callable[[str], object]) -> int:
+    """The command; returns its exit status."""
+    parser = argparse.ArgumentParser(prog="python -m export.proofs.drift_delay", description=__doc__.split(":")[0])
+    parser.add_argument("bundle", nargs="?", type=Path, help="bundle folder; default the embedded one")
+    parser.add_argument("--table", type=Path, required=True, help="film table of `bmd-edge phantom shifted`")
+    parser.add_argument(
+        "--control",
+        action="append",
+        default=[],
+        metavar="TABLE[:SPLITS]",
+        help="more ROIs in control, and its splits to use (default calibrate); repeatable",
+    )
+    parser.add_argument("--out", type=Path, required=True, help="JSON file of the figures")
+    asked = parser.parse_args(arguments)
+    bundle, precisions = read_bundle(asked.bundle), {}
+    for precision in bundle.precisions("bmd"):
+        found = precisions[precision] = simulate(bundle, precision, asked.table, asked.control)
+        say(f"{precision}: in control one alarm in {found['in_control']['average_run_length']} studies")
+        for name, one in found["delay_in_studies"].items():
+            say(f"{precision}: {name}, nine of ten are seen within {one['p90']} studies")
+    facts = {
+        "command": "python -m export.proofs.drift_delay " + " ".join(named(one) for one in arguments),
+        "synthetic": True,
+        "bundle": bundle.manifest.version,
+        "bundle_digest": bundle.digest,
+        "precisions": precisions,
+    }
+    with replace_file(asked.out) as file:
+        file.write(json.dumps(facts, indent=1, allow_nan=False) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    run(main)

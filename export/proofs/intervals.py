@@ -8,7 +8,6 @@ training saw apart, without a promise. All figures are synthetic: the pool is th
 
 import argparse
 import json
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,8 +22,9 @@ from bmd_edge.system.files import replace_file
 from bmd_edge.table.film_table import HipRow
 from calibration.drift.studies import F64
 from calibration.fit.headline_cuts import lowest_by_subject
+from calibration.statistics.bootstrap import Bootstrap, by_subject
 from calibration.statistics.conformal import COVERAGE, conformal_scale
-from export.proofs.phantom_rois import RoiAnswers, answers_of, named, rows_named
+from export.proofs.phantom_rois import RoiAnswers, answers_of, named, rows_named, run
 
 SPLITS, REPEATS = 200, 1_000
 MIN_SUBGROUP = 400
@@ -57,16 +57,19 @@ def procedure(scores: F64, subjects: Sequence[str], splits: int = SPLITS, seed: 
 
 def share(inside: NDArray[np.bool_], subjects: Sequence[str], seed: int = 0) -> dict[str, float]:
     """Share of hips inside their interval, with the 95 % percentile interval of a bootstrap over subjects."""
-    which = np.unique(np.asarray(subjects), return_inverse=True)[1]
-    hits, hips = np.bincount(which, inside), np.bincount(which)
-    drawn = np.random.default_rng(seed).integers(len(hips), size=(REPEATS, len(hips)))
-    low, high = np.quantile(hits[drawn].sum(1) / hips[drawn].sum(1), (0.025, 0.975))
+
+    def covered(weights: F64) -> dict[str, F64]:
+        return {"coverage": weights @ inside.astype(np.float64) / weights.sum(-1)}
+
+    how = Bootstrap(seed, REPEATS, "percentile", min_subjects=2)
+    found = by_subject(covered, subjects, how)["coverage"]
+    value, low, high = (np.nan if one is None else one for one in found)
     return {
         "hips": len(inside),
-        "subjects": len(hips),
-        "coverage": float(np.mean(inside)),
-        "low": float(low),
-        "high": float(high),
+        "subjects": len(set(subjects)),
+        "coverage": value,
+        "low": low,
+        "high": high,
     }
 
 
@@ -176,4 +179,4 @@ def main(arguments: Sequence[str], say: Callable[[str], object]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:], print))
+    run(main)

@@ -1,8 +1,10 @@
 """ROI images of phantom cohorts through the shipped BMD network: what the proofs are computed from."""
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 
@@ -10,7 +12,7 @@ from bmd_edge.bundle.bundle import VerifiedBundle
 from bmd_edge.bundle.network_input import BMD
 from bmd_edge.engine.open import open_engine
 from bmd_edge.engine.self_test import self_test
-from bmd_edge.errors import TableError, UsageError
+from bmd_edge.errors import BmdEdgeError, TableError, UsageError
 from bmd_edge.measure.network_answer import gray_statistics
 from bmd_edge.sites import SITES
 from bmd_edge.table.dxa_scales import to_hologic
@@ -24,6 +26,15 @@ def named(argument: str) -> str:
     """Folder and name instead of a path of this machine."""
     path, colon, splits = argument.partition(":")
     return "/".join(Path(path).parts[-2:]) + colon + splits if "/" in path else argument
+
+
+def run(main: Callable[[Sequence[str], Callable[[str], object]], int]) -> NoReturn:
+    """Run a proof's command on the process's arguments; an error of this project becomes one line and an exit code."""
+    try:
+        sys.exit(main(sys.argv[1:], print))
+    except BmdEdgeError as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(2 if isinstance(error, UsageError) else 1)
 
 
 _BATCH = 16

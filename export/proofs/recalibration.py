@@ -7,7 +7,6 @@ what it costs where there is nothing to correct. All figures are synthetic.
 
 import argparse
 import json
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from bmd_edge.sites import SITES
 from bmd_edge.system.files import replace_file
 from calibration.drift.studies import F64
 from calibration.fit.site_line import fit_site
-from export.proofs.phantom_rois import RoiAnswers, answers_of, named, rows_named
+from export.proofs.phantom_rois import RoiAnswers, answers_of, named, rows_named, run
 
 DRAWS, SUBJECTS, OTHERS = 200, 40, 500
 PLANTED = {"offset +0.05, slope 0.9": (0.05, 0.9), "nothing": (0.0, 1.0)}
@@ -127,4 +126,4 @@ def _refusal(pool: RoiAnswers, n: int) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:], print))
+    run(main)

@@ -4,6 +4,8 @@ was not measured.
 
 from typing import Any
 
+from bmd_edge.measure.t_score import OSTEOPOROSIS_T
+
 UNSEEN_MAKER = "Synthetic-H"
 VALIDATION_COMMANDS = (
     "bmd-edge phantom COHORT --labelled 0 --calibrate 0 --unlabelled 0 --dicom 900 --poses 2 --style named"
@@ -129,7 +131,7 @@ def validation(facts: dict[str, Any]) -> str:
         ("inside the 90 % interval", "coverage", "{:.1%}"),
     ):
         rows.append((label, [_interval(one["figures"][name], write) for one in sites.values()]))
-    areas = [one["detection"]["targets"]["-2.5"]["auroc"] for one in sites.values()]
+    areas = [one["detection"]["targets"][f"{OSTEOPOROSIS_T:g}"]["auroc"] for one in sites.values()]
     rows.append(("AUROC, T <= -2.5, by hip", [_interval(one, "{:.3f}") for one in areas]))
     for label, name, write in (("RMSE, g/cm2", "rmse_gcm2", "{:.3f}"), ("inside the interval", "coverage", "{:.1%}")):
         label = f"maker {UNSEEN_MAKER}, of no training film ({unseen['total_hip']['hips']} hips): {label}"

@@ -29,7 +29,7 @@ NAME = "export_report"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Findings:
+class Measured:
     """What an export measured beside the parts of its bundle.
 
     `bmd` is precision -> estimates (n, sites) g/cm2 for the guard's hips, `dexa` their labels.
@@ -43,7 +43,7 @@ class Findings:
     machine: str
 
 
-def save(run: Path, parts: Parts, found: Findings) -> None:
+def save(run: Path, parts: Parts, found: Measured) -> None:
     """Write both reports into the run folder, atomically."""
     facts = report_facts(parts, found)
     with replace_file(run / f"{NAME}.json") as file:
@@ -52,7 +52,7 @@ def save(run: Path, parts: Parts, found: Findings) -> None:
         file.write(page(facts, found))
 
 
-def report_facts(parts: Parts, found: Findings) -> dict[str, Any]:
+def report_facts(parts: Parts, found: Measured) -> dict[str, Any]:
     """The report as plain values, without a path of this machine."""
     files = {path.name: path.stat().st_size for models in parts.models.values() for path in models.values()}
     facts: dict[str, Any] = {
@@ -82,7 +82,7 @@ def report_facts(parts: Parts, found: Findings) -> dict[str, Any]:
     return facts
 
 
-def page(facts: Mapping[str, Any], found: Findings) -> str:
+def page(facts: Mapping[str, Any], found: Measured) -> str:
     """The report as one HTML page; nothing is loaded from anywhere and no script runs."""
     environment = templates(Path(__file__).parent / "templates")
     guard = found.int8.parity.sites if found.int8 else None
@@ -96,7 +96,7 @@ def page(facts: Mapping[str, Any], found: Findings) -> str:
     )
 
 
-def _site_figures(site: str, found: Findings) -> dict[str, Any]:
+def _site_figures(site: str, found: Measured) -> dict[str, Any]:
     column = SITES.index(site)
     columns = {name: values[:, column].astype(np.float64) for name, values in found.bmd.items()}
     images = [plots.scatter(values, found.dexa[:, column], name) for name, values in columns.items()]

@@ -12,8 +12,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from bmd_edge.bundle.error_budget import GuardSite
+from bmd_edge.measure.t_score import SHOWN_CUTS, WHO_CUTS
 from export.int8.sensitivity import Shift
-from export.int8.shift_in_gcm2 import CUTS_T, cut_gcm2
+from export.int8.shift_in_gcm2 import cut_gcm2
 
 if TYPE_CHECKING:
     from matplotlib.typing import RcKeyType
@@ -45,17 +46,16 @@ def scatter(estimate: F64, dexa: F64, precision: str) -> str:
 
 
 def bland_altman(site: str, fp32: F64, int8: F64, guard: GuardSite) -> str:
-    """INT8 - fp32 against their mean; the guard's limits, the WHO cuts, and the hips that crossed one."""
+    """INT8 - fp32 against their mean; the guard's limits, where the shown WHO range changes, and the hips that did."""
 
     def draw(axes: Axes) -> None:
         shift, limit = int8 - fp32, guard.limits.p99_shift_gcm2
-        for t in CUTS_T:
+        for t in WHO_CUTS:
             axes.axvline(cut_gcm2(site, t), color=_SOFT, lw=0.8, ls=":")
-            axes.annotate(
-                f"T = {t:g}", (cut_gcm2(site, t), 1), xycoords=("data", "axes fraction"), fontsize=7, color=_SOFT
-            )
-        for place in (-limit, limit):
-            axes.axhline(place, color=_RED, lw=0.9, ls="--")
+            place, said = (cut_gcm2(site, t), 1), f"T = {SHOWN_CUTS[t]:g}"
+            axes.annotate(said, place, xycoords=("data", "axes fraction"), fontsize=7, color=_SOFT)
+        for limit_gcm2 in (-limit, limit):
+            axes.axhline(limit_gcm2, color=_RED, lw=0.9, ls="--")
         axes.axhline(0, color=_SOFT, lw=0.8)
         axes.axhline(guard.mean_shift_gcm2, color=_TEAL, lw=1.2)
         _points(axes, (fp32 + int8) / 2, shift, _ACCENT)

@@ -1,5 +1,7 @@
 """Agreement, detection and precision figures against oracle libraries."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy import optimize, stats
@@ -7,9 +9,16 @@ from sklearn import metrics
 from statsmodels.regression.linear_model import OLS
 from statsmodels.tools import add_constant
 
+from bmd_edge.sites import SITES
 from bmd_edge.table.dxa_scales import to_hologic
 from calibration.statistics import agreement, bootstrap, detection, precision_error
 from calibration.validate import int8_shift
+from export.make_bundle import accuracy
+from trainer.methods.supervised import site_metrics
+from trainer.phantom.judge import score
+from trainer.phantom.judge.score import HipScore
+
+PACKAGES = ("bmd_edge", "trainer", "export", "calibration")
 
 
 def cohort(n=200, seed=0):
@@ -184,3 +193,40 @@ def test_scales_meet_where_the_literature_says():
     assert to_hologic(0.899, "femoral_neck", "lunar") == pytest.approx(0.738, abs=0.001)
     assert to_hologic(0.8, "total_hip", "hologic") == 0.8
     assert to_hologic(0.019 + 1.087 * 0.6, "femoral_neck", "sbmd") == pytest.approx(0.6)
+
+
+def test_everyone_takes_agreement_from_one_place():
+    """The phantom's score, a training's log and the model card, against scipy and numpy."""
+    rng = np.random.default_rng(4)
+    label = rng.normal(0.7, 0.13, (80, 2))
+    estimate = 0.1 + 0.9 * label + rng.normal(0, 0.06, (80, 2))
+    hips = [
+        HipScore("intact", "bmd", "R", "R", "read", None, (), tuple(y), tuple(y), tuple(x), tuple(x - 1), tuple(x + 1))
+        for x, y in zip(estimate, label, strict=True)
+    ]
+    log = site_metrics(estimate.astype(np.float32), np.ones((80, 2), np.float32), label.astype(np.float32))
+    card = accuracy(estimate, label)
+    for column, site in enumerate(SITES):
+        x, y = estimate[:, column], label[:, column]
+        line = stats.linregress(x, y)
+        said = score._agreement(hips, column)
+        wanted = {"r": line.rvalue, "rmse_gcm2": np.sqrt(np.mean((x - y) ** 2)), "bias_gcm2": np.mean(x - y)}
+        for name, value in wanted.items():
+            assert said[name] == round(value, 4)
+            assert card[site][name] == pytest.approx(value, abs=1e-12)
+            assert log[f"val_{name}_{site}"] == pytest.approx(value, abs=1e-6)
+        assert (said["slope"], said["intercept_gcm2"]) == (round(line.slope, 4), round(line.intercept, 4))
+    assert site_metrics(np.ones((80, 2), np.float32), np.ones((80, 2), np.float32), label)["val_r_total_hip"] == 0.0
+
+
+def test_resampling_and_areas_stand_once():
+    root = Path(__file__).parents[2]
+    sources = {path: path.read_text() for one in PACKAGES for path in (root / one).rglob("*.py")}
+    homes = {
+        "stats.bootstrap(": {"calibration/statistics/bootstrap.py"},
+        "mannwhitneyu": set(),
+        # the phantom's own looks at its population; no estimate is judged there
+        "corrcoef(": {"trainer/phantom/judge/check.py", "trainer/phantom/judge/features.py"},
+    }
+    for word, files in homes.items():
+        assert {str(path.relative_to(root)) for path, text in sources.items() if word in text} == files, word

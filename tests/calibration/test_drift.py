@@ -1,6 +1,8 @@
 """Drift over screening runs: what is counted, what is said to have moved, and how fast planted shifts are seen."""
 
 import json
+import subprocess
+import sys
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -16,12 +18,14 @@ from bmd_edge.errors import BundleError, UsageError
 from bmd_edge.measure.network_answer import NetworkAnswer
 from bmd_edge.report.film_report import FilmReport, HipReport
 from bmd_edge.screen.ledger import Ledger
+from bmd_edge.table.film_table import HipRow
 from calibration.commands import drift
 from calibration.drift.control_charts import with_limits
 from calibration.drift.studies import Seen, of_reports
 from calibration.drift.watch import charts_over, reference_in, reports_of, sentence, watch
 from calibration.drift.watched_features import measure, to_dict
 from export.bundle.pack import pack
+from export.proofs import drift_delay
 from export.proofs.drift_delay import delay, in_control, older
 from tests.bundles import tiny_parts
 
@@ -176,6 +180,63 @@ def test_a_clinic_off_the_reference_starts_from_its_own_baseline(bundle: Verifie
     few = run_of(tmp_path / "few", site(99, 22), bundle.digest)
     with pytest.raises(UsageError, match="99 studies with a number, 100 are the least"):
         watch(reports_of(runs[1], bundle), bundle, reports_of(few, bundle))
+
+
+def test_the_old_flag_says_the_new_command() -> None:
+    found = call("--simulate", "--table", "my films/films.csv", "--control", "pool.csv:ranges")
+    assert isinstance(found.exception, UsageError)
+    new = "python -m export.proofs.drift_delay --table 'my films/films.csv' --control pool.csv:ranges --out drift.json"
+    assert str(found.exception) == f"drift --simulate has moved: {new}"
+    program = subprocess.run(
+        [sys.executable, "-m", "bmd_edge.cli.main", "drift", "--simulate"], capture_output=True, text=True
+    )
+    assert program.returncode == 2
+    assert "python -m export.proofs.drift_delay --table TABLE --out drift.json" in program.stderr
+    assert "--simulate" not in call("--help").stdout
+
+
+def test_the_delay_is_measured_by_its_own_command(
+    bundle: VerifiedBundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On made-up answers: no bundle as small as this one reads films."""
+    rows = [
+        HipRow(film=f"{k}.png", subject=f"s{k}", side="R", split="test", extra={"x_condition": ["none", "kvp"][k % 2]})
+        for k in range(20)
+    ]
+    asked = []
+
+    def drawn(_bundle: VerifiedBundle, _precision: str, chosen: list[HipRow]) -> Seen:
+        made = studies(400, len(chosen))
+        made.facts[:, 3] += 10 * (chosen[0].extra["x_condition"] == "kvp")
+        return made
+
+    monkeypatch.setattr(drift_delay, "_seen", drawn)
+    monkeypatch.setattr(drift_delay, "rows_named", lambda text: asked.append(text) or rows)
+    monkeypatch.setattr(drift_delay, "CONTROL_STUDIES", 100)
+    monkeypatch.setattr(drift_delay, "RUNS", 50)
+    said: list[str] = []
+    out = tmp_path / "drift.json"
+    arguments = [bundle.root, "--table", tmp_path / "shifted/films.csv", "--control", "pool/films.csv", "--out", out]
+    assert drift_delay.main([str(one) for one in arguments], said.append) == 0
+    facts = json.loads(out.read_text())
+    assert asked == [f"{tmp_path}/shifted/films.csv:test", "pool/films.csv"]
+    assert facts["bundle_digest"] == bundle.digest
+    assert facts["command"].startswith("python -m export.proofs.drift_delay ")
+    assert "--table shifted/films.csv --control pool/films.csv --out" in facts["command"]
+    assert str(tmp_path) not in facts["command"]
+    found = facts["precisions"]["fp32"]
+    assert set(found["delay_in_studies"]) == {"kvp", "older patients", "kvp, not stated"}
+    assert found["delay_in_studies"]["kvp"]["p90"] <= 30
+    assert found["in_control"]["simulated_studies"] == 500 * 100
+    assert any("kvp" in line for line in said)
+
+
+def test_a_proof_that_cannot_be_made_says_why_in_one_line() -> None:
+    for name in ("drift_delay --table", "intervals --fresh", "recalibration --pool"):
+        words = [sys.executable, "-m", *f"export.proofs.{name} nowhere/films.csv --out x.json".split()]
+        found = subprocess.run(words, capture_output=True, text=True)
+        assert found.returncode == 2, found.stderr
+        assert len(found.stderr.splitlines()) == 1
 
 
 def test_what_cannot_be_charted_says_why(bundle: VerifiedBundle, tmp_path: Path) -> None:

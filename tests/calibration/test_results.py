@@ -1,6 +1,8 @@
 """Committed figures: where they come from, and that the page says what they say."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +28,17 @@ def test_each_result_names_its_command_its_bundle_and_that_it_is_synthetic(name:
     assert set(found["precisions"]) == {"fp32", "int8"}
 
 
-def test_the_page_says_what_coverage_found() -> None:
+@pytest.mark.parametrize("name", ["coverage", "planted", "drift"])
+def test_the_command_of_a_result_is_there(name: str) -> None:
+    python, *words = facts(name)["command"].split()
+    assert python == "python"
+    found = subprocess.run([sys.executable, *words[:2], "--help"], capture_output=True, text=True, cwd=ROOT)
+    assert found.returncode == 0, found.stderr
+    options = {word for word in words if word.startswith("--")}
+    assert all(option in found.stdout for option in options)
+
+
+def test_the_readme_says_what_coverage_found() -> None:
     shipped = {
         p: {s: one["shipped"] for s, one in sites.items()} for p, sites in facts("coverage")["precisions"].items()
     }

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from bmd_edge.bundle.error_budget import LIMITS, GuardSite, broken
+from bmd_edge.measure.t_score import WHO_CUTS, bmd_at
 from bmd_edge.sites import SITES
-from export.int8.shift_in_gcm2 import CUTS_T, GuardHips, Parity, compare, cut_gcm2, rmse_change
+from export.int8.shift_in_gcm2 import GuardHips, Parity, compare, cut_gcm2, rmse_change
 
 N = 1200
 
@@ -128,13 +129,28 @@ def test_every_flip_is_listed() -> None:
     flips = judged(shift, fp32).sites["femoral_neck"].flips
     assert {(flip.film_id, flip.cut_t) for flip in flips} == {("f0", -2.5), ("f1", -2.5), ("f2", -1.0)}
     first = next(flip for flip in flips if flip.film_id == "f0")
-    assert (first.fp32_gcm2, first.quantized_gcm2) == (pytest.approx(0.559), pytest.approx(0.557))
+    assert (first.fp32_gcm2, first.quantized_gcm2) == (pytest.approx(0.565), pytest.approx(0.563))
 
 
-def test_cuts_are_those_of_the_table() -> None:
-    """Looker 1998, as `bmd_edge.measure.estimate` has it: mean + T x SD."""
-    cuts = {site: [cut_gcm2(site, t) for t in CUTS_T] for site in SITES}
-    assert cuts == {"femoral_neck": [0.738, 0.558], "total_hip": [0.82, 0.637]}
+@pytest.mark.parametrize(
+    ("before_t", "after_t", "changes"),
+    [(-2.46, -2.44, True), (-1.04, -1.06, True), (-2.505, -2.495, False), (-0.995, -1.005, False)],
+)
+def test_a_flip_is_what_a_reader_sees(before_t: float, after_t: float, changes: bool) -> None:
+    """T is shown rounded to 0.1: -2.46 reads -2.5 and -2.44 reads -2.4, while -2.505 and -2.495 both read -2.5."""
+    fp32, shift = np.full(N, 0.65), np.zeros(N)
+    fp32[:30] = bmd_at("femoral_neck", before_t)
+    shift[:30] = bmd_at("femoral_neck", after_t) - fp32[0]
+    parity = judged(shift, fp32)
+    assert len(parity.sites["femoral_neck"].flips) == (30 if changes else 0)
+    assert parity.passed is not changes
+    assert not changes or only(parity, "30 of 1200 hips (2.5%) crossed a cut")
+
+
+def test_cuts_lie_where_the_shown_range_changes() -> None:
+    """Looker 1998, mean + T x SD, at the exact T of -1.05 and -2.45."""
+    cuts = {site: [cut_gcm2(site, t) for t in WHO_CUTS] for site in SITES}
+    assert cuts == {"femoral_neck": [0.732, 0.564], "total_hip": [0.8139, 0.6431]}
 
 
 def test_a_figure_that_is_no_number_is_not_passed() -> None:

@@ -18,8 +18,7 @@ from bmd_edge.errors import UsageError
 from bmd_edge.sites import SITES
 from bmd_edge.table.film_table import HipRow, write_table
 from trainer.paper_table.commands import table as table_command
-from trainer.paper_table.page import markdown, read_hips, read_units, summary, write_report
-from trainer.paper_table.statistics import Hips
+from trainer.paper_table.page import Hips, markdown, read_hips, read_units, summary, write_report
 from trainer.paper_table.units import (
     ALTERNATIVES,
     RECIPES,

@@ -3,8 +3,8 @@ import pytest
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 
-from bmd_edge.sites import SITES
-from trainer.paper_table.statistics import Hips, agreement, auroc, interval, paired_difference
+from calibration.statistics.over_seeds import agreement, auroc, interval, paired_difference
+from trainer.paper_table.page import Hips
 
 
 def drawn(subjects: int, seeds: int = 3, error: float = 0.06) -> tuple[np.ndarray, Hips]:
@@ -27,6 +27,14 @@ def test_figures_are_those_of_the_libraries() -> None:
     assert found["bias_gcm2"] == pytest.approx(np.mean(estimates - label))
 
 
+def test_a_network_that_answers_one_number_has_no_correlation() -> None:
+    _, hips = drawn(60)
+    label = hips.labels_gcm2[:, 0]
+    found = agreement(np.full((1, len(label)), label.mean()), label)
+    assert (found["r"], found["slope"]) == (0.0, 0.0)
+    assert found["rmse_gcm2"] == pytest.approx(label.std())
+
+
 def test_auroc_is_that_of_the_library() -> None:
     estimates, hips = drawn(60)
     low = hips.labels_gcm2[:, 0] < 0.6
@@ -41,9 +49,9 @@ def test_interval_resamples_subjects_and_not_hips() -> None:
     plain = stats.bootstrap(
         (squares,), lambda x, axis: np.sqrt(x.mean(axis)), n_resamples=9999, rng=np.random.default_rng(0)
     ).confidence_interval
-    low, high = interval("rmse_gcm2", estimates, hips, SITES[0])
+    low, high = interval("rmse_gcm2", estimates, hips.labels_gcm2[:, 0], hips.subject)
     assert (low, high) == pytest.approx((plain.low, plain.high), abs=0.001)
-    alone = interval("rmse_gcm2", estimates, Hips(hips.labels_gcm2, tuple(map(str, range(160)))), SITES[0])
+    alone = interval("rmse_gcm2", estimates, hips.labels_gcm2[:, 0], list(map(str, range(160))))
     assert high - low > 1.2 * (alone[1] - alone[0])
 
 
@@ -51,13 +59,13 @@ def test_paired_difference_sees_what_two_intervals_hide() -> None:
     estimates, hips = drawn(80)
     rng = np.random.default_rng(1)
     worse = estimates + rng.normal(0, 0.02, estimates.shape)
-    found = paired_difference("rmse_gcm2", estimates, worse, hips, SITES[0])
     label = hips.labels_gcm2[:, 0]
+    found = paired_difference("rmse_gcm2", estimates, worse, label, hips.subject)
     exact = agreement(estimates, label)["rmse_gcm2"] - agreement(worse, label)["rmse_gcm2"]
     assert found["difference"] == pytest.approx(exact)
     assert found["low"] < exact < found["high"] < 0
-    own, other = (interval("rmse_gcm2", one, hips, SITES[0]) for one in (estimates, worse))
+    own, other = (interval("rmse_gcm2", one, label, hips.subject) for one in (estimates, worse))
     assert own[1] > other[0]
-    same = paired_difference("r", estimates, estimates + 1e-9 * rng.normal(size=estimates.shape), hips, SITES[0])
+    same = paired_difference("r", estimates, estimates + 1e-9 * rng.normal(size=estimates.shape), label, hips.subject)
     assert abs(same["low"]) < 1e-6
     assert abs(same["high"]) < 1e-6

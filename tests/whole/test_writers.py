@@ -57,7 +57,7 @@ def results(folder: Path) -> None:
     write_run(folder / "run.json", SUMMARY)
 
 
-def bundle(folder: Path) -> Bundle:
+def bundle(folder: Path) -> VerifiedBundle:
     (folder.parent / "work").mkdir()
     return pack(folder / "bundle", tiny_parts(folder.parent / "work"))
 

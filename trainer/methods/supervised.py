@@ -15,6 +15,7 @@ from bmd_edge.bundle.network_input import BMD, normalize
 from bmd_edge.errors import TableError
 from bmd_edge.sites import SITES
 from bmd_edge.table.film_table import HipRow
+from calibration.statistics.agreement import plain_figures
 from trainer.images.augment import block_means, vary_roi, window
 from trainer.images.gray_png import floats
 from trainer.images.roi_files import ROI_BLOCK, ROI_SPACING_MM, Rois, read_rois, roi_image
@@ -179,14 +180,13 @@ def site_metrics(bmd: NDArray[np.float32], spread: NDArray[np.float32], label: N
         known = np.isfinite(label[:, site])
         if known.sum() < MIN_LABELS:
             continue
-        error = bmd[known, site] - label[known, site]
-        rmses.append(float(np.sqrt(np.mean(np.square(error)))))
+        found = plain_figures(bmd[known, site], label[known, site])
+        rmses.append(found["rmse_gcm2"])
         moving = bmd[known, site].std() > 0  # a network that answers one number has no correlation
-        r = float(np.corrcoef(bmd[known, site], label[known, site])[0, 1]) if moving else 0.0
         metrics |= {
-            f"val_r_{name}": r,
+            f"val_r_{name}": found["r"] if moving else 0.0,
             f"val_rmse_gcm2_{name}": rmses[-1],
-            f"val_bias_gcm2_{name}": float(error.mean()),
+            f"val_bias_gcm2_{name}": found["bias_gcm2"],
         }
         metrics[f"val_spread_gcm2_{name}"] = float(spread[known, site].mean())
     if not rmses:

@@ -2,22 +2,33 @@
 
 import json
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bmd_edge.errors import UsageError
-from bmd_edge.measure.t_score import t_score
+from bmd_edge.measure.t_score import OSTEOPOROSIS_T, t_score
 from bmd_edge.sites import SITES
 from bmd_edge.system.files import replace_file
+from calibration.statistics.bootstrap import F64
+from calibration.statistics.over_seeds import agreement, auroc, interval, paired_difference
 from trainer.paper_table.plot import SITE_TITLES, draw
-from trainer.paper_table.statistics import F64, LOW_T, Hips, agreement, auroc, interval, paired_difference
 from trainer.paper_table.units import ALTERNATIVES, CURVE_LABELS, FULL, RECIPES, SUPERVISED, TableSize
 from trainer.phantom.cohort.plan import items
 
 Units = dict[str, list[dict[str, Any]]]
 """Finished units by the name of their row, seed after seed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hips:
+    """The films that a row is measured on: labels_gcm2 (n, 2) in the order of `SITES`; subject (n,) names."""
+
+    labels_gcm2: F64
+    subject: tuple[str, ...]
+
 
 TITLES = {
     "mse": "MSE",
@@ -152,9 +163,9 @@ def _figures(recipe: str, site: str, units: list[dict[str, Any]], hips: dict[str
     figures: dict[str, Any] = {"recipe": recipe, "site": site, "n_seeds": len(units)}
     figures |= {key: round(value, 4) for key, value in agreement(found, labels).items()}
     for key, short in (("r", "r"), ("rmse_gcm2", "rmse")):
-        low, high = interval(key, found, hips[name], site)
+        low, high = interval(key, found, labels, hips[name].subject)
         figures |= {f"{short}_low": round(low, 4), f"{short}_high": round(high, 4)}
-    area = auroc(found, np.array([t_score(site, float(label)) <= LOW_T for label in labels]))
+    area = auroc(found, np.array([t_score(site, float(label)) <= OSTEOPOROSIS_T for label in labels]))
     return figures | {"auroc_t25": None if area is None else round(area, 4)}
 
 
@@ -187,9 +198,9 @@ def _difference(
 ) -> dict[str, Any]:
     seeds = sorted({unit["seed"] for unit in full} & {unit["seed"] for unit in other})
     first, second = (of_site([unit for unit in units if unit["seed"] in seeds], name, site) for units in (full, other))
-    rmse = paired_difference("rmse_gcm2", first, second, hips, site)
-    r = paired_difference("r", first, second, hips, site)
     labels = hips.labels_gcm2[:, SITES.index(site)]
+    rmse = paired_difference("rmse_gcm2", first, second, labels, hips.subject)
+    r = paired_difference("r", first, second, labels, hips.subject)
     change = rmse["difference"] / agreement(second, labels)["rmse_gcm2"]
     by_seed = [
         agreement(one[None], labels)["rmse_gcm2"] - agreement(two[None], labels)["rmse_gcm2"]

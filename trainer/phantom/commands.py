@@ -190,7 +190,7 @@ def shifted_command(
     n: Annotated[int, typer.Option(help="Hips, each in control and under every planted shift.")] = 250,
     workers: Annotated[int, typer.Option(help="Processes, one thread each.")] = 2,
 ) -> None:
-    """Make regions of the same hips under planted shifts, for `bmd-edge drift --simulate`; prints the film table."""
+    """Make regions of hips under planted shifts, for `python -m export.proofs.drift_delay`; prints the table."""
     from trainer.phantom.cohort.shifted import make_shifted
 
     with _bar("phantom films") as bar:

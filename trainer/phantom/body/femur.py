@@ -104,6 +104,43 @@ def _growth_plates(d: float, head: float, big: float, t: float, x: float, z: flo
     return min(smooth_max(nucleus, t - 7.0 * u, 2.0 * u), rest)
 
 
+@njit(cache=True, fastmath=True, inline="always")
+def _greater(x: float, y: float, z: float, u: float, size: float, ct: float, st: float) -> float:
+    """Greater trochanter, x from the neck's end: the lateral mass, leaning medially by an angle of cosine ct and sine
+    st, and the posterior ridge with its overhanging tip."""
+    gx, gz = x - 10.5 * u, z + 19.0 * u
+    mass = ellipsoid(
+        ct * gx + st * gz,
+        y + 2.0 * u,
+        -st * gx + ct * gz,
+        12.5 * u * size,
+        17.5 * u * size,
+        23.0 * u * size,
+    )
+    hx, hz = x - 6.0 * u, z + 14.0 * u
+    ridge = ellipsoid(
+        0.92 * hx + 0.39 * hz,
+        y + 11.0 * u,
+        -0.39 * hx + 0.92 * hz,
+        8.5 * u * size,
+        8.0 * u,
+        16.5 * u * size,
+    )
+    joined: float = smooth_min(mass, ridge, 6.0 * u)
+    return joined
+
+
+@njit(cache=True, fastmath=True, inline="always")
+def _crest(x: float, y: float, z: float, u: float, axis_x: float, shaft: float, drop: float) -> float:
+    """Intertrochanteric crest, from the posterior ridge to the lesser trochanter."""
+    cz = min(max((z + 20.0 * u) / (20.0 * u - drop + 8.0 * u), 0.0), 1.0)
+    cx = axis_x + 5.0 * u + cz * (-0.62 * shaft - 5.0 * u)
+    cy = -12.0 * u + cz * (12.0 * u - 0.72 * shaft)
+    czz = -20.0 * u + cz * (20.0 * u - drop + 8.0 * u)
+    distance: float = np.sqrt((x - cx) ** 2 + (y - cy) ** 2 + (z - czz) ** 2) - 5.5 * u
+    return distance
+
+
 @njit(cache=True, fastmath=True)
 def _femur(xs: F64, ys: F64, zs: F64, p: F64, bumps: F32) -> tuple[F32, F32, NDArray[np.uint8]]:
     """Rough distance (nx, ny, nz), inner = (cortex mm, trabecular g/cm3), part code (uint8)."""
@@ -128,27 +165,7 @@ def _femur(xs: F64, ys: F64, zs: F64, p: F64, bumps: F32) -> tuple[F32, F32, NDA
                 neck = max(neck, 0.15 * radius - t)
                 tube = _shaft(x - center, y, (z + drop) / radius, shaft, shaft_ap)
                 tube = smooth_max(tube, 0.93 * z + 0.36 * (x - axis_x) + 0.62 * radius, 10.0 * u)
-                # greater trochanter: the lateral mass, leaning medially, and the posterior ridge with its overhanging
-                # tip
-                gx, gz = x - axis_x - 10.5 * u, z + 19.0 * u
-                g1 = ellipsoid(
-                    ct * gx + st * gz,
-                    y + 2.0 * u,
-                    -st * gx + ct * gz,
-                    12.5 * u * greater,
-                    17.5 * u * greater,
-                    23.0 * u * greater,
-                )
-                hx, hz = x - axis_x - 6.0 * u, z + 14.0 * u
-                g2 = ellipsoid(
-                    0.92 * hx + 0.39 * hz,
-                    y + 11.0 * u,
-                    -0.39 * hx + 0.92 * hz,
-                    8.5 * u * greater,
-                    8.0 * u,
-                    16.5 * u * greater,
-                )
-                big = smooth_min(g1, g2, 6.0 * u)
+                big = _greater(x - axis_x, y, z, u, greater, ct, st)
                 lx, lz = x - center + 0.66 * shaft, z + drop
                 small = ellipsoid(
                     0.94 * lx + 0.34 * lz,
@@ -158,12 +175,7 @@ def _femur(xs: F64, ys: F64, zs: F64, p: F64, bumps: F32) -> tuple[F32, F32, NDA
                     7.6 * u * lesser,
                     13.0 * u * lesser,
                 )
-                # intertrochanteric crest, from the posterior ridge to the lesser trochanter
-                cz = min(max((z + 20.0 * u) / (20.0 * u - drop + 8.0 * u), 0.0), 1.0)
-                cx = axis_x + 5.0 * u + cz * (-0.62 * shaft - 5.0 * u)
-                cy = -12.0 * u + cz * (12.0 * u - 0.72 * shaft)
-                czz = -20.0 * u + cz * (20.0 * u - drop + 8.0 * u)
-                crest = np.sqrt((x - cx) ** 2 + (y - cy) ** 2 + (z - czz) ** 2) - 5.5 * u
+                crest = _crest(x, y, z, u, axis_x, shaft, drop)
                 d = smooth_min(tube, neck, 9.0 * u)
                 d = smooth_min(d, head, 4.0 * u)
                 d = smooth_min(d, big, 7.0 * u)

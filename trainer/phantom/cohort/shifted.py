@@ -1,4 +1,4 @@
-"""Regions of the same hips with and without planted shifts: what `bmd-edge drift --simulate` draws its films from."""
+"""Regions of the same hips, as they are and under planted shifts: films for `export.proofs.drift_delay`."""
 
 from collections.abc import Callable
 from dataclasses import replace

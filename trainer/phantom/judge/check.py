@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from bmd_edge.measure.t_score import OSTEOPOROSIS_T, bmd_at
 from bmd_edge.table.film_table import HipRow, read_table
 from trainer.phantom.beam.texture import TextureLook, textured
 from trainer.phantom.body.anatomy import Subject
@@ -25,8 +26,7 @@ from trainer.phantom.shapes.sdf import CORTICAL_GCM3, Grid
 
 Array = NDArray[np.float64]
 
-LOW_NECK_GCM2 = 0.558
-"""Femoral neck BMD at T = -2.5, Hologic, NHANES III white women (Looker 1998)."""
+LOW_NECK_GCM2 = round(bmd_at("femoral_neck", OSTEOPOROSIS_T), 6)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from bmd_edge import open_bundle
 from bmd_edge.sites import SITES
 from bmd_edge.system.places import phantom_cache
+from calibration.statistics import precision_error
 from trainer.phantom.film.maker_styles import TRAINING_MAKERS
 from trainer.phantom.film.scene import VERSION, FilmSpec
 from trainer.phantom.judge.score import SCORE_PIXEL_MM, open_screener, score_film
@@ -69,23 +70,20 @@ def repeatability(
 def precision_errors(estimates_gcm2: NDArray[np.float64]) -> dict[str, dict[str, float | int]]:
     """Precision of repeated estimates (subjects, repeats, sites) g/cm2, NaN where a film got no number.
 
-    RMS-SD and RMS-CV over the subjects with two numbers at least (Glueer et al., Osteoporosis International 1995), and
-    the least significant change at 95 %, 2.77 times the RMS-SD.
+    RMS-SD, RMS-CV and least significant change of `calibration.statistics.precision_error` over the subjects with two
+    numbers at least.
     """
     found: dict[str, dict[str, float | int]] = {}
     for column, site in enumerate(SITES):
         kept = [one[np.isfinite(one)] for one in estimates_gcm2[:, :, column]]
-        kept = [one for one in kept if len(one) >= 2]
-        if not kept:
-            found[site] = {"n_subjects": 0}
-            continue
-        sd = np.array([one.std(ddof=1) for one in kept])
-        rms_sd = float(np.sqrt(np.mean(sd**2)))
-        found[site] = {
-            "n_subjects": len(kept),
-            "n_films": sum(map(len, kept)),
-            "rms_cv_percent": round(100 * float(np.sqrt(np.mean((sd / [one.mean() for one in kept]) ** 2))), 2),
-            "rms_sd_gcm2": round(rms_sd, 4),
-            "least_significant_change_gcm2": round(2.77 * rms_sd, 4),
-        }
+        facts = precision_error.repeatability(kept)
+        found[site] = {"n_subjects": int(facts["hips"] or 0)}
+        if found[site]["n_subjects"]:
+            cv, sd, least = (float(facts[name] or 0.0) for name in ("rms_cv", "rms_sd_gcm2", "lsc_gcm2"))
+            found[site] |= {
+                "n_films": int(facts["films"] or 0),
+                "rms_cv_percent": round(100 * cv, 2),
+                "rms_sd_gcm2": round(sd, 4),
+                "least_significant_change_gcm2": round(least, 4),
+            }
     return found

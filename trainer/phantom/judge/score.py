@@ -24,6 +24,7 @@ from bmd_edge.report.film_report import HipReport
 from bmd_edge.sites import SITES
 from bmd_edge.system.files import replace_bytes
 from bmd_edge.system.places import phantom_cache
+from calibration.statistics.agreement import plain_figures
 from trainer.phantom.film.film import PhantomFilm, PhantomHip, film
 from trainer.phantom.film.scene import CASES, VERSION, FilmSpec
 from trainer.phantom.film.write_dicom import write_dicom
@@ -150,13 +151,8 @@ def _agreement(hips: list[HipScore], site: int) -> dict[str, float | int | None]
         return {"n": len(hips)}
     label, estimate = (np.array([getattr(hip, name)[site] for hip in hips]) for name in ("label_gcm2", "estimate_gcm2"))
     low, high = (np.array([getattr(hip, name)[site] for hip in hips]) for name in ("low_gcm2", "high_gcm2"))
-    slope, intercept = np.polyfit(estimate, label, 1)
-    figures = {
-        "r": np.corrcoef(label, estimate)[0, 1],
-        "rmse_gcm2": np.sqrt(np.mean((estimate - label) ** 2)),
-        "bias_gcm2": np.mean(estimate - label),
-        "slope": slope,
-        "intercept_gcm2": intercept,
+    found = plain_figures(estimate, label)
+    figures = {name: found[name] for name in ("r", "rmse_gcm2", "bias_gcm2", "slope", "intercept_gcm2")} | {
         "coverage_of_90_percent_interval": np.mean((low <= label) & (label <= high)),
         "median_interval_width_gcm2": np.median(high - low),
         "label_sd_gcm2": np.std(label),
