@@ -33,12 +33,13 @@ class Figure(NamedTuple):
     high: float | None = None
 
 
-def by_subject(figures: Figures, subject: Sequence[str]) -> dict[str, Figure]:
+def by_subject(figures: Figures, subject: Sequence[str], least: int = MIN_SUBJECTS) -> dict[str, Figure]:
     """All figures of some hips with their intervals, from one set of resamples.
 
     Args:
         figures: called with weights of n hips; an unweighted figure is that of weights 1.
         subject: (n,) name of each hip's subject.
+        least: of how many subjects a figure gets an interval.
     """
     if not len(subject):
         return {name: Figure(None) for name in figures(np.ones((1, 0)))}
@@ -47,7 +48,7 @@ def by_subject(figures: Figures, subject: Sequence[str]) -> dict[str, Figure]:
     values = figures(np.ones((1, len(codes))))
     names = list(values)
     low = high = np.full(len(names), np.nan)
-    if n >= MIN_SUBJECTS:
+    if n >= least:
 
         def statistic(index: NDArray[np.int64], axis: int) -> F64:
             assert axis == -1
