@@ -15,15 +15,16 @@ import bmd_edge
 from bmd_edge.bundle.manifest import LANDMARKS
 from bmd_edge.cli.main import main
 from bmd_edge.errors import TableError, UsageError
+from bmd_edge.report.film_report import HipReport
 from bmd_edge.sites import SITES
 from bmd_edge.table.film_table import HipRow, write_table
 from calibration.statistics.bootstrap import RESAMPLES, SEED
 from calibration.statistics.quantiles import quantile
 from calibration.validate.page import said
 from calibration.world.figures import CORE, MIN_SUBJECTS
-from calibration.world.matching import landmark_errors
+from calibration.world.matching import landmark_errors, match
 from calibration.world.page import FIGURES, write_page
-from calibration.world.truth import truth_of
+from calibration.world.truth import Truth, truth_of
 from calibration.world.world import NamedTable, Scored, named_tables, read_rows
 from tests.calibration.worlds import MM_PER_PX, Made, made
 from trainer.phantom.cohort.demo import FILMS
@@ -231,6 +232,26 @@ def test_landmark_errors_are_in_mm_of_the_pixels_across_and_down():
     errors = landmark_errors(found, true, (0.1, 0.2))
     assert errors == pytest.approx({"head_center": np.hypot(0.3, 0.8), "neck_center": 1.0})
     assert landmark_errors(found, true, (1.0, 1.0))["shaft_distal"] == pytest.approx(9.0)
+
+
+@pytest.mark.parametrize("turned", [(False, False), (False, True), (True, False), (True, True)])
+def test_the_nearest_hip_is_taken_first_in_mm_of_the_film(turned):
+    """12 mm apart, where the first found lies 1 mm from one and 11 mm from the other, and the second 24 mm away."""
+    heads, found = {"R": (100.0, 100.0), "L": (220.0, 100.0)}, [(210.0, 100.0), (100.0, 220.0)]
+    sides = "LR" if turned[0] else "RL"
+    hips = [
+        HipReport(side="R", status="refused", reason="fracture", landmarks_px={"head_center": at}, box_px=None,
+                  estimates=())
+        for at in (found[::-1] if turned[1] else found)
+    ]  # fmt: skip
+    film = made(subjects=1).films[0]
+    film.reports["int8"] = replace(film.reports["int8"], hips=tuple(hips), spacing_mm=(0.2, 0.1))
+    rows = [HipRow(film=film.film, subject="S", side=side, split="test") for side in sides]
+    truths = [Truth("intact", {"head_center": heads[side]}, None, None) for side in sides]
+    matched_, left = match(rows, truths, film, "int8", by_head=True)
+    assert left == 0
+    errors = {hip.pair.side: hip.errors_mm["head_center"] for hip in matched_}
+    assert errors == pytest.approx({"R": 24.0, "L": 1.0})
 
 
 # -- the columns ------------------------------------------------------------------------------------------------------

@@ -27,7 +27,7 @@ FIGURES = {
 }  # fmt: skip
 DIVISIONS = {"style": "style", "style_unflagged": "style, unflagged", "flag": "flag"}
 ROUNDED, ROUNDED_MM = {"abs": 5.1e-4}, {"abs": 5.1e-3}  # the script rounds to 3 decimals, and mm to 2
-FOREIGN_FILMS = 10
+FOREIGN_FILMS = 4
 STATUS = {"fracture": "fractured"}
 
 
@@ -162,6 +162,7 @@ def made_by(name, *arguments):
     subprocess.run([sys.executable, JUDGE / name, *map(str, arguments)], check=True, capture_output=True)
 
 
+@pytest.mark.timeout(1200)  # unpacks all films, and reads some twice
 @pytest.mark.skipif(
     "BMD_EDGE_REAL_FILMS" not in os.environ,
     reason="NO FILMS THAT JUDGE: each run is one more look at them, so it must be asked for with BMD_EDGE_REAL_FILMS",
