@@ -1,4 +1,4 @@
-"""The calibration workshop's commands: `bmd-edge validate`, `calibrate` and `drift`."""
+"""The calibration workshop's commands: `bmd-edge validate`, `world`, `calibrate` and `drift`."""
 
 import shlex
 from pathlib import Path
@@ -105,6 +105,91 @@ def _said(figure: dict[str, Any]) -> str:
         return "-"
     ends = "" if figure["low"] is None else f" ({figure['low']:.3f} to {figure['high']:.3f})"
     return f"{figure['value']:.3f}{ends}"
+
+
+def world(
+    tables: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="WORLD[:NAME]=TABLE...", help="Film tables, each synthetic, foreign or real: real:ours=films.csv."
+        ),
+    ] = None,
+    bundle: BundleOption = None,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for page and figures.")] = Path("bmd-edge-world"),
+    split: Annotated[str, typer.Option(help="Rows to score on; the others count as learned from.")] = "test",
+    known: Annotated[
+        list[Path] | None,
+        typer.Option(help="A film table or training run that the bundle has learned from; repeatable."),
+    ] = None,
+    device: DeviceOption = "auto",
+    threads: ThreadsOption = None,
+) -> None:
+    """Score a bundle on synthetic, foreign and real films side by side: refusals, landmarks, BMD, intervals, flags.
+
+    Writes world.html and world.json into --out. What a table says beside DEXA stands in its columns x_status,
+    x_<landmark>_x_px, x_<landmark>_y_px, x_mm_per_px and x_style. Research use only, not for diagnosis.
+    """
+    import json
+
+    from bmd_edge.bundle.bundle import read_bundle
+    from bmd_edge.cli.terminal import progress_bar
+    from bmd_edge.errors import UsageError
+    from bmd_edge.system.files import replace_file
+    from calibration.world.page import write_page
+    from calibration.world.world import named_tables, score
+
+    named = named_tables(tables or [])
+    if any(out.resolve() == table.path.resolve().parent for table in named):
+        raise UsageError("--out is the folder of a table: choose another")
+    with progress_bar() as progress:
+        made = score(
+            read_bundle(bundle),
+            named,
+            split=split,
+            known=known or (),
+            device=device,
+            threads=threads,
+            progress=progress,
+        )
+    out.mkdir(parents=True, exist_ok=True)
+    with replace_file(out / "world.json") as file:
+        json.dump(made.facts, file, indent=1, allow_nan=False)
+        file.write("\n")
+    write_page(out / "world.html", made)
+    _say_worlds(made.facts, out)
+    if any(finding["severity"] == "error" for one in made.facts["worlds"] for finding in one["findings"]):
+        raise typer.Exit(3)
+
+
+def _say_worlds(facts: dict[str, Any], out: Path) -> None:
+    """Of each world the few figures that everyone asks for first, on stdout; findings and places on stderr."""
+    from bmd_edge.report.pages import SITE_NAMES
+    from bmd_edge.report.safe_text import visible
+
+    for one in facts["worlds"]:
+        none = one["false_reads"]
+        typer.echo(visible(f"{one['name']} ({one['world']}): {one['hips']} hips on {one['table']['films']} films"))
+        if none["hips"]:
+            typer.echo(f"  numbers where none may stand: {none['read']} of {none['hips']}")
+        for whole in one["groups"][:1]:
+            core = whole["landmarks"]["core"]
+            typer.echo(
+                f"  intact hips with a number: {whole['read']} of {whole['hips']}, {whole['flagged']} flagged;"
+                f" landmarks {_said(core['median_mm'])} mm, 95th percentile {_said(core['p95_mm'])}"
+            )
+            for site, found in whole["sites"].items():
+                if found["hips"]:
+                    r, rmse, bias, slope, coverage = (
+                        _said(found["figures"][name])
+                        for name in ("r", "rmse_gcm2", "bias_gcm2", "slope_on_truth", "coverage")
+                    )
+                    typer.echo(f"  {SITE_NAMES[site]}, {found['hips']} hips: r {r}, RMSE {rmse}, bias {bias} g/cm2,")
+                    typer.echo(f"    slope on DEXA {slope}, 90 % interval covers {coverage}")
+        for finding in one["findings"]:
+            hips = f" [{finding['hips']} hips]" if finding["hips"] else ""
+            typer.echo(visible(f"{one['name']}: {finding['severity']}: {finding['sentence']}{hips}"), err=True)
+    typer.echo(f"{facts['use']} {visible(facts['notice'])}")
+    typer.echo(f"Report: {out / 'world.html'}; figures: {out / 'world.json'}", err=True)
 
 
 def calibrate(

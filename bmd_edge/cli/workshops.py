@@ -26,6 +26,9 @@ WORKSHOPS = {
     ),
     "export": Workshop("export.commands", "export", "export", "Turn training runs into a bundle."),
     "validate": Workshop("calibration.commands", "validate", "calibrate", "Measure a bundle against DEXA."),
+    "world": Workshop(
+        "calibration.commands", "world", "calibrate", "Score a bundle on synthetic, foreign and real films."
+    ),
     "calibrate": Workshop("calibration.commands", "calibrate", "calibrate", "Recalibrate a bundle for one clinic."),
     "drift": Workshop("calibration.commands", "drift", "calibrate", "Say whether films have drifted, and what moved."),
     "sign": Workshop("export.bundle.sign", "sign", "sign", "Sign a bundle with a private key."),

@@ -66,11 +66,10 @@ def _write(path: Path, template: str, **values: Any) -> None:
 
 
 @cache
-def templates(folder: Path | None = None) -> jinja2.Environment:
-    """The templates of `folder` and of this package, compiled once; every page of the project is made of them."""
-    folders = [*([folder] if folder else []), Path(__file__).parent / "templates"]
+def templates(*folders: Path) -> jinja2.Environment:
+    """The templates of `folders` and of this package, compiled once; every page of the project is made of them."""
     return jinja2.Environment(
-        loader=jinja2.FileSystemLoader(folders),
+        loader=jinja2.FileSystemLoader([*folders, Path(__file__).parent / "templates"]),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

@@ -60,10 +60,16 @@ class Pair:
 def pair(rows: Sequence[HipRow], films: Sequence[FilmAnswers]) -> list[Pair]:
     """Put each row of the table beside the answers for its hip, matched by film and side."""
     by_film = {answers.film: answers for answers in films}
-    return [_pair(row, by_film[row.film]) for row in rows]
+    return [
+        paired(
+            row, by_film[row.film], {name: answer_at(row.side, one) for name, one in by_film[row.film].reports.items()}
+        )
+        for row in rows
+    ]
 
 
-def _pair(row: HipRow, film: FilmAnswers) -> Pair:
+def paired(row: HipRow, film: FilmAnswers, answers: dict[str, Answer]) -> Pair:
+    """One row of the table beside the answers (by precision) that are its hip's."""
     header = next(iter(film.reports.values()))
     return Pair(
         film=row.film,
@@ -80,16 +86,22 @@ def _pair(row: HipRow, film: FilmAnswers) -> Pair:
             site: None if value is None or row.scale is None else to_hologic(value, site, row.scale)
             for site, value in row.bmd_gcm2.items()
         },
-        answers={precision: _answer(row.side, report) for precision, report in film.reports.items()},
+        answers=answers,
     )
 
 
-def _answer(side: str, report: FilmReport) -> Answer:
+def answer_at(side: str, report: FilmReport) -> Answer:
+    """What a film says of its hip of this side."""
     if not report.hips:
         return Answer(report.reason)
     hip = next((hip for hip in report.hips if hip.side == side), None)
     if hip is None:
         return Answer("other_side" if any(hip.status == "read" for hip in report.hips) else _other_reason(report.hips))
+    return answer_of(hip)
+
+
+def answer_of(hip: HipReport) -> Answer:
+    """The numbers of a hip, or why it has none."""
     if hip.status != "read":
         return Answer(hip.reason)
     return Answer(

@@ -42,7 +42,8 @@ SUBGROUP_ROWS = ("bias_gcm2", "rmse_gcm2", "slope", "within_lsc", "coverage")
 
 _KINDS = {name: kind for name, _, kind in ROWS}
 _WRITE = {
-    "plain": "{:.3f}", "signed": "{:+.3f}", "fine": "{:+.4f}", "size": "{:.4f}", "share": "{:.1f}", "change": "{:+.2f}",
+    "plain": "{:.3f}", "signed": "{:+.3f}", "fine": "{:+.4f}", "size": "{:.4f}", "share": "{:.1f}", "mm": "{:.1f}",
+    "change": "{:+.2f}",
 }  # fmt: skip
 _MISSING = {
     "other_side": "The film shows a hip of the other side only.",
@@ -69,7 +70,7 @@ def write_page(path: Path, made: Validation) -> None:
                 facts=facts,
                 primary=primary,
                 precisions=precisions,
-                findings=[_finding(one) for one in facts["findings"]],
+                findings=[shown_finding(one) for one in facts["findings"]],
                 counts=facts["precisions"][primary],
                 glance=_glance(facts["precisions"][primary]["sites"]),
                 sites=[_site(made, site, precisions) for site in SITES],
@@ -98,11 +99,13 @@ def _minus(text: str) -> str:
     return text.replace("-", MINUS)
 
 
-def _uri(svg: str) -> str:
+def data_uri(svg: str) -> str:
+    """A figure as the source of a picture."""
     return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
 
 
-def _finding(one: Mapping[str, Any]) -> dict[str, Any]:
+def shown_finding(one: Mapping[str, Any]) -> dict[str, Any]:
+    """A finding as the page shows it, with its first films."""
     names = list(one["films"])
     return {**one, "shown": names[:12], "more": max(len(names) - 12, 0)}
 
@@ -176,10 +179,10 @@ def _site(made: Validation, site: str, precisions: Sequence[str]) -> dict[str, A
             ("Calibration curve", plots.calibration_curve(facts["calibration_bins"], drawn_line)),
             ("ROC curves of finding low DEXA", plots.roc(in_class.x, targets, title="ROC, by hip")),
         ]
-        shown["figures"] = [{"alt": f"{SITE_NAMES[site]}: {alt}", "uri": _uri(svg)} for alt, svg in drawn]
+        shown["figures"] = [{"alt": f"{SITE_NAMES[site]}: {alt}", "uri": data_uri(svg)} for alt, svg in drawn]
         if made.facts["subgroups"][site]:
             svg = plots.forest(facts, shown["subgroups"], "bias_gcm2", "bias (estimate − DEXA), g/cm²")
-            shown["forest"] = {"alt": f"{SITE_NAMES[site]}: bias by subgroup", "uri": _uri(svg)}
+            shown["forest"] = {"alt": f"{SITE_NAMES[site]}: bias by subgroup", "uri": data_uri(svg)}
     return shown
 
 
@@ -235,7 +238,7 @@ def _headline(made: Validation, precisions: Sequence[str]) -> dict[str, Any]:
     if len(subject):
         targets = {f"{t:g}": np.asarray(dexa <= t) for t in TARGETS}
         svg = plots.roc(estimate, targets, marks, "ROC, by film: lowest T of its hips")
-        shown["figure"] = {"alt": "ROC curves by film", "uri": _uri(svg)}
+        shown["figure"] = {"alt": "ROC curves by film", "uri": data_uri(svg)}
     return shown
 
 
@@ -245,7 +248,7 @@ def _quantized(made: Validation, precision: str) -> dict[str, Any]:
     sites = []
     for site, one in facts["sites"].items():
         fp32, other = (np.array([pair.answers[name].bmd_gcm2[site] for pair in both]) for name in ("fp32", precision))
-        uri = _uri(plots.shifts(fp32, other, precision, one["limits"])) if len(both) > 2 else None
+        uri = data_uri(plots.shifts(fp32, other, precision, one["limits"])) if len(both) > 2 else None
         sites.append({"name": SITE_NAMES[site], "facts": one, "rows": _shift_rows(one, precision), "uri": uri})
     flips = [
         {**one, "what": _WHAT.get(one["what"], one["what"]), "from": _word(one["fp32"]), "to": _word(one[precision])}

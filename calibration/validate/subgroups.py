@@ -1,9 +1,9 @@
 """The same figures for parts of the cohort: where the estimate is worse, the average hides it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeVar
 
 from calibration.pairs.pairs import Pair
 from calibration.statistics.agreement import Data, figures
@@ -57,26 +57,34 @@ _ORDERS = {
 def subgroups(pairs: Sequence[Pair], data: Data) -> list[dict[str, Any]]:
     """Figures of every part, with intervals by subject; `pairs` and the arrays of `data` in the same order."""
     rows = []
-    for division, part_of in PARTS.items():
-        parts = [part_of(one) for one in pairs]
-        known = _ORDERS.get(division, sorted(set(parts)))
-        if len(set(parts)) < 2:
-            continue
-        for part in sorted(set(parts), key=known.index):
-            mine = [k for k, one in enumerate(parts) if one == part]
-            some = Data(*(values[mine] for values in data))
-            subject = [pairs[k].subject for k in mine]
-            found = by_subject(partial(_shown, some), subject)
-            rows.append(
-                {
-                    "division": division,
-                    "part": part,
-                    "hips": len(mine),
-                    "subjects": len(set(subject)),
-                    "figures": with_exact_shares(found, {name: len(mine) for name in SHARES}),
-                }
-            )
+    for division, part, mine in divided(pairs, PARTS):
+        some = Data(*(values[mine] for values in data))
+        subject = [pairs[k].subject for k in mine]
+        found = by_subject(partial(_shown, some), subject)
+        rows.append(
+            {
+                "division": division,
+                "part": part,
+                "hips": len(mine),
+                "subjects": len(set(subject)),
+                "figures": with_exact_shares(found, {name: len(mine) for name in SHARES}),
+            }
+        )
     return rows
+
+
+T = TypeVar("T")
+
+
+def divided(ones: Sequence[T], parts: Mapping[str, Callable[[T], str | None]]) -> Iterator[tuple[str, str, list[int]]]:
+    """(division, part, places in `ones` of its members); a member that a division gives None is in no part of it."""
+    for division, part_of in parts.items():
+        names = [part_of(one) for one in ones]
+        present = {name for name in names if name is not None}
+        if len(present) < 2:
+            continue
+        for part in sorted(present, key=_ORDERS.get(division, sorted(present)).index):
+            yield division, part, [k for k, name in enumerate(names) if name == part]
 
 
 def _shown(data: Data, weights: Any) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import hashlib
 import importlib.metadata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -76,7 +76,7 @@ def validate(
         EngineError: the bundle cannot be run.
     """
     everything = read_table(table)
-    rows = _of_split(table, everything, split)
+    rows = of_split(table, everything, split)
     here = learned_from.known_rows(row for row in everything if row.split != split)
     learned = here.joined(learned_from.read_known(known))
     paths = {row.film: row.film_path for row in rows}
@@ -87,7 +87,7 @@ def validate(
     calibration = {name: opened.applied_to(numbers, name) for name, numbers in bundle.calibration.items()}
     made = compare(replace(bundle, calibration=calibration), table, split, learned, films, device)
     found = []
-    if opened.file.table_sha256 not in map(_sha256, (table, *filter(Path.is_file, known))):
+    if opened.file.table_sha256 not in map(sha256, (table, *filter(Path.is_file, known))):
         sentence = "The recalibration was fitted on a table that is not named: name it with --known."
         found.append(Finding("recalibration_table_unknown", "warning", sentence))
     if any(
@@ -109,21 +109,27 @@ def compare(
 ) -> Validation:
     """The second half of `validate`: answers and DEXA -> figures."""
     everything = read_table(table)
-    rows = _of_split(table, everything, split)
+    rows = of_split(table, everything, split)
     precisions = list(films[0].reports)
-    primary = "int8" if device == "cpu" and "int8" in precisions else "fp32"
+    primary = primary_of(device, precisions)
     pairs = pair(rows, films)
     checked = table_checks.examine(rows, pairs, learned, primary)
     findings = [
         *checked.findings,
-        *table_checks.contradictions(rows, pairs, {film.film: _age_and_sex(film) for film in films}),
+        *table_checks.contradictions(rows, pairs, {film.film: age_and_sex(film) for film in films}),
     ]
     made = Validation({}, pairs, list(films), checked.left_out)
     if not any(labelled(made.kept, site, primary) for site in SITES):
         raise TableError(
             f"{table.name}: no hip of split {split} has both an estimate and a DEXA: {_why_none(made, primary)}"
         )
-    facts = _head(bundle, table, rows, everything, split, device, primary)
+    films_of_bundle = bundle.manifest.provenance.calibration_films
+    facts = {
+        **about(bundle, device, primary),
+        "table": about_table(table, rows, everything, split),
+        "bundle_makers": sorted(films_of_bundle.makers) if films_of_bundle else [],
+        "bootstrap": ABOUT_BOOTSTRAP,
+    }
     facts["site_calibration"] = films[0].reports[primary].site_calibration
     facts["precisions"] = {name: _precision(made, bundle, name) for name in precisions}
     facts["subgroups"] = {site: subgroups(*selected(made.kept, site, primary)) for site in SITES}
@@ -140,18 +146,26 @@ def compare(
     return Validation(rounded(facts), pairs, list(films), checked.left_out)
 
 
-def _of_split(table: Path, everything: Sequence[HipRow], split: str) -> list[HipRow]:
+def primary_of(device: str, precisions: Iterable[str]) -> str:
+    """The precision that `screen` uses on this device, and pages show first."""
+    return "int8" if device == "cpu" and "int8" in precisions else "fp32"
+
+
+def of_split(table: Path, everything: Sequence[HipRow], split: str) -> list[HipRow]:
+    """The rows of a split; TableError where there is none."""
     rows = [row for row in everything if row.split == split]
     if not rows:
         raise TableError(f"{table.name}: no row has split = {split}; name another with --split")
     return rows
 
 
-def _sha256(path: Path) -> str:
+def sha256(path: Path) -> str:
+    """Of the bytes of a file."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _age_and_sex(film: FilmAnswers) -> tuple[float | None, str | None]:
+def age_and_sex(film: FilmAnswers) -> tuple[float | None, str | None]:
+    """As the film's header names them."""
     report = next(iter(film.reports.values()))
     return report.age_years, report.sex
 
@@ -164,16 +178,13 @@ def _why_none(made: Validation, precision: str) -> str:
     return ", ".join(said) or "the table holds no DEXA"
 
 
-def _head(
-    bundle: VerifiedBundle,
-    table: Path,
-    rows: Sequence[HipRow],
-    everything: Sequence[HipRow],
-    split: str,
-    device: str,
-    primary: str,
-) -> dict[str, Any]:
-    films = bundle.manifest.provenance.calibration_films
+ABOUT_BOOTSTRAP = {
+    "by": "subject", "method": "BCa", "confidence": CONFIDENCE, "resamples": RESAMPLES, "seed": SEED,
+}  # fmt: skip
+
+
+def about(bundle: VerifiedBundle, device: str, primary: str) -> dict[str, Any]:
+    """What was measured, with what: the head of every report on a bundle."""
     return {
         "schema": SCHEMA,
         "use": RESEARCH_USE,
@@ -187,22 +198,23 @@ def _head(
         "bundle_digest": bundle.digest,
         "device": device,
         "primary": primary,
-        "table": {
-            "name": table.name,
-            "sha256": _sha256(table),
-            "split": split,
-            "rows": len(rows),
-            "other_rows": len(everything) - len(rows),
-            "films": len({row.film for row in rows}),
-            "subjects": len({row.subject for row in rows}),
-            "labelled_hips": sum(any(value is not None for value in row.bmd_gcm2.values()) for row in rows),
-            "scales": {
-                name: sum(row.scale == name for row in rows)
-                for name in sorted({row.scale for row in rows if row.scale})
-            },
+    }
+
+
+def about_table(table: Path, rows: Sequence[HipRow], everything: Sequence[HipRow], split: str) -> dict[str, Any]:
+    """A table and its rows of the split, in numbers; nothing in it names a place or a person."""
+    return {
+        "name": table.name,
+        "sha256": sha256(table),
+        "split": split,
+        "rows": len(rows),
+        "other_rows": len(everything) - len(rows),
+        "films": len({row.film for row in rows}),
+        "subjects": len({row.subject for row in rows}),
+        "labelled_hips": sum(any(value is not None for value in row.bmd_gcm2.values()) for row in rows),
+        "scales": {
+            name: sum(row.scale == name for row in rows) for name in sorted({row.scale for row in rows if row.scale})
         },
-        "bundle_makers": sorted(films.makers) if films else [],
-        "bootstrap": {"by": "subject", "method": "BCa", "confidence": CONFIDENCE, "resamples": RESAMPLES, "seed": SEED},
     }
 
 
