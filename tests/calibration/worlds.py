@@ -16,7 +16,7 @@ from bmd_edge.table.film_table import HipRow, write_table
 from calibration.pairs.answers import FilmAnswers
 from calibration.pairs.learned_from import Known
 from calibration.world.world import NamedTable, read_rows, score_table
-from tests.calibration.cohorts import made_bundle
+from tests.support.cohorts import made_bundle
 
 MM_PER_PX = 0.2
 RIGHT_PX = np.array([(700, 800), (600, 860), (430, 820), (640, 1110), (500, 1240), (490, 1390)], float)

@@ -1,11 +1,9 @@
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 
-sys.path.insert(0, str(Path(__file__).parent))
-import stand_in
+from tests.support import stand_in
 
 
 @pytest.fixture(scope="session")

@@ -10,8 +10,8 @@ import pytest
 from bmd_edge.report.results import write_csv
 from bmd_edge.table.film_table import HipRow
 from calibration.pairs.pairs import pair, write_pairs
-from tests.calibration.cohorts import cohort
-from tests.screening import drawn_screener, hip_dicom
+from tests.support.cohorts import cohort
+from tests.support.screening import drawn_screener, hip_dicom
 from trainer.images.cut_rois import CutOutcome, _write_left_out
 
 STARTS = ("=", "+", "-", "@", "\t=", "\r=", "\n=", "＝", "＋", "－", "＠", "\x1b=", "\u202e=")

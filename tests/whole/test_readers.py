@@ -14,11 +14,11 @@ from bmd_edge.bundle.verify import read_verified
 from bmd_edge.engine.engine_files import EngineCache, Target
 from bmd_edge.errors import BmdEdgeError, FilmFailed, FilmRefused
 from bmd_edge.film.read import read_film
-from bmd_edge.measure.recalibration import open_site
+from bmd_edge.measure.recalibration import open_recalibration
 from bmd_edge.screen.screener import name_of
 from bmd_edge.system.files import NotRegular, TooLarge, read_file
-from tests import films
-from tests.screening import drawn_bundle, drawn_screener
+from tests.support import films
+from tests.support.screening import drawn_bundle, drawn_screener
 
 ROOT = Path(__file__).parents[2]
 TARGET = Target("a" * 64, "10.13.2.6", "Test GPU", "8.7", "12.9", "{}")
@@ -52,7 +52,7 @@ def key(path: Path) -> None:
 
 
 def recalibration(path: Path) -> None:
-    open_site(path, drawn_bundle())
+    open_recalibration(path, drawn_bundle())
 
 
 THINGS: dict[str, Callable[[Path], None]] = {

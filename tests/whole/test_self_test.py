@@ -19,7 +19,7 @@ from bmd_edge.screen.workers import Crew
 from bmd_edge.table.film_table import HipRow, write_table
 from calibration.pairs.answers import read_films
 from export.proofs.phantom_rois import answers_of
-from tests.bundles import tiny_bundle
+from tests.support.bundles import tiny_bundle
 from trainer.images import cut_rois
 
 

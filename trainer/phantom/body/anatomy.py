@@ -172,7 +172,8 @@ class Subject:
         return replace(self, fractures={**self.fractures, side: _draw_fracture(self.femora[side], kind, rng)})
 
 
-# Calibrated on population(600): femoral neck .70 +- .14 g/cm2, total hip above it (see tests/phantom/test_dxa.py).
+# Calibrated on population(600): femoral neck .70 +- .14 g/cm2, total hip above it, as
+# tests/trainer/phantom/film/test_dxa_label.py says.
 CORTICAL_SCALE = 1.05
 TRABECULAR_SCALE = 1.05
 

@@ -1,0 +1,104 @@
+"""What `screen`, `demo` and `schema` say and write."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bmd_edge.cli import screen
+from bmd_edge.report.film_report import RESEARCH_USE
+from bmd_edge.report.schema import json_schema
+from bmd_edge.screen import run
+from tests.bmd_edge.cli.program import program
+from tests.support.screening import hip_dicom
+
+
+def test_json_prints_what_is_in_the_file(inside, films: Path, tmp_path: Path) -> None:
+    code, out, err = inside("screen", films, "--out", tmp_path / "out", "--json")
+    assert code == 0
+    assert out == (tmp_path / "out" / "results.jsonl").read_text()
+    assert [json.loads(line)["file"] for line in out.splitlines()] == ["pelvis.dcm", "right.dcm"]
+    assert RESEARCH_USE in err
+
+
+def test_dry_run_changes_nothing(inside, films: Path, tmp_path: Path) -> None:
+    (films / "link.dcm").symlink_to(films / "right.dcm")
+    code, out, err = inside("screen", films, "--out", tmp_path / "out", "--dry-run")
+    assert code == 0
+    assert out.splitlines() == ["refuse  link.dcm", "read    pelvis.dcm", "read    right.dcm"]
+    assert "2 to read, 0 finished before, 1 no files" in err
+    assert not (tmp_path / "out").exists()
+    inside("screen", films, "--out", tmp_path / "out")
+    before = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    _, out, _ = inside("screen", films, "--out", tmp_path / "out", "--dry-run")
+    assert out.splitlines() == ["refuse  link.dcm", "skip    pelvis.dcm", "skip    right.dcm"]
+    _, out, _ = inside("screen", films, "--out", tmp_path / "out", "--dry-run", "--fresh")
+    assert out.splitlines() == ["refuse  link.dcm", "read    pelvis.dcm", "read    right.dcm"]
+    assert {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()} == before
+
+
+def demo_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, expected: dict[str, object]) -> None:
+    (tmp_path / "data" / "demo").mkdir(parents=True)
+    (tmp_path / "data" / "demo" / "right.dcm").write_bytes(hip_dicom("R"))
+    (tmp_path / "data" / "demo" / "implant.dcm").write_bytes(hip_dicom("RL", implant="L"))
+    (tmp_path / "data" / "demo.json").write_text(json.dumps(expected))
+    monkeypatch.setattr(screen, "__file__", str(tmp_path / "cli" / "screen.py"))
+
+
+def test_demo_ends_with_0_when_every_film_is_as_expected(inside, tmp_path: Path, monkeypatch) -> None:
+    read = {"status": "read", "reason": None}
+    expected = {
+        "right.dcm": {**read, "hips": {"R": "read"}},
+        "implant.dcm": {**read, "hips": {"R": "read", "L": "implant"}},
+    }
+    demo_data(tmp_path, monkeypatch, expected)
+    code, out, err = inside("demo", "--out", tmp_path / "out")
+    assert code == 0, err
+    assert "right.dcm" in out
+    assert "All 2 demo films" in err
+    assert (tmp_path / "out" / "report" / "index.html").is_file()
+
+
+@pytest.mark.parametrize("change", [{"hips": {"R": "implant"}}, {"status": "refused"}, None])
+def test_demo_ends_with_1_and_says_what_differs(inside, tmp_path: Path, monkeypatch, change) -> None:
+    right = {"status": "read", "reason": None, "hips": {"R": "read"}}
+    both = {"status": "read", "reason": None, "hips": {"R": "read", "L": "implant"}}
+    expected = {"implant.dcm": both} | ({"right.dcm": right | change} if change else {})
+    demo_data(tmp_path, monkeypatch, expected)
+    code, _, err = inside("demo", "--out", tmp_path / "out")
+    assert code == 1
+    assert "right.dcm: expected" in err
+    assert "implant.dcm: expected" not in err
+
+
+def test_schema() -> None:
+    done = program("schema")
+    assert done.returncode == 0
+    assert json.loads(done.stdout) == json_schema()
+
+
+def test_a_folder_that_cannot_be_written_is_named_without_its_path(inside, films: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    code, _, err = inside("screen", films, "--out", tmp_path / "file" / "out")
+    assert code == 1
+    assert "Not a directory" in err
+    assert str(tmp_path) not in err
+
+
+def test_ctrl_c_says_how_to_go_on(inside, films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = iter(range(2))
+    examine = run._examine
+
+    def stop(*arguments):
+        for result in examine(*arguments):
+            if next(calls):
+                raise KeyboardInterrupt
+            yield result
+
+    monkeypatch.setattr(run, "_examine", stop)
+    code, out, err = inside("screen", films, "--out", tmp_path / "out")
+    assert (code, out) == (130, "")
+    assert "run the same command again" in err
+    monkeypatch.setattr(run, "_examine", examine)
+    _, out, _ = inside("screen", films, "--out", tmp_path / "out", "--dry-run")
+    assert sorted(line.split()[0] for line in out.splitlines()) == ["read", "skip"]

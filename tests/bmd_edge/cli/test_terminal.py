@@ -1,0 +1,57 @@
+"""What is shown on a terminal: the numbers of the files, and no escapes of theirs."""
+
+import csv
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.support.screening import hip_dicom
+
+ROOT = Path(__file__).parents[3]
+
+
+def test_the_table_shows_the_numbers_of_the_files(inside, films: Path, tmp_path: Path) -> None:
+    (films / "young.dcm").write_bytes(hip_dicom("R", PatientAge="044Y"))
+    (films / "implant.dcm").write_bytes(hip_dicom("R", implant="R"))
+    code, out, _ = inside("screen", films, "--out", tmp_path / "out")
+    assert code == 3
+    with (tmp_path / "out" / "results.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["status"] == "read"]
+    lines = [line for line in out.splitlines() if ".dcm" in line and "(0." in line]
+    assert len(lines) == len(rows) == 4
+    for line, row in zip(lines, rows, strict=True):
+        assert line.split()[:2] == [row["file"], row["side"]]
+        for site in ("femoral_neck", "total_hip"):
+            low, high = float(row[f"low_{site}_gcm2"]), float(row[f"high_{site}_gcm2"])
+            assert f"{float(row[f'bmd_{site}_gcm2']):.3f} ({low:.3f} to {high:.3f})" in line
+            assert not row[f"t_score_{site}"] or f"{float(row[f't_score_{site}']):+.1f}" in line
+    assert "No T-score: under 50 years." in out
+    assert "The hip holds an implant." in out
+    assert "implant.dcm (R)" in out
+    assert "normal" not in out.lower()
+
+
+def test_terminal_escapes_in_a_file_name_are_shown_not_obeyed(inside, films: Path, tmp_path: Path) -> None:
+    (films / "\x1b[2Jx[bold].dcm").write_bytes(hip_dicom("R"))
+    (films / "\x1b]0;title\x07.txt").write_bytes(b"")
+    for arguments in (["--dry-run"], [], ["--json"]):
+        _, out, err = inside("screen", films, "--out", tmp_path / "out", *arguments)
+        assert "\x1b" not in out + err
+        assert "[bold]" in out
+
+
+def test_a_terminal_without_unicode_gets_escapes(films: Path, tmp_path: Path) -> None:
+    (films / "李.txt").write_text("")
+    place = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "ascii"}
+    code = (
+        "import sys, bmd_edge.screen.run\n"
+        "from tests.support.screening import drawn_screener\n"
+        "bmd_edge.screen.workers.Crew = lambda *_: drawn_screener()\n"
+        "from bmd_edge.cli.main import main; main()"
+    )
+    command = [sys.executable, "-c", code, "screen", films, "--out", tmp_path / "out"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=place)
+    assert done.returncode == 3, done.stderr
+    assert "\\u674e.txt" in done.stdout
+    assert "right.dcm" in done.stdout

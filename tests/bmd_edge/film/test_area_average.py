@@ -1,0 +1,70 @@
+"""Area averaging against a supersampled oracle and against one product of whole matrices."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+from bmd_edge.film.area_average import resample, resample_weights
+from bmd_edge.film.read import read_film
+from tests.support import films
+from tests.support.films import bright
+
+
+def supersampled(values, left, top, width, height, shape, n=32):
+    """Mean of `n` x `n` points in each output pixel, none outside the film; exact for boxes on a 1/n grid."""
+    x = left + width * (np.arange(shape[1] * n) + 0.5) / (shape[1] * n)
+    y = top + height * (np.arange(shape[0] * n) + 0.5) / (shape[0] * n)
+    grid = np.full((len(y), len(x)), np.nan)
+    rows, columns = (y >= 0) & (y < values.shape[0]), (x >= 0) & (x < values.shape[1])
+    grid[np.ix_(rows, columns)] = values[np.ix_(y[rows].astype(int), x[columns].astype(int))]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        return np.nanmean(grid.reshape(shape[0], n, shape[1], n), axis=(1, 3))
+
+
+@pytest.mark.parametrize(
+    "box",
+    [
+        (0, 0, 90, 120, (120, 90)),
+        (0, 0, 90, 120, (30, 45)),
+        (10.25, 20.5, 60, 80, (20, 15)),
+        (-20, -12, 140, 152, (38, 35)),
+        (30.125, 40.75, 10, 10, (40, 40)),
+        (80, 110, 32, 32, (16, 16)),
+        (12, 9, 66.5, 7.25, (1, 19)),
+        (-300, 0, 200, 50, (4, 4)),
+    ],
+)
+def test_region_equals_a_supersampled_oracle(box):
+    film = read_film(films.dicom_bytes())
+    *place, shape = box
+    got = film.region(*place, shape=shape)
+    expected = supersampled(bright(film).astype(np.float64), *place, shape)
+    assert got.dtype == np.float32
+    assert got.shape == shape
+    np.testing.assert_array_equal(np.isnan(got), np.isnan(expected))
+    # The oracle's points are exact only where the box lies on their grid
+    np.testing.assert_allclose(got, expected, atol=2e-3 if shape == (1, 19) else 2e-6)
+
+
+def test_region_of_a_tall_film_in_strips_equals_one_product():
+    frame = films.pixels(2500, 700, seed=3)
+    film = read_film(films.dicom_bytes(frame, ImagerPixelSpacing=["0.15", "0.15"]))
+    got = film.region(-7.3, 100.7, 650, 2390.1, shape=(301, 77))
+    down, across = resample_weights(100.7, 2390.1, 301, 2500), resample_weights(-7.3, 650, 77, 700)
+    np.testing.assert_allclose(got, down @ bright(film) @ across.T, atol=2e-6)
+
+
+def test_resample_of_an_array_is_the_same_mathematics():
+    film = read_film(films.dicom_bytes())
+    box, shape = (5.5, -3, 70, 100), (50, 35)
+    np.testing.assert_allclose(resample(bright(film), *box, shape), film.region(*box, shape=shape), atol=1e-6)
+    identity = resample(films.pixels(), 0, 0, 90, 120, (120, 90))
+    np.testing.assert_array_equal(identity, films.pixels())
+
+
+def test_weights_sum_to_one_inside_and_zero_outside():
+    sums = resample_weights(-10.5, 40, 16, 20).sum(axis=1)
+    assert set(np.round(sums, 5)) == {0.0, 1.0}
+    np.testing.assert_allclose(resample_weights(1, 2, 1, 4), [[0, 0.5, 0.5, 0]])

@@ -1,0 +1,29 @@
+"""Age, sex and device of a header, or none where it states nothing possible."""
+
+import pytest
+
+from bmd_edge.film.read import read_film
+from tests.support import films
+
+
+@pytest.mark.parametrize(
+    ("elements", "age"),
+    [({}, 68), ({"PatientAge": "999Y"}, None), ({"PatientAge": "000Y"}, None), ({"PatientAge": "816M"}, 68),
+     ({"PatientAge": None}, 68.2), ({"PatientAge": None, "PatientBirthDate": None}, None),
+     ({"PatientAge": None, "PatientBirthDate": "19000101"}, None),
+     ({"PatientAge": None, "PatientBirthDate": "20240517"}, None),
+     ({"PatientAge": None, "PatientBirthDate": "2O240517"}, None)],
+)  # fmt: skip
+def test_age(elements, age):
+    assert read_film(films.dicom_bytes(**elements)).age_years == age
+
+
+def test_sex_and_device():
+    film = read_film(films.dicom_bytes())
+    assert (film.sex, film.maker, film.model, film.kvp, film.exposure_index) == ("F", "Acme", "Ray 1", 75.0, 250.0)
+    assert (film.view, film.body_part, film.sop_instance_uid) == ("AP", "HIP", "1.2.826.0.1.3680043.10.1")
+    odd = films.dicom_bytes(PatientSex="O", KVP="0", ExposureIndex="-1")
+    odd = read_film(films.patched(odd, b"1.2.826.0.1.3680043.10.2", b"../../../../../../../etc"))
+    assert (odd.sex, odd.kvp, odd.exposure_index, odd.study_instance_uid) == (None, None, None, None)
+    assert odd.warnings == 1
+    assert "header_irregular" in odd.flags

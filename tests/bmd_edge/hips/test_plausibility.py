@@ -1,0 +1,85 @@
+"""What no hip looks like is refused, each by the check that is there for it."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from bmd_edge.bundle.manifest import LANDMARKS
+from bmd_edge.errors import HipRefused
+from bmd_edge.hips.landmarks import canonical, shape_of
+from bmd_edge.hips.region import Hip
+from tests.bmd_edge.hips.painted_hips import RIGHT_MM, found, painted_film, painted_finder
+from tests.support.screening import plausibility
+
+
+@pytest.mark.parametrize(("kind", "code"), [(1, "implant"), (2, "fracture"), (3, "wrong_view"), (4, "immature")])
+def test_a_found_hip_of_a_refused_kind(kind, code):
+    (hip,) = found(painted_film({"L": (200, 120)}), painted_finder(kind))
+    assert isinstance(hip, HipRefused)
+    assert (hip.code, hip.side) == (code, "L")
+    assert set(hip.landmarks_px) == set(LANDMARKS)
+
+
+def test_a_spacing_that_makes_the_hip_too_large():
+    film = painted_film({"R": (200, 120)}, (0.5, 0.5))
+    large = replace(film, spacing_mm=(0.5 / 0.68, 0.5 / 0.68))
+    (hip,) = found(large, painted_finder())
+    assert isinstance(hip, HipRefused)
+    assert hip.code == "implausible_scale"
+
+
+def test_two_looks_that_disagree():
+    def shifted_close_up(maps, batch):
+        return np.roll(maps, 12, axis=2) if batch == 1 else maps  # 12 cells of 1.8 mm
+
+    (hip,) = found(painted_film({"R": (200, 120)}), painted_finder(alter=shifted_close_up))
+    assert isinstance(hip, HipRefused)
+
+
+def test_a_close_up_that_is_unsure_of_every_landmark():
+    def faint(maps, batch):
+        return np.minimum(maps, -1.2) if batch == 1 else maps  # peaks of 0.23; half of 0.3 would be a missing one
+
+    (hip,) = found(painted_film({"R": (200, 120)}), painted_finder(alter=faint))
+    assert isinstance(hip, HipRefused)
+    assert hip.code != "cut_off"
+
+
+def test_a_shape_that_no_hip_has():
+    mean = shape_of(canonical(RIGHT_MM))
+    precision = tuple(map(tuple, (np.eye(10) * 1e4).tolist()))
+    strict = plausibility(shape_mean=tuple(mean.tolist()), shape_precision=precision, max_shape_distance=10.0)
+    film = painted_film({"R": (200, 120)})
+    assert isinstance(found(film, painted_finder(), strict)[0], Hip)
+
+    def trochanter_astray(maps, _):
+        maps[2] = np.roll(maps[2], -12, axis=0)
+        return maps
+
+    assert isinstance(found(film, painted_finder(alter=trochanter_astray), strict)[0], HipRefused)
+
+
+def test_an_embedding_unlike_all_training_films():
+    film = painted_film({"R": (200, 120)})  # the painted finder's embedding lies 2 away
+    near = plausibility(flag_embedding_distance=1.0, max_embedding_distance=3.0)
+    (hip,) = found(film, painted_finder(), near)
+    assert "unlike_training_films" in hip.flags
+    far = plausibility(flag_embedding_distance=1.0, max_embedding_distance=1.5)
+    assert isinstance(found(film, painted_finder(), far)[0], HipRefused)
+
+
+@pytest.mark.parametrize(("header", "flagged"), [("L", True), ("R", False), ("B", False), (None, False)])
+def test_a_header_that_names_the_other_side(header, flagged):
+    (hip,) = found(painted_film({"R": (200, 120)}, side=header), painted_finder())
+    assert ("side_contradiction" in hip.flags) is flagged
+    assert hip.side == "R"
+
+
+def test_a_saturated_hip_is_poorly_exposed():
+    film = painted_film({"R": (200, 120)})
+    lookup = np.where(film.lookup < 0.25, np.float32(0), film.lookup)  # everything but the landmarks is black
+    burnt = replace(film, lookup=lookup)
+    (hip,) = found(burnt, painted_finder())
+    assert isinstance(hip, HipRefused)
+    assert hip.code == "poor_exposure"

@@ -1,0 +1,37 @@
+"""A decoder that gives other values is noticed before a film is read with it."""
+
+import numpy as np
+import pytest
+
+from bmd_edge.errors import EngineError
+from bmd_edge.pixels import decoder_check, jpeg
+from bmd_edge.pixels.decoder_check import check_decoders, decoder_differences
+from tests.support import films
+from tests.support.screening import drawn_screener
+
+
+def test_the_decoders_of_this_machine_are_sound():
+    check_decoders()
+    assert set(decoder_differences()) == {*films.LOSSLESS, *films.LOSSY}
+    assert decoder_check.CANARIES.stat().st_size < 30_000
+
+
+@pytest.mark.parametrize("family", jpeg._DECODERS)
+def test_one_gray_level_more_is_noticed(family, monkeypatch):
+    good = jpeg._DECODERS[family]
+    off = 2 if family == "jpeg" else 1  # lossy syntaxes may differ by rounding
+    monkeypatch.setitem(jpeg._DECODERS, family, lambda data: good(data) + np.uint8(off))
+    with pytest.raises(EngineError, match=r"wrongly on this machine.*imagecodecs"):
+        check_decoders()
+    with pytest.raises(EngineError):
+        drawn_screener()
+
+
+def test_a_decoder_that_is_gone_is_noticed(monkeypatch):
+    def gone(data):
+        raise RuntimeError
+
+    monkeypatch.setitem(jpeg._DECODERS, "jpeg_ls", gone)
+    assert decoder_differences()[films.JPEG_LS] is None
+    with pytest.raises(EngineError, match="CharLS"):
+        check_decoders()

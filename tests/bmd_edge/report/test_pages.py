@@ -1,0 +1,142 @@
+"""Pages that stand alone, say what a technician needs, and obey no hostile text."""
+
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bmd_edge.errors import FLAGS, REFUSALS
+from bmd_edge.film.read import read_film
+from bmd_edge.measure.t_score import T_SCORE_REASONS, WHO_RANGES
+from bmd_edge.report import pages
+from bmd_edge.report.film_report import RESEARCH_USE, FilmReport, RunSummary, count
+from bmd_edge.report.pages import write_pages
+from bmd_edge.report.schema import json_schema
+from bmd_edge.report.thumbnail import Thumbnail, thumbnail
+from tests.support.screening import NOTICE, drawn_screener, hip_dicom
+
+HOSTILE = "=cmd|' /C calc'!A0<script>alert(1)</script>{{7*7}}\x1b[31m\u202e\r\n"
+
+
+def summary_of(reports: list[FilmReport]) -> RunSummary:
+    return RunSummary(
+        schema_version=1, versions={"bmd-edge": "0"}, bundle="test", bundle_digest="ab" * 32, device="cpu",
+        precision="fp32", spacing_given_mm=None, notice=NOTICE, **count(reports),
+    )  # fmt: skip
+
+
+def index_page(folder: Path, reports: list[FilmReport], picture: Thumbnail | None = None) -> str:
+    write_pages(folder, ((report, picture) for report in reports), summary_of(reports))
+    return (folder / "index.html").read_text(encoding="utf-8")
+
+
+class Parsed(HTMLParser):
+    """Collects the tags, attributes and text of a page."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(page)
+        self.text = " ".join(self.text.split())
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def test_a_page_says_what_a_technician_needs(reports: dict[str, FilmReport], tmp_path: Path) -> None:
+    text = Parsed(index_page(tmp_path, list(reports.values()))).text
+    assert RESEARCH_USE in text
+    assert NOTICE in text
+    for estimate in reports["right"].hips[0].estimates:
+        assert f"{estimate.bmd_gcm2:.3f} {estimate.low_gcm2:.3f} to {estimate.high_gcm2:.3f}" in text
+    for code in ("implant", "not_a_hip", "not_dicom"):
+        assert REFUSALS[code].sentence in text
+        assert REFUSALS[code].remedy in text
+    assert FLAGS["assumed_postmenopausal"] in text
+    assert T_SCORE_REASONS["under_50"] in text
+    assert T_SCORE_REASONS["age_unknown"] in text
+    assert any(name in text for name in WHO_RANGES.values())
+    assert "normal" not in text.lower()
+    assert "partly read" in text
+
+
+def test_landmarks_and_box_are_drawn_where_they_are(tmp_path: Path) -> None:
+    film = read_film(hip_dicom("R"))
+    picture = thumbnail(film)
+    with drawn_screener() as screener:
+        report = screener.read(hip_dicom("R"), file="a.dcm")
+    parsed = Parsed(index_page(tmp_path, [report], picture))
+    scale = picture.width_px / film.shape[1]
+    points = [(float(tag["cx"]), float(tag["cy"])) for name, tag in parsed.tags if name == "circle"]
+    expected = [(x * scale, y * scale) for x, y in report.hips[0].landmarks_px.values()]
+    assert np.allclose(points, expected, atol=0.6)
+    (rect,) = [tag for name, tag in parsed.tags if name == "rect"]
+    box = report.hips[0].box_px
+    assert np.allclose([float(rect[key]) for key in ("x", "y", "width", "height")], np.array(box) * scale, atol=1)
+
+
+def test_every_page_stands_alone(reports: dict[str, FilmReport], tmp_path: Path) -> None:
+    film = read_film(hip_dicom("R"))
+    parsed = Parsed(index_page(tmp_path, list(reports.values()), thumbnail(film)))
+    assert not {tag for tag, _ in parsed.tags} & {"script", "link", "iframe", "object", "form", "base"}
+    for _, attributes in parsed.tags:
+        assert not [name for name in attributes if name.startswith("on")]
+        for name in ("src", "href", "srcset"):
+            target = attributes.get(name) or ""
+            assert (
+                not target or target.startswith("data:image/jpeg;base64,") or re.fullmatch(r"[a-z0-9-]+\.html", target)
+            )
+    page = (tmp_path / "index.html").read_text()
+    assert "http" not in page.replace("http-equiv", "")
+    assert "url(" not in page
+
+
+def test_hostile_text_is_inert(reports: dict[str, FilmReport], tmp_path: Path) -> None:
+    hostile = replace(reports["right"], file=HOSTILE, maker=HOSTILE, model="javascript:x", view='"><b>')
+    page = index_page(tmp_path, [hostile])
+    parsed = Parsed(page)
+    assert not [tag for tag, _ in parsed.tags if tag == "script"]
+    assert "{{7*7}}" in parsed.text
+    assert '"><b>' in parsed.text
+    assert not re.search("[\x00-\x08\x0b-\x1f\u202e]", page)
+
+
+def test_many_films_are_spread_over_pages(
+    reports: dict[str, FilmReport], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "FILMS_PER_PAGE", 3)
+    many = [replace(reports["right"], file=f"{n:02d}.dcm") for n in range(8)]
+    index = index_page(tmp_path, many)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "index.html", "page-0001.html", "page-0002.html", "page-0003.html",
+    ]  # fmt: skip
+    for number in (1, 2, 3):
+        name = f"page-{number:04d}.html"
+        assert f'href="{name}"' in index
+        page = (tmp_path / name).read_text()
+        assert re.findall(r"\d\d\.dcm", page) == [f"{n:02d}.dcm" for n in range(3 * number - 3, min(3 * number, 8))]
+        assert RESEARCH_USE in page
+        links = re.findall(r'href="([^"]+)"', page)
+        assert set(links) <= {path.name for path in tmp_path.iterdir()}
+    index_page(tmp_path, many[:2])
+    assert [path.name for path in tmp_path.iterdir()] == ["index.html"]
+
+
+def test_pages_hold_no_time(reports: dict[str, FilmReport], tmp_path: Path) -> None:
+    first = index_page(tmp_path / "a", list(reports.values()))
+    assert index_page(tmp_path / "b", list(reports.values())) == first
+
+
+def test_no_sentence_calls_a_hip_normal() -> None:
+    sentences = [text for refusal in REFUSALS.values() for text in (refusal.sentence, refusal.remedy)]
+    templates = (Path(pages.__file__).parent / "templates").iterdir()
+    texts = [*sentences, *FLAGS.values(), *(path.read_text() for path in templates), json.dumps(json_schema())]
+    assert not any("normal" in text.lower() for text in texts)

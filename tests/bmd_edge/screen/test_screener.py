@@ -1,0 +1,85 @@
+"""One film through the whole line, from wherever it comes."""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pydicom
+
+from bmd_edge.report.film_report import RunSummary
+from bmd_edge.screen import screener as screener_module
+from bmd_edge.screen.run import screen_folder
+from bmd_edge.screen.screener import Screener
+from tests.bmd_edge.screen.screened import objects
+from tests.support.screening import drawn_bmd, drawn_bundle, drawn_finder, drawn_screener, hip_dicom
+
+
+def run(folder: Path, out: Path, **settings: object) -> RunSummary:
+    with drawn_screener(**settings) as screener:
+        return screen_folder(screener, folder, out)
+
+
+def test_an_implausible_answer_has_no_number(films: Path, tmp_path: Path) -> None:
+    engines = {"finder": drawn_finder(), "bmd": drawn_bmd(offset_gcm2=1.5)}
+    with Screener(drawn_bundle(), engines=engines) as screener:
+        screen_folder(screener, films, tmp_path / "out")
+    film = objects(tmp_path / "out")["right.dcm"]
+    assert (film["status"], film["reason"]) == ("refused", "implausible_estimate")
+    assert film["hips"][0]["estimates"] == []
+    assert "bmd" not in json.dumps(film["hips"])
+
+
+def test_a_given_spacing_reads_a_film_without_one(tmp_path: Path) -> None:
+    data = hip_dicom("R", ImagerPixelSpacing=None)
+    with drawn_screener() as screener:
+        assert screener.read(data).reason == "no_spacing"
+    with drawn_screener(spacing_mm=0.575) as screener:
+        report = screener.read(data)
+    assert (report.status, report.spacing_source) == ("read", "given")
+
+
+def test_a_file_larger_than_any_film_is_not_read(films: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(screener_module, "MAX_FILE_BYTES", 1000)
+    (films / "big.obj").write_bytes(b"v 0 0 0\n" * 1000)
+    run(films, tmp_path / "out")
+    found = objects(tmp_path / "out")
+    assert (found["right.dcm"]["reason"], found["right.dcm"]["film_id"]) == ("too_large", None)
+    assert found["big.obj"]["reason"] == "not_dicom"
+    assert found["LICENSE.txt"]["film_id"]
+
+
+def test_path_bytes_and_data_set_give_the_same_report(tmp_path: Path) -> None:
+    data = hip_dicom("RL")
+    (tmp_path / "a.dcm").write_bytes(data)
+    with drawn_screener() as screener:
+        by_bytes = screener.read(data, file="a.dcm")
+        assert screener.read(tmp_path / "a.dcm", file="a.dcm") == by_bytes
+        assert screener.read(str(tmp_path / "a.dcm"), file="a.dcm") == by_bytes
+        by_set = screener.read(pydicom.dcmread(tmp_path / "a.dcm"), file="a.dcm")
+    assert by_set.hips == by_bytes.hips
+    assert by_bytes.status == "read"
+
+
+def test_many_threads_get_what_one_gets() -> None:
+    films = [hip_dicom("RL"[n % 2 :], bone=1600 + 100 * n) for n in range(8)]
+    with drawn_screener() as screener:
+        one_by_one = [screener.read(film) for film in films]
+        with ThreadPoolExecutor(4) as pool:
+            assert list(pool.map(screener.read, films)) == one_by_one
+    assert len({report.hips for report in map(_frozen, one_by_one)}) > 4
+
+
+def _frozen(report):
+    class Key:
+        hips = json.dumps(report.to_dict()["hips"])
+
+    return Key
+
+
+def test_a_link_is_not_followed_through_the_api(tmp_path: Path) -> None:
+    (tmp_path / "a.dcm").write_bytes(hip_dicom("R"))
+    (tmp_path / "b.dcm").symlink_to(tmp_path / "a.dcm")
+    with drawn_screener() as screener:
+        assert screener.read(tmp_path / "b.dcm").reason == "not_a_regular_file"
+        assert screener.read(tmp_path / "none.dcm").reason == "file_unreadable"
+        assert screener.read(tmp_path).reason == "file_unreadable"

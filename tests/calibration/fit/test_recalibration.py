@@ -1,0 +1,89 @@
+"""A site recalibrates with films that it has DEXA of, and undoes it."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bmd_edge.bundle.bundle import VerifiedBundle
+from bmd_edge.bundle.manifest import ModelFacts
+from bmd_edge.engine.base import FunctionEngine
+from bmd_edge.errors import UsageError
+from bmd_edge.screen.screener import Screener
+from bmd_edge.sites import SITES
+from bmd_edge.table.film_table import HipRow, write_table
+from calibration.fit import recalibration as workshop
+from calibration.pairs.answers import FilmAnswers
+from tests.support.screening import drawn_bmd, drawn_bundle, drawn_finder, hip_dicom
+
+
+def steep() -> FunctionEngine:
+    """The drawn network, sixty times as sensitive to the gray of the bone."""
+    plain = drawn_bmd()
+
+    def run(feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        with plain:
+            found = plain.run(feeds)
+        return {**found, "bmd": (0.7 + 60 * (found["bmd"] - (0.6625, 0.7425))).astype(np.float32)}
+
+    return FunctionEngine(run, plain.inputs, plain.outputs)
+
+
+def steep_screener(**settings: object) -> Screener:
+    return Screener(drawn_bundle(), engines={"finder": drawn_finder(), "bmd": steep()}, **settings)
+
+
+def one_precision() -> VerifiedBundle:
+    bundle = drawn_bundle()
+    models = {"bmd": ModelFacts(files={"fp32": "bmd.onnx"}, inputs={}, outputs={}, golden_tolerance={})}
+    return replace(bundle, manifest=replace(bundle.manifest, models=models))
+
+
+def films(folder: Path, n: int, scale: str = "hologic", bias: float = 0.04) -> Path:
+    """Films whose DEXA lies `bias` above what the drawn network says; one of them shows an implant."""
+    rng, rows = np.random.default_rng(0), []
+    folder.mkdir()
+    with steep_screener() as screener:
+        for k in range(n):
+            film = hip_dicom("R", bone=1900 + 30 * k, implant="R" if k == 3 else "", PatientID=f"P{k}")
+            (folder / f"{k:02}.dcm").write_bytes(film)
+            hip = screener.read(film).hips[0]
+            said = {one.site: one.bmd_gcm2 for one in hip.estimates} or dict.fromkeys(SITES, 0.7)
+            dexa = {site: round(value + bias + rng.normal(0, 0.01), 4) for site, value in said.items()}
+            rows.append(HipRow(film=f"{k:02}.dcm", subject=f"P{k}", side="R", split="calibrate", bmd_gcm2=dexa,
+                               scale=scale))  # fmt: skip
+    write_table(folder / "films.csv", rows)
+    return folder / "films.csv"
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    def read(bundle: Path, films: dict[str, Path], *_: object) -> tuple[list[FilmAnswers], str]:
+        with steep_screener() as screener:
+            reports = {name: screener.read(path, name) for name, path in films.items() if path.is_file()}
+        return [FilmAnswers(name, one.film_id, {"fp32": one}) for name, one in reports.items()], "function"
+
+    monkeypatch.setattr(workshop, "read_films", read)
+
+
+@pytest.mark.usefixtures("drawn")
+def test_another_scale_is_converted_and_named(tmp_path: Path) -> None:
+    found = workshop.calibrate(one_precision(), films(tmp_path / "films", 34, scale="lunar", bias=0.15))
+    assert found.file.scales == {"lunar": 34}
+    # Lunar reads about 0.15 g/cm2 above Hologic at the neck, so nothing much is left to correct
+    assert abs(found.file.precisions["fp32"]["femoral_neck"].shift_gcm2) < 0.04
+
+
+@pytest.mark.usefixtures("drawn")
+def test_too_few_films_are_said(tmp_path: Path) -> None:
+    table = films(tmp_path / "films", 11)
+    with pytest.raises(UsageError, match=r"femoral neck: 10 subjects .* 30 are the least"):
+        workshop.calibrate(one_precision(), table)
+
+
+def test_a_missing_film_is_said(tmp_path: Path) -> None:
+    table = films(tmp_path / "films", 2)
+    (tmp_path / "films" / "01.dcm").unlink()
+    with pytest.raises(UsageError, match=r"no such film: 01\.dcm"):
+        workshop.calibrate(one_precision(), table)

@@ -1,0 +1,49 @@
+import json
+
+import pytest
+
+from bmd_edge.errors import TableError
+from bmd_edge.film.film import film_id
+from bmd_edge.table.film_table import HipRow, write_table
+from calibration.pairs import learned_from, table_checks
+from calibration.pairs.learned_from import Known
+from calibration.pairs.pairs import pair
+from calibration.validate.validate import compare
+from tests.support.cohorts import cohort, made_bundle, table_of
+
+NONE = Known()
+
+
+def examined(rows, films, known=NONE):
+    found = table_checks.examine(rows, pair(rows, films), known, "int8")
+    return {finding.code: finding for finding in found.findings}, found.left_out
+
+
+def test_films_and_subjects_that_were_learned_from_are_left_out(tmp_path):
+    rows, films = cohort(40)
+    (tmp_path / "split.json").write_text(json.dumps({"train": [rows[0].subject], "val": []}))
+    known = learned_from.read_known([tmp_path])
+    known = known.joined(Known(films=frozenset([films[-1].film_id]), unread=2))
+    findings, left_out = examined(rows, films, known)
+    assert findings["subject_seen"].hips == sum(row.subject == rows[0].subject for row in rows)
+    assert findings["film_seen"].films == (films[-1].film_id,)
+    assert findings["known_films_missing"].severity == "note"
+    assert films[-1].film in {film for film, _ in left_out}
+    made = compare(made_bundle(), table_of(tmp_path, rows), "test", known, films, "cpu")
+    used = made.facts["precisions"]["int8"]["sites"]["total_hip"]
+    assert used["subjects"] < 40
+    assert {one["code"] for one in made.facts["findings"]} >= {"film_seen", "subject_seen"}
+
+
+def test_a_table_that_was_learned_from_names_its_films_by_their_bytes(tmp_path):
+    (tmp_path / "a.dcm").write_bytes(b"some film")
+    rows = [
+        HipRow(film="a.dcm", subject="P1", side="R", split="train"),
+        HipRow(film="gone.dcm", subject="P2", side="R", split="calibrate"),
+        HipRow(film="b.dcm", subject="P3", side="R", split="test"),
+    ]
+    write_table(tmp_path / "table.csv", rows)
+    known = learned_from.read_known([tmp_path / "table.csv"])
+    assert known == Known(frozenset({"P1", "P2"}), frozenset({film_id(b"some film")}), 1)
+    with pytest.raises(TableError, match="neither"):
+        learned_from.read_known([tmp_path / "nothing"])

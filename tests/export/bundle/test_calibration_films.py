@@ -1,0 +1,112 @@
+"""Films that calibrate a bundle, and those that must not."""
+
+import dataclasses
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bmd_edge.bundle.bundle import VerifiedBundle
+from bmd_edge.bundle.network_input import BMD, normalize
+from bmd_edge.errors import TableError, UsageError
+from bmd_edge.sites import SITES
+from bmd_edge.table.film_table import read_table, write_table
+from export.bundle import calibration_films
+from tests.support.small_runs import write_cohort
+from trainer.images.cut_rois import CutOutcome
+
+
+def test_dexa_of_another_scale_is_judged_on_the_hologic_scale(tmp_path: Path) -> None:
+    """Guard, interval and the manifest's figures: T = -1 of a Lunar scanner is T = -1 here too."""
+    lunar = {"femoral_neck": (0.821 + 0.023) / 0.939, "total_hip": (0.832 + 0.031) / 0.979}  # of the sBMD at T = -1
+    table = write_cohort(tmp_path)
+    rows = [dataclasses.replace(row, scale="lunar", bmd_gcm2=lunar) for row in read_table(table)]
+    hologic = [(0.821 - 0.019) / 1.087, (0.832 - 0.006) / 1.008]
+    np.testing.assert_allclose(calibration_films.dexa(rows), np.tile(hologic, (len(rows), 1)), atol=1e-9)
+    np.testing.assert_array_equal(calibration_films.guard_hips(rows).dexa_gcm2, calibration_films.dexa(rows))
+    assert calibration_films.facts(table, rows[:40], rows[40:]).bmd_mean_gcm2 == dict(
+        zip(SITES, np.round(hologic, 4), strict=True)
+    )
+
+
+def test_a_folder_that_is_no_run_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"nope is no run folder: it has no split\.json"):
+        calibration_films.check_apart(tmp_path / "nope", [])
+
+
+@pytest.mark.parametrize("split", ["train", "val", "test", "calibrate"])
+def test_a_film_under_two_names_is_refused(made: tuple[Path, VerifiedBundle], tmp_path: Path, split: str) -> None:
+    folder, _ = made
+    shutil.copytree(folder / "cohort", tmp_path / "cohort")
+    table = tmp_path / "cohort" / "films.csv"
+    rows = read_table(table)
+    shutil.copy(rows[5].film_path, tmp_path / "cohort" / "roi" / "again.png")
+    write_table(table, [*rows, dataclasses.replace(rows[5], film="roi/again.png", subject="other", split=split)])
+    with pytest.raises(TableError, match=r"roi/\S+ of the split calibrate is the same as roi/\S+ of the split"):
+        calibration_films.halves(table)
+
+
+def test_films_of_one_maker_are_refused(made: tuple[Path, VerifiedBundle], tmp_path: Path) -> None:
+    folder, _ = made
+    shutil.copytree(folder / "cohort", tmp_path / "cohort")
+    table = tmp_path / "cohort" / "films.csv"
+    rows = read_table(table)
+
+    def of(maker: str | None, style: str | None) -> None:
+        extra = {"x_image": "roi", "x_spacing_mm": "0.65"} | ({"x_maker_style": style} if style else {})
+        write_table(table, [dataclasses.replace(row, maker=maker, extra=extra) for row in rows])
+
+    of("Acme", None)
+    with pytest.raises(TableError, match=r"one maker \(Acme\).*add films of a second one"):
+        calibration_films.halves(table)
+    of(None, None)
+    with pytest.raises(TableError, match=r"one maker \(not stated\)"):
+        calibration_films.halves(table)
+    of("Acme", "random")  # the phantom's continuous styles
+    assert len(calibration_films.halves(table)[1]) == 44
+
+
+def test_halves_share_no_subject_and_stay_the_same(made: tuple[Path, VerifiedBundle]) -> None:
+    table = made[0] / "cohort" / "films.csv"
+    ranges, guard = calibration_films.halves(table)
+    assert len(ranges) + len(guard) == 88
+    assert not {row.subject for row in ranges} & {row.subject for row in guard}
+    assert calibration_films.halves(table) == (ranges, guard)
+
+
+def test_dicom_films_are_cut_as_in_training(
+    made: tuple[Path, VerifiedBundle], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hospital's table names DICOM films: the export uses the regions that training used, from the same cache."""
+    rois, said = made[0] / "cohort" / "films.csv", []
+    refused = CutOutcome(read_table(rois)[0], None, "implant")
+    monkeypatch.setattr("export.bundle.calibration_films.roi_table", lambda _: (rois, [refused]))
+    assert calibration_films.table_of_rois(tmp_path / "ours.csv", said.append) == rois
+    assert said == ["ours.csv: 1 hips are left out, as the finder refuses them"]
+
+
+def test_too_few_subjects_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(TableError, match=r"films\.csv: 39 subjects .* 40 or more"):
+        calibration_films.halves(write_cohort(tmp_path / "few", subjects=39))
+    with pytest.raises(TableError, match="0 subjects"):
+        calibration_films.halves(write_cohort(tmp_path / "other", split="train"))
+
+
+def test_images_are_the_middle_of_the_files(made: tuple[Path, VerifiedBundle]) -> None:
+    rows = read_table(made[0] / "cohort" / "films.csv")[:3]
+    found = [image for batch in calibration_films.batches(rows, size=2) for image in batch]
+    for row, image in zip(rows, found, strict=True):
+        with Image.open(row.film_path) as stored:
+            middle = np.asarray(stored)[16:240, 16:240].astype(np.float32).reshape(112, 2, 112, 2).mean((1, 3))
+        np.testing.assert_allclose(image, normalize(middle / 65535, BMD), atol=1e-5)
+
+
+def test_an_unusable_image_names_its_film(made: tuple[Path, VerifiedBundle], tmp_path: Path) -> None:
+    row = read_table(made[0] / "cohort" / "films.csv")[0]
+    Image.fromarray(np.zeros((200, 200), np.uint16)).save(tmp_path / "small.png")
+    (tmp_path / "broken.png").write_bytes(b"\x89PNG")
+    for name in ("small.png", "broken.png", "missing.png"):
+        with pytest.raises(TableError, match=r"film roi/000000\.png"):
+            list(calibration_films.batches([dataclasses.replace(row, film_path=tmp_path / name)]))

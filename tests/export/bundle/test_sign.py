@@ -1,0 +1,129 @@
+"""Signing: what was signed verifies anywhere and offline, and nothing else does."""
+
+import json
+import shutil
+import socket
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+from bmd_edge.bundle.bundle import VerifiedBundle, read_bundle
+from bmd_edge.bundle.layout import SIGNATURE
+from bmd_edge.errors import BundleError, MissingExtra, UsageError
+from export.bundle.sign import sign, sign_bundle, verify, verify_bundle
+from tests.support.bundles import tiny_bundle
+
+
+def write_keys(folder: Path, name: str, private: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> tuple[Path, Path]:
+    pem = serialization.Encoding.PEM
+    folder.mkdir(exist_ok=True)
+    own, public = folder / f"{name}.pem", folder / f"{name}.pub.pem"
+    own.write_bytes(private.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
+    public.write_bytes(private.public_key().public_bytes(pem, serialization.PublicFormat.SubjectPublicKeyInfo))
+    return own, public
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    return write_keys(tmp_path_factory.mktemp("keys"), "own", ec.generate_private_key(ec.SECP256R1()))
+
+
+@pytest.fixture(scope="module")
+def signed(tmp_path_factory: pytest.TempPathFactory, keys: tuple[Path, Path]) -> Path:
+    bundle = tiny_bundle(tmp_path_factory.mktemp("signed") / "b")
+    sign_bundle(bundle, keys[0])
+    return bundle.root
+
+
+@pytest.fixture
+def copy(signed: Path, tmp_path: Path) -> VerifiedBundle:
+    return read_bundle(shutil.copytree(signed, tmp_path / "moved and renamed"))
+
+
+def test_a_signed_bundle_opens_and_verifies_offline(
+    copy: VerifiedBundle, keys: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_network(*_: object) -> None:
+        raise OSError("no network here")
+
+    monkeypatch.setattr(socket.socket, "connect", no_network)
+    verify_bundle(copy, keys[1])
+    assert read_bundle(copy.root).digest == copy.digest
+
+
+def test_a_forger_with_new_hashes_is_found(copy: VerifiedBundle, keys: tuple[Path, Path]) -> None:
+    manifest = json.loads((copy.root / "manifest.json").read_text())
+    manifest["validity"]["notice"] = "Approved."
+    (copy.root / "manifest.json").write_text(json.dumps(manifest))
+    forged = read_bundle(copy.root)  # whole by its own hashes
+    with pytest.raises(BundleError, match=r"does not hold: changed since: manifest\.json; do not use this bundle"):
+        verify_bundle(forged, keys[1])
+
+
+def test_every_file_is_signed(copy: VerifiedBundle, keys: tuple[Path, Path]) -> None:
+    for path in sorted(copy.root.iterdir()):
+        if path.name == SIGNATURE:
+            continue
+        raw = path.read_bytes()
+        path.write_bytes(raw + b" ")
+        with pytest.raises(BundleError, match=f"changed since: {path.name}"):
+            verify_bundle(copy, keys[1])
+        path.write_bytes(raw)
+    (copy.root / ".gitignore").write_text("x")
+    with pytest.raises(BundleError, match="Extra files"):
+        verify_bundle(copy, keys[1])
+
+
+def test_another_key_does_not_verify(copy: VerifiedBundle, tmp_path: Path) -> None:
+    own, public = write_keys(tmp_path / "keys", "other", ec.generate_private_key(ec.SECP384R1()))
+    with pytest.raises(BundleError, match="the signature does not hold: Key mismatch"):
+        verify_bundle(copy, public)
+    sign_bundle(copy, own)  # signing again replaces the signature
+    verify_bundle(copy, public)
+
+
+def test_a_broken_or_absent_signature_is_refused(copy: VerifiedBundle, keys: tuple[Path, Path]) -> None:
+    raw = (copy.root / SIGNATURE).read_bytes()
+    payload = json.loads(raw)["dsseEnvelope"]["payload"].encode()
+    for broken in (b"", b"{}", raw[:-40], raw.replace(payload, payload[:99] + b"AAAA" + payload[103:])):
+        (copy.root / SIGNATURE).write_bytes(broken)
+        with pytest.raises(BundleError, match="the signature does not hold"):
+            verify_bundle(copy, keys[1])
+    (copy.root / SIGNATURE).unlink()
+    with pytest.raises(BundleError, match="not signed"):
+        verify_bundle(copy, keys[1])
+
+
+def test_keys_that_cannot_be_used_name_the_remedy(
+    copy: VerifiedBundle, keys: tuple[Path, Path], tmp_path: Path
+) -> None:
+    other = write_keys(tmp_path / "keys", "rsa", rsa.generate_private_key(65537, 2048))
+    (tmp_path / "text.pem").write_text("no key")
+    for private in (keys[1], other[0], tmp_path / "text.pem", tmp_path / "nowhere.pem"):
+        with pytest.raises(UsageError, match=r"no private key of an elliptic curve.*openssl ecparam"):
+            sign_bundle(copy, private)
+    for public in (keys[0], other[1], tmp_path / "text.pem", tmp_path / "nowhere.pem"):
+        with pytest.raises(UsageError, match=r"no public key of an elliptic curve.*openssl ecparam"):
+            verify_bundle(copy, public)
+
+
+def test_without_the_extra_it_is_named(
+    copy: VerifiedBundle, keys: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "model_signing", None)
+    with pytest.raises(MissingExtra, match=r"'\.\[sign\]' in a checkout"):
+        verify_bundle(copy, keys[1])
+
+
+def test_the_commands_say_what_they_did(
+    copy: VerifiedBundle, keys: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    sign(copy.root, keys[0])
+    verify(copy.root, keys[1])
+    printed = capsys.readouterr().out
+    assert printed.count(copy.digest) == 2
+    (copy.root / "run.py").write_text("x")
+    with pytest.raises(BundleError, match="unexpected entry"):
+        verify(copy.root, keys[1])

@@ -1,0 +1,334 @@
+"""Odd films by name, each with the outcome it must have: a refusal's code, or none where the film must be read.
+
+Every refusal has a twin that differs in one thing and must still be accepted.
+"""
+
+import struct
+from collections.abc import Callable
+from io import BytesIO
+from typing import Any
+
+import imagecodecs
+import numpy as np
+import pydicom
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.encaps import encapsulate
+
+from tests.support.films import (
+    CR,
+    CT,
+    DEFLATED,
+    DX,
+    DX_PROCESSING,
+    EXPLICIT,
+    IMPLICIT,
+    JPEG_2000_LOSSLESS,
+    JPEG_BASELINE,
+    JPEG_EXTENDED,
+    JPEG_LOSSLESS_SV1,
+    LOSSLESS,
+    NATIVE,
+    RLE,
+    SC,
+    Case,
+    collimated,
+    dataset,
+    dicom_bytes,
+    encoded,
+    lut,
+    many_elements,
+    nested,
+    patched,
+    pixels,
+    relabel,
+    rle,
+    saturated,
+    sequence,
+    with_overlay,
+    with_pixels,
+    written,
+)
+
+
+def _view_code(code: str, meaning: str) -> list[Dataset]:
+    return sequence(CodeValue=code, CodingSchemeDesignator="SCT", CodeMeaning=meaning)
+
+
+def _shape_cases() -> list[Case]:
+    whole = dicom_bytes()
+    padded_odd = pixels(101, 91, 8)
+    return [
+        Case("plain", whole),
+        Case("empty", b"", "empty_file"),
+        Case("text", b"Dear colleague,\n" * 40, "not_dicom"),
+        Case("no_preamble", whole[132:], "not_dicom"),
+        Case("cut_in_pixels", whole[:-100], "truncated"),
+        Case("cut_in_header", whole[:400], "truncated"),
+        Case("odd_length_padded", dicom_bytes(padded_odd, bits=8)),
+        Case("second_file_appended", whole + whole, None, frozenset({"trailing_data"})),
+        Case("zeros_appended", whole + bytes(512), None, frozenset({"trailing_data"})),
+        Case("element_after_pixels", whole + struct.pack("<HH2sHL", 0xFFFC, 0xFFFC, b"OB", 0, 8) + bytes(8)),
+        Case("executable_preamble", b"MZ" + whole[2:], None, frozenset({"header_irregular"})),
+        Case("tiff_preamble", b"II*\0" + whole[4:]),
+        Case("no_transfer_syntax", patched(whole, b"1.2.840.10008.1.2.1\0", bytes(20)), "broken_dicom"),
+        Case("implicit_labelled_explicit", _relabelled(IMPLICIT, EXPLICIT), "broken_dicom"),
+        Case("nested_20", nested(20)),
+        Case("nested_300", nested(300), "broken_dicom"),
+        Case("elements_10000", many_elements(10_000)),
+        Case("elements_400000", many_elements(400_000), "broken_dicom"),
+        Case("unknown_syntax", _relabelled(EXPLICIT, "1.2.840.10008.1.2.4.102"), "unsupported_syntax"),
+        Case("twice_the_rows", _doubled_rows(different=True), "broken_dicom"),
+        Case("rows_twice_the_same", _doubled_rows(different=False), None, frozenset({"header_irregular"})),
+        Case("deflated", dicom_bytes(syntax=DEFLATED)),
+        Case("deflate_bomb", _deflate_bomb(), "too_large"),
+    ]
+
+
+def _relabelled(real: str, label: str) -> bytes:
+    made = written(with_pixels(dataset(pixels()), pixels(), real, 12), real)
+    meta = FileMetaDataset()
+    meta.TransferSyntaxUID = label
+    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = DX, "1.2.3"
+    head = BytesIO()
+    pydicom.filewriter.write_file_meta_info(head, meta, enforce_standard=True)
+    start = made.index(struct.pack("<HH", 0x0008, 0x0016))
+    return bytes(128) + b"DICM" + head.getvalue() + made[start:]
+
+
+def _doubled_rows(different: bool) -> bytes:
+    whole = dicom_bytes()
+    rows = struct.pack("<HH2sHH", 0x0028, 0x0010, b"US", 2, 120)
+    return patched(whole, rows, rows + (rows[:-2] + struct.pack("<H", 60) if different else rows))
+
+
+def _deflate_bomb() -> bytes:
+    import zlib
+
+    packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+    plain = dicom_bytes(syntax=DEFLATED)
+    meta = plain[: plain.index(DEFLATED.encode()) + len(DEFLATED) + len(DEFLATED) % 2]
+    # Group length covers exactly these elements
+    body = struct.pack("<HH2sHL", 0x0009, 0x1001, b"OB", 0, 100 << 20)
+    return _with_group_length(meta) + packer.compress(body + bytes(100 << 20)) + packer.flush()
+
+
+def _with_group_length(meta: bytes) -> bytes:
+    length = len(meta) - (132 + 12)
+    return meta[: 132 + 8] + struct.pack("<L", length) + meta[132 + 12 :]
+
+
+def _kind_cases() -> list[Case]:
+    frame = pixels()
+    rgb = Dataset()
+    rgb.update(dataset(frame, 8, SamplesPerPixel=3, PhotometricInterpretation="RGB", BitsAllocated=8))
+    rgb.add_new("PixelData", "OB", bytes(frame.size * 3))
+    return [
+        Case("cr", dicom_bytes(SOPClassUID=CR, Modality="CR", PresentationIntentType=None, PresentationLUTShape=None)),
+        Case("sc_with_spacing", dicom_bytes(SOPClassUID=SC, Modality="OT")),
+        Case("sc_without_spacing", dicom_bytes(SOPClassUID=SC, Modality="OT", ImagerPixelSpacing=None), "no_spacing"),
+        Case("sc_of_an_mr", dicom_bytes(SOPClassUID=SC, Modality="MR"), "not_radiograph"),
+        Case("ct", dicom_bytes(SOPClassUID=CT, Modality="CT"), "not_radiograph"),
+        Case("no_sop_class", dicom_bytes(SOPClassUID=None), "broken_dicom"),
+        Case("dx_processing", dicom_bytes(SOPClassUID=DX_PROCESSING), "not_for_presentation"),
+        Case("dx_intent_processing", dicom_bytes(PresentationIntentType="FOR PROCESSING"), "not_for_presentation"),
+        Case("no_pixels", written(dataset(frame)), "no_pixels"),
+        Case("rgb", written(rgb), "not_grayscale"),
+        Case("palette", dicom_bytes(PhotometricInterpretation="PALETTE COLOR"), "not_grayscale"),
+        Case("one_frame_stated", dicom_bytes(NumberOfFrames="1")),
+        Case("two_frames", dicom_bytes(NumberOfFrames="2"), "multi_frame"),
+        Case("frames_overflow", dicom_bytes(NumberOfFrames="2147483647"), "multi_frame"),
+        Case("huge", dicom_bytes(Rows=60000, Columns=60000), "too_large"),
+        Case("no_rows", dicom_bytes(Rows=0), "inconsistent_pixels"),
+        Case("rows_missing", dicom_bytes(Rows=None), "broken_dicom"),
+        Case("one_row_less", dicom_bytes(Rows=119), "pixel_length"),
+        Case("one_row_more", dicom_bytes(Rows=121), "pixel_length"),
+        Case("one_bit", dicom_bytes(BitsAllocated=1, BitsStored=1, HighBit=0), "unsupported_depth"),
+        Case("32_bits", dicom_bytes(frame.astype(np.uint32), bits=32), "unsupported_depth"),
+        Case("high_bit_too_low", dicom_bytes(HighBit=7), "inconsistent_pixels"),
+        Case("high_bit_missing", dicom_bytes(HighBit=None)),
+        Case("bits_above_stored", dicom_bytes(frame | 0x8000), "inconsistent_pixels"),
+        Case("overlay_in_bit_15", with_overlay(frame)),
+        Case("shifted_up", dicom_bytes(frame << 4, HighBit=15)),
+        Case("blank", dicom_bytes(np.full_like(frame, 700)), "poor_exposure"),
+        Case("saturated", dicom_bytes(saturated(frame)), "poor_exposure"),
+        Case("collimated", dicom_bytes(collimated(frame))),
+        Case("two_levels", dicom_bytes(np.where(frame > 1200, 3000, 200).astype(np.uint16)), "poor_exposure"),
+    ]
+
+
+def _codec_cases() -> list[Case]:
+    frame = pixels()
+    stream = encoded(frame, JPEG_2000_LOSSLESS, 12)
+    lossless = encoded(frame, JPEG_LOSSLESS_SV1, 12)
+    run = encoded(frame, RLE, 12)
+
+    def film(syntax: str, data: bytes, **elements: Any) -> bytes:
+        return dicom_bytes(frame, syntax, how={"stream": data}, **elements)
+
+    cases = [Case(f"syntax_{syntax}", dicom_bytes(frame, syntax)) for syntax in (*NATIVE, *LOSSLESS)]
+    cases += [
+        Case("jpeg_8", dicom_bytes(bits=8, syntax=JPEG_BASELINE), None, frozenset({"lossy_compression"})),
+        Case("jpeg_12", dicom_bytes(syntax=JPEG_EXTENDED), None, frozenset({"lossy_compression"})),
+        Case("jpeg_2000_size", film(JPEG_2000_LOSSLESS, _resized_j2k(stream, 60000)), "inconsistent_pixels"),
+        Case("jpeg_lossless_size", film(JPEG_LOSSLESS_SV1, _resized_jpeg(lossless)), "inconsistent_pixels"),
+        Case("jpeg_2000_no_end", film(JPEG_2000_LOSSLESS, stream[:-40]), "decode_failed"),
+        Case(
+            "jpeg_2000_middle_cut", film(JPEG_2000_LOSSLESS, stream[: len(stream) // 2] + stream[-2:]), "decode_failed"
+        ),
+        Case("jpeg_2000_in_fragments", dicom_bytes(frame, JPEG_2000_LOSSLESS, fragments=5)),
+        Case("jpeg_2000_in_jp2", film(JPEG_2000_LOSSLESS, _jp2(frame))),
+        Case(
+            "jpeg_lossless_cut", film(JPEG_LOSSLESS_SV1, lossless[: len(lossless) // 2] + b"\xff\xd9"), "decode_failed"
+        ),
+        Case("lossless_labelled_baseline", film(JPEG_BASELINE, lossless), "inconsistent_pixels"),
+        Case("rle_one_segment", film(RLE, struct.pack("<L", 1) + run[4:]), "inconsistent_pixels"),
+        Case("rle_bomb", film(RLE, _rle_bomb()), "decode_failed"),
+        Case("rle_short", film(RLE, rle(frame[:60])), "pixel_length"),
+        Case("two_codestreams", _two_streams(stream), "multi_frame"),
+        Case(
+            "codestream_11_of_12",
+            film(JPEG_2000_LOSSLESS, encoded(frame >> 1, JPEG_2000_LOSSLESS, 11)),
+            "inconsistent_pixels",
+        ),
+        Case("codestream_16_of_12", film(JPEG_2000_LOSSLESS, encoded(frame, JPEG_2000_LOSSLESS, 16))),
+        Case(
+            "codestream_too_bright",
+            film(JPEG_2000_LOSSLESS, encoded(frame * 16, JPEG_2000_LOSSLESS, 16)),
+            "inconsistent_pixels",
+        ),
+        Case("j2k_unsigned_in_signed", _j2k_sign(frame * 16, "u"), "inconsistent_pixels"),
+        Case("j2k_unsigned_in_signed_low_half", _j2k_sign(frame * 4, "u")),
+        Case("j2k_signed", _j2k_sign(frame * 4, "i")),
+        Case("native_in_fragments", _native_in_fragments(frame), "broken_dicom"),
+        Case("jpeg_unencapsulated", _unencapsulated(lossless), "broken_dicom"),
+    ]
+    return cases
+
+
+def _resized_j2k(stream: bytes, size: int) -> bytes:
+    return stream[:8] + struct.pack(">LL", size, size) + stream[16:]
+
+
+def _resized_jpeg(stream: bytes) -> bytes:
+    place = stream.index(b"\xff\xc3") + 5
+    return stream[:place] + struct.pack(">HH", 60000, 60000) + stream[place + 4 :]
+
+
+def _jp2(frame: NDArray[Any]) -> bytes:
+    return bytes(imagecodecs.jpeg2k_encode(frame, codecformat="jp2", reversible=True, level=0, bitspersample=12))
+
+
+def _rle_bomb() -> bytes:
+    segment = bytes([129, 7]) * 50_000
+    return struct.pack("<16L", 2, 64, 64 + len(segment), *[0] * 13) + segment * 2
+
+
+def _two_streams(stream: bytes) -> bytes:
+    frame = pixels()
+    made = dataset(frame)
+    made.add_new("PixelData", "OB", encapsulate([stream, stream], has_bot=False))
+    made["PixelData"].is_undefined_length = True
+    return written(made, JPEG_2000_LOSSLESS)
+
+
+def _j2k_sign(frame: NDArray[Any], kind: str) -> bytes:
+    values = frame.astype(f"{kind}2")
+    stream = imagecodecs.jpeg2k_encode(values, codecformat="j2k", reversible=True, level=0, bitspersample=16)
+    return dicom_bytes(frame, JPEG_2000_LOSSLESS, 16, how={"stream": bytes(stream)}, PixelRepresentation=1)
+
+
+def _native_in_fragments(frame: NDArray[Any]) -> bytes:
+    made = dataset(frame)
+    made.add_new("PixelData", "OB", encapsulate([frame.tobytes()], has_bot=False))
+    made["PixelData"].is_undefined_length = True
+    return relabel(written(made, RLE), RLE, EXPLICIT)
+
+
+def _unencapsulated(stream: bytes) -> bytes:
+    made = dataset(pixels())
+    made.add_new("PixelData", "OB", stream + b"\0" * (len(stream) % 2))
+    return relabel(written(made, EXPLICIT), EXPLICIT, JPEG_LOSSLESS_SV1)
+
+
+def _fact_cases() -> list[Case]:
+    film = dicom_bytes
+    uncertain = frozenset({"spacing_uncertain", "magnification_assumed"})
+    return [
+        Case("chest", film(BodyPartExamined="CHEST"), "wrong_body_part"),
+        Case("left_hand", film(BodyPartExamined="LEFT HAND"), "wrong_body_part"),
+        Case("pelvis", film(BodyPartExamined="PELVIS")),
+        Case("abdomen", film(BodyPartExamined="ABDOMEN")),
+        Case("no_part", film(BodyPartExamined=None)),
+        Case("strange_part", film(BodyPartExamined="BECKEN")),
+        Case(
+            "part_by_code",
+            film(BodyPartExamined=None, AnatomicRegionSequence=_view_code("1", "Chest")),
+            "wrong_body_part",
+        ),
+        Case("chest_series", film(BodyPartExamined=None, SeriesDescription="Chest ap erect"), "wrong_body_part"),
+        Case("chest_series_of_a_hip", film(SeriesDescription="Chest and hip AP")),
+        Case("neck_series", film(BodyPartExamined=None, SeriesDescription="Femoral neck AP")),
+        Case("lateral", film(ViewPosition="LL"), "wrong_view"),
+        Case("pa", film(ViewPosition="PA"), "wrong_view"),
+        Case(
+            "lateral_code", film(ViewPosition=None, ViewCodeSequence=_view_code("399067008", "lateral")), "wrong_view"
+        ),
+        Case("ap_code", film(ViewPosition=None, ViewCodeSequence=_view_code("399348003", "antero-posterior"))),
+        Case("frog_series", film(SeriesDescription="Hip frog-leg"), "wrong_view"),
+        Case("lateral_series", film(ViewPosition=None, SeriesDescription="HIP LAT"), "wrong_view"),
+        Case("pair_series", film(SeriesDescription="HIP AP + LAT")),
+        Case("lateral_orientation", film(PatientOrientation=["A", "F"]), "wrong_view"),
+        Case("mirrored", film(PatientOrientation=["R", "F"]), None, frozenset({"unusual_orientation"})),
+        Case("no_view", film(ViewPosition=None), None, frozenset({"view_unknown"})),
+        Case("sides_differ", film(Laterality="L"), None, frozenset({"side_contradiction"})),
+        Case("child", film(PatientAge="017Y"), "immature"),
+        Case("infant", film(PatientAge="005M"), "immature"),
+        Case("child_by_birth", film(PatientAge=None, PatientBirthDate="20100101"), "immature"),
+        Case("age_18", film(PatientAge="018Y")),
+        Case("age_000Y", film(PatientAge="000Y")),
+        Case("age_999Y", film(PatientAge="999Y")),
+        Case("age_in_words", film(PatientAge="68"), None, frozenset({"header_irregular"})),
+        Case("no_spacing", film(ImagerPixelSpacing=None), "no_spacing"),
+        Case("spacing_zero", film(ImagerPixelSpacing=["0", "0"]), "implausible_scale"),
+        Case("spacing_nan", film(ImagerPixelSpacing=["nan", "nan"]), "implausible_scale"),
+        Case("spacing_in_meters", film(ImagerPixelSpacing=["0.00014", "0.00014"]), "implausible_scale"),
+        Case("spacing_too_large", film(ImagerPixelSpacing=["1.4", "1.4"]), "implausible_scale"),
+        Case("spacing_conflict", film(PixelSpacing=["1.0", "1.0"]), "implausible_scale"),
+        Case("spacing_not_square", film(ImagerPixelSpacing=["0.14", "0.2"])),
+        Case("calibrated", film(PixelSpacing=["0.12", "0.12"])),
+        Case("pixel_spacing_only", _pixel_spacing_only(), None, uncertain),
+        Case("film_of_3_meters", _long_film(), "implausible_scale"),
+        Case(
+            "several_windows",
+            film(WindowCenter=["2048", "900"], WindowWidth=["4096", "300"]),
+            None,
+            frozenset({"several_windows"}),
+        ),
+        Case("window_width_0", film(WindowCenter="2048", WindowWidth="0"), None, frozenset({"display_lookup_ignored"})),
+        Case("voi_lut_short", film(VOILUTSequence=_short_lut()), None, frozenset({"display_lookup_ignored"})),
+        Case("slope_zero", film(RescaleSlope="0", RescaleIntercept="0"), None, frozenset({"display_lookup_ignored"})),
+        Case("polarity_contradiction", film(PresentationLUTShape="INVERSE"), None, frozenset({"polarity_uncertain"})),
+    ]
+
+
+def _pixel_spacing_only() -> bytes:
+    return dicom_bytes(
+        ImagerPixelSpacing=None, EstimatedRadiographicMagnificationFactor=None, PixelSpacing=["0.2", "0.2"]
+    )
+
+
+def _long_film() -> bytes:
+    return dicom_bytes(pixels(3200, 20), ImagerPixelSpacing=["0.9", "0.9"])
+
+
+def _short_lut() -> list[Dataset]:
+    made = lut(list(range(4096)))
+    made[0].LUTData = made[0].LUTData[:100]
+    return made
+
+
+def cases() -> list[Case]:
+    """Every named film, made anew."""
+    makers: tuple[Callable[[], list[Case]], ...] = (_shape_cases, _kind_cases, _codec_cases, _fact_cases)
+    return [case for make in makers for case in make()]

@@ -1,0 +1,42 @@
+from pathlib import Path
+
+import numpy as np
+
+from bmd_edge.bundle.network_input import FINDER_CLOSEUP, FINDER_SURVEY
+from tests.support.stand_in import films_of
+from trainer.images.finder_views import IGNORED_KIND, exact_closeup, exact_survey, nonsense, survey
+from trainer.run.settings import FinderConfig
+
+
+def test_views_name_the_canonical_hip(cohort: Path) -> None:
+    everything = films_of(cohort)
+    pelvis = next(film for film in everything if len(film.hips) == 2)
+    single = next(film for film in everything if len(film.hips) == 1 and film.hips["L"].kind == "implant")
+    nothing = next(film for film in everything if not film.hips)
+    assert [exact_survey(pelvis, mirrored).kind for mirrored in (False, True)] == [0, 0]
+    assert [exact_survey(single, mirrored).kind for mirrored in (False, True)] == [5, 1]
+    assert [exact_survey(nothing, mirrored).kind for mirrored in (False, True)] == [5, 5]
+    view = exact_closeup(single, single.hips["L"], np.random.default_rng(0))
+    assert view.kind == 1
+    assert view.spec is FINDER_CLOSEUP
+    assert np.hypot(*(view.landmarks_px[[0, 3]].mean(0) - 128)) < 16
+    # The head of a canonical hip lies to the image right of its greater trochanter.
+    assert view.landmarks_px[0, 0] > view.landmarks_px[2, 0]
+
+
+def test_cropped_hips_are_not_classed(cohort: Path) -> None:
+    film = next(film for film in films_of(cohort) if len(film.hips) == 2)
+    config = FinderConfig(crop_share=1.0)
+    views = [survey(film, config, np.random.default_rng(seed)) for seed in range(60)]
+    for view in views:
+        assert view.spec is FINDER_SURVEY
+        seen = np.isfinite(view.landmarks_px[:4]).all()
+        assert view.kind == (0 if seen else IGNORED_KIND)
+    assert {view.kind for view in views} == {0, IGNORED_KIND}
+
+
+def test_nonsense_holds_no_hip(cohort: Path) -> None:
+    for seed in range(12):
+        view = nonsense(films_of(cohort)[0], FinderConfig(), np.random.default_rng(seed))
+        assert view.kind == 5
+        assert np.isnan(view.landmarks_px).all()

@@ -1,0 +1,31 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from trainer.phantom.film.film import film
+from trainer.phantom.film.scene import CASES, FilmSpec
+
+SMALL = {"pixel_mm": 1.0}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_case_makes_a_film_with_its_kind(case):
+    made = film(FilmSpec(21, case=case, pose="wide", **SMALL))
+    shown = made.bone_bright()
+    assert shown.dtype == np.float32
+    assert 0.0 <= shown.min() < shown.max() <= 1.0
+    if case == "not_a_hip":
+        assert made.hips == ()
+        return
+    mine = made.hips[0]
+    assert mine.side == "R"
+    assert mine.kind == ("intact" if case == "cut_off" else case)
+    assert (mine.label_bmd_gcm2 is None) == (mine.kind != "intact")
+    assert mine.cut_off or case != "cut_off"
+
+
+def test_unknown_words_are_refused():
+    for bad in ({"kind": "knee"}, {"case": "odd"}, {"pose": "x"}, {"region": "all"}, {"side": "left"}):
+        with pytest.raises(ValueError, match="unknown"):
+            film(replace(FilmSpec(1), **bad))

@@ -1,0 +1,51 @@
+"""One word for one thing: words that once meant two are not to come back."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+SOURCES = [
+    path
+    for package in ("bmd_edge", "trainer", "export", "calibration")
+    for kind in ("*.py", "*.j2", "*.css")
+    for path in sorted((ROOT / package).rglob(kind))
+]
+
+RECALIBRATION = re.compile(
+    r"site('s)?[ -](own|file|calibration|recalibration)|sites' own|\bby the site\b|overlay|site\.json"
+    r"|Site(File|Overlay|Line)\b|(open|write)_site\b|site_(without|table)|--site\b",
+    re.IGNORECASE,
+)
+"""Words for a clinic and its recalibration from when "site" meant a clinic too; it is femoral neck or total hip."""
+
+ALLOWED = {
+    "bmd_edge/cli/options.py": "--site",  # the former name of --recalibration, hidden
+    "bmd_edge/dicom/frame.py": "overlay",  # DICOM's overlay planes, here and in the next three
+    "bmd_edge/pixels/decode.py": "overlay",
+    "bmd_edge/pixels/jpeg.py": "overlay",
+    "bmd_edge/pixels/layout.py": "overlay",
+}
+
+
+@pytest.mark.parametrize("text", ["the site file", "A site's own calibration", "SiteOverlay(", "use --site FILE"])
+def test_the_former_words_are_found(text: str) -> None:
+    assert RECALIBRATION.search(text)
+
+
+@pytest.mark.parametrize("text", ["site_calibration", "BMD of one site", "SiteCalibration(", "site: femoral neck"])
+def test_a_measuring_site_is_none_of_them(text: str) -> None:
+    assert not RECALIBRATION.search(text)
+
+
+def test_a_clinics_line_toward_dexa_has_one_name() -> None:
+    found = [
+        f"{path.relative_to(ROOT)}:{number}: {line.strip()}"
+        for path in SOURCES
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        for match in RECALIBRATION.finditer(line)
+        if match[0].lower() != ALLOWED.get(str(path.relative_to(ROOT)))
+    ]
+    assert len(SOURCES) > 200
+    assert not found
