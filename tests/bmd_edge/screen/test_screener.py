@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pydicom
 
+from bmd_edge.film import read as read_module
 from bmd_edge.report.film_report import RunSummary
-from bmd_edge.screen import screener as screener_module
 from bmd_edge.screen.run import screen_folder
 from bmd_edge.screen.screener import Screener
 from tests.bmd_edge.screen.screened import objects
@@ -39,7 +39,7 @@ def test_a_given_spacing_reads_a_film_without_one(tmp_path: Path) -> None:
 
 
 def test_a_file_larger_than_any_film_is_not_read(films: Path, tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(screener_module, "MAX_FILE_BYTES", 1000)
+    monkeypatch.setattr(read_module, "MAX_FILE_BYTES", 1000)
     (films / "big.obj").write_bytes(b"v 0 0 0\n" * 1000)
     run(films, tmp_path / "out")
     found = objects(tmp_path / "out")
@@ -82,4 +82,4 @@ def test_a_link_is_not_followed_through_the_api(tmp_path: Path) -> None:
     with drawn_screener() as screener:
         assert screener.read(tmp_path / "b.dcm").reason == "not_a_regular_file"
         assert screener.read(tmp_path / "none.dcm").reason == "file_unreadable"
-        assert screener.read(tmp_path).reason == "file_unreadable"
+        assert screener.read(tmp_path).reason == "not_a_regular_file"
