@@ -95,7 +95,7 @@ REFUSALS: dict[str, Refusal] = {
     "immature": Refusal("The hip looks skeletally immature.", "BMD is estimated in adults only."),
     "not_measurable": Refusal(
         "This hip cannot be measured reliably.",
-        "See whether the drawn landmarks lie on the hip; whether it is sound or not, this program cannot tell.",
+        f"See whether the drawn landmarks lie on the hip; whether it is sound, this program cannot tell. {_ARCHIVE}",
     ),
     "cut_off": Refusal(
         "The hip is cut off by the edge of the film.",
