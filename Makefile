@@ -59,14 +59,15 @@ picture: .venv-dev/.installed ## Take the README's picture of the demo report ag
 		$$out/report.png export/results/report.png
 
 .PHONY: proofs
-proofs: .venv-dev/.installed ## Prove intervals, recalibration and drift charts of the embedded bundle anew (about an hour of 2 cores)
+proofs: .venv-dev/.installed ## Prove intervals, recalibration, drift charts and class head of the embedded bundle anew (about an hour of 2 cores)
 	set -e; run=.venv-dev/bin/bmd-edge; none="--labelled 0 --unlabelled 0 --style random"; \
 	pool=$$($$run phantom $$none --calibrate 4000 --seed 501); shifted=$$($$run phantom shifted --n 250); \
 	results=calibration/results; \
 	.venv-dev/bin/python -m export.proofs.intervals --fresh $$pool --unseen $$shifted:test --condition maker \
 		--out $$results/coverage.json; \
 	.venv-dev/bin/python -m export.proofs.recalibration --pool $$pool --out $$results/planted.json; \
-	.venv-dev/bin/python -m export.proofs.drift_delay --table $$shifted --control $$pool --out $$results/drift.json
+	.venv-dev/bin/python -m export.proofs.drift_delay --table $$shifted --control $$pool --out $$results/drift.json; \
+	.venv-dev/bin/python -m export.proofs.class_head --n 72 --seed 1 --out export/results/class_head.json
 
 clean: ## Remove the environments and caches of this checkout
 	rm -rf .venv .venv-dev .pytest_cache .mypy_cache .ruff_cache .import_linter_cache $(OUT)

@@ -24,26 +24,31 @@ class Refusal:
     remedy: str
 
 
+# A research tool never asks for an exposure: what can be done with films that are there, and what a film that is taken
+# for its own reasons could show.
+_ARCHIVE = "Use another AP film of the hip if the archive holds one."
+_NEXT = "At the next film, if one is taken anyway:"
+
 REFUSALS: dict[str, Refusal] = {
     # The file
-    "empty_file": Refusal("The file is empty.", "Send the film again from the X-ray machine."),
+    "empty_file": Refusal("The file is empty.", "Export the film again from the archive."),
     "not_dicom": Refusal(
         "The file is not a DICOM file.", "Export the film as DICOM; other files may stay in the folder."
     ),
     "truncated": Refusal("The file ends before its data does.", "Copy the film again; the transfer was cut."),
-    "broken_dicom": Refusal(
-        "The DICOM header cannot be read.", "Export the film again from the X-ray machine or archive."
-    ),
+    "broken_dicom": Refusal("The DICOM header cannot be read.", "Export the film again from the archive."),
     "no_pixels": Refusal(
         "The DICOM file holds no image.", "Export the image itself, not a report or a directory file."
     ),
-    "not_radiograph": Refusal("The file is not a projection radiograph.", "Send the CR or DX film of the hip."),
+    "not_radiograph": Refusal(
+        "The file is not a projection radiograph.", "Export the CR or DX film of the hip if the archive holds one."
+    ),
     "not_for_presentation": Refusal(
         "The film is raw detector data (For Processing).",
-        "Send the film as it is shown to the radiologist (For Presentation).",
+        "Export the film as it is shown to the radiologist (For Presentation).",
     ),
-    "not_grayscale": Refusal("The image is in color.", "Send the original grayscale film, not a screenshot."),
-    "multi_frame": Refusal("The file holds several images.", "Send one film per file."),
+    "not_grayscale": Refusal("The image is in color.", "Export the original grayscale film, not a screenshot."),
+    "multi_frame": Refusal("The file holds several images.", "Export each image as a file of its own."),
     "too_large": Refusal(
         "The image is larger than any radiograph.", "Check the export; the limit is 100 million pixels."
     ),
@@ -63,27 +68,45 @@ REFUSALS: dict[str, Refusal] = {
         "The entry is not a regular file.", "Copy the film itself into the folder, not a link."
     ),
     # The film
-    "wrong_body_part": Refusal("The header names another body part.", "Send an AP film of the hip or pelvis."),
+    "wrong_body_part": Refusal(
+        "The header names another body part.", f"If it shows a hip, the header is wrong; else leave it out. {_ARCHIVE}"
+    ),
     "wrong_view": Refusal(
-        "The film is not an anteroposterior view.", "Repeat as an AP hip with the legs turned in by 15 degrees."
+        "The film is not an anteroposterior view.", f"{_ARCHIVE} {_NEXT} AP, with the legs turned in by 15 degrees."
     ),
     "no_spacing": Refusal("The film states no pixel spacing.", "Give the detector's pixel size with --spacing-mm."),
     "implausible_scale": Refusal(
         "The pixel spacing cannot be right.", "Check the header's spacing or give it with --spacing-mm."
     ),
-    "poor_exposure": Refusal("The film is blank, saturated or without contrast.", "Repeat the exposure."),
-    "not_a_hip": Refusal("No intact adult hip was found.", "Send an AP film that shows the whole proximal femur."),
+    "poor_exposure": Refusal(
+        "The film is blank, saturated or without contrast.",
+        f"Export it again as the radiologist sees it; its display window may be wrong. {_ARCHIVE}",
+    ),
+    "not_a_hip": Refusal(
+        "No intact adult hip was found.", f"Look at the film: a hip on it may be hidden or hard to see. {_ARCHIVE}"
+    ),
     # The hip
-    "implant": Refusal("The hip holds an implant.", "Measure the other hip, or refer for DXA of another site."),
+    "implant": Refusal(
+        "The hip holds an implant.", "The other hip can be measured if a film shows it; DXA can measure other sites."
+    ),
     "fracture": Refusal(
-        "The proximal femur looks fractured.", "Have the film read at once; BMD cannot be estimated here."
+        "The proximal femur looks fractured.", "Have this film read at once; BMD cannot be estimated here."
     ),
     "immature": Refusal("The hip looks skeletally immature.", "BMD is estimated in adults only."),
+    "not_measurable": Refusal(
+        "This hip cannot be measured reliably.",
+        f"See whether the drawn landmarks lie on the hip; whether it is sound, this program cannot tell. {_ARCHIVE}",
+    ),
     "cut_off": Refusal(
-        "The hip is cut off by the edge of the film.", "Repeat with head and 5 cm of shaft below the lesser trochanter."
+        "The hip is cut off by the edge of the film.",
+        f"{_ARCHIVE} {_NEXT} the head and 5 cm of shaft below the lesser trochanter.",
+    ),
+    "hip_not_found": Refusal(
+        "This hip was not found on the film.",
+        "Look at the film: the hip may be hidden, replaced, hard to see or beyond the edge. Nothing is known about it.",
     ),
     "implausible_estimate": Refusal(
-        "The network's answer lies outside 0.25-1.60 g/cm2.", "Check the film; refer for DXA."
+        "The network's answer lies outside 0.25-1.60 g/cm2.", "Look at the film; where BMD is needed, DXA measures it."
     ),
     # The machine
     "file_unreadable": Refusal(

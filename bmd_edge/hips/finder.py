@@ -15,16 +15,21 @@ from bmd_edge.bundle.network_input import InputSpec, normalize
 from bmd_edge.engine.base import Engine
 from bmd_edge.errors import FilmRefused, HipRefused
 from bmd_edge.film.film import Film
-from bmd_edge.hips.landmarks import CORE, Look, Points, to_mm
+from bmd_edge.hips.class_head import SURE_SURVEY, named
+from bmd_edge.hips.landmarks import CORE, HEAD, Look, Points, to_mm
 from bmd_edge.hips.plausibility import exposure_objection, hip_flags, objection
 from bmd_edge.hips.region import Hip, roi_box
 
 # Where no hip stands out, one of this share of the peak gets a close-up: it may be one, or tell the reason.
-_FAINT = 0.5
+FAINT = 0.5
 
 # Where both orientations put the landmarks nearer to each other than this (median), they saw one hip: the heads of an
 # adult's two hips lie well above 100 mm apart.
 _SAME_HIP_MM = 60.0
+
+# From head center to head center of an adult, mm: 98 in 100 subjects of the phantom lie between.
+_OTHER_HEAD_MM = (155.0, 210.0)
+_OTHER_PX = 64  # of the square between, in which the other head would lie
 
 Inputs = Mapping[str, InputSpec]
 """The inputs of a bundle's networks by name: "finder_survey", "finder_closeup" and "bmd" (`Bundle.inputs`)."""
@@ -41,7 +46,8 @@ def find_hips(film: Film, finder: Engine, inputs: Inputs, plausibility: Plausibi
         plausibility: the numbers of the same bundle, `Bundle.manifest.plausibility`.
 
     Returns:
-        One or two entries: a `Hip`, or the `HipRefused` that says why that hip gets no number.
+        One or two entries: a `Hip`, or the `HipRefused` that says why that hip gets no number. Where the film reaches
+        over a second hip that was not found, its entry is `hip_not_found`, without landmarks.
 
     Raises:
         FilmRefused: `not_a_hip` or another class when no hip was found at all.
@@ -52,16 +58,19 @@ def find_hips(film: Film, finder: Engine, inputs: Inputs, plausibility: Plausibi
         found[int(surveys[0].score > surveys[1].score)] = False
     if not any(found):
         best = int(surveys[1].score > surveys[0].score)
-        if surveys[best].score < _FAINT * plausibility.min_peak:
-            raise FilmRefused(_film_reason(surveys))
+        if surveys[best].score < FAINT * plausibility.min_peak:
+            raise FilmRefused(_film_reason(surveys, film.age_years))
         found[best] = True
     hips: list[Hip | HipRefused] = []
-    for side, first, wanted in zip("RL", surveys, found, strict=True):
+    others = zip("LR", reversed(surveys), strict=True)
+    for side, first, wanted, other in zip("RL", surveys, found, others, strict=True):
         if wanted:
             try:
                 hips.append(_examine(film, finder, inputs, plausibility, side, first))
             except HipRefused as refusal:
                 hips.append(refusal)
+        elif _shows_other(film, *other):
+            hips.append(HipRefused("hip_not_found", side=side))
     return hips
 
 
@@ -143,11 +152,27 @@ def _same_hip(film: Film, first: Look, second: Look) -> bool:
     return bool(np.median(distance) < _SAME_HIP_MM)
 
 
-def _film_reason(surveys: list[Look]) -> str:
+def _film_reason(surveys: list[Look], age_years: float | None) -> str:
     """Why a film without a hip is refused: the class either orientation is sure of, else `not_a_hip`."""
     kinds = np.stack([look.kind for look in surveys]).max(axis=0)
-    sure = 1 + int(kinds[1:5].argmax())
-    return KINDS[sure] if kinds[sure] > 0.5 else "not_a_hip"  # likelier than all other classes together
+    return named(kinds, SURE_SURVEY, age_years) or "not_a_hip"
+
+
+def _shows_other(film: Film, side: str, first: Look) -> bool:
+    """Whether the film reaches over the hip of the other side: where its head should be it has an image.
+
+    `side` is that of the hip that was found and `first` the survey that found it. A film of another body part, where
+    what was found is none, shows no other hip either.
+    """
+    medial = 1 if side == "R" else -1
+    x, y = to_mm(film, first.points_px[HEAD : HEAD + 1])[0]
+    near, far = (x + medial * reach for reach in _OTHER_HEAD_MM)
+    width = abs(far - near)
+    row_mm, column_mm = film.spacing_mm
+    if first.kind.argmax() == KINDS.index("not_a_hip") or not 0 <= far <= film.shape[1] * column_mm:
+        return False
+    box = (min(near, far) / column_mm, (y - width / 2) / row_mm, width / column_mm, width / row_mm)
+    return exposure_objection(film.region(*box, shape=(_OTHER_PX, _OTHER_PX))) is None
 
 
 # -- the examination ----------------------------------------------------------------------------------------------

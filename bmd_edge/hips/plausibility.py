@@ -1,15 +1,16 @@
 """Every reason to refuse a found hip, and the flags beside one that is measured.
 
 Refusal rests first on checks that need no examples of bad films: the peaks of the heat maps, the agreement of the two
-looks, the size and shape of the six landmarks, the distance of the embedding from those of training films. The class
-the network names decides when these hold, and names the reason when they do not.
+looks, the size and shape of the six landmarks, the distance of the embedding from those of training films. Why a hip
+fails them is named only where the network's class head is sure of it; else the hip is in doubt, `not_measurable`.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bmd_edge.bundle.manifest import KINDS, Plausibility
+from bmd_edge.bundle.manifest import Plausibility
 from bmd_edge.film.film import Film
+from bmd_edge.hips.class_head import SURE_CLOSE_UP, named
 from bmd_edge.hips.landmarks import CORE, DISTAL, HEAD, LESSER, Look, Points, canonical, shape_of, to_mm
 
 HEAD_TO_LESSER_MM = (40.0, 95.0)
@@ -28,9 +29,9 @@ _MIN_RANGE = 0.02
 
 def objection(film: Film, numbers: Plausibility, first: Look, look: Look) -> str | None:
     """The code of the first reason to refuse a hip, from what both looks gave; None where there is none."""
-    likeliest = KINDS[1 + int((first.kind + look.kind)[1:].argmax())]
+    reason = named(look.kind, SURE_CLOSE_UP, film.age_years) or "not_measurable"
     if look.kind[0] < numbers.min_intact or look.score < numbers.min_peak:
-        return likeliest
+        return reason
     points_mm = to_mm(film, look.points_px)
     if _incomplete(film, numbers, look):
         return "cut_off"
@@ -40,12 +41,12 @@ def objection(film: Film, numbers: Plausibility, first: Look, look: Look) -> str
         return "cut_off"
     moved_mm = np.hypot(*(points_mm - to_mm(film, first.points_px))[CORE].T)
     if np.median(moved_mm) > numbers.max_disagreement_mm:
-        return likeliest
+        return reason
     shape = _mahalanobis(shape_of(canonical(points_mm)), numbers.shape_mean, numbers.shape_precision)
     if shape > numbers.max_shape_distance:
-        return likeliest
+        return reason
     embedding = _mahalanobis(look.embedding, numbers.embedding_mean, numbers.embedding_precision)
-    return likeliest if embedding > numbers.max_embedding_distance else None
+    return reason if embedding > numbers.max_embedding_distance else None
 
 
 def _incomplete(film: Film, numbers: Plausibility, look: Look) -> bool:

@@ -12,7 +12,7 @@ from bmd_edge.measure.estimate import Estimate
 from bmd_edge.measure.headline import BANDS, band
 from bmd_edge.measure.network_answer import NetworkAnswer
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 STATUSES = ("read", "refused", "failed")
 RESEARCH_USE = "Research use only, not for diagnosis. Estimated from a radiograph; confirm by DXA."
 
@@ -77,14 +77,15 @@ class FilmReport(FilmFacts):
 
 
 def film_band(hips: Iterable[HipReport], points: OperatingPoints | None) -> str | None:
-    """`band` of all hips of a film; beside a hip that looks fractured, low BMD is never unsuspected.
+    """`band` of all hips of a film; beside a hip that is or may be fractured, low BMD is never unsuspected.
 
+    A hip that cannot be measured reliably may be: most are refused for what they have in common with fractured ones.
     A fragility fracture of the hip outweighs any T-score (Siris et al., Osteoporos Int 2014;25:1439-1443).
     """
     hips = list(hips)
     found = band((estimate for hip in hips for estimate in hip.estimates), points)
-    fractured = any(hip.reason == "fracture" for hip in hips)
-    return "refer_for_dxa" if fractured and found == "not_suspected" else found
+    doubted = any(hip.reason in ("fracture", "not_measurable") for hip in hips)
+    return "refer_for_dxa" if doubted and found == "not_suspected" else found
 
 
 @dataclass(frozen=True, slots=True)

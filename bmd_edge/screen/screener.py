@@ -9,7 +9,7 @@ import logging
 import math
 import os
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -207,7 +207,7 @@ class Screener:
                         found = find_hips(film, self._finder, self.bundle.inputs, self.bundle.manifest.plausibility)
                     hips = tuple(self._hip(film, hip) for hip in found)
                 numbers = any(hip.status == "read" for hip in hips)
-                status, reason = ("read", None) if numbers else ("refused", hips[0].reason)
+                status, reason = ("read", None) if numbers else ("refused", _film_reason(hips))
             except FilmRefused as error:
                 reason = error.code
             except EngineError:
@@ -301,6 +301,11 @@ def unexpected(name: str | None, error: Exception) -> Loaded:
     # Not its text: a parser's error can quote the header.
     logger.error("film %s could not be processed: %s", name, type(error).__name__)
     return Loaded(name, status="failed", reason="unexpected")
+
+
+def _film_reason(hips: Sequence[HipReport]) -> str | None:
+    """Why a film whose hips are all refused is: the reason of the first hip that was found."""
+    return next(hip.reason for hip in hips if hip.reason != "hip_not_found")
 
 
 def _digits(values: NDArray[np.floating]) -> tuple[float, ...]:

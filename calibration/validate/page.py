@@ -47,7 +47,6 @@ _WRITE = {
 }  # fmt: skip
 _MISSING = {
     "other_side": "The film shows a hip of the other side only.",
-    "hip_not_found": "The hip was not found on the film.",
 }
 _SPACING = {
     "calibrated": "calibrated", "imager_ermf": "magnification stated", "imager_sid_sod": "from distances",

@@ -87,7 +87,11 @@ def _look_twice(finder: Engine, hip: KnownHip) -> tuple[Look, Look]:
 def film_from_png(path: Path, spacing_mm: float) -> Film:
     """A phantom's whole film as a `Film`: 16-bit gray, bone bright, `spacing_mm` at the hip, no header."""
     with Image.open(path) as image:
-        stored = np.asarray(image).astype(np.uint16)
+        return film_of_gray(np.asarray(image).astype(np.uint16), spacing_mm)
+
+
+def film_of_gray(stored: NDArray[np.uint16], spacing_mm: float) -> Film:
+    """Gray values (rows, columns), 0..65535 and bone bright, as a `Film` without header facts."""
     return Film(
         film_id="",
         stored=stored,

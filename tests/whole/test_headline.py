@@ -75,6 +75,16 @@ def test_beside_a_fracture_low_bmd_is_never_unsuspected() -> None:
     assert film_band([broken], POINTS["low_suspected"]) is None
 
 
+def test_beside_a_hip_in_doubt_low_bmd_is_never_unsuspected() -> None:
+    """It may be fractured; a hip that was not found at all leaves the headline to the other one."""
+    with screener(None) as opened:
+        read = opened.read(hip_dicom("R")).hips[0]
+    doubt = HipReport(side="L", status="refused", reason="not_measurable", landmarks_px={}, box_px=None, estimates=())
+    assert film_band([read, doubt], POINTS["not_suspected"]) == "refer_for_dxa"
+    assert film_band([read, doubt], POINTS["low_suspected"]) == "low_suspected"
+    assert film_band([read, replace(doubt, reason="hip_not_found")], POINTS["not_suspected"]) == "not_suspected"
+
+
 def test_no_headline_clears_a_patient() -> None:
     assert NOT_RULED_OUT in BANDS["not_suspected"]
     for name, sentence in BANDS.items():

@@ -49,8 +49,13 @@ def points_mm(side: str, head: tuple[float, float]) -> np.ndarray:
     return np.array(head) + RIGHT_MM * ((1, 1) if side == "R" else (-1, 1))
 
 
-def painted_finder(kind: int = 0, alter: Callable[[np.ndarray, int], np.ndarray] | None = None) -> FunctionEngine:
-    """Finds the painted levels where they form a right hip (greater trochanter to the image left of the head)."""
+def painted_finder(
+    kind: int | tuple[float, ...] = 0, alter: Callable[[np.ndarray, int], np.ndarray] | None = None
+) -> FunctionEngine:
+    """Finds the painted levels where they form a right hip (greater trochanter to the image left of the head).
+
+    `kind` is the class it is sure of, or the probability of each.
+    """
 
     def run(feeds):
         image = feeds["image"]
@@ -65,7 +70,10 @@ def painted_finder(kind: int = 0, alter: Callable[[np.ndarray, int], np.ndarray]
             if alter:
                 heatmaps[n] = alter(heatmaps[n], len(image))
         logits = np.zeros((len(image), 6), np.float32)
-        logits[:, kind] = 8
+        if isinstance(kind, tuple):
+            logits[:] = np.log(kind)
+        else:
+            logits[:, kind] = 8
         return {"heatmaps": heatmaps, "kind": logits, "embedding": np.ones((len(image), EMBEDDING), np.float32)}
 
     outputs = {

@@ -1,14 +1,18 @@
 """The geometry and the refusals of the finder line, with a finder that recognizes six painted gray levels."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from bmd_edge.bundle.manifest import LANDMARKS
+from bmd_edge.bundle.manifest import KINDS, LANDMARKS
 from bmd_edge.engine.base import FunctionEngine
-from bmd_edge.errors import FilmRefused
+from bmd_edge.errors import FilmRefused, HipRefused
+from bmd_edge.film.film import Film
+from bmd_edge.hips.class_head import SURE_SURVEY
 from bmd_edge.hips.finder import peaks_of
 from bmd_edge.hips.region import Hip
-from tests.bmd_edge.hips.painted_hips import HEAT, found, painted_film, painted_finder, points_mm
+from tests.bmd_edge.hips.painted_hips import HEAT, SIZE_MM, found, painted_film, painted_finder, points_mm
 
 
 @pytest.mark.parametrize("spacing_mm", [(0.5, 0.5), (0.25, 0.25), (0.6, 0.4)])
@@ -40,6 +44,56 @@ def test_a_film_without_hip_that_the_finder_names():
     with pytest.raises(FilmRefused) as refusal:
         found(painted_film({}), painted_finder(kind=4))
     assert refusal.value.code == "immature"
+
+
+@pytest.mark.parametrize("name", ["implant", "fracture", "wrong_view", "immature"])
+def test_a_film_without_hip_that_the_finder_is_not_sure_of(name):
+    """Likelier than all other classes together, and still not named; of a fracture the survey is never sure."""
+    for share in (SURE_SURVEY.get(name, 1.0) - 0.01, SURE_SURVEY.get(name, 0.0) + 0.005):
+        kinds = tuple(share if kind == name else (1 - share) / 5 for kind in KINDS)
+        with pytest.raises(FilmRefused) as refusal:
+            found(painted_film({}), painted_finder(kinds))
+        assert refusal.value.code == (name if share >= SURE_SURVEY.get(name, 1.0) else "not_a_hip")
+
+
+def test_a_film_of_an_adult_without_hip_is_not_immature():
+    with pytest.raises(FilmRefused) as refusal:
+        found(replace(painted_film({}), age_years=71.0), painted_finder(KINDS.index("immature")))
+    assert refusal.value.code == "not_a_hip"
+
+
+def pelvis_with_one_hip(side: str, behind: bool) -> Film:
+    """A film that reaches over both hips and shows one; with an image, or only a black border, where the other is."""
+    across = 120 if side == "R" else SIZE_MM[1] - 120
+    film = painted_film({side: (across, 120)})
+    shown = film.stored.copy()
+    other = slice(245, 370) if side == "R" else slice(30, 155)
+    columns = slice(2 * other.start, 2 * other.stop)
+    shown[:, columns] = np.linspace(0.05, 0.3, 250)[None] * 4095 if behind else 0
+    return replace(film, stored=shown)
+
+
+@pytest.mark.parametrize(("side", "other"), ["RL", "LR"])
+def test_a_hip_that_the_film_reaches_over_and_that_is_not_found_has_a_line(side, other):
+    hips = {hip.side: hip for hip in found(pelvis_with_one_hip(side, True), painted_finder())}
+    assert list(hips) == ["R", "L"]
+    assert isinstance(hips[side], Hip)
+    missing = hips[other]
+    assert isinstance(missing, HipRefused)
+    assert (missing.code, missing.landmarks_px) == ("hip_not_found", {})
+
+
+@pytest.mark.parametrize("side", ["R", "L"])
+def test_a_film_of_one_hip_has_one_line(side):
+    """Behind the edge of the film or of the beam nobody looks for the other hip."""
+    for film in (painted_film({side: (200, 120)}), pelvis_with_one_hip(side, False)):
+        assert [hip.side for hip in found(film, painted_finder())] == [side]
+
+
+def test_beside_what_is_no_hip_no_other_hip_is_missed():
+    (hip,) = found(pelvis_with_one_hip("R", True), painted_finder(KINDS.index("not_a_hip")))
+    assert isinstance(hip, HipRefused)
+    assert hip.code == "not_measurable"
 
 
 @pytest.mark.parametrize("side", ["R", "L"])

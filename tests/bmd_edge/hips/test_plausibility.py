@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bmd_edge.bundle.manifest import LANDMARKS
+from bmd_edge.bundle.manifest import KINDS, LANDMARKS
 from bmd_edge.errors import HipRefused
+from bmd_edge.hips.class_head import SURE_CLOSE_UP
 from bmd_edge.hips.landmarks import canonical, shape_of
 from bmd_edge.hips.region import Hip
 from tests.bmd_edge.hips.painted_hips import RIGHT_MM, found, painted_film, painted_finder
@@ -19,6 +20,26 @@ def test_a_found_hip_of_a_refused_kind(kind, code):
     assert isinstance(hip, HipRefused)
     assert (hip.code, hip.side) == (code, "L")
     assert set(hip.landmarks_px) == set(LANDMARKS)
+
+
+@pytest.mark.parametrize("name", SURE_CLOSE_UP)
+def test_a_class_that_the_finder_is_not_sure_of_is_a_doubt(name):
+    """Likelier than every other class, and still no disease is named."""
+    film = painted_film({"R": (200, 120)})
+    for share, code in ((SURE_CLOSE_UP[name] - 0.001, "not_measurable"), (SURE_CLOSE_UP[name] + 0.0005, name)):
+        kinds = tuple(share if kind == name else (1 - share) / 5 for kind in KINDS)
+        (hip,) = found(film, painted_finder(kinds))
+        assert isinstance(hip, HipRefused)
+        assert hip.code == code
+        assert set(hip.landmarks_px) == set(LANDMARKS)
+
+
+def test_no_adult_is_called_immature():
+    film = painted_film({"R": (200, 120)})
+    for age, code in ((71.0, "not_measurable"), (None, "immature")):
+        (hip,) = found(replace(film, age_years=age), painted_finder(KINDS.index("immature")))
+        assert isinstance(hip, HipRefused)
+        assert hip.code == code
 
 
 def test_a_spacing_that_makes_the_hip_too_large():
@@ -35,6 +56,8 @@ def test_two_looks_that_disagree():
 
     (hip,) = found(painted_film({"R": (200, 120)}), painted_finder(alter=shifted_close_up))
     assert isinstance(hip, HipRefused)
+    assert hip.code == "not_measurable"
+    assert set(hip.landmarks_px) == set(LANDMARKS)
 
 
 def test_a_close_up_that_is_unsure_of_every_landmark():
@@ -43,7 +66,7 @@ def test_a_close_up_that_is_unsure_of_every_landmark():
 
     (hip,) = found(painted_film({"R": (200, 120)}), painted_finder(alter=faint))
     assert isinstance(hip, HipRefused)
-    assert hip.code != "cut_off"
+    assert hip.code == "not_measurable"
 
 
 def test_a_shape_that_no_hip_has():
@@ -57,7 +80,9 @@ def test_a_shape_that_no_hip_has():
         maps[2] = np.roll(maps[2], -12, axis=0)
         return maps
 
-    assert isinstance(found(film, painted_finder(alter=trochanter_astray), strict)[0], HipRefused)
+    (hip,) = found(film, painted_finder(alter=trochanter_astray), strict)
+    assert isinstance(hip, HipRefused)
+    assert hip.code == "not_measurable"
 
 
 def test_an_embedding_unlike_all_training_films():
@@ -66,7 +91,9 @@ def test_an_embedding_unlike_all_training_films():
     (hip,) = found(film, painted_finder(), near)
     assert "unlike_training_films" in hip.flags
     far = plausibility(flag_embedding_distance=1.0, max_embedding_distance=1.5)
-    assert isinstance(found(film, painted_finder(), far)[0], HipRefused)
+    (hip,) = found(film, painted_finder(), far)
+    assert isinstance(hip, HipRefused)
+    assert hip.code == "not_measurable"
 
 
 @pytest.mark.parametrize(("header", "flagged"), [("L", True), ("R", False), ("B", False), (None, False)])

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pydicom
 
+from bmd_edge.errors import HipRefused
 from bmd_edge.film import read as read_module
 from bmd_edge.report.film_report import RunSummary
+from bmd_edge.screen import screener as screener_module
 from bmd_edge.screen.run import screen_folder
 from bmd_edge.screen.screener import Screener
 from tests.bmd_edge.screen.screened import objects
@@ -83,3 +85,13 @@ def test_a_link_is_not_followed_through_the_api(tmp_path: Path) -> None:
         assert screener.read(tmp_path / "b.dcm").reason == "not_a_regular_file"
         assert screener.read(tmp_path / "none.dcm").reason == "file_unreadable"
         assert screener.read(tmp_path).reason == "not_a_regular_file"
+
+
+def test_a_film_without_a_number_is_refused_for_what_was_found_on_it(monkeypatch) -> None:
+    """A hip that was not found says nothing about the film; the one that was does."""
+    found = [HipRefused("hip_not_found", side="R"), HipRefused("fracture", side="L")]
+    monkeypatch.setattr(screener_module, "find_hips", lambda *_: found)
+    with drawn_screener() as screener:
+        report = screener.read(hip_dicom("R"))
+    assert [hip.reason for hip in report.hips] == ["hip_not_found", "fracture"]
+    assert (report.status, report.reason) == ("refused", "fracture")

@@ -156,6 +156,10 @@ def test_codestreams_that_common_stacks_decode_wrongly_are_refused(name, code):
     assert caught.value.code == code
 
 
+IN_DOUBT = ("wrong_view", "not_measurable")
+"""What may be said of a sound hip whose leg is turned out."""
+
+
 @pytest.fixture(scope="module")
 def finder():
     """The embedded finder with the numbers of its bundle."""
@@ -183,13 +187,13 @@ def test_screening_all_of_them_gives_each_file_one_coded_object(tmp_path):
     assert hips[0]
     assert hips == hips[:1] * 4
     for _, status, reason, _ in hips[0]:
-        assert status == "read" or reason == "wrong_view"
+        assert status == "read" or reason in IN_DOUBT
 
 
 def test_the_real_hip_is_found_by_the_finder(finder):
-    """A hip with its leg turned out: it gets a number with a flag, or the reason wrong_view."""
+    """A hip with its leg turned out: it gets a number with a flag, is a wrong view, or is in doubt."""
     for hip in finder(read_film(ROOT / "wg04_radiographs" / "RG2_RLE.dcm")):
-        assert hip.flags if isinstance(hip, Hip) else hip.code == "wrong_view"
+        assert hip.flags if isinstance(hip, Hip) else hip.code in IN_DOUBT
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in (ROOT / "ddh_infant_pelvis_ccby").glob("*.dcm")))
@@ -208,4 +212,4 @@ def test_a_gray_infant_pelvis_is_refused_by_the_finder_itself(finder, name):
         codes = {hip.code if not isinstance(hip, Hip) else "read" for hip in finder(read_film(color, spacing_mm=0.45))}
     except FilmRefused as refused:
         codes = {refused.code}
-    assert codes <= {"immature", "not_a_hip"}
+    assert codes <= {"immature", "not_a_hip", "not_measurable", "hip_not_found"}

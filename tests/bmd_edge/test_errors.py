@@ -1,0 +1,67 @@
+"""What a user is told to do: with the films that are there, never by another exposure of the patient."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from bmd_edge.errors import FLAGS, REFUSALS
+from bmd_edge.measure.headline import BANDS
+from bmd_edge.measure.t_score import T_SCORE_REASONS
+from bmd_edge.report import pages
+
+CATALOG = {
+    **{f"{code}, sentence": one.sentence for code, one in REFUSALS.items()},
+    **{f"{code}, remedy": one.remedy for code, one in REFUSALS.items()},
+    **FLAGS,
+    **BANDS,
+    **T_SCORE_REASONS,
+}
+TEMPLATES = sorted((Path(pages.__file__).parent / "templates").glob("*.j2"))
+ASKS = re.compile(
+    r"\b(repeat|re-?take|redo|re-?x-?ray|(re-?)?expos\w*|irradiat\w+|acquire|re-?image|re-?position"
+    r"|(take|make|send|get|obtain|order|request|shoot) (it|a|an|another|one|the|new|more)\b"
+    r"|(new|another|second|further|better) (exposure|radiograph|x-ray|picture|view)"
+    r"|from the x-ray machine|(new|another|second|further|better) film|once more)",
+    re.IGNORECASE,
+)
+"""Words that ask for a film to be taken. "Another film" is allowed where the archive is where it comes from."""
+CONDITION = "At the next film, if one is taken anyway: "
+
+
+def asks(text: str) -> list[str]:
+    text = text.replace("Use another AP film of the hip if the archive holds one.", "").replace(CONDITION, "")
+    return [found[0] for found in ASKS.finditer(text)] + re.findall(r"next film|is taken\b", text)
+
+
+@pytest.mark.parametrize("name", CATALOG)
+def test_no_text_of_the_catalog_asks_for_an_exposure(name: str) -> None:
+    assert asks(CATALOG[name]) == []
+
+
+@pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.name)
+def test_no_page_asks_for_an_exposure(path: Path) -> None:
+    assert asks(path.read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize(
+    "remedy",
+    [
+        "Repeat the exposure.",
+        "Repeat as an AP hip with the legs turned in by 15 degrees.",
+        "Repeat with head and 5 cm of shaft below the lesser trochanter.",
+        "Send an AP film that shows the whole proximal femur.",
+        "Send the film again from the X-ray machine.",
+        "Take another film.",
+        "At the next film turn the leg in.",
+        "A new radiograph is needed.",
+    ],
+)
+def test_remedies_that_ask_for_one_are_noticed(remedy: str) -> None:
+    assert asks(remedy)
+
+
+def test_a_doubt_names_no_disease() -> None:
+    for code in ("not_measurable", "hip_not_found"):
+        text = f"{REFUSALS[code].sentence} {REFUSALS[code].remedy}".lower()
+        assert not re.search("fractur|implant|immatur|child|normal|disease", text)
