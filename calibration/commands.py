@@ -18,7 +18,7 @@ from bmd_edge.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from bmd_edge.bundle.calibration import OperatingPoints
+    from bmd_edge.bundle.calibration import HeadlineCuts
     from calibration.fit.recalibration import Calibrated
 
 
@@ -219,7 +219,7 @@ def calibrate(
     typer.echo(f"Use it with: bmd-edge screen FOLDER --recalibration {out}; leaving it out undoes it.", err=True)
 
 
-def _headline(points: "OperatingPoints | None") -> str:
+def _headline(points: "HeadlineCuts | None") -> str:
     from calibration.fit.headline_cuts import MIN_SUBJECTS
 
     if points is None:

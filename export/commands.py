@@ -15,7 +15,9 @@ PHANTOM_NOTICE = "Trained and measured on films of a digital hip phantom, never 
 
 def export(
     run: Annotated[Path, typer.Argument(help="Run folder of the BMD network.")],
-    table: Annotated[Path, typer.Option(help="Film table; its split `calibrate` gives ranges, guard and interval.")],
+    table: Annotated[
+        Path, typer.Option(help="Film table; its split `calibrate` gives ranges, error budget and interval.")
+    ],
     out: Annotated[Path, typer.Option(help="Folder of the bundle; replaced if it is one.")],
     finder: Annotated[Path | None, typer.Option(help="Run folder of a finder trained anew.")] = None,
     finder_bundle: Annotated[

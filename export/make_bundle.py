@@ -1,4 +1,4 @@
-"""A training run, a finder and a film table -> a bundle: ONNX, ranges, INT8, guard, interval, golden outputs, card."""
+"""A training run, a finder and a film table -> a bundle: ONNX, ranges, INT8, its error budget, intervals, card."""
 
 import importlib.metadata
 import logging
@@ -27,7 +27,7 @@ from export.bundle.finder import Finder
 from export.bundle.pack import Parts, pack
 from export.int8.choose import Answers, Int8, answers, int8_inside_budget
 from export.int8.ranges import collect
-from export.int8.shift_in_gcm2 import GuardHips
+from export.int8.shift_in_gcm2 import JudgingHips
 from export.onnx_file.from_run import SPECS, golden_input, onnx_from_run, run_facts
 from export.report import latency, page
 from export.report.range_memory import MemoryReport, report_memory
@@ -68,7 +68,7 @@ def export_bundle(
 
     Args:
         run: run folder of the BMD network; the report is written into it, whether INT8 passed or not.
-        table: film table; of its split `calibrate` one half gives the ranges, the other guard and interval.
+        table: film table; of its split `calibrate` one half gives the ranges, the other error budget and interval.
         out: folder of the bundle; replaced if it is one.
         statement: version and wording.
         finder: see `export.bundle.finder`.
@@ -81,23 +81,23 @@ def export_bundle(
         TableError: the split `calibrate` is too small, of one maker only, or not apart from what was learned from.
         BundleError: the ONNX file differs from the network, or INT8 is outside its error budget.
     """
-    ranges, guard = calibration_films.halves(calibration_films.table_of_rois(table, progress))
-    calibration_films.check_apart(run, [*ranges, *guard])
+    ranges, judging = calibration_films.halves(calibration_films.table_of_rois(table, progress))
+    calibration_films.check_apart(run, [*ranges, *judging])
     if int8:
-        _enough_to_judge(table.name, len(guard))
+        _enough_to_judge(table.name, len(judging))
     with tempfile.TemporaryDirectory() as scratch:
         files = Path(scratch)
         (files / "finder.onnx").write_bytes(finder.onnx)
-        networks = _networks(run, files, ranges, guard, int8, memory, progress)
+        networks = _networks(run, files, ranges, judging, int8, memory, progress)
         provenance = Provenance(
             created=statement.created,
             command=statement.command,
             versions={name: importlib.metadata.version(name) for name in _VERSIONS},
             runs={"finder": finder.facts, "bmd": run_facts(run)},
-            calibration_films=calibration_films.facts(table, ranges, guard),
+            calibration_films=calibration_films.facts(table, ranges, judging),
             quantization=networks.made.quantization if networks.made else None,
         )
-        parts = _parts(statement, finder, files / "finder.onnx", networks, guard, provenance)
+        parts = _parts(statement, finder, files / "finder.onnx", networks, judging, provenance)
         page.save(run, parts, _measured(networks))
         progress(f"report: {run.name}/{page.NAME}.html")
         return pack(out, parts)
@@ -105,14 +105,14 @@ def export_bundle(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Networks:
-    """The BMD network's files by precision, and what each answers for the guard's hips, whose `images` are in batches.
+    """The BMD network's files by precision, and what each answers for the judging hips, whose `images` are in batches.
 
     `made` says how INT8 was made, `memory` what the range pass took; None where nobody asked.
     """
 
     files: dict[str, Path]
     answers: dict[str, Answers]
-    hips: GuardHips
+    hips: JudgingHips
     images: list[NDArray[np.float32]]
     made: Int8 | None
     memory: MemoryReport | None
@@ -122,13 +122,13 @@ def _networks(
     run: Path,
     folder: Path,
     ranges: list[HipRow],
-    guard: list[HipRow],
+    judging: list[HipRow],
     int8: bool,
     memory: bool,
     progress: Progress,
 ) -> _Networks:
-    """Write the model files into `folder` and let each answer for the guard's hips."""
-    hips, images = calibration_films.guard_hips(guard), list(calibration_films.batches(guard))
+    """Write the model files into `folder` and let each answer for the judging hips."""
+    hips, images = calibration_films.judging_hips(judging), list(calibration_films.batches(judging))
     files = {"fp32": folder / "bmd.onnx"}
     error = onnx_from_run("bmd", run, files["fp32"])
     progress(f"bmd: ONNX Runtime agrees with torch to {error:.1e} of the range")
@@ -148,10 +148,10 @@ def _parts(
     finder: Finder,
     finder_file: Path,
     networks: _Networks,
-    guard: list[HipRow],
+    judging: list[HipRow],
     provenance: Provenance,
 ) -> Parts:
-    """Everything that is packed: the files, and what is fitted on the guard's hips for each precision."""
+    """Everything that is packed: the files, and what is fitted on the judging hips for each precision."""
     found, dexa, made = networks.answers, networks.hips.dexa_gcm2, networks.made
     gray = np.stack([gray_statistics(image) for batch in networks.images for image in batch])
     return Parts(
@@ -169,9 +169,9 @@ def _parts(
         drift={
             name: one
             for name, a in found.items()
-            if (one := reference_of(guard, a.bmd, a.spread, a.embedding, gray)) is not None
+            if (one := reference_of(judging, a.bmd, a.spread, a.embedding, gray)) is not None
         },
-        operating_points={name: fit_operating_points(guard, one.bmd) for name, one in found.items()},
+        operating_points={name: fit_operating_points(judging, one.bmd) for name, one in found.items()},
     )
 
 
@@ -210,11 +210,11 @@ def _int8(
     files: dict[str, Path],
     ranges: list[HipRow],
     images: list[NDArray[np.float32]],
-    hips: GuardHips,
+    hips: JudgingHips,
     fp32: Answers,
     progress: Progress,
 ) -> Int8:
-    """Write files["int8"] from files["fp32"]; `images` are the guard's, `fp32` what the fp32 file answers for them."""
+    """Write files["int8"] from files["fp32"]; `images` are the judging hips', `fp32` its answers for them."""
     made = int8_inside_budget(
         files,
         collect(files["fp32"], calibration_films.batches(ranges)),

@@ -54,7 +54,7 @@ class VerifiedBundle:
 
     @property
     def int8_on_gpu(self) -> bool:
-        """Whether the guard has judged INT8 with TensorRT's numbers too, and passed it."""
+        """Whether INT8 was judged with TensorRT's numbers too, and kept the error budget."""
         return "int8" in self.precisions("bmd") and INT8_AS_WRITTEN in self.manifest.guard
 
     def model_path(self, model: str, precision: str = "fp32") -> Path:

@@ -13,8 +13,8 @@ class SiteCalibration:
 
 
 @dataclass(frozen=True, slots=True)
-class OperatingPoints:
-    """Cuts of the headline on the lowest estimated T-score of a film; equal where there is no middle band.
+class HeadlineCuts:
+    """Cuts of the headline on the lowest estimated T-score of a film; equal where there is no middle headline.
 
     At or below `low_suspected_t` BMD is suspected to be low, at or below `refer_for_dxa_t` the film cannot tell. Fitted
     on `cases` subjects with a DXA T-score of -2.5 or less at a hip and on `others` without.
@@ -28,11 +28,11 @@ class OperatingPoints:
 
 @dataclass(frozen=True, slots=True)
 class PrecisionCalibration:
-    """Calibration of one BMD model file, bound to it by hash; without operating points there is no headline."""
+    """Calibration of one BMD model file, bound to it by hash; without cuts there is no headline."""
 
     model_sha256: str
     sites: dict[str, SiteCalibration]
-    operating_points: OperatingPoints | None
+    operating_points: HeadlineCuts | None
 
 
 @dataclass(frozen=True, slots=True)

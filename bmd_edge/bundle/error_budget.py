@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class GuardLimits:
+class ErrorBudget:
     """What may change between fp32 and a quantized model, for the same hips.
 
     `min_hips` hips or more must have been judged. Of one site: |mean shift|, 99th percentile of the absolute shift,
@@ -29,7 +29,7 @@ class GuardLimits:
     maker_p95_shift_gcm2: float
 
 
-LIMITS = GuardLimits(
+LIMITS = ErrorBudget(
     min_hips=1000,
     mean_shift_gcm2=0.002,
     p99_shift_gcm2=0.010,
@@ -68,7 +68,7 @@ class MakerShift:
 
 
 @dataclass(frozen=True, slots=True)
-class GuardSite:
+class SiteShift:
     """What quantization does to one site's estimates over `n` hips, against fp32 and against DEXA.
 
     Shifts are quantized minus fp32, g/cm2: signed mean, percentiles and maximum of the absolute shift. `rmse_change` is
@@ -78,7 +78,7 @@ class GuardSite:
 
     n: int
     passed: bool
-    limits: GuardLimits
+    limits: ErrorBudget
     mean_shift_gcm2: float
     p95_shift_gcm2: float
     p99_shift_gcm2: float
@@ -89,12 +89,12 @@ class GuardSite:
     per_maker: dict[str, MakerShift]
 
 
-def broken(site: GuardSite) -> list[str]:
+def broken(site: SiteShift) -> list[str]:
     """The limits that a site's figures do not keep, one sentence each; none if they keep all."""
     return list(_broken(site))
 
 
-def _broken(site: GuardSite) -> Iterator[str]:
+def _broken(site: SiteShift) -> Iterator[str]:
     limits = site.limits
     if site.n < limits.min_hips:
         yield f"judged on {site.n} hips, {limits.min_hips} or more are needed"

@@ -28,7 +28,7 @@ MODEL_FILES: dict[str, dict[str, str]] = {
 REQUIRED_FILES = {"finder.onnx", "bmd.onnx", CALIBRATION, GOLDEN, MODEL_CARD}
 ALLOWED_FILES = REQUIRED_FILES | {"bmd.int8.onnx", DRIFT}
 INT8_AS_WRITTEN = "int8_as_written"
-"""Key of the guard's figures for the INT8 file with the numbers that TensorRT has: it clips what the CPU keeps."""
+"""Key of the figures of the INT8 file with the numbers that TensorRT has: it clips what the CPU keeps."""
 MAX_MANIFEST_BYTES = 1_000_000
 MAX_FILE_BYTES = 500_000_000
 MAX_GOLDEN_BYTES = 200_000_000

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bmd_edge.bundle.error_budget import GuardSite
+from bmd_edge.bundle.error_budget import SiteShift
 from bmd_edge.bundle.network_input import InputSpec
 from bmd_edge.errors import BundleError
 from bmd_edge.sites import SITES
@@ -129,7 +129,7 @@ class Validity:
 
 @dataclass(frozen=True, slots=True)
 class CalibrationFilms:
-    """The films behind ranges, guard and intervals: counts, origin and spread of BMD (g/cm2).
+    """The films behind ranges, error budget and intervals: counts, origin and spread of BMD (g/cm2).
 
     `films_sha256` is the SHA-256 over the sorted SHA-256 of their image files; `makers` counts hips.
     """
@@ -186,7 +186,7 @@ class Manifest:
     unit: str
     validity: Validity
     provenance: Provenance
-    guard: dict[str, dict[str, GuardSite]]
+    guard: dict[str, dict[str, SiteShift]]
 
 
 def inputs_of(manifest: Manifest) -> dict[str, InputSpec]:

@@ -73,7 +73,7 @@ def _check_guard(precision: str, manifest: Manifest) -> None:
     """Judge the figures again: a verdict alone could be edited in, or rest on looser limits or on too few hips."""
     guard = manifest.guard.get(precision, {})
     if set(guard) != set(manifest.sites) or not all(site.passed for site in guard.values()):
-        raise BundleError(f"{MANIFEST}: the {precision} model has not passed its guard")
+        raise BundleError(f"{MANIFEST}: the {precision} model has not kept its error budget")
     for name, site in guard.items():
         if found := broken(replace(site, limits=LIMITS)):
             raise BundleError(f"{MANIFEST}: the {precision} model is outside its error budget: {name}, {found[0]}")
@@ -95,7 +95,7 @@ def check_calibration(calibration: CalibrationFile, manifest: Manifest) -> None:
             raise BundleError(f"{CALIBRATION}: a scale or coverage of {precision} is out of range")
         points = numbers.operating_points
         if points is not None and points.low_suspected_t > points.refer_for_dxa_t:
-            raise BundleError(f"{CALIBRATION}: the operating points of {precision} are in the wrong order")
+            raise BundleError(f"{CALIBRATION}: the headline's cuts of {precision} are in the wrong order")
 
 
 def findings(root: Path, manifest: Manifest) -> Iterator[str]:

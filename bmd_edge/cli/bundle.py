@@ -11,7 +11,7 @@ from bmd_edge.errors import UsageError
 
 if TYPE_CHECKING:
     from bmd_edge.bundle.bundle import VerifiedBundle
-    from bmd_edge.bundle.calibration import OperatingPoints
+    from bmd_edge.bundle.calibration import HeadlineCuts
 
 
 def info(bundle: BundleArgument = None, as_json: JsonOption = False) -> None:
@@ -47,7 +47,7 @@ def _bundle_facts(bundle: "VerifiedBundle") -> Iterator[tuple[str, str]]:
     for precision, guard in manifest.guard.items():
         for site, shift in guard.items():
             said = f"{site.replace('_', ' ')}: 99 % of {shift.n} hips moved by {shift.p99_shift_gcm2:.4f} or less"
-            yield f"{precision.replace('_', ' ')} guard", f"{said}, {len(shift.flips)} crossed a WHO cut"
+            yield f"{precision.replace('_', ' ')} error budget", f"{said}, {len(shift.flips)} crossed a WHO cut"
     for precision, numbers in bundle.calibration.items():
         for site, interval in numbers.sites.items():
             said = f"{site.replace('_', ' ')}: {interval.coverage:.0%} interval is +-{interval.scale:.2f} x spread"
@@ -55,9 +55,9 @@ def _bundle_facts(bundle: "VerifiedBundle") -> Iterator[tuple[str, str]]:
         yield f"{precision}", f"headline: {_cuts(numbers.operating_points)}"
 
 
-def _cuts(points: "OperatingPoints | None") -> str:
+def _cuts(points: "HeadlineCuts | None") -> str:
     if points is None:
-        return "none, the bundle has no operating points"
+        return "none, the bundle has no cuts for it"
     said = f"low suspected at an estimated T <= {points.low_suspected_t:.2f}, "
     if points.refer_for_dxa_t > points.low_suspected_t:
         said += f"DXA advised at T <= {points.refer_for_dxa_t:.2f}, "

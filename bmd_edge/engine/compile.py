@@ -78,7 +78,7 @@ def _chosen(bundle: VerifiedBundle, model: str, precision: str) -> str:
         return "int8" if on_gpu else "fp32"
     if precision == "int8" and "int8" in bundle.precisions(model) and not on_gpu:
         raise EngineError(
-            "the guard of this bundle has not judged INT8 as TensorRT computes it: use --precision fp32, or export the"
+            "this bundle's INT8 was not judged as TensorRT computes it: use --precision fp32, or export the"
             " bundle again"
         )
     return precision

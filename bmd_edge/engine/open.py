@@ -23,7 +23,7 @@ def open_engine(
 
     device "auto": CUDA where the installed ONNX Runtime has it, else CPU; TensorRT only when asked for, and only what
     `bmd-edge compile` has built. precision "auto": int8 on the CPU if the bundle holds it for this model, with TensorRT
-    if the guard has judged it so too, else fp32. threads None: all CPUs this process may use.
+    if it was judged so too, else fp32. threads None: all CPUs this process may use.
     `engine.device` and `engine.precision` say what is used. Raises EngineError, MissingExtra or UsageError.
     """
     if device not in DEVICES or precision not in PRECISIONS:

@@ -8,8 +8,6 @@ from bmd_edge.errors import FilmRefused
 from bmd_edge.film.gray import Display
 from bmd_edge.pixels.layout import Stored
 
-MAX_PIXELS = 100_000_000
-MAX_FILE_BYTES = 2 * MAX_PIXELS + (64 << 20)
 MIN_LEVELS = 16
 EXPOSURE_SAMPLE = 500_000  # pixels
 MAX_SATURATED = 0.97

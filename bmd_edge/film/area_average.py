@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def resample_weights(start_px: float, length_px: float, n_out: int, n_in: int) -> NDArray[np.float32]:
+def area_weights(start_px: float, length_px: float, n_out: int, n_in: int) -> NDArray[np.float32]:
     """Return the area-averaging weights of one axis, float32 `(n_out, n_in)`.
 
     Output sample `i` covers `start_px + length_px * [i, i + 1] / n_out`; input sample `j` covers `[j, j + 1]`. A row is
@@ -24,7 +24,7 @@ def resample_weights(start_px: float, length_px: float, n_out: int, n_in: int) -
     return weights
 
 
-def resample(
+def area_average(
     pixels: NDArray[Any],
     left_px: float,
     top_px: float,
@@ -44,8 +44,8 @@ def resample(
     if not (width_px > 0 and height_px > 0 and np.isfinite([left_px, top_px, width_px, height_px]).all()):
         raise ValueError(f"empty box: {left_px}, {top_px}, {width_px}, {height_px}")
     out = np.full(shape, np.nan, np.float32)
-    across, first, last = _touched(resample_weights(left_px, width_px, shape[1], columns))
-    down, top, bottom = _touched(resample_weights(top_px, height_px, shape[0], rows))
+    across, first, last = _touched(area_weights(left_px, width_px, shape[1], columns))
+    down, top, bottom = _touched(area_weights(top_px, height_px, shape[0], rows))
     if first == last or top == bottom:
         return out
     total = np.zeros((shape[0], last - first), np.float32)

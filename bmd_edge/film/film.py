@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from bmd_edge.film.area_average import resample
+from bmd_edge.film.area_average import area_average
 from bmd_edge.pixels.half_size import Reduced
 from bmd_edge.pixels.layout import Stored
 
@@ -82,7 +82,7 @@ class Film(FilmFacts):
         if self.reduced:
             step, moved = self.reduced.step, self.reduced.offset_px
             box = ((left_px - moved) / step, (top_px - moved) / step, width_px / step, height_px / step)
-        return resample(self.stored, *box, shape, self.lookup, self.lookup_first)
+        return area_average(self.stored, *box, shape, self.lookup, self.lookup_first)
 
 
 def film_id(data: bytes) -> str:

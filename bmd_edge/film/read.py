@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 from bmd_edge.dicom.frame import frame_bytes, read_layout
 from bmd_edge.dicom.header import Header, read_header
 from bmd_edge.errors import FilmFailed, FilmRefused
-from bmd_edge.film.acceptance import MAX_FILE_BYTES, MAX_PIXELS, check_exposure, check_kind
+from bmd_edge.film.acceptance import check_exposure, check_kind
 from bmd_edge.film.film import Film, film_id
 from bmd_edge.film.gray import read_display
+from bmd_edge.film.limits import MAX_FILE_BYTES, MAX_PIXELS
 from bmd_edge.film.patient_and_device import read_device, read_patient
 from bmd_edge.film.scale import read_scale
 from bmd_edge.film.view_and_side import read_body_part, read_side, read_view

@@ -1,12 +1,12 @@
-"""The headline of a film, its band: the lowest T-score of its hips against the bundle's operating points."""
+"""The headline of a film: the lowest T-score of its hips against the bundle's cuts."""
 
 from collections.abc import Iterable
 
-from bmd_edge.bundle.calibration import OperatingPoints
+from bmd_edge.bundle.calibration import HeadlineCuts
 from bmd_edge.measure.estimate import Estimate
 from bmd_edge.measure.t_score import exact_t
 
-BANDS = {
+HEADLINES = {
     "low_suspected": "Low BMD suspected: confirm by DXA.",
     "refer_for_dxa": "The film cannot tell: refer for DXA.",
     "not_suspected": "Low BMD not suspected; low BMD is not ruled out.",
@@ -22,10 +22,10 @@ def lowest_t_score(found: Iterable[Estimate]) -> float | None:
     return min(exact_t(estimate.site, estimate.bmd_gcm2) for estimate in found)
 
 
-def band(found: Iterable[Estimate], points: OperatingPoints | None) -> str | None:
+def headline(found: Iterable[Estimate], points: HeadlineCuts | None) -> str | None:
     """The headline of a film, a key of `BANDS`, from the estimates of all its hips.
 
-    None without operating points, and where T-scores are withheld.
+    None without cuts, and where T-scores are withheld.
     """
     lowest = lowest_t_score(found)
     if points is None or lowest is None:

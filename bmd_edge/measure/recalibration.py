@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bmd_edge.bundle.bundle import VerifiedBundle
-from bmd_edge.bundle.calibration import OperatingPoints, PrecisionCalibration, SiteCalibration
+from bmd_edge.bundle.calibration import HeadlineCuts, PrecisionCalibration, SiteCalibration
 from bmd_edge.bundle.strict_json import parse, read_json
 from bmd_edge.bundle.verify import read_regular
 from bmd_edge.errors import BundleError
@@ -28,7 +28,7 @@ outside. What is out of bounds is a wrong table, scale or side, not a recalibrat
 NO_HEADLINE = (
     "No headline: the films of this recalibration hold too few subjects with or without low BMD to set its cuts."
 )
-"""Said of a recalibration without operating points where the bundle has some: its own were set for other estimates."""
+"""Said of a recalibration without cuts where the bundle has some: its own were set for other estimates."""
 
 _MAX_BYTES = 1_000_000
 
@@ -67,7 +67,7 @@ class RecalibrationFile:
     table_sha256: str
     scales: dict[str, int]
     precisions: dict[str, dict[str, RecalibrationLine]]
-    operating_points: dict[str, OperatingPoints | None]
+    operating_points: dict[str, HeadlineCuts | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,5 +118,5 @@ def open_recalibration(path: str | os.PathLike[str], bundle: VerifiedBundle) -> 
         raise BundleError(f"{name} holds no numbers for {missing[0]}: run `bmd-edge calibrate` again")
     for precision, points in found.operating_points.items():
         if points is not None and points.low_suspected_t > points.refer_for_dxa_t:
-            raise BundleError(f"{name}: the operating points of {precision} are in the wrong order")
+            raise BundleError(f"{name}: the headline's cuts of {precision} are in the wrong order")
     return Recalibration(found, hashlib.sha256(raw).hexdigest())

@@ -5,11 +5,11 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from bmd_edge.bundle.calibration import OperatingPoints
+from bmd_edge.bundle.calibration import HeadlineCuts
 from bmd_edge.errors import FLAGS
 from bmd_edge.film.film import FilmFacts
 from bmd_edge.measure.estimate import Estimate
-from bmd_edge.measure.headline import BANDS, band
+from bmd_edge.measure.headline import HEADLINES, headline
 from bmd_edge.measure.network_answer import NetworkAnswer
 
 SCHEMA_VERSION = 2
@@ -39,7 +39,7 @@ class FilmReport(FilmFacts):
     """One file: `read` (at least one hip has a number), `refused`, or `failed` (worth another try).
 
     `file` is the posix path relative to the screened folder, None for bytes and data sets.
-    `band` is the headline, a key of `bmd_edge.measure.headline.BANDS`, None without one.
+    `band` is the headline, a key of `bmd_edge.measure.headline.HEADLINES`, None without one.
     `site_calibration` is the SHA-256 of the recalibration's file.
     """
 
@@ -68,7 +68,7 @@ class FilmReport(FilmFacts):
     @property
     def band_meaning(self) -> str | None:
         """The headline in words; `not_suspected` says that low BMD is not ruled out."""
-        return self.band and BANDS[self.band]
+        return self.band and HEADLINES[self.band]
 
     @property
     def complete(self) -> bool:
@@ -76,14 +76,14 @@ class FilmReport(FilmFacts):
         return self.status == "read" and all(hip.status == "read" for hip in self.hips)
 
 
-def film_band(hips: Iterable[HipReport], points: OperatingPoints | None) -> str | None:
+def film_headline(hips: Iterable[HipReport], points: HeadlineCuts | None) -> str | None:
     """`band` of all hips of a film; beside a hip that is or may be fractured, low BMD is never unsuspected.
 
     A hip that cannot be measured reliably may be: most are refused for what they have in common with fractured ones.
     A fragility fracture of the hip outweighs any T-score (Siris et al., Osteoporos Int 2014;25:1439-1443).
     """
     hips = list(hips)
-    found = band((estimate for hip in hips for estimate in hip.estimates), points)
+    found = headline((estimate for hip in hips for estimate in hip.estimates), points)
     doubted = any(hip.reason in ("fracture", "not_measurable") for hip in hips)
     return "refer_for_dxa" if doubted and found == "not_suspected" else found
 

@@ -124,7 +124,7 @@ def _no_headline(report: FilmReport) -> str | None:
     reasons = [row.t_score_reason for hip in report.hips for row in hip.estimates if row.t_score_reason]
     if report.status != "read":
         return None
-    return f"No headline. {T_SCORE_REASONS[reasons[0]] if reasons else 'The bundle has no operating points.'}"
+    return f"No headline. {T_SCORE_REASONS[reasons[0]] if reasons else 'The bundle has no cuts for it.'}"
 
 
 def _facts(report: FilmReport) -> list[str]:

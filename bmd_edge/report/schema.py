@@ -5,7 +5,7 @@ from typing import Any
 
 from bmd_edge.errors import FLAGS, REFUSALS
 from bmd_edge.film.film import FilmFacts
-from bmd_edge.measure.headline import BANDS
+from bmd_edge.measure.headline import HEADLINES
 from bmd_edge.measure.t_score import T_SCORE_REASONS
 from bmd_edge.report.film_report import RESEARCH_USE, SCHEMA_VERSION, STATUSES
 from bmd_edge.sites import SITES
@@ -53,8 +53,8 @@ def json_schema() -> dict[str, Any]:
         site_calibration=nullable["text"],
         device=text,
         precision=text,
-        band={"enum": [*BANDS, None]},
-        band_meaning={"enum": [*BANDS.values(), None]},
+        band={"enum": [*HEADLINES, None]},
+        band_meaning={"enum": [*HEADLINES.values(), None]},
         hips={"type": "array", "items": hip},
     )
     a_read_hip = {"contains": {"properties": {"status": {"const": "read"}}}}

@@ -31,7 +31,7 @@ from bmd_edge.measure.estimate import estimates
 from bmd_edge.measure.network_answer import NetworkAnswer, gray_statistics
 from bmd_edge.measure.recalibration import NO_HEADLINE, open_recalibration
 from bmd_edge.pixels.decoder_check import check_decoders
-from bmd_edge.report.film_report import SCHEMA_VERSION, FilmReport, HipReport, film_band
+from bmd_edge.report.film_report import SCHEMA_VERSION, FilmReport, HipReport, film_headline
 from bmd_edge.report.thumbnail import thumbnail
 from bmd_edge.screen.jobs import FilmJob, FilmOutcome, Loaded, Setup, Stages
 from bmd_edge.system.machine import cpus
@@ -272,7 +272,7 @@ class Screener:
             device=self.device,
             precision=self.precision,
             site_calibration=self.recalibration.digest if self.recalibration else None,
-            band=film_band(hips, self._calibration.operating_points),
+            band=film_headline(hips, self._calibration.operating_points),
             hips=hips,
             **facts,
         )

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from bmd_edge.bundle.calibration import OperatingPoints
+from bmd_edge.bundle.calibration import HeadlineCuts
 from bmd_edge.measure.t_score import OSTEOPOROSIS_T, exact_t, t_score, t_score_reason
 from bmd_edge.sites import SITES
 from bmd_edge.table.dxa_scales import hologic_gcm2
@@ -26,7 +26,7 @@ MIN_SUBJECTS = 30
 Floats = NDArray[np.float64]
 
 
-def fit_operating_points(rows: Sequence[HipRow], bmd_gcm2: NDArray[np.floating]) -> OperatingPoints | None:
+def fit_operating_points(rows: Sequence[HipRow], bmd_gcm2: NDArray[np.floating]) -> HeadlineCuts | None:
     """Cuts for the answers of one precision.
 
     Args:
@@ -59,7 +59,7 @@ def lowest_by_subject(rows: Sequence[HipRow], bmd_gcm2: NDArray[np.floating]) ->
     return np.array([estimated[name] for name in names]), low
 
 
-def cuts(cases_t: Floats, others_t: Floats) -> OperatingPoints | None:
+def cuts(cases_t: Floats, others_t: Floats) -> HeadlineCuts | None:
     """The cuts from the lowest estimated T-scores of subjects with low BMD, (n,), and without, (m,).
 
     Where the cut of 90 % sensitivity lies below that of 90 % specificity, any value between them keeps both promises:
@@ -71,4 +71,4 @@ def cuts(cases_t: Floats, others_t: Floats) -> OperatingPoints | None:
     specific = float(np.sort(others_t)[math.floor((1 - SPECIFICITY) * (len(others_t) + 1) + 1e-9) - 1])
     if specific >= sensitive:
         sensitive = specific = (sensitive + specific) / 2
-    return OperatingPoints(specific, sensitive, len(cases_t), len(others_t))
+    return HeadlineCuts(specific, sensitive, len(cases_t), len(others_t))

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from bmd_edge.bundle.bundle import VerifiedBundle
-from bmd_edge.bundle.calibration import OperatingPoints
+from bmd_edge.bundle.calibration import HeadlineCuts
 from bmd_edge.errors import TableError, UsageError
 from bmd_edge.measure.network_answer import NetworkAnswer
 from bmd_edge.measure.recalibration import SCHEMA, RecalibrationFile
@@ -93,9 +93,7 @@ def fit_sites_of(rows: list[HipRow], answers: list[NetworkAnswer | str]) -> dict
     return fits
 
 
-def fit_cuts(
-    rows: list[HipRow], answers: list[NetworkAnswer | str], fits: dict[str, SiteFit]
-) -> OperatingPoints | None:
+def fit_cuts(rows: list[HipRow], answers: list[NetworkAnswer | str], fits: dict[str, SiteFit]) -> HeadlineCuts | None:
     """The headline's cuts on corrected estimates; None with too few subjects (`headline_cuts.MIN_SUBJECTS`).
 
     Hips without DEXA at every site are left out: low BMD at the other site would go unseen.

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bmd_edge.bundle.error_budget import GuardLimits
+from bmd_edge.bundle.error_budget import ErrorBudget
 from bmd_edge.measure.t_score import shown_range
 from bmd_edge.sites import SITES
 from calibration.pairs.answers import FilmAnswers
@@ -30,7 +30,7 @@ def shift(difference: F64, weights: F64) -> dict[str, F64]:
         return found
 
 
-def compare(pairs: Sequence[Pair], precision: str, limits: Mapping[str, GuardLimits]) -> dict[str, dict[str, Any]]:
+def compare(pairs: Sequence[Pair], precision: str, limits: Mapping[str, ErrorBudget]) -> dict[str, dict[str, Any]]:
     """Shift of one precision against fp32 by site, with intervals by subject, against the bundle's budget.
 
     Non-inferior: the whole interval of the mean shift and the upper bounds of the 99th percentile and of the relative
@@ -60,7 +60,7 @@ def compare(pairs: Sequence[Pair], precision: str, limits: Mapping[str, GuardLim
     return found
 
 
-def _beyond(figure: Mapping[str, Figure], turned: float, limits: GuardLimits) -> Iterator[str]:
+def _beyond(figure: Mapping[str, Figure], turned: float, limits: ErrorBudget) -> Iterator[str]:
     mean = figure["mean_shift_gcm2"]
     size = None if mean.low is None or mean.high is None else max(-mean.low, mean.high)
     for what, bound, limit in (

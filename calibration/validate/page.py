@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from bmd_edge.errors import REFUSALS
-from bmd_edge.measure.headline import BANDS
+from bmd_edge.measure.headline import HEADLINES
 from bmd_edge.measure.t_score import OSTEOPOROSIS_T, REFERENCE_NAME, WHO_RANGES
 from bmd_edge.report.pages import SITE_NAMES, templates
 from bmd_edge.sites import SITES
@@ -289,4 +289,4 @@ _WHAT = {**{site: f"WHO range, {name.lower()}" for site, name in SITE_NAMES.item
 def _word(code: str | None) -> str:
     if code in WHO_RANGES:
         return _minus(WHO_RANGES[code].removeprefix("WHO range: "))
-    return BANDS[code].partition(":")[0] if code in BANDS else (code or "none").replace("_", " ")
+    return HEADLINES[code].partition(":")[0] if code in HEADLINES else (code or "none").replace("_", " ")

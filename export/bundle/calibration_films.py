@@ -14,7 +14,7 @@ from bmd_edge.errors import TableError, UsageError
 from bmd_edge.sites import SITES
 from bmd_edge.table.dxa_scales import hologic_gcm2
 from bmd_edge.table.film_table import HipRow, read_table
-from export.int8.shift_in_gcm2 import GuardHips
+from export.int8.shift_in_gcm2 import JudgingHips
 from trainer.images.cut_rois import roi_table
 from trainer.images.roi_files import read_rois, roi_image
 
@@ -35,9 +35,9 @@ def table_of_rois(table: Path, progress: Callable[[str], None]) -> Path:
 
 
 def halves(table: Path) -> tuple[list[HipRow], list[HipRow]]:
-    """Hips for the ranges and hips for guard and interval; no subject is in both, and the halves are always the same.
+    """Hips for the ranges, and hips that judge; no subject is in both, and the halves are always the same.
 
-    Only ROI images (`x_image` "roi") with DEXA of every site count. The guard gets half of them or more.
+    Only ROI images (`x_image` "roi") with DEXA of every site count. The error budget gets half of them or more.
 
     Raises:
         TableError: too few subjects, films of one maker only, or a film that is also in another split.
@@ -97,24 +97,24 @@ def maker(row: HipRow) -> str:
     return row.extra.get("x_maker_style") or row.maker or "not stated"
 
 
-def guard_hips(rows: Sequence[HipRow]) -> GuardHips:
-    """What the guard needs to know of the hips that judge."""
-    return GuardHips(
+def judging_hips(rows: Sequence[HipRow]) -> JudgingHips:
+    """What the error budget needs to know of the hips that judge it."""
+    return JudgingHips(
         dexa(rows), [row.subject for row in rows], [maker(row) for row in rows], [_sha256(row)[:16] for row in rows]
     )
 
 
-def facts(table: Path, ranges: Sequence[HipRow], guard: Sequence[HipRow]) -> CalibrationFilms:
+def facts(table: Path, ranges: Sequence[HipRow], judging: Sequence[HipRow]) -> CalibrationFilms:
     """What the manifest says of these films."""
-    rows = [*ranges, *guard]
+    rows = [*ranges, *judging]
     labels = dexa(rows)
     return CalibrationFilms(
         table_sha256=hashlib.sha256(table.read_bytes()).hexdigest(),
         films_sha256=hashlib.sha256("".join(sorted(map(_sha256, rows))).encode()).hexdigest(),
         ranges_hips=len(ranges),
         ranges_subjects=len({row.subject for row in ranges}),
-        guard_hips=len(guard),
-        guard_subjects=len({row.subject for row in guard}),
+        guard_hips=len(judging),
+        guard_subjects=len({row.subject for row in judging}),
         makers=dict(sorted(Counter(map(maker, rows)).items())),
         bmd_mean_gcm2=dict(zip(SITES, labels.mean(axis=0).round(4).tolist(), strict=True)),
         bmd_sd_gcm2=dict(zip(SITES, labels.std(axis=0, ddof=1).round(4).tolist(), strict=True)),

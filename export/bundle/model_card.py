@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bmd_edge.bundle.calibration import SiteCalibration
-from bmd_edge.bundle.error_budget import Flip, GuardSite
+from bmd_edge.bundle.error_budget import Flip, SiteShift
 from bmd_edge.bundle.manifest import Manifest
 
 
@@ -47,7 +47,7 @@ def model_card(
             lines.append(f"| {precision} | {site} | {' | '.join(row)} |")
     lines += ["", "## INT8 against fp32", ""]
     for precision, guard in manifest.guard.items():
-        head, *rows = guard_table(precision.replace("_", " "), guard)
+        head, *rows = budget_table(precision.replace("_", " "), guard)
         lines += [f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rows)]
         lines.append("")
     if (made := manifest.provenance.quantization) is not None:
@@ -58,8 +58,8 @@ def model_card(
     return "\n".join(lines) + "\n"
 
 
-def guard_table(precision: str, guard: Mapping[str, GuardSite]) -> list[tuple[str, ...]]:
-    """The guard's verdict as a table, the head first: limits and figures of each site."""
+def budget_table(precision: str, guard: Mapping[str, SiteShift]) -> list[tuple[str, ...]]:
+    """The error budget's verdict as a table, the head first: limits and figures of each site."""
     heads = ("limit", *(f"{precision} {name}" for name in guard))
     sites = list(guard.values())
     limits = sites[0].limits
@@ -92,7 +92,7 @@ def _distance(flip: Flip) -> float:
     return abs(flip.fp32_gcm2 - flip.cut_gcm2)
 
 
-def _makers(site: GuardSite) -> str:
+def _makers(site: SiteShift) -> str:
     judged = [maker for maker, shift in site.per_maker.items() if shift.n >= site.limits.maker_min_hips]
     return ", ".join(judged) or f"none has {site.limits.maker_min_hips} hips"
 

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from bmd_edge.bundle import layout
 from bmd_edge.bundle.bundle import VerifiedBundle, read_bundle
-from bmd_edge.bundle.calibration import OperatingPoints, SiteCalibration
-from bmd_edge.bundle.error_budget import GuardSite
+from bmd_edge.bundle.calibration import HeadlineCuts, SiteCalibration
+from bmd_edge.bundle.error_budget import SiteShift
 from bmd_edge.bundle.manifest import (
     KINDS,
     LANDMARKS,
@@ -37,7 +37,7 @@ from bmd_edge.sites import SITES
 from bmd_edge.system.files import replace_folder
 from export.bundle.model_card import model_card
 from export.bundle.self_test_outputs import golden_and_models
-from export.int8.shift_in_gcm2 import Parity
+from export.int8.shift_in_gcm2 import ShiftInGcm2
 from export.onnx_file import rules
 
 
@@ -55,15 +55,15 @@ class Parts:
     version: str
     models: Mapping[str, Mapping[str, Path]]
     calibration: Mapping[str, Mapping[str, SiteCalibration]]
-    parity: Parity | None
-    parity_as_written: Parity | None = None
+    parity: ShiftInGcm2 | None
+    parity_as_written: ShiftInGcm2 | None = None
     plausibility: Plausibility
     inputs: Mapping[str, InputSpec]
     golden_inputs: Mapping[str, NDArray[np.float32]]
     validity: Validity
     provenance: Provenance
     accuracy: Mapping[str, Mapping[str, Mapping[str, float]]]
-    operating_points: Mapping[str, OperatingPoints | None] = field(default_factory=dict)
+    operating_points: Mapping[str, HeadlineCuts | None] = field(default_factory=dict)
     drift: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
@@ -134,7 +134,7 @@ def _calibration(folder: Path, parts: Parts) -> dict[str, Any]:
     return {"schema": layout.SCHEMA, "precisions": precisions}
 
 
-def _points(points: OperatingPoints | None) -> dict[str, Any] | None:
+def _points(points: HeadlineCuts | None) -> dict[str, Any] | None:
     return None if points is None else dataclasses.asdict(points)
 
 
@@ -167,7 +167,7 @@ def _manifest(parts: Parts, models: dict[str, ModelFacts]) -> Manifest:
     )
 
 
-def _guard(parts: Parts) -> dict[str, dict[str, GuardSite]]:
+def _guard(parts: Parts) -> dict[str, dict[str, SiteShift]]:
     found = {"int8": parts.parity, layout.INT8_AS_WRITTEN: parts.parity_as_written}
     return {name: dict(parity.sites) for name, parity in found.items() if parity is not None}
 

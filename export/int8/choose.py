@@ -1,11 +1,11 @@
-"""fp32 ONNX -> the INT8 file that goes into the bundle: range method, layers that stay fp32, and the guard's verdict.
+"""fp32 ONNX -> the INT8 file that goes into the bundle: range method, layers that stay fp32, its error budget's verdict.
 
-Method and layers are chosen on films of the ranges, so the guard's hips choose nothing as long as the first choice
+Method and layers are chosen on films of the ranges, so the judging hips choose nothing as long as the first choice
 passes; where it does not, further layers are kept in the order of their sensitivity until it does.
 
 The CPU keeps values beyond the calibrated range that int8 clips
 (`bmd_edge.engine.onnx_runtime.cpu_encoding`). The file is chosen by
-its numbers as written, which are TensorRT's, and the guard must pass with them and with the CPU's.
+its numbers as written, which are TensorRT's, and the error budget must hold with them and with the CPU's.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -16,17 +16,17 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from bmd_edge.bundle.error_budget import GuardLimits
+from bmd_edge.bundle.error_budget import ErrorBudget
 from bmd_edge.bundle.layout import INT8_AS_WRITTEN
 from bmd_edge.bundle.manifest import Quantization
 from bmd_edge.engine.onnx_runtime import OnnxEngine
 from export.int8.quantize import int8_from_onnx, quantized
 from export.int8.ranges import Histogram
 from export.int8.sensitivity import Estimates, Shift, compare_methods, mixes, shift_of, shifts_alone
-from export.int8.shift_in_gcm2 import GuardHips, Parity, compare
+from export.int8.shift_in_gcm2 import JudgingHips, ShiftInGcm2, compare
 
 ROOM = 0.75
-"""The share of the guard's limits that INT8 may use up on the films it was made with."""
+"""The share of the error budget that INT8 may use up on the films it was made with."""
 
 Images = Sequence[NDArray[np.float32]]
 Progress = Callable[[str], None]
@@ -46,7 +46,7 @@ class Int8:
     """What came of quantizing, passed or not.
 
     `methods` and `sensitivity` are figures on `judged_hips` films of the ranges (`sensitivity`); `guard_runs` is
-    how often the guard looked, each time with one more layer in fp32. `answers` and `parity` are the CPU's,
+    how often the judging hips were asked, each time with one more layer in fp32. `answers` and `parity` are the CPU's,
     `parity_as_written` is that of TensorRT's numbers.
     """
 
@@ -55,8 +55,8 @@ class Int8:
     sensitivity: dict[str, Shift]
     judged_hips: int
     answers: Answers
-    parity: Parity
-    parity_as_written: Parity
+    parity: ShiftInGcm2
+    parity_as_written: ShiftInGcm2
     guard_runs: int
 
 
@@ -64,24 +64,24 @@ def int8_inside_budget(
     files: Mapping[str, Path],
     histograms: Mapping[str, Histogram],
     judged: Images,
-    guard: Images,
-    hips: GuardHips,
+    judging: Images,
+    hips: JudgingHips,
     fp32_answers: Answers,
-    limits: GuardLimits,
+    limits: ErrorBudget,
     progress: Progress,
 ) -> Int8:
-    """Write files["int8"] from files["fp32"], with as few layers in fp32 as the guard lets it have.
+    """Write files["int8"] from files["fp32"], with as few layers in fp32 as the error budget lets it have.
 
-    The file is there too where the guard has not passed, and must then not be used.
+    The file is there too where the error budget was not kept, and must then not be used.
 
     Args:
         files: precision -> ONNX file; fp32 as `export.onnx_file.to_onnx` writes it.
         histograms: of the fp32 file, from `export.int8.ranges.collect`.
         judged: batches of images of the range films, which choose method and layers.
-        guard: batches of images of the guard's hips.
-        hips: the guard's hips.
+        judging: batches of images of the judging hips.
+        hips: the judging hips.
         fp32_answers: what the fp32 file answers for them.
-        limits: what the guard allows.
+        limits: the error budget.
         progress: called with a sentence at each step.
     """
     fp32 = onnx.load(files["fp32"])
@@ -104,13 +104,13 @@ def int8_inside_budget(
     for kept in options[start:]:
         runs += 1
         int8_from_onnx(files["fp32"], files["int8"], histograms, method=method, keep_fp32=kept)
-        found = answers(files["int8"], guard)
+        found = answers(files["int8"], judging)
         parity = compare(fp32_answers.bmd, found.bmd, hips, limits=limits)
-        written = answers(files["int8"], guard, as_written=True).bmd
+        written = answers(files["int8"], judging, as_written=True).bmd
         as_written = compare(fp32_answers.bmd, written, hips, INT8_AS_WRITTEN, limits=limits)
         in_fp32 = f"{len(kept)} of {len(sensitivity)} layers in fp32"
         failures = [*parity.failures(), *(f"as written: {said}" for said in as_written.failures())]
-        progress(f"guard, {in_fp32}: {'; '.join(failures) or 'passed'}")
+        progress(f"error budget, {in_fp32}: {'; '.join(failures) or 'passed'}")
         if parity.passed and as_written.passed:
             break
     quantization = Quantization(range_method=method, layers=len(sensitivity), layers_fp32=tuple(kept))

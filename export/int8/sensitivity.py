@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from bmd_edge.bundle.error_budget import LIMITS, GuardLimits
+from bmd_edge.bundle.error_budget import LIMITS, ErrorBudget
 from export.int8.layers import layers
 from export.int8.quantize import quantized
 from export.int8.ranges import METHODS, Histogram
@@ -20,10 +20,10 @@ Run = Callable[[bytes], Estimates]
 
 Shift = dict[str, float]
 """What quantization does to estimates, worst site, g/cm2: `mean` (absolute), `rms`, `p99`, and `budget`, the largest
-share that mean and 99th percentile use up of what the guard allows."""
+share that mean and 99th percentile use up of the error budget."""
 
 
-def shift_of(wanted: Estimates, found: Estimates, limits: GuardLimits = LIMITS) -> Shift:
+def shift_of(wanted: Estimates, found: Estimates, limits: ErrorBudget = LIMITS) -> Shift:
     """Figures of `Shift` for estimates (n, sites) of the same hips."""
     shift = np.asarray(found, np.float64) - np.asarray(wanted, np.float64)
     mean = float(np.abs(shift.mean(axis=0)).max())

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from bmd_edge.bundle.error_budget import LIMITS, Flip, GuardLimits, GuardSite, MakerShift, broken
+from bmd_edge.bundle.error_budget import LIMITS, ErrorBudget, Flip, MakerShift, SiteShift, broken
 from bmd_edge.measure.t_score import SHOWN_CUTS, WHO_CUTS, bmd_at, who_cuts_passed
 from bmd_edge.sites import SITES
 from calibration.statistics.bootstrap import Bootstrap, by_subject
@@ -18,7 +18,7 @@ ONE_SIDED = Bootstrap(seed=20260, method="percentile", confidence=0.90, min_subj
 
 
 @dataclass(frozen=True, slots=True)
-class GuardHips:
+class JudgingHips:
     """The hips that judge: DEXA (n, sites) g/cm2 in the order of `SITES`; subject, maker and film id of each."""
 
     dexa_gcm2: F64
@@ -28,11 +28,11 @@ class GuardHips:
 
 
 @dataclass(frozen=True, slots=True)
-class Parity:
+class ShiftInGcm2:
     """What one precision does to the estimates, site by site."""
 
     precision: str
-    sites: dict[str, GuardSite]
+    sites: dict[str, SiteShift]
 
     @property
     def passed(self) -> bool:
@@ -57,10 +57,10 @@ class Parity:
 def compare(
     fp32_gcm2: NDArray[np.floating],
     other_gcm2: NDArray[np.floating],
-    hips: GuardHips,
+    hips: JudgingHips,
     precision: str = "int8",
-    limits: GuardLimits = LIMITS,
-) -> Parity:
+    limits: ErrorBudget = LIMITS,
+) -> ShiftInGcm2:
     """Compare estimates of the same hips, (n, sites) each, g/cm2.
 
     Raises:
@@ -73,7 +73,7 @@ def compare(
     if shape[0] == 0:
         raise ValueError("no hips to compare")
     columns = zip(SITES, fp32_gcm2.astype(np.float64).T, other_gcm2.astype(np.float64).T, hips.dexa_gcm2.T, strict=True)
-    return Parity(
+    return ShiftInGcm2(
         precision, {name: _site(name, fp32, other, dexa, hips, limits) for name, fp32, other, dexa in columns}
     )
 
@@ -100,11 +100,11 @@ def rmse_change(fp32: F64, other: F64, dexa: F64, subjects: Sequence[str]) -> tu
     return value, upper
 
 
-def _site(name: str, fp32: F64, other: F64, dexa: F64, hips: GuardHips, limits: GuardLimits) -> GuardSite:
+def _site(name: str, fp32: F64, other: F64, dexa: F64, hips: JudgingHips, limits: ErrorBudget) -> SiteShift:
     shift = other - fp32
     p95, p99, largest = (float(np.quantile(np.abs(shift), share)) for share in (0.95, 0.99, 1.0))
     change, upper = rmse_change(fp32, other, dexa, hips.subjects)
-    site = GuardSite(
+    site = SiteShift(
         n=len(shift),
         passed=False,
         limits=limits,

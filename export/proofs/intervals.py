@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bmd_edge.bundle.bundle import read_bundle
-from bmd_edge.bundle.calibration import OperatingPoints
+from bmd_edge.bundle.calibration import HeadlineCuts
 from bmd_edge.sites import SITES
 from bmd_edge.system.files import replace_file
 from bmd_edge.table.film_table import HipRow
@@ -109,7 +109,7 @@ def prove(fresh: RoiAnswers, unseen: RoiAnswers | None, scales: Mapping[str, flo
     return found
 
 
-def headline(fresh: RoiAnswers, points: OperatingPoints | None) -> dict[str, Any] | None:
+def headline(fresh: RoiAnswers, points: HeadlineCuts | None) -> dict[str, Any] | None:
     """Sensitivity at the cut for referral and specificity at that for suspicion, on subjects who may have a T-score."""
     if points is None:
         return None

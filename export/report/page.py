@@ -18,7 +18,7 @@ from bmd_edge.report.film_report import RESEARCH_USE
 from bmd_edge.report.pages import SITE_NAMES, templates
 from bmd_edge.sites import SITES
 from bmd_edge.system.files import replace_file
-from export.bundle.model_card import guard_table
+from export.bundle.model_card import budget_table
 from export.bundle.pack import Parts
 from export.int8.choose import Int8
 from export.report import plots
@@ -32,7 +32,7 @@ NAME = "export_report"
 class Measured:
     """What an export measured beside the parts of its bundle.
 
-    `bmd` is precision -> estimates (n, sites) g/cm2 for the guard's hips, `dexa` their labels.
+    `bmd` is precision -> estimates (n, sites) g/cm2 for the judging hips, `dexa` their labels.
     """
 
     bmd: Mapping[str, NDArray[np.floating]]
@@ -89,7 +89,7 @@ def page(facts: Mapping[str, Any], found: Measured) -> str:
     return environment.get_template("export_report.html.j2").render(
         facts=facts,
         names=SITE_NAMES,
-        guard=guard_table("INT8", {SITE_NAMES[name].lower(): site for name, site in guard.items()}) if guard else None,
+        guard=budget_table("INT8", {SITE_NAMES[name].lower(): site for name, site in guard.items()}) if guard else None,
         reference=REFERENCE_NAME,
         sites=[_site_figures(site, found) for site in SITES],
         choices=_choices(found.int8),

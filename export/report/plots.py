@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from bmd_edge.bundle.error_budget import GuardSite
+from bmd_edge.bundle.error_budget import SiteShift
 from bmd_edge.measure.t_score import SHOWN_CUTS, WHO_CUTS
 from export.int8.sensitivity import Shift
 from export.int8.shift_in_gcm2 import cut_gcm2
@@ -45,8 +45,8 @@ def scatter(estimate: F64, dexa: F64, precision: str) -> str:
     return _svg(draw)
 
 
-def bland_altman(site: str, fp32: F64, int8: F64, guard: GuardSite) -> str:
-    """INT8 - fp32 against their mean; the guard's limits, where the shown WHO range changes, and the hips that did."""
+def bland_altman(site: str, fp32: F64, int8: F64, guard: SiteShift) -> str:
+    """INT8 - fp32 against their mean; the error budget, where the shown WHO range changes, and the hips that did."""
 
     def draw(axes: Axes) -> None:
         shift, limit = int8 - fp32, guard.limits.p99_shift_gcm2

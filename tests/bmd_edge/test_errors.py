@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bmd_edge.errors import FLAGS, REFUSALS
-from bmd_edge.measure.headline import BANDS
+from bmd_edge.measure.headline import HEADLINES
 from bmd_edge.measure.t_score import T_SCORE_REASONS
 from bmd_edge.report import pages
 
@@ -14,7 +14,7 @@ CATALOG = {
     **{f"{code}, sentence": one.sentence for code, one in REFUSALS.items()},
     **{f"{code}, remedy": one.remedy for code, one in REFUSALS.items()},
     **FLAGS,
-    **BANDS,
+    **HEADLINES,
     **T_SCORE_REASONS,
 }
 TEMPLATES = sorted((Path(pages.__file__).parent / "templates").glob("*.j2"))

@@ -20,7 +20,7 @@ from bmd_edge.sites import SITES
 from export.bundle.pack import Parts, pack
 from export.int8.quantize import int8_from_onnx
 from export.int8.ranges import collect
-from export.int8.shift_in_gcm2 import GuardHips, Parity, compare
+from export.int8.shift_in_gcm2 import JudgingHips, ShiftInGcm2, compare
 from tests.support.screening import INPUTS, plausibility
 
 
@@ -67,14 +67,14 @@ def images_of(n: int, size: int = BMD.size_px) -> np.ndarray:
     return small * np.linspace(0.2, 1, n, dtype=np.float32)[:, None, None, None]
 
 
-def parity_of(fp32: np.ndarray, int8: np.ndarray, least: int = 1000) -> Parity:
+def parity_of(fp32: np.ndarray, int8: np.ndarray, least: int = 1000) -> ShiftInGcm2:
     """The guard's verdict on answers (n, 2) that are repeated until `least` hips are judged."""
     times = -(-least // len(fp32))
     fp32, int8 = (np.tile(answers, (times, 1)) for answers in (fp32, int8))
     n, rng = len(fp32), np.random.default_rng(0)
     names = [f"{i}" for i in range(n)]
     dexa = fp32 + rng.normal(0, 0.06, fp32.shape)
-    return compare(fp32, int8, GuardHips(dexa, names, ["AB"[i % 2] for i in range(n)], names))
+    return compare(fp32, int8, JudgingHips(dexa, names, ["AB"[i % 2] for i in range(n)], names))
 
 
 def _bmd(path: Path, images: np.ndarray) -> np.ndarray:

@@ -6,17 +6,17 @@ from pathlib import Path
 import numpy as np
 
 from bmd_edge.bundle.bundle import VerifiedBundle
-from bmd_edge.bundle.calibration import OperatingPoints, PrecisionCalibration, SiteCalibration
-from bmd_edge.bundle.error_budget import LIMITS, GuardSite
+from bmd_edge.bundle.calibration import HeadlineCuts, PrecisionCalibration, SiteCalibration
+from bmd_edge.bundle.error_budget import LIMITS, SiteShift
 from bmd_edge.errors import HipRefused
 from bmd_edge.measure.estimate import estimates
-from bmd_edge.report.film_report import FilmReport, HipReport, film_band
+from bmd_edge.report.film_report import FilmReport, HipReport, film_headline
 from bmd_edge.sites import SITES
 from bmd_edge.table.film_table import HipRow, write_table
 from calibration.pairs.answers import FilmAnswers
 from tests.support.screening import drawn_bundle
 
-POINTS = OperatingPoints(low_suspected_t=-2.6, refer_for_dxa_t=-1.9, cases=100, others=300)
+POINTS = HeadlineCuts(low_suspected_t=-2.6, refer_for_dxa_t=-1.9, cases=100, others=300)
 SHIFT = {"fp32": 0.0, "int8": 0.002}
 
 
@@ -25,7 +25,7 @@ def made_bundle() -> VerifiedBundle:
     bundle = drawn_bundle()
     interval = {site: SiteCalibration(1.7, 0.9, 100) for site in SITES}
     calibration = {name: PrecisionCalibration("0" * 64, interval, POINTS) for name in ("fp32", "int8")}
-    site = GuardSite(1000, True, LIMITS, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, (), {})
+    site = SiteShift(1000, True, LIMITS, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, (), {})
     guard = {"int8": dict.fromkeys(SITES, site)}
     return replace(bundle, calibration=calibration, manifest=replace(bundle.manifest, guard=guard))
 
@@ -87,7 +87,7 @@ def answers(film: str, film_id: str, hips: dict, rng: np.random.Generator, **fac
             bundle_digest="ab" * 32,
             device="cpu",
             precision=precision,
-            band=film_band(found, POINTS),
+            band=film_headline(found, POINTS),
             hips=tuple(found),
             **facts,
         )

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from bmd_edge.bundle.calibration import OperatingPoints
+from bmd_edge.bundle.calibration import HeadlineCuts
 from bmd_edge.cli.terminal import print_results
-from bmd_edge.measure.headline import BANDS
-from bmd_edge.report.film_report import HipReport, film_band
+from bmd_edge.measure.headline import HEADLINES
+from bmd_edge.report.film_report import HipReport, film_headline
 from bmd_edge.screen.run import screen_folder
 from bmd_edge.screen.screener import Screener
 from tests.support.screening import NOTICE, drawn_bmd, drawn_bundle, drawn_finder, hip_dicom
@@ -19,20 +19,20 @@ from tests.support.screening import NOTICE, drawn_bmd, drawn_bundle, drawn_finde
 ROOT = Path(__file__).parents[2] / "bmd_edge"
 NOT_RULED_OUT = "low BMD is not ruled out"
 POINTS = {  # the drawn hips have T-scores near -1
-    "low_suspected": OperatingPoints(2.0, 2.5, 50, 200),
-    "refer_for_dxa": OperatingPoints(-9.0, 2.0, 50, 200),
-    "not_suspected": OperatingPoints(-9.0, -8.0, 50, 200),
+    "low_suspected": HeadlineCuts(2.0, 2.5, 50, 200),
+    "refer_for_dxa": HeadlineCuts(-9.0, 2.0, 50, 200),
+    "not_suspected": HeadlineCuts(-9.0, -8.0, 50, 200),
 }
 
 
-def screener(points: OperatingPoints | None) -> Screener:
+def screener(points: HeadlineCuts | None) -> Screener:
     bundle = drawn_bundle()
     calibration = {name: replace(numbers, operating_points=points) for name, numbers in bundle.calibration.items()}
     engines = {"finder": drawn_finder(), "bmd": drawn_bmd()}
     return Screener(replace(bundle, calibration=calibration), engines=engines)
 
 
-@pytest.mark.parametrize("name", BANDS)
+@pytest.mark.parametrize("name", HEADLINES)
 def test_the_headline_stands_in_every_output(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     films, out = tmp_path / "films", tmp_path / "out"
     films.mkdir()
@@ -41,13 +41,13 @@ def test_the_headline_stands_in_every_output(name: str, tmp_path: Path, capsys: 
     with screener(POINTS[name]) as opened:
         print_results(out, screen_folder(opened, films, out))
     pelvis, young = map(json.loads, (out / "results.jsonl").read_text().splitlines())
-    assert (pelvis["band"], pelvis["band_meaning"]) == (name, BANDS[name])
+    assert (pelvis["band"], pelvis["band_meaning"]) == (name, HEADLINES[name])
     assert (young["band"], young["band_meaning"]) == (None, None)
     page = (out / "report" / "index.html").read_text()
-    assert page.count(BANDS[name]) == 1
+    assert page.count(HEADLINES[name]) == 1
     assert "No headline. No T-score: under 50 years." in page
     rows = (out / "results.csv").read_text().splitlines()[1:]
-    assert [f",{name},{BANDS[name]}," in row for row in rows] == [True, True, False]
+    assert [f",{name},{HEADLINES[name]}," in row for row in rows] == [True, True, False]
     table = " ".join(capsys.readouterr().out.split())
     assert {"low_suspected": "low BMD suspected", "refer_for_dxa": "refer for DXA"}.get(name, NOT_RULED_OUT) in table
     assert NOTICE in table
@@ -60,7 +60,7 @@ def test_without_operating_points_the_page_says_so() -> None:
     from bmd_edge.report.pages import _no_headline
 
     with screener(None) as opened:
-        assert _no_headline(opened.read(hip_dicom("R"))) == "No headline. The bundle has no operating points."
+        assert _no_headline(opened.read(hip_dicom("R"))) == "No headline. The bundle has no cuts for it."
         assert _no_headline(opened.read(b"text")) is None
 
 
@@ -69,10 +69,10 @@ def test_beside_a_fracture_low_bmd_is_never_unsuspected() -> None:
         read = opened.read(hip_dicom("R")).hips[0]
     broken = HipReport(side="L", status="refused", reason="fracture", landmarks_px={}, box_px=None, estimates=())
     implant = replace(broken, reason="implant")
-    assert film_band([read, implant], POINTS["not_suspected"]) == "not_suspected"
-    assert film_band([read, broken], POINTS["not_suspected"]) == "refer_for_dxa"
-    assert film_band([read, broken], POINTS["low_suspected"]) == "low_suspected"
-    assert film_band([broken], POINTS["low_suspected"]) is None
+    assert film_headline([read, implant], POINTS["not_suspected"]) == "not_suspected"
+    assert film_headline([read, broken], POINTS["not_suspected"]) == "refer_for_dxa"
+    assert film_headline([read, broken], POINTS["low_suspected"]) == "low_suspected"
+    assert film_headline([broken], POINTS["low_suspected"]) is None
 
 
 def test_beside_a_hip_in_doubt_low_bmd_is_never_unsuspected() -> None:
@@ -80,14 +80,14 @@ def test_beside_a_hip_in_doubt_low_bmd_is_never_unsuspected() -> None:
     with screener(None) as opened:
         read = opened.read(hip_dicom("R")).hips[0]
     doubt = HipReport(side="L", status="refused", reason="not_measurable", landmarks_px={}, box_px=None, estimates=())
-    assert film_band([read, doubt], POINTS["not_suspected"]) == "refer_for_dxa"
-    assert film_band([read, doubt], POINTS["low_suspected"]) == "low_suspected"
-    assert film_band([read, replace(doubt, reason="hip_not_found")], POINTS["not_suspected"]) == "not_suspected"
+    assert film_headline([read, doubt], POINTS["not_suspected"]) == "refer_for_dxa"
+    assert film_headline([read, doubt], POINTS["low_suspected"]) == "low_suspected"
+    assert film_headline([read, replace(doubt, reason="hip_not_found")], POINTS["not_suspected"]) == "not_suspected"
 
 
 def test_no_headline_clears_a_patient() -> None:
-    assert NOT_RULED_OUT in BANDS["not_suspected"]
-    for name, sentence in BANDS.items():
+    assert NOT_RULED_OUT in HEADLINES["not_suspected"]
+    for name, sentence in HEADLINES.items():
         assert name == "not_suspected" or "DXA" in sentence
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bmd_edge.bundle.manifest import KINDS, LANDMARKS
 from bmd_edge.errors import TableError
-from bmd_edge.film.area_average import resample
+from bmd_edge.film.area_average import area_average
 from bmd_edge.table.film_table import HipRow
 from trainer.images.gray_png import FULL_SCALE, read_png
 from trainer.images.rows import number
@@ -86,7 +86,7 @@ def cut(film: TrainingFilm, window: Window, size: int) -> tuple[NDArray[np.float
     half = size * window.step_px / 2
     x0, y0 = window.center_px[0] - half, window.center_px[1] - half
     region = (
-        resample(film.pixels[top:bottom, left:right], x0 - left, y0 - top, 2 * half, 2 * half, (size, size))
+        area_average(film.pixels[top:bottom, left:right], x0 - left, y0 - top, 2 * half, 2 * half, (size, size))
         / FULL_SCALE
     )
     if window.mirrored:

@@ -290,7 +290,10 @@ TAMPERED: dict[str, tuple[Callable[[Path], object], str]] = {
     "not a number": (not_a_number, "NaN"),
     "site without interval": (one_site, "do not cover the sites"),
     "precision without interval": (no_int8_calibration, "does not cover the precisions"),
-    "guard failed": (guard("passed", False), "not passed its guard"),
-    "guard removed": (lambda f: change(f, lambda m: m["guard"].clear()), "not passed its guard"),
-    "guard of one site": (lambda f: change(f, lambda m: m["guard"]["int8"].pop("total_hip")), "not passed its guard"),
+    "guard failed": (guard("passed", False), "not kept its error budget"),
+    "guard removed": (lambda f: change(f, lambda m: m["guard"].clear()), "not kept its error budget"),
+    "guard of one site": (
+        lambda f: change(f, lambda m: m["guard"]["int8"].pop("total_hip")),
+        "not kept its error budget",
+    ),
 }

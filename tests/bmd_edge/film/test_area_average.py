@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import pytest
 
-from bmd_edge.film.area_average import resample, resample_weights
+from bmd_edge.film.area_average import area_average, area_weights
 from bmd_edge.film.read import read_film
 from tests.support import films
 from tests.support.films import bright
@@ -52,19 +52,19 @@ def test_region_of_a_tall_film_in_strips_equals_one_product():
     frame = films.pixels(2500, 700, seed=3)
     film = read_film(films.dicom_bytes(frame, ImagerPixelSpacing=["0.15", "0.15"]))
     got = film.region(-7.3, 100.7, 650, 2390.1, shape=(301, 77))
-    down, across = resample_weights(100.7, 2390.1, 301, 2500), resample_weights(-7.3, 650, 77, 700)
+    down, across = area_weights(100.7, 2390.1, 301, 2500), area_weights(-7.3, 650, 77, 700)
     np.testing.assert_allclose(got, down @ bright(film) @ across.T, atol=2e-6)
 
 
 def test_resample_of_an_array_is_the_same_mathematics():
     film = read_film(films.dicom_bytes())
     box, shape = (5.5, -3, 70, 100), (50, 35)
-    np.testing.assert_allclose(resample(bright(film), *box, shape), film.region(*box, shape=shape), atol=1e-6)
-    identity = resample(films.pixels(), 0, 0, 90, 120, (120, 90))
+    np.testing.assert_allclose(area_average(bright(film), *box, shape), film.region(*box, shape=shape), atol=1e-6)
+    identity = area_average(films.pixels(), 0, 0, 90, 120, (120, 90))
     np.testing.assert_array_equal(identity, films.pixels())
 
 
 def test_weights_sum_to_one_inside_and_zero_outside():
-    sums = resample_weights(-10.5, 40, 16, 20).sum(axis=1)
+    sums = area_weights(-10.5, 40, 16, 20).sum(axis=1)
     assert set(np.round(sums, 5)) == {0.0, 1.0}
-    np.testing.assert_allclose(resample_weights(1, 2, 1, 4), [[0, 0.5, 0.5, 0]])
+    np.testing.assert_allclose(area_weights(1, 2, 1, 4), [[0, 0.5, 0.5, 0]])

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bmd_edge.bundle.calibration import OperatingPoints
+from bmd_edge.bundle.calibration import HeadlineCuts
 from bmd_edge.errors import BundleError
 from bmd_edge.measure.network_answer import NetworkAnswer
 from bmd_edge.measure.recalibration import NO_HEADLINE, SCHEMA, RecalibrationFile, RecalibrationLine, open_recalibration
@@ -51,7 +51,7 @@ def test_every_number_follows_the_line_of_its_site(tmp_path: Path) -> None:
 def headline_screener(**settings: object) -> Screener:
     """A screener of a bundle with operating points: any film is suspected to be low."""
     bundle = drawn_bundle()
-    points = OperatingPoints(9.0, 9.0, 30, 30)
+    points = HeadlineCuts(9.0, 9.0, 30, 30)
     calibration = {name: replace(one, operating_points=points) for name, one in bundle.calibration.items()}
     engines = {"finder": drawn_finder(), "bmd": drawn_bmd()}
     return Screener(replace(bundle, calibration=calibration), engines=engines, **settings)
@@ -66,7 +66,7 @@ def test_the_headline_follows_the_recalibrations_cuts_only(tmp_path: Path) -> No
     with headline_screener(recalibration=recalibration_file(tmp_path)) as without:
         assert without.read(film).band is None
         assert without.setup.notice.endswith(NO_HEADLINE)
-    own = {"fp32": asdict(OperatingPoints(-9.0, -9.0, 40, 50))}
+    own = {"fp32": asdict(HeadlineCuts(-9.0, -9.0, 40, 50))}
     with headline_screener(recalibration=recalibration_file(tmp_path, operating_points=own)) as local:
         assert local.read(film).band == "not_suspected"
         assert NO_HEADLINE not in local.setup.notice
@@ -114,7 +114,7 @@ def test_cuts_are_fitted_on_what_the_line_corrected() -> None:
         ({"surprise": 1}, "unknown key 'surprise'"),
         ({"precisions": {}}, "holds no numbers for fp32"),
         ({"operating_points": {}}, "holds no numbers for fp32"),
-        ({"operating_points": {"fp32": asdict(OperatingPoints(-1.0, -2.0, 30, 30))}}, "in the wrong order"),
+        ({"operating_points": {"fp32": asdict(HeadlineCuts(-1.0, -2.0, 30, 30))}}, "in the wrong order"),
         ({"precisions": {"fp32": {"total_hip": asdict(LINES["total_hip"])}}}, "do not cover the sites"),
         ({"precisions": {"fp32": {s: asdict(replace(LINES[s], slope=1.5)) for s in SITES}}}, "out of bounds"),
         ({"precisions": {"fp32": {s: asdict(replace(LINES[s], intercept_gcm2=0.3)) for s in SITES}}}, "out of bounds"),

@@ -7,7 +7,7 @@ import pytest
 from sklearn.metrics import recall_score
 
 from bmd_edge.measure.estimate import estimates
-from bmd_edge.measure.headline import band, lowest_t_score
+from bmd_edge.measure.headline import headline, lowest_t_score
 from bmd_edge.sites import SITES
 from bmd_edge.table.film_table import HipRow
 from calibration.fit.headline_cuts import cuts, fit_operating_points, lowest_by_subject
@@ -62,7 +62,7 @@ def test_where_the_cuts_cross_there_is_one_and_no_middle_band() -> None:
     sensitivity, specificity = rates(points.low_suspected_t, cases, others)
     assert min(sensitivity, specificity) > 0.9
     found = {
-        band(estimates((bmd, 0.9), (0.03, 0.03), _calibration(), 70.0, "M"), points)
+        headline(estimates((bmd, 0.9), (0.03, 0.03), _calibration(), 70.0, "M"), points)
         for bmd in np.linspace(0.3, 0.9, 200)
     }
     assert found == {"low_suspected", "not_suspected"}

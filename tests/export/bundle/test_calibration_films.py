@@ -25,7 +25,7 @@ def test_dexa_of_another_scale_is_judged_on_the_hologic_scale(tmp_path: Path) ->
     rows = [dataclasses.replace(row, scale="lunar", bmd_gcm2=lunar) for row in read_table(table)]
     hologic = [(0.821 - 0.019) / 1.087, (0.832 - 0.006) / 1.008]
     np.testing.assert_allclose(calibration_films.dexa(rows), np.tile(hologic, (len(rows), 1)), atol=1e-9)
-    np.testing.assert_array_equal(calibration_films.guard_hips(rows).dexa_gcm2, calibration_films.dexa(rows))
+    np.testing.assert_array_equal(calibration_films.judging_hips(rows).dexa_gcm2, calibration_films.dexa(rows))
     assert calibration_films.facts(table, rows[:40], rows[40:]).bmd_mean_gcm2 == dict(
         zip(SITES, np.round(hologic, 4), strict=True)
     )

@@ -6,10 +6,10 @@ import onnx
 import pytest
 
 from bmd_edge.bundle.bundle import read_bundle
-from bmd_edge.bundle.calibration import OperatingPoints
+from bmd_edge.bundle.calibration import HeadlineCuts
 from bmd_edge.errors import BundleError, EngineError, UsageError
 from export.bundle.pack import Parts, pack
-from export.int8.shift_in_gcm2 import Parity
+from export.int8.shift_in_gcm2 import ShiftInGcm2
 from tests.support.bundles import parity_of, tiny_parts
 from tests.support.screening import plausibility
 
@@ -20,7 +20,7 @@ def parts(tmp_path: Path) -> Parts:
     return tiny_parts(tmp_path / "work")
 
 
-def shifted(by: float) -> Parity:
+def shifted(by: float) -> ShiftInGcm2:
     fp32 = np.full((1000, 2), 0.7)
     return parity_of(fp32, fp32 + np.array([0.0, by]))
 
@@ -88,12 +88,12 @@ def test_a_broken_part_leaves_the_old_bundle(parts: Parts, tmp_path: Path) -> No
 
 
 def test_operating_points_are_stored_with_their_precision_and_checked(parts: Parts, tmp_path: Path) -> None:
-    points = OperatingPoints(low_suspected_t=-2.4, refer_for_dxa_t=-1.8, cases=60, others=300)
+    points = HeadlineCuts(low_suspected_t=-2.4, refer_for_dxa_t=-1.8, cases=60, others=300)
     bundle = pack(tmp_path / "out", dataclasses.replace(parts, operating_points={"int8": points}))
     assert bundle.calibration["int8"].operating_points == points
     assert bundle.calibration["fp32"].operating_points is None
     swapped = dataclasses.replace(points, refer_for_dxa_t=-2.5)
-    with pytest.raises(BundleError, match="operating points of int8 are in the wrong order"):
+    with pytest.raises(BundleError, match="headline's cuts of int8 are in the wrong order"):
         pack(tmp_path / "out", dataclasses.replace(parts, operating_points={"int8": swapped}))
 
 

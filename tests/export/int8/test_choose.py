@@ -12,7 +12,7 @@ from export.bundle.pack import pack
 from export.int8.choose import Int8, answers, int8_inside_budget
 from export.int8.quantize import int8_from_onnx, quantized, quantized_layers
 from export.int8.ranges import Histogram, collect
-from export.int8.shift_in_gcm2 import GuardHips
+from export.int8.shift_in_gcm2 import JudgingHips
 from export.onnx_file.to_onnx import onnx_from_network
 from tests.export.int8.outlier_network import IMAGES, Outlier, estimates, planted
 from tests.support.bundles import parity_of, tiny_parts
@@ -34,7 +34,7 @@ def histograms(fp32: Path) -> dict[str, Histogram]:
 def choose(fp32: Path, histograms: dict[str, Histogram], target: Path, limit_p99_gcm2: float) -> Int8:
     limits = dataclasses.replace(LIMITS, min_hips=16, p99_shift_gcm2=limit_p99_gcm2, mean_shift_gcm2=1.0, flip_share=1)
     wanted, names = answers(fp32, [IMAGES]), [f"{i}" for i in range(len(IMAGES))]
-    hips, files = GuardHips(wanted.bmd + 0.5, names, names, names), {"fp32": fp32, "int8": target}
+    hips, files = JudgingHips(wanted.bmd + 0.5, names, names, names), {"fp32": fp32, "int8": target}
     return int8_inside_budget(files, histograms, [IMAGES], [IMAGES], hips, wanted, limits, lambda _: None)
 
 

@@ -6,17 +6,17 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from bmd_edge.bundle.error_budget import LIMITS, GuardSite, broken
+from bmd_edge.bundle.error_budget import LIMITS, SiteShift, broken
 from bmd_edge.measure.t_score import WHO_CUTS, bmd_at
 from bmd_edge.sites import SITES
-from export.int8.shift_in_gcm2 import GuardHips, Parity, compare, cut_gcm2, rmse_change
+from export.int8.shift_in_gcm2 import JudgingHips, ShiftInGcm2, compare, cut_gcm2, rmse_change
 
 N = 1200
 
 
 def judged(
     shift: np.ndarray, fp32: np.ndarray | None = None, error: np.ndarray | None = None, makers: list[str] | None = None
-) -> Parity:
+) -> ShiftInGcm2:
     """The verdict on n hips whose femoral neck moves by `shift` (n,); total hip does not move.
 
     `fp32` (n,) lies far from the cuts unless given, `error` (n,) is fp32 minus DEXA, 0.06 g/cm2 unless given.
@@ -25,7 +25,7 @@ def judged(
     fp32 = np.full(n, 0.65) if fp32 is None else fp32
     error = np.where(np.arange(n) % 2, 0.06, -0.06) if error is None else error
     names = [f"f{i}" for i in range(n)]
-    hips = GuardHips(np.stack([fp32 - error] * 2, 1), names, makers or ["A"] * n, names)
+    hips = JudgingHips(np.stack([fp32 - error] * 2, 1), names, makers or ["A"] * n, names)
     both = np.stack([fp32, fp32], 1)
     return compare(both, both + np.stack([shift, np.zeros(n)], 1), hips)
 
@@ -52,7 +52,7 @@ def worse_by(share: float) -> tuple[np.ndarray, np.ndarray]:
     return share * error, error
 
 
-def of_maker(mean: float, spread: float = 0.0, n: int = 200) -> Parity:
+def of_maker(mean: float, spread: float = 0.0, n: int = 200) -> ShiftInGcm2:
     """`n` hips of maker B with this mean shift and twelve in a hundred moved by `spread`; the others do not move."""
     shift = np.zeros(N + n)
     shift[:n] = mean
@@ -60,13 +60,13 @@ def of_maker(mean: float, spread: float = 0.0, n: int = 200) -> Parity:
     return judged(shift, makers=["B"] * n + ["A"] * N)
 
 
-def only(parity: Parity, says: str) -> bool:
+def only(parity: ShiftInGcm2, says: str) -> bool:
     """Whether this limit, and no other, is broken."""
     failures = [said for said in parity.failures() if "femoral_neck" in said]
     return not parity.passed and len(failures) == 1 and says in failures[0]
 
 
-CASES: dict[str, tuple[Callable[[], Parity], Callable[[], Parity], str]] = {
+CASES: dict[str, tuple[Callable[[], ShiftInGcm2], Callable[[], ShiftInGcm2], str]] = {
     "hips": (lambda: judged(np.zeros(1000)), lambda: judged(np.zeros(999)), "judged on 999 hips, 1000"),
     "mean": (
         lambda: judged(np.full(N, 0.0019), error=np.full(N, -0.3)),
@@ -164,7 +164,7 @@ def test_the_figures_are_those_of_the_textbook() -> None:
     rng = np.random.default_rng(0)
     shift, error = rng.normal(0.0005, 0.002, N), rng.normal(0, 0.06, N)
     site = judged(shift, error=error).sites["femoral_neck"]
-    assert isinstance(site, GuardSite)
+    assert isinstance(site, SiteShift)
     assert site.limits == LIMITS
     assert site.mean_shift_gcm2 == pytest.approx(shift.mean())
     assert site.p95_shift_gcm2 == pytest.approx(np.percentile(np.abs(shift), 95))
@@ -204,4 +204,4 @@ def test_the_same_hips_give_the_same_bound() -> None:
 def test_different_hips_cannot_be_compared(fp32: tuple[int, int], other: tuple[int, int]) -> None:
     names = ["a"] * fp32[0]
     with pytest.raises(ValueError, match=r"cannot compare|no hips"):
-        compare(np.zeros(fp32), np.zeros(other), GuardHips(np.zeros(fp32), names, names, names))
+        compare(np.zeros(fp32), np.zeros(other), JudgingHips(np.zeros(fp32), names, names, names))

@@ -7,7 +7,7 @@ import pytest
 from sklearn.metrics import recall_score
 from statsmodels.stats.proportion import proportion_confint
 
-from bmd_edge.bundle.calibration import OperatingPoints
+from bmd_edge.bundle.calibration import HeadlineCuts
 from bmd_edge.measure.t_score import t_score
 from bmd_edge.sites import SITES
 from calibration.statistics.conformal import conformal_scale
@@ -57,7 +57,7 @@ def test_the_headline_is_measured_on_those_who_may_have_one() -> None:
               for row, dexa in zip(made.rows, made.dexa.tolist(), strict=True)),
         *(made.dexa, made.bmd, made.spread, made.embedding, made.gray),
     )  # fmt: skip
-    points = OperatingPoints(-2.6, -2.2, 60, 300)
+    points = HeadlineCuts(-2.6, -2.2, 60, 300)
     found = headline(pool, points)
     assert found is not None
     lowest = np.minimum((made.bmd[:, 0] - 0.858) / 0.120, (made.bmd[:, 1] - 0.942) / 0.122)

@@ -7,7 +7,7 @@ import pytest
 from bmd_edge.bundle.network_input import BMD as BMD_SPEC
 from bmd_edge.bundle.network_input import normalize
 from bmd_edge.errors import TableError
-from bmd_edge.film.area_average import resample
+from bmd_edge.film.area_average import area_average
 from bmd_edge.table.film_table import read_table, write_table
 from tests.support import stand_in
 from trainer.images.gray_png import floats, png16, read_png
@@ -30,7 +30,7 @@ def changed(cohort: Path, where: str, **changes: object) -> Path:
 def test_a_roi_is_the_middle_of_the_png_as_the_runtime_sees_it(cohort: Path) -> None:
     rois = read_rois(read_rows(cohort, "roi", ["train"]))
     stored = read_png(rois.rows[3])
-    seen = resample(stored, 16, 16, 224, 224, (112, 112)) / np.float32(65535)
+    seen = area_average(stored, 16, 16, 224, 224, (112, 112)) / np.float32(65535)
     assert roi_image(rois.pixels[3]) == pytest.approx(normalize(seen, BMD_SPEC), abs=1e-4)
 
 

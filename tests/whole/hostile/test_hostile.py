@@ -129,7 +129,7 @@ ROWS = {
         "other inputs than the manifest's",
         ("test_network_input::test_inputs_that_differ_from_the_manifest_are_refused",)
     ),
-    "E69": Row("INT8 that has not passed its guard", (TAMPERED,)),
+    "E69": Row("INT8 that has not kept its error budget", (TAMPERED,)),
     "E70": Row(
         "calibration films that are too few or learned from",
         ("test_make_bundle::test_a_film_that_was_learned_from_cannot_judge",

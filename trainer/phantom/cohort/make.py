@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bmd_edge.errors import UsageError
-from bmd_edge.film.area_average import resample
+from bmd_edge.film.area_average import area_average
 from bmd_edge.sites import SITES
 from bmd_edge.system.files import replace_bytes
 from bmd_edge.table.film_table import HipRow, write_table
@@ -75,14 +75,14 @@ def roi_image(made: PhantomFilm, hip: PhantomHip) -> tuple[NDArray[np.float32], 
     center += off_mm / made.spacing_mm
     side_px = ROI_SIDE_MM / made.header.believed_spacing_mm
     left, top = (float(v) for v in center - side_px / 2)
-    image = resample(made.bone_bright(), left, top, side_px, side_px, (ROI_PX, ROI_PX))
+    image = area_average(made.bone_bright(), left, top, side_px, side_px, (ROI_PX, ROI_PX))
     return (image[:, ::-1] if hip.side == "L" else image), left, top
 
 
 def _film_form(item: Item, made: PhantomFilm) -> tuple[bytes, list[dict[str, str]]]:
     scale = made.spacing_mm / FILM_SPACING_MM
     shape = (int(made.pixels.shape[0] * scale), int(made.pixels.shape[1] * scale))
-    image = resample(made.bone_bright(), 0.0, 0.0, shape[1] / scale, shape[0] / scale, shape)
+    image = area_average(made.bone_bright(), 0.0, 0.0, shape[1] / scale, shape[0] / scale, shape)
     return png16(image), _film_rows(item, made, scale, FILM_SPACING_MM)
 
 
