@@ -1,4 +1,4 @@
-"""fp32 ONNX -> the INT8 file that goes into the bundle: range method, layers that stay fp32, its error budget's verdict.
+"""fp32 ONNX -> the INT8 file of the bundle: range method, layers that stay fp32, its error budget's verdict.
 
 Method and layers are chosen on films of the ranges, so the judging hips choose nothing as long as the first choice
 passes; where it does not, further layers are kept in the order of their sensitivity until it does.
