@@ -6,16 +6,14 @@ from bmd_edge.errors import FilmRefused
 from bmd_edge.pixels.layout import PixelLayout
 from bmd_edge.pixels.transfer_syntaxes import EXPLICIT_BIG_ENDIAN
 
-MAX_PIXELS = 100_000_000
 
-
-def read_layout(header: Header) -> PixelLayout:
-    """Read and judge the size and depth of the pixels (PS3.3 C.7.6.3)."""
+def read_layout(header: Header, most_pixels: int) -> PixelLayout:
+    """Read and judge the size and depth of the pixels (PS3.3 C.7.6.3); more than `most_pixels` are `too_large`."""
     rows, columns = header.integer(0x00280010), header.integer(0x00280011)
     allocated, stored = header.integer(0x00280100), header.integer(0x00280101)
     if rows is None or columns is None or allocated is None or stored is None:
         raise FilmRefused("broken_dicom", "no image size or depth")
-    if rows * columns > MAX_PIXELS:
+    if rows * columns > most_pixels:
         raise FilmRefused("too_large", f"{columns} x {rows} pixels")
     high = header.integer(0x00280102)
     signed = header.integer(0x00280103)

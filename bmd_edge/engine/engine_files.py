@@ -33,7 +33,7 @@ _NOT_ALONE = f"the key of the engine cache is not this user's alone; {REMEDY}"
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class EngineTarget:
     """All that an engine depends on; `options` are those of the build, `driver` names the kernel module too."""
 
     onnx_sha256: str
@@ -60,7 +60,7 @@ class EngineCache:
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder or engine_cache()
 
-    def read(self, target: Target) -> bytes:
+    def read(self, target: EngineTarget) -> bytes:
         """The engine made for exactly this target by this user.
 
         Raises EngineError, saying what is missing, stale, edited or foreign, and the command that mends it.
@@ -80,7 +80,7 @@ class EngineCache:
             raise EngineError(f"the compiled engine was made for something else; {REMEDY}")
         return plan
 
-    def write(self, target: Target, plan: bytes, about: dict[str, str]) -> None:
+    def write(self, target: EngineTarget, plan: bytes, about: dict[str, str]) -> None:
         """Store an engine so that a crash leaves the old one, the new one or none that would be loaded.
 
         `about` goes into the sidecar for people to read.
@@ -97,12 +97,12 @@ class EngineCache:
         self._replace(engine.name, plan)
         self._replace(sidecar.name, json.dumps(sealed, indent=1).encode() + b"\n")
 
-    def timing(self, target: Target) -> bytes:
+    def timing(self, target: EngineTarget) -> bytes:
         """TensorRT's timing cache for this machine, empty where there is none."""
         path = self.folder / f"{target.machine_key[:16]}.timing"
         return _read(path) if path.is_file() else b""
 
-    def write_timing(self, target: Target, data: bytes) -> None:
+    def write_timing(self, target: EngineTarget, data: bytes) -> None:
         """Keep TensorRT's timing cache: the next build on this machine is faster."""
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._replace(f"{target.machine_key[:16]}.timing", data)
@@ -110,7 +110,7 @@ class EngineCache:
     def _replace(self, name: str, data: bytes) -> None:
         replace_bytes(self.folder / name, data, mode=0o600)
 
-    def _paths(self, target: Target) -> tuple[Path, Path]:
+    def _paths(self, target: EngineTarget) -> tuple[Path, Path]:
         name = f"{target.onnx_sha256[:16]}-{target.key[:16]}"
         return self.folder / f"{name}.engine", self.folder / f"{name}.json"
 
@@ -128,7 +128,7 @@ class EngineCache:
             raise EngineError(f"the key of the engine cache is damaged; {REMEDY}")
         return key
 
-    def _why_missing(self, target: Target) -> str:
+    def _why_missing(self, target: EngineTarget) -> str:
         for other in self._targets():
             if other.get("onnx_sha256") == target.onnx_sha256:
                 here = dataclasses.asdict(target)

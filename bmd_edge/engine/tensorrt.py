@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from bmd_edge.bundle.manifest import TensorSpec
 from bmd_edge.engine.base import Arrays, Engine
-from bmd_edge.engine.engine_files import Target
+from bmd_edge.engine.engine_files import EngineTarget
 from bmd_edge.errors import EngineError, MissingExtra
 
 BATCHES = (1, 8, 32)
@@ -53,11 +53,11 @@ def toolkit() -> Toolkit:
     return Toolkit(tensorrt, runtime)
 
 
-def target(kit: Toolkit, onnx: bytes) -> Target:
+def target(kit: Toolkit, onnx: bytes) -> EngineTarget:
     """What an engine of this ONNX file would be made for here. EngineError without a GPU."""
     properties = _cuda(kit, kit.cuda.cudaGetDeviceProperties(0))
     module = Path("/proc/driver/nvidia/version")
-    return Target(
+    return EngineTarget(
         onnx_sha256=hashlib.sha256(onnx).hexdigest(),
         tensorrt=str(kit.trt.__version__),
         gpu=_text(properties.name),

@@ -3,12 +3,12 @@
 import numpy as np
 
 from bmd_edge.dicom.elements import PIXEL_DATA
-from bmd_edge.dicom.frame import MAX_PIXELS
 from bmd_edge.dicom.header import Header
 from bmd_edge.errors import FilmRefused
 from bmd_edge.film.gray import Display
 from bmd_edge.pixels.layout import Stored
 
+MAX_PIXELS = 100_000_000
 MAX_FILE_BYTES = 2 * MAX_PIXELS + (64 << 20)
 MIN_LEVELS = 16
 EXPOSURE_SAMPLE = 500_000  # pixels

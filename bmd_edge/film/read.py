@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from bmd_edge.dicom.frame import frame_bytes, read_layout
 from bmd_edge.dicom.header import Header, read_header
 from bmd_edge.errors import FilmFailed, FilmRefused
-from bmd_edge.film.acceptance import MAX_FILE_BYTES, check_exposure, check_kind
+from bmd_edge.film.acceptance import MAX_FILE_BYTES, MAX_PIXELS, check_exposure, check_kind
 from bmd_edge.film.film import Film, film_id
 from bmd_edge.film.gray import read_display
 from bmd_edge.film.patient_and_device import read_device, read_patient
@@ -97,7 +97,7 @@ def _film(data: bytes, given_mm: float | None, coarsest_mm: float, most_bytes: i
     """Judge the header, then decode: the order of the checks is the order in which the codes win."""
     header, body = read_header(data)
     check_kind(header)
-    layout, syntax = read_layout(header), transfer_syntax(header.transfer_syntax)
+    layout, syntax = read_layout(header, MAX_PIXELS), transfer_syntax(header.transfer_syntax)
     facts, flags = _facts(header, layout, given_mm)
     step = next((step for step in (4, 2) if step * max(facts["spacing_mm"]) <= coarsest_mm), 1)
     _check_memory(decode_bytes(header.transfer_syntax, layout, len(body), step), most_bytes)

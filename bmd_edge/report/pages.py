@@ -102,7 +102,7 @@ def _refusal(code: str) -> dict[str, str]:
 def _film(report: FilmReport, picture: Thumbnail | None) -> dict[str, Any]:
     return {
         "file": visible(report.file or "(no file)"),
-        "film_id": report.film_id,
+        "identity": [visible(one) for one in _identity(report)],
         "status": report.status,
         "complete": report.complete,
         "band": report.band,
@@ -139,11 +139,25 @@ def _facts(report: FilmReport) -> list[str]:
     if report.spacing_mm:
         source = _SPACING_SOURCES.get(report.spacing_source or "", report.spacing_source)
         facts.append(f"{report.spacing_mm[0]:.3f} mm per pixel at the hip ({source})")
-    for name in sorted(FACTS, key=lambda name: name.endswith("_uid")):
-        if name not in in_words and (value := getattr(report, name)):
-            shown = f"{value:g}" if isinstance(value, float) else value
-            facts.append(f"{_FACT_NAMES.get(name, name.replace('_', ' '))} {shown}")
+    facts += [fact for name in FACTS if name not in in_words and not _is_uid(name) for fact in _named(report, name)]
     return facts if report.sop_instance_uid or report.spacing_mm else []
+
+
+def _identity(report: FilmReport) -> list[str]:
+    """By what the film can be found again: the start of the SHA-256 of its bytes, and its UIDs."""
+    film = [f"film {report.film_id}"] if report.film_id else []
+    return [*film, *(fact for name in FACTS if _is_uid(name) for fact in _named(report, name))]
+
+
+def _is_uid(name: str) -> bool:
+    return name.endswith("_uid")
+
+
+def _named(report: FilmReport, name: str) -> list[str]:
+    """A fact with its name, if it is known."""
+    value = getattr(report, name)
+    shown = f"{value:g}" if isinstance(value, float) else value
+    return [f"{_FACT_NAMES.get(name, name.replace('_', ' '))} {shown}"] if value else []
 
 
 def _hip(hip: HipReport, picture: Thumbnail | None) -> dict[str, Any]:

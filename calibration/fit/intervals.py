@@ -6,7 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bmd_edge.bundle.calibration import SiteCalibration
-from calibration.statistics.conformal import COVERAGE, conformal_scale
+from calibration.statistics.conformal import conformal_scale
+
+COVERAGE = 0.90
+"""Share of hips that an interval is to hold, in bundles and in recalibrations."""
 
 
 def fit_sites(

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from bmd_edge.errors import UsageError
 from bmd_edge.measure.recalibration import RecalibrationLine
-from calibration.statistics.conformal import COVERAGE, conformal_scale
+from calibration.fit.intervals import COVERAGE
+from calibration.statistics.conformal import conformal_scale
 
 F64 = NDArray[np.float64]
 

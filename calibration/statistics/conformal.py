@@ -12,12 +12,8 @@ from numpy.typing import NDArray
 
 from bmd_edge.errors import UsageError
 
-COVERAGE = 0.90
 
-
-def conformal_scale(
-    error_gcm2: NDArray[np.floating], spread_gcm2: NDArray[np.floating], coverage: float = COVERAGE
-) -> float:
+def conformal_scale(error_gcm2: NDArray[np.floating], spread_gcm2: NDArray[np.floating], coverage: float) -> float:
     """Multiplier of the predicted spread that gives an interval of the wanted coverage.
 
     Args:

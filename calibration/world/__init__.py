@@ -1,4 +1,5 @@
-"""Film tables that say more than DEXA - status, landmarks, style - come in; one report on all of them goes out.
+"""How a bundle does on films of several worlds: synthetic, foreign and real, side by side and never averaged.
 
-Synthetic, foreign and real films stand beside each other and are never averaged. Nothing is fitted or changed here.
+In: film tables with status, landmarks, style and DEXA where known. Out: one report.
+Fits and changes nothing.
 """

@@ -14,7 +14,7 @@ from calibration.statistics.bootstrap import F64, Bootstrap, by_subject
 from calibration.statistics.quantiles import quantile
 from calibration.validate.one_site import data_of, labelled, with_exact_shares
 from calibration.validate.subgroups import PARTS, divided
-from calibration.world.matching import Hip
+from calibration.world.matching import ScoredHip
 from calibration.world.truth import INTACT, STATUSES, UNKNOWN
 
 MIN_SUBJECTS = 5
@@ -31,7 +31,7 @@ MIN_HIPS = 3
 CORE = ("head_center", "greater_trochanter", "lesser_trochanter")
 """Landmarks that are points, and not places along an axis."""
 
-DIVISIONS: dict[str, Callable[[Hip], str | None]] = {
+DIVISIONS: dict[str, Callable[[ScoredHip], str | None]] = {
     "style": lambda hip: hip.style or UNKNOWN,
     "style, unflagged": lambda hip: (hip.style or UNKNOWN) if hip.read and not hip.doubts else None,
     "maker": lambda hip: PARTS["maker"](hip.pair),
@@ -45,7 +45,7 @@ AMONG_READ = ("style, unflagged", "flag")
 """Divisions of the hips that have a number; shares of numbers and flags say nothing there."""
 
 
-def statuses(hips: Sequence[Hip]) -> list[dict[str, Any]]:
+def statuses(hips: Sequence[ScoredHip]) -> list[dict[str, Any]]:
     """Of each true status: hips, found, read, read without a doubt, and why the others have no number."""
     rows = []
     for status in (*STATUSES, UNKNOWN):
@@ -64,7 +64,7 @@ def statuses(hips: Sequence[Hip]) -> list[dict[str, Any]]:
     return rows
 
 
-def groups(hips: Sequence[Hip], precision: str) -> list[dict[str, Any]]:
+def groups(hips: Sequence[ScoredHip], precision: str) -> list[dict[str, Any]]:
     """The figures of all intact hips, and of every part of them."""
     intact = [hip for hip in hips if hip.status == INTACT]
     if not intact:
@@ -76,7 +76,7 @@ def groups(hips: Sequence[Hip], precision: str) -> list[dict[str, Any]]:
     ]
 
 
-def group(hips: Sequence[Hip], precision: str) -> dict[str, Any]:
+def group(hips: Sequence[ScoredHip], precision: str) -> dict[str, Any]:
     """All that is said of some intact hips, with intervals by subject."""
     read = [hip for hip in hips if hip.read]
     return {
@@ -92,7 +92,7 @@ def group(hips: Sequence[Hip], precision: str) -> dict[str, Any]:
     }
 
 
-def _share(hips: Sequence[Hip], holds: Callable[[Hip], bool]) -> dict[str, float | None]:
+def _share(hips: Sequence[ScoredHip], holds: Callable[[ScoredHip], bool]) -> dict[str, float | None]:
     held = np.array([holds(hip) for hip in hips], np.float64)
 
     def share(weights: F64) -> Mapping[str, F64]:
@@ -103,7 +103,7 @@ def _share(hips: Sequence[Hip], holds: Callable[[Hip], bool]) -> dict[str, float
     return with_exact_shares(found, {"share": len(hips)})["share"]
 
 
-def _landmarks(hips: Sequence[Hip], names: Sequence[str]) -> dict[str, Any]:
+def _landmarks(hips: Sequence[ScoredHip], names: Sequence[str]) -> dict[str, Any]:
     """Median and 95th percentile of the errors of these landmarks together, mm."""
     errors = [(hip.errors_mm[name], hip.pair.subject) for hip in hips for name in names if name in hip.errors_mm]
     mm = np.array([error for error, _ in errors], np.float64)

@@ -32,7 +32,7 @@ _AXES = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Hip:
+class ScoredHip:
     """A row of the table, what the bundle says of it, and what is true.
 
     `doubts` are the flags beside its number but for `REMARKS`; `found` says whether a hip of the answers is this one,
@@ -67,7 +67,7 @@ class Hip:
 
 def match(
     rows: Sequence[HipRow], truths: Sequence[Truth], film: FilmAnswers, precision: str, by_head: bool
-) -> tuple[list[Hip], int]:
+) -> tuple[list[ScoredHip], int]:
     """The rows of one film with their answers, and how many numbers are left that belong to none of them.
 
     `by_head` matches by head center, otherwise by side. On a film that shows no hip every number is its row's.
@@ -82,7 +82,7 @@ def match(
             hip, left = next((one for one in report.hips if one.estimates), None), []
         answer = _answer(row, truth, hip, report, by_head)
         hips.append(
-            Hip(
+            ScoredHip(
                 pair=paired(row, film, {precision: answer}),
                 answer=answer,
                 status=truth.status,

@@ -14,7 +14,7 @@ from calibration.validate import plots
 from calibration.validate.one_site import selected
 from calibration.validate.page import data_uri, said, shown_finding
 from calibration.world.figures import AMONG_READ
-from calibration.world.matching import Hip
+from calibration.world.matching import ScoredHip
 from calibration.world.truth import INTACT, UNFIT
 from calibration.world.world import Scored
 
@@ -81,7 +81,7 @@ def _count(one: Mapping[str, Any]) -> str:
     return f"{one['hips']} hips on {one['table']['films']} films of {one['table']['subjects']} subjects"
 
 
-def _world(one: Mapping[str, Any], hips: Sequence[Hip], precision: str) -> dict[str, Any]:
+def _world(one: Mapping[str, Any], hips: Sequence[ScoredHip], precision: str) -> dict[str, Any]:
     whole = one["groups"][0] if one["groups"] else None
     marks = whole["landmarks"] if whole else {}
     title = one["name"] if one["name"] == one["world"] else f"{one['name']} ({one['world']})"
@@ -123,7 +123,7 @@ def _group(row: Mapping[str, Any]) -> dict[str, Any]:
     return {**row, "label": _label(row), "cells": [*cells, said(core["median_mm"], "mm"), said(core["p95_mm"], "mm")]}
 
 
-def _site(one: Mapping[str, Any], hips: Sequence[Hip], site: str, precision: str) -> dict[str, Any]:
+def _site(one: Mapping[str, Any], hips: Sequence[ScoredHip], site: str, precision: str) -> dict[str, Any]:
     rows = [
         {
             "label": _label(row),

@@ -21,7 +21,7 @@ from calibration.validate.validate import (
     rounded,
 )
 from calibration.world import figures
-from calibration.world.matching import HEAD, Hip, match
+from calibration.world.matching import HEAD, ScoredHip, match
 from calibration.world.truth import Truth, truth_of, whole_films
 
 SCHEMA = 1
@@ -43,7 +43,7 @@ class Scored:
     """A finished score: `facts` is the content of world.json, `hips` those of each table that figures are made of."""
 
     facts: dict[str, Any]
-    hips: dict[str, list[Hip]]
+    hips: dict[str, list[ScoredHip]]
 
 
 def named_tables(texts: Sequence[str]) -> list[NamedTable]:
@@ -141,7 +141,7 @@ def read_rows(table: NamedTable, split: str) -> TableRows:
 
 def score_table(
     table: NamedTable, one: TableRows, films: Sequence[FilmAnswers], learned: learned_from.Known, primary: str
-) -> tuple[dict[str, Any], list[Hip]]:
+) -> tuple[dict[str, Any], list[ScoredHip]]:
     """The facts of one table, and the hips they are made of."""
     by_head = any(HEAD in truth.landmarks_px for truth in one.truths)
     hips, rows, strays = [], [], 0

@@ -2,11 +2,9 @@
 
 import dataclasses
 import hashlib
-import io
 import json
 import shutil
 import tempfile
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,19 +30,15 @@ from bmd_edge.bundle.manifest import (
     Validity,
 )
 from bmd_edge.bundle.network_input import InputSpec
-from bmd_edge.engine.onnx_runtime import OnnxEngine
 from bmd_edge.engine.open import open_engine
 from bmd_edge.engine.self_test import self_test
 from bmd_edge.errors import BundleError, UsageError
 from bmd_edge.sites import SITES
 from bmd_edge.system.files import replace_folder
 from export.bundle.model_card import model_card
+from export.bundle.self_test_outputs import golden_and_models
 from export.int8.shift_in_gcm2 import Parity
 from export.onnx_file import rules
-
-_TOLERANCE = {"fp32": (0.002, 0.01), "int8": (0.006, 0.08)}
-"""Self-test, per precision: g/cm2 for bmd and spread; share of the largest expected value for the other outputs. Wide
-enough for other kernels and TF32, far below what a wrong kernel or a broken fusion does."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -117,7 +111,7 @@ def _write(folder: Path, parts: Parts) -> None:
     for model, files in parts.models.items():
         for precision, path in files.items():
             shutil.copyfile(path, folder / layout.MODEL_FILES[model][precision])
-    models = _golden_and_models(folder, parts)
+    models = golden_and_models(folder, parts.models, parts.golden_inputs)
     _write_json(folder / layout.CALIBRATION, _calibration(folder, parts))
     if parts.drift:
         _write_json(folder / layout.DRIFT, parts.drift)
@@ -126,39 +120,6 @@ def _write(folder: Path, parts: Parts) -> None:
     (folder / layout.MODEL_CARD).write_text(card, encoding="utf-8")
     facts = {path.name: _file_facts(path) for path in sorted(folder.iterdir())}
     _write_json(folder / layout.MANIFEST, dataclasses.asdict(dataclasses.replace(manifest, files=facts)))
-
-
-def _golden_and_models(folder: Path, parts: Parts) -> dict[str, ModelFacts]:
-    """Run the golden inputs through every model; writes golden.npz and returns what the manifest says of the models."""
-    arrays: dict[str, NDArray[np.float32]] = {}
-    facts = {}
-    for model, files in parts.models.items():
-        feeds = {"image": parts.golden_inputs[model]}
-        arrays[f"{model}/input/image"] = feeds["image"]
-        tolerance: dict[str, dict[str, float]] = {}
-        for precision in files:
-            with OnnxEngine(folder / layout.MODEL_FILES[model][precision], precision=precision) as engine:
-                outputs, inputs, specs = engine.run(feeds), engine.inputs, engine.outputs
-            arrays |= {f"{model}/{precision}/{name}": values for name, values in outputs.items()}
-            tolerance[precision] = {name: _tolerance(precision, name, values) for name, values in outputs.items()}
-        names = {precision: layout.MODEL_FILES[model][precision] for precision in files}
-        facts[model] = ModelFacts(files=names, inputs=inputs, outputs=specs, golden_tolerance=tolerance)
-    _write_npz(folder / layout.GOLDEN, arrays)
-    return facts
-
-
-def _write_npz(path: Path, arrays: Mapping[str, NDArray[np.float32]]) -> None:
-    """Like `numpy.savez_compressed`, but without the time of day: the same parts give the same bytes."""
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, values in arrays.items():
-            buffer = io.BytesIO()
-            np.lib.format.write_array(buffer, np.ascontiguousarray(values), allow_pickle=False)
-            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), buffer.getvalue(), zipfile.ZIP_DEFLATED)
-
-
-def _tolerance(precision: str, name: str, expected: NDArray[np.float32]) -> float:
-    gcm2, share = _TOLERANCE[precision]
-    return gcm2 if name in ("bmd", "spread") else share * max(float(np.abs(expected).max()), 1e-3)
 
 
 def _calibration(folder: Path, parts: Parts) -> dict[str, Any]:

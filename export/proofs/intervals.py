@@ -22,8 +22,9 @@ from bmd_edge.system.files import replace_file
 from bmd_edge.table.film_table import HipRow
 from calibration.drift.studies import F64
 from calibration.fit.headline_cuts import lowest_by_subject
+from calibration.fit.intervals import COVERAGE
 from calibration.statistics.bootstrap import Bootstrap, by_subject
-from calibration.statistics.conformal import COVERAGE, conformal_scale
+from calibration.statistics.conformal import conformal_scale
 from export.proofs.phantom_rois import RoiAnswers, answers_of, named, rows_named, run
 
 SPLITS, REPEATS = 200, 1_000
@@ -43,7 +44,7 @@ def procedure(scores: F64, subjects: Sequence[str], splits: int = SPLITS, seed: 
     for _ in range(splits):
         first = rng.permutation(which.max() + 1)[: (which.max() + 1) // 2]
         calibrating = np.isin(which, first)
-        scale = conformal_scale(scores[calibrating], np.ones(calibrating.sum()))
+        scale = conformal_scale(scores[calibrating], np.ones(calibrating.sum()), COVERAGE)
         covered.append(float(np.mean(scores[~calibrating] <= scale)))
     return {
         "splits": splits,

@@ -1,3 +1,6 @@
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -7,6 +10,20 @@ from typer.testing import CliRunner
 
 from bmd_edge.errors import UsageError
 from trainer.commands import train as command
+from trainer.run.settings_file import RECIPES, recipes
+
+
+def test_help_lists_every_recipe_and_what_it_is() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "bmd_edge.cli.main", "train", "--help"],
+        capture_output=True, text=True, check=True, env={**os.environ, "COLUMNS": "200", "TERMINAL_WIDTH": "200"},
+    )  # fmt: skip
+    listed = " ".join(done.stdout.partition("Recipes:")[2].split())
+    assert set(recipes()) == {path.stem for path in RECIPES.glob("*.toml")}
+    for name, what in recipes().items():
+        assert (RECIPES / f"{name}.toml").read_text(encoding="utf-8").startswith(f"# {what}\n")
+        assert what.endswith(".")
+        assert f"{name} {what}" in listed
 
 
 def test_missing_cuda_is_said_before_anything_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from bmd_edge.bundle.manifest import FileFacts
 from bmd_edge.bundle.verify import read_verified
-from bmd_edge.engine.engine_files import EngineCache, Target
+from bmd_edge.engine.engine_files import EngineCache, EngineTarget
 from bmd_edge.errors import BmdEdgeError, FilmFailed, FilmRefused
 from bmd_edge.film.read import read_film
 from bmd_edge.measure.recalibration import open_recalibration
@@ -21,7 +21,7 @@ from tests.support import films
 from tests.support.screening import drawn_bundle, drawn_screener
 
 ROOT = Path(__file__).parents[2]
-TARGET = Target("a" * 64, "10.13.2.6", "Test GPU", "8.7", "12.9", "{}")
+TARGET = EngineTarget("a" * 64, "10.13.2.6", "Test GPU", "8.7", "12.9", "{}")
 
 
 def film(path: Path) -> None:

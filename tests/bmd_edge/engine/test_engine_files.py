@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from bmd_edge.engine.engine_files import EngineCache, Target
+from bmd_edge.engine.engine_files import EngineCache, EngineTarget
 from bmd_edge.errors import EngineError
 
-TARGET = Target("a" * 64, "11.0.0", "Pretend 1", "8.6", "CUDA 13000", "{}")
+TARGET = EngineTarget("a" * 64, "11.0.0", "Pretend 1", "8.6", "CUDA 13000", "{}")
 PLAN = b"machine code"
 
 
@@ -31,7 +31,7 @@ def test_what_was_written_is_read(cache: EngineCache) -> None:
     assert [path for path in cache.folder.iterdir() if path.name.startswith(".")] == []  # no part is left
 
 
-@pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(Target)])
+@pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(EngineTarget)])
 def test_everything_an_engine_depends_on_is_in_its_key(cache: EngineCache, name: str) -> None:
     cache.write(TARGET, PLAN, {})
     other = dataclasses.replace(TARGET, **{name: "another"})

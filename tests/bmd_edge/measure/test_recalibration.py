@@ -15,9 +15,7 @@ from bmd_edge.screen.run import screen_folder
 from bmd_edge.screen.screener import Screener
 from bmd_edge.sites import SITES
 from bmd_edge.table.film_table import HipRow
-from calibration.commands import _calibrated
 from calibration.fit import recalibration as workshop
-from tests.calibration.fit.test_recalibration import films, one_precision, steep_screener
 from tests.support.screening import drawn_bmd, drawn_bundle, drawn_finder, drawn_screener, hip_dicom
 
 LINES = {
@@ -148,26 +146,3 @@ def test_a_file_of_schema_2_opens_as_before(tmp_path: Path) -> None:
     assert opened.file.precisions["fp32"]["total_hip"].slope == 1.1
     workshop.write_recalibration(tmp_path / "again.json", opened.file)
     assert json.loads((tmp_path / "again.json").read_text()) == kept
-
-
-@pytest.mark.usefixtures("drawn")
-def test_a_clinic_recalibrates_with_its_films_and_undoes_it(tmp_path: Path) -> None:
-    bundle, table = one_precision(), films(tmp_path / "films", 34)
-    found = workshop.calibrate(bundle, table)
-    workshop.write_recalibration(tmp_path / "recalibration.json", found.file)
-    assert found.left_out == {"implant": 1}
-    assert found.file.scales == {"hologic": 34}
-    assert found.file.operating_points == {"fp32": None}  # no age, no sex, nobody with low BMD
-    assert any(line.startswith("headline, fp32: none; its cuts need 30 subjects") for line in _calibrated(found))
-    lines = found.file.precisions["fp32"]
-    assert {line.subjects for line in lines.values()} == {33}
-    for line in lines.values():
-        assert line.shift_gcm2 == pytest.approx(0.04, abs=0.02)
-    film = (tmp_path / "films" / "10.dcm").read_bytes()
-    with steep_screener() as plain, steep_screener(recalibration=tmp_path / "recalibration.json") as local:
-        before, after = plain.read(film), local.read(film)
-    for old, new in zip(before.hips[0].estimates, after.hips[0].estimates, strict=True):
-        assert new.bmd_gcm2 - old.bmd_gcm2 == pytest.approx(0.04, abs=0.01)
-    again = workshop.calibrate(bundle, table)
-    workshop.write_recalibration(tmp_path / "again.json", again.file)
-    assert (tmp_path / "again.json").read_bytes() == (tmp_path / "recalibration.json").read_bytes()

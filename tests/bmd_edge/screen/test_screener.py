@@ -7,6 +7,7 @@ from pathlib import Path
 import pydicom
 
 from bmd_edge.errors import HipRefused
+from bmd_edge.film import read as read_module
 from bmd_edge.report.film_report import RunSummary
 from bmd_edge.screen import screener as screener_module
 from bmd_edge.screen.run import screen_folder
@@ -40,7 +41,7 @@ def test_a_given_spacing_reads_a_film_without_one(tmp_path: Path) -> None:
 
 
 def test_a_file_larger_than_any_film_is_not_read(films: Path, tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(screener_module, "MAX_FILE_BYTES", 1000)
+    monkeypatch.setattr(read_module, "MAX_FILE_BYTES", 1000)
     (films / "big.obj").write_bytes(b"v 0 0 0\n" * 1000)
     run(films, tmp_path / "out")
     found = objects(tmp_path / "out")
@@ -83,7 +84,7 @@ def test_a_link_is_not_followed_through_the_api(tmp_path: Path) -> None:
     with drawn_screener() as screener:
         assert screener.read(tmp_path / "b.dcm").reason == "not_a_regular_file"
         assert screener.read(tmp_path / "none.dcm").reason == "file_unreadable"
-        assert screener.read(tmp_path).reason == "file_unreadable"
+        assert screener.read(tmp_path).reason == "not_a_regular_file"
 
 
 def test_a_film_without_a_number_is_refused_for_what_was_found_on_it(monkeypatch) -> None:

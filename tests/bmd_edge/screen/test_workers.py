@@ -96,10 +96,11 @@ try:
 except Exception:
     pass
 before = {"jinja2", "pydicom"} & set(sys.modules)
-import films, io, pydicom
+import io, pydicom
+from tests.support import films
 print(before, read_film(pydicom.dcmread(io.BytesIO(films.dicom_bytes()))).view)
 """
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[3]), *sys.path])}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
     assert done.stdout.split() == ["set()", "AP"]
 

@@ -13,6 +13,7 @@ from bmd_edge.errors import UsageError
 from bmd_edge.screen.screener import Screener
 from bmd_edge.sites import SITES
 from bmd_edge.table.film_table import HipRow, write_table
+from calibration.commands import _calibrated
 from calibration.fit import recalibration as workshop
 from calibration.pairs.answers import FilmAnswers
 from tests.support.screening import drawn_bmd, drawn_bundle, drawn_finder, hip_dicom
@@ -87,3 +88,26 @@ def test_a_missing_film_is_said(tmp_path: Path) -> None:
     (tmp_path / "films" / "01.dcm").unlink()
     with pytest.raises(UsageError, match=r"no such film: 01\.dcm"):
         workshop.calibrate(one_precision(), table)
+
+
+@pytest.mark.usefixtures("drawn")
+def test_a_clinic_recalibrates_with_its_films_and_undoes_it(tmp_path: Path) -> None:
+    bundle, table = one_precision(), films(tmp_path / "films", 34)
+    found = workshop.calibrate(bundle, table)
+    workshop.write_recalibration(tmp_path / "recalibration.json", found.file)
+    assert found.left_out == {"implant": 1}
+    assert found.file.scales == {"hologic": 34}
+    assert found.file.operating_points == {"fp32": None}  # no age, no sex, nobody with low BMD
+    assert any(line.startswith("headline, fp32: none; its cuts need 30 subjects") for line in _calibrated(found))
+    lines = found.file.precisions["fp32"]
+    assert {line.subjects for line in lines.values()} == {33}
+    for line in lines.values():
+        assert line.shift_gcm2 == pytest.approx(0.04, abs=0.02)
+    film = (tmp_path / "films" / "10.dcm").read_bytes()
+    with steep_screener() as plain, steep_screener(recalibration=tmp_path / "recalibration.json") as local:
+        before, after = plain.read(film), local.read(film)
+    for old, new in zip(before.hips[0].estimates, after.hips[0].estimates, strict=True):
+        assert new.bmd_gcm2 - old.bmd_gcm2 == pytest.approx(0.04, abs=0.01)
+    again = workshop.calibrate(bundle, table)
+    workshop.write_recalibration(tmp_path / "again.json", again.file)
+    assert (tmp_path / "again.json").read_bytes() == (tmp_path / "recalibration.json").read_bytes()

@@ -33,7 +33,7 @@ def test_mean_coverage_over_many_draws_is_what_is_promised() -> None:
     covered = []
     for seed in range(400):
         errors, spread = draws(99, seed)
-        scale = conformal_scale(errors, spread)
+        scale = conformal_scale(errors, spread, 0.9)
         new_errors, new_spread = draws(500, 10_000 + seed)
         covered.append(np.mean(np.abs(new_errors) <= scale * new_spread))
     # exact coverage is 0.9 for n = 99; standard error over 400 draws is about 0.0016
@@ -42,7 +42,7 @@ def test_mean_coverage_over_many_draws_is_what_is_promised() -> None:
 
 def test_width_follows_difficulty() -> None:
     errors, spread = draws(2000, 1)
-    scale = conformal_scale(errors, spread)
+    scale = conformal_scale(errors, spread, 0.9)
     for hard in (spread < 0.05, spread >= 0.05):
         assert abs(np.mean(np.abs(errors[hard]) <= scale * spread[hard]) - 0.9) < 0.03
 
@@ -50,8 +50,8 @@ def test_width_follows_difficulty() -> None:
 def test_too_few_hips_say_how_many_are_needed() -> None:
     errors, spread = draws(8, 0)
     with pytest.raises(UsageError, match="needs 9 hips or more, there are 8"):
-        conformal_scale(errors, spread)
-    assert conformal_scale(*draws(9, 0)) == pytest.approx(np.max(np.abs(draws(9, 0)[0]) / draws(9, 0)[1]))
+        conformal_scale(errors, spread, 0.9)
+    assert conformal_scale(*draws(9, 0), 0.9) == pytest.approx(np.max(np.abs(draws(9, 0)[0]) / draws(9, 0)[1]))
 
 
 @pytest.mark.parametrize(("error", "spread"), [(np.nan, 0.1), (0.1, 0.0), (0.1, -0.1), (0.1, np.nan)])
@@ -60,4 +60,4 @@ def test_impossible_values_are_refused(error: float, spread: float) -> None:
         np.errstate(divide="ignore"),
         pytest.raises(UsageError, match="finite"),
     ):
-        conformal_scale(np.full(20, error), np.full(20, spread))
+        conformal_scale(np.full(20, error), np.full(20, spread), 0.9)

@@ -35,7 +35,7 @@ def test_the_share_has_the_interval_of_statsmodels_and_twins_widen_it() -> None:
 
 
 def test_a_subgroup_is_a_finding_only_where_it_clearly_falls_short() -> None:
-    scale = conformal_scale(np.random.default_rng(2).normal(0, 1, 5000), np.ones(5000))
+    scale = conformal_scale(np.random.default_rng(2).normal(0, 1, 5000), np.ones(5000), 0.9)
     calm = prove(phantom_answers(1600, 3), None, dict.fromkeys(SITES, scale))
     for site in SITES:
         assert calm[site]["shipped"]["coverage"] == pytest.approx(0.9, abs=0.02)

@@ -1,9 +1,6 @@
 import dataclasses
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +11,6 @@ from bmd_edge.errors import UsageError
 from bmd_edge.table.film_table import read_table, write_table
 from tests.support import power
 from tests.trainer.small_trainings import (
-    ONE_STEP,
     SMALL_BMD,
     SMALL_FINDER,
     Killed,
@@ -23,11 +19,8 @@ from tests.trainer.small_trainings import (
     metrics,
     task_for,
 )
-from trainer.commands import run_training
-from trainer.networks.build import load_run
 from trainer.run.loop import rate_factor, train
-from trainer.run.settings import BmdConfig, Config, FinderConfig, SemiConfig
-from trainer.run.settings_file import RECIPES, read_config, recipes
+from trainer.run.settings import BmdConfig, Config
 
 
 @pytest.mark.parametrize(
@@ -139,30 +132,3 @@ def test_learning_rate_over_time(schedule: str, factors: tuple[float, ...]) -> N
     config = BmdConfig(schedule=schedule, warmup=0.1)
     found = [rate_factor(config, done) for done in (0.0, 0.1, 0.55, 1.0)]
     assert found == pytest.approx(factors, abs=1e-3)
-
-
-@pytest.mark.parametrize("recipe", recipes())
-def test_every_recipe_trains_a_step(
-    cohort: Path, half_labelled: Path, tmp_path: Path, recipe: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("trainer.run.loop.plot_curves", lambda *_: None)  # they take longer than the training
-    known = {field.name for field in dataclasses.fields(read_config(recipe))}
-    config = read_config(recipe, {key: value for key, value in ONE_STEP.items() if key in known})
-    if isinstance(config, SemiConfig) and config.committee > 1:
-        config = dataclasses.replace(config, committee=2)
-    run_training(config, cohort if isinstance(config, FinderConfig) else half_labelled, tmp_path / "run")
-    assert len(metrics(tmp_path / "run")) == 1
-    assert isinstance(load_run(tmp_path / "run"), torch.nn.Module)
-
-
-def test_help_lists_every_recipe_and_what_it_is() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "bmd_edge.cli.main", "train", "--help"],
-        capture_output=True, text=True, check=True, env={**os.environ, "COLUMNS": "200", "TERMINAL_WIDTH": "200"},
-    )  # fmt: skip
-    listed = " ".join(done.stdout.partition("Recipes:")[2].split())
-    assert set(recipes()) == {path.stem for path in RECIPES.glob("*.toml")}
-    for name, what in recipes().items():
-        assert (RECIPES / f"{name}.toml").read_text(encoding="utf-8").startswith(f"# {what}\n")
-        assert what.endswith(".")
-        assert f"{name} {what}" in listed

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from bmd_edge.bundle.bundle import VerifiedBundle
-from bmd_edge.engine.engine_files import EngineCache, Target
+from bmd_edge.engine.engine_files import EngineCache, EngineTarget
 from bmd_edge.measure.recalibration import SCHEMA, RecalibrationFile
 from bmd_edge.report.film_report import RunSummary
 from bmd_edge.report.pages import write_pages
@@ -44,7 +44,7 @@ def files(folder: Path) -> None:
 
 
 def engines(folder: Path) -> None:
-    cache, target = EngineCache(folder), Target("a" * 64, "10.13.2.6", "Test GPU", "8.7", "12.9", "{}")
+    cache, target = EngineCache(folder), EngineTarget("a" * 64, "10.13.2.6", "Test GPU", "8.7", "12.9", "{}")
     cache.write(target, b"engine", {})
     cache.write_timing(target, b"timing")
 
@@ -82,10 +82,11 @@ WRITERS: dict[str, Callable[[Path], object]] = {
     "trainer/run/run_folder.py": lambda folder: write_tensors(folder / "weights", {"weight": torch.ones(3)}, {}),
 }
 AFTER_LONG_WORK = {
-    "calibration/commands.py", "calibration/validate/page.py", "export/bench/int8_speed.py",
-    "export/proofs/intervals.py", "export/proofs/recalibration.py", "export/readme/figures.py",
-    "export/readme/speed.py", "export/report/page.py", "trainer/paper_table/page.py", "trainer/paper_table/units.py",
-    "trainer/phantom/cohort/demo.py", "trainer/phantom/judge/score.py", "trainer/run/loop.py",
+    "calibration/commands.py", "calibration/validate/page.py", "calibration/world/page.py",
+    "export/bench/int8_speed.py", "export/proofs/drift_delay.py", "export/proofs/intervals.py",
+    "export/proofs/recalibration.py", "export/readme/pages.py", "export/readme/speed.py", "export/report/page.py",
+    "trainer/paper_table/page.py", "trainer/paper_table/units.py", "trainer/phantom/cohort/demo.py",
+    "trainer/phantom/judge/score.py", "trainer/run/loop.py",
 }  # fmt: skip
 """They write what they measured, drew or trained for minutes; that they have no way of their own is seen below."""
 
