@@ -19,7 +19,7 @@ from bmd_edge.measure.network_answer import gray_statistics
 from bmd_edge.sites import SITES
 from bmd_edge.table.film_table import HipRow
 from calibration.drift.control_charts import reference_of
-from calibration.fit.headline_cuts import fit_operating_points
+from calibration.fit.headline_cuts import fit_headline_cuts
 from calibration.fit.intervals import fit_sites
 from calibration.statistics.agreement import plain_figures
 from export.bundle import calibration_films
@@ -158,8 +158,8 @@ def _parts(
         version=statement.version,
         models={"finder": {"fp32": finder_file}, "bmd": networks.files},
         calibration={name: fit_sites(one.bmd, one.spread, dexa, SITES) for name, one in found.items()},
-        parity=made.parity if made else None,
-        parity_as_written=made.parity_as_written if made else None,
+        shift=made.shift if made else None,
+        shift_as_written=made.shift_as_written if made else None,
         plausibility=finder.plausibility,
         inputs=SPECS,
         golden_inputs={"finder": golden_input(FINDER_CLOSEUP), "bmd": golden_input(BMD)},
@@ -171,7 +171,7 @@ def _parts(
             for name, a in found.items()
             if (one := reference_of(judging, a.bmd, a.spread, a.embedding, gray)) is not None
         },
-        operating_points={name: fit_operating_points(judging, one.bmd) for name, one in found.items()},
+        operating_points={name: fit_headline_cuts(judging, one.bmd) for name, one in found.items()},
     )
 
 
@@ -225,6 +225,6 @@ def _int8(
         LIMITS,
         progress,
     )
-    for sentence in [*made.parity.sentences(), *made.parity_as_written.sentences()]:
+    for sentence in [*made.shift.sentences(), *made.shift_as_written.sentences()]:
         progress(sentence)
     return made

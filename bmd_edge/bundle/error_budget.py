@@ -1,6 +1,6 @@
 """The error budget of a quantized model in g/cm2, and whether its estimates kept to it on films it has not seen.
 
-The figures of one site travel in the bundle's manifest (`GuardSite`); `broken` judges them again wherever a bundle is
+The figures of one site travel in the bundle's manifest (`SiteShift`); `broken` judges them again wherever a bundle is
 opened, so a verdict cannot be edited in without its figures.
 """
 

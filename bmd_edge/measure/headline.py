@@ -23,7 +23,7 @@ def lowest_t_score(found: Iterable[Estimate]) -> float | None:
 
 
 def headline(found: Iterable[Estimate], points: HeadlineCuts | None) -> str | None:
-    """The headline of a film, a key of `BANDS`, from the estimates of all its hips.
+    """The headline of a film, a key of `HEADLINES`, from the estimates of all its hips.
 
     None without cuts, and where T-scores are withheld.
     """

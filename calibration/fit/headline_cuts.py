@@ -26,7 +26,7 @@ MIN_SUBJECTS = 30
 Floats = NDArray[np.float64]
 
 
-def fit_operating_points(rows: Sequence[HipRow], bmd_gcm2: NDArray[np.floating]) -> HeadlineCuts | None:
+def fit_headline_cuts(rows: Sequence[HipRow], bmd_gcm2: NDArray[np.floating]) -> HeadlineCuts | None:
     """Cuts for the answers of one precision.
 
     Args:

@@ -23,7 +23,7 @@ from bmd_edge.sites import SITES
 from bmd_edge.system.files import replace_file
 from bmd_edge.table.dxa_scales import to_hologic
 from bmd_edge.table.film_table import HipRow, read_table
-from calibration.fit.headline_cuts import fit_operating_points
+from calibration.fit.headline_cuts import fit_headline_cuts
 from calibration.fit.site_line import SiteFit, fit_site
 from calibration.pairs.answers import Progress, read_films
 
@@ -104,7 +104,7 @@ def fit_cuts(rows: list[HipRow], answers: list[NetworkAnswer | str], fits: dict[
         fitted = answered & np.array([row.bmd_gcm2[site] is not None for row in rows])
         corrected[fitted, column] = fits[site].left_out_gcm2
     whole = np.flatnonzero(np.isfinite(corrected).all(axis=1))
-    return fit_operating_points([rows[index] for index in whole], corrected[whole])
+    return fit_headline_cuts([rows[index] for index in whole], corrected[whole])
 
 
 def _answer(row: HipRow, report: FilmReport) -> NetworkAnswer | str:

@@ -47,7 +47,7 @@ def _lowest(report: FilmReport) -> float | None:
 def headline(
     kept: Sequence[Pair], films: Sequence[FilmAnswers], bundle: VerifiedBundle, precision: str
 ) -> dict[str, Any]:
-    """Areas by film for both targets; sensitivity and the rest where the bundle holds operating points."""
+    """Areas by film for both targets; sensitivity and the rest where the bundle holds cuts."""
     estimate, dexa, subject, bands = headline_data(kept, films, precision)
     points = bundle.calibration[precision].operating_points
     facts: dict[str, Any] = {

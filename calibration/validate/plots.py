@@ -109,7 +109,7 @@ def roc(score: F64, targets: Mapping[str, Bools], marks: Sequence[tuple[float, f
             if low.any() and not low.all():
                 axes.plot(*roc_curve(score, low), color=color, label=f"T ≤ {name.replace('-', '−')}")
         if marks:
-            axes.plot(*zip(*marks, strict=True), "D", ms=5, color=AMBER, label="operating points, T ≤ −2.5")
+            axes.plot(*zip(*marks, strict=True), "D", ms=5, color=AMBER, label="cuts, T ≤ −2.5")
         axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
         axes.set(xlabel="1 − specificity", ylabel="sensitivity", title=title)
         if axes.get_legend_handles_labels()[0]:

@@ -46,7 +46,7 @@ class Parts:
     """All a bundle is made of.
 
     `models` is model -> precision -> ONNX file; `calibration` precision -> site -> interval; `golden_inputs` model ->
-    images (n, 1, H, W) float32, synthetic, since a bundle travels; `parity` is needed if there is an INT8 file, that
+    images (n, 1, H, W) float32, synthetic, since a bundle travels; `shift` is needed if there is an INT8 file, that
     of its numbers as written (see `bmd_edge.bundle.layout.INT8_AS_WRITTEN`) if TensorRT may use it;
     `accuracy` precision -> site -> figure -> value, and goes into the model card only; `operating_points` precision ->
     cuts of the headline, None where there are too few cases; `drift` precision -> reference, empty without one.
@@ -55,8 +55,8 @@ class Parts:
     version: str
     models: Mapping[str, Mapping[str, Path]]
     calibration: Mapping[str, Mapping[str, SiteCalibration]]
-    parity: ShiftInGcm2 | None
-    parity_as_written: ShiftInGcm2 | None = None
+    shift: ShiftInGcm2 | None
+    shift_as_written: ShiftInGcm2 | None = None
     plausibility: Plausibility
     inputs: Mapping[str, InputSpec]
     golden_inputs: Mapping[str, NDArray[np.float32]]
@@ -97,9 +97,9 @@ def pack(out: Path, parts: Parts) -> VerifiedBundle:
 def _check_int8(parts: Parts) -> None:
     if "int8" not in parts.models["bmd"]:
         return
-    if parts.parity is None:
-        raise BundleError("an INT8 model needs its parity report")
-    judged = [one for one in (parts.parity, parts.parity_as_written) if one is not None]
+    if parts.shift is None:
+        raise BundleError("an INT8 model needs what it shifts")
+    judged = [one for one in (parts.shift, parts.shift_as_written) if one is not None]
     if not all(one.passed for one in judged):
         reasons = "; ".join(said for one in judged for said in one.failures())
         raise BundleError(
@@ -168,8 +168,8 @@ def _manifest(parts: Parts, models: dict[str, ModelFacts]) -> Manifest:
 
 
 def _guard(parts: Parts) -> dict[str, dict[str, SiteShift]]:
-    found = {"int8": parts.parity, layout.INT8_AS_WRITTEN: parts.parity_as_written}
-    return {name: dict(parity.sites) for name, parity in found.items() if parity is not None}
+    found = {"int8": parts.shift, layout.INT8_AS_WRITTEN: parts.shift_as_written}
+    return {name: dict(shift.sites) for name, shift in found.items() if shift is not None}
 
 
 def _file_facts(path: Path) -> FileFacts:

@@ -46,8 +46,8 @@ class Int8:
     """What came of quantizing, passed or not.
 
     `methods` and `sensitivity` are figures on `judged_hips` films of the ranges (`sensitivity`); `guard_runs` is
-    how often the judging hips were asked, each time with one more layer in fp32. `answers` and `parity` are the CPU's,
-    `parity_as_written` is that of TensorRT's numbers.
+    how often the judging hips were asked, each time with one more layer in fp32. `answers` and `shift` are the CPU's,
+    `shift_as_written` is that of TensorRT's numbers.
     """
 
     quantization: Quantization
@@ -55,8 +55,8 @@ class Int8:
     sensitivity: dict[str, Shift]
     judged_hips: int
     answers: Answers
-    parity: ShiftInGcm2
-    parity_as_written: ShiftInGcm2
+    shift: ShiftInGcm2
+    shift_as_written: ShiftInGcm2
     guard_runs: int
 
 
@@ -105,16 +105,16 @@ def int8_inside_budget(
         runs += 1
         int8_from_onnx(files["fp32"], files["int8"], histograms, method=method, keep_fp32=kept)
         found = answers(files["int8"], judging)
-        parity = compare(fp32_answers.bmd, found.bmd, hips, limits=limits)
+        shift = compare(fp32_answers.bmd, found.bmd, hips, limits=limits)
         written = answers(files["int8"], judging, as_written=True).bmd
         as_written = compare(fp32_answers.bmd, written, hips, INT8_AS_WRITTEN, limits=limits)
         in_fp32 = f"{len(kept)} of {len(sensitivity)} layers in fp32"
-        failures = [*parity.failures(), *(f"as written: {said}" for said in as_written.failures())]
+        failures = [*shift.failures(), *(f"as written: {said}" for said in as_written.failures())]
         progress(f"error budget, {in_fp32}: {'; '.join(failures) or 'passed'}")
-        if parity.passed and as_written.passed:
+        if shift.passed and as_written.passed:
             break
     quantization = Quantization(range_method=method, layers=len(sensitivity), layers_fp32=tuple(kept))
-    return Int8(quantization, methods, sensitivity, len(wanted), found, parity, as_written, runs)
+    return Int8(quantization, methods, sensitivity, len(wanted), found, shift, as_written, runs)
 
 
 def answers(model: Path | bytes, images: Images, *, as_written: bool = False) -> Answers:

@@ -69,15 +69,15 @@ def report_facts(parts: Parts, found: Measured) -> dict[str, Any]:
     }
     if (made := found.int8) is not None:
         facts["int8"] = {
-            "passed": made.parity.passed and made.parity_as_written.passed,
-            "failures": [*made.parity.failures(), *made.parity_as_written.failures()],
+            "passed": made.shift.passed and made.shift_as_written.passed,
+            "failures": [*made.shift.failures(), *made.shift_as_written.failures()],
             "quantization": asdict(made.quantization),
             "judged_hips": made.judged_hips,
             "range_methods": made.methods,
             "layer_sensitivity": made.sensitivity,
             "guard_runs": made.guard_runs,
-            "guard": {name: asdict(site) for name, site in made.parity.sites.items()},
-            "guard_as_written": {name: asdict(site) for name, site in made.parity_as_written.sites.items()},
+            "guard": {name: asdict(site) for name, site in made.shift.sites.items()},
+            "guard_as_written": {name: asdict(site) for name, site in made.shift_as_written.sites.items()},
         }
     return facts
 
@@ -85,7 +85,7 @@ def report_facts(parts: Parts, found: Measured) -> dict[str, Any]:
 def page(facts: Mapping[str, Any], found: Measured) -> str:
     """The report as one HTML page; nothing is loaded from anywhere and no script runs."""
     environment = templates(Path(__file__).parent / "templates")
-    guard = found.int8.parity.sites if found.int8 else None
+    guard = found.int8.shift.sites if found.int8 else None
     return environment.get_template("export_report.html.j2").render(
         facts=facts,
         names=SITE_NAMES,
@@ -101,7 +101,7 @@ def _site_figures(site: str, found: Measured) -> dict[str, Any]:
     columns = {name: values[:, column].astype(np.float64) for name, values in found.bmd.items()}
     images = [plots.scatter(values, found.dexa[:, column], name) for name, values in columns.items()]
     if found.int8 is not None:
-        guard = found.int8.parity.sites[site]
+        guard = found.int8.shift.sites[site]
         images.append(plots.bland_altman(site, columns["fp32"], columns["int8"], guard))
     return {"site": site, "images": images}
 

@@ -96,7 +96,7 @@ def test_a_recalibration_is_validated_in_place_of_the_bundle(table, tmp_path, mo
         one["code"] for one in facts["findings"]
     }
     assert facts["precisions"]["int8"]["headline"]["at_operating_points"] is None
-    assert "recalibration holds no operating points" in (tmp_path / "with" / "validation.html").read_text()
+    assert "recalibration holds no cuts" in (tmp_path / "with" / "validation.html").read_text()
     assert "recalibrated (" in (tmp_path / "with" / "validation.html").read_text()
     assert "recalibrated (" not in (tmp_path / "without" / "validation.html").read_text()
 

@@ -36,19 +36,19 @@ def tiny_parts(work: Path, *, int8: bool = True, inputs: Mapping[str, InputSpec]
     for name, files in models.items():
         files["fp32"].write_bytes(tiny_network(name, inputs))
     images = images_of(8, inputs["bmd"].size_px)
-    parity = None
+    shift = None
     if int8:
         models["bmd"]["int8"] = work / "bmd.int8.onnx"
         int8_from_onnx(models["bmd"]["fp32"], models["bmd"]["int8"], collect(models["bmd"]["fp32"], [images]))
-        parity = parity_of(*(_bmd(models["bmd"][precision], images) for precision in ("fp32", "int8")))
+        shift = shift_between(*(_bmd(models["bmd"][precision], images) for precision in ("fp32", "int8")))
     sites = {site: SiteCalibration(1.7, 0.9, 100) for site in SITES}
     figures = {site: {"n": 100.0, "r": 0.9, "rmse_gcm2": 0.06, "bias_gcm2": 0.001} for site in SITES}
     return Parts(
         version="test",
         models=models,
         calibration=dict.fromkeys(models["bmd"], sites),
-        parity=parity,
-        parity_as_written=parity,
+        shift=shift,
+        shift_as_written=shift,
         plausibility=plausibility(8),
         inputs=inputs,
         golden_inputs={name: images_of(2, size) for name, size in _sizes(inputs).items()},
@@ -67,7 +67,7 @@ def images_of(n: int, size: int = BMD.size_px) -> np.ndarray:
     return small * np.linspace(0.2, 1, n, dtype=np.float32)[:, None, None, None]
 
 
-def parity_of(fp32: np.ndarray, int8: np.ndarray, least: int = 1000) -> ShiftInGcm2:
+def shift_between(fp32: np.ndarray, int8: np.ndarray, least: int = 1000) -> ShiftInGcm2:
     """The guard's verdict on answers (n, 2) that are repeated until `least` hips are judged."""
     times = -(-least // len(fp32))
     fp32, int8 = (np.tile(answers, (times, 1)) for answers in (fp32, int8))

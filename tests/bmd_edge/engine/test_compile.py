@@ -58,7 +58,7 @@ def test_a_compiled_engine_gives_the_same_numbers_in_batches_of_any_size(
 
 def test_int8_that_was_judged_on_the_cpu_only_is_not_used(tmp_path: Path, cache: EngineCache) -> None:
     (tmp_path / "work").mkdir()
-    bundle = pack(tmp_path / "b", dataclasses.replace(tiny_parts(tmp_path / "work"), parity_as_written=None))
+    bundle = pack(tmp_path / "b", dataclasses.replace(tiny_parts(tmp_path / "work"), shift_as_written=None))
     done = list(compile_bundle(bundle, cache=cache, kit=pretend()))
     assert [(model, precision) for model, precision, _ in done] == [("finder", "fp32"), ("bmd", "fp32")]
     open_compiled(bundle, "bmd", "auto", cache=cache, kit=pretend()).close()

@@ -10,7 +10,7 @@ from bmd_edge.measure.estimate import estimates
 from bmd_edge.measure.headline import headline, lowest_t_score
 from bmd_edge.sites import SITES
 from bmd_edge.table.film_table import HipRow
-from calibration.fit.headline_cuts import cuts, fit_operating_points, lowest_by_subject
+from calibration.fit.headline_cuts import cuts, fit_headline_cuts, lowest_by_subject
 
 
 def scores(n: int, gap: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -122,7 +122,7 @@ def test_the_fit_scores_as_the_runtime_does() -> None:
     rng = np.random.default_rng(3)
     rows = [hip(f"s{k:03}", "R", *rng.uniform(0.4, 1.0, 2)) for k in range(200)]
     answers = np.array([[row.bmd_gcm2[site] for site in SITES] for row in rows]) + rng.normal(0, 0.05, (200, 2))
-    points = fit_operating_points(rows, answers)
+    points = fit_headline_cuts(rows, answers)
     assert points is not None
     estimated, low = lowest_by_subject(rows, answers)
     shown = [lowest_t_score(estimates(a, (0.03, 0.03), _calibration(), 70.0, "F")) for a in answers]

@@ -31,7 +31,7 @@ def test_without_operating_points_no_sensitivity_is_made_up(tmp_path):
     assert headline["operating_points"] is None
     assert headline["at_operating_points"] is None
     write_page(tmp_path / "validation.html", made)
-    assert "holds no operating points" in (tmp_path / "validation.html").read_text()
+    assert "holds no cuts" in (tmp_path / "validation.html").read_text()
 
 
 def test_an_interval_that_covers_too_little_is_one_finding(tmp_path):

@@ -10,7 +10,7 @@ from bmd_edge.bundle.calibration import HeadlineCuts
 from bmd_edge.errors import BundleError, EngineError, UsageError
 from export.bundle.pack import Parts, pack
 from export.int8.shift_in_gcm2 import ShiftInGcm2
-from tests.support.bundles import parity_of, tiny_parts
+from tests.support.bundles import shift_between, tiny_parts
 from tests.support.screening import plausibility
 
 
@@ -22,7 +22,7 @@ def parts(tmp_path: Path) -> Parts:
 
 def shifted(by: float) -> ShiftInGcm2:
     fp32 = np.full((1000, 2), 0.7)
-    return parity_of(fp32, fp32 + np.array([0.0, by]))
+    return shift_between(fp32, fp32 + np.array([0.0, by]))
 
 
 def test_what_is_packed_opens_as_it_was_meant(parts: Parts, tmp_path: Path) -> None:
@@ -52,9 +52,9 @@ def test_a_bundle_is_replaced_but_nothing_else(parts: Parts, tmp_path: Path) -> 
 
 def test_int8_outside_its_budget_is_refused_with_the_reason(parts: Parts, tmp_path: Path) -> None:
     with pytest.raises(BundleError, match=r"INT8 refused.*total_hip: mean shift \+0.0030 .*--no-int8"):
-        pack(tmp_path / "out", dataclasses.replace(parts, parity=shifted(0.003)))
-    with pytest.raises(BundleError, match="needs its parity report"):
-        pack(tmp_path / "out", dataclasses.replace(parts, parity=None))
+        pack(tmp_path / "out", dataclasses.replace(parts, shift=shifted(0.003)))
+    with pytest.raises(BundleError, match="needs what it shifts"):
+        pack(tmp_path / "out", dataclasses.replace(parts, shift=None))
     assert not (tmp_path / "out").exists()
 
 
@@ -73,7 +73,7 @@ def test_a_file_that_breaks_the_contract_is_not_packed(
 
 def test_without_int8_the_bundle_is_packed(parts: Parts, tmp_path: Path) -> None:
     models = {"finder": parts.models["finder"], "bmd": {"fp32": parts.models["bmd"]["fp32"]}}
-    bundle = pack(tmp_path / "out", dataclasses.replace(parts, models=models, parity=shifted(0.003)))
+    bundle = pack(tmp_path / "out", dataclasses.replace(parts, models=models, shift=shifted(0.003)))
     assert bundle.precisions("bmd") == ("fp32",)
     assert bundle.manifest.guard == {}
     assert "holds no INT8 model" in (tmp_path / "out" / "MODEL_CARD.md").read_text()

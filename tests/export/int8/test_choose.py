@@ -15,7 +15,7 @@ from export.int8.ranges import Histogram, collect
 from export.int8.shift_in_gcm2 import JudgingHips
 from export.onnx_file.to_onnx import onnx_from_network
 from tests.export.int8.outlier_network import IMAGES, Outlier, estimates, planted
-from tests.support.bundles import parity_of, tiny_parts
+from tests.support.bundles import shift_between, tiny_parts
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def test_the_planted_layer_stays_fp32_and_the_guard_passes(
     fp32: Path, histograms: dict[str, Histogram], tmp_path: Path
 ) -> None:
     made = choose(fp32, histograms, tmp_path / "int8.onnx", limit_p99_gcm2=0.001)
-    assert made.parity.passed
+    assert made.shift.passed
     assert made.quantization.layers_fp32 == (planted(fp32),)
     assert (made.guard_runs, made.judged_hips) == (1, 16)
     nodes = {node.name: node for node in onnx.load(tmp_path / "int8.onnx").graph.node}
@@ -55,7 +55,7 @@ def test_where_the_films_of_the_ranges_promise_too_much_the_guard_asks_for_more(
 ) -> None:
     monkeypatch.setattr("export.int8.choose.ROOM", 1e6)
     made = choose(fp32, histograms, tmp_path / "int8.onnx", limit_p99_gcm2=0.001)
-    assert made.parity.passed
+    assert made.shift.passed
     assert made.quantization.layers_fp32 == (planted(fp32),)
     assert made.guard_runs == 2  # with no layer in fp32 and with one
 
@@ -64,21 +64,21 @@ def test_where_half_of_the_layers_do_not_help_the_guard_refuses(
     fp32: Path, histograms: dict[str, Histogram], tmp_path: Path
 ) -> None:
     made = choose(fp32, histograms, tmp_path / "int8.onnx", limit_p99_gcm2=1e-7)
-    assert not made.parity.passed
+    assert not made.shift.passed
     assert len(made.quantization.layers_fp32) == 1
-    assert any("99th percentile" in said for said in made.parity.failures())
+    assert any("99th percentile" in said for said in made.shift.failures())
 
 
 def test_an_outlier_layer_in_int8_is_refused(fp32: Path, histograms: dict[str, Histogram], tmp_path: Path) -> None:
     """By the budget as it is: the network with its planted layer quantized, over a thousand hips."""
     int8_from_onnx(fp32, tmp_path / "int8.onnx", histograms, method="mse")
-    parity = parity_of(estimates(fp32.read_bytes()), estimates((tmp_path / "int8.onnx").read_bytes()))
-    assert not parity.passed
+    shift = shift_between(estimates(fp32.read_bytes()), estimates((tmp_path / "int8.onnx").read_bytes()))
+    assert not shift.passed
     kept = quantized(onnx.load(fp32), histograms, method="mse", keep_fp32=[planted(fp32)])
-    assert parity_of(estimates(fp32.read_bytes()), estimates(kept.SerializeToString())).passed
+    assert shift_between(estimates(fp32.read_bytes()), estimates(kept.SerializeToString())).passed
     parts = tiny_parts(tmp_path)
     with pytest.raises(BundleError, match="INT8 refused, it is outside its error budget"):
-        pack(tmp_path / "out", dataclasses.replace(parts, parity=parity))
+        pack(tmp_path / "out", dataclasses.replace(parts, shift=shift))
 
 
 def test_numbers_that_only_the_cpu_keeps_do_not_pass(
@@ -97,4 +97,4 @@ def test_numbers_that_only_the_cpu_keeps_do_not_pass(
     limit = (on_cpu + as_written) / 2
     made = choose(fp32, cut, model, limit_p99_gcm2=limit)
     assert np.abs(made.answers.bmd - wanted).max() < limit
-    assert not made.parity_as_written.passed
+    assert not made.shift_as_written.passed

@@ -60,10 +60,10 @@ def of_maker(mean: float, spread: float = 0.0, n: int = 200) -> ShiftInGcm2:
     return judged(shift, makers=["B"] * n + ["A"] * N)
 
 
-def only(parity: ShiftInGcm2, says: str) -> bool:
+def only(shift: ShiftInGcm2, says: str) -> bool:
     """Whether this limit, and no other, is broken."""
-    failures = [said for said in parity.failures() if "femoral_neck" in said]
-    return not parity.passed and len(failures) == 1 and says in failures[0]
+    failures = [said for said in shift.failures() if "femoral_neck" in said]
+    return not shift.passed and len(failures) == 1 and says in failures[0]
 
 
 CASES: dict[str, tuple[Callable[[], ShiftInGcm2], Callable[[], ShiftInGcm2], str]] = {
@@ -115,10 +115,10 @@ def test_each_limit_alone_decides(limit: str) -> None:
 
 
 def test_a_maker_with_few_hips_is_listed_but_not_judged() -> None:
-    parity = of_maker(0.005, n=199)
-    assert parity.passed
-    assert parity.sites["femoral_neck"].per_maker["B"].n == 199
-    assert parity.sites["femoral_neck"].per_maker["B"].mean_shift_gcm2 == pytest.approx(0.005)
+    shift = of_maker(0.005, n=199)
+    assert shift.passed
+    assert shift.sites["femoral_neck"].per_maker["B"].n == 199
+    assert shift.sites["femoral_neck"].per_maker["B"].mean_shift_gcm2 == pytest.approx(0.005)
 
 
 def test_every_flip_is_listed() -> None:
@@ -141,10 +141,10 @@ def test_a_flip_is_what_a_reader_sees(before_t: float, after_t: float, changes: 
     fp32, shift = np.full(N, 0.65), np.zeros(N)
     fp32[:30] = bmd_at("femoral_neck", before_t)
     shift[:30] = bmd_at("femoral_neck", after_t) - fp32[0]
-    parity = judged(shift, fp32)
-    assert len(parity.sites["femoral_neck"].flips) == (30 if changes else 0)
-    assert parity.passed is not changes
-    assert not changes or only(parity, "30 of 1200 hips (2.5%) crossed a cut")
+    shift = judged(shift, fp32)
+    assert len(shift.sites["femoral_neck"].flips) == (30 if changes else 0)
+    assert shift.passed is not changes
+    assert not changes or only(shift, "30 of 1200 hips (2.5%) crossed a cut")
 
 
 def test_cuts_lie_where_the_shown_range_changes() -> None:
