@@ -62,7 +62,7 @@ def test_int8_that_was_judged_on_the_cpu_only_is_not_used(tmp_path: Path, cache:
     done = list(compile_bundle(bundle, cache=cache, kit=pretend()))
     assert [(model, precision) for model, precision, _ in done] == [("finder", "fp32"), ("bmd", "fp32")]
     open_compiled(bundle, "bmd", "auto", cache=cache, kit=pretend()).close()
-    with pytest.raises(EngineError, match="has not judged INT8 as TensorRT computes it: use --precision fp32"):
+    with pytest.raises(EngineError, match="INT8 was not judged as TensorRT computes it: use --precision fp32"):
         list(compile_bundle(bundle, "int8", cache=cache, kit=pretend()))
     with pytest.raises(EngineError, match="has not judged INT8 as TensorRT computes it"):
         open_compiled(bundle, "bmd", "int8", cache=cache, kit=pretend())
