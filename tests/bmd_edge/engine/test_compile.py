@@ -64,7 +64,7 @@ def test_int8_that_was_judged_on_the_cpu_only_is_not_used(tmp_path: Path, cache:
     open_compiled(bundle, "bmd", "auto", cache=cache, kit=pretend()).close()
     with pytest.raises(EngineError, match="INT8 was not judged as TensorRT computes it: use --precision fp32"):
         list(compile_bundle(bundle, "int8", cache=cache, kit=pretend()))
-    with pytest.raises(EngineError, match="has not judged INT8 as TensorRT computes it"):
+    with pytest.raises(EngineError, match="INT8 was not judged as TensorRT computes it"):
         open_compiled(bundle, "bmd", "int8", cache=cache, kit=pretend())
 
 
