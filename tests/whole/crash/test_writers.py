@@ -83,7 +83,8 @@ WRITERS: dict[str, Callable[[Path], object]] = {
 }
 AFTER_LONG_WORK = {
     "calibration/commands.py", "calibration/validate/page.py", "calibration/world/page.py",
-    "export/bench/int8_speed.py", "export/proofs/drift_delay.py", "export/proofs/intervals.py",
+    "export/bench/int8_speed.py", "export/proofs/class_head.py", "export/proofs/drift_delay.py",
+    "export/proofs/intervals.py",
     "export/proofs/recalibration.py", "export/readme/pages.py", "export/readme/speed.py", "export/report/page.py",
     "trainer/paper_table/page.py", "trainer/paper_table/units.py", "trainer/phantom/cohort/demo.py",
     "trainer/phantom/judge/score.py", "trainer/run/loop.py",
