@@ -1,11 +1,11 @@
 """When the finder's class head is sure enough for its word to be said; what it is less sure of is a doubt, no disease.
 
 The probabilities from which on it is sure are measured on fresh phantom films of known and held-out makers
-(`python -m export.proofs.class_head`, export/results/class_head.json), each the larger of two: from the first on what is
-named is right (lower 95 % bound at least .95), from the second on likelier than not even where only one hip in a hundred
-has it. The second is the larger everywhere; all of the 45 to 69 looks that each then names were right, too few to
-bound every share by .95 once more. In the survey it was never sure enough of a fracture. How it does on patients' films
-is not known.
+(`python -m export.proofs.class_head`, export/results/class_head.json), each the larger of two: from the first on what
+is named is right (lower 95 % bound at least .95), from the second on likelier than not even where only one hip in a
+hundred has it. The second is the larger everywhere; all of the 45 to 69 looks that each then names were right, too
+few to bound every share by .95 once more. In the survey it was never sure enough of a fracture. How it does on
+patients' films is not known.
 """
 
 from collections.abc import Mapping
