@@ -67,7 +67,8 @@ proofs: .venv-dev/.installed ## Prove intervals, recalibration, drift charts and
 		--out $$results/coverage.json; \
 	.venv-dev/bin/python -m export.proofs.recalibration --pool $$pool --out $$results/planted.json; \
 	.venv-dev/bin/python -m export.proofs.drift_delay --table $$shifted --control $$pool --out $$results/drift.json; \
-	.venv-dev/bin/python -m export.proofs.class_head --n 72 --seed 1 --out export/results/class_head.json
+	.venv-dev/bin/python -m export.proofs.class_head --n 72 --seed 1 --out export/results/class_head.json; \
+	.venv-dev/bin/python -m export.proofs.surroundings --n 20 --seed 1 --out export/results/surroundings.json
 
 clean: ## Remove the environments and caches of this checkout
 	rm -rf .venv .venv-dev .pytest_cache .mypy_cache .ruff_cache .import_linter_cache $(OUT)

@@ -84,6 +84,7 @@ WRITERS: dict[str, Callable[[Path], object]] = {
 AFTER_LONG_WORK = {
     "calibration/commands.py", "calibration/validate/page.py", "calibration/world/page.py",
     "export/bench/int8_speed.py", "export/proofs/class_head.py", "export/proofs/drift_delay.py",
+    "export/proofs/surroundings.py",
     "export/proofs/intervals.py",
     "export/proofs/recalibration.py", "export/readme/pages.py", "export/readme/speed.py", "export/report/page.py",
     "trainer/paper_table/page.py", "trainer/paper_table/units.py", "trainer/phantom/cohort/demo.py",
