@@ -51,10 +51,10 @@ def make(
     calibrate: Annotated[int, typer.Option(help="Labelled hips of the split calibrate.")] = 2000,
     unlabelled: Annotated[int, typer.Option(help="Hips without a label.")] = 8219,
     pelves: Annotated[
-        int, typer.Option(help="Whole AP pelvis films; half as many single hips in wide poses come with them.")
+        int, typer.Option(help="Whole AP pelvis views; half as many single hips in wide poses come with them.")
     ] = 0,
     refusals: Annotated[
-        int, typer.Option(help="Whole films to refuse: implant, fracture, wrong view, immature, cut off, not a hip.")
+        int, typer.Option(help="Whole views to refuse: implant, fracture, wrong view, immature, cut off, not a hip.")
     ] = 0,
     dicom: Annotated[int, typer.Option(help="Whole films as DICOM, five transfer syntaxes in turn.")] = 0,
     poses: Annotated[
@@ -64,10 +64,19 @@ def make(
         str, typer.Option(help="Makers' styles that `--style named` draws from, of A to H.")
     ] = "A,B,C,D,E",
     style: Annotated[
-        str, typer.Option(help="named: the makers' styles; random: continuous random processing.")
+        str, typer.Option(help="named: the makers' styles; random: continuous random processing; both: mixed.")
     ] = "named",
     seed: Annotated[int, typer.Option(help="Seed of the whole cohort.")] = 0,
     unseen: Annotated[bool, typer.Option("--unseen", help="Test films once more by the makers held out.")] = False,
+    learn: Annotated[
+        int, typer.Option(help="Subjects to learn from, most with wide anatomies: both hips of pelvis films, true BMD.")
+    ] = 0,
+    films: Annotated[
+        int, typer.Option(help="Films of each subject to learn from and of each whole view: same bones, all else anew.")
+    ] = 1,
+    population: Annotated[
+        str, typer.Option(help="Anatomies of all other subjects: screening, wide, or both mixed.")
+    ] = "screening",
     workers: Annotated[int, typer.Option(help="Processes, one thread each.")] = 2,
 ) -> None:
     """Make a cohort: film table, regions and films; can be interrupted and run again."""
@@ -81,7 +90,20 @@ def make(
     console = Console(stderr=True)
     try:
         config = CohortConfig(
-            labelled, calibrate, unlabelled, pelves, refusals, dicom, poses, names, style, seed, unseen
+            labelled,
+            calibrate,
+            unlabelled,
+            pelves,
+            refusals,
+            dicom,
+            poses,
+            names,
+            style,
+            seed,
+            unseen,
+            learn,
+            films,
+            population,
         )
         table = with_progress(config, out or cohort_path(config), workers)
     except BmdEdgeError as error:

@@ -15,8 +15,7 @@ from bmd_edge.table.film_table import HipRow, write_table
 from calibration.world.world import NamedTable, named_tables
 from tests.calibration.world.test_figures import part
 from trainer.phantom.cohort.demo import FILMS
-from trainer.phantom.film.film import _hips
-from trainer.phantom.film.scene import scene_of
+from trainer.phantom.film.view import view_of
 
 DEMO = Path(bmd_edge.__file__).parent / "data" / "demo"
 
@@ -55,12 +54,12 @@ def phantom_table(folder):
     rows = []
     for number, (name, film) in enumerate(FILMS.items()):
         shutil.copy(DEMO / name, folder / name)
-        scene = scene_of(film.spec)
-        for hip in _hips(film.spec, scene):
+        view = view_of(film.spec)
+        for hip in view.hips:
             label = hip.label_bmd_gcm2 or {}
             cells = {f"x_{n}_{axis}_px": f"{v:.3f}" for n, xy in hip.landmarks_px.items()
                      for axis, v in zip("xy", xy, strict=True)}  # fmt: skip
-            cells |= {"x_status": hip.kind, "x_mm_per_px": repr(scene.view.spacing_mm), "x_style": film.spec.style}
+            cells |= {"x_status": hip.kind, "x_mm_per_px": repr(view.scene.view.spacing_mm), "x_style": film.spec.style}
             rows.append(
                 HipRow(
                     film=name, subject=f"P{number}", side=hip.side, split="test", age_years=70.0, sex="F",

@@ -30,8 +30,10 @@ from bmd_edge.table.film_table import HipRow, write_table
 from trainer.images.gray_png import png16
 from trainer.images.roi_files import ROI_PX, ROI_SPACING_MM
 from trainer.phantom.cohort.plan import FINDER_ERROR_MM, MAX_FINDER_ERROR_MM, CohortConfig, Item, items
-from trainer.phantom.film.film import PhantomFilm, PhantomHip, exposure_of, film
+from trainer.phantom.film.around import exposure_of
+from trainer.phantom.film.film import PhantomFilm, film
 from trainer.phantom.film.scene import ROI_SIDE_MM, stream
+from trainer.phantom.film.view import PhantomHip
 from trainer.phantom.film.write_dicom import SYNTAXES, write_dicom
 
 FILM_SPACING_MM = 0.9
@@ -70,7 +72,9 @@ def roi_image(made: PhantomFilm, hip: PhantomHip) -> tuple[NDArray[np.float32], 
     """
     center = 0.5 * (np.array(hip.landmarks_px["head_center"]) + np.array(hip.landmarks_px["lesser_trochanter"]))
     off_mm = (
-        stream(made.spec.seed, "finder").normal(0.0, FINDER_ERROR_MM, 2).clip(-MAX_FINDER_ERROR_MM, MAX_FINDER_ERROR_MM)
+        stream(made.spec.seed, f"finder {hip.side}")
+        .normal(0.0, FINDER_ERROR_MM, 2)
+        .clip(-MAX_FINDER_ERROR_MM, MAX_FINDER_ERROR_MM)
     )
     center += off_mm / made.spacing_mm
     side_px = ROI_SIDE_MM / made.header.believed_spacing_mm
@@ -123,8 +127,10 @@ def _row(
         cells |= {f"x_{name}_x": f"{x:.3f}", f"x_{name}_y": f"{y:.3f}"}
     if hip and hip.true_bmd_gcm2 and hip.label_bmd_gcm2:
         cells |= {f"x_true_bmd_{site}": f"{hip.true_bmd_gcm2[site]:.5f}" for site in SITES}
+        # Films of one view teach that their hip is the same: they carry the truth, without a scanner's error.
+        label = hip.label_bmd_gcm2 if item.spec.view_seed is None else hip.true_bmd_gcm2
         if item.split != "unlabelled":
-            cells |= {f"bmd_{site}_gcm2": f"{hip.label_bmd_gcm2[site]:.3f}" for site in SITES} | {"scale": "hologic"}
+            cells |= {f"bmd_{site}_gcm2": f"{label[site]:.3f}" for site in SITES} | {"scale": "hologic"}
     return cells
 
 
@@ -227,7 +233,7 @@ def settle_worker() -> None:
 
 
 def _read_rows(item: Item, out: Path) -> list[HipRow]:
-    facts = {"x_kvp": f"{exposure_of(item.spec).kvp:.1f}"} | ({"x_condition": item.condition} if item.condition else {})
+    facts = {"x_kvp": f"{exposure_of(item.spec).kvp:.1f}"} | item.facts
     return [
         _hip_row(cells | facts, out) for cells in json.loads((out / "rows" / f"{item.number:06d}.json").read_text())
     ]

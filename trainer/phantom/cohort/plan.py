@@ -11,11 +11,17 @@ import numpy as np
 from bmd_edge.errors import UsageError
 from bmd_edge.system.places import phantom_cache
 from trainer.phantom.film.maker_styles import HELD_OUT_MAKERS, STYLES, TRAINING_MAKERS
-from trainer.phantom.film.scene import VERSION, FilmSpec
+from trainer.phantom.film.scene import POPULATIONS, VERSION, FilmSpec
 
 FINDER_ERROR_MM, MAX_FINDER_ERROR_MM = 1.2, 3.0
 """SD and bound of the error of a region's center along each axis: assumed, near what a finder's landmarks err."""
-ROI_PIXEL_MM, FILM_PIXEL_MM, DICOM_PIXEL_MM = 0.42, 0.55, 0.3
+ROI_PIXEL_MM, DICOM_PIXEL_MM = 0.42, 0.3
+LEARN_PIXEL_MM, LEARN_RAYS = 0.75, 1
+FILM_PIXEL_MM, FILM_RAYS = 1.0, 1
+"""Films to learn from are about as fine as they are stored."""
+SCREENING_EVERY, TURNED_EVERY = 5, 3
+"""Of the subjects to learn from, one in so many is of the screening population, and one lies with turned legs."""
+STYLE_KINDS = ("named", "random")
 SPLIT_PARTS = (("train", 440), ("val", 150), ("test", 500))
 BOTH_HIPS_SHARE = 271 / 819
 REFUSAL_CASES = (
@@ -39,8 +45,12 @@ FINDER_SPLITS = ("train", "train", "train", "val", "train", "train", "train", "c
 
 @dataclass(frozen=True, slots=True)
 class CohortConfig:
-    """What a cohort holds. Counts are hips (labelled, calibrate, unlabelled) or films (the rest).
+    """What a cohort holds. Counts are subjects (learn), hips (labelled, calibrate, unlabelled), views (pelves,
+    refusals) or films (dicom).
 
+    `learn` N gives both hips of N subjects, cut from pelvis films. Of each of their views, and of each view of the
+    whole films, `films` K films are taken: the same bones in the same pose, all else anew. `population` ("screening",
+    "wide", or "both" mixed) is that of all but the subjects to learn from, most of whom are wide.
     `pelves` N gives N pelvis films and N // 2 single hips in wide poses; `poses` K films of each labelled hip, and of
     one DICOM film in ten, in K poses; `makers` the letters that style "named" draws from; `unseen` adds the test films
     once more, the same in all but the maker, in the styles of the makers that are held out.
@@ -57,24 +67,31 @@ class CohortConfig:
     style: str = "random"
     seed: int = 0
     unseen: bool = False
+    learn: int = 0
+    films: int = 1
+    population: str = "screening"
 
     def __post_init__(self) -> None:
-        if self.style not in ("named", "random"):
-            raise UsageError(f"unknown style {self.style!r}: named or random")
+        if self.style not in (*STYLE_KINDS, "both"):
+            raise UsageError(f"unknown style {self.style!r}: named, random or both")
+        if self.population not in (*POPULATIONS, "both"):
+            raise UsageError(f"unknown population {self.population!r}: {', '.join(POPULATIONS)} or both")
         if unknown := [m for m in self.makers if m not in STYLES]:
             raise UsageError(f"no maker's style {', '.join(unknown)}: there are {', '.join(STYLES)}")
         if (
             not self.makers
-            or self.poses < 1
-            or min(self.labelled, self.calibrate, self.unlabelled, self.pelves, self.refusals, self.dicom) < 0
+            or min(self.poses, self.films) < 1
+            or min(self.labelled, self.calibrate, self.unlabelled, self.pelves, self.refusals, self.dicom, self.learn)
+            < 0
         ):
-            raise UsageError("counts must not be negative, and at least one pose and one maker are needed")
+            raise UsageError("counts must not be negative, and at least one pose, one film and one maker are needed")
 
     def text(self) -> str:
         """The configuration as canonical JSON, with the phantom's version and the constants of this plan."""
         plan = (
             FINDER_ERROR_MM, MAX_FINDER_ERROR_MM, ROI_PIXEL_MM, FILM_PIXEL_MM, DICOM_PIXEL_MM, SPLIT_PARTS,
-            BOTH_HIPS_SHARE, REFUSAL_CASES, FINDER_SPLITS,
+            BOTH_HIPS_SHARE, REFUSAL_CASES, FINDER_SPLITS, LEARN_PIXEL_MM, LEARN_RAYS, FILM_RAYS, SCREENING_EVERY,
+            TURNED_EVERY,
         )  # fmt: skip
         facts = {**asdict(self), "phantom_version": VERSION, "plan": sha256(json.dumps(plan).encode()).hexdigest()[:8]}
         return json.dumps(facts, sort_keys=True)
@@ -99,6 +116,17 @@ class Item:
     condition: str = ""
 
     @property
+    def facts(self) -> dict[str, str]:
+        """Further cells of the film table. Of views with several films, equal `x_film` are regions of one film, and
+        equal `x_view` are one region's hip, or one person, in one pose: the same bones and the same truth.
+        """
+        spec, facts = self.spec, {"x_population": self.spec.population}
+        if spec.view_seed is not None:
+            hip = f"-{spec.side}" if self.place == "roi" else ""
+            facts |= {"x_film": str(spec.seed), "x_view": f"{spec.view}{hip}"}
+        return facts | ({"x_condition": self.condition} if self.condition else {})
+
+    @property
     def file(self) -> str:
         """Path of the image relative to the cohort's folder."""
         return f"{self.place}/{self.number:06d}.{'dcm' if self.place == 'dicom' else 'png'}"
@@ -112,7 +140,7 @@ def cohort_path(config: CohortConfig) -> Path:
 def items(config: CohortConfig) -> list[Item]:
     """Every item of a cohort, in order; a pure function of the configuration."""
     found: list[Item] = []
-    for group in (_labelled, _unseen, _calibrate, _unlabelled, _pelves, _refusals, _dicom):
+    for group in (_labelled, _unseen, _calibrate, _unlabelled, _pelves, _refusals, _dicom, _learn):
         found += [Item(len(found) + k, *rest) for k, rest in enumerate(group(config))]
     return found
 
@@ -126,7 +154,12 @@ def _seed(config: CohortConfig, group: str, k: int) -> int:
 
 
 def _style(config: CohortConfig, seed: int) -> str:
-    return "random" if config.style == "random" else config.makers[seed // 7 % len(config.makers)]
+    kind = STYLE_KINDS[seed // 11 % 2] if config.style == "both" else config.style
+    return "random" if kind == "random" else config.makers[seed // 7 % len(config.makers)]
+
+
+def _population(config: CohortConfig, subject_seed: int) -> str:
+    return POPULATIONS[subject_seed // 13 % 2] if config.population == "both" else config.population
 
 
 def _hips(config: CohortConfig, group: str, count: int) -> Iterator[tuple[int, int, str]]:
@@ -151,8 +184,7 @@ def _labelled(config: CohortConfig) -> Iterator[Entry]:
         split = split_of.setdefault(k, SPLIT_PARTS[min(int(np.searchsorted(edges, n, side="right")), 2)][0])
         for pose in range(config.poses):
             seed = _seed(config, "labelled film", n * 100 + pose)
-            spec = FilmSpec(seed, "hip", side, "intact", "bmd", _style(config, seed), "roi", ROI_PIXEL_MM, subject_seed)
-            yield "roi", split, f"L{k:05d}", f"bmd-{pose}", spec
+            yield "roi", split, f"L{k:05d}", f"bmd-{pose}", _roi(config, seed, side, subject_seed)
 
 
 def _unseen(config: CohortConfig) -> Iterator[Entry]:
@@ -165,8 +197,28 @@ def _unseen(config: CohortConfig) -> Iterator[Entry]:
 def _rois(config: CohortConfig, group: str, count: int, letter: str) -> Iterator[Entry]:
     for n, (k, subject_seed, side) in enumerate(_hips(config, group, count)):
         seed = _seed(config, f"{group} film", n)
-        spec = FilmSpec(seed, "hip", side, "intact", "bmd", _style(config, seed), "roi", ROI_PIXEL_MM, subject_seed)
-        yield "roi", group, f"{letter}{k:05d}", "bmd-0", spec
+        yield "roi", group, f"{letter}{k:05d}", "bmd-0", _roi(config, seed, side, subject_seed)
+
+
+def _roi(config: CohortConfig, seed: int, side: str, subject_seed: int) -> FilmSpec:
+    return FilmSpec(
+        seed, "hip", side, "intact", "bmd", _style(config, seed), "roi", ROI_PIXEL_MM, subject_seed,
+        population=_population(config, subject_seed),
+    )  # fmt: skip
+
+
+def _learn(config: CohortConfig) -> Iterator[Entry]:
+    for k in range(config.learn):
+        view_seed, pose = _seed(config, "learn view", k), "bmd" if k % TURNED_EVERY else "turned"
+        population = "wide" if k % SCREENING_EVERY else "screening"
+        for n in range(config.films):
+            seed = _seed(config, f"learn film {n}", k)
+            for side in "RL":
+                spec = FilmSpec(
+                    seed, "pelvis", side, "intact", pose, _style(config, seed), "roi", LEARN_PIXEL_MM,
+                    view_seed=view_seed, population=population, rays=LEARN_RAYS,
+                )  # fmt: skip
+                yield "roi", "train", f"V{k:05d}", pose, spec
 
 
 def _calibrate(config: CohortConfig) -> Iterator[Entry]:
@@ -185,17 +237,28 @@ def _pelves(config: CohortConfig) -> Iterator[Entry]:
     for k in range(config.pelves + config.pelves // 2):
         seed = _seed(config, "pelves", k)
         kind, pose = ("pelvis", "wide" if k % 2 else "bmd") if k % 3 < 2 else ("hip", "wide")
-        spec = FilmSpec(seed, kind, "RL"[seed // 3 % 2], "intact", pose, _style(config, seed), "film", FILM_PIXEL_MM)
-        yield "film", _finder_split(k // 6), f"P{k:05d}", pose, spec
+        for spec in _whole_films(config, FilmSpec(seed, kind, "RL"[seed // 3 % 2], "intact", pose)):
+            yield "film", _finder_split(k // 6), f"P{k:05d}", pose, spec
 
 
 def _refusals(config: CohortConfig) -> Iterator[Entry]:
+    block = len(REFUSAL_CASES)
     for k in range(config.refusals):
         seed = _seed(config, "refusals", k)
-        case = REFUSAL_CASES[k % len(REFUSAL_CASES)]
+        case = REFUSAL_CASES[k % block]
         kind = "pelvis" if case not in ("not_a_hip", "cut_off") and seed // 5 % 5 < 2 else "hip"
-        spec = FilmSpec(seed, kind, "RL"[seed // 3 % 2], case, "wide", _style(config, seed), "film", FILM_PIXEL_MM)
-        yield "film", _finder_split(k // len(REFUSAL_CASES)), f"X{k:05d}", case, spec
+        for spec in _whole_films(config, FilmSpec(seed, kind, "RL"[seed // 3 % 2], case, "wide")):
+            yield "film", _finder_split(k // block), f"X{k:05d}", case, spec
+
+
+def _whole_films(config: CohortConfig, view: FilmSpec) -> Iterator[FilmSpec]:
+    """The films of one view, all of them in its person's split."""
+    for n in range(config.films):
+        seed = _seed(config, f"film {n}", view.seed)
+        yield replace(
+            view, seed=seed, view_seed=view.seed, style=_style(config, seed), pixel_mm=FILM_PIXEL_MM, rays=FILM_RAYS,
+            population=_population(config, view.seed),
+        )  # fmt: skip
 
 
 def _dicom(config: CohortConfig) -> Iterator[Entry]:
@@ -204,6 +267,7 @@ def _dicom(config: CohortConfig) -> Iterator[Entry]:
         case = REFUSAL_CASES[k // 8 % len(REFUSAL_CASES)] if k % 8 == 7 else "intact"
         kind = "pelvis" if k % 4 == 2 and case == "intact" else "hip"
         spec = FilmSpec(seed, kind, "RL"[seed // 3 % 2], case, "bmd", _style(config, seed), "film", DICOM_PIXEL_MM)
+        spec = replace(spec, population=_population(config, seed))
         for pose in range(config.poses if k % REPEATED == 0 and case == "intact" else 1):
             again = replace(spec, seed=_seed(config, "dicom pose", k * 100 + pose), subject_seed=seed)
             yield "dicom", "test", f"D{k:05d}", case, again if pose else spec

@@ -3,7 +3,7 @@ from them.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from zlib import crc32
 
@@ -16,7 +16,7 @@ from trainer.phantom.body.other_bones import draw_scene
 from trainer.phantom.body.pose import Pose
 from trainer.phantom.shapes.ray_march import Body, Geometry
 
-VERSION = 1
+VERSION = 2
 CASES = ("intact", "implant", "fracture", "wrong_view", "immature", "not_a_hip", "cut_off")
 ROI_SIDE_MM = 166.4
 ROI_MARGIN_MM = 8.0
@@ -25,12 +25,20 @@ CHILD_SIZE = 0.55
 Points = dict[str, tuple[float, float]]
 
 
+POPULATIONS = ("screening", "wide")
+TURNED_DEG = (0.0, 40.0)
+"""External rotation of the hips in the pose "turned"; all else is as in "bmd"."""
+
+
 @dataclass(frozen=True, slots=True)
 class FilmSpec:
-    """What to make. `seed` drives everything but the subject (`subject_seed`, default the same number).
+    """What to make. What stands before the tube hangs on `view_seed` (pose and frame) and `subject_seed` (the person);
+    `seed` drives what is particular to one film: exposure, soft tissue, clutter, noise, processing, markers, header.
+    The view's seed is the film's unless given, and the subject's is the view's.
 
-    kind "hip" (one hip, `side`) or "pelvis"; case as in CASES; pose "bmd" or "wide"; style a maker's letter A-H or
-    "random"; region "film" or "roi" (the square around the hip `side` only); pixel_mm at the detector;
+    kind "hip" (one hip, `side`) or "pelvis"; case as in CASES; pose "bmd", "turned" or "wide"; style a maker's letter
+    A-H or "random"; region "film" or "roi" (the square around the hip `side` only); pixel_mm of the film at the
+    detector, each the mean of rays x rays rays; population as in POPULATIONS.
     kvp_shift is added to the tube voltage, and the header states spacing_factor times the true detector spacing.
     """
 
@@ -45,6 +53,25 @@ class FilmSpec:
     subject_seed: int | None = None
     kvp_shift: float = 0.0
     spacing_factor: float = 1.0
+    view_seed: int | None = None
+    population: str = "screening"
+    rays: int = 1
+
+    @property
+    def view(self) -> int:
+        """The seed of pose and frame."""
+        return self.seed if self.view_seed is None else self.view_seed
+
+    @property
+    def subject(self) -> int:
+        """The seed of the person."""
+        return self.view if self.subject_seed is None else self.subject_seed
+
+    def bare(self) -> "FilmSpec":
+        """The view without what is particular to one film: equal for all films of a view."""
+        return replace(
+            self, seed=self.view, subject_seed=self.subject, style="random", kvp_shift=0.0, spacing_factor=1.0
+        )
 
 
 def stream(seed: int, name: str) -> np.random.Generator:
@@ -68,10 +95,10 @@ class Scene:
 
 
 @lru_cache(maxsize=2)
-def _subject(seed: int, case: str, side: str, case_seed: int) -> Subject:
+def _subject(seed: int, case: str, side: str, case_seed: int, population: str) -> Subject:
     if case == "immature":
         return Subject.draw_immature(seed)
-    subject, rng = Subject.draw(seed), stream(case_seed, "case")
+    subject, rng = _adult(seed, population), stream(case_seed, "case")
     if case == "implant":
         return subject.with_implant(side, str(rng.choice(IMPLANTS)), rng)
     if case == "fracture":
@@ -79,10 +106,13 @@ def _subject(seed: int, case: str, side: str, case_seed: int) -> Subject:
     return subject
 
 
+def _adult(seed: int, _population: str) -> Subject:
+    return Subject.draw(seed)
+
+
 def subject_of(spec: FilmSpec) -> Subject:
     """The patient of a film."""
-    seed = spec.seed if spec.subject_seed is None else spec.subject_seed
-    return _subject(seed, spec.case, spec.side, spec.seed)
+    return _subject(spec.subject, spec.case, spec.side, spec.view, spec.population)
 
 
 def check_spec(spec: FilmSpec) -> None:
@@ -91,18 +121,19 @@ def check_spec(spec: FilmSpec) -> None:
         (spec.kind, ("hip", "pelvis")),
         (spec.side, ("R", "L")),
         (spec.case, CASES),
-        (spec.pose, ("bmd", "wide")),
+        (spec.pose, ("bmd", "turned", "wide")),
         (spec.region, ("film", "roi")),
+        (spec.population, POPULATIONS),
     ):
         if value not in known:
             raise ValueError(f"unknown {value!r}: one of {', '.join(known)}")
 
 
 def scene_of(spec: FilmSpec) -> Scene:
-    """Everything that stands before the tube, and the film's frame; deterministic."""
-    subject, rng = subject_of(spec), stream(spec.seed, "frame")
+    """Everything that stands before the tube, and the film's frame; deterministic, the same for all films of a view."""
+    subject, rng = subject_of(spec), stream(spec.view, "frame")
     if spec.case == "not_a_hip":
-        bodies, size, name = draw_scene(stream(spec.seed, "scene"))
+        bodies, size, name = draw_scene(stream(spec.view, "scene"))
         frame = _exposed(rng, (0.0, 0.0), size, spec.pixel_mm, (rng.normal(0, 30), rng.normal(0, 30)))
         return Scene(bodies, subject, Pose(), (), frame, frame, name)
     pose = _pose(spec)
@@ -113,10 +144,16 @@ def scene_of(spec: FilmSpec) -> Scene:
 
 
 def _pose(spec: FilmSpec) -> Pose:
-    rng = stream(spec.seed, "pose")
+    rng = stream(spec.view, "pose")
     if spec.case == "wrong_view":
         return Pose.draw_wrong_view(rng)
-    return Pose.draw_wide(rng) if spec.pose == "wide" else Pose.draw_bmd(rng)
+    if spec.pose == "wide":
+        return Pose.draw_wide(rng)
+    pose = Pose.draw_bmd(rng)
+    if spec.pose == "turned":
+        right, left = (replace(hip, rotation_deg=rng.uniform(*TURNED_DEG)) for hip in (pose.right, pose.left))
+        pose = replace(pose, right=right, left=left)
+    return pose
 
 
 def _exposed(

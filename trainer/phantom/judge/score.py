@@ -25,8 +25,9 @@ from bmd_edge.sites import SITES
 from bmd_edge.system.files import replace_bytes
 from bmd_edge.system.places import phantom_cache
 from calibration.statistics.agreement import plain_figures
-from trainer.phantom.film.film import PhantomFilm, PhantomHip, film
+from trainer.phantom.film.film import PhantomFilm, film
 from trainer.phantom.film.scene import CASES, VERSION, FilmSpec
+from trainer.phantom.film.view import PhantomHip
 from trainer.phantom.film.write_dicom import write_dicom
 
 REFUSAL_CASES = CASES[1:]
