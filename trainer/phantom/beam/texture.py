@@ -19,6 +19,7 @@ Array = NDArray[np.float32]
 ORIENTATIONS = 8
 TILE_PX = 512
 RELATIVE_SD = 0.115
+WIDE_STRENGTH = (0.05, 0.35)
 WEIGHT_STEP_PX = 12
 BANK_SEED = 20260101
 LOWEST_FACTOR = 0.15
@@ -38,14 +39,19 @@ class TextureLook:
     shaft: float
 
     @staticmethod
-    def draw(rng: np.random.Generator, latent_b: float) -> "TextureLook":
+    def draw(rng: np.random.Generator, latent_b: float | None) -> "TextureLook":
         """Random look, tied to the latent bone state statistically (r about 0.35, as Singh grade is), never a
-        function of it.
+        function of it. latent_b None (the wide population): a strength of its own, log-uniform .05 to .35.
         """
+        if latent_b is None:
+            low, high = np.log(WIDE_STRENGTH)
+            strength, latent_b = float(np.exp(rng.uniform(low, high))), float(rng.normal(0.0, 2.0))
+        else:
+            strength = float(np.clip(RELATIVE_SD * np.exp(rng.normal(0.0, 0.22)), 0.05, 0.22))
         state = 0.35 * latent_b + np.sqrt(1 - 0.35**2) * rng.standard_normal()
         tensile = float(np.clip(0.8 + 0.2 * state + rng.normal(0, 0.25), 0.0, 1.4))
         return TextureLook(
-            strength=float(np.clip(RELATIVE_SD * np.exp(rng.normal(0.0, 0.22)), 0.05, 0.22)),
+            strength=strength,
             oriented=float(np.clip(0.62 - 0.05 * state + rng.normal(0, 0.10), 0.2, 0.9)),
             coarseness=float(np.clip(0.5 - 0.12 * state + rng.normal(0, 0.2), 0.0, 1.0)),
             compressive=float(np.clip(1.0 + rng.normal(0, 0.2), 0.4, 1.5)),

@@ -1,15 +1,12 @@
-"""Subjects of the phantom: every number of a body, drawn from one seed.
-
-Bones are tied to bone density only statistically: a latent quality b (age, sex, BMI, chance) moves cortical thickness
-and trabecular density, and every site has factors of its own. Superior neck cortex thins with age about three times
-faster than inferior (Mayhew et al., Lancet 366, 2005; Poole et al., J Bone Miner Res 25, 2010).
-"""
+"""Subjects of the phantom: every number of a body, drawn from one seed, and what may happen to it."""
 
 import math
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+
+from trainer.phantom.body import priors
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +18,21 @@ class Femur:
     neck_length_mm: float  # head center to shaft axis
     neck_half_mm: float  # superior-inferior half width
     neck_ap_ratio: float
+    neck_offset_mm: float  # of the neck's middle line above the line from the head center to the shaft
+    head_flat: float  # share of the radius that the dome lacks
+    head_ap_ratio: float
+    cam_mm: float  # bump of the upper front of the head-neck junction
+    osteophyte_mm: float  # collar around the head's margin
     shaft_half_mm: float
     shaft_ap_ratio: float
+    shaft_flare: float  # of the metaphysis against the mean
     greater_scale: float
-    lesser_scale: float
+    greater_width: float
+    greater_rise_mm: float
+    greater_overhang_mm: float  # of its tip toward the neck
     greater_tilt_deg: float
+    lesser_scale: float
+    lesser_turn_deg: float  # around the shaft, from medial to posterior
     lesser_drop_mm: float  # head center to lesser trochanter along z
     bow_deg: float
     head_cortex_mm: float
@@ -44,6 +51,8 @@ class Femur:
     trochanter_gcm3: float
     canal_gcm3: float
     surface_noise_mm: float
+    cortex_uneven: float  # relative SD of the slow change of cortical thickness
+    density_uneven: float
     noise_seed: int
     open_growth_plates: bool = False
 
@@ -80,6 +89,14 @@ class Pelvis:
     trabecular_gcm3: float
     canal_width: float  # width of the pelvic ring against the mean
     pubic_angle: float
+    cover_mm: float  # of the socket over the head, against the mean
+    fossa_depth: float
+    ischium_width: float
+    ramus_width: float
+    obturator_drop: float  # height of the obturator ring against the mean
+    rim_osteophyte_mm: float
+    surface_noise_mm: float
+    density_uneven: float
     noise_seed: int
     open_growth_plates: bool = False
 
@@ -105,44 +122,34 @@ class Implant:
     jitter: tuple[float, float, float]
 
 
+SIDES = ("R", "L")
 IMPLANTS = ("total_hip", "hemiarthroplasty", "nail", "plate", "screws")
 FRACTURES = ("neck", "intertrochanteric")
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A person: facts, the latent bone quality and factors, two different femora, a pelvis, and what happened to
-    them."""
+    """A person: facts, the latent bone quality, two different femora, a pelvis, and what happened to them."""
 
     seed: int
     age_years: float
     sex: str
     bmi: float
-    latent_b: float
-    cortical_factor: float
-    trabecular_factor: float
+    latent_b: float | None  # None: of the wide population, whose parts share no quality
     femora: dict[str, Femur]
     pelvis: Pelvis
     fractures: dict[str, Fracture] = field(default_factory=dict)
     implants: dict[str, Implant] = field(default_factory=dict)
 
     @classmethod
-    def draw(cls, seed: int) -> "Subject":
-        """An adult of a screening population, 40 to 90 years; a pure function of the seed."""
-        rng = np.random.default_rng(np.random.SeedSequence([seed, 0x616E61]))
-        sex = "F" if rng.random() < 0.72 else "M"
-        age = _between(rng, 66.0, 11.5, 40.0, 90.0)
-        bmi = _between(rng, 26.5, 4.2, 16.0, 45.0)
-        man = sex == "M"
-        slope = -0.030 if man else -0.055
-        b = rng.normal() + 0.25 * (bmi - 25.5) / 4 + slope * (age - 62.0) + (0.45 if man else 0.0)
-        f_c = CORTICAL_SCALE * math.exp(0.130 * _mix(rng, b, 0.64))
-        f_t = TRABECULAR_SCALE * math.exp(0.245 * _mix(rng, b, 0.60))
-        scale = (1.11 if man else 1.0) * rng.normal(1.0, 0.041)
-        common = _FemurDraw.draw(rng, age, man, f_c, f_t, 21.9 * scale)
-        femora = {side: common.one_side(rng) for side in ("R", "L")}
-        pelvis = _draw_pelvis(rng, man, f_c, f_t, 21.9 * scale)
-        return cls(seed, age, sex, bmi, b, f_c, f_t, femora, pelvis)
+    def draw(cls, seed: int, population: str = "screening") -> "Subject":
+        """An adult; a pure function of the seed. population is one of priors.POPULATIONS.
+
+        "screening": 40 to 90 years, bones as in people. "wide": for learning, everything drawn nearly independently.
+        """
+        if population not in priors.POPULATIONS:
+            raise ValueError(f"unknown population {population!r}: one of {', '.join(priors.POPULATIONS)}")
+        return _draw_wide(seed) if population == "wide" else _draw_screening(seed)
 
     @classmethod
     def draw_immature(cls, seed: int) -> "Subject":
@@ -172,92 +179,47 @@ class Subject:
         return replace(self, fractures={**self.fractures, side: _draw_fracture(self.femora[side], kind, rng)})
 
 
-# Calibrated on population(600): femoral neck .70 +- .14 g/cm2, total hip above it, as
-# tests/trainer/phantom/film/test_dxa_label.py says.
-CORTICAL_SCALE = 1.05
-TRABECULAR_SCALE = 1.05
+def _draw_screening(seed: int) -> Subject:
+    rng = np.random.default_rng(np.random.SeedSequence([seed, 0x616E61]))
+    sex = "F" if rng.random() < 0.72 else "M"
+    age, bmi = priors.between(rng, 66.0, 11.5, 40.0, 90.0), priors.between(rng, 26.5, 4.2, 16.0, 45.0)
+    man = sex == "M"
+    slope = -0.030 if man else -0.055
+    b = rng.normal() + 0.25 * (bmi - 25.5) / 4 + slope * (age - 62.0) + (0.45 if man else 0.0)
+    f_c, f_t = priors.factors(rng, b)
+    radius = priors.HEAD_RADIUS_MM * (1.11 if man else 1.0) * rng.normal(1.0, 0.041)
+    shape = priors.femur_shape(rng, radius, age, 1.0)
+    mineral = priors.femur_mineral(rng, age, man, f_c, f_t)
+    femora = {
+        side: _femur(rng, priors.other_shape(rng, shape, 1.0), priors.other_mineral(rng, mineral)) for side in SIDES
+    }
+    worn = max(age - 55.0, 0.0) / 35.0
+    pelvis = _pelvis(rng, priors.pelvis_numbers(rng, man, f_c, f_t, radius, worn, 1.0))
+    return Subject(seed, age, sex, bmi, b, femora, pelvis)
 
 
-@dataclass(frozen=True, slots=True)
-class _FemurDraw:
-    """What both femora of a person share."""
-
-    femur: Femur
-
-    @classmethod
-    def draw(
-        cls, rng: np.random.Generator, age: float, man: bool, f_c: float, f_t: float, radius: float
-    ) -> "_FemurDraw":
-        def site(sigma: float) -> float:
-            return math.exp(rng.normal(0.0, sigma))
-
-        length = 2.28 * radius + rng.normal(0.0, 2.2)
-        neck_half = radius * (rng.normal(0.695, 0.033) + 0.0006 * (age - 65.0))
-        superior = max((0.78 if man else 0.72) - (0.011 if man else 0.019) * (age - 65.0), 0.30)
-        neck_site, trochanter_site, shaft_site = site(0.175), site(0.16), site(0.10)
-        neck_bone, trochanter_bone = site(0.26), site(0.24)
-        femur = Femur(
-            head_radius_mm=radius, neck_shaft_deg=rng.normal(128.0, 4.6), neck_length_mm=length, neck_half_mm=neck_half,
-            neck_ap_ratio=_between(rng, 0.83, 0.05, 0.68, 0.98), shaft_half_mm=radius * rng.normal(0.64, 0.033),
-            shaft_ap_ratio=_between(rng, 0.98, 0.05, 0.85, 1.12), greater_scale=_between(rng, 1.0, 0.06, 0.85, 1.15),
-            lesser_scale=_between(rng, 1.0, 0.11, 0.7, 1.3), greater_tilt_deg=rng.normal(12.0, 3.0),
-            lesser_drop_mm=radius * rng.normal(2.62, 0.07), bow_deg=rng.normal(0.0, 0.8),
-            head_cortex_mm=0.70 * f_c * site(0.06), superior_cortex_mm=superior * f_c * neck_site * site(0.12),
-            inferior_cortex_mm=1.95 * (1 - 0.003 * (age - 65.0)) * f_c * neck_site, calcar_mm=1.2 * f_c * site(0.15),
-            metaphysis_cortex_mm=1.30 * f_c * trochanter_site, shaft_cortex_mm=5.4 * f_c * shaft_site,
-            greater_cortex_mm=0.75 * f_c * trochanter_site, cortical_gcm3=1.07 * _between(rng, 1.0, 0.025, 0.92, 1.08),
-            head_gcm3=0.20 * f_t * site(0.08), compressive_gcm3=0.088 * f_t * site(0.16),
-            tensile_gcm3=0.060 * f_t * site(0.16),
-            neck_gcm3=0.094 * f_t * neck_bone, ward_loss=_between(rng, 0.62, 0.10, 0.3, 0.9),
-            trochanter_gcm3=0.078 * f_t * trochanter_bone, canal_gcm3=0.010 * f_t, surface_noise_mm=0.38, noise_seed=0,
-        )  # fmt: skip
-        return cls(femur)
-
-    def one_side(self, rng: np.random.Generator) -> Femur:
-        """One femur of the pair: the shared numbers and a little of its own (right against left r about .9)."""
-        f = self.femur
-        c, t = math.exp(rng.normal(0.0, 0.040)), math.exp(rng.normal(0.0, 0.055))
-        neck, trochanter = math.exp(rng.normal(0.0, 0.035)), math.exp(rng.normal(0.0, 0.035))
-        return replace(
-            f, neck_shaft_deg=f.neck_shaft_deg + rng.normal(0, 1.6), neck_length_mm=f.neck_length_mm + rng.normal(0,
-            1.0),
-            neck_half_mm=f.neck_half_mm * rng.normal(1, 0.012), neck_ap_ratio=f.neck_ap_ratio * rng.normal(1, 0.015),
-            greater_scale=f.greater_scale * rng.normal(1, 0.03), lesser_scale=f.lesser_scale * rng.normal(1, 0.04),
-            greater_tilt_deg=f.greater_tilt_deg + rng.normal(0, 1.5), lesser_drop_mm=f.lesser_drop_mm + rng.normal(0,
-            0.8),
-            head_cortex_mm=f.head_cortex_mm * c, superior_cortex_mm=f.superior_cortex_mm * c * neck,
-            inferior_cortex_mm=f.inferior_cortex_mm * c * neck, calcar_mm=f.calcar_mm * c,
-            metaphysis_cortex_mm=f.metaphysis_cortex_mm * c * trochanter, shaft_cortex_mm=f.shaft_cortex_mm * c,
-            greater_cortex_mm=f.greater_cortex_mm * c * trochanter, head_gcm3=f.head_gcm3 * t,
-            compressive_gcm3=f.compressive_gcm3 * t, tensile_gcm3=f.tensile_gcm3 * t, neck_gcm3=f.neck_gcm3 * t * neck,
-            trochanter_gcm3=f.trochanter_gcm3 * t * trochanter, noise_seed=int(rng.integers(2**31)),
-        )  # fmt: skip
+def _draw_wide(seed: int) -> Subject:
+    """Independent mineral in both femora and in the pelvis: two bones under one film."""
+    rng = np.random.default_rng(np.random.SeedSequence([seed, 0x776964]))
+    sex = "F" if rng.random() < 0.5 else "M"
+    age, bmi = rng.uniform(30.0, 95.0), priors.between(rng, 27.0, 6.0, 15.0, 48.0)
+    radius = rng.uniform(17.5, 28.0)
+    shape = priors.femur_shape(rng, radius, 75.0, 2.0)
+    femora = {
+        side: _femur(rng, priors.other_shape(rng, shape, 2.0), priors.wide_mineral(rng, radius)) for side in SIDES
+    }
+    f_c, f_t = priors.wide_factors(rng)
+    pelvis = _pelvis(rng, priors.pelvis_numbers(rng, rng.random() < 0.5, f_c, f_t, radius, 0.5, 1.8))
+    return Subject(seed, age, sex, bmi, None, femora, pelvis)
 
 
-def _mix(rng: np.random.Generator, b: float, r: float) -> float:
-    return r * b + math.sqrt(1 - r * r) * rng.normal()
+def _femur(rng: np.random.Generator, shape: priors.Numbers, mineral: priors.Numbers) -> Femur:
+    numbers: dict[str, Any] = {**shape, **mineral}
+    return Femur(**numbers, noise_seed=int(rng.integers(2**31)))
 
 
-def _between(rng: np.random.Generator, mean: float, sd: float, low: float, high: float) -> float:
-    """A normal draw kept inside a range by drawing again."""
-    while True:
-        value = rng.normal(mean, sd)
-        if low <= value <= high:
-            return float(value)
-
-
-def _draw_pelvis(rng: np.random.Generator, man: bool, f_c: float, f_t: float, radius: float) -> Pelvis:
-    scale = radius / 21.9 * (0.97 if man else 1.0)
-    return Pelvis(
-        scale=scale, half_hip_distance_mm=scale * rng.normal(86.0 if man else 88.0, 3.0),
-        socket_radius_mm=radius + _between(rng, 3.6, 0.5, 2.4, 5.0),
-        wing_flare=rng.normal(0.92 if man else 1.0, 0.06), wing_height=rng.normal(1.04 if man else 1.0, 0.04),
-        wing_depth=rng.normal(1.0, 0.04), plate_mm=_between(rng, 6.9, 0.6, 5.4, 8.5) * scale,
-        cortex_mm=0.85 * f_c * math.exp(rng.normal(0, 0.08)),
-        sourcil_mm=_between(rng, 2.4, 0.6, 1.0, 4.2), trabecular_gcm3=0.105 * f_t * math.exp(rng.normal(0, 0.12)),
-        canal_width=rng.normal(0.93 if man else 1.0, 0.04), pubic_angle=rng.normal(0.85 if man else 1.0, 0.07),
-        noise_seed=int(rng.integers(2**31)),
-    )  # fmt: skip
+def _pelvis(rng: np.random.Generator, numbers: dict[str, Any]) -> Pelvis:
+    return Pelvis(**numbers, noise_seed=int(rng.integers(2**31)))
 
 
 def _child_femur(f: Femur, size: float) -> Femur:

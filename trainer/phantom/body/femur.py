@@ -29,8 +29,9 @@ def femur_grid(femur: Femur) -> Grid:
     rng = np.random.default_rng(femur.noise_seed)
     shape = (len(x), len(y), len(z))
     rough, inner, part = _femur(x, y, z, _numbers(femur), noise(rng, shape, step, 8.0))
-    inner[..., 0] *= np.exp(np.float32(0.10) * noise(rng, shape, step, 9.0))
-    inner[..., 1] *= np.exp(np.float32(0.13) * noise(rng, shape, step, 6.0) - np.float32(0.0085))
+    inner[..., 0] *= np.exp(np.float32(femur.cortex_uneven) * noise(rng, shape, step, 9.0))
+    uneven = femur.density_uneven
+    inner[..., 1] *= np.exp(np.float32(uneven) * noise(rng, shape, step, 6.0) - np.float32(0.5 * uneven**2))
     distance = finish(rough, step)
     origin = (float(lower[0]), float(lower[1]), float(lower[2]))
     surface = {
@@ -53,6 +54,8 @@ def _numbers(f: Femur) -> F64:
         f.greater_cortex_mm, f.head_gcm3, f.compressive_gcm3, f.tensile_gcm3, f.neck_gcm3, f.ward_loss,
         f.trochanter_gcm3,
         f.canal_gcm3, f.surface_noise_mm, 1.0 if f.open_growth_plates else 0.0,
+        f.neck_offset_mm, f.head_flat, f.head_ap_ratio, f.cam_mm, f.osteophyte_mm, f.shaft_flare,
+        f.greater_width, f.greater_rise_mm, f.greater_overhang_mm, math.radians(f.lesser_turn_deg),
     ])  # fmt: skip
 
 
@@ -61,6 +64,20 @@ def _ramp(v: float) -> float:
     """Logistic curve."""
     risen: float = 1.0 / (1.0 + np.exp(-min(max(v, -30.0), 30.0)))
     return risen
+
+
+@njit(cache=True, fastmath=True, inline="always")
+def _head(x: float, y: float, z: float, t: float, s: float, p: F64) -> float:
+    """Not quite a sphere: flattened at the dome, with a bump (cam) and a collar of osteophytes at its margin."""
+    radius, flat, ap, cam, collar = p[0], p[30], p[31], p[32], p[33]
+    r = np.sqrt(x * x + (y / ap) ** 2 + z * z)
+    if r < 0.5 * radius or r > 1.6 * radius:
+        return r - radius
+    dome = max((0.99 * z - 0.12 * x) / r, 0.0)
+    bump = (t / radius - 0.74) ** 2 + (s / radius - 0.62) ** 2 + (y / radius - 0.25) ** 2
+    margin = np.exp(-(((t - 0.45 * radius) / (0.13 * radius)) ** 2)) * (0.55 + 0.45 * abs(s) / radius)
+    distance: float = r - radius * (1.0 - flat * dome**4) - cam * np.exp(-bump / 0.14) - collar * margin
+    return distance
 
 
 @njit(cache=True, fastmath=True, inline="always")
@@ -79,9 +96,9 @@ def _neck(t: float, s: float, y: float, length: float, half: float, ap: float) -
 
 
 @njit(cache=True, fastmath=True, inline="always")
-def _shaft(x: float, y: float, rise: float, half: float, ap: float) -> float:
+def _shaft(x: float, y: float, rise: float, half: float, ap: float, wide: float) -> float:
     """Elliptic cylinder around the shaft axis; rise = height above the lesser trochanter / head radius."""
-    flare = _ramp((rise - 0.35) * 4.0)
+    flare = wide * _ramp((rise - 0.35) * 4.0)
     a = half * (1.0 + (0.34 if x > 0 else 0.20) * flare)
     b = half * ap * (1.0 + 0.12 * flare)
     r: float = np.sqrt((x / a) ** 2 + (y / b) ** 2)
@@ -105,26 +122,17 @@ def _growth_plates(d: float, head: float, big: float, t: float, x: float, z: flo
 
 
 @njit(cache=True, fastmath=True, inline="always")
-def _greater(x: float, y: float, z: float, u: float, size: float, ct: float, st: float) -> float:
-    """Greater trochanter, x from the neck's end: the lateral mass, leaning medially by an angle of cosine ct and sine
-    st, and the posterior ridge with its overhanging tip."""
-    gx, gz = x - 10.5 * u, z + 19.0 * u
+def _greater(x: float, y: float, z: float, u: float, p: F64) -> float:
+    """Greater trochanter, x from the neck's end: the lateral mass, leaning medially, and the posterior ridge with its
+    overhanging tip."""
+    size, wide, ct, st = p[8], p[35], np.cos(p[10]), np.sin(p[10])
+    gx, gz = x - 10.5 * u, z + 19.0 * u - p[36]
     mass = ellipsoid(
-        ct * gx + st * gz,
-        y + 2.0 * u,
-        -st * gx + ct * gz,
-        12.5 * u * size,
-        17.5 * u * size,
-        23.0 * u * size,
+        ct * gx + st * gz, y + 2.0 * u, -st * gx + ct * gz, 12.5 * u * size * wide, 17.5 * u * size, 23.0 * u * size
     )
-    hx, hz = x - 6.0 * u, z + 14.0 * u
+    hx, hz = x - 6.0 * u + p[37], z + 14.0 * u - p[36]
     ridge = ellipsoid(
-        0.92 * hx + 0.39 * hz,
-        y + 11.0 * u,
-        -0.39 * hx + 0.92 * hz,
-        8.5 * u * size,
-        8.0 * u,
-        16.5 * u * size,
+        0.92 * hx + 0.39 * hz, y + 11.0 * u, -0.39 * hx + 0.92 * hz, 8.5 * u * size, 8.0 * u, 16.5 * u * size
     )
     joined: float = smooth_min(mass, ridge, 6.0 * u)
     return joined
@@ -149,10 +157,11 @@ def _femur(xs: F64, ys: F64, zs: F64, p: F64, bumps: F32) -> tuple[F32, F32, NDA
     inner = np.empty((shape[0], shape[1], shape[2], 2), np.float32)
     part = np.zeros(shape, np.uint8)
     radius, nx, nz, length, half, ap, shaft, shaft_ap = p[0], p[1], p[2], p[3], p[4], p[5], p[6], p[7]
-    greater, lesser, tilt, drop, bow = p[8], p[9], p[10], p[11], p[12]
+    lesser, drop, bow = p[9], p[11], p[12]
     u = radius / 21.9
     base_z, axis_x = length * nz, length * nx
-    ct, st = np.cos(tilt), np.sin(tilt)
+    around = 1.037 * shaft  # of the lesser trochanter's center from the shaft axis
+    medial, back = around * np.cos(p[38]), around * np.sin(p[38])
     for i in range(shape[0]):
         for j in range(shape[1]):
             y = ys[j]
@@ -160,16 +169,17 @@ def _femur(xs: F64, ys: F64, zs: F64, p: F64, bumps: F32) -> tuple[F32, F32, NDA
                 x, z = xs[i], zs[k]
                 center = axis_x + bow * (base_z - z)
                 t, s = x * nx + z * nz, -x * nz + z * nx
-                head = np.sqrt(x * x + y * y + z * z) - radius
+                head = _head(x, y, z, t, s, p)
+                s -= p[29]
                 neck = smooth_max(_neck(t, s, y, length, half, ap), t - length - 4.0 * u, 8.0 * u)
                 neck = max(neck, 0.15 * radius - t)
-                tube = _shaft(x - center, y, (z + drop) / radius, shaft, shaft_ap)
+                tube = _shaft(x - center, y, (z + drop) / radius, shaft, shaft_ap, p[34])
                 tube = smooth_max(tube, 0.93 * z + 0.36 * (x - axis_x) + 0.62 * radius, 10.0 * u)
-                big = _greater(x - axis_x, y, z, u, greater, ct, st)
-                lx, lz = x - center + 0.66 * shaft, z + drop
+                big = _greater(x - axis_x, y, z, u, p)
+                lx, lz = x - center + medial, z + drop
                 small = ellipsoid(
                     0.94 * lx + 0.34 * lz,
-                    y + 0.80 * shaft,
+                    y + back,
                     -0.34 * lx + 0.94 * lz,
                     8.2 * u * lesser,
                     7.6 * u * lesser,

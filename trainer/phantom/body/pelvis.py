@@ -44,7 +44,7 @@ def pelvis_grid(pelvis: Pelvis) -> Grid:
     rng = np.random.default_rng(pelvis.noise_seed)
     bumps = noise(rng, (len(x), len(y), len(z)), step, 9.0)
     rough, inner = _hemipelvis(x, y, z, _numbers(pelvis), surface, outline, bumps)
-    inner[..., 1] *= np.exp(np.float32(0.16) * noise(rng, rough.shape, step, 7.0) - np.float32(0.0128))
+    _uneven(inner, noise(rng, rough.shape, step, 7.0), pelvis.density_uneven)
     origin = (float(lower[0]), float(lower[1]), float(lower[2]))
     return Grid(finish(rough, step), inner, origin, step)
 
@@ -58,9 +58,15 @@ def sacrum_grid(pelvis: Pelvis) -> Grid:
     rng = np.random.default_rng(pelvis.noise_seed + 1)
     bumps = noise(rng, (len(x), len(y), len(z)), SACRUM_STEP_MM, 9.0)
     rough, inner = _sacrum(x, y, z, _numbers(pelvis), bumps)
-    inner[..., 1] *= np.exp(np.float32(0.16) * noise(rng, rough.shape, SACRUM_STEP_MM, 7.0) - np.float32(0.0128))
+    _uneven(inner, noise(rng, rough.shape, SACRUM_STEP_MM, 7.0), pelvis.density_uneven)
     origin = (float(lower[0]), float(lower[1]), float(lower[2]))
     return Grid(finish(rough, SACRUM_STEP_MM), inner, origin, SACRUM_STEP_MM)
+
+
+def _uneven(inner: F32, field: F32, relative_sd: float) -> None:
+    """Uneven cortex and density, in place; the mean stays."""
+    inner[..., 0] *= np.exp(np.float32(0.7 * relative_sd) * field)
+    inner[..., 1] *= np.exp(np.float32(relative_sd) * field - np.float32(0.5 * relative_sd**2))
 
 
 def _numbers(p: Pelvis) -> F64:
@@ -69,6 +75,8 @@ def _numbers(p: Pelvis) -> F64:
         p.scale, p.half_hip_distance_mm, p.socket_radius_mm, p.plate_mm, p.cortex_mm, p.sourcil_mm, p.trabecular_gcm3,
         p.canal_width,
         p.pubic_angle, 1.0 if p.open_growth_plates else 0.0,
+        p.cover_mm, p.fossa_depth, p.ischium_width, p.ramus_width, p.obturator_drop, p.rim_osteophyte_mm,
+        p.surface_noise_mm,
     ])  # fmt: skip
 
 
@@ -108,6 +116,13 @@ def _bars(p: F64) -> F64:
         (-20.0, -36.0, 4.0, -42.0, -48.0, 0.0, 6.0, 2.6),  # ischial spine
         (8.0, 22.0, 10.0, 20.0, 37.0, 28.0, 9.0, 6.0),  # AIIS
     ])  # fmt: skip
+    for a in (3, 5, 6):
+        bars[a, 6:] *= p[13]
+    for a in (7, 8):
+        bars[a, 6:] *= p[12]
+    for a in (5, 6, 8):
+        bars[a, 5] *= p[14]
+    bars[6, 2] *= p[14]
     bars *= u
     shift = half - 88.0 * u  # the symphysis stays in the midline
     for a in (3, 5, 6):
@@ -152,9 +167,14 @@ def _hemipelvis(xs: F64, ys: F64, zs: F64, p: F64, surface: F64, outline: F64, b
                 tuberosity = ellipsoid(x + 28.0 * u, y + 30.0 * u, z + 46.0 * u, 13.5 * u, 17.0 * u, 17.0 * u)
                 d = smooth_min(smooth_min(d, pubis, 9.0 * u), tuberosity, 9.0 * u)
                 r = np.sqrt(x * x + y * y + z * z)
-                cup = smooth_max(r - socket - 6.5 * u, 0.72 * x + 0.30 * y - 0.62 * z - 0.5 * u, 4.0 * u)
+                mouth = 0.72 * x + 0.30 * y - 0.62 * z - 0.5 * u - p[10]  # the plane of the socket's rim
+                cup = smooth_max(r - socket - 6.5 * u, mouth, 4.0 * u)
+                if p[15] > 0.0 and x > 0.0:
+                    spur = np.exp(-((mouth / (4.0 * u)) ** 2) - ((r - socket - 3.0 * u) / (3.5 * u)) ** 2)
+                    cup -= p[15] * spur
                 d = smooth_min(d, cup, 8.0 * u)
-                fossa = np.sqrt((x + 0.50 * socket) ** 2 + y * y + (z + 0.40 * socket) ** 2) - 0.50 * socket
+                deep = 0.50 * socket * p[11]
+                fossa = np.sqrt((x + deep) ** 2 + y * y + (z + 0.40 * socket) ** 2) - deep
                 d = smooth_max(d, -(r - socket), 2.5 * u)
                 d = smooth_max(d, -fossa, 6.0 * u)
                 d = smooth_max(d, -(x + half - 2.4 * u) + 0.004 * min((z + 31.0 * u) ** 2, 500.0), 5.0 * u)
@@ -162,7 +182,7 @@ def _hemipelvis(xs: F64, ys: F64, zs: F64, p: F64, surface: F64, outline: F64, b
                     d = max(d, 2.2 * u - abs(z - 4.0 * u - 0.3 * x))
                     if z < 4.0 * u:
                         d = max(d, 2.0 * u - abs(y - 2.0 * u))
-                rough[i, j, k] = d + 0.3 * bumps[i, j, k]
+                rough[i, j, k] = d + 0.7 * p[16] * bumps[i, j, k]
                 if d > 6.0:  # nothing will be read here
                     inner[i, j, k, 0] = inner[i, j, k, 1] = 0.0
                     continue
@@ -230,7 +250,7 @@ def _sacrum(xs: F64, ys: F64, zs: F64, p: F64, bumps: F32) -> tuple[F32, F32]:
                 d = smooth_min(d, capsule(x, y, z, tail[0], tail[1], 8.0 * u, 4.0 * u), 6.0 * u)
                 five, end5 = _vertebra(x, y, z, -27.0 * u, 106.0 * u, 0.30, u)
                 four, end4 = _vertebra(x, y, z, -19.0 * u, 144.0 * u, 0.10, u)
-                rough[i, j, k] = min(d, min(five, four)) + 0.4 * bumps[i, j, k]
+                rough[i, j, k] = min(d, min(five, four)) + p[16] * bumps[i, j, k]
                 plate = np.exp(-abs(top) / 3.0) if abs(x) < 27.0 * u and d < five else 0.0
                 if five < d or four < d:
                     plate = np.exp(-min(end5, end4) / 2.0)

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 from trainer.phantom.body.anatomy import Subject
 from trainer.phantom.body.femur import femur_grid
@@ -10,6 +11,13 @@ def test_a_subject_is_a_function_of_its_seed() -> None:
     one = Subject.draw(17)
     assert one.femora["R"] != one.femora["L"]
     assert 40 <= one.age_years <= 90
+
+
+def test_a_population_has_to_be_known() -> None:
+    assert Subject.draw(17, "wide") == Subject.draw(17, "wide")
+    assert Subject.draw(17, "wide").latent_b is None
+    with pytest.raises(ValueError, match="unknown population 'village'"):
+        Subject.draw(17, "village")
 
 
 def test_children_are_small_and_have_open_growth_plates() -> None:

@@ -1,0 +1,45 @@
+import numpy as np
+import pytest
+
+from trainer.phantom.body.anatomy import Femur, Subject
+
+
+@pytest.fixture(scope="module")
+def people() -> list[Subject]:
+    return [Subject.draw(seed, "wide") for seed in range(600)]
+
+
+def _log(femora: list[Femur], *names: str) -> np.ndarray:
+    return np.log([sum(getattr(f, name) for name in names) for f in femora])
+
+
+def _r(a: np.ndarray, b: np.ndarray) -> float:
+    return float(np.corrcoef(a, b)[0, 1])
+
+
+def test_of_the_wide_population_nothing_else_tells_the_mineral(people: list[Subject]) -> None:
+    right, left = ([s.femora[side] for s in people] for side in ("R", "L"))
+    cortex, density = _log(right, "superior_cortex_mm", "inferior_cortex_mm"), _log(right, "neck_gcm3")
+    facts = {
+        "age": [s.age_years for s in people], "bmi": [s.bmi for s in people], "man": [s.sex == "M" for s in people],
+        "size": [f.head_radius_mm for f in right], "angle": [f.neck_shaft_deg for f in right],
+        "other cortex": _log(left, "inferior_cortex_mm"), "other density": _log(left, "neck_gcm3"),
+        "pelvis": [s.pelvis.cortex_mm for s in people],
+    }  # fmt: skip
+    areal = density + _log(right, "head_radius_mm")  # what a beam meets goes with the depth
+    for name, values in facts.items():
+        assert abs(_r(cortex, np.array(values))) < 0.13, name
+        assert abs(_r(areal, np.array(values))) < 0.13, name
+    assert abs(_r(cortex, density)) < 0.4
+    people_screened = [Subject.draw(seed).femora["R"] for seed in range(300)]
+    assert np.std(cortex) > 1.6 * np.std(_log(people_screened, "superior_cortex_mm", "inferior_cortex_mm"))
+
+
+def test_the_wide_population_holds_small_and_large_bones(people: list[Subject]) -> None:
+    radius = np.array([s.femora["R"].head_radius_mm for s in people])
+    assert 17.5 <= radius.min() < 18.0
+    assert 27.5 < radius.max() <= 28.0
+    ratio = np.array([s.femora["R"].neck_half_mm for s in people]) / radius
+    screened = [Subject.draw(seed).femora["R"] for seed in range(300)]
+    assert ratio.std() > 1.5 * np.std([f.neck_half_mm / f.head_radius_mm for f in screened])
+    assert all(f.head_gcm3 <= 0.5 for s in people for f in s.femora.values())
