@@ -66,13 +66,13 @@ def _wide(rng: np.random.Generator) -> Exposure:
     return Exposure(
         kvp=float(rng.uniform(56.0, 90.0)),
         kerma_ugy=float(0.7 * 10.0 ** rng.uniform(0.0, 1.0)),
-        scatter_at_20cm=float(np.exp(rng.uniform(np.log(0.06), np.log(1.2)))),
+        scatter_at_20cm=float(np.exp(rng.uniform(np.log(0.06), np.log(0.9)))),
         wide_scatter_share=float(rng.uniform(0.1, 1.0)),
         heel=float(rng.uniform(-0.3, 0.3)),
         electronic_noise=float(np.exp(rng.uniform(np.log(0.0005), np.log(0.012)))),
         marrow_fat=float(rng.uniform(0.2, 0.98)),
-        mtf_sigma_mm=float(rng.uniform(0.05, 0.6)),
-        glare_share=float(rng.uniform(0.0, 0.25)),
+        mtf_sigma_mm=float(rng.uniform(0.05, 0.5)),
+        glare_share=float(rng.uniform(0.0, 0.2)),
         glare_sigma_mm=float(rng.uniform(2.0, 15.0)),
         cutoff=float(rng.choice([0.0, rng.uniform(-0.25, 0.25)])),
     )

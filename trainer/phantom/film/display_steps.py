@@ -50,15 +50,17 @@ def draw_steps(rng: np.random.Generator) -> Steps:
     def some(share: float, value: float) -> float:
         return float(value) if rng.random() < share else 0.0
 
-    increments = np.exp(rng.normal(0.0, rng.uniform(0.0, 0.7), 4))
+    increments = np.exp(rng.normal(0.0, rng.uniform(0.0, 0.6), 4))
     curve = np.cumsum(np.interp(np.linspace(0, 3, 16), np.arange(4), increments))
+    below, above = some(0.4, rng.normal(0.0, 0.25)), some(0.5, rng.normal(-0.05, 0.25))
+    sharp_mm = float(np.exp(rng.uniform(np.log(0.4), np.log(12.0))))
     return Steps(
         linear=some(0.25, rng.uniform(0.05, 0.7)),
-        smooth_mm=some(0.25, rng.uniform(0.8, 3.0)),
-        smooth_sd=float(rng.uniform(0.02, 0.15)),
-        sharp_mm=float(np.exp(rng.uniform(np.log(0.4), np.log(12.0)))),
-        sharp=some(0.35, rng.uniform(0.2, 2.0)),
-        level_error=(some(0.4, rng.normal(0.0, 0.3)), some(0.5, rng.normal(-0.1, 0.3))),
+        smooth_mm=some(0.25, rng.uniform(0.8, 2.5)),
+        smooth_sd=float(rng.uniform(0.02, 0.10)),
+        sharp_mm=sharp_mm,
+        sharp=some(0.35, rng.uniform(0.1, 1.8) / (1.0 + 0.25 * sharp_mm)),
+        level_error=(min(below, above + 0.35), above),
         lut=(0.0, *(float(v) for v in curve / curve[-1])) if rng.random() < 0.4 else (),
         tile_mm=float(rng.uniform(20.0, 90.0)),
         equalize=some(0.2, rng.uniform(0.15, 0.8)),

@@ -93,27 +93,27 @@ def _wide_style(rng: np.random.Generator) -> Style:
     """Wider in every setting. A third of the styles clips: bone above an upper level that lies within the bone, or
     tissue below a lower one.
     """
-    base = float(rng.uniform(0.1, 1.15))
+    base = float(rng.uniform(0.18, 1.15))
     peak, width = rng.uniform(-1.0, 6.0), rng.uniform(0.7, 3.0)
-    height = rng.uniform(0.0, 2.2) * (1.2 - 0.8 * base) + rng.normal(0.0, 0.2)
+    height = rng.uniform(0.0, 1.9) * (1.2 - 0.8 * base) + rng.normal(0.0, 0.15)
     bands = np.arange(len(BAND_MM))
     slide = 1.0 + (base - 1.0) * np.clip((bands - 2.0) / 5.0, 0.0, 1.0)
     bump = height * np.exp(-0.5 * ((bands - peak) / width) ** 2)
-    gains = slide + bump + rng.normal(0.0, rng.uniform(0.0, 0.35), bands.size)
-    soft = rng.uniform(0.05, 0.55)
+    gains = slide + bump + rng.normal(0.0, rng.uniform(0.0, 0.3), bands.size)
+    soft = rng.uniform(0.08, 0.52)
     clips_bone, clips_soft = rng.random(2) < 0.2
     return Style(
         name="random",
         base=base,
-        gains=tuple(float(g) for g in np.clip(gains, 0.1, 4.0)),
-        power=float(rng.uniform(0.6, 1.15)) if rng.random() < 0.7 else 1.0,
+        gains=tuple(float(g) for g in np.clip(gains, 0.25, 3.6)),
+        power=float(rng.uniform(0.65, 1.15)) if rng.random() < 0.7 else 1.0,
         soft_level=0.0 if clips_soft else float(soft),
-        bone_level=1.0 if clips_bone else float(rng.uniform(soft + 0.2, 1.0)),
+        bone_level=1.0 if clips_bone else float(rng.uniform(soft + 0.28, 1.0)),
         steep=float(rng.uniform(0.0, 1.0)),
-        gamma=float(np.exp(rng.normal(0.0, 0.4))),
+        gamma=float(np.exp(rng.normal(0.0, 0.35))),
         low_pct=float(rng.uniform(5.0, 45.0)),
-        high_pct=float(rng.uniform(75.0, 92.0) if clips_bone else rng.uniform(90.0, 99.9)),
-        denoise_mm=float(rng.choice([0.0, 0.0, rng.uniform(0.15, 1.0)])),
+        high_pct=float(rng.uniform(82.0, 93.0) if clips_bone else rng.uniform(93.0, 99.9)),
+        denoise_mm=float(rng.choice([0.0, 0.0, rng.uniform(0.15, 0.7)])),
         steps=draw_steps(rng),
     )
 
