@@ -22,15 +22,13 @@ MINERAL_GCM3 = 3.16
 CORTEX_GCM3 = 1.07
 MUSCLE_GCM3, FAT_GCM3, MARROW_GCM3 = 1.05, 0.95, 1.03
 METAL_GCM3 = 4.43
-MTF_SIGMA_MM = 0.145
-GLARE_SHARE, GLARE_SIGMA_MM = 0.07, 6.0
 QUANTUM_EFFICIENCY = 0.55
 
 
 @dataclass(frozen=True, slots=True)
 class Exposure:
-    """One exposure: tube voltage (kV), detector air kerma (uGy), scatter and heel settings, drawn independently of
-    the bone.
+    """One exposure: tube voltage (kV), detector air kerma (uGy), scatter, heel and blur, drawn independently of the
+    bone. `heel` and `cutoff`: how far the signal rises from the middle of the film to its lower and right edge.
     """
 
     kvp: float
@@ -40,12 +38,18 @@ class Exposure:
     heel: float
     electronic_noise: float
     marrow_fat: float
+    mtf_sigma_mm: float = 0.145
+    glare_share: float = 0.07
+    glare_sigma_mm: float = 6.0
+    cutoff: float = 0.0
 
     @staticmethod
-    def draw(rng: np.random.Generator, bmi: float, age_years: float) -> "Exposure":
+    def draw(rng: np.random.Generator, bmi: float, age_years: float, wide: bool = False) -> "Exposure":
         """Random exposure; kVp about 70 + 0.8 (BMI - 25), kerma log-normal around 2.2 uGy, grid scatter about 0.35 at
-        20 cm.
+        20 cm. `wide`: far beyond any clinic, and independent of BMI and age.
         """
+        if wide:
+            return _wide(rng)
         return Exposure(
             kvp=float(np.clip(70.0 + 0.8 * (bmi - 25.0) + rng.normal(0.0, 4.0), 60.0, 90.0)),
             kerma_ugy=float(2.2 * np.exp(rng.normal(0.0, 0.35))),
@@ -55,6 +59,23 @@ class Exposure:
             electronic_noise=float(rng.uniform(0.001, 0.004)),
             marrow_fat=float(np.clip(0.30 + 0.60 * (age_years - 20.0) / 70.0 + rng.normal(0.0, 0.08), 0.25, 0.95)),
         )
+
+
+def _wide(rng: np.random.Generator) -> Exposure:
+    """Voltage over the whole beam table, kerma log-uniform over a decade, scatter from a fine grid to none."""
+    return Exposure(
+        kvp=float(rng.uniform(56.0, 90.0)),
+        kerma_ugy=float(0.7 * 10.0 ** rng.uniform(0.0, 1.0)),
+        scatter_at_20cm=float(np.exp(rng.uniform(np.log(0.06), np.log(0.9)))),
+        wide_scatter_share=float(rng.uniform(0.1, 1.0)),
+        heel=float(rng.uniform(-0.3, 0.3)),
+        electronic_noise=float(np.exp(rng.uniform(np.log(0.0005), np.log(0.012)))),
+        marrow_fat=float(rng.uniform(0.2, 0.98)),
+        mtf_sigma_mm=float(rng.uniform(0.05, 0.5)),
+        glare_share=float(rng.uniform(0.0, 0.2)),
+        glare_sigma_mm=float(rng.uniform(2.0, 15.0)),
+        cutoff=float(rng.choice([0.0, rng.uniform(-0.25, 0.25)])),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,12 +176,13 @@ def coarse_exposure(primary: Array, tissue_cm: Array, pixel_mm: float, exposure:
     return Coarse(scattered, np.maximum(signal / np.float32(mean), np.float32(1e-4)), body, mean, pixel_mm)
 
 
-def blur(signal: Array, pixel_mm: float) -> Array:
-    """Detector blur: a Gaussian of 0.145 mm on 93 % of the signal, wide glare on 7 %."""
-    sharp = gaussian_filter(signal, MTF_SIGMA_MM / pixel_mm, mode="nearest", truncate=3.0)
+def blur(signal: Array, exposure: Exposure, pixel_mm: float) -> Array:
+    """Detector blur: a narrow Gaussian on most of the signal, wide glare on the rest (commonly 0.145 mm and 7 %)."""
+    sharp = gaussian_filter(signal, exposure.mtf_sigma_mm / pixel_mm, mode="nearest", truncate=3.0)
     step = max(round(2.0 / pixel_mm), 1)
-    glare = gaussian_filter(block_mean(signal, step), GLARE_SIGMA_MM / (pixel_mm * step), mode="nearest")
-    blurred: Array = (1.0 - GLARE_SHARE) * sharp + GLARE_SHARE * upsample(glare, signal.shape, step)
+    glare = gaussian_filter(block_mean(signal, step), exposure.glare_sigma_mm / (pixel_mm * step), mode="nearest")
+    share = exposure.glare_share
+    blurred: Array = (1.0 - share) * sharp + share * upsample(glare, signal.shape, step)
     return blurred
 
 
@@ -182,8 +204,11 @@ def expose(
     across = (np.arange(signal.shape[0], dtype=np.float32) + np.float32(offset[0])) * np.float32(pixel_mm)
     full = coarse.signal.shape[0] * coarse.pixel_mm
     signal *= (1.0 + exposure.heel * (2.0 * across / full - 1.0))[:, None] / np.float32(coarse.mean)
+    if exposure.cutoff:
+        sideways = (np.arange(signal.shape[1], dtype=np.float32) + np.float32(offset[1])) * np.float32(pixel_mm)
+        signal *= 1.0 + exposure.cutoff * (2.0 * sideways / (coarse.signal.shape[1] * coarse.pixel_mm) - 1.0)
     photons = spectrum(exposure.kvp)[1] * exposure.kerma_ugy * pixel_mm**2 * QUANTUM_EFFICIENCY
     signal += np.sqrt(signal / np.float32(photons)) * rng.standard_normal(signal.shape, np.float32)
-    signal = blur(signal, pixel_mm)
+    signal = blur(signal, exposure, pixel_mm)
     signal += np.float32(exposure.electronic_noise) * rng.standard_normal(signal.shape, np.float32)
     return np.maximum(signal, np.float32(1e-4))

@@ -1,12 +1,13 @@
-"""What else lies in the beam beside an intact hip: cloth folds, calcified vessels, calibration ball, clips, spinal
-screws, grid lines.
+"""What else lies in the beam beside an intact hip: cloth, pads and edges of the table, calcified vessels and tissue,
+calibration ball, clips, spinal screws, grid lines.
 
 Everything is drawn on the film's own pixels as added mass (mineral, metal) or tissue; none of it depends on the bone.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import pairwise
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -39,49 +40,74 @@ class Canvas:
         moved: NDArray[np.float64] = point_mm * self.scale + np.asarray(self.offset_px)
         return moved
 
-    def distance_mm(self, points_mm: NDArray[np.float64], area: tuple[slice, slice]) -> Array:
-        """Distance (mm) of the pixels of `area` to a polyline (n, 2)."""
+    def distance_mm(self, points_mm: NDArray[np.float64], area: tuple[slice, slice], reach_mm: float) -> Array:
+        """Distance (mm) of the pixels of `area` to a polyline (n, 2); infinite where it is beyond `reach_mm`."""
         rows, cols = area
-        y = (np.arange(rows.start, rows.stop, dtype=np.float32)[:, None] + 0.5 - self.offset_px[1]) / self.scale
-        x = (np.arange(cols.start, cols.stop, dtype=np.float32)[None, :] + 0.5 - self.offset_px[0]) / self.scale
-        best = np.full((y.size, x.size), np.inf, np.float32)
-        for (ax, ay), (bx, by) in pairwise(points_mm):
-            ex, ey = float(bx - ax), float(by - ay)
-            t = np.clip(((x - ax) * ex + (y - ay) * ey) / max(ex * ex + ey * ey, 1e-6), 0.0, 1.0)
-            best = np.minimum(best, (x - ax - t * ex) ** 2 + (y - ay - t * ey) ** 2)
-        return np.sqrt(best)
+        squared = np.full((rows.stop - rows.start, cols.stop - cols.start), np.float32(np.inf))
+        corner = (rows.start - self.offset_px[1], cols.start - self.offset_px[0])
+        _to_polyline(points_mm, corner, self.scale, reach_mm, squared)
+        return np.sqrt(squared)
+
+    def coordinates(self) -> tuple[Array, Array]:
+        """Body-frame x (1, w) and y (h, 1) in mm of all pixels."""
+        height, width = self.tissue_cm.shape
+        x = (np.arange(width, dtype=np.float32)[None, :] + np.float32(0.5 - self.offset_px[0])) / np.float32(self.scale)
+        y = (np.arange(height, dtype=np.float32)[:, None] + np.float32(0.5 - self.offset_px[1])) / np.float32(
+            self.scale
+        )
+        return x, y
+
+
+@numba.njit(cache=True)
+def _to_polyline(
+    points: NDArray[np.float64], corner: tuple[float, float], scale: float, reach: float, squared: Array
+) -> None:
+    """Lower `squared` (mm2) to the squared distance of every pixel within `reach` mm of each stretch of the line."""
+    height, width = squared.shape
+    for k in range(points.shape[0] - 1):
+        ax, ay, bx, by = points[k, 0], points[k, 1], points[k + 1, 0], points[k + 1, 1]
+        ex, ey = bx - ax, by - ay
+        norm = max(ex * ex + ey * ey, 1e-6)
+        top = max(int((min(ay, by) - reach) * scale - corner[0]) - 1, 0)
+        bottom = min(int((max(ay, by) + reach) * scale - corner[0]) + 2, height)
+        left = max(int((min(ax, bx) - reach) * scale - corner[1]) - 1, 0)
+        right = min(int((max(ax, bx) + reach) * scale - corner[1]) + 2, width)
+        for i in range(top, bottom):
+            y = (i + corner[0] + 0.5) / scale
+            for j in range(left, right):
+                x = (j + corner[1] + 0.5) / scale
+                t = min(max(((x - ax) * ex + (y - ay) * ey) / norm, 0.0), 1.0)
+                near = (x - ax - t * ex) ** 2 + (y - ay - t * ey) ** 2
+                if near < squared[i, j]:
+                    squared[i, j] = near
 
 
 def rod(canvas: Canvas, target: Array, points_mm: NDArray[np.float64], radius_mm: float, per_cm: float) -> None:
-    """Add a round rod along a polyline to `target`: chord length (cm) times `per_cm`."""
-    area = canvas.patch(points_mm, radius_mm + 1.0)
+    """Add a round rod along a polyline to `target`: chord length (cm) times `per_cm`. A rod thinner than a pixel is
+    spread over it.
+    """
+    drawn_mm = max(radius_mm, 0.6 / canvas.scale)
+    area = canvas.patch(points_mm, drawn_mm + 1.0)
     if area is None:
         return
-    d = canvas.distance_mm(points_mm, area)
+    d = canvas.distance_mm(points_mm, area, drawn_mm + 1.0)
     soft = 0.35 / canvas.scale
-    chord_cm = 0.2 * np.sqrt(np.maximum(radius_mm**2 - np.minimum(d, radius_mm) ** 2, 0.0) + soft**2 * (d < radius_mm))
-    target[area] += per_cm * chord_cm.astype(np.float32)
+    chord_cm = 0.2 * np.sqrt(np.maximum(drawn_mm**2 - np.minimum(d, drawn_mm) ** 2, 0.0) + soft**2 * (d < drawn_mm))
+    target[area] += np.float32(per_cm * (radius_mm / drawn_mm) ** 2) * chord_cm.astype(np.float32)
 
 
-def add_clutter(canvas: Canvas, rng: np.random.Generator, amount: float = 1.0) -> None:
+def add_clutter(canvas: Canvas, rng: np.random.Generator, amount: float = 1.0, wide: bool = False) -> None:
     """Random clutter, drawn in a fixed order; `amount` scales how often each thing appears (1 = finder films, 0.4 =
-    BMD films).
+    BMD films). `wide`: more kinds of it, and in most films.
     """
-    for chance, draw in (
-        (0.35, _cloth),
-        (0.25, _vessel),
-        (0.10, _clips),
-        (0.08, _ball),
-        (0.06, _screws),
-        (0.10, _band),
-        (0.05, _tube),
-    ):
+    for chance, draw in USUAL:
         own = np.random.default_rng(rng.integers(2**63))
         if own.random() < chance * amount:
             draw(canvas, own)
-    own = np.random.default_rng(rng.integers(2**63))
-    if own.random() < 0.06 * amount:
-        _grid_lines(canvas, own)
+    for chance, draw in WIDE if wide else ():
+        own = np.random.default_rng(rng.integers(2**63))
+        if own.random() < chance:
+            draw(canvas, own)
 
 
 def _path(
@@ -160,3 +186,107 @@ def _grid_lines(canvas: Canvas, rng: np.random.Generator) -> None:
     period = rng.uniform(2.2, 6.0)
     wave = 0.06 * np.sin(2 * np.pi * np.arange(max(height, width)) / period).astype(np.float32)
     canvas.tissue_cm[:] += wave[None, :width] if rng.random() < 0.7 else wave[:height, None]
+
+
+def _bead(canvas: Canvas, target: Array, at_mm: NDArray[np.float64], radius_mm: float, per_cm: float) -> None:
+    rod(canvas, target, np.vstack([at_mm, at_mm + 0.01]), radius_mm, per_cm)
+
+
+def _artery(canvas: Canvas, rng: np.random.Generator) -> None:
+    """Tram lines: the calcified walls of a femoral artery, from the groin over the head's inner half down the thigh."""
+    for side in (-1.0, 1.0):
+        start = (side * rng.uniform(58, 95), rng.uniform(-90, 10))
+        path = _path(rng, start, np.pi / 2 - side * rng.normal(0.1, 0.15), rng.uniform(90, 230), 0.05)
+        half, filled, density = rng.uniform(2.0, 4.5), rng.uniform(0.2, 0.9), rng.uniform(0.1, 0.7)
+        for wall in (-half, half):
+            for k in np.flatnonzero(rng.random(len(path) - 1) < filled):
+                part = path[k : k + 2] + np.array([wall + rng.normal(0, 0.3), rng.normal(0, 1.0)])
+                rod(canvas, canvas.mineral_gcm2, part, rng.uniform(0.3, 1.1), density * rng.uniform(0.4, 1.4))
+
+
+def _phleboliths(canvas: Canvas, rng: np.random.Generator) -> None:
+    for _ in range(rng.integers(1, 9)):
+        at, radius = np.array([rng.normal(0, 45), rng.uniform(-20, 60)]), rng.uniform(0.8, 3.2)
+        _bead(canvas, canvas.mineral_gcm2, at, radius, rng.uniform(0.2, 0.8))
+        if rng.random() < 0.4:
+            _bead(canvas, canvas.mineral_gcm2, at, 0.5 * radius, -0.15)
+
+
+def _granulomas(canvas: Canvas, rng: np.random.Generator) -> None:
+    """Old injections in the buttock: shells of mineral, often several."""
+    side = rng.choice([-1.0, 1.0])
+    for _ in range(rng.integers(1, 6)):
+        at = np.array([side * rng.uniform(70, 165), rng.uniform(-130, 50)])
+        radius, density = rng.uniform(2.0, 11.0), rng.uniform(0.05, 0.3)
+        _bead(canvas, canvas.mineral_gcm2, at, radius, density)
+        _bead(canvas, canvas.mineral_gcm2, at, radius * rng.uniform(0.5, 0.9), -0.9 * density)
+
+
+def _calcified_tissue(canvas: Canvas, rng: np.random.Generator) -> None:
+    """A cloud of mineral in tendon or muscle beside a hip."""
+    center = np.array([rng.choice([-1.0, 1.0]) * rng.uniform(105, 170), rng.uniform(-50, 110)])
+    spread = rng.uniform(3.0, 12.0, 2)
+    for _ in range(rng.integers(4, 30)):
+        _bead(
+            canvas, canvas.mineral_gcm2, center + rng.normal(0, spread), rng.uniform(0.6, 3.5), rng.uniform(0.05, 0.4)
+        )
+
+
+def _edges(canvas: Canvas, rng: np.random.Generator) -> None:
+    """Table, mattress, cushion and cassette: straight edges right across the film, steps or narrow strips."""
+    x, y = canvas.coordinates()
+    for _ in range(rng.integers(1, 4)):
+        angle = rng.normal(0, 0.06) + rng.choice([0.0, np.pi / 2, rng.uniform(0, np.pi)])
+        off = np.float32(np.cos(angle)) * x + np.float32(np.sin(angle)) * y - np.float32(rng.uniform(-190, 190))
+        soft = np.float32(rng.uniform(0.5, 4.0))
+        shape = np.clip(0.5 + off / soft, 0.0, 1.0)
+        if rng.random() < 0.4:
+            shape = shape * np.clip(np.float32(rng.uniform(2, 40)) / soft + 0.5 - off / soft, 0.0, 1.0)
+        canvas.tissue_cm[:] += np.float32(rng.uniform(0.05, 1.0)) * shape
+
+
+def _pad(canvas: Canvas, rng: np.random.Generator) -> None:
+    """Bandage, wet pad or sandbag: a turned rectangle, quilted or crumpled."""
+    x, y = canvas.coordinates()
+    cx, cy = rng.choice([-1.0, 1.0]) * rng.uniform(0, 170), rng.uniform(-110, 150)
+    turn, half = rng.normal(0, 0.4), rng.uniform([15, 12], [110, 70])
+    u = (x - np.float32(cx)) * np.float32(np.cos(turn)) + (y - np.float32(cy)) * np.float32(np.sin(turn))
+    v = (y - np.float32(cy)) * np.float32(np.cos(turn)) - (x - np.float32(cx)) * np.float32(np.sin(turn))
+    inside = np.minimum(np.float32(half[0]) - np.abs(u), np.float32(half[1]) - np.abs(v))
+    depth = np.float32(rng.uniform(0.1, 1.6)) * np.clip(inside / np.float32(rng.uniform(0.7, 8.0)), 0.0, 1.0)
+    quilt = np.float32(rng.uniform(0, 0.35)) * np.sin(v * np.float32(2 * np.pi / rng.uniform(4, 25)))
+    canvas.tissue_cm[:] += depth * (1.0 + quilt)
+
+
+def _wrinkles(canvas: Canvas, rng: np.random.Generator) -> None:
+    """A crumpled sheet or garment: many nearly parallel folds, wide and faint to narrow and plain."""
+    heading, center = rng.uniform(0, np.pi), np.array([rng.uniform(-150, 150), rng.uniform(-120, 150)])
+    for _ in range(rng.integers(4, 15)):
+        start = center + rng.normal(0, 45, 2)
+        path = _path(rng, (start[0], start[1]), heading + rng.normal(0, 0.2), rng.uniform(40, 200), 0.06)
+        rod(canvas, canvas.tissue_cm, path, rng.uniform(0.8, 6.0), rng.uniform(0.05, 0.5))
+
+
+Draw = Callable[[Canvas, np.random.Generator], None]
+USUAL: tuple[tuple[float, Draw], ...] = (
+    (0.35, _cloth),
+    (0.25, _vessel),
+    (0.10, _clips),
+    (0.08, _ball),
+    (0.06, _screws),
+    (0.10, _band),
+    (0.05, _tube),
+    (0.06, _grid_lines),
+)
+WIDE: tuple[tuple[float, Draw], ...] = (
+    (0.25, _artery),
+    (0.35, _phleboliths),
+    (0.12, _granulomas),
+    (0.10, _calcified_tissue),
+    (0.35, _edges),
+    (0.15, _pad),
+    (0.35, _wrinkles),
+    (0.10, _ball),
+    (0.08, _tube),
+    (0.04, _grid_lines),
+)

@@ -10,18 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.phantom.beam.soft_parts import Leg, add_soft_parts
 from trainer.phantom.shapes.coarse_grid import smooth_noise
 
 Array = NDArray[np.float32]
 COARSE_MM = 3.0
-
-
-@dataclass(frozen=True, slots=True)
-class Leg:
-    """One hip as the tissue needs it: head center and unit vector down the shaft, in the body frame (mm)."""
-
-    center_mm: tuple[float, float]
-    direction: tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,20 +26,32 @@ class Tissue:
 
 
 def draw_tissue(
-    rng: np.random.Generator, bmi: float, legs: tuple[Leg, ...], x_mm: Array, y_mm: Array, size: float = 1.0
+    rng: np.random.Generator,
+    bmi: float,
+    legs: tuple[Leg, ...],
+    x_mm: Array,
+    y_mm: Array,
+    size: float = 1.0,
+    wide: bool = False,
 ) -> Tissue:
     """Tissue maps on the grid of body-frame coordinates `x_mm` (w,) and `y_mm` (h,); a pure function of the arguments.
 
-    `size` < 1 is a child: coordinates are in units of an adult body, thickness comes out smaller.
+    `size` < 1 is a child: coordinates are in units of an adult body, thickness comes out smaller. `wide`: outline,
+    thickness and fat are drawn far wider, each by itself and not by the BMI, and muscles, folds and bowel are added.
     """
     x, y = np.meshgrid(x_mm.astype(np.float32), y_mm.astype(np.float32))
-    torso = _torso(rng, bmi, x, y)
-    thighs = [_thigh(rng, bmi, leg, x, y) for leg in legs]
+    shape = (x.shape[0], x.shape[1])
+    shape_bmi, fat_bmi = rng.uniform([15.0, 8.0], [46.0, 48.0]) if wide else (bmi, bmi)
+    torso = _torso(rng, shape_bmi, x, y)
+    thighs = [_thigh(rng, shape_bmi, leg, x, y) for leg in legs]
     outline = _soft_max([torso, *thighs])
-    outline *= 1.0 + rng.uniform(0.006, 0.025) * smooth_noise(rng, (x.shape[0], x.shape[1]), 14.0)
+    outline *= 1.0 + rng.uniform(0.006, 0.06 if wide else 0.025) * smooth_noise(rng, shape, 14.0)
     outline = _folds(rng, outline, x, y)
-    fat = _fat(rng, bmi, outline, x.shape)
+    fat = _fat(rng, fat_bmi, outline, shape)
     gas = _gas(rng, x, y)
+    if wide:
+        outline = outline * np.float32(np.exp(rng.normal(0.0, 0.15)))
+        outline, fat, gas = add_soft_parts(rng, legs, (x, y), outline, fat, gas)
     left = np.maximum(outline - np.minimum(gas, 0.6 * outline), 0.0)
     return Tissue((size * left).astype(np.float32), fat)
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
+from trainer.phantom.film.display_steps import PLAIN, Steps, draw_steps, finished, respond, sharpened, smoothed
 from trainer.phantom.shapes.coarse_grid import block_mean, upsample
 
 Array = NDArray[np.float32]
@@ -25,7 +26,7 @@ class Style:
 
     `soft_level`, `bone_level`: display values (0..1) that soft tissue and dense bone are brought to; `steep`: of the
     S-curve; `gamma`: applied last; `low_pct`, `high_pct`: percentiles of the body's histogram taken as soft tissue
-    and dense bone.
+    and dense bone; `steps`: what a wide random style does besides.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Style:
     low_pct: float = 25.0
     high_pct: float = 98.0
     denoise_mm: float = 0.0
+    steps: Steps = PLAIN
 
 
 STYLES: dict[str, Style] = {
@@ -59,10 +61,12 @@ TRAINING_MAKERS = ("A", "B", "C", "D", "E")
 HELD_OUT_MAKERS = ("G", "H")
 
 
-def random_style(rng: np.random.Generator) -> Style:
+def random_style(rng: np.random.Generator, wide: bool = False) -> Style:
     """A style from the continuous space: random compression, band gains, weak-detail power, levels, gamma and
-    denoising.
+    denoising. `wide`: beyond what makers do, with levels that clip and the extra steps.
     """
+    if wide:
+        return _wide_style(rng)
     base = float(rng.uniform(0.25, 1.05))
     peak, width = rng.uniform(-0.5, 5.0), rng.uniform(1.0, 2.5)
     height = rng.uniform(0.0, 1.6) * (1.2 - 0.8 * base) + rng.normal(0.0, 0.12)
@@ -82,6 +86,35 @@ def random_style(rng: np.random.Generator) -> Style:
         low_pct=float(rng.uniform(10.0, 40.0)),
         high_pct=float(rng.uniform(94.0, 99.7)),
         denoise_mm=float(rng.choice([0.0, 0.0, rng.uniform(0.15, 0.5)])),
+    )
+
+
+def _wide_style(rng: np.random.Generator) -> Style:
+    """Wider in every setting. A third of the styles clips: bone above an upper level that lies within the bone, or
+    tissue below a lower one.
+    """
+    base = float(rng.uniform(0.18, 1.15))
+    peak, width = rng.uniform(-1.0, 6.0), rng.uniform(0.7, 3.0)
+    height = rng.uniform(0.0, 1.9) * (1.2 - 0.8 * base) + rng.normal(0.0, 0.15)
+    bands = np.arange(len(BAND_MM))
+    slide = 1.0 + (base - 1.0) * np.clip((bands - 2.0) / 5.0, 0.0, 1.0)
+    bump = height * np.exp(-0.5 * ((bands - peak) / width) ** 2)
+    gains = slide + bump + rng.normal(0.0, rng.uniform(0.0, 0.3), bands.size)
+    soft = rng.uniform(0.08, 0.52)
+    clips_bone, clips_soft = rng.random(2) < 0.2
+    return Style(
+        name="random",
+        base=base,
+        gains=tuple(float(g) for g in np.clip(gains, 0.25, 3.6)),
+        power=float(rng.uniform(0.65, 1.15)) if rng.random() < 0.7 else 1.0,
+        soft_level=0.0 if clips_soft else float(soft),
+        bone_level=1.0 if clips_bone else float(rng.uniform(soft + 0.28, 1.0)),
+        steep=float(rng.uniform(0.0, 1.0)),
+        gamma=float(np.exp(rng.normal(0.0, 0.35))),
+        low_pct=float(rng.uniform(5.0, 45.0)),
+        high_pct=float(rng.uniform(82.0, 93.0) if clips_bone else rng.uniform(93.0, 99.9)),
+        denoise_mm=float(rng.choice([0.0, 0.0, rng.uniform(0.15, 0.7)])),
+        steps=draw_steps(rng),
     )
 
 
@@ -108,22 +141,30 @@ def recognize(signal: Array, body: NDArray[np.bool_], style: Style, pixel_mm: fl
     """Exposure recognition on the whole film, seen coarsely: percentiles of the BODY's histogram, never of the
     image's.
     """
-    log = -np.log(signal)
+    log = respond(signal, style.steps.linear)
     where = body if body.sum() > 20 else np.ones_like(body)
     median = float(np.median(log[where]))
     spread = max(float(np.subtract(*np.percentile(log[where], [97.0, 15.0]))), 0.15)
     shown = _bands(np.clip(log, median - 3.5, median + 4.0), style, pixel_mm, spread)
     low, high = np.percentile(shown[where], [style.low_pct, style.high_pct])
+    high = max(high, low + 0.05)
+    below, above = style.steps.level_error
+    low, high = low + below * (high - low), high + above * (high - low)
     return Levels(median, spread, float(low), float(max(high, low + 0.05)))
 
 
 def process(signal: Array, levels: Levels, style: Style, pixel_mm: float) -> Array:
     """Linear detector signal -> display values, bone bright, float32; nominal range 0..1, NOT clipped."""
-    log = -np.log(signal)
+    steps, log = style.steps, respond(signal, style.steps.linear)
     if style.denoise_mm > 0:
         log = gaussian_filter(log, style.denoise_mm / pixel_mm, truncate=3.0)
+    if steps.smooth_mm > 0:
+        log = smoothed(log, steps, levels.spread, pixel_mm)
     shown = _bands(np.clip(log, levels.median - 3.5, levels.median + 4.0), style, pixel_mm, levels.spread)
-    return _curve((shown - np.float32(levels.low)) / np.float32(levels.high - levels.low), style)
+    if steps.sharp > 0:
+        shown = sharpened(shown, steps, pixel_mm)
+    shown = _curve((shown - np.float32(levels.low)) / np.float32(levels.high - levels.low), style)
+    return finished(shown, steps, pixel_mm)
 
 
 def _bands(log: Array, style: Style, pixel_mm: float, spread: float) -> Array:
