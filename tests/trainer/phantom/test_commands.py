@@ -13,4 +13,5 @@ def test_command_makes_a_cohort_without_naming_make(tmp_path):
     assert Path(done.stdout.strip().splitlines()[-1]).name == "films.csv"
     wrong = runner.invoke(app, [str(tmp_path / "d"), *options, "--makers", "Q"])
     assert wrong.exit_code == 2
+    assert runner.invoke(app, [str(tmp_path / "d"), *options, "--population", "tall"]).exit_code == 2
     assert runner.invoke(app, ["check", "--help"]).exit_code == 0

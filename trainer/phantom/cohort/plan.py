@@ -19,6 +19,10 @@ ROI_PIXEL_MM, DICOM_PIXEL_MM = 0.42, 0.3
 LEARN_PIXEL_MM, LEARN_RAYS = 0.75, 1
 FILM_PIXEL_MM, FILM_RAYS = 1.0, 1
 """Films to learn from are about as fine as they are stored."""
+VIEWS_OF_INTACT, VIEWS_TO_REFUSE = 3, 5
+"""Views of one person among the whole films: the grids of a body cost more than a view of it. Both divide the blocks
+that share a split, so a person is in one split.
+"""
 SCREENING_EVERY, TURNED_EVERY = 5, 3
 """Of the subjects to learn from, one in so many is of the screening population, and one lies with turned legs."""
 STYLE_KINDS = ("named", "random")
@@ -91,7 +95,7 @@ class CohortConfig:
         plan = (
             FINDER_ERROR_MM, MAX_FINDER_ERROR_MM, ROI_PIXEL_MM, FILM_PIXEL_MM, DICOM_PIXEL_MM, SPLIT_PARTS,
             BOTH_HIPS_SHARE, REFUSAL_CASES, FINDER_SPLITS, LEARN_PIXEL_MM, LEARN_RAYS, FILM_RAYS, SCREENING_EVERY,
-            TURNED_EVERY,
+            TURNED_EVERY, VIEWS_OF_INTACT, VIEWS_TO_REFUSE,
         )  # fmt: skip
         facts = {**asdict(self), "phantom_version": VERSION, "plan": sha256(json.dumps(plan).encode()).hexdigest()[:8]}
         return json.dumps(facts, sort_keys=True)
@@ -235,20 +239,24 @@ def _finder_split(block: int) -> str:
 
 def _pelves(config: CohortConfig) -> Iterator[Entry]:
     for k in range(config.pelves + config.pelves // 2):
-        seed = _seed(config, "pelves", k)
+        seed, person = _seed(config, "pelves", k), k // VIEWS_OF_INTACT
         kind, pose = ("pelvis", "wide" if k % 2 else "bmd") if k % 3 < 2 else ("hip", "wide")
-        for spec in _whole_films(config, FilmSpec(seed, kind, "RL"[seed // 3 % 2], "intact", pose)):
-            yield "film", _finder_split(k // 6), f"P{k:05d}", pose, spec
+        view = FilmSpec(
+            seed, kind, "RL"[seed // 3 % 2], "intact", pose, subject_seed=_seed(config, "pelvis of", person)
+        )
+        for spec in _whole_films(config, view):
+            yield "film", _finder_split(k // 6), f"P{person:05d}", pose, spec
 
 
 def _refusals(config: CohortConfig) -> Iterator[Entry]:
     block = len(REFUSAL_CASES)
     for k in range(config.refusals):
-        seed = _seed(config, "refusals", k)
+        seed, person = _seed(config, "refusals", k), k // VIEWS_TO_REFUSE
         case = REFUSAL_CASES[k % block]
         kind = "pelvis" if case not in ("not_a_hip", "cut_off") and seed // 5 % 5 < 2 else "hip"
-        for spec in _whole_films(config, FilmSpec(seed, kind, "RL"[seed // 3 % 2], case, "wide")):
-            yield "film", _finder_split(k // block), f"X{k:05d}", case, spec
+        view = FilmSpec(seed, kind, "RL"[seed // 3 % 2], case, "wide", subject_seed=_seed(config, "refusal of", person))
+        for spec in _whole_films(config, view):
+            yield "film", _finder_split(k // block), f"X{person:05d}", case, spec
 
 
 def _whole_films(config: CohortConfig, view: FilmSpec) -> Iterator[FilmSpec]:
@@ -257,7 +265,7 @@ def _whole_films(config: CohortConfig, view: FilmSpec) -> Iterator[FilmSpec]:
         seed = _seed(config, f"film {n}", view.seed)
         yield replace(
             view, seed=seed, view_seed=view.seed, style=_style(config, seed), pixel_mm=FILM_PIXEL_MM, rays=FILM_RAYS,
-            population=_population(config, view.seed),
+            population=_population(config, view.subject),
         )  # fmt: skip
 
 

@@ -74,7 +74,48 @@ def test_one_dicom_film_in_ten_is_repeated_in_other_poses():
     assert all(i.subject == subjects[i.spec.subject_seed] for i in again if i.spec.subject_seed is not None)
 
 
-@pytest.mark.parametrize("bad", [{"style": "odd"}, {"makers": ("Z",)}, {"labelled": -1}, {"poses": 0}, {"makers": ()}])
+def test_several_films_share_a_view_and_both_hips_a_film():
+    found = items(CohortConfig(0, 0, 0, learn=15, films=3))
+    assert {i.split for i in found} == {"train"}
+    assert {i.spec.population for i in found} == {"wide", "screening"}
+    assert {i.spec.pose for i in found} == {"bmd", "turned"}
+    views, films = (defaultdict(list) for _ in range(2))
+    for item in found:
+        views[item.facts["x_view"]].append(item.spec)
+        films[item.facts["x_film"]].append(item.spec)
+    assert {len(specs) for specs in views.values()} == {3}
+    assert all(len({spec.bare() for spec in specs}) == 1 for specs in views.values())
+    assert len(films) == 15 * 3
+    for right, left in films.values():
+        assert (right.side, left) == ("R", replace(right, side="L"))
+
+
+def test_whole_films_of_a_person_stay_in_one_split_and_keep_their_view():
+    found = items(CohortConfig(0, 0, 0, pelves=40, refusals=40, films=2, population="both"))
+    splits, bodies = (defaultdict(set) for _ in range(2))
+    for first, second in list(pairwise(found))[::2]:
+        assert first.spec.bare() == second.spec.bare()
+        assert first.spec.seed != second.spec.seed
+    for item in found:
+        splits[item.subject].add(item.split)
+        bodies[item.subject].add((item.spec.subject, item.spec.population))
+    assert all(len(one) == 1 for one in (*splits.values(), *bodies.values()))
+    assert {spec.population for spec in (item.spec for item in found)} == {"wide", "screening"}
+
+
+@pytest.mark.parametrize("style", ["named", "random", "both"])
+def test_styles_of_a_cohort(style):
+    styles = {i.spec.style for i in items(CohortConfig(0, 60, 0, style=style))}
+    assert ("random" in styles, len(styles) > 1) == (style != "named", style != "random")
+
+
+_BAD = [
+    {"style": "odd"}, {"makers": ("Z",)}, {"labelled": -1}, {"poses": 0}, {"makers": ()}, {"learn": -1}, {"films": 0},
+    {"population": "tall"},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("bad", _BAD)
 def test_impossible_configurations_are_usage_errors(bad):
     with pytest.raises(UsageError):
         CohortConfig(**bad)
