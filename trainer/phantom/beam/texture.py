@@ -1,8 +1,8 @@
-"""Trabecular texture: oriented noise steered along the compressive, tensile and shaft lines, multiplied onto
-trabecular mass.
+"""Trabecular texture: oriented noise steered along the compressive, tensile and shaft lines, and the lines of the
+groups themselves, multiplied onto trabecular mass.
 
 A bank of band-limited noise tiles (eight orientations and one isotropic, at two scales) is made once per process and
-pixel size; a film takes shifted windows of it. The texture has no part longer than about 6 mm and is centered by
+pixel size; a film takes shifted windows of it. The texture has no part wider than about 9 mm and is centered by
 mass, so imaged mass = labeled mass.
 """
 
@@ -12,6 +12,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.phantom.beam.trabecular_lines import GROUPS, lines, visibility
 from trainer.phantom.shapes.coarse_grid import upsample
 
 Array = NDArray[np.float32]
@@ -19,6 +20,8 @@ Array = NDArray[np.float32]
 ORIENTATIONS = 8
 TILE_PX = 512
 RELATIVE_SD = 0.115
+PEAKS_PER_MM = (0.65, 0.34, 0.19)
+LONGEST_MM = 9.0
 WIDE_STRENGTH = (0.05, 0.35)
 WEIGHT_STEP_PX = 12
 BANK_SEED = 20260101
@@ -27,8 +30,8 @@ LOWEST_FACTOR = 0.15
 
 @dataclass(frozen=True, slots=True)
 class TextureLook:
-    """Texture of one subject: overall strength, share of oriented texture, coarseness 0..1, weights of the three line
-    systems.
+    """Texture of one subject: overall strength, share of oriented noise, coarseness 0..1, weights of the three systems
+    of oriented noise, contrast of the groups' lines against the noise, and how much of each group is left.
     """
 
     strength: float
@@ -37,6 +40,8 @@ class TextureLook:
     compressive: float
     tensile: float
     shaft: float
+    lines: float
+    groups: tuple[float, ...]
 
     @staticmethod
     def draw(rng: np.random.Generator, latent_b: float | None) -> "TextureLook":
@@ -50,36 +55,49 @@ class TextureLook:
             strength = float(np.clip(RELATIVE_SD * np.exp(rng.normal(0.0, 0.22)), 0.05, 0.22))
         state = 0.35 * latent_b + np.sqrt(1 - 0.35**2) * rng.standard_normal()
         tensile = float(np.clip(0.8 + 0.2 * state + rng.normal(0, 0.25), 0.0, 1.4))
+        grade = float(np.clip(4.3 + 1.1 * state, 0.5, 6.5))
         return TextureLook(
             strength=strength,
             oriented=float(np.clip(0.62 - 0.05 * state + rng.normal(0, 0.10), 0.2, 0.9)),
-            coarseness=float(np.clip(0.5 - 0.12 * state + rng.normal(0, 0.2), 0.0, 1.0)),
+            coarseness=float(np.clip(0.55 - 0.10 * state + rng.normal(0, 0.2), 0.0, 1.0)),
             compressive=float(np.clip(1.0 + rng.normal(0, 0.2), 0.4, 1.5)),
             tensile=0.0 if rng.random() < 0.06 else tensile,
             shaft=float(np.clip(0.7 + rng.normal(0, 0.25), 0.1, 1.3)),
+            lines=float(np.clip(rng.normal(1.3, 0.4), 0.2, 2.4)),
+            groups=visibility(grade, rng.normal(0.0, 0.6, len(GROUPS))),
         )
 
 
 @lru_cache(maxsize=4)
 def _bank(pixel_um: int) -> Array:
-    """Tiles (2 scales, 9, TILE, TILE) float32, zero mean, unit SD; index 8 is isotropic. Orientation k runs along k *
-    22.5 degrees.
+    """Tiles (3 scales, 9, TILE, TILE) float32, zero mean, unit SD before the pixel's blur; index 8 is isotropic.
+    Orientation k runs along k * 22.5 degrees.
     """
     rng = np.random.default_rng(BANK_SEED)
     mm = pixel_um / 1000.0
     fy = np.fft.fftfreq(TILE_PX, mm)[:, None]
     fx = np.fft.rfftfreq(TILE_PX, mm)[None, :]
     radius, angle = np.hypot(fx, fy), np.arctan2(fy, fx)
-    bank = np.empty((2, ORIENTATIONS + 1, TILE_PX, TILE_PX), np.float32)
-    for scale, (peak, width) in enumerate(((0.75, 0.55), (0.42, 0.55))):
-        band = np.exp(-0.5 * (np.log(np.maximum(radius, 1e-6) / peak) / width) ** 2) * (radius > 1 / 6.0)
+    blur = np.sinc(fx * mm) * np.sinc(fy * mm)
+    bank = np.empty((len(PEAKS_PER_MM), ORIENTATIONS + 1, TILE_PX, TILE_PX), np.float32)
+    for scale, peak in enumerate(PEAKS_PER_MM):
+        band = _band(radius, peak)
+        # what finer pixels would hold: the band's energy in the plane, against that below this pixel's limit
+        fine = np.linspace(0.0, 4.0, 800)[1:]
+        energy = _band(fine, peak) ** 2 * fine
+        kept = np.sqrt(energy[fine < 0.5 / mm].sum() / energy.sum())
         for k in range(ORIENTATIONS + 1):
             across = angle - (np.pi * k / ORIENTATIONS + np.pi / 2)
             steer = np.exp((np.cos(2.0 * across) - 1.0) * 3.5) if k < ORIENTATIONS else 1.0
-            noise = np.fft.rfft2(rng.standard_normal((TILE_PX, TILE_PX)))
-            tile = np.fft.irfft2(noise * band * steer, s=(TILE_PX, TILE_PX))
-            bank[scale, k] = tile / tile.std()
+            noise = np.fft.rfft2(rng.standard_normal((TILE_PX, TILE_PX))) * band * steer
+            sharp = np.fft.irfft2(noise, s=(TILE_PX, TILE_PX)).std()
+            bank[scale, k] = np.fft.irfft2(noise * blur, s=(TILE_PX, TILE_PX)) * (kept / sharp)
     return bank
+
+
+def _band(per_mm: NDArray[np.float64], peak: float) -> NDArray[np.float64]:
+    seen: NDArray[np.float64] = np.exp(-0.5 * (np.log(np.maximum(per_mm, 1e-6) / peak) / 0.65) ** 2)
+    return seen * (per_mm > 1.0 / LONGEST_MM)
 
 
 def bank_key(pixel_mm: float) -> int:
@@ -166,7 +184,7 @@ def textured(
 
     `points_px` None gives the isotropic texture of pelvis and spine.
     """
-    shifts = rng.integers(0, TILE_PX, (2, ORIENTATIONS + 1, 2))
+    shifts = rng.integers(0, TILE_PX, (len(PEAKS_PER_MM), ORIENTATIONS + 1, 2))
     inside = np.nonzero(trabecular > 0)
     if inside[0].size == 0:
         return trabecular
@@ -182,6 +200,10 @@ def textured(
         moved = {k: (x - corner[1], y - corner[0]) for k, (x, y) in points_px.items()}
         weights = orientation_weights(look, moved, shape, step)
     factor = _mix(bank, weights, look.coarseness, shifts, mass.shape, step)
+    if points_px is not None:
+        factor += np.float32(look.lines) * lines(
+            mass, moved, pixel_mm, look.groups, look.coarseness, rng, bank_key(pixel_mm)
+        )
     out = trabecular.copy()
     out[area] = _apply(mass, factor * np.float32(look.strength))
     return out
@@ -191,12 +213,13 @@ def _mix(
     bank: Array, weights: Array, coarse: float, shifts: NDArray[np.int64], shape: tuple[int, int], step: int
 ) -> Array:
     total = np.zeros(shape, np.float32)
-    gains = np.array([np.sqrt(1.0 - coarse), np.sqrt(coarse)], np.float32)
+    gains = np.sqrt(np.maximum(1.0 - np.abs(2.0 * coarse - np.arange(3.0)), 0.0)).astype(np.float32)
     for k in range(weights.shape[0]):
         if not weights[k].any():
             continue
-        tile = gains[0] * _window(bank[0, k], shape, shifts[0, k]) + gains[1] * _window(bank[1, k], shape, shifts[1, k])
-        total += upsample(weights[k], shape, step) * tile
+        place = upsample(weights[k], shape, step)
+        for scale in np.flatnonzero(gains):
+            total += place * (gains[scale] * _window(bank[scale, k], shape, shifts[scale, k]))
     return total
 
 

@@ -31,6 +31,7 @@ class Femur:
     greater_rise_mm: float
     greater_overhang_mm: float  # of its tip toward the neck
     greater_tilt_deg: float
+    fossa_mm: float  # radius of the trochanteric fossa
     lesser_scale: float
     lesser_turn_deg: float  # around the shaft, from medial to posterior
     lesser_drop_mm: float  # head center to lesser trochanter along z
@@ -103,9 +104,12 @@ class Pelvis:
 
 @dataclass(frozen=True, slots=True)
 class Fracture:
-    """A cut and what happened to the distal part; local femur frame of the hip, mm and degrees."""
+    """A cut and what happened to the distal part; local femur frame of the hip, mm and degrees.
 
-    kind: str  # "neck" or "intertrochanteric"
+    A malunion has grown together: both parts end at one plane, with no gap and no overlap.
+    """
+
+    kind: str  # one of FRACTURES
     point_mm: tuple[float, float, float]
     normal: tuple[float, float, float]  # toward the distal part
     shift_mm: tuple[float, float, float]
@@ -124,7 +128,7 @@ class Implant:
 
 SIDES = ("R", "L")
 IMPLANTS = ("total_hip", "hemiarthroplasty", "nail", "plate", "screws")
-FRACTURES = ("neck", "intertrochanteric")
+FRACTURES = ("neck", "intertrochanteric", "shaft", "malunion")
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +228,7 @@ def _pelvis(rng: np.random.Generator, numbers: dict[str, Any]) -> Pelvis:
 
 def _child_femur(f: Femur, size: float) -> Femur:
     """A femur scaled down, thin at the ends, straight-necked (coxa valga of the young) and with open growth plates."""
-    lengths = ("head_radius_mm", "neck_length_mm", "neck_half_mm", "shaft_half_mm", "lesser_drop_mm")
+    lengths = ("head_radius_mm", "neck_length_mm", "neck_half_mm", "shaft_half_mm", "lesser_drop_mm", "fossa_mm")
     cortices = (
         "head_cortex_mm",
         "superior_cortex_mm",
@@ -239,14 +243,20 @@ def _child_femur(f: Femur, size: float) -> Femur:
     young = values["head_radius_mm"] * (1.0 - 0.25 * (0.75 - size) / 0.4)
     return replace(
         f, **{**values, "head_radius_mm": young}, neck_shaft_deg=f.neck_shaft_deg + 12.0 * (0.9 - size),
-        lesser_scale=f.lesser_scale * 0.7, surface_noise_mm=0.2, open_growth_plates=True,
+        lesser_scale=f.lesser_scale * 0.7, surface_noise_mm=0.2, cam_mm=0.0, osteophyte_mm=0.0,
+        open_growth_plates=True,
     )  # fmt: skip
 
 
 def _draw_fracture(f: Femur, kind: str, rng: np.random.Generator) -> Fracture:
-    """Neck: a cut across the neck; intertrochanteric: from the greater to the lesser trochanter. 3-15 mm, 5-30 deg."""
+    """Neck: a cut across the neck; intertrochanteric: from the greater to the lesser trochanter. 3-15 mm, 5-30 deg.
+
+    Shaft: 6 to 26 mm below the lesser trochanter, 4-20 mm; malunion: there too, bent by 8-28 deg and not shifted.
+    """
     if kind not in FRACTURES:
         raise ValueError(f"unknown fracture {kind!r}: one of {', '.join(FRACTURES)}")
+    if kind in ("shaft", "malunion"):
+        return _draw_shaft_fracture(f, kind, rng)
     n = np.array(f.neck_axis)
     up = np.array([-n[2], 0.0, n[0]])
     if kind == "neck":
@@ -267,6 +277,20 @@ def _draw_fracture(f: Femur, kind: str, rng: np.random.Generator) -> Fracture:
     )  # the muscles pull the shaft up
     turn = (rng.normal(0, 4), rng.uniform(1, 15), -rng.uniform(8, 30))  # varus and external rotation
     return Fracture(kind, _triple(point), _triple(normal), _triple(shift), _triple(np.array(turn)))
+
+
+def _draw_shaft_fracture(f: Femur, kind: str, rng: np.random.Generator) -> Fracture:
+    point = f.shaft_axis_mm(-f.lesser_drop_mm - rng.uniform(6.0, 26.0))
+    bend = rng.choice([-1.0, 1.0], p=(0.3, 0.7)) * rng.uniform(8.0, 28.0)  # more often varus
+    turn = (rng.normal(0.0, 6.0), float(bend), rng.normal(0.0, 10.0))
+    if kind == "malunion":
+        tilt = math.radians(0.5 * bend)
+        return Fracture(kind, point, (-math.sin(tilt), 0.0, -math.cos(tilt)), (0.0, 0.0, 0.0), turn)
+    normal = np.array([rng.normal(0.0, 0.45), rng.normal(0.0, 0.25), -1.0])
+    normal /= np.linalg.norm(normal)
+    shift = np.array([rng.normal(0.0, 0.6), rng.normal(0.0, 0.4), rng.uniform(-0.3, 1.0)])
+    shift *= rng.uniform(4.0, 20.0) / np.linalg.norm(shift)
+    return Fracture(kind, point, _triple(normal), _triple(shift), turn)
 
 
 def _triple(v: np.ndarray) -> tuple[float, float, float]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.phantom.body.anatomy import Femur, Fracture, Subject
+from trainer.phantom.body.anatomy import Subject
 from trainer.phantom.body.femur import femur_grid
 from trainer.phantom.body.implant import implant_bodies, socket_bodies
 from trainer.phantom.body.pelvis import pelvis_grid, sacrum_grid
@@ -98,15 +98,23 @@ def _femur_bodies(subject: Subject, side: str, pose: Pose) -> list[Body]:
     if fracture is not None:
         normal = np.array(fracture.normal)
         level = float(normal @ fracture.point_mm)
-        a, b, c = (float(v) for v in normal)
         distal = distal_transform(subject, side, pose)
+        beyond, start = normal, level
+        if fracture.kind == "malunion":  # the distal part begins where the proximal one ends
+            to_proximal = rotation.T @ distal[0]
+            beyond = normal @ to_proximal
+            start = level - float(normal @ rotation.T @ (distal[1] - center))
         return [
-            Body(f"{group}_proximal", group, grid, rotation, center, ((a, b, c, level),)),
-            Body(f"{group}_distal", group, grid, *distal, ((-a, -b, -c, -level),)),
+            Body(f"{group}_proximal", group, grid, rotation, center, (_plane(normal, level),)),
+            Body(f"{group}_distal", group, grid, *distal, (_plane(-beyond, -start),)),
         ]
     if implant is not None:
         return implant_bodies(subject, side, grid, rotation, center)
     return [Body(group, group, grid, rotation, center)]
+
+
+def _plane(normal: F64, level: float) -> tuple[float, float, float, float]:
+    return float(normal[0]), float(normal[1]), float(normal[2]), level
 
 
 def landmarks(subject: Subject, side: str, pose: Pose, geometry: Geometry) -> HipLandmarks:
@@ -115,27 +123,26 @@ def landmarks(subject: Subject, side: str, pose: Pose, geometry: Geometry) -> Hi
     Of a broken femur every point lies with its fragment.
     """
     femur = subject.femora[side]
-    proximal, distal = femur_transform(subject, side, pose), distal_transform(subject, side, pose)
 
-    def at(transform: tuple[F64, F64], local: Sequence[float] | F64) -> F64:
-        point: F64 = geometry.project((transform[0] @ np.array(local) + transform[1])[None])[0]
+    def at(local: Sequence[float] | F64) -> F64:
+        point: F64 = geometry.project(_moved(np.array(local)[None], subject, side, pose))[0]
         return point
 
     axis = np.array(femur.neck_axis)
-    head, neck = at(proximal, (0.0, 0.0, 0.0)), at(proximal, NECK_CENTER * femur.neck_length_mm * axis)
+    proximal = femur_transform(subject, side, pose)
+    head = at((0.0, 0.0, 0.0))
+    neck = geometry.project((proximal[0] @ (NECK_CENTER * femur.neck_length_mm * axis) + proximal[1])[None])[0]
     greater, lesser = _silhouette(subject, side, pose, geometry)
-    shaft = [at(distal, femur.shaft_axis_mm(-femur.lesser_drop_mm - below)) for below in SHAFT_BELOW_MM]
-    visible = visible_shaft_mm(femur, distal, geometry)
-    clipped = [
-        at(distal, femur.shaft_axis_mm(-femur.lesser_drop_mm - min(b, max(visible, 0.0)))) for b in SHAFT_BELOW_MM
-    ]
+    shaft = [at(femur.shaft_axis_mm(-femur.lesser_drop_mm - below)) for below in SHAFT_BELOW_MM]
+    visible = visible_shaft_mm(subject, side, pose, geometry)
+    clipped = [at(femur.shaft_axis_mm(-femur.lesser_drop_mm - min(b, max(visible, 0.0)))) for b in SHAFT_BELOW_MM]
     first = [head, neck, greater, lesser]
     inside = all(0 <= p[0] <= geometry.shape[1] and 0 <= p[1] <= geometry.shape[0] for p in first)
     points = dict(zip(LANDMARKS, (_pair(p) for p in [*first, *clipped]), strict=True))
     lines = {
-        "head_center": head, "neck_base": at(distal, femur.neck_length_mm * axis), "greater_trochanter": greater,
+        "head_center": head, "neck_base": at(femur.neck_length_mm * axis), "greater_trochanter": greater,
         "lesser_trochanter": lesser,
-        "shaft_top": at(distal, femur.shaft_axis_mm(-femur.lesser_drop_mm)), "shaft_end": shaft[1],
+        "shaft_top": at(femur.shaft_axis_mm(-femur.lesser_drop_mm)), "shaft_end": shaft[1],
     }  # fmt: skip
     reach = geometry.sid_mm / (geometry.sod_mm - proximal[1][1]) if not geometry.parallel else 1.0
     return HipLandmarks(
@@ -145,11 +152,12 @@ def landmarks(subject: Subject, side: str, pose: Pose, geometry: Geometry) -> Hi
     )  # fmt: skip
 
 
-def visible_shaft_mm(femur: Femur, transform: tuple[F64, F64], geometry: Geometry) -> float:
+def visible_shaft_mm(subject: Subject, side: str, pose: Pose, geometry: Geometry) -> float:
     """How far below the lesser trochanter the shaft axis stays on the film, in bone mm along it (negative: never)."""
+    femur = subject.femora[side]
     below = np.arange(-1.0, SHAFT_BELOW_MM[1] + 0.25, 0.25)
     local = np.array([femur.shaft_axis_mm(-femur.lesser_drop_mm - b) for b in below])
-    pixels = geometry.project(local @ transform[0].T + transform[1])
+    pixels = geometry.project(_moved(local, subject, side, pose))
     on = (pixels >= 0).all(1) & (pixels[:, 0] <= geometry.shape[1]) & (pixels[:, 1] <= geometry.shape[0])
     return float(below[np.argmin(on) - 1]) if not on.all() and on[0] else float(below[-1]) if on.all() else -1.0
 
@@ -157,23 +165,22 @@ def visible_shaft_mm(femur: Femur, transform: tuple[F64, F64], geometry: Geometr
 def _silhouette(subject: Subject, side: str, pose: Pose, geometry: Geometry) -> tuple[F64, F64]:
     """Highest point of the greater trochanter's shadow, most medial point of the lesser trochanter's."""
     surface = femur_grid(subject.femora[side]).surface_mm
-    proximal, distal = femur_transform(subject, side, pose), distal_transform(subject, side, pose)
-    fracture = subject.fractures.get(side)
-    greater, lesser = (
-        geometry.project(_moved(surface[name], fracture, proximal, distal)) for name in ("greater", "lesser")
-    )
+    greater, lesser = (geometry.project(_moved(surface[name], subject, side, pose)) for name in ("greater", "lesser"))
     toward_midline = 1.0 if side == "R" else -1.0
     return _extreme(greater, 1, -1.0, geometry.spacing_mm), _extreme(lesser, 0, toward_midline, geometry.spacing_mm)
 
 
-def _moved(points: F64, fracture: Fracture | None, proximal: tuple[F64, F64], distal: tuple[F64, F64]) -> F64:
-    """Local points in the world, each with the fragment it lies on."""
-    still = points @ proximal[0].T + proximal[1]
+def _moved(points: F64, subject: Subject, side: str, pose: Pose) -> F64:
+    """Local points (n, 3) of a femur in the world, each with the fragment it lies on."""
+    rotation, center = femur_transform(subject, side, pose)
+    still = points @ rotation.T + center
+    fracture = subject.fractures.get(side)
     if fracture is None:
         return still
+    turned, shifted = distal_transform(subject, side, pose)
     normal = np.array(fracture.normal)
     beyond = points @ normal > normal @ np.array(fracture.point_mm)
-    return np.where(beyond[:, None], points @ distal[0].T + distal[1], still)
+    return np.where(beyond[:, None], points @ turned.T + shifted, still)
 
 
 def _extreme(pixels: F64, axis: int, sign: float, spacing_mm: float) -> F64:

@@ -55,7 +55,7 @@ def _numbers(f: Femur) -> F64:
         f.trochanter_gcm3,
         f.canal_gcm3, f.surface_noise_mm, 1.0 if f.open_growth_plates else 0.0,
         f.neck_offset_mm, f.head_flat, f.head_ap_ratio, f.cam_mm, f.osteophyte_mm, f.shaft_flare,
-        f.greater_width, f.greater_rise_mm, f.greater_overhang_mm, math.radians(f.lesser_turn_deg),
+        f.greater_width, f.greater_rise_mm, f.greater_overhang_mm, math.radians(f.lesser_turn_deg), f.fossa_mm,
     ])  # fmt: skip
 
 
@@ -71,12 +71,13 @@ def _head(x: float, y: float, z: float, t: float, s: float, p: F64) -> float:
     """Not quite a sphere: flattened at the dome, with a bump (cam) and a collar of osteophytes at its margin."""
     radius, flat, ap, cam, collar = p[0], p[30], p[31], p[32], p[33]
     r = np.sqrt(x * x + (y / ap) ** 2 + z * z)
-    if r < 0.5 * radius or r > 1.6 * radius:
-        return r - radius
+    sphere: float = r - radius
+    if abs(sphere) > 0.5 * radius:
+        return sphere
     dome = max((0.99 * z - 0.12 * x) / r, 0.0)
     bump = (t / radius - 0.74) ** 2 + (s / radius - 0.62) ** 2 + (y / radius - 0.25) ** 2
     margin = np.exp(-(((t - 0.45 * radius) / (0.13 * radius)) ** 2)) * (0.55 + 0.45 * abs(s) / radius)
-    distance: float = r - radius * (1.0 - flat * dome**4) - cam * np.exp(-bump / 0.14) - collar * margin
+    distance: float = sphere + radius * flat * dome**4 - cam * np.exp(-bump / 0.14) - collar * margin
     return distance
 
 
@@ -191,6 +192,9 @@ def _femur(xs: F64, ys: F64, zs: F64, p: F64, bumps: F32) -> tuple[F32, F32, NDA
                 d = smooth_min(d, big, 7.0 * u)
                 d = smooth_min(d, crest, 6.0 * u)
                 d = smooth_min(d, small, 6.0 * u)
+                # trochanteric fossa
+                pit = (x - axis_x + 3.0 * u) ** 2 + (y + 14.0 * u) ** 2 + 0.5 * (z + 12.0 * u - p[36]) ** 2
+                d = smooth_max(d, p[39] - np.sqrt(pit), 4.0 * u) if p[39] > 0.0 else d
                 if p[28] > 0.5:
                     d = _growth_plates(d, head, big, t, x - axis_x, z, u)
                 calm = (

@@ -107,12 +107,12 @@ def _bars(p: F64) -> F64:
         (-33.0 * canal, -70.0, 74.0, -26.0 * canal, -34.0, 40.0, 10.0, 8.5),  # sacroiliac joint to the brim
         (-26.0 * canal, -34.0, 40.0, -28.0 * canal, 6.0, 16.0, 8.5, 7.5),  # brim
         (-28.0 * canal, 6.0, 16.0, -40.0, 28.0, -4.0, 8.0, 7.5),
-        (-40.0, 28.0, -4.0, -72.0, 43.0, -22.0, 7.5, 7.5),  # superior pubic ramus
+        (-40.0, 28.0, -4.0, -72.0, 43.0, -22.0, 7.5, 9.0),  # superior pubic ramus
         (-4.0, 24.0, 14.0, -36.0, 28.0, -2.0, 11.0, 7.0),
-        (-78.0, 42.0, -low, -52.0, 6.0, -56.0, 6.0, 5.5),  # inferior pubic ramus
-        (-52.0, 6.0, -56.0, -33.0, -16.0, -60.0, 5.5, 8.0),
+        (-78.0, 42.0, -low, -54.0, 8.0, -53.0, 8.5, 8.0),  # inferior pubic ramus
+        (-54.0, 8.0, -53.0, -33.0, -16.0, -57.0, 8.0, 10.5),
         (-8.0, -28.0, 34.0, -14.0, -30.0, -8.0, 11.0, 12.0),  # posterior column
-        (-14.0, -28.0, -8.0, -26.0, -30.0, -38.0, 12.5, 12.5),  # ischium
+        (-16.0, -26.0, -6.0, -28.0, -27.0, -40.0, 13.5, 13.0),  # ischium
         (-20.0, -36.0, 4.0, -42.0, -48.0, 0.0, 6.0, 2.6),  # ischial spine
         (8.0, 22.0, 10.0, 20.0, 37.0, 28.0, 9.0, 6.0),  # AIIS
     ])  # fmt: skip
@@ -166,6 +166,10 @@ def _hemipelvis(xs: F64, ys: F64, zs: F64, p: F64, surface: F64, outline: F64, b
                 pubis = ellipsoid(x + half - 9.0 * u, y - 43.0 * u, z + 31.0 * u, 9.0 * u, 9.0 * u, 17.0 * u)
                 tuberosity = ellipsoid(x + 28.0 * u, y + 30.0 * u, z + 46.0 * u, 13.5 * u, 17.0 * u, 17.0 * u)
                 d = smooth_min(smooth_min(d, pubis, 9.0 * u), tuberosity, 9.0 * u)
+                wall = ellipsoid(
+                    x + socket + 4.5 * u - 0.10 * (z + 8.0 * u), y + 6.0 * u, z + 1.0 * u, 3.4 * u, 26.0 * u, 29.0 * u
+                )
+                d = smooth_min(d, wall, 5.0 * u)  # the quadrilateral plate: the ilioischial line of a film
                 r = np.sqrt(x * x + y * y + z * z)
                 mouth = 0.72 * x + 0.30 * y - 0.62 * z - 0.5 * u - p[10]  # the plane of the socket's rim
                 cup = smooth_max(r - socket - 6.5 * u, mouth, 4.0 * u)
@@ -190,7 +194,7 @@ def _hemipelvis(xs: F64, ys: F64, zs: F64, p: F64, surface: F64, outline: F64, b
                 if z > 0:  # the sourcil
                     side, front = x / (r + 1e-6), y / (r + 1e-6)
                     dome = np.exp(
-                        -(((r - socket) / (3.5 * u)) ** 2) - ((side - 0.30) / 0.45) ** 2 - ((front - 0.05) / 0.6) ** 2
+                        -(((r - socket) / (3.5 * u)) ** 2) - ((side - 0.30) / 0.38) ** 2 - ((front - 0.05) / 0.6) ** 2
                     )
                 notch = np.exp(-((y + 36.0 * u) ** 2 + (z - 38.0 * u) ** 2) / (16.0 * u) ** 2)
                 brim = np.exp(-(max(near, -2.0) + 2.0) / (3.0 * u))

@@ -35,7 +35,7 @@ class Pose:
 
     tilt_deg: the top of the pelvis leans forward (inlet view) when positive. obliquity_deg: the left side is raised.
     yaw_deg: the pelvis turned about the long axis (Judet-like, or lateral); positive turns the left side backward.
-    kind: "bmd", "wide", "frog_leg" or "lateral" -- the draw it came from.
+    kind: "bmd", "learning", "wide", "frog_leg" or "lateral" -- the draw it came from.
     """
 
     right: HipPose = HipPose()
@@ -59,6 +59,16 @@ class Pose:
         shared = rng.normal(9.0, 7.5)
         hips = [HipPose(shared + rng.normal(0.0, 5.0), rng.normal(4.0, 3.0), rng.normal(0.0, 4.0)) for _ in range(2)]
         return cls(hips[0], hips[1], rng.normal(0.0, 5.0), rng.normal(0.0, 2.5), rng.normal(0.0, 1.5))
+
+    @classmethod
+    def draw_learning(cls, rng: np.random.Generator) -> "Pose":
+        """The pose of films to learn from: external rotation about uniform from 0 to 40 deg, the rest twice as wide as
+        in the BMD cohort; the two hips lie apart from each other."""
+        hips = [
+            HipPose(rng.uniform(-4.0, 42.0), rng.normal(3.0, 6.0), float(np.clip(rng.normal(1.0, 7.0), -15.0, 20.0)))
+            for _ in range(2)
+        ]
+        return cls(hips[0], hips[1], rng.normal(0.0, 8.0), rng.normal(0.0, 4.0), rng.normal(0.0, 3.0), "learning")
 
     @classmethod
     def draw_wide(cls, rng: np.random.Generator) -> "Pose":

@@ -75,6 +75,7 @@ def femur_shape(rng: np.random.Generator, radius: float, age: float, spread: flo
         "greater_rise_mm": between(rng, 0.0, 1.5 * spread, -6.0, 6.0),
         "greater_overhang_mm": between(rng, 0.0, 1.2 * spread, -4.0, 4.0),
         "greater_tilt_deg": rng.normal(12.0, 3.0 * spread),
+        "fossa_mm": radius / HEAD_RADIUS_MM * rng.uniform(3.5, 7.5),
         "lesser_scale": between(rng, 1.0, 0.11 * spread, 0.6, 1.4),
         "lesser_turn_deg": between(rng, 50.0, 5.0 * spread, 25.0, 75.0),
         "lesser_drop_mm": radius * between(rng, 2.62, 0.07 * spread, 2.3, 2.95),

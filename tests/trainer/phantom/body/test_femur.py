@@ -14,11 +14,11 @@ def test_no_seam_in_the_trochanter(seed: int) -> None:
 
     Inside the bone, away from the edges, the cortical projection is smooth: a false inner surface would show as a
     ridge. The measure is the darkest and brightest deviation from a 9 mm median against the mean, over the
-    trochanteric region.
+    trochanteric region (its fossa, a true surface, filled).
     """
     from scipy.ndimage import binary_erosion, median_filter
 
-    femur = dataclasses.replace(Subject.draw(seed).femora["R"], surface_noise_mm=0.0)
+    femur = dataclasses.replace(Subject.draw(seed).femora["R"], surface_noise_mm=0.0, fossa_mm=0.0)
     thick = dataclasses.replace(
         femur,
         greater_cortex_mm=3.0,
@@ -35,3 +35,23 @@ def test_no_seam_in_the_trochanter(seed: int) -> None:
     ridge = (maps.cortical_gcm2 - median_filter(maps.cortical_gcm2, 9))[deep]
     assert deep.sum() > 400
     assert np.percentile(ridge, 99) < 0.10 * maps.cortical_gcm2[deep].mean()
+
+
+def test_cam_collar_and_flattening_show_at_their_places() -> None:
+    """Bone where the sphere ends: a bump above the neck's root, a collar at both margins, and less at the dome."""
+    plain = dataclasses.replace(
+        Subject.draw(11).femora["R"],
+        surface_noise_mm=0.0, head_flat=0.0, head_ap_ratio=1.0, cam_mm=0.0, osteophyte_mm=0.0, neck_half_mm=13.0
+    )  # fmt: skip
+
+    def shadow(**shape: float) -> np.ndarray:
+        geometry = Geometry(1, 1, 0.5, (120, 160), (-40.0, 32.0), parallel=True)
+        body = Body("femur", "femur_L", femur_grid(dataclasses.replace(plain, **shape)), np.eye(3), np.zeros(3))
+        return project([body], geometry).bone_mm > 0.5
+
+    base = shadow()
+    assert 5 < (base & ~shadow(head_flat=0.08)).sum() < 400
+    assert (shadow(cam_mm=4.0) & ~base).sum() > 40
+    collar = shadow(osteophyte_mm=3.0) & ~base
+    rows = np.flatnonzero(collar.any(1))
+    assert rows.max() - rows.min() > 40  # above and below the neck

@@ -39,3 +39,11 @@ def test_wrong_views_are_far_from_ap() -> None:
             assert pose.right.rotation_deg >= 60
         else:
             assert abs(pose.yaw_deg) >= 60
+
+
+def test_poses_to_learn_from_turn_the_leg_outward_and_each_hip_by_itself() -> None:
+    rng = np.random.default_rng(5)
+    poses = [Pose.draw_learning(rng) for _ in range(200)]
+    right, left = (np.array([p.hip(side).rotation_deg for p in poses]) for side in ("R", "L"))
+    assert np.histogram(right, bins=4, range=(0, 40))[0].min() > 25
+    assert abs(np.corrcoef(right, left)[0, 1]) < 0.2
