@@ -86,12 +86,12 @@ def rod(canvas: Canvas, target: Array, points_mm: NDArray[np.float64], radius_mm
     """Add a round rod along a polyline to `target`: chord length (cm) times `per_cm`. A rod thinner than a pixel is
     spread over it.
     """
-    drawn_mm = max(radius_mm, 0.6 / canvas.scale)
+    drawn_mm = max(radius_mm, 1.0 / canvas.scale)
     area = canvas.patch(points_mm, drawn_mm + 1.0)
     if area is None:
         return
     d = canvas.distance_mm(points_mm, area, drawn_mm + 1.0)
-    soft = 0.35 / canvas.scale
+    soft = 0.35 / canvas.scale if drawn_mm == radius_mm else 0.0
     chord_cm = 0.2 * np.sqrt(np.maximum(drawn_mm**2 - np.minimum(d, drawn_mm) ** 2, 0.0) + soft**2 * (d < drawn_mm))
     target[area] += np.float32(per_cm * (radius_mm / drawn_mm) ** 2) * chord_cm.astype(np.float32)
 
