@@ -69,7 +69,7 @@ def _wide(rng: np.random.Generator) -> Exposure:
         scatter_at_20cm=float(np.exp(rng.uniform(np.log(0.06), np.log(0.9)))),
         wide_scatter_share=float(rng.uniform(0.1, 1.0)),
         heel=float(rng.uniform(-0.3, 0.3)),
-        electronic_noise=float(np.exp(rng.uniform(np.log(0.0005), np.log(0.012)))),
+        electronic_noise=float(np.exp(rng.uniform(np.log(0.0005), np.log(0.006)))),
         marrow_fat=float(rng.uniform(0.2, 0.98)),
         mtf_sigma_mm=float(rng.uniform(0.05, 0.5)),
         glare_share=float(rng.uniform(0.0, 0.2)),

@@ -67,12 +67,12 @@ def _leg_grid(leg: Leg, grid: Grid) -> Grid:
 
 def _rise(value: Array) -> Array:
     """0 far below zero, 1 far above, 0.5 at zero; a cheap sigmoid."""
-    return 0.5 + 0.5 * value / (1.0 + np.abs(value))
+    return np.asarray(0.5 + 0.5 * value / (1.0 + np.abs(value)), np.float32)
 
 
 def _muscles(rng: np.random.Generator, along: Array, lateral: Array, fat: Array) -> Array:
     """Fat bands between muscles, unlike fat in the muscles on either side, and the fat under the skin of the thigh."""
-    depth, planes = rng.uniform(0.0, 0.35), []
+    depth, planes = rng.uniform(0.05, 0.5), []
     for (from_lateral, from_along), (to_lateral, to_along) in PLANES_MM:
         start = np.array([from_lateral, from_along]) + rng.normal(0.0, 7.0, 2)
         way = np.array([to_lateral, to_along]) + rng.normal(0.0, 9.0, 2) - start
@@ -82,7 +82,7 @@ def _muscles(rng: np.random.Generator, along: Array, lateral: Array, fat: Array)
         if rng.random() < 0.65:
             planes.append((*start, *(way / length), length, bow, width, band, step))
     edge = lateral - np.float32(rng.uniform(42.0, 95.0)) - np.float32(rng.normal(0.0, 0.12)) * along
-    total = fat + np.float32(rng.uniform(0.0, 0.4)) * _rise(edge / np.float32(rng.uniform(0.7, 4.0)))
+    total = fat + np.float32(rng.uniform(0.0, 0.4)) * _rise((edge / rng.uniform(0.7, 4.0)).astype(np.float32))
     if planes:
         _add_planes(np.array(planes, np.float32), along, lateral, total)
     return total
@@ -126,8 +126,8 @@ def _apron(rng: np.random.Generator, grid: Grid, outline: Array) -> Array:
     x, y = grid
     edge = rng.uniform(-70.0, 110.0) - rng.uniform(0.0, 70.0) * ((x - rng.normal(0.0, 25.0)) / 160.0) ** 2
     inward = np.maximum(edge.astype(np.float32) - y, 0.0)
-    reach = np.float32(rng.uniform(6.0, 50.0))
-    return _thicker(outline, np.float32(rng.uniform(0.8, 7.0)) * np.sqrt(inward / (inward + reach)))
+    hanging = rng.uniform(0.8, 7.0) * np.sqrt(inward / (inward + rng.uniform(6.0, 50.0)))
+    return _thicker(outline, hanging.astype(np.float32))
 
 
 def _creases(rng: np.random.Generator, grid: Grid, outline: Array) -> Array:
@@ -174,4 +174,5 @@ def _stool(rng: np.random.Generator, grid: Grid, gas: Array) -> Array:
     for _ in range(rng.integers(1, 5)):
         at = (float(rng.uniform(-130.0, 130.0)), float(rng.uniform(-190.0, 5.0)))
         where = np.maximum(where, _blob(grid, at, (rng.uniform(15.0, 60.0), rng.uniform(15.0, 60.0))))
-    return gas + np.float32(rng.uniform(0.3, 2.5)) * where * mottle
+    mottled: Array = gas + np.float32(rng.uniform(0.3, 2.5)) * where * mottle
+    return mottled

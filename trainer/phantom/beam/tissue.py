@@ -49,9 +49,9 @@ def draw_tissue(
     torso = _torso(rng, shape_bmi, x, y)
     thighs = [_thigh(rng, shape_bmi, leg, x, y) for leg in legs]
     outline = _soft_max([torso, *thighs])
-    outline *= 1.0 + rng.uniform(0.006, 0.06 if wide else 0.025) * smooth_noise(rng, shape, 14.0)
+    outline *= 1.0 + rng.uniform(0.006, 0.04 if wide else 0.025) * smooth_noise(rng, shape, 14.0)
     outline = _folds(rng, outline, x, y)
-    fat = _fat(rng, fat_bmi, outline, shape)
+    fat = _fat(rng, fat_bmi, outline, shape, float(rng.uniform(0.0, 0.9)) if wide else 1.0)
     gas = _gas(rng, x, y)
     if wide:
         outline = outline * np.float32(np.exp(rng.normal(0.0, 0.15)))
@@ -131,13 +131,13 @@ def _folds(rng: np.random.Generator, outline: Array, x: Array, y: Array) -> Arra
     return outline
 
 
-def _fat(rng: np.random.Generator, bmi: float, outline: Array, shape: tuple[int, ...]) -> Array:
+def _fat(rng: np.random.Generator, bmi: float, outline: Array, shape: tuple[int, ...], mottled: float = 1.0) -> Array:
     base = np.clip(0.28 + 0.018 * (bmi - 25.0) + rng.normal(0.0, 0.08), 0.08, 0.7)
     shape2 = (shape[0], shape[1])
     clouds = 0.05 * smooth_noise(rng, shape2, 9.0) + 0.02 * smooth_noise(rng, shape2, 2.0)
     planes = 0.10 * np.tanh(3.0 * smooth_noise(rng, shape2, 8.0, 2.0)) * rng.uniform(0.2, 1.0)
     rim = 0.5 * np.exp(-outline / 5.0)
-    share: Array = np.clip(base + clouds + planes + rim, 0.0, 1.0).astype(np.float32)
+    share: Array = np.clip(base + mottled * (clouds + planes) + rim, 0.0, 1.0).astype(np.float32)
     return share
 
 

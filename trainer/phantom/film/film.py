@@ -22,8 +22,9 @@ from trainer.phantom.beam.beam import (
     transmission,
 )
 from trainer.phantom.beam.clutter import Canvas, add_clutter
+from trainer.phantom.beam.soft_parts import Leg
 from trainer.phantom.beam.texture import TextureLook, textured
-from trainer.phantom.beam.tissue import COARSE_MM, Leg, Tissue, draw_limb, draw_tissue
+from trainer.phantom.beam.tissue import COARSE_MM, Tissue, draw_limb, draw_tissue
 from trainer.phantom.body.bodies import femur_transform, landmarks
 from trainer.phantom.film.dxa_label import dxa_label, true_bmd
 from trainer.phantom.film.header_facts import DrawnHeader, draw_header
