@@ -77,8 +77,8 @@ def _muscles(rng: np.random.Generator, along: Array, lateral: Array, fat: Array)
         start = np.array([from_lateral, from_along]) + rng.normal(0.0, 7.0, 2)
         way = np.array([to_lateral, to_along]) + rng.normal(0.0, 9.0, 2) - start
         length = float(np.hypot(*way))
-        bow, width = rng.normal(0.0, 0.10) * length, rng.uniform(1.2, 6.0)
-        band, step = rng.uniform(0.3, 1.0) * depth, rng.normal(0.0, 0.35) * depth
+        bow, width = rng.normal(0.0, 0.10) * length, rng.uniform(1.2, 9.0)
+        band, step = rng.uniform(0.3, 1.0) * depth, rng.normal(0.0, 0.5) * depth
         if rng.random() < 0.65:
             planes.append((*start, *(way / length), length, bow, width, band, step))
     edge = lateral - np.float32(rng.uniform(42.0, 95.0)) - np.float32(rng.normal(0.0, 0.12)) * along
@@ -111,8 +111,8 @@ def _buttock(rng: np.random.Generator, along: Array, lateral: Array, outline: Ar
     """The lower edge of the buttock crosses the thigh: thicker above a soft arc, fading upward."""
     arc = rng.uniform(20.0, 120.0) + rng.normal(-10.0, 18.0) * (lateral / 70.0) ** 2 + rng.normal(0.0, 0.25) * lateral
     above = (np.asarray(arc, np.float32) - along) / np.float32(rng.uniform(1.0, 7.0))
-    fading = np.float32(1.0) / (1.0 + np.maximum(arc - along, 0.0) / np.float32(rng.uniform(30.0, 120.0)))
-    return _thicker(outline, np.float32(rng.uniform(0.3, 2.6)) * _rise(above) * fading)
+    fading = rng.uniform(0.3, 2.6) / (1.0 + np.maximum(arc - along, 0.0) / rng.uniform(30.0, 120.0))
+    return _thicker(outline, _rise(above) * fading.astype(np.float32))
 
 
 def _thicker(outline: Array, by_cm: Array) -> Array:

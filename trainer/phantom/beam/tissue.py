@@ -49,7 +49,8 @@ def draw_tissue(
     torso = _torso(rng, shape_bmi, x, y)
     thighs = [_thigh(rng, shape_bmi, leg, x, y) for leg in legs]
     outline = _soft_max([torso, *thighs])
-    outline *= 1.0 + rng.uniform(0.006, 0.04 if wide else 0.025) * smooth_noise(rng, shape, 14.0)
+    uneven = rng.uniform(0.006, 0.025)
+    outline *= 1.0 + uneven * smooth_noise(rng, shape, float(rng.uniform(10.0, 40.0)) if wide else 14.0)
     outline = _folds(rng, outline, x, y)
     fat = _fat(rng, fat_bmi, outline, shape, float(rng.uniform(0.0, 0.9)) if wide else 1.0)
     gas = _gas(rng, x, y)
