@@ -69,7 +69,7 @@ def _wide(rng: np.random.Generator) -> Exposure:
         scatter_at_20cm=float(np.exp(rng.uniform(np.log(0.06), np.log(0.9)))),
         wide_scatter_share=float(rng.uniform(0.1, 1.0)),
         heel=float(rng.uniform(-0.3, 0.3)),
-        electronic_noise=float(np.exp(rng.uniform(np.log(0.0005), np.log(0.012)))),
+        electronic_noise=float(np.exp(rng.uniform(np.log(0.0005), np.log(0.006)))),
         marrow_fat=float(rng.uniform(0.2, 0.98)),
         mtf_sigma_mm=float(rng.uniform(0.05, 0.5)),
         glare_share=float(rng.uniform(0.0, 0.2)),
@@ -108,14 +108,25 @@ def spectrum(kvp: float) -> tuple[Array, float]:
 
 @numba.njit(cache=True, fastmath=True)
 def _transmit(mineral: Array, metal: Array, tissue: Array, fat: Array, marrow: Array, mu: Array, w: Array) -> Array:
-    out = np.empty(mineral.size, np.float32)
-    for i in range(mineral.size):
-        total = np.float32(0.0)
-        for k in range(w.size):
-            soft = tissue[i] * (mu[1, k] + fat[i] * (mu[2, k] - mu[1, k]))
-            line = mu[0, k] * mineral[i] + soft + mu[3, k] * marrow[i] + mu[4, k] * metal[i]
-            total += w[k] * np.exp(-line)
-        out[i] = total
+    """Sum of w exp(-line) over the bins. The exponential is 2 ** -t = 2 ** share * 2 ** -whole with a polynomial for
+    the share (relative error 2e-7) and an exponent set by its bits: the compiler makes eight of them at a time.
+    """
+    out = np.zeros(mineral.size, np.float32)
+    for k in range(w.size):
+        bone, muscle, fatter, marrowy, metallic = mu[0, k], mu[1, k], mu[2, k] - mu[1, k], mu[3, k], mu[4, k]
+        for i in range(mineral.size):
+            line = (
+                bone * mineral[i] + tissue[i] * (muscle + fat[i] * fatter) + marrowy * marrow[i] + metallic * metal[i]
+            )
+            t = min(max(line, np.float32(0.0)) * np.float32(1.442695040888963), np.float32(120.0))
+            whole = np.int32(t) + np.int32(1)
+            share = np.float32(whole) - t
+            power = np.float32(1.8775767e-3) * share + np.float32(8.9893397e-3)
+            power = power * share + np.float32(5.5826318e-2)
+            power = power * share + np.float32(2.4015361e-1)
+            power = power * share + np.float32(6.9315308e-1)
+            power = power * share + np.float32(9.9999994e-1)
+            out[i] += w[k] * power * np.int32((np.int32(127) - whole) << np.int32(23)).view(np.float32)
     return out
 
 

@@ -86,12 +86,12 @@ def rod(canvas: Canvas, target: Array, points_mm: NDArray[np.float64], radius_mm
     """Add a round rod along a polyline to `target`: chord length (cm) times `per_cm`. A rod thinner than a pixel is
     spread over it.
     """
-    drawn_mm = max(radius_mm, 0.6 / canvas.scale)
+    drawn_mm = max(radius_mm, 1.0 / canvas.scale)
     area = canvas.patch(points_mm, drawn_mm + 1.0)
     if area is None:
         return
     d = canvas.distance_mm(points_mm, area, drawn_mm + 1.0)
-    soft = 0.35 / canvas.scale
+    soft = 0.35 / canvas.scale if drawn_mm == radius_mm else 0.0
     chord_cm = 0.2 * np.sqrt(np.maximum(drawn_mm**2 - np.minimum(d, drawn_mm) ** 2, 0.0) + soft**2 * (d < drawn_mm))
     target[area] += np.float32(per_cm * (radius_mm / drawn_mm) ** 2) * chord_cm.astype(np.float32)
 
@@ -267,6 +267,17 @@ def _wrinkles(canvas: Canvas, rng: np.random.Generator) -> None:
         rod(canvas, canvas.tissue_cm, path, rng.uniform(0.8, 6.0), rng.uniform(0.05, 0.5))
 
 
+def _ball_beside(canvas: Canvas, rng: np.random.Generator) -> None:
+    """A calibration ball where it hides neither neck nor trochanter: outside the hip, beside the shaft, between the
+    legs.
+    """
+    side = rng.choice([-1.0, 1.0])
+    places = (((150, 200), (-60, 170)), ((15, 40), (40, 170)), ((60, 170), (115, 180)))
+    (left, right), (top, bottom) = places[rng.integers(len(places))]
+    at = np.array([side * rng.uniform(left, right), rng.uniform(top, bottom)])
+    _bead(canvas, canvas.metal_gcm2, at, rng.uniform(8, 15), rng.choice([4.4, 7.8]))
+
+
 Draw = Callable[[Canvas, np.random.Generator], None]
 USUAL: tuple[tuple[float, Draw], ...] = (
     (0.35, _cloth),
@@ -286,7 +297,7 @@ WIDE: tuple[tuple[float, Draw], ...] = (
     (0.35, _edges),
     (0.15, _pad),
     (0.35, _wrinkles),
-    (0.10, _ball),
+    (0.15, _ball_beside),
     (0.08, _tube),
     (0.04, _grid_lines),
 )

@@ -6,6 +6,7 @@ Everything is drawn on the tissue's coarse grid in the body frame (mm) and is in
 
 from dataclasses import dataclass
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -66,44 +67,52 @@ def _leg_grid(leg: Leg, grid: Grid) -> Grid:
 
 def _rise(value: Array) -> Array:
     """0 far below zero, 1 far above, 0.5 at zero; a cheap sigmoid."""
-    return 0.5 + 0.5 * value / (1.0 + np.abs(value))
+    return np.asarray(0.5 + 0.5 * value / (1.0 + np.abs(value)), np.float32)
 
 
 def _muscles(rng: np.random.Generator, along: Array, lateral: Array, fat: Array) -> Array:
     """Fat bands between muscles, unlike fat in the muscles on either side, and the fat under the skin of the thigh."""
-    total = fat
-    depth = rng.uniform(0.0, 0.35)
+    depth, planes = rng.uniform(0.05, 0.5), []
     for (from_lateral, from_along), (to_lateral, to_along) in PLANES_MM:
-        if rng.random() < 0.35:
-            continue
         start = np.array([from_lateral, from_along]) + rng.normal(0.0, 7.0, 2)
-        end = np.array([to_lateral, to_along]) + rng.normal(0.0, 9.0, 2)
-        way = end - start
+        way = np.array([to_lateral, to_along]) + rng.normal(0.0, 9.0, 2) - start
         length = float(np.hypot(*way))
-        unit = (way / length).astype(np.float32)
-        down = (lateral - np.float32(start[0])) * unit[0] + (along - np.float32(start[1])) * unit[1]
-        off = (lateral - np.float32(start[0])) * unit[1] - (along - np.float32(start[1])) * unit[0]
-        share = np.clip(down / np.float32(length), 0.0, 1.0)
-        off = off - np.float32(rng.normal(0.0, 0.10) * length) * 4.0 * share * (1.0 - share)
-        inside = _fade(down, 12.0) * _fade(np.float32(length) - down, 12.0)
-        band = np.float32(rng.uniform(0.3, 1.0) * depth) / (1.0 + (off / np.float32(rng.uniform(1.2, 6.0))) ** 2) ** 2
-        step = np.float32(rng.normal(0.0, 0.35) * depth) * (_rise(off / 2.0) - 0.5) * _fade(40.0 - np.abs(off), 30.0)
-        total = total + inside * (band + step)
+        bow, width = rng.normal(0.0, 0.10) * length, rng.uniform(1.2, 9.0)
+        band, step = rng.uniform(0.3, 1.0) * depth, rng.normal(0.0, 0.5) * depth
+        if rng.random() < 0.65:
+            planes.append((*start, *(way / length), length, bow, width, band, step))
     edge = lateral - np.float32(rng.uniform(42.0, 95.0)) - np.float32(rng.normal(0.0, 0.12)) * along
-    return total + np.float32(rng.uniform(0.0, 0.4)) * _rise(edge / np.float32(rng.uniform(0.7, 4.0)))
+    total = fat + np.float32(rng.uniform(0.0, 0.4)) * _rise((edge / rng.uniform(0.7, 4.0)).astype(np.float32))
+    if planes:
+        _add_planes(np.array(planes, np.float32), along, lateral, total)
+    return total
 
 
-def _fade(inward: Array, over_mm: float) -> Array:
-    """0 outside, 1 deeper inside than `over_mm`."""
-    return np.clip(inward / np.float32(over_mm), 0.0, 1.0)
+@numba.njit(cache=True, fastmath=True)
+def _add_planes(planes: Array, along: Array, lateral: Array, total: Array) -> None:
+    """Add bowed bands and, within 40 mm of each, a step from one side to the other; both fade at the plane's ends."""
+    for n in range(planes.shape[0]):
+        sideways, down, unit_x, unit_y, length, bow, width, band, step = planes[n]
+        for i in range(total.shape[0]):
+            for j in range(total.shape[1]):
+                x, y = lateral[i, j] - sideways, along[i, j] - down
+                at = x * unit_x + y * unit_y
+                if at <= 0.0 or at >= length:
+                    continue
+                share = at / length
+                off = x * unit_y - y * unit_x - 4.0 * bow * share * (1.0 - share)
+                inside = min(at / 12.0, (length - at) / 12.0, 1.0)
+                tall = band / (1.0 + (off / width) ** 2) ** 2
+                aside = off / (2.0 + abs(off)) * 0.5 * min(max((40.0 - abs(off)) / 30.0, 0.0), 1.0)
+                total[i, j] += inside * (tall + step * aside)
 
 
 def _buttock(rng: np.random.Generator, along: Array, lateral: Array, outline: Array) -> Array:
     """The lower edge of the buttock crosses the thigh: thicker above a soft arc, fading upward."""
     arc = rng.uniform(20.0, 120.0) + rng.normal(-10.0, 18.0) * (lateral / 70.0) ** 2 + rng.normal(0.0, 0.25) * lateral
     above = (np.asarray(arc, np.float32) - along) / np.float32(rng.uniform(1.0, 7.0))
-    fading = np.float32(1.0) / (1.0 + np.maximum(arc - along, 0.0) / np.float32(rng.uniform(30.0, 120.0)))
-    return _thicker(outline, np.float32(rng.uniform(0.3, 2.6)) * _rise(above) * fading)
+    fading = rng.uniform(0.3, 2.6) / (1.0 + np.maximum(arc - along, 0.0) / rng.uniform(30.0, 120.0))
+    return _thicker(outline, _rise(above) * fading.astype(np.float32))
 
 
 def _thicker(outline: Array, by_cm: Array) -> Array:
@@ -117,8 +126,8 @@ def _apron(rng: np.random.Generator, grid: Grid, outline: Array) -> Array:
     x, y = grid
     edge = rng.uniform(-70.0, 110.0) - rng.uniform(0.0, 70.0) * ((x - rng.normal(0.0, 25.0)) / 160.0) ** 2
     inward = np.maximum(edge.astype(np.float32) - y, 0.0)
-    reach = np.float32(rng.uniform(6.0, 50.0))
-    return _thicker(outline, np.float32(rng.uniform(0.8, 7.0)) * np.sqrt(inward / (inward + reach)))
+    hanging = rng.uniform(0.8, 7.0) * np.sqrt(inward / (inward + rng.uniform(6.0, 50.0)))
+    return _thicker(outline, hanging.astype(np.float32))
 
 
 def _creases(rng: np.random.Generator, grid: Grid, outline: Array) -> Array:
@@ -159,9 +168,11 @@ def _genitals(rng: np.random.Generator, grid: Grid, outline: Array) -> Array:
 def _stool(rng: np.random.Generator, grid: Grid, gas: Array) -> Array:
     """Mottled gas of bowel contents over the iliac wings, the sacrum and, now and then, a hip."""
     shape = (gas.shape[0], gas.shape[1])
-    mottle = np.maximum(smooth_noise(rng, shape, float(rng.uniform(1.0, 3.0)), 1.2) - 0.2, 0.0)
+    fine, broad = smooth_noise(rng, shape, float(rng.uniform(1.0, 2.5)), 1.2), smooth_noise(rng, shape, 5.0)
+    mottle = np.maximum(fine + broad, 0.0) / (1.0 + np.abs(fine + broad))
     where = np.zeros_like(gas)
     for _ in range(rng.integers(1, 5)):
         at = (float(rng.uniform(-130.0, 130.0)), float(rng.uniform(-190.0, 5.0)))
         where = np.maximum(where, _blob(grid, at, (rng.uniform(15.0, 60.0), rng.uniform(15.0, 60.0))))
-    return gas + np.float32(rng.uniform(0.2, 1.4)) * where * mottle
+    mottled: Array = gas + np.float32(rng.uniform(0.3, 2.5)) * where * mottle
+    return mottled

@@ -25,7 +25,8 @@ that share a split, so a person is in one split.
 """
 SCREENING_EVERY, TURNED_EVERY = 5, 3
 """Of the subjects to learn from, one in so many is of the screening population, and one lies with turned legs."""
-STYLE_KINDS = ("named", "random")
+STYLES_MIXED = ("wide", "random", "wide", "random", "wide", "random", "wide", "named")
+"""Style "mixed": one film in two is of the wide ones, one in eight of a named maker."""
 SPLIT_PARTS = (("train", 440), ("val", 150), ("test", 500))
 BOTH_HIPS_SHARE = 271 / 819
 REFUSAL_CASES = (
@@ -76,8 +77,8 @@ class CohortConfig:
     population: str = "screening"
 
     def __post_init__(self) -> None:
-        if self.style not in (*STYLE_KINDS, "both"):
-            raise UsageError(f"unknown style {self.style!r}: named, random or both")
+        if self.style not in (*STYLES_MIXED, "mixed"):
+            raise UsageError(f"unknown style {self.style!r}: named, random, wide or mixed")
         if self.population not in (*POPULATIONS, "both"):
             raise UsageError(f"unknown population {self.population!r}: {', '.join(POPULATIONS)} or both")
         if unknown := [m for m in self.makers if m not in STYLES]:
@@ -95,7 +96,7 @@ class CohortConfig:
         plan = (
             FINDER_ERROR_MM, MAX_FINDER_ERROR_MM, ROI_PIXEL_MM, FILM_PIXEL_MM, DICOM_PIXEL_MM, SPLIT_PARTS,
             BOTH_HIPS_SHARE, REFUSAL_CASES, FINDER_SPLITS, LEARN_PIXEL_MM, LEARN_RAYS, FILM_RAYS, SCREENING_EVERY,
-            TURNED_EVERY, VIEWS_OF_INTACT, VIEWS_TO_REFUSE,
+            TURNED_EVERY, STYLES_MIXED, VIEWS_OF_INTACT, VIEWS_TO_REFUSE,
         )  # fmt: skip
         facts = {**asdict(self), "phantom_version": VERSION, "plan": sha256(json.dumps(plan).encode()).hexdigest()[:8]}
         return json.dumps(facts, sort_keys=True)
@@ -158,8 +159,8 @@ def _seed(config: CohortConfig, group: str, k: int) -> int:
 
 
 def _style(config: CohortConfig, seed: int) -> str:
-    kind = STYLE_KINDS[seed // 11 % 2] if config.style == "both" else config.style
-    return "random" if kind == "random" else config.makers[seed // 7 % len(config.makers)]
+    kind = STYLES_MIXED[seed // 11 % len(STYLES_MIXED)] if config.style == "mixed" else config.style
+    return config.makers[seed // 7 % len(config.makers)] if kind == "named" else kind
 
 
 def _population(config: CohortConfig, subject_seed: int) -> str:

@@ -18,7 +18,8 @@ from trainer.phantom.beam.beam import (
     transmission,
 )
 from trainer.phantom.beam.clutter import Canvas, add_clutter
-from trainer.phantom.beam.tissue import COARSE_MM, Leg, Tissue, draw_limb, draw_tissue
+from trainer.phantom.beam.soft_parts import Leg
+from trainer.phantom.beam.tissue import COARSE_MM, Tissue, draw_limb, draw_tissue
 from trainer.phantom.body.bodies import femur_transform
 from trainer.phantom.film.scene import CHILD_SIZE, FilmSpec, Scene, stream, subject_of
 from trainer.phantom.film.view import View, view_of
@@ -47,7 +48,7 @@ class Body:
             Leg(((c[0] - self.middle[0]) / self.unit, (c[1] - self.middle[1]) / self.unit), d) for c, d in legs_px
         )
         rng = stream(spec.seed, "tissue")
-        self.maps: Tissue = draw_tissue(rng, scene.subject.bmi, legs, x, y, size) if legs else draw_limb(rng, x, y)
+        self.maps: Tissue = draw_tissue(rng, scene.subject.bmi, legs, x, y, size, spec.wide) if legs else draw_limb(rng, x, y)
         self.frame = frame
 
     def on(self, name: str, view: Geometry) -> Array:
@@ -116,7 +117,7 @@ def _whole(spec: FilmSpec, view: View, body: Body) -> Coarse:
 def exposure_of(spec: FilmSpec) -> Exposure:
     """How a film is exposed; known without making it."""
     subject = subject_of(spec)
-    drawn = Exposure.draw(stream(spec.seed, "exposure"), subject.bmi, subject.age_years)
+    drawn = Exposure.draw(stream(spec.seed, "exposure"), subject.bmi, subject.age_years, spec.wide)
     noise = drawn.electronic_noise * min(DETECTOR_PIXEL_MM / spec.pixel_mm, 1.0)
     return replace(drawn, kvp=drawn.kvp + spec.kvp_shift, electronic_noise=noise)
 
@@ -130,5 +131,5 @@ def masses_of(spec: FilmSpec, view: View, body: Body) -> Masses:
     left, top = (v / window.pixel_mm for v in view.offset_mm)
     busy = spec.pose == "wide" or spec.kind == "pelvis" or spec.case != "intact"
     canvas = Canvas(mineral, metal, tissue, body.unit, (body.middle[0] - left, body.middle[1] - top))
-    add_clutter(canvas, stream(spec.seed, "clutter"), 1.0 if busy else 0.35)
+    add_clutter(canvas, stream(spec.seed, "clutter"), 1.0 if busy else 0.35, spec.wide)
     return Masses(mineral, metal, tissue, body.on("fat_share", window), marrow)

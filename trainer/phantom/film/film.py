@@ -63,7 +63,7 @@ def film(spec: FilmSpec) -> PhantomFilm:
 
 def _film(spec: FilmSpec) -> PhantomFilm:
     check_spec(spec)
-    style = random_style(stream(spec.seed, "style")) if spec.style == "random" else style_of(spec.style)
+    style = _style(spec)
     view, exposure = view_of(spec), exposure_of(spec)
     scene, around = view.scene, around_of(spec, view)
     masses = masses_of(spec, view, around.body)
@@ -79,6 +79,12 @@ def _film(spec: FilmSpec) -> PhantomFilm:
     stored = store(shown, stream(spec.seed, "store"))
     person = (scene.subject.age_years, scene.subject.sex, scene.subject.bmi)
     return PhantomFilm(spec, stored, header, scene.view.spacing_mm, style, view.hips, person, scene.name)
+
+
+def _style(spec: FilmSpec) -> Style:
+    if spec.style in ("random", "wide"):
+        return random_style(stream(spec.seed, "style"), spec.wide)
+    return style_of(spec.style)
 
 
 def _whole(primary: Array, masses: Masses, pixel_mm: float, exposure: Exposure) -> Coarse:
@@ -104,7 +110,7 @@ def _decorated(spec: FilmSpec, view: View, shown: Array) -> Array:
     keep = _keep_mm(spec, view.hips, frame.pixel_mm, offset)
     side = spec.side if spec.kind == "hip" else str(stream(spec.seed, "marker side").choice(["R", "L"]))
     rng = stream(spec.seed, "decor")
-    decor = draw_decor(rng, size, side, "left" if side == "R" else "right", keep, spec.region == "film")
+    decor = draw_decor(rng, size, side, "left" if side == "R" else "right", keep, spec.region == "film", spec.wide)
     shown = apply_decor(shown, decor, frame.pixel_mm, offset)
     left, top = (round(v / frame.pixel_mm) for v in offset)
     inside = np.zeros(shown.shape, bool)

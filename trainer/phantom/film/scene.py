@@ -14,6 +14,7 @@ from trainer.phantom.body.anatomy import FRACTURES, IMPLANTS, Subject
 from trainer.phantom.body.bodies import bodies_of, hip_center_mm, landmarks
 from trainer.phantom.body.other_bones import draw_scene
 from trainer.phantom.body.pose import Pose
+from trainer.phantom.body.priors import POPULATIONS
 from trainer.phantom.shapes.ray_march import Body, Geometry
 
 VERSION = 2
@@ -24,8 +25,6 @@ CHILD_SIZE = 0.55
 
 Points = dict[str, tuple[float, float]]
 
-
-POPULATIONS = ("screening", "wide")
 TURNED_DEG = (0.0, 40.0)
 """External rotation of the hips in the pose "turned"; all else is as in "bmd"."""
 
@@ -37,7 +36,7 @@ class FilmSpec:
     The view's seed is the film's unless given, and the subject's is the view's.
 
     kind "hip" (one hip, `side`) or "pelvis"; case as in CASES; pose "bmd", "turned" or "wide"; style a maker's letter
-    A-H or "random"; region "film" or "roi" (the square around the hip `side` only); pixel_mm of the film at the
+    A-H, "random", or "wide": all that is particular to the film is drawn far beyond what clinics do; region "film" or "roi" (the square around the hip `side` only); pixel_mm of the film at the
     detector, each the mean of rays x rays rays; population as in POPULATIONS.
     kvp_shift is added to the tube voltage, and the header states spacing_factor times the true detector spacing.
     """
@@ -66,6 +65,11 @@ class FilmSpec:
     def subject(self) -> int:
         """The seed of the person."""
         return self.view if self.subject_seed is None else self.subject_seed
+
+    @property
+    def wide(self) -> bool:
+        """Whether exposure, soft tissue, clutter, processing and markers are drawn widely."""
+        return self.style == "wide"
 
     def bare(self) -> "FilmSpec":
         """The view without what is particular to one film: equal for all films of a view."""
@@ -98,16 +102,12 @@ class Scene:
 def _subject(seed: int, case: str, side: str, case_seed: int, population: str) -> Subject:
     if case == "immature":
         return Subject.draw_immature(seed)
-    subject, rng = _adult(seed, population), stream(case_seed, "case")
+    subject, rng = Subject.draw(seed, population), stream(case_seed, "case")
     if case == "implant":
         return subject.with_implant(side, str(rng.choice(IMPLANTS)), rng)
     if case == "fracture":
         return subject.with_fracture(side, str(rng.choice(FRACTURES)), rng)
     return subject
-
-
-def _adult(seed: int, _population: str) -> Subject:
-    return Subject.draw(seed)
 
 
 def subject_of(spec: FilmSpec) -> Subject:

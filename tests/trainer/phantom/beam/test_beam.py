@@ -1,7 +1,9 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from trainer.phantom.beam.beam import Masses, displaced, spectrum, transmission
+from trainer.phantom.beam.beam import Exposure, Masses, _transmit, blur, displaced, spectrum, transmission
 
 
 def _slab(tissue_cm: float, mineral: float = 0.0) -> Masses:
@@ -18,3 +20,29 @@ def test_beer_lambert_of_a_slab():
     assert -0.27 < per_gram[85] / per_gram[70] - 1 < -0.12
     assert spectrum(75)[0].sum() == pytest.approx(1.0, abs=1e-5)
     assert transmission(_slab(0.0), 75, 0.6)[0, 0] == pytest.approx(1.0, abs=1e-4)
+
+
+def test_transmission_is_exact_beer_lambert_over_many_decades():
+    """One bin at a time, the exponential to 1e-6: no error of the fast one may pass for bone."""
+    lines = np.linspace(0.0, 40.0, 4001, dtype=np.float32)
+    zero, mu = np.zeros_like(lines), np.zeros((5, 1), np.float32)
+    mu[1] = 1.0
+    got = _transmit(zero, zero, lines, zero, zero, mu, np.ones(1, np.float32))
+    assert np.abs(got / np.exp(-lines.astype(np.float64)) - 1.0).max() < 5e-6
+
+
+def test_a_wide_exposure_knows_neither_bmi_nor_age():
+    draw = lambda seed, bmi, age: Exposure.draw(np.random.default_rng(seed), bmi, age, wide=True)  # noqa: E731
+    assert draw(1, 20.0, 40.0) == draw(1, 40.0, 90.0)
+    drawn = [draw(seed, 25.0, 60.0) for seed in range(200)]
+    assert min(e.kvp for e in drawn) < 60
+    assert max(e.kvp for e in drawn) > 86
+    assert max(e.kerma_ugy for e in drawn) / min(e.kerma_ugy for e in drawn) > 8
+
+
+def test_more_blur_and_glare_soften_an_edge():
+    edge = np.repeat(np.where(np.arange(200) < 100, 1.0, 3.0)[None], 40, 0).astype(np.float32)
+    usual = Exposure.draw(np.random.default_rng(1), 25.0, 60.0)
+    soft = replace(usual, mtf_sigma_mm=0.8, glare_share=0.2)
+    slope = [float(np.diff(blur(edge, e, 0.3)[20]).max()) for e in (usual, soft)]
+    assert slope[1] < 0.6 * slope[0]
