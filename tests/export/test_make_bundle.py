@@ -64,7 +64,7 @@ def test_a_film_that_was_learned_from_cannot_judge(made: tuple[Path, VerifiedBun
         TableError, match="subject s3: of the split calibrate here, but the run knowing knows it from val"
     ):
         export_bundle(
-            run, folder / "cohort" / "films.csv", tmp_path / "out", STATEMENT, finder=Finder(b"", {}, {}), int8=False
+            [run], folder / "cohort" / "films.csv", tmp_path / "out", STATEMENT, finder=Finder(b"", {}, {}), int8=False
         )
     assert not (tmp_path / "out").exists()
     row = read_table(folder / "cohort" / "films.csv")[6]
@@ -83,7 +83,7 @@ def test_too_few_guard_hips_are_refused_before_anything_is_made(
     monkeypatch.setattr("export.make_bundle.LIMITS", LIMITS)
     table = folder / "cohort" / "films.csv"
     with pytest.raises(TableError, match=r"44 hips .* 1000 or more are needed: put 2000 labelled hips .* --no-int8"):
-        export_bundle(folder / "run", table, tmp_path / "out", STATEMENT, finder=finder_part(folder))
+        export_bundle([folder / "run"], table, tmp_path / "out", STATEMENT, finder=finder_part(folder))
     assert not (tmp_path / "out").exists()
 
 
@@ -132,7 +132,7 @@ def test_int8_outside_its_budget_is_refused_and_reported(
     shutil.copytree(folder / "run", tmp_path / "run")
     table = folder / "cohort" / "films.csv"
     with pytest.raises(BundleError, match=r"INT8 refused.*99th percentile.*allowed 1e-12.*--no-int8"):
-        export_bundle(tmp_path / "run", table, folder / "bundle", STATEMENT, finder=finder_part(folder))
+        export_bundle([tmp_path / "run"], table, folder / "bundle", STATEMENT, finder=finder_part(folder))
     assert read_bundle(folder / "bundle").digest == bundle.digest  # the old one stays
     report = json.loads((tmp_path / "run" / "export_report.json").read_text())["int8"]
     assert not report["passed"]
