@@ -14,7 +14,10 @@ PHANTOM_NOTICE = "Trained and measured on films of a digital hip phantom, never 
 
 
 def export(
-    run: Annotated[Path, typer.Argument(help="Run folder of the BMD network.")],
+    runs: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUN...", help="Run folder of the BMD network; of several, their ensemble is made."),
+    ],
     table: Annotated[
         Path, typer.Option(help="Film table; its split `calibrate` gives ranges, error budget and interval.")
     ],
@@ -65,9 +68,9 @@ def export(
     # UTC, and names instead of paths: the manifest travels
     created = datetime.datetime.now(datetime.UTC).date().isoformat()
     options = (f" --finder {finder.name}" if finder else "") + ("" if int8 else " --no-int8")
-    command = f"bmd-edge export {run.name} --table {table.name}{options}"
+    command = f"bmd-edge export {' '.join(run.name for run in runs)} --table {table.name}{options}"
     statement = Statement(version=version, created=created, command=command, training_data=training_data, notice=notice)
-    bundle = export_bundle(run, table, out, statement, finder=part, int8=int8, memory=report_memory, progress=say)
+    bundle = export_bundle(runs, table, out, statement, finder=part, int8=int8, memory=report_memory, progress=say)
     typer.echo(f"{out} {bundle.manifest.version} {bundle.digest}")
 
 

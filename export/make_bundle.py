@@ -3,7 +3,7 @@
 import importlib.metadata
 import logging
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from bmd_edge.bundle.bundle import VerifiedBundle
 from bmd_edge.bundle.error_budget import LIMITS
 from bmd_edge.bundle.manifest import Provenance, Validity
-from bmd_edge.bundle.network_input import BMD, FINDER_CLOSEUP
+from bmd_edge.bundle.network_input import FINDER_CLOSEUP, InputSpec
 from bmd_edge.errors import TableError
 from bmd_edge.measure.network_answer import gray_statistics
 from bmd_edge.sites import SITES
@@ -28,7 +28,7 @@ from export.bundle.pack import Parts, pack
 from export.int8.choose import Answers, Int8, answers, int8_inside_budget
 from export.int8.ranges import collect
 from export.int8.shift_in_gcm2 import JudgingHips
-from export.onnx_file.from_run import SPECS, golden_input, onnx_from_run, run_facts
+from export.onnx_file.from_run import golden_input, inputs_of_run, onnx_from_run, run_facts
 from export.report import latency, page
 from export.report.range_memory import MemoryReport, report_memory
 
@@ -54,7 +54,7 @@ class Statement:
 
 
 def export_bundle(
-    run: Path,
+    runs: Sequence[Path],
     table: Path,
     out: Path,
     statement: Statement,
@@ -67,7 +67,8 @@ def export_bundle(
     """Make the bundle `out`.
 
     Args:
-        run: run folder of the BMD network; the report is written into it, whether INT8 passed or not.
+        runs: run folder of the BMD network, or of several that become one, see `trainer.networks.ensemble`; the report
+            is written into the first, whether INT8 passed or not.
         table: film table; of its split `calibrate` one half gives the ranges, the other error budget and interval.
         out: folder of the bundle; replaced if it is one.
         statement: version and wording.
@@ -82,24 +83,26 @@ def export_bundle(
         BundleError: the ONNX file differs from the network, or INT8 is outside its error budget.
     """
     ranges, judging = calibration_films.halves(calibration_films.table_of_rois(table, progress))
-    calibration_films.check_apart(run, [*ranges, *judging])
+    for run in runs:
+        calibration_films.check_apart(run, [*ranges, *judging])
     if int8:
         _enough_to_judge(table.name, len(judging))
     with tempfile.TemporaryDirectory() as scratch:
         files = Path(scratch)
         (files / "finder.onnx").write_bytes(finder.onnx)
-        networks = _networks(run, files, ranges, judging, int8, memory, progress)
+        networks = _networks(runs, files, ranges, judging, int8, memory, progress)
         provenance = Provenance(
             created=statement.created,
             command=statement.command,
             versions={name: importlib.metadata.version(name) for name in _VERSIONS},
-            runs={"finder": finder.facts, "bmd": run_facts(run)},
+            runs={"finder": finder.facts}
+            | {f"bmd_{n}" if n > 1 else "bmd": run_facts(run) for n, run in enumerate(runs, 1)},
             calibration_films=calibration_films.facts(table, ranges, judging),
             quantization=networks.made.quantization if networks.made else None,
         )
         parts = _parts(statement, finder, files / "finder.onnx", networks, judging, provenance)
-        page.save(run, parts, _measured(networks))
-        progress(f"report: {run.name}/{page.NAME}.html")
+        page.save(runs[0], parts, _measured(networks))
+        progress(f"report: {runs[0].name}/{page.NAME}.html")
         return pack(out, parts)
 
 
@@ -107,9 +110,11 @@ def export_bundle(
 class _Networks:
     """The BMD network's files by precision, and what each answers for the judging hips, whose `images` are in batches.
 
-    `made` says how INT8 was made, `memory` what the range pass took; None where nobody asked.
+    `inputs` are those of the bundle's networks. `made` says how INT8 was made, `memory` what the range pass took; None
+    where nobody asked.
     """
 
+    inputs: dict[str, InputSpec]
     files: dict[str, Path]
     answers: dict[str, Answers]
     hips: JudgingHips
@@ -119,7 +124,7 @@ class _Networks:
 
 
 def _networks(
-    run: Path,
+    runs: Sequence[Path],
     folder: Path,
     ranges: list[HipRow],
     judging: list[HipRow],
@@ -128,19 +133,21 @@ def _networks(
     progress: Progress,
 ) -> _Networks:
     """Write the model files into `folder` and let each answer for the judging hips."""
-    hips, images = calibration_films.judging_hips(judging), list(calibration_films.batches(judging))
+    inputs = inputs_of_run(runs[0])
+    spec = inputs["bmd"]
+    hips, images = calibration_films.judging_hips(judging), list(calibration_films.batches(judging, spec=spec))
     files = {"fp32": folder / "bmd.onnx"}
-    error = onnx_from_run("bmd", run, files["fp32"])
+    error = onnx_from_run("bmd", runs[0], files["fp32"], runs[1:])
     progress(f"bmd: ONNX Runtime agrees with torch to {error:.1e} of the range")
     found, made = {"fp32": answers(files["fp32"], images)}, None
-    watched = report_memory(files["fp32"], ranges) if memory else None
+    watched = report_memory(files["fp32"], ranges, spec=spec) if memory else None
     if watched:
         progress(watched.sentence())
     if int8:
         files["int8"] = folder / "bmd.int8.onnx"
-        made = _int8(files, ranges, images, hips, found["fp32"], progress)
+        made = _int8(files, ranges, spec, images, hips, found["fp32"], progress)
         found["int8"] = made.answers
-    return _Networks(files=files, answers=found, hips=hips, images=images, made=made, memory=watched)
+    return _Networks(inputs=inputs, files=files, answers=found, hips=hips, images=images, made=made, memory=watched)
 
 
 def _parts(
@@ -161,8 +168,8 @@ def _parts(
         shift=made.shift if made else None,
         shift_as_written=made.shift_as_written if made else None,
         plausibility=finder.plausibility,
-        inputs=SPECS,
-        golden_inputs={"finder": golden_input(FINDER_CLOSEUP), "bmd": golden_input(BMD)},
+        inputs=networks.inputs,
+        golden_inputs={"finder": golden_input(FINDER_CLOSEUP), "bmd": golden_input(networks.inputs["bmd"])},
         validity=Validity(training_data=statement.training_data, notice=statement.notice),
         provenance=provenance,
         accuracy={name: accuracy(one.bmd, dexa) for name, one in found.items()},
@@ -209,6 +216,7 @@ def _enough_to_judge(name: str, guard_hips: int) -> None:
 def _int8(
     files: dict[str, Path],
     ranges: list[HipRow],
+    spec: InputSpec,
     images: list[NDArray[np.float32]],
     hips: JudgingHips,
     fp32: Answers,
@@ -217,8 +225,8 @@ def _int8(
     """Write files["int8"] from files["fp32"]; `images` are the judging hips', `fp32` its answers for them."""
     made = int8_inside_budget(
         files,
-        collect(files["fp32"], calibration_films.batches(ranges)),
-        list(calibration_films.batches(ranges[:: max(1, len(ranges) // JUDGED_HIPS)][:JUDGED_HIPS])),
+        collect(files["fp32"], calibration_films.batches(ranges, spec=spec)),
+        list(calibration_films.batches(ranges[:: max(1, len(ranges) // JUDGED_HIPS)][:JUDGED_HIPS], spec=spec)),
         images,
         hips,
         fp32,

@@ -75,6 +75,13 @@ class InputFacts:
     low_percentile: float
     high_percentile: float
     fingerprint: str
+    disc_share: float = 0.0
+
+    def spec(self, name: str) -> InputSpec:
+        """The preprocessing itself; ValueError if no image can be made so."""
+        return InputSpec(
+            name, self.size_px, self.spacing_mm, self.low_percentile, self.high_percentile, self.disc_share
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +221,7 @@ def inputs_of(manifest: Manifest) -> dict[str, InputSpec]:
 
 def _spec(name: str, facts: InputFacts) -> InputSpec:
     try:
-        spec = InputSpec(name, facts.size_px, facts.spacing_mm, facts.low_percentile, facts.high_percentile)
+        spec = facts.spec(name)
     except ValueError as error:
         raise BundleError(f"the bundle's input {error}") from error
     if spec.fingerprint() != facts.fingerprint:

@@ -9,6 +9,8 @@ import hashlib
 import json
 import math
 from dataclasses import asdict, dataclass
+from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +26,9 @@ MIN_SIZE_PX, MAX_SIZE_PX = 16, 2048
 class InputSpec:
     """How a square region becomes the input of a network.
 
-    `low_percentile` and `high_percentile` of the finite pixels become 0 and 1; values beyond are clipped.
+    `low_percentile` and `high_percentile` of the finite pixels become 0 and 1; values beyond are clipped. With a
+    `disc_share` they are those of a disc in the middle, this share of the side wide, without constant areas: a label,
+    a beam's edge or padding beside the hip moves nothing. 0 takes the whole square.
 
     Raises:
         ValueError: no image can be made so.
@@ -35,6 +39,7 @@ class InputSpec:
     spacing_mm: float
     low_percentile: float
     high_percentile: float
+    disc_share: float = 0.0
 
     def __post_init__(self) -> None:
         if not MIN_SIZE_PX <= self.size_px <= MAX_SIZE_PX:
@@ -43,15 +48,21 @@ class InputSpec:
             raise ValueError(f"{self.name} has pixels of {self.spacing_mm:g} mm, not above 0")
         if not 0 <= self.low_percentile < self.high_percentile <= 100:
             raise ValueError(f"{self.name} has percentiles {self.low_percentile:g} and {self.high_percentile:g}")
+        if not 0 <= self.disc_share <= 1:
+            raise ValueError(f"{self.name} has a disc of {self.disc_share:g} of its side, not 0 to 1")
 
     @property
     def side_mm(self) -> float:
         """Side of the square, mm at the hip."""
         return self.size_px * self.spacing_mm
 
+    def facts(self) -> dict[str, Any]:
+        """The parameters; without a disc as they were before there was one, so that old fingerprints stay."""
+        return {key: value for key, value in asdict(self).items() if key != "disc_share" or value > 0}
+
     def fingerprint(self) -> str:
         """First 16 hex digits of the SHA-256 over the parameters and the version of the code."""
-        facts = json.dumps({"version": VERSION, **asdict(self)}, sort_keys=True)
+        facts = json.dumps({"version": VERSION, **self.facts()}, sort_keys=True)
         return hashlib.sha256(facts.encode()).hexdigest()[:16]
 
 
@@ -85,8 +96,51 @@ def normalize(region: NDArray[np.float32], spec: InputSpec) -> NDArray[np.float3
     scaled = np.zeros((1, *region.shape), np.float32)
     if not inside.any():
         return scaled
-    low, high = np.percentile(region[inside], (spec.low_percentile, spec.high_percentile))
+    counted = _counted(region, inside, spec.disc_share) if spec.disc_share > 0 else region[inside]
+    low, high = np.percentile(counted, (spec.low_percentile, spec.high_percentile))
     if high - low <= 1e-6:
         return scaled
     np.clip((region - np.float32(low)) / np.float32(high - low), 0, 1, out=scaled[0], where=inside)
     return scaled
+
+
+_FLAT = 1e-4
+"""Neighbors that differ by less than this share of the square's range are equal but for rounding."""
+
+_FEWEST = 0.1
+"""Share of the disc below which what is not constant says too little of the hip."""
+
+
+def _counted(region: NDArray[np.float32], inside: NDArray[np.bool_], share: float) -> NDArray[np.float32]:
+    """The finite pixels whose levels count: in the disc and outside constant areas, if there are enough of them."""
+    disc = _disc(len(region), share) & inside
+    if not disc.any():
+        return region[inside]
+    varied = disc & ~_constant(region)
+    return region[varied if varied.sum() >= _FEWEST * disc.sum() else disc]
+
+
+@cache
+def _disc(size: int, share: float) -> NDArray[np.bool_]:
+    steps = np.arange(size) + 0.5 - size / 2
+    near: NDArray[np.bool_] = np.hypot(steps, steps[:, None]) <= share * size / 2
+    return near
+
+
+def _constant(region: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Pixels of areas of one level (collimated, written over, cut off by a display's window), and their neighbors,
+    which mix it with what lies beside. NaN is no level.
+    """
+    smallest = _FLAT * max(float(np.nanmax(region) - np.nanmin(region)), 1e-6)
+    same = _of_nine(np.maximum, region) - _of_nine(np.minimum, region) <= smallest
+    for _ in range(2):  # from the middles of 3 x 3 pixels of one level to all nine, and on to their neighbors
+        same = _of_nine(np.logical_or, np.pad(same, 1))
+    constant: NDArray[np.bool_] = np.pad(same, 1)
+    return constant
+
+
+def _of_nine(combine: np.ufunc, image: NDArray[Any]) -> NDArray[Any]:
+    """All 3 x 3 neighbors combined: (h, w) -> (h - 2, w - 2)."""
+    rows = combine(combine(image[:-2], image[1:-1]), image[2:])
+    combined: NDArray[Any] = combine(combine(rows[:, :-2], rows[:, 1:-1]), rows[:, 2:])
+    return combined

@@ -1,12 +1,13 @@
 """The strict reader of JSON, and of the dataclasses that are made from it.
 
-Unknown keys, missing keys, keys written twice and values of another type are refused, naming the place.
+Unknown keys, missing keys that have no default, keys written twice and values of another type are refused, naming the
+place.
 """
 
 import json
 import math
 import types
-from dataclasses import is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from bmd_edge.errors import BundleError
@@ -47,9 +48,10 @@ def _parse_fields(kind: Any, value: Any, where: str) -> Any:
         raise BundleError(f"{where}: {type(value).__name__} where an object belongs")
     if unknown := sorted(set(value) - set(hints)):
         raise BundleError(f"{where}: unknown key {unknown[0]!r}; the bundle may need a newer bmd-edge")
-    if missing := sorted(set(hints) - set(value)):
+    defaults = {f.name for f in fields(kind) if f.default is not MISSING} if is_dataclass(kind) else set()
+    if missing := sorted(set(hints) - set(value) - defaults):
         raise BundleError(f"{where}: key {missing[0]!r} is missing")
-    return kind(**{name: _parse(hint, value[name], f"{where}.{name}") for name, hint in hints.items()})
+    return kind(**{name: _parse(hint, value[name], f"{where}.{name}") for name, hint in hints.items() if name in value})
 
 
 def read_json(raw: bytes, name: str) -> Any:

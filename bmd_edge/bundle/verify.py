@@ -9,7 +9,7 @@ import json
 import os
 import zipfile
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -144,8 +144,7 @@ def _onnx_findings(name: str, raw: bytes, manifest: Manifest) -> Iterator[str]:
 
 def prepared_inputs(model: str, manifest: Manifest) -> dict[str, dict[str, Any]]:
     """The inputs of a model as its ONNX files name them."""
-    facts = {name: asdict(facts) for name, facts in manifest.inputs.items() if INPUTS[name] == model}
-    return {name: {"name": name, **{k: v for k, v in one.items() if k != "fingerprint"}} for name, one in facts.items()}
+    return {name: facts.spec(name).facts() for name, facts in manifest.inputs.items() if INPUTS[name] == model}
 
 
 def read_regular(

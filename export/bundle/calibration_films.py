@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bmd_edge.bundle.manifest import CalibrationFilms
+from bmd_edge.bundle.network_input import BMD, InputSpec
 from bmd_edge.errors import TableError, UsageError
 from bmd_edge.sites import SITES
 from bmd_edge.table.dxa_scales import hologic_gcm2
@@ -78,13 +79,13 @@ def check_apart(run: Path, rows: Sequence[HipRow]) -> None:
             )
 
 
-def batches(rows: Sequence[HipRow], size: int = 8) -> Iterator[NDArray[np.float32]]:
-    """The rows' images in order as the runtime shows them to the BMD network, (n <= size, 1, 112, 112) at a time.
+def batches(rows: Sequence[HipRow], size: int = 8, spec: InputSpec = BMD) -> Iterator[NDArray[np.float32]]:
+    """The rows' images in order as the runtime shows them to the BMD network, (n <= size, 1, px, px) at a time.
 
     Raises TableError if a stored image is missing, broken or no ROI.
     """
     for start in range(0, len(rows), size):
-        yield np.stack([roi_image(pixels) for pixels in read_rois(rows[start : start + size]).pixels])
+        yield np.stack([roi_image(pixels, spec) for pixels in read_rois(rows[start : start + size]).pixels])
 
 
 def dexa(rows: Sequence[HipRow]) -> NDArray[np.float64]:

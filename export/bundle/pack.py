@@ -146,6 +146,7 @@ def _manifest(parts: Parts, models: dict[str, ModelFacts]) -> Manifest:
             low_percentile=spec.low_percentile,
             high_percentile=spec.high_percentile,
             fingerprint=spec.fingerprint(),
+            disc_share=spec.disc_share,
         )
         for name, spec in parts.inputs.items()
     }

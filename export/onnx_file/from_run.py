@@ -2,33 +2,52 @@
 
 import hashlib
 import json
-from dataclasses import asdict
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bmd_edge.bundle.network_input import BMD, FINDER_CLOSEUP, FINDER_SURVEY, InputSpec
+from bmd_edge.errors import UsageError
 from bmd_edge.sites import SITES
 from export.onnx_file.to_onnx import onnx_from_network
 from trainer.networks.build import load_run
+from trainer.networks.ensemble import Ensemble
 from trainer.networks.outputs import OUTPUTS
 
 SPECS: dict[str, InputSpec] = {"finder_survey": FINDER_SURVEY, "finder_closeup": FINDER_CLOSEUP, "bmd": BMD}
+"""The inputs of networks by name; a run of the BMD network may have another one: `inputs_of_run`."""
 
 
-def onnx_from_run(name: str, run: Path, path: Path) -> float:
-    """Export the network of a run folder; returns the difference to torch as `onnx_from_network` does."""
-    spec = BMD if name == "bmd" else FINDER_CLOSEUP
+def inputs_of_run(run: Path) -> dict[str, InputSpec]:
+    """The inputs of a bundle with the BMD network of this run folder."""
+    facts = json.loads((run / "config.json").read_text(encoding="utf-8"))
+    return {**SPECS, "bmd": InputSpec(**facts["input"]) if "input" in facts else BMD}
+
+
+def onnx_from_run(name: str, run: Path, path: Path, others: Sequence[Path] = ()) -> float:
+    """Export the network of a run folder, or with `others` the ensemble of several BMD networks; returns the difference
+    to torch as `onnx_from_network` does.
+
+    Raises:
+        UsageError: one of the others reads another input.
+    """
+    specs = inputs_of_run(run)
+    for other in others:
+        if inputs_of_run(other) != specs:
+            raise UsageError(f"{other.name} reads another input than {run.name}: an ensemble needs one for all")
+    spec = specs["bmd" if name == "bmd" else "finder_closeup"]
     contract = {
         "input": json.dumps({"image": ["batch", 1, spec.size_px, spec.size_px], "range": "0..1, bone bright"}),
-        "inputs": json.dumps({key: asdict(each) for key, each in SPECS.items() if key.startswith(name)}),
+        "inputs": json.dumps({key: each.facts() for key, each in specs.items() if key.startswith(name)}),
         "sites": json.dumps(SITES),
         "unit": "g/cm2",
         "task": name,
         "use": "research only, not for diagnosis",
     }
-    return onnx_from_network(load_run(run), golden_input(spec), OUTPUTS[name], path, contract)
+    network = Ensemble([load_run(each) for each in (run, *others)]).eval() if others else load_run(run)
+    return onnx_from_network(network, golden_input(spec), OUTPUTS[name], path, contract)
 
 
 def golden_input(spec: InputSpec) -> NDArray[np.float32]:

@@ -9,7 +9,6 @@ from typing import NoReturn
 import numpy as np
 
 from bmd_edge.bundle.bundle import VerifiedBundle
-from bmd_edge.bundle.network_input import BMD
 from bmd_edge.engine.open import open_engine
 from bmd_edge.engine.self_test import self_test
 from bmd_edge.errors import BmdEdgeError, TableError, UsageError
@@ -19,7 +18,7 @@ from bmd_edge.table.dxa_scales import to_hologic
 from bmd_edge.table.film_table import HipRow, read_table
 from calibration.drift.studies import F64
 from export.bundle.calibration_films import halves
-from trainer.images.roi_files import read_rois, roi_image
+from trainer.images.roi_files import ROI_PX, ROI_SPACING_MM, read_rois, roi_image
 
 
 def named(argument: str) -> str:
@@ -69,15 +68,16 @@ def rows_named(text: str) -> list[HipRow]:
 
 
 def answers_of(bundle: VerifiedBundle, precision: str, rows: Sequence[HipRow], threads: int = 1) -> RoiAnswers:
-    """Run the bundle's own file over the ROIs. UsageError if the bundle wants another ROI than cohorts hold."""
-    if bundle.inputs["bmd"] != BMD:
-        raise UsageError("this bundle's network reads another region of interest than phantom cohorts hold")
+    """Run the bundle's own file over the ROIs. UsageError if the bundle wants more of a hip than cohorts hold."""
+    spec = bundle.inputs["bmd"]
+    if spec.side_mm > ROI_PX * ROI_SPACING_MM:
+        raise UsageError("this bundle's network reads a larger region of interest than phantom cohorts hold")
     found = []
     with open_engine(bundle, "bmd", device="cpu", precision=precision, threads=threads) as engine:
         self_test(bundle, "bmd", engine)
         for start in range(0, len(rows), _BATCH):
             pixels = read_rois(rows[start : start + _BATCH]).pixels
-            images = np.stack([roi_image(one) for one in pixels])
+            images = np.stack([roi_image(one, spec) for one in pixels])
             found.append(engine.run({"image": images}) | {"gray": np.stack([gray_statistics(one) for one in images])})
     names = ("bmd", "spread", "embedding", "gray")
     parts = (np.concatenate([one[name] for one in found]).astype(float) for name in names)

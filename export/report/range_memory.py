@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from bmd_edge.bundle.network_input import BMD, InputSpec
 from bmd_edge.table.film_table import HipRow
 from export.bundle.calibration_films import batches
 from export.int8.ranges import collect
@@ -41,7 +42,11 @@ class MemoryReport:
 
 
 def report_memory(
-    onnx_path: Path, rows: Sequence[HipRow], films: int = FILMS, resident: Callable[[], int] | None = None
+    onnx_path: Path,
+    rows: Sequence[HipRow],
+    films: int = FILMS,
+    resident: Callable[[], int] | None = None,
+    spec: InputSpec = BMD,
 ) -> MemoryReport:
     """Collect ranges over `films` films, repeating `rows` where there are fewer, and watch the resident memory.
 
@@ -50,13 +55,14 @@ def report_memory(
         rows: ROI rows; read anew each time they come.
         films: how many films go through; more than `WARM_UP`, where the measurement begins.
         resident: bytes of memory in use; by default the process's resident set.
+        spec: how the network's input is made.
     """
     read = resident or _resident_bytes
     seen: list[tuple[int, int]] = []
 
     def watched() -> Iterator[NDArray[np.float32]]:
         shown = 0
-        for batch in batches(list(itertools.islice(itertools.cycle(rows), films))):
+        for batch in batches(list(itertools.islice(itertools.cycle(rows), films)), spec=spec):
             yield batch
             shown += len(batch)  # the batch has been counted when the next one is asked for
             seen.append((shown, read()))

@@ -23,5 +23,5 @@ def few_hips_are_enough() -> Iterator[None]:
 def made(few_hips_are_enough: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, VerifiedBundle]:
     folder = tmp_path_factory.mktemp("line")
     run, table = write_run(folder / "run", "vgg11_se"), write_cohort(folder / "cohort")
-    bundle = export_bundle(run, table, folder / "bundle", STATEMENT, finder=finder_part(folder))
+    bundle = export_bundle([run], table, folder / "bundle", STATEMENT, finder=finder_part(folder))
     return folder, bundle

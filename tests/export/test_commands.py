@@ -21,9 +21,9 @@ def test_the_command_makes_the_same_bundle_and_names_no_path(
     tmp_path: Path,
 ) -> None:
     folder, bundle = made
-    monkeypatch.setattr("export.make_bundle.onnx_from_run", lambda name, _, path: copied(bundle, name, path))
+    monkeypatch.setattr("export.make_bundle.onnx_from_run", lambda name, _, path, __: copied(bundle, name, path))
     shutil.copytree(folder / "run", tmp_path / "run")
-    command = {"run": tmp_path / "run", "table": folder / "cohort" / "films.csv", "out": tmp_path / "out"}
+    command = {"runs": [tmp_path / "run"], "table": folder / "cohort" / "films.csv", "out": tmp_path / "out"}
     with pytest.raises(UsageError, match="say what the network was trained on, --training-data"):
         export_command(**command)
     with pytest.raises(UsageError, match="give one of them"):

@@ -10,12 +10,13 @@ import pytest
 
 from bmd_edge.bundle.bundle import VerifiedBundle, read_bundle
 from bmd_edge.bundle.error_budget import LIMITS
+from bmd_edge.bundle.network_input import InputSpec
 from bmd_edge.engine.open import open_engine
-from bmd_edge.errors import BundleError, TableError
+from bmd_edge.errors import BundleError, TableError, UsageError
 from bmd_edge.sites import SITES
 from bmd_edge.table.film_table import read_table
 from export.bundle import calibration_films
-from export.bundle.finder import Finder
+from export.bundle.finder import Finder, finder_from_bundle
 from export.make_bundle import accuracy, export_bundle
 from export.onnx_file.from_run import SPECS
 from tests.support.local_paths import local_paths
@@ -64,7 +65,7 @@ def test_a_film_that_was_learned_from_cannot_judge(made: tuple[Path, VerifiedBun
         TableError, match="subject s3: of the split calibrate here, but the run knowing knows it from val"
     ):
         export_bundle(
-            run, folder / "cohort" / "films.csv", tmp_path / "out", STATEMENT, finder=Finder(b"", {}, {}), int8=False
+            [run], folder / "cohort" / "films.csv", tmp_path / "out", STATEMENT, finder=Finder(b"", {}, {}), int8=False
         )
     assert not (tmp_path / "out").exists()
     row = read_table(folder / "cohort" / "films.csv")[6]
@@ -83,7 +84,7 @@ def test_too_few_guard_hips_are_refused_before_anything_is_made(
     monkeypatch.setattr("export.make_bundle.LIMITS", LIMITS)
     table = folder / "cohort" / "films.csv"
     with pytest.raises(TableError, match=r"44 hips .* 1000 or more are needed: put 2000 labelled hips .* --no-int8"):
-        export_bundle(folder / "run", table, tmp_path / "out", STATEMENT, finder=finder_part(folder))
+        export_bundle([folder / "run"], table, tmp_path / "out", STATEMENT, finder=finder_part(folder))
     assert not (tmp_path / "out").exists()
 
 
@@ -128,11 +129,11 @@ def test_int8_outside_its_budget_is_refused_and_reported(
 ) -> None:
     folder, bundle = made
     monkeypatch.setattr("export.make_bundle.LIMITS", dataclasses.replace(FEW, p99_shift_gcm2=1e-12))
-    monkeypatch.setattr("export.make_bundle.onnx_from_run", lambda name, _, path: copied(bundle, name, path))
+    monkeypatch.setattr("export.make_bundle.onnx_from_run", lambda name, _, path, __: copied(bundle, name, path))
     shutil.copytree(folder / "run", tmp_path / "run")
     table = folder / "cohort" / "films.csv"
     with pytest.raises(BundleError, match=r"INT8 refused.*99th percentile.*allowed 1e-12.*--no-int8"):
-        export_bundle(tmp_path / "run", table, folder / "bundle", STATEMENT, finder=finder_part(folder))
+        export_bundle([tmp_path / "run"], table, folder / "bundle", STATEMENT, finder=finder_part(folder))
     assert read_bundle(folder / "bundle").digest == bundle.digest  # the old one stays
     report = json.loads((tmp_path / "run" / "export_report.json").read_text())["int8"]
     assert not report["passed"]
@@ -153,3 +154,21 @@ def test_accuracy_is_that_of_the_textbook() -> None:
     figures = accuracy(truth + np.array([0.1, -0.02]), truth)
     assert figures["femoral_neck"] == pytest.approx({"n": 3, "r": 1.0, "rmse_gcm2": 0.1, "bias_gcm2": 0.1})
     assert figures["total_hip"]["bias_gcm2"] == pytest.approx(-0.02)
+
+
+def test_several_runs_become_one_network_that_reads_its_own_input(
+    made: tuple[Path, VerifiedBundle], tmp_path: Path
+) -> None:
+    folder, bundle = made
+    spec = InputSpec("bmd", 128, 1.1375, 2.0, 98.0, disc_share=0.6)
+    for name in ("one", "other"):
+        run = write_run(tmp_path / name, "vgg11_se")
+        facts = json.loads((run / "config.json").read_text())
+        (run / "config.json").write_text(json.dumps({**facts, "input": spec.facts()}))
+    runs, table = [tmp_path / "one", tmp_path / "other"], folder / "cohort" / "films.csv"
+    finder = finder_from_bundle(bundle)
+    both = export_bundle(runs, table, tmp_path / "both", STATEMENT, finder=finder, int8=False)
+    assert both.inputs["bmd"] == spec
+    assert [name for name in both.manifest.provenance.runs if name != "finder"] == ["bmd", "bmd_2"]
+    with pytest.raises(UsageError, match="run reads another input than one"):
+        export_bundle([runs[0], folder / "run"], table, tmp_path / "no", STATEMENT, finder=finder, int8=False)

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -91,7 +90,7 @@ def tiny_network(name: str, inputs: Mapping[str, InputSpec] = INPUTS) -> bytes:
     return _network(
         name,
         _sizes(inputs)[name],
-        json.dumps({key: asdict(spec) for key, spec in inputs.items() if key.startswith(name)}),
+        json.dumps({key: spec.facts() for key, spec in inputs.items() if key.startswith(name)}),
     )
 
 

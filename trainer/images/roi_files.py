@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bmd_edge.bundle.network_input import BMD, normalize
+from bmd_edge.bundle.network_input import BMD, InputSpec, normalize
 from bmd_edge.errors import TableError
+from bmd_edge.film.area_average import area_average
 from bmd_edge.film.film import Film
 from bmd_edge.hips.region import Hip
 from bmd_edge.sites import SITES
@@ -22,8 +23,6 @@ from trainer.images.rows import number
 
 ROI_PX, ROI_SPACING_MM = 256, 0.65
 """A stored region: 166.4 mm, so with room around the network's for shifts and scale."""
-ROI_BLOCK = round(BMD.spacing_mm / ROI_SPACING_MM)
-"""Stored pixels per pixel of the network: moved squares are cut from the finer ones and stay as sharp as in use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +61,11 @@ def read_rois(rows: Iterable[HipRow], labelled: bool = True) -> Rois:
     return Rois(pixels, labels, rows)
 
 
-def roi_image(pixels: NDArray[np.uint16]) -> NDArray[np.float32]:
-    """One stored region (256, 256) as the runtime would show it to the network: (1, 112, 112) float32, 0..1."""
-    edge = (ROI_PX - ROI_BLOCK * BMD.size_px) // 2
-    middle = floats(pixels[edge:-edge, edge:-edge])
-    return normalize(middle.reshape(BMD.size_px, ROI_BLOCK, BMD.size_px, ROI_BLOCK).mean((1, 3)), BMD)
+def roi_image(pixels: NDArray[np.uint16], spec: InputSpec = BMD) -> NDArray[np.float32]:
+    """One stored region (256, 256) as the runtime would show it to the network: (1, size, size) float32, 0..1."""
+    side = spec.side_mm / ROI_SPACING_MM
+    edge = (ROI_PX - side) / 2
+    return normalize(area_average(floats(pixels), edge, edge, side, side, (spec.size_px, spec.size_px)), spec)
 
 
 def _label(row: HipRow, site: str) -> float:

@@ -35,7 +35,52 @@ def spread_loss(estimate: Tensor, spread: Tensor, label: Tensor) -> Tensor:
     return torch.where(known, spread.log() + error / spread, 0.0).sum() / known.sum().clamp(min=1)
 
 
-def triplet_loss(embedding: Tensor, label: Tensor, alpha: str = "sqrt", margin: float = 0.5) -> tuple[Tensor, Tensor]:
+def difference_loss(estimate: Tensor, label: Tensor, film: Tensor) -> Tensor:
+    """Squared error of the difference of two hips of one film, half of it: of the size of `label_loss` for two
+    independent errors, and 0 for an error that the film gives both.
+
+    Args:
+        estimate: (n, sites) standardized estimates.
+        label: (n, sites) standardized labels, NaN where a film has none.
+        film: (n,) int64, equal for hips of one film.
+
+    Returns:
+        scalar, the mean over pairs with both labels; 0 without any.
+    """
+    one, other = _pairs(film)
+    return label_loss(estimate[one] - estimate[other], label[one] - label[other]) / 2
+
+
+def agreement_loss(estimate: Tensor, embedding: Tensor, view: Tensor) -> tuple[Tensor, Tensor]:
+    """How far the estimates, and the directions of the embeddings, of films of one view lie apart.
+
+    Args:
+        estimate: (n, sites) standardized estimates.
+        embedding: (n, d).
+        view: (n,) int64, equal for films of the same hip in the same pose.
+
+    Returns:
+        two scalars: half the mean squared difference of estimates, the mean squared distance of unit embeddings; both
+        0 without a pair.
+    """
+    one, other = _pairs(view)
+    if len(one) == 0:
+        return estimate.sum() * 0, estimate.sum() * 0
+    unit = functional.normalize(embedding, dim=1)
+    apart = (unit[one] - unit[other]).square().sum(1).mean()
+    return (estimate[one] - estimate[other]).square().mean() / 2, apart
+
+
+def _pairs(code: Tensor) -> tuple[Tensor, Tensor]:
+    """Places (i, j), i < j, of all pairs that share a code."""
+    same = torch.triu(code[:, None] == code, diagonal=1)
+    one, other = same.nonzero(as_tuple=True)
+    return one, other
+
+
+def triplet_loss(
+    embedding: Tensor, label: Tensor, alpha: str = "sqrt", margin: float = 0.5, film: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """Adaptive triplet loss of Zheng et al. (arXiv 2103.13482) over all triplets of a batch.
 
     For an anchor a and two other films, near n is the one whose label is closer to the anchor's and far f the other:
@@ -46,6 +91,8 @@ def triplet_loss(embedding: Tensor, label: Tensor, alpha: str = "sqrt", margin: 
         label: (n,) standardized labels, NaN where unknown.
         alpha: "sqrt": sqrt(|y_a - y_f|^2 - |y_a - y_n|^2); "abs": |y_a - y_f| - |y_a - y_n|; "one": the plain loss.
         margin: m.
+        film: (n,) int64, equal for hips of one film: near must then be on another film than the anchor, so that what
+            is pulled together has the bone in common and not the film; far may be on any.
 
     Returns:
         the mean over the triplets (0 without any), and the share of triplets that are active.
@@ -62,6 +109,8 @@ def triplet_loss(embedding: Tensor, label: Tensor, alpha: str = "sqrt", margin: 
     near, far = apart[:, :, None], apart[:, None, :]  # triplet [a, n, f]
     others = ~torch.eye(len(label), dtype=torch.bool, device=label.device)
     valid = (near < far) & others[:, :, None] & others[:, None, :]
+    if film is not None:
+        valid &= (film[known][:, None] != film[known])[:, :, None]
     if alpha == "sqrt":
         factor = (far.square() - near.square()).clamp(min=0).sqrt()
     else:

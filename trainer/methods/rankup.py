@@ -21,9 +21,9 @@ class RankUp(SemiTask):
 
     views_per_film = 1
 
-    def supervised(self, outputs: Outputs, target: Tensor) -> Term:
+    def supervised(self, outputs: Outputs, target: Tensor, film: Tensor | None = None) -> Term:
         """The supervised loss + the ranking loss of the labelled pairs."""
-        total, logs = super().supervised(outputs, target)
+        total, logs = super().supervised(outputs, target, film)
         ranks = rank_loss(self.network.ranks(outputs[2]), target[:, None] > target, _differ(target))
         return total + self.config.rank_weight * ranks, logs | {"ranks": float(ranks.detach())}
 

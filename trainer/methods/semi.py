@@ -66,7 +66,7 @@ class SemiTask(BmdTask):
 
     def scaled_estimates(self, network: nn.Module) -> Tensor:
         """What a network in eval mode says of all unlabelled films as they are, (n, 2) in units of the labels' SD."""
-        bmd = torch.from_numpy(estimates(network, self.unlabelled, self.config.channels_last)[0]).to(
+        bmd = torch.from_numpy(estimates(network, self.unlabelled, self.config.channels_last, self.spec)[0]).to(
             self.network.label_mean.device
         )
         return standardized(bmd, self.network)

@@ -1,5 +1,7 @@
 """The BMD network learned from labelled films: mean squared error and adaptive triplet loss."""
 
+import math
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,16 +13,18 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bmd_edge.bundle.network_input import BMD, normalize
+from bmd_edge.bundle.network_input import BMD, InputSpec, normalize
 from bmd_edge.errors import TableError
 from bmd_edge.sites import SITES
 from bmd_edge.table.film_table import HipRow
 from calibration.statistics.agreement import plain_figures
 from trainer.images.augment import block_means, vary_roi, window
 from trainer.images.gray_png import floats
-from trainer.images.roi_files import ROI_BLOCK, ROI_SPACING_MM, Rois, read_rois, roi_image
+from trainer.images.other_films import as_other_film, reread
+from trainer.images.roi_files import ROI_SPACING_MM, Rois, read_rois, roi_image
 from trainer.images.rows import MIN_LABELS, read_rows, split_by_subject
-from trainer.methods.losses import label_loss, spread_loss, triplet_loss
+from trainer.methods.losses import agreement_loss, difference_loss, label_loss, spread_loss, triplet_loss
+from trainer.methods.pairs import Pairs
 from trainer.networks.bmd_net import BmdNet
 from trainer.networks.build import build, folded
 from trainer.run.settings import BmdConfig, SemiConfig
@@ -35,6 +39,7 @@ class BmdTask(Task):
 
     score = "val_score"
     network: BmdNet
+    spec: InputSpec
 
     def __init__(self, config: BmdConfig, table: Path | str) -> None:
         self.config = config
@@ -44,6 +49,7 @@ class BmdTask(Task):
             if len(rois.rows) < MIN_LABELS:
                 names = " + ".join(splits)
                 raise TableError(f"{len(rois.rows)} labelled hips in {names}; training needs {MIN_LABELS} at least")
+        self.spec, self.pairs = config.spec, Pairs(self.train.rows)
         mean, sd = label_scale(self.train.labels_gcm2)
         self.network_name, self.network_kwargs = config.network, network_settings(config, mean, sd)
         torch.manual_seed(config.seed)
@@ -55,27 +61,46 @@ class BmdTask(Task):
 
     def picks(self, n: int, count: int, epoch: int, step: int) -> NDArray[np.int64]:
         """The `count` of n films that a step takes: each once before any comes again, in an order drawn per epoch."""
+        return self._taken(lambda rng: rng.permutation(n), n, count, epoch, step)
+
+    def labelled_picks(self, epoch: int, step: int) -> NDArray[np.int64]:
+        """The training films that a step takes, those that losses compare standing together."""
+        n, count = len(self.train.rows), self.config.batch
+        if not self.config.paired:
+            return self.picks(n, count, epoch, step)
+        return self._taken(self.pairs.order, n, count, epoch, step)
+
+    def _taken(
+        self, order: Callable[[Generator], NDArray[np.int64]], n: int, count: int, epoch: int, step: int
+    ) -> NDArray[np.int64]:
         passes = -(-self.steps * count // n)
-        orders = (np.random.default_rng([self.config.seed, epoch, turn]).permutation(n) for turn in range(passes))
+        orders = (order(np.random.default_rng([self.config.seed, epoch, turn])) for turn in range(passes))
         return np.concatenate(list(orders))[step * count : (step + 1) * count]
 
     def views(self, rois: Rois, chosen: NDArray[np.int64], rng: Generator, strength: float | None = None) -> Tensor:
-        """Augmented network inputs (n, 1, 112, 112) of the chosen films; `strength` replaces the setting `augment`.
+        """Augmented network inputs (n, 1, px, px) of the chosen films; `strength` replaces the setting `augment`.
 
         They vary as the place and scale that a finder and an assumed magnification give, and as films do in gray levels
         and texture; a share of them keeps the sharpness, and a share the gray levels, that they have in use.
         """
-        config, n = self.config, len(chosen)
+        config, spec, n = self.config, self.spec, len(chosen)
+        block = math.ceil(round(spec.spacing_mm / ROI_SPACING_MM, 6))  # finer than the network's pixels: stays as sharp
+        step = spec.spacing_mm / ROI_SPACING_MM / block
         shift = rng.uniform(-config.shift_mm, config.shift_mm, (n, 2)) / ROI_SPACING_MM
         scale = 1 + rng.uniform(-config.scale, config.scale, n)
         angle = rng.uniform(-config.rotation_deg, config.rotation_deg, n)
         exact = rng.random(n) < config.exact_share
         shift[exact], scale[exact], angle[exact] = np.round(shift[exact]), 1.0, 0.0
         stored = torch.from_numpy(floats(rois.pixels[chosen]))[:, None]
-        moved = block_means(window(stored, ROI_BLOCK * BMD.size_px, shift, scale, angle), ROI_BLOCK)
+        if config.reread_share > 0:
+            stored = reread(stored, rng, config.reread_share)
+        moved = block_means(window(stored, block * spec.size_px, shift, step * scale, angle), block)
         plain = torch.from_numpy(rng.random(n) < config.clean_share)[:, None, None, None]
-        varied = torch.where(plain, moved, vary_roi(moved, rng, config.augment if strength is None else strength))
-        images = torch.from_numpy(np.stack([normalize(one[0], BMD) for one in varied.numpy()]))
+        varied = vary_roi(moved, rng, config.augment if strength is None else strength)
+        if config.other_films > 0:
+            varied = as_other_film(varied, rng, config.other_films, spec.side_mm)
+        varied = torch.where(plain, moved, varied)
+        images = torch.from_numpy(np.stack([normalize(one[0], spec) for one in varied.numpy()]))
         return self.placed(images)
 
     def placed(self, images: Tensor) -> Tensor:
@@ -90,11 +115,29 @@ class BmdTask(Task):
 
     def loss(self, rng: Generator, epoch: int, step: int) -> tuple[Tensor, dict[str, float]]:
         """The supervised loss of one batch."""
-        chosen = self.picks(len(self.train.rows), self.config.batch, epoch, step)
-        return self.supervised(self.network(self.views(self.train, chosen, rng)), self.labels(chosen))
+        chosen = self.labelled_picks(epoch, step)
+        outputs, target = self.network(self.views(self.train, chosen, rng)), self.labels(chosen)
+        film, view = (torch.from_numpy(codes[chosen]).to(target.device) for codes in (self.pairs.film, self.pairs.view))
+        total, logs = self.supervised(outputs, target, film if self.config.triplet_across else None)
+        if not self.config.paired:
+            return total, logs
+        term, more = self.compared(outputs, target, film, view)
+        return total + term, logs | more
 
-    def supervised(self, outputs: Outputs, target: Tensor) -> tuple[Tensor, dict[str, float]]:
-        """MSE on standardized labels + lambda x triplet + the spread's term."""
+    def compared(self, outputs: Outputs, target: Tensor, film: Tensor, view: Tensor) -> tuple[Tensor, dict[str, float]]:
+        """The losses that compare hips of one film, and films of one view; by both, the film is told from the bone."""
+        config, scaled = self.config, standardized(outputs[0], self.network)
+        difference = difference_loss(scaled, target, film)
+        agree, apart = agreement_loss(scaled, outputs[2], view)
+        total = config.difference_weight * difference + config.view_weight * agree
+        total = total + config.view_embedding_weight * apart
+        found = {"difference": difference, "view": agree, "view_embedding": apart}
+        return total, {name: float(value.detach()) for name, value in found.items()}
+
+    def supervised(
+        self, outputs: Outputs, target: Tensor, film: Tensor | None = None
+    ) -> tuple[Tensor, dict[str, float]]:
+        """MSE on standardized labels + lambda x triplet + the spread's term; with `film`, triplets across films."""
         config, (bmd, spread, embedding) = self.config, outputs
         scaled = standardized(bmd, self.network)
         error = label_loss(scaled, target)
@@ -104,7 +147,7 @@ class BmdTask(Task):
         if config.triplet_weight > 0:
             features = functional.normalize(embedding, dim=1) if config.triplet_norm == "unit" else embedding
             triplet, active = triplet_loss(
-                features, torch.nanmean(target, 1), config.triplet_alpha, config.triplet_margin
+                features, torch.nanmean(target, 1), config.triplet_alpha, config.triplet_margin, film
             )
             logs |= {"triplet": float(triplet.detach()), "triplet_active": float(active)}
             logs["triplet_pull"] = _pull(config.triplet_weight * triplet, error, embedding)
@@ -113,19 +156,19 @@ class BmdTask(Task):
 
     def validate(self, network: nn.Module) -> dict[str, float]:
         """r, RMSE, bias and mean spread per site on the validation split, without augmentation."""
-        bmd, spread = estimates(network, self.val, self.config.channels_last)
+        bmd, spread = estimates(network, self.val, self.config.channels_last, self.spec)
         return site_metrics(bmd, spread, self.val.labels_gcm2)
 
 
 def estimates(
-    network: nn.Module, rois: Rois, channels_last: bool = True
+    network: nn.Module, rois: Rois, channels_last: bool = True, spec: InputSpec = BMD
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """BMD and spread (n, 2) g/cm2 of all films, seen as the runtime sees them."""
     layout = torch.channels_last if channels_last else torch.contiguous_format
     device = next(network.parameters()).device
     network, found = folded(network), []
     for start in range(0, len(rois.rows), 32):
-        images = torch.from_numpy(np.stack([roi_image(pixels) for pixels in rois.pixels[start : start + 32]]))
+        images = torch.from_numpy(np.stack([roi_image(pixels, spec) for pixels in rois.pixels[start : start + 32]]))
         with torch.no_grad():
             outputs = network(images.to(device).contiguous(memory_format=layout))
         found.append([value.float().cpu().numpy() for value in outputs[:2]])

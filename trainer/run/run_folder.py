@@ -9,6 +9,7 @@ import logging
 import platform
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from safetensors.torch import save
 from torch import Tensor
@@ -48,10 +49,10 @@ def open_run(task: Task, config: Config, run: Path) -> None:
     split, split_path = json.dumps(task.split, indent=1), run / "split.json"
     if split_path.is_file() and split_path.read_text(encoding="utf-8") != split:
         raise UsageError(f"{run.name} holds a run on other subjects; choose another folder or remove it")
-    facts, facts_path = (
-        json.dumps({"network": task.network_name, "kwargs": task.network_kwargs}, indent=1),
-        run / "config.json",
-    )
+    network: dict[str, Any] = {"network": task.network_name, "kwargs": task.network_kwargs}
+    if task.spec is not None:
+        network["input"] = task.spec.facts()
+    facts, facts_path = json.dumps(network, indent=1), run / "config.json"
     if facts_path.is_file() and facts_path.read_text(encoding="utf-8") != facts:  # it holds the labels' mean and SD
         raise UsageError(f"{run.name} holds a run on other labels; choose another folder or remove it")
     replace_bytes(split_path, split.encode())

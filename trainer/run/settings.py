@@ -8,7 +8,7 @@ import typing
 from dataclasses import dataclass
 from typing import Annotated
 
-from bmd_edge.bundle.network_input import BMD
+from bmd_edge.bundle.network_input import BMD, InputSpec
 from bmd_edge.errors import UsageError
 from trainer.run.bounds import Above, AtLeast, Between, Bound, OneOf
 
@@ -106,6 +106,37 @@ class BmdConfig(LoopConfig):
     """Strength of changes of gray levels, texture and occlusions; 0 switches them off."""
     clean_share: Annotated[float, Between(0, 1)] = 0.3
     """Share of samples that keep the film's own gray levels, as in use."""
+    other_films: Annotated[float, AtLeast(0)] = 0.0
+    """Strength of what films of other units show: gray curves, cut-off windows, boosted detail, collimation, labels."""
+    reread_share: Annotated[float, Between(0, 1)] = 0.0
+    """Share of samples that are read between their pixels, up to as softly as a film decoded at reduced size."""
+    difference_weight: Annotated[float, AtLeast(0)] = 0.0
+    """Weight of the error in the difference of two hips of one film; the table says which in x_film."""
+    view_weight: Annotated[float, AtLeast(0)] = 0.0
+    """Weight of the agreement of the estimates for films of one view; the table says which in x_view."""
+    view_embedding_weight: Annotated[float, AtLeast(0)] = 0.0
+    """Weight of the agreement of their embeddings."""
+    triplet_across: bool = False
+    """In the triplet loss, what is near to an anchor lies on another film than it."""
+    size_px: Annotated[int, Between(64, 224)] = BMD.size_px
+    """Pixels a side of the network's input, which always shows the same square."""
+    low_percentile: Annotated[float, Between(0, 50)] = BMD.low_percentile
+    """Percentile of the gray levels that becomes 0."""
+    high_percentile: Annotated[float, Between(50, 100)] = BMD.high_percentile
+    """Percentile of the gray levels that becomes 1."""
+    disc_share: Annotated[float, Between(0, 1)] = BMD.disc_share
+    """The percentiles are those of a disc this share of the side wide, without constant areas; 0: the whole square."""
+
+    @property
+    def spec(self) -> InputSpec:
+        """The network's input."""
+        spacing_mm = BMD.spacing_mm if self.size_px == BMD.size_px else round(BMD.side_mm / self.size_px, 4)
+        return InputSpec("bmd", self.size_px, spacing_mm, self.low_percentile, self.high_percentile, self.disc_share)
+
+    @property
+    def paired(self) -> bool:
+        """Whether a batch is made of two films of the same hips each."""
+        return self.difference_weight + self.view_weight + self.view_embedding_weight > 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,8 @@ from typing import Any
 from numpy.random import Generator
 from torch import Tensor, nn
 
+from bmd_edge.bundle.network_input import InputSpec
+
 
 class Task(ABC):
     """What is trained. A semi-supervised method is a task that holds its teacher or its pseudo labels."""
@@ -16,6 +18,9 @@ class Task(ABC):
     split: dict[str, list[str]]
     score: str
     """Name of the validation metric that chooses the best checkpoint; larger is better."""
+
+    spec: InputSpec | None = None
+    """The network's input where the settings choose it."""
 
     network: nn.Module
     """With its initial weights; trained in place."""

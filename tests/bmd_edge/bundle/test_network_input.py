@@ -29,7 +29,7 @@ def test_another_preprocessing_is_used_as_the_bundle_states_it(tmp_path: Path) -
     finder = {
         name: InputSpec(name, 128, mm, 2.0, 98.0) for name, mm in (("finder_survey", 3.0), ("finder_closeup", 2.0))
     }
-    inputs = {**finder, "bmd": InputSpec("bmd", 96, 1.0, 0.0, 100.0)}
+    inputs = {**finder, "bmd": InputSpec("bmd", 96, 1.0, 0.0, 100.0, disc_share=0.5)}
     bundle = pack(tmp_path / "b", tiny_parts(tmp_path, inputs=inputs))
     assert bundle.inputs == inputs
     assert bundle.manifest.roi_mm == 96
@@ -62,3 +62,46 @@ def test_a_region_outside_the_film_is_black_and_a_flat_one_too():
     assert scaled.max() == 1
     with pytest.raises(ValueError, match="112 x 112"):
         normalize(region[:100], BMD)
+
+
+HIP = InputSpec("bmd", 112, 1.3, 1.0, 99.0, disc_share=0.6)
+
+
+def hip_like() -> np.ndarray:
+    """A bright disk with grain on soft tissue with less of it."""
+    rng = np.random.default_rng(0)
+    steps = np.arange(112) - 55.5
+    bone = np.hypot(steps, steps[:, None]) < 25
+    return (0.3 + 0.4 * bone + rng.normal(0, 0.03, (112, 112))).astype(np.float32)
+
+
+@pytest.mark.parametrize("level", [1.5, -0.5, np.nan])
+def test_what_lies_beside_a_hip_does_not_move_its_levels(level: float) -> None:
+    """A beam's edge and a label move the percentiles of the whole square, not those of the disc."""
+    plain, covered = hip_like(), hip_like()
+    covered[:, 94:] = level
+    covered[:30, :20] = level
+    middle = np.s_[0, 30:80, 30:80]
+    assert np.array_equal(normalize(covered, HIP)[middle], normalize(plain, HIP)[middle])
+    if np.isfinite(level):
+        assert np.abs(normalize(covered, BMD)[middle] - normalize(plain, BMD)[middle]).max() > 0.1
+
+
+def test_one_level_inside_the_disc_says_nothing_of_the_hip() -> None:
+    plain, covered = hip_like(), hip_like()
+    covered[40:60, 75:85] = 3.0  # burned in, at the edge of the disc
+    away = np.s_[0, 30:80, 30:70]
+    assert normalize(covered, HIP)[away] == pytest.approx(normalize(plain, HIP)[away], abs=0.02)
+    cut = np.minimum(plain, 0.7)  # half of the bone cut off by a window: what is left still spans the range
+    assert normalize(cut, HIP).max() == 1
+    assert not normalize(np.full((112, 112), 0.4, np.float32), HIP).any()
+    empty = np.full((112, 112), np.nan, np.float32)
+    empty[:10] = np.linspace(0, 1, 112, dtype=np.float32)
+    assert normalize(empty, HIP).max() == 1  # nothing of the film in the disc
+
+
+def test_old_inputs_keep_their_fingerprint() -> None:
+    assert BMD.fingerprint() == read_bundle().manifest.inputs["bmd"].fingerprint
+    assert HIP.fingerprint() != BMD.fingerprint()
+    with pytest.raises(ValueError, match="disc"):
+        InputSpec("bmd", 112, 1.3, 1.0, 99.0, disc_share=1.5)

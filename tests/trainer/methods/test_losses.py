@@ -10,6 +10,8 @@ from sklearn import metrics
 from bmd_edge.hips.finder import peaks_of
 from trainer.images.finder_views import IGNORED_KIND
 from trainer.methods.losses import (
+    agreement_loss,
+    difference_loss,
     heatmap_loss,
     heatmap_targets,
     kind_loss,
@@ -138,3 +140,39 @@ def test_kind_loss_ignores_the_unknown() -> None:
     log = torch.log_softmax(logits, 1)
     assert float(kind_loss(logits, kind)) == pytest.approx(float(-(log[0, 2] + log[2, 5]) / 2), rel=1e-5)
     assert float(kind_loss(logits, torch.full((3,), IGNORED_KIND))) == 0
+
+
+def test_what_a_film_adds_to_both_hips_is_no_error_of_their_difference() -> None:
+    label = torch.tensor([[0.0, 1.0], [2.0, 1.0], [0.5, 0.5], [9.0, 9.0]])
+    film = torch.tensor([4, 4, 7, 1])
+    shifted = label + torch.tensor([[0.7, -2.0], [0.7, -2.0], [5.0, 5.0], [3.0, 3.0]])
+    assert difference_loss(shifted, label, film) == 0
+    off = label + torch.tensor([[1.0, 0.0], [-1.0, 0.0], [0.0, 0.0], [0.0, 0.0]])
+    assert difference_loss(off, label, film) == pytest.approx(2**2 / 2 / 2)  # one site of two, halved
+    label[1, 0] = torch.nan
+    assert difference_loss(off, label, film) == 0
+    assert difference_loss(off, label, torch.arange(4)) == 0
+
+
+def test_films_of_one_view_have_to_agree() -> None:
+    estimate = torch.tensor([[0.0, 0.0], [1.0, 3.0], [9.0, 9.0]], requires_grad=True)
+    embedding = torch.tensor([[2.0, 0.0], [0.0, 5.0], [1.0, 1.0]])
+    agree, apart = agreement_loss(estimate, embedding, torch.tensor([3, 3, 8]))
+    assert agree.detach() == pytest.approx((1 + 9) / 2 / 2)
+    assert apart == pytest.approx(2)
+    none = agreement_loss(estimate, embedding, torch.arange(3))
+    assert none[0] == none[1] == 0
+    none[0].backward()  # a batch without a pair trains on
+
+
+def test_near_lies_on_another_film_where_films_are_told() -> None:
+    """The hip of the anchor's own film may be far from it, never near."""
+    embedding, label = torch.tensor([[0.0], [0.0], [1.0]]), torch.tensor([0.0, 0.1, 1.0])
+    alone, active = triplet_loss(embedding[:1], label[:1], film=torch.tensor([0]))
+    assert alone == active == 0
+    plain = triplet_loss(embedding, label, "abs", 1.0)[0]
+    assert triplet_loss(embedding, label, "abs", 1.0, torch.arange(3))[0] == plain
+    one_film = triplet_loss(embedding, label, "abs", 1.0, torch.tensor([0, 0, 1]))
+    # Only anchor 2 has its near on another film: |F_2 - F_1| = |F_2 - F_0|, so its hinge is the margin 0.1.
+    assert one_film[0] == pytest.approx(0.1)
+    assert triplet_loss(embedding, label, "abs", 1.0, torch.zeros(3))[0] == 0

@@ -5,9 +5,11 @@ import numpy as np
 import pytest
 import torch
 
+from bmd_edge.bundle.network_input import BMD
 from bmd_edge.errors import TableError, UsageError
 from bmd_edge.sites import SITES
 from bmd_edge.table.film_table import read_table, write_table
+from export.onnx_file.from_run import inputs_of_run
 from tests.trainer.small_trainings import SMALL_BMD, metrics, with_unlabelled
 from trainer.images.roi_files import roi_image
 from trainer.methods.supervised import BmdTask, label_scale, training_rows
@@ -83,3 +85,46 @@ def test_loss_that_is_not_finite_is_an_error(cohort: Path, tmp_path: Path) -> No
     torch.nn.init.constant_(task.network.bmd_head.bias, torch.nan)
     with pytest.raises(UsageError, match="not finite in epoch 0, step 0"):
         train(task, SMALL_BMD, tmp_path / "run")
+
+
+def paired(cohort: Path) -> Path:
+    """The cohort's ROIs as four films of two hips each, and so on."""
+    rows = [row for row in read_table(cohort) if row.extra["x_image"] == "roi"]
+    told = [
+        {"x_film": f"{row.split}{place // 2}", "x_view": f"{row.split}{place // 8}-{place % 2}"}
+        for split in ("train", "val")
+        for place, row in enumerate(row for row in rows if row.split == split)
+    ]
+    rows = sorted(rows, key=lambda row: row.split != "train")
+    told_rows = [dataclasses.replace(row, extra={**row.extra, **more}) for row, more in zip(rows, told, strict=True)]
+    write_table(cohort.with_name("paired.csv"), told_rows)
+    return cohort.with_name("paired.csv")
+
+
+PAIRED = dataclasses.replace(
+    SMALL_BMD, difference_weight=1.0, view_weight=0.5, view_embedding_weight=0.1, triplet_across=True,
+    other_films=1.0, reread_share=0.5, disc_share=0.6, size_px=160,
+)  # fmt: skip
+
+
+def test_a_batch_compares_hips_of_a_film_and_films_of_a_hip(cohort: Path, tmp_path: Path) -> None:
+    task = BmdTask(PAIRED, paired(cohort))
+    chosen = task.labelled_picks(0, 0)
+    shared = [np.bincount(codes[chosen]).max() for codes in (task.pairs.film, task.pairs.view)]
+    assert shared[0] == 2 <= shared[1]
+    assert task.views(task.train, chosen, np.random.default_rng(0)).shape == (16, 1, 160, 160)
+    logs = task.loss(np.random.default_rng(0), 0, 0)[1]
+    assert min(logs["difference"], logs["view"], logs["view_embedding"]) > 0
+    train(task, dataclasses.replace(PAIRED, epochs=1), tmp_path / "run")
+    assert inputs_of_run(tmp_path / "run")["bmd"] == PAIRED.spec
+    assert PAIRED.spec.side_mm == pytest.approx(BMD.side_mm)
+
+
+def test_finer_pixels_show_the_same_square(cohort: Path) -> None:
+    """Read at another size, a region is the same picture: its block means are those of the usual one."""
+    fine = BmdConfig(size_px=224).spec
+    task = BmdTask(BmdConfig(width=0.125, shift_mm=0, exact_share=1, clean_share=1, size_px=224), cohort)
+    (seen,) = task.views(task.train, np.array([3]), np.random.default_rng(0)).numpy()
+    assert seen == pytest.approx(roi_image(task.train.pixels[3], fine), abs=1e-4)
+    coarse = roi_image(task.train.pixels[3])[0]
+    assert np.corrcoef(seen[0].reshape(112, 2, 112, 2).mean((1, 3)).ravel(), coarse.ravel())[0, 1] > 0.999
