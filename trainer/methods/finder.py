@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from bmd_edge.bundle.manifest import KINDS, LANDMARKS
 from bmd_edge.bundle.network_input import FINDER_CLOSEUP, FINDER_SURVEY, InputSpec, normalize
 from bmd_edge.hips.finder import peaks_of
-from trainer.images.augment import rotate, rotate_points, vary_film
+from trainer.images.augment import rotate, rotate_points
 from trainer.images.finder_views import View, closeup, exact_closeup, exact_survey, nonsense, survey
 from trainer.images.rows import read_rows, split_by_subject
+from trainer.images.vary_film import vary_film
 from trainer.images.whole_films import read_films
 from trainer.methods.losses import heatmap_loss, heatmap_targets, kind_loss
 from trainer.networks.build import build

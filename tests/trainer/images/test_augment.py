@@ -10,7 +10,6 @@ from trainer.images.augment import (
     rotate_points,
     stretch,
     tone,
-    vary_film,
     vary_roi,
     window,
 )
@@ -98,7 +97,6 @@ def test_noise_stays_below_its_limit() -> None:
 def test_no_strength_changes_nothing() -> None:
     image = torch.rand(2, 1, 64, 64)
     assert vary_roi(image, np.random.default_rng(0), 0) is image
-    assert vary_film(image, np.random.default_rng(0), 0) is image
 
 
 def test_roi_variation_keeps_the_outside_and_stays_finite() -> None:
@@ -108,18 +106,6 @@ def test_roi_variation_keeps_the_outside_and_stays_finite() -> None:
         varied = vary_roi(image.clone(), np.random.default_rng(seed), 1.0)
         assert (varied.isnan() == image.isnan()).all()
         assert varied[~varied.isnan()].abs().max() < 10
-
-
-def test_film_variation_keeps_the_outside_and_stays_finite() -> None:
-    for seed in range(8):
-        image = torch.rand(4, 1, 128, 128) * 0.3 + 0.2
-        image[0, :, :30] = torch.nan
-        image[1] = torch.nan  # nothing of the film
-        image[2] = 0.5  # no contrast
-        varied = vary_film(image.clone(), np.random.default_rng(seed), 1.0)
-        assert (varied.isnan() == image.isnan()).all()
-        assert varied[~varied.isnan()].isfinite().all()
-        assert varied[~varied.isnan()].abs().max() < 60
 
 
 @pytest.mark.parametrize("size", [1, 2, 4])
