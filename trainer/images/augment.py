@@ -21,12 +21,6 @@ def stretch(image: Tensor, low: float = 0.01, high: float = 0.99) -> Tensor:
     return stretched
 
 
-def rotate(image: Tensor, angle_deg: NDArray[np.float64]) -> Tensor:
-    """Rotate each square image about its center, clockwise as seen (y down); pixels from outside become NaN."""
-    n, size = len(image), image.shape[-1]
-    return _sampled(image, _grid(size, size, np.zeros((n, 2)), np.ones(n), angle_deg), "zeros")
-
-
 def window(
     image: Tensor,
     size: int,
@@ -80,16 +74,6 @@ def block_means(image: Tensor, size: int) -> Tensor:
     """(n, 1, h, w) -> (n, 1, h / size, w / size): means of blocks of size x size pixels, faster than `avg_pool2d`."""
     parts = (image[..., i::size, j::size] for i in range(size) for j in range(size))
     return sum(parts, torch.tensor(0.0)) / size**2
-
-
-def rotate_points(points_px: NDArray[np.float64], angle_deg: float, size: int) -> NDArray[np.float64]:
-    """Where `rotate` moves (k, 2) points (x, y) of a square image of `size` pixels; NaN where they leave it."""
-    radians = np.deg2rad(angle_deg)
-    turn = np.array([[np.cos(radians), -np.sin(radians)], [np.sin(radians), np.cos(radians)]])
-    moved: NDArray[np.float64] = (points_px - size / 2) @ turn.T + size / 2
-    with np.errstate(invalid="ignore"):
-        moved[((moved < 0) | (moved >= size)).any(1)] = np.nan
-    return moved
 
 
 def tone(image: Tensor, rng: Generator, gamma: float, contrast: float, s_curve: float) -> Tensor:

@@ -14,6 +14,7 @@ from trainer.methods.losses import (
     heatmap_targets,
     kind_loss,
     label_loss,
+    place_loss,
     rank_loss,
     spread_loss,
     triplet_loss,
@@ -138,3 +139,22 @@ def test_kind_loss_ignores_the_unknown() -> None:
     log = torch.log_softmax(logits, 1)
     assert float(kind_loss(logits, kind)) == pytest.approx(float(-(log[0, 2] + log[2, 5]) / 2), rel=1e-5)
     assert float(kind_loss(logits, torch.full((3,), IGNORED_KIND))) == 0
+
+
+def test_kinds_count_by_their_weights() -> None:
+    logits, kind = torch.randn(3, 6, generator=torch.Generator().manual_seed(0)), torch.tensor([0, 2, 2])
+    log = logits.log_softmax(1)
+    weighted = kind_loss(logits, kind, weights=torch.tensor([1.0, 1, 3, 1, 1, 1]))
+    assert float(weighted) == pytest.approx(float(-(log[0, 0] + 3 * log[1, 2] + 3 * log[2, 2]) / 3), rel=1e-5)
+
+
+def test_place_loss_is_the_distance_to_a_maps_mean_place() -> None:
+    """Map 0 is right, map 1 is 3 cells off along x, map 2 far off, map 3 shows nothing."""
+    points = torch.tensor([[[20.0, 30.0], [20.0, 30.0], [20.0, 30.0], [math.nan, math.nan]]])
+    seen = points.clone()
+    seen[0, 1, 0] += 6
+    seen[0, 2] += 100
+    logits = 40 * heatmap_targets(seen, 80, 2, 1.0)
+    terms = [float(place_loss(logits[:, k : k + 1], points[:, k : k + 1], 2)) for k in range(4)]
+    assert terms == pytest.approx([0, 1.5, 8, 0], abs=0.02)
+    assert float(place_loss(logits, points, 2)) == pytest.approx((0 + 3 + 16) / 6, abs=0.02)
