@@ -11,7 +11,7 @@ from typing import Annotated
 from bmd_edge.bundle.manifest import KINDS
 from bmd_edge.bundle.network_input import BMD
 from bmd_edge.errors import UsageError
-from trainer.run.bounds import Above, AtLeast, Between, Bound, OneOf
+from trainer.run.bounds import Above, AtLeast, Between, Bound, Folder, OneOf
 
 _LEARNED_FROM = ("train", "val", "test")
 ROI_ROOM_MM = 10.4
@@ -159,7 +159,7 @@ class SemiConfig(BmdConfig):
 class FinderConfig(LoopConfig):
     """Settings of the finder."""
 
-    init: str = ""
+    init: Annotated[str, Folder()] = ""
     """Run folder of a finder with the same channels whose best weights the training starts from; empty: from none."""
     channels: tuple[int, ...] = (16, 16, 32, 64, 96)
     """Channels at stride 2, 4, 8, 16, 32; multiples of 16."""
