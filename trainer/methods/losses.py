@@ -123,16 +123,15 @@ def heatmap_loss(logits: Tensor, target: Tensor, presence_weight: float = 1.0) -
     Returns:
         the loss, and its first term alone (nats above the perfect one).
     """
-    logits, target = logits.flatten(2), target.flatten(2)
+    logits, target = logits.float().flatten(2), target.flatten(2)
     mass = target.sum(2)
-    visible = mass > 0
-    share = target / mass.clamp(min=1e-6)[..., None]
-    entropy = -torch.where(share > 0, share * share.clamp(min=1e-30).log(), 0.0).sum(2)
-    where = -(share * functional.log_softmax(logits, 2)).sum(2) - entropy
+    visible, mass = mass > 0, mass.clamp(min=1e-6)
+    entropy = torch.special.entr(target).sum(2) / mass + mass.log()
+    where = logits.logsumexp(2) - (target * logits).sum(2) / mass - entropy
     where = torch.where(visible, where, 0.0).sum() / visible.sum().clamp(min=1)
     # The error |p - target| squared as focal weight: cells that already fit cost nothing.
-    weight = (torch.sigmoid(logits.detach()) - target).square()
-    level = (weight * functional.binary_cross_entropy_with_logits(logits, target, reduction="none")).sum()
+    weight = (torch.sigmoid(logits.detach()) - target).square_()
+    level = functional.binary_cross_entropy_with_logits(logits, target, weight, reduction="sum")
     return where + presence_weight * level / visible.numel(), where.detach()
 
 
