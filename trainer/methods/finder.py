@@ -1,6 +1,7 @@
 """The task of the finder: surveys and close-ups of whole films, strongly randomized."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,8 @@ from trainer.run.task import Task
 STRIDE, CELLS = 2, 128
 PEAK = 0.3
 """Validation counts a hip as found when its four core peaks are above this; the bundle chooses its own."""
+VARIED = 0.7
+"""Strength of the changes of gray levels in the validation of varied close-ups."""
 
 
 class FinderTask(Task):
@@ -90,7 +93,9 @@ class FinderTask(Task):
         return maps + config.place_weight * place + config.kind_weight * classes, logs | {"kind_right": float(right)}
 
     def validate(self, network: nn.Module) -> dict[str, float]:
-        """Landmark errors, share found, refusals and sides on the validation films, without augmentation."""
+        """Landmark errors, share found, refusals and sides on the validation films: surveys and close-ups as in use,
+        and the close-ups with their gray levels varied, for a world that the films do not show.
+        """
         surveys = [exact_survey(film, mirrored) for film in self.val for mirrored in (False, True)]
         closeups = [
             exact_closeup(film, hip, np.random.default_rng([7, index]))
@@ -100,6 +105,8 @@ class FinderTask(Task):
         ]
         metrics = _metrics("survey", surveys, *self._run(network, surveys), FINDER_SURVEY)
         metrics |= _metrics("closeup", closeups, *self._run(network, closeups), FINDER_CLOSEUP)
+        varied = _varied(closeups)
+        metrics |= _metrics("varied", varied, *self._run(network, varied), FINDER_CLOSEUP)
         parts = [value for name, value in metrics.items() if name.endswith(("_found", "_refused", "_near"))]
         return metrics | {"val_score": float(np.mean(parts)) if parts else 0.0}
 
@@ -126,6 +133,17 @@ def take_over(network: nn.Module, run: Path) -> None:
         network.load_state_dict(load_run(run).state_dict())
     except RuntimeError as error:
         raise UsageError(f"init: {run.name} holds a network of another shape; give its channels") from error
+
+
+def _varied(views: Sequence[View]) -> list[View]:
+    """The same views through `vary_film`, the same way in every validation."""
+    changed: list[View] = []
+    for start in range(0, len(views), 4):  # few: some changes are drawn for a batch
+        part = views[start : start + 4]
+        regions = torch.from_numpy(np.stack([view.region for view in part])[:, None])
+        varied = vary_film(regions, np.random.default_rng([7, start]), VARIED).numpy()[:, 0]
+        changed += [replace(view, region=region) for view, region in zip(part, varied, strict=True)]
+    return changed
 
 
 def _metrics(

@@ -71,8 +71,9 @@ def test_a_training_starts_from_another(cohort: Path, tmp_path: Path) -> None:
 def test_validation_names_each_kind_and_both_errors(cohort: Path) -> None:
     task = FinderTask(SMALL_FINDER, cohort)
     with torch.no_grad():
-        metrics = task.validate(task.network.eval())
-    for name in ("survey", "closeup"):
+        metrics, again = (task.validate(task.network.eval()) for _ in range(2))
+    assert metrics == again
+    for name in ("survey", "closeup", "varied"):
         assert {f"val_{name}_{key}" for key in ("median_mm", "p95_mm", "near", "intact_right", "found")} <= set(metrics)
 
 
