@@ -1,8 +1,7 @@
 """Random changes of images, batched in torch; every draw comes from one numpy generator, so a batch can be replayed.
 
 Images are (n, 1, h, w) float32, roughly 0..1, bone bright. They are changed *before* `normalize`, where a film's own
-processing, borders and labels would act. Strength 1 is meant for training; the finder's changes are much the stronger,
-for it has to work on films of a world it has never seen.
+processing, borders and labels would act. Strength 1 is meant for training.
 """
 
 import numpy as np
@@ -20,12 +19,6 @@ def stretch(image: Tensor, low: float = 0.01, high: float = 0.99) -> Tensor:
     bottom, top = torch.nan_to_num(levels)[..., None, None, None]
     stretched: Tensor = (image - bottom) / (top - bottom).clamp(min=1e-4)
     return stretched
-
-
-def rotate(image: Tensor, angle_deg: NDArray[np.float64]) -> Tensor:
-    """Rotate each square image about its center, clockwise as seen (y down); pixels from outside become NaN."""
-    n, size = len(image), image.shape[-1]
-    return _sampled(image, _grid(size, size, np.zeros((n, 2)), np.ones(n), angle_deg), "zeros")
 
 
 def window(
@@ -81,16 +74,6 @@ def block_means(image: Tensor, size: int) -> Tensor:
     """(n, 1, h, w) -> (n, 1, h / size, w / size): means of blocks of size x size pixels, faster than `avg_pool2d`."""
     parts = (image[..., i::size, j::size] for i in range(size) for j in range(size))
     return sum(parts, torch.tensor(0.0)) / size**2
-
-
-def rotate_points(points_px: NDArray[np.float64], angle_deg: float, size: int) -> NDArray[np.float64]:
-    """Where `rotate` moves (k, 2) points (x, y) of a square image of `size` pixels; NaN where they leave it."""
-    radians = np.deg2rad(angle_deg)
-    turn = np.array([[np.cos(radians), -np.sin(radians)], [np.sin(radians), np.cos(radians)]])
-    moved: NDArray[np.float64] = (points_px - size / 2) @ turn.T + size / 2
-    with np.errstate(invalid="ignore"):
-        moved[((moved < 0) | (moved >= size)).any(1)] = np.nan
-    return moved
 
 
 def tone(image: Tensor, rng: Generator, gamma: float, contrast: float, s_curve: float) -> Tensor:
@@ -216,21 +199,3 @@ def vary_roi(image: Tensor, rng: Generator, strength: float) -> Tensor:
     x = soften(x, rng, min(1.0, 0.25 * strength))
     x = add_noise(x, rng, 0.02 * strength)
     return torch.where(outside, torch.nan, occlude(x, rng, 0.06 * strength))
-
-
-def vary_film(image: Tensor, rng: Generator, strength: float) -> Tensor:
-    """Strong changes for the finder; NaN marks what lies outside the film, before and after."""
-    if strength == 0:
-        return image
-    strength *= float(rng.uniform(0.25, 1.1))  # some batches stay close to the films as they are
-    outside = torch.isnan(image)
-    x = torch.nan_to_num(stretch(image, 0.02, 0.98), nan=0.0)
-    for cells in ((4, 8), (16, 32, 64)):
-        if rng.random() < 0.7:
-            x = local_contrast(x, rng, -0.6 * strength, 1.5 * strength, cells)
-    x = shade(x, rng, 0.25 * strength)
-    x = tone(x, rng, 0.7 * strength, 0.18 * strength, 0.8 * min(strength, 1.0))
-    x = soften(x, rng, min(1.0, strength))
-    x = occlude(x, rng, 0.15 * strength)
-    x = add_noise(x, rng, 0.15 * strength)
-    return torch.where(outside, torch.nan, x)

@@ -172,23 +172,48 @@ def heatmap_loss(logits: Tensor, target: Tensor, presence_weight: float = 1.0) -
     Returns:
         the loss, and its first term alone (nats above the perfect one).
     """
-    logits, target = logits.flatten(2), target.flatten(2)
+    logits, target = logits.float().flatten(2), target.flatten(2)
     mass = target.sum(2)
-    visible = mass > 0
-    share = target / mass.clamp(min=1e-6)[..., None]
-    entropy = -torch.where(share > 0, share * share.clamp(min=1e-30).log(), 0.0).sum(2)
-    where = -(share * functional.log_softmax(logits, 2)).sum(2) - entropy
+    visible, mass = mass > 0, mass.clamp(min=1e-6)
+    entropy = torch.special.entr(target).sum(2) / mass + mass.log()
+    where = logits.logsumexp(2) - (target * logits).sum(2) / mass - entropy
     where = torch.where(visible, where, 0.0).sum() / visible.sum().clamp(min=1)
     # The error |p - target| squared as focal weight: cells that already fit cost nothing.
-    weight = (torch.sigmoid(logits.detach()) - target).square()
-    level = (weight * functional.binary_cross_entropy_with_logits(logits, target, reduction="none")).sum()
+    weight = (torch.sigmoid(logits.detach()) - target).square_()
+    level = functional.binary_cross_entropy_with_logits(logits, target, weight, reduction="sum")
     return where + presence_weight * level / visible.numel(), where.detach()
 
 
-def kind_loss(logits: Tensor, kind: Tensor, smoothing: float = 0.0) -> Tensor:
-    """Cross entropy of the class head; `kind` (n,) int64, `IGNORED_KIND` where unknown; 0 without any known."""
+def place_loss(logits: Tensor, landmarks_px: Tensor, stride: int, most: float = 8.0) -> Tensor:
+    """Mean distance along the axes, in cells, from a visible landmark to the mean place of its map (soft-argmax; Sun et
+    al., ECCV 2018); beyond `most` cells, where the cross entropy of `heatmap_loss` leads, it counts no further.
+
+    Args:
+        logits: (n, k, size, size).
+        landmarks_px: (n, k, 2) as (x, y) in input pixels, NaN where not visible.
+        stride: input pixels per cell.
+        most: cells.
+
+    Returns:
+        scalar; 0 without any visible landmark.
+    """
+    n, k, height, width = logits.shape
+    share = logits.float().flatten(2).softmax(2).view(n, k, height, width)
+    across = torch.arange(width, device=logits.device) + 0.5
+    down = torch.arange(height, device=logits.device) + 0.5
+    mean = torch.stack([(share.sum(2) * across).sum(2), (share.sum(3) * down).sum(2)], 2)
+    visible = torch.isfinite(landmarks_px).all(2, keepdim=True)
+    apart = (mean - torch.where(visible, landmarks_px / stride, 0.0)).abs().clamp(max=most)
+    return (apart * visible).sum() / (2 * visible.sum()).clamp(min=1)
+
+
+def kind_loss(logits: Tensor, kind: Tensor, smoothing: float = 0.0, weights: Tensor | None = None) -> Tensor:
+    """Cross entropy of the class head; `kind` (n,) int64, `IGNORED_KIND` where unknown; 0 without any known.
+
+    `weights` (kinds,) say how much each kind counts; 1 where not given.
+    """
     known = (kind != IGNORED_KIND).sum().clamp(min=1)
     total = functional.cross_entropy(
-        logits, kind, ignore_index=IGNORED_KIND, label_smoothing=smoothing, reduction="sum"
+        logits, kind, weights, ignore_index=IGNORED_KIND, label_smoothing=smoothing, reduction="sum"
     )
     return total / known

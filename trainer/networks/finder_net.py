@@ -19,7 +19,7 @@ class FinderNet(nn.Module):
     fracture is a small thing that averages hide.
     """
 
-    def __init__(self, channels: Sequence[int] = (16, 32, 64, 96, 128), n_embedding: int = 64) -> None:
+    def __init__(self, channels: Sequence[int] = (16, 16, 32, 64, 96), n_embedding: int = 64) -> None:
         super().__init__()
         c = list(channels)
         self.stem = conv_norm_relu(1, c[0], 2, 5)

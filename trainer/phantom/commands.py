@@ -64,7 +64,10 @@ def make(
         str, typer.Option(help="Makers' styles that `--style named` draws from, of A to H.")
     ] = "A,B,C,D,E",
     style: Annotated[
-        str, typer.Option(help="named: the makers' styles; random: random processing; wide: films far beyond a clinic's; mixed: all.")
+        str,
+        typer.Option(
+            help="named: the makers' styles; random: random processing; wide: films far beyond a clinic's; mixed: all."
+        ),
     ] = "named",
     seed: Annotated[int, typer.Option(help="Seed of the whole cohort.")] = 0,
     unseen: Annotated[bool, typer.Option("--unseen", help="Test films once more by the makers held out.")] = False,

@@ -62,4 +62,15 @@ class OneOf:
         return f"one of {', '.join(self.words)}"
 
 
-Bound = Above | AtLeast | Between | OneOf
+class Folder:
+    """The path of a folder, or nothing; whether it is there is seen when it is read."""
+
+    def allows(self, value: object) -> bool:
+        """Whether a setting may have this value."""
+        return isinstance(value, str) and value.isprintable()
+
+    def __str__(self) -> str:
+        return "a folder, or empty"
+
+
+Bound = Above | AtLeast | Between | OneOf | Folder

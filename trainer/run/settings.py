@@ -8,9 +8,10 @@ import typing
 from dataclasses import dataclass
 from typing import Annotated
 
+from bmd_edge.bundle.manifest import KINDS
 from bmd_edge.bundle.network_input import BMD, InputSpec
 from bmd_edge.errors import UsageError
-from trainer.run.bounds import Above, AtLeast, Between, Bound, OneOf
+from trainer.run.bounds import Above, AtLeast, Between, Bound, Folder, OneOf
 
 _LEARNED_FROM = ("train", "val", "test")
 ROI_ROOM_MM = 10.4
@@ -189,28 +190,40 @@ class SemiConfig(BmdConfig):
 class FinderConfig(LoopConfig):
     """Settings of the finder."""
 
-    channels: tuple[int, ...] = (16, 32, 64, 96, 128)
+    init: Annotated[str, Folder()] = ""
+    """Run folder of a finder with the same channels whose best weights the training starts from; empty: from none."""
+    channels: tuple[int, ...] = (16, 16, 32, 64, 96)
     """Channels at stride 2, 4, 8, 16, 32; multiples of 16."""
     n_embedding: Annotated[int, Above(0)] = 64
     """Length of the embedding."""
     closeup_share: Annotated[float, Between(0, 1)] = 0.5
     """Share of close-ups; the rest are surveys."""
     nonsense_share: Annotated[float, Between(0, 1)] = 0.12
-    """Share of samples turned into something that is no hip: upside down, sideways, shuffled, far too big or small."""
+    """Share of samples that are no hip: upside down, sideways, shuffled, far too big or small, or no film at all."""
+    photo_share: Annotated[float, Between(0, 1)] = 0.1
+    """Share of the surveys framed as photographs and screenshots are: tilted, of any size, no dark around the film."""
+    dark_share: Annotated[float, Between(0, 1)] = 0.05
+    """Share of samples with dark bone; whether such a hip is intact counts for nothing."""
     sigma_cells: Annotated[float, Above(0)] = 1.5
     """SD of the target's Gaussians, in cells of 2 pixels."""
     presence_weight: Annotated[float, AtLeast(0)] = 1.0
     """Weight of the heat maps' level beside their place."""
+    place_weight: Annotated[float, AtLeast(0)] = 0.1
+    """Weight of the distance, in cells, from a landmark to the mean place of its map."""
     kind_weight: Annotated[float, AtLeast(0)] = 0.5
     """Weight of the class head."""
-    label_smoothing: Annotated[float, Between(0, 1)] = 0.02
+    kind_weights: tuple[float, ...] = (1.0, 1.0, 1.0, 1.0, 1.0, 1.0)
+    """Weight of each kind in the class head: intact, implant, fracture, wrong_view, immature, not_a_hip."""
+    label_smoothing: Annotated[float, Between(0, 1)] = 0.05
     """Of the class head."""
-    shift_mm: Annotated[float, AtLeast(0)] = 15.0
+    shift_mm: Annotated[float, AtLeast(0)] = 25.0
     """Largest shift of a close-up from the hip's center."""
-    scale: tuple[float, float] = (0.85, 1.2)
+    scale: tuple[float, float] = (0.8, 1.25)
     """Range of the scale error."""
-    rotation_deg: Annotated[float, AtLeast(0)] = 12.0
+    rotation_deg: Annotated[float, AtLeast(0)] = 20.0
     """Largest rotation."""
+    shear: Annotated[float, Between(0, 1)] = 0.06
+    """Largest shear, and largest change of either axis alone, relative; only of views that are rotated."""
     crop_share: Annotated[float, Between(0, 1)] = 0.5
     """Share of films cropped or collimated at random."""
     augment: Annotated[float, AtLeast(0)] = 1.0
@@ -278,6 +291,8 @@ def _check_bmd(config: BmdConfig, where: str) -> None:
 def _check_finder(config: FinderConfig, where: str) -> None:
     if len(config.scale) != 2 or len(config.channels) != 5:
         raise UsageError(f"{where}: scale takes 2 numbers and channels 5")
+    if len(config.kind_weights) != len(KINDS) or min(config.kind_weights) < 0:
+        raise UsageError(f"{where}: kind_weights takes {len(KINDS)} numbers, none below 0")
     if not 0 < config.scale[0] <= config.scale[1]:
         raise UsageError(f"{where}: scale must be a range above 0, the lower end first")
     if any(number <= 0 or number % 16 for number in config.channels):

@@ -6,11 +6,8 @@ from trainer.images.augment import (
     add_noise,
     block_means,
     local_contrast,
-    rotate,
-    rotate_points,
     stretch,
     tone,
-    vary_film,
     vary_roi,
     window,
 )
@@ -20,24 +17,6 @@ def spot(x: int, y: int, size: int = 64) -> torch.Tensor:
     image = torch.zeros(1, 1, size, size)
     image[0, 0, y - 1 : y + 2, x - 1 : x + 2] = 1
     return image
-
-
-@pytest.mark.parametrize("angle", [0.0, 12.0, -30.0, 90.0])
-def test_points_turn_with_the_image(angle: float) -> None:
-    turned = rotate(spot(45, 20), np.array([angle]))[0, 0].nan_to_num()
-    y, x = np.mgrid[:64, :64] + 0.5
-    weight = turned.numpy()
-    found = np.array([(weight * x).sum(), (weight * y).sum()]) / weight.sum()
-    assert rotate_points(np.array([[45.5, 20.5]]), angle, 64)[0] == pytest.approx(found, abs=0.1)
-
-
-def test_rotation_marks_what_was_outside() -> None:
-    image = torch.ones(1, 1, 64, 64)
-    image[..., :10] = torch.nan
-    turned = rotate(image, np.array([10.0]))
-    assert turned[0, 0, 0, -1].isnan()
-    assert turned.isnan().sum() > image.isnan().sum()
-    assert turned[~turned.isnan()] == pytest.approx(1)
 
 
 def test_a_window_of_whole_pixels_is_exact() -> None:
@@ -55,11 +34,6 @@ def test_a_window_scales_and_turns_about_the_middle() -> None:
     y, x = np.mgrid[:32, :32] + 0.5
     assert ((found * x).sum() / found.sum(), (found * y).sum() / found.sum()) == pytest.approx((15.75, 22.75), abs=0.1)
     assert window(torch.ones(1, 1, 64, 64), 64, np.full((1, 2), 40.0), np.ones(1), np.zeros(1)) == pytest.approx(1)
-
-
-def test_points_that_leave_are_unknown() -> None:
-    points = rotate_points(np.array([[63.0, 63.0], [32.0, 32.0], [np.nan, 3.0]]), 20, 64)
-    assert np.isnan(points).any(1).tolist() == [True, False, True]
 
 
 def test_stretch_sets_quantiles() -> None:
@@ -98,7 +72,6 @@ def test_noise_stays_below_its_limit() -> None:
 def test_no_strength_changes_nothing() -> None:
     image = torch.rand(2, 1, 64, 64)
     assert vary_roi(image, np.random.default_rng(0), 0) is image
-    assert vary_film(image, np.random.default_rng(0), 0) is image
 
 
 def test_roi_variation_keeps_the_outside_and_stays_finite() -> None:
@@ -108,18 +81,6 @@ def test_roi_variation_keeps_the_outside_and_stays_finite() -> None:
         varied = vary_roi(image.clone(), np.random.default_rng(seed), 1.0)
         assert (varied.isnan() == image.isnan()).all()
         assert varied[~varied.isnan()].abs().max() < 10
-
-
-def test_film_variation_keeps_the_outside_and_stays_finite() -> None:
-    for seed in range(8):
-        image = torch.rand(4, 1, 128, 128) * 0.3 + 0.2
-        image[0, :, :30] = torch.nan
-        image[1] = torch.nan  # nothing of the film
-        image[2] = 0.5  # no contrast
-        varied = vary_film(image.clone(), np.random.default_rng(seed), 1.0)
-        assert (varied.isnan() == image.isnan()).all()
-        assert varied[~varied.isnan()].isfinite().all()
-        assert varied[~varied.isnan()].abs().max() < 60
 
 
 @pytest.mark.parametrize("size", [1, 2, 4])

@@ -4,7 +4,16 @@ import numpy as np
 
 from bmd_edge.bundle.network_input import FINDER_CLOSEUP, FINDER_SURVEY
 from tests.support.stand_in import films_of
-from trainer.images.finder_views import IGNORED_KIND, exact_closeup, exact_survey, nonsense, survey
+from trainer.images.finder_views import (
+    FAR_MM,
+    IGNORED_KIND,
+    NEAR_MM,
+    closeup,
+    exact_closeup,
+    exact_survey,
+    nonsense,
+    survey,
+)
 from trainer.run.settings import FinderConfig
 
 
@@ -26,7 +35,7 @@ def test_views_name_the_canonical_hip(cohort: Path) -> None:
 
 def test_cropped_hips_are_not_classed(cohort: Path) -> None:
     film = next(film for film in films_of(cohort) if len(film.hips) == 2)
-    config = FinderConfig(crop_share=1.0)
+    config = FinderConfig(crop_share=1.0, photo_share=0.0)
     views = [survey(film, config, np.random.default_rng(seed)) for seed in range(60)]
     for view in views:
         assert view.spec is FINDER_SURVEY
@@ -36,7 +45,31 @@ def test_cropped_hips_are_not_classed(cohort: Path) -> None:
 
 
 def test_nonsense_holds_no_hip(cohort: Path) -> None:
-    for seed in range(12):
+    for seed in range(25):
         view = nonsense(films_of(cohort)[0], FinderConfig(), np.random.default_rng(seed))
         assert view.kind == 5
         assert np.isnan(view.landmarks_px).all()
+        assert view.region.shape == (256, 256)
+
+
+def test_a_photograph_has_gray_levels_everywhere(cohort: Path) -> None:
+    film = next(film for film in films_of(cohort) if len(film.hips) == 2)
+    views = [survey(film, FinderConfig(photo_share=1.0), np.random.default_rng(seed)) for seed in range(20)]
+    assert all(np.isfinite(view.region).all() for view in views)
+    plain = [survey(film, FinderConfig(photo_share=0.0), np.random.default_rng(seed)) for seed in range(20)]
+    assert sum(np.isnan(view.region).any() for view in plain) > 5
+
+
+def test_closeups_err_as_a_survey_does(cohort: Path) -> None:
+    """Center, scale, turn and shear vary as the settings say, and the class says whose close-up it still is."""
+    film = next(film for film in films_of(cohort) if len(film.hips) == 2)
+    config = FinderConfig(shift_mm=25, scale=(0.8, 1.25), rotation_deg=20, crop_share=0)
+    views = [closeup(film, config, np.random.default_rng(seed)) for seed in range(200)]
+    near = [view for view in views if view.kind == 0]
+    assert len(near) > 120
+    away = np.array([np.hypot(*(view.landmarks_px[[0, 3]].mean(0) - 128)) * 0.9 for view in near])
+    assert away.max() < 1.25 * 1.15 * NEAR_MM
+    assert np.median(away) < 16  # 18 if drawn evenly by area
+    lengths = np.array([np.hypot(*(view.landmarks_px[0] - view.landmarks_px[3])) for view in near])
+    assert lengths.max() / lengths.min() > 1.3
+    assert any(view.kind == 5 for view in views), f"none lies beyond {FAR_MM} mm or shows the hip the wrong way round"

@@ -16,6 +16,7 @@ from trainer.methods.losses import (
     heatmap_targets,
     kind_loss,
     label_loss,
+    place_loss,
     rank_loss,
     spread_loss,
     triplet_loss,
@@ -176,3 +177,22 @@ def test_near_lies_on_another_film_where_films_are_told() -> None:
     # Only anchor 2 has its near on another film: |F_2 - F_1| = |F_2 - F_0|, so its hinge is the margin 0.1.
     assert one_film[0] == pytest.approx(0.1)
     assert triplet_loss(embedding, label, "abs", 1.0, torch.zeros(3))[0] == 0
+
+
+def test_kinds_count_by_their_weights() -> None:
+    logits, kind = torch.randn(3, 6, generator=torch.Generator().manual_seed(0)), torch.tensor([0, 2, 2])
+    log = logits.log_softmax(1)
+    weighted = kind_loss(logits, kind, weights=torch.tensor([1.0, 1, 3, 1, 1, 1]))
+    assert float(weighted) == pytest.approx(float(-(log[0, 0] + 3 * log[1, 2] + 3 * log[2, 2]) / 3), rel=1e-5)
+
+
+def test_place_loss_is_the_distance_to_a_maps_mean_place() -> None:
+    """Map 0 is right, map 1 is 3 cells off along x, map 2 far off, map 3 shows nothing."""
+    points = torch.tensor([[[20.0, 30.0], [20.0, 30.0], [20.0, 30.0], [math.nan, math.nan]]])
+    seen = points.clone()
+    seen[0, 1, 0] += 6
+    seen[0, 2] += 100
+    logits = 40 * heatmap_targets(seen, 80, 2, 1.0)
+    terms = [float(place_loss(logits[:, k : k + 1], points[:, k : k + 1], 2)) for k in range(4)]
+    assert terms == pytest.approx([0, 1.5, 8, 0], abs=0.02)
+    assert float(place_loss(logits, points, 2)) == pytest.approx((0 + 3 + 16) / 6, abs=0.02)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from trainer.run.bounds import Above, AtLeast, Between, Bound, OneOf
+from trainer.run.bounds import Above, AtLeast, Between, Bound, Folder, OneOf
 from trainer.run.settings import TASKS, BmdConfig, Config, bounds, check_values
 from trainer.run.settings_file import to_toml
 
@@ -28,6 +28,7 @@ def test_every_number_and_word_has_a_bound_that_its_default_keeps(kind: type[Con
         (AtLeast(0), (0, 7), (-1e-9, math.nan, math.inf)),
         (Between(0, 1), (0, 1), (-1e-9, 1.01, math.nan)),
         (OneOf("a", "b"), ("a", "b"), ("c", "")),
+        (Folder(), ("", "runs/first"), ("a\nb", 3)),
     ],
     ids=str,
 )

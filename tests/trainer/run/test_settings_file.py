@@ -51,6 +51,7 @@ def test_dump_reads_back_equal(tmp_path: Path, recipe: str, explained: bool) -> 
         ('task = "semi"\ncommittee = 2\nseed = 1000', "seed must be below 1000"),
         ('task = "finder"\nscale = [1.0]', "scale takes 2 numbers"),
         ('task = "finder"\nscale = [1.2, 0.85]', "scale must be a range above 0"),
+        ('task = "finder"\nkind_weights = [1.0]', "kind_weights takes 6 numbers"),
         ('task = "finder"\nsigma_cells = 0', "sigma_cells must be above 0"),
         ('task = "finder"\nchannels = [16, 16, 16, 16, 8]', "multiples of 16"),
         ("task =", "not TOML"),

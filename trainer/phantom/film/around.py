@@ -48,7 +48,9 @@ class Body:
             Leg(((c[0] - self.middle[0]) / self.unit, (c[1] - self.middle[1]) / self.unit), d) for c, d in legs_px
         )
         rng = stream(spec.seed, "tissue")
-        self.maps: Tissue = draw_tissue(rng, scene.subject.bmi, legs, x, y, size, spec.wide) if legs else draw_limb(rng, x, y)
+        self.maps: Tissue = (
+            draw_tissue(rng, scene.subject.bmi, legs, x, y, size, spec.wide) if legs else draw_limb(rng, x, y)
+        )
         self.frame = frame
 
     def on(self, name: str, view: Geometry) -> Array:

@@ -103,7 +103,7 @@ def test_whole_films_of_a_person_stay_in_one_split_and_keep_their_view():
     assert {spec.population for spec in (item.spec for item in found)} == {"wide", "screening"}
 
 
-@pytest.mark.parametrize("style", ["named", "random", "both"])
+@pytest.mark.parametrize("style", ["named", "random", "wide", "mixed"])
 def test_styles_of_a_cohort(style):
     styles = {i.spec.style for i in items(CohortConfig(0, 60, 0, style=style))}
     assert ("random" in styles, len(styles) > 1) == (style != "named", style != "random")
