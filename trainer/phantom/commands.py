@@ -66,7 +66,7 @@ def make(
     style: Annotated[
         str,
         typer.Option(
-            help="named: the makers' styles; random: random processing; wide: films far beyond a clinic's; mixed: all."
+            help="named: makers' styles; random: random ones; wide: beyond a clinic's; mixed: all."
         ),
     ] = "named",
     seed: Annotated[int, typer.Option(help="Seed of the whole cohort.")] = 0,

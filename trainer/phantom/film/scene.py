@@ -36,8 +36,9 @@ class FilmSpec:
     The view's seed is the film's unless given, and the subject's is the view's.
 
     kind "hip" (one hip, `side`) or "pelvis"; case as in CASES; pose "bmd", "turned" or "wide"; style a maker's letter
-    A-H, "random", or "wide": all that is particular to the film is drawn far beyond what clinics do; region "film" or "roi" (the square around the hip `side` only); pixel_mm of the film at the
-    detector, each the mean of rays x rays rays; population as in POPULATIONS.
+    A-H, "random", or "wide": all that is particular to the film is drawn far beyond what clinics do; region "film" or
+    "roi" (the square around the hip `side` only); pixel_mm of the film at the detector, each the mean of rays x rays
+    rays; population as in POPULATIONS.
     kvp_shift is added to the tube voltage, and the header states spacing_factor times the true detector spacing.
     """
 
