@@ -65,9 +65,7 @@ def make(
     ] = "A,B,C,D,E",
     style: Annotated[
         str,
-        typer.Option(
-            help="named: makers' styles; random: random ones; wide: beyond a clinic's; mixed: all."
-        ),
+        typer.Option(help="named: makers' styles; random: random ones; wide: beyond a clinic's; mixed: all."),
     ] = "named",
     seed: Annotated[int, typer.Option(help="Seed of the whole cohort.")] = 0,
     unseen: Annotated[bool, typer.Option("--unseen", help="Test films once more by the makers held out.")] = False,
