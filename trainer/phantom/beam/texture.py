@@ -20,7 +20,7 @@ Array = NDArray[np.float32]
 ORIENTATIONS = 8
 TILE_PX = 512
 RELATIVE_SD = 0.115
-PEAKS_PER_MM = (0.65, 0.34, 0.19)
+PEAKS_PER_MM = (0.60, 0.31, 0.17)
 LONGEST_MM = 9.0
 WIDE_STRENGTH = (0.05, 0.35)
 WEIGHT_STEP_PX = 12
@@ -96,7 +96,7 @@ def _bank(pixel_um: int) -> Array:
 
 
 def _band(per_mm: NDArray[np.float64], peak: float) -> NDArray[np.float64]:
-    seen: NDArray[np.float64] = np.exp(-0.5 * (np.log(np.maximum(per_mm, 1e-6) / peak) / 0.65) ** 2)
+    seen: NDArray[np.float64] = np.exp(-0.5 * (np.log(np.maximum(per_mm, 1e-6) / peak) / 0.45) ** 2)
     return seen * (per_mm > 1.0 / LONGEST_MM)
 
 

@@ -30,6 +30,7 @@ def femur_grid(femur: Femur) -> Grid:
     shape = (len(x), len(y), len(z))
     rough, inner, part = _femur(x, y, z, _numbers(femur), noise(rng, shape, step, 8.0))
     inner[..., 0] *= np.exp(np.float32(femur.cortex_uneven) * noise(rng, shape, step, 9.0))
+    np.minimum(inner[..., 0], np.float32(0.72 * femur.shaft_half_mm), out=inner[..., 0])  # a canal is always left
     uneven = femur.density_uneven
     inner[..., 1] *= np.exp(np.float32(uneven) * noise(rng, shape, step, 6.0) - np.float32(0.5 * uneven**2))
     distance = finish(rough, step)

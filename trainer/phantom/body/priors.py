@@ -24,9 +24,9 @@ CORTICAL_SCALE = 1.05
 TRABECULAR_SCALE = 1.05
 
 # Wide population: the level (1 is about .67 g/cm2 at the neck), and the cortical share of a level's mineral.
-LEVEL = (0.50, 1.90)
+LEVEL = (0.46, 1.95)
 SHARE, SHARE_SPREAD = 0.5, 0.55
-REST_FOLLOWS, REST_SPREAD = 0.6, 0.35  # how trochanter and shaft follow the level of head and neck
+REST_FOLLOWS, REST_SPREAD = 0.45, 0.37  # how trochanter and shaft follow the level of head and neck
 DENSEST_GCM3 = 0.5
 CORTEX_SITE_SD, DENSITY_SITE_SD = 0.27, 0.38
 
@@ -81,7 +81,7 @@ def femur_shape(rng: np.random.Generator, radius: float, age: float, spread: flo
         "lesser_drop_mm": radius * between(rng, 2.62, 0.07 * spread, 2.3, 2.95),
         "bow_deg": rng.normal(0.0, 0.8 * spread),
         "surface_noise_mm": between(rng, 0.40, 0.08 * spread, 0.2, 0.8),
-        "cortex_uneven": rng.uniform(0.08, 0.08 + 0.12 * spread),
+        "cortex_uneven": rng.uniform(0.08, 0.10 + 0.06 * spread),
         "density_uneven": rng.uniform(0.10, 0.10 + 0.08 * spread),
     }  # fmt: skip
 
@@ -144,7 +144,7 @@ def wide_mineral(rng: np.random.Generator, radius: float) -> Numbers:
     values = _mineral(sites, density, f_c, f_t * HEAD_RADIUS_MM / radius)
     return {
         **{name: min(value, DENSEST_GCM3) if name.endswith("gcm3") else value for name, value in values.items()},
-        "shaft_cortex_mm": min(values["shaft_cortex_mm"], 0.45 * radius),
+        "shaft_cortex_mm": min(values["shaft_cortex_mm"], 0.38 * radius),
         "cortical_gcm3": 1.10 * rng.uniform(0.85, 1.05), "ward_loss": rng.uniform(0.15, 0.95),
     }  # fmt: skip
 
