@@ -253,8 +253,8 @@ def _pad(canvas: Canvas, rng: np.random.Generator) -> None:
     u = (x - np.float32(cx)) * np.float32(np.cos(turn)) + (y - np.float32(cy)) * np.float32(np.sin(turn))
     v = (y - np.float32(cy)) * np.float32(np.cos(turn)) - (x - np.float32(cx)) * np.float32(np.sin(turn))
     inside = np.minimum(np.float32(half[0]) - np.abs(u), np.float32(half[1]) - np.abs(v))
-    depth = np.float32(rng.uniform(0.1, 1.6)) * np.clip(inside / np.float32(rng.uniform(0.7, 8.0)), 0.0, 1.0)
-    quilt = np.float32(rng.uniform(0, 0.35)) * np.sin(v * np.float32(2 * np.pi / rng.uniform(4, 25)))
+    depth = np.float32(rng.uniform(0.1, 1.2)) * np.clip(inside / np.float32(rng.uniform(0.7, 8.0)), 0.0, 1.0)
+    quilt = np.float32(rng.uniform(0, 0.15)) * np.sin(v * np.float32(2 * np.pi / rng.uniform(4, 25)))
     canvas.tissue_cm[:] += depth * (1.0 + quilt)
 
 

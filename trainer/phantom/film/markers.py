@@ -138,12 +138,13 @@ def _near_field(rng: np.random.Generator, size_mm: tuple[float, float], keep: Bo
     """Every side either lies 5 to 30 mm outside the bone, or anywhere farther out; `keep` ends some 7 mm outside it."""
     height, width = size_mm
     angle = float(rng.normal(0.0, 2.0)) if rng.random() < 0.5 else 0.0
-    lean = 0.5 * abs(np.tan(np.radians(angle))) * np.array([keep[3] - keep[1], keep[2] - keep[0]] * 2)
+    edge_mm = float(np.exp(rng.uniform(np.log(0.1), np.log(8.0))))
+    lean = 0.5 * edge_mm + 0.5 * abs(np.tan(np.radians(angle))) * np.array([keep[3] - keep[1], keep[2] - keep[0]] * 2)
     near = rng.random(4) < 0.45
     room = np.maximum([keep[0], keep[1], width - keep[2], height - keep[3]], 0.0)
-    out = np.where(near, rng.uniform(-2.0, 23.0, 4), rng.uniform(0.2, 1.2, 4) * room) + lean
+    out = np.where(near, rng.uniform(-1.0, 23.0, 4), rng.uniform(0.2, 1.2, 4) * room) + lean
     box = np.array([keep[0] - out[0], keep[1] - out[1], keep[2] + out[2], keep[3] + out[3]])
-    return _field(rng, box, angle, float(np.exp(rng.uniform(np.log(0.1), np.log(8.0)))))
+    return _field(rng, box, angle, edge_mm)
 
 
 def _label(rng: np.random.Generator, size_mm: tuple[float, float], keep: Box) -> Letter | None:
