@@ -40,13 +40,14 @@ def reread(image: Tensor, rng: Generator, share: float) -> Tensor:
     Integrated over a pixel, that hat weighs it and its neighbors 1/8, 3/4, 1/8; each image gets a mixture of this and
     of itself, as films decoded at reduced size are softer by their pixel size. Pixels beside NaN become NaN.
     """
-    softer = image
+    chosen = torch.from_numpy(np.flatnonzero(rng.random(len(image)) < share))
+    sharp = softer = image[chosen]
     for axis in (2, 3):
         padded = torch.cat([softer.narrow(axis, 0, 1), softer, softer.narrow(axis, softer.shape[axis] - 1, 1)], axis)
         ends = padded.narrow(axis, 0, image.shape[axis]) + padded.narrow(axis, 2, image.shape[axis])
         softer = 0.75 * softer + 0.125 * ends
-    mixed = rng.uniform(0, 1, len(image)) * (rng.random(len(image)) < share)
-    return torch.lerp(image, softer, _per_image(mixed))
+    mixed = torch.lerp(sharp, softer, _per_image(rng.uniform(0, 1, len(chosen))))
+    return image.index_copy(0, chosen, mixed)
 
 
 def boost_detail(image: Tensor, rng: Generator, strength: float) -> Tensor:

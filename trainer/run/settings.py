@@ -17,6 +17,16 @@ _LEARNED_FROM = ("train", "val", "test")
 ROI_ROOM_MM = 10.4
 """How far a stored region (166.4 mm) reaches beyond the network's (145.6 mm) on each side."""
 
+ADDED = frozenset(
+    (
+        "other_films", "reread_share", "difference_weight", "view_weight", "view_embedding_weight", "triplet_across",
+        "size_px", "low_percentile", "high_percentile", "disc_share",
+    )
+)  # fmt: skip
+"""Settings that finished runs do not know: at their default they are not written, so that the text of those runs, by
+which they are named and resumed, stays.
+"""
+
 MEMBER_SEEDS = 1000
 """Seeds of a committee's members are this far apart."""
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bmd_edge.errors import UsageError
-from trainer.run.settings import TASKS, Config, bounds, check_values, task_name
+from trainer.run.settings import ADDED, TASKS, Config, bounds, check_values, task_name
 
 RECIPES = Path(__file__).parents[1] / "recipes"
 
@@ -62,6 +62,8 @@ def to_toml(config: Config, explained: bool = False) -> str:
             if field.name in limits:
                 lines.append(f"# Must be {limits[field.name]}.")
         value = getattr(config, field.name)
+        if field.name in ADDED and value == field.default and not explained:
+            continue
         lines.append(f"{field.name} = {json.dumps(value)}")  # TOML writes numbers, text, booleans, lists as JSON does
     return "\n".join(lines) + "\n"
 
