@@ -27,6 +27,14 @@ def test_a_window_of_whole_pixels_is_exact() -> None:
     assert taken[1].numpy() == pytest.approx(image[1, :, 8:56, 8:56].numpy(), abs=1e-5, nan_ok=True)
 
 
+def test_a_turned_window_marks_what_was_outside() -> None:
+    image = torch.ones(1, 1, 64, 64)
+    image[..., :20] = torch.nan
+    turned = window(image, 64, np.zeros((1, 2)), np.ones(1), np.array([10.0]))
+    assert turned[0, 0, 0, 15].isnan() != turned[0, 0, 63, 15].isnan()
+    assert turned[~turned.isnan()] == pytest.approx(1)
+
+
 def test_a_window_scales_and_turns_about_the_middle() -> None:
     """A scale of 2 shows things half as large; what is seen turns clockwise; beyond the image its edge goes on."""
     image = torch.nn.functional.avg_pool2d(spot(45, 32), 3, 1, 1)
