@@ -25,14 +25,13 @@ class Stored:
     lut_bits: int = 16
 
     def bone_bright(self) -> Array:
-        """Displayed values float32 0..1: VOI applied, then MONOCHROME1 inverted."""
+        """The film as it is measured, float32 0..1: LUT applied, then MONOCHROME1 inverted.
+
+        A window is not applied: it would only hide gray levels that the file holds, and every region is brought to the
+        range of its own pixels later.
+        """
         if self.lut is not None:
             shown = self.lut[np.minimum(self.pixels, self.lut.size - 1)] / np.float32(2**self.lut_bits - 1)
-        elif self.window is not None:
-            center, width = self.window
-            shown = np.clip(
-                (self.pixels - np.float32(center - 0.5)) / np.float32(width - 1.0) + np.float32(0.5), 0.0, 1.0
-            )
         else:
             shown = self.pixels / np.float32(2**self.bits - 1)
         return np.asarray(1.0 - shown if self.photometric == "MONOCHROME1" else shown, np.float32)
