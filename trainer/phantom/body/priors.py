@@ -26,7 +26,7 @@ TRABECULAR_SCALE = 1.05
 # Wide population: the level (1 is about .67 g/cm2 at the neck), and the cortical share of a level's mineral.
 LEVEL = (0.46, 1.95)
 SHARE, SHARE_SPREAD = 0.5, 0.55
-REST_FOLLOWS, REST_SPREAD = 0.45, 0.37  # how trochanter and shaft follow the level of head and neck
+REST_FOLLOWS, REST_SPREAD = 0.25, 0.42  # how trochanter and shaft follow the level of head and neck
 DENSEST_GCM3 = 0.5
 CORTEX_SITE_SD, DENSITY_SITE_SD = 0.27, 0.38
 

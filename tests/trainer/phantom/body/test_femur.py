@@ -1,4 +1,5 @@
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
@@ -44,7 +45,7 @@ def test_cam_collar_and_flattening_show_at_their_places() -> None:
         surface_noise_mm=0.0, head_flat=0.0, head_ap_ratio=1.0, cam_mm=0.0, osteophyte_mm=0.0, neck_half_mm=13.0
     )  # fmt: skip
 
-    def shadow(**shape: float) -> np.ndarray:
+    def shadow(**shape: Any) -> np.ndarray:
         geometry = Geometry(1, 1, 0.5, (120, 160), (-40.0, 32.0), parallel=True)
         body = Body("femur", "femur_L", femur_grid(dataclasses.replace(plain, **shape)), np.eye(3), np.zeros(3))
         return project([body], geometry).bone_mm > 0.5
