@@ -25,9 +25,6 @@ CHILD_SIZE = 0.55
 
 Points = dict[str, tuple[float, float]]
 
-TURNED_DEG = (0.0, 40.0)
-"""External rotation of the hips in the pose "turned"; all else is as in "bmd"."""
-
 
 @dataclass(frozen=True, slots=True)
 class FilmSpec:
@@ -150,11 +147,7 @@ def _pose(spec: FilmSpec) -> Pose:
         return Pose.draw_wrong_view(rng)
     if spec.pose == "wide":
         return Pose.draw_wide(rng)
-    pose = Pose.draw_bmd(rng)
-    if spec.pose == "turned":
-        right, left = (replace(hip, rotation_deg=rng.uniform(*TURNED_DEG)) for hip in (pose.right, pose.left))
-        pose = replace(pose, right=right, left=left)
-    return pose
+    return Pose.draw_learning(rng) if spec.pose == "turned" else Pose.draw_bmd(rng)
 
 
 def _exposed(
