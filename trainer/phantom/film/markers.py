@@ -177,7 +177,7 @@ def _ruler(rng: np.random.Generator, size_mm: tuple[float, float], keep: Box) ->
         y = max(keep[3] - rng.uniform(0.0, 25.0), keep[1] + 40.0 + NECK_MM)
         return Ruler((float(rng.uniform(0.0, 0.5) * width), float(y)), length, True, level)
     left = rng.random() < 0.5
-    x = rng.uniform(max(keep[0] - 40.0, 0.0), keep[0] + 8.0) if left else rng.uniform(keep[2] - 8.0, keep[2] + 40.0)
+    x = max(rng.uniform(keep[0] - 40.0, keep[0] + 8.0), 0.0) if left else rng.uniform(keep[2] - 8.0, keep[2] + 40.0)
     return Ruler((float(x), float(rng.uniform(0.0, 0.5) * height)), length, False, level)
 
 

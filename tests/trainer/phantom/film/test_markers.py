@@ -59,3 +59,12 @@ def test_gray_borders_have_their_level():
     shown = apply_decor(np.ones((100, 100), np.float32), type(_wide(0))((), (field,)), 1.0, (0, 0))
     assert shown[5, 5] == pytest.approx(0.3)
     assert shown[50, 50] == 1.0
+
+
+def test_a_hip_that_reaches_beyond_the_film_is_decorated_too():
+    """Whole films may end inside a hip: the box to keep open then lies partly or wholly outside."""
+    for keep in ((-90.0, 20.0, -20.0, 150.0), (250.0, -80.0, 420.0, -10.0), (-30.0, -30.0, 500.0, 500.0)):
+        for seed in range(60):
+            decor = draw_decor(np.random.default_rng(seed), SIZE_MM, "R", "left", keep, True, wide=True)
+            shown = apply_decor(np.full((90, 110), 0.4, np.float32), decor, 3.0, (0, 0))
+            assert np.isfinite(shown).all()
