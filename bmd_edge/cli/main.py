@@ -23,7 +23,7 @@ EXIT_CODES = {
     0: "all films and hips read",
     1: "unexpected error",
     2: "wrong usage, or a missing extra",
-    3: "finished, but films or hips were refused or failed, files were still changing, or films have drifted",
+    3: "finished, but films or hips were refused or failed, files were changing or not there, or films have drifted",
     4: "bundle or engine missing, stale or invalid",
 }
 """What the program's exit status means; `demo` ends with 0 when every film gets its expected outcome."""

@@ -143,6 +143,11 @@ class Screener:
         for task in tasks:
             yield task, self._outcome(task)
 
+    def film_ids(self, tasks: Iterable[FilmJob]) -> Iterator[tuple[FilmJob, str | None]]:
+        """The film_id of each file, None where it cannot be read; nothing is decoded."""
+        for task in tasks:
+            yield task, name_of(task.path)
+
     def _outcome(self, task: FilmJob) -> FilmOutcome:
         if task.reason:
             loaded = Loaded(

@@ -112,14 +112,22 @@ class Crew:
             for _, outcome in self._round([task], self._workers[:1], alone):
                 yield task, outcome or self._lost(task)
 
+    def film_ids(self, tasks: Iterable[FilmJob]) -> Iterator[tuple[FilmJob, str | None]]:
+        """The film_id of each file, in any order; None where it cannot be read, or not in time."""
+        for task, name in self._round(tasks, self._workers, None):
+            yield task, name or None
+
     def _round(
-        self, tasks: Iterable[FilmJob], workers: Sequence["_Worker"], most_bytes: int
-    ) -> Iterator[tuple[FilmJob, FilmOutcome | None]]:
-        """Give each idle worker the next film; no outcome stands for a worker that was lost at the film."""
+        self, tasks: Iterable[FilmJob], workers: Sequence["_Worker"], most_bytes: int | None
+    ) -> Iterator[tuple[FilmJob, Any]]:
+        """Give each idle worker the next film; without `most_bytes` it only names it ("" for one that cannot be read).
+
+        No outcome stands for a worker that was lost at the film.
+        """
         coming, idle = iter(tasks), list(workers)
         busy: dict[Any, tuple[_Worker, FilmJob]] = {}
         while True:
-            finished: list[tuple[FilmJob, FilmOutcome | None]] = []
+            finished: list[tuple[FilmJob, Any]] = []
             for connection in wait(list(busy)) if busy else ():
                 worker, task = busy[connection]
                 try:
@@ -202,7 +210,7 @@ class _Worker:
             self.receive()
         return self._setup
 
-    def send(self, task: FilmJob, most_bytes: int) -> None:
+    def send(self, task: FilmJob, most_bytes: int | None) -> None:
         """Hand over a film and the memory for the process; a worker that was lost while idle is replaced first."""
         try:
             self.connection.send((task, most_bytes))
@@ -210,8 +218,8 @@ class _Worker:
             self.start()
             self.connection.send((task, most_bytes))
 
-    def receive(self) -> FilmOutcome | None:
-        """Take one message; returns the outcome if it is one.
+    def receive(self) -> Any:
+        """Take one message; returns the outcome (FilmOutcome, or a film_id) if it is one, else None.
 
         Raises what the opener raised, EngineError if the process ended before the screener was open, EOFError if later.
         """
@@ -256,11 +264,14 @@ def _work(connection: Connection) -> None:
     own = resident_bytes()
     while True:
         task, most_bytes = connection.recv()
-        screener.most_bytes = most_bytes - own
         # The kernel ends the process if the alarm goes off: no decoder can hold that up, whoever is left to watch.
         signal.setitimer(signal.ITIMER_REAL, seconds)
-        for _, outcome in screener.examine([task]):
-            connection.send(("outcome", outcome))
+        if most_bytes is None:
+            connection.send(("outcome", name_of(task.path) or ""))
+        else:
+            screener.most_bytes = most_bytes - own
+            for _, outcome in screener.examine([task]):
+                connection.send(("outcome", outcome))
         signal.setitimer(signal.ITIMER_REAL, 0)
 
 
