@@ -8,7 +8,6 @@ import json
 import logging
 import math
 import os
-import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -33,6 +32,7 @@ from bmd_edge.measure.recalibration import NO_HEADLINE, open_recalibration
 from bmd_edge.pixels.decoder_check import check_decoders
 from bmd_edge.report.film_report import SCHEMA_VERSION, FilmReport, HipReport, film_headline
 from bmd_edge.report.thumbnail import thumbnail
+from bmd_edge.screen.fork_safe_lock import ForkSafeLock
 from bmd_edge.screen.jobs import FilmJob, FilmOutcome, Loaded, Setup, Stages
 from bmd_edge.system.machine import cpus
 from bmd_edge.version import __version__
@@ -86,7 +86,7 @@ class Screener:
         self.coarsest_mm = min(spec.spacing_mm for spec in bundle.inputs.values()) / _FILM_PIXELS
         self.recalibration = None if recalibration is None else open_recalibration(recalibration, bundle)
         self._stages = stages
-        self._lock = threading.Lock()
+        self._lock = ForkSafeLock()
         check_decoders()
         with ExitStack() as stack:
             self._finder, self._bmd = (
