@@ -137,7 +137,7 @@ def test_a_film_whose_read_never_returns_is_given_up_and_the_owner_does_not_touc
     folder = folder_of(tmp_path, "a", "gone", "b")
     opened: list[object] = []
     sys.addaudithook(lambda event, facts: opened.append(facts[0]) if event == "open" else None)
-    with Crew(screener_without_a_server, 2, seconds=1.5) as crew:
+    with Crew(screener_without_a_server, 2, seconds=3) as crew:
         assert outcomes(crew, folder) == {"a": ("read", None), "b": ("read", None), "gone": ("failed", "worker_lost")}
         jobs = [FilmJob(os.fsencode(path), path.stem) for path in sorted(folder.iterdir())]
         names = {task.file: name for task, name in crew.film_ids(jobs)}
