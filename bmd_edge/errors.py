@@ -14,6 +14,7 @@ A refusal is a result: it has a stable snake_case code, a sentence and a remedy,
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +160,9 @@ class _Coded(BmdEdgeError):
         self.detail = detail
         super().__init__(f"{code}: {detail or REFUSALS[code].sentence}")
 
+    def __reduce__(self) -> tuple[type["_Coded"], tuple[Any, ...]]:
+        return type(self), (self.code, self.detail)  # an Exception's own would call with the message alone
+
 
 class FilmRefused(_Coded):
     """The whole film gets no number."""
@@ -180,6 +184,9 @@ class HipRefused(_Coded):
         super().__init__(code, detail)
         self.side = side
         self.landmarks_px = landmarks_px or {}
+
+    def __reduce__(self) -> tuple[type["_Coded"], tuple[Any, ...]]:
+        return type(self), (self.code, self.detail, self.side, self.landmarks_px)
 
 
 class FilmFailed(_Coded):
@@ -207,7 +214,7 @@ class MissingExtra(UsageError):
         self._what = module, extra
 
     def __reduce__(self) -> tuple[type["MissingExtra"], tuple[str, str]]:
-        return MissingExtra, self._what
+        return type(self), self._what
 
 
 class EngineError(BmdEdgeError):

@@ -23,7 +23,7 @@ EXIT_CODES = {
     0: "all films and hips read",
     1: "unexpected error",
     2: "wrong usage, or a missing extra",
-    3: "finished, but films or hips were refused or failed, files were still changing, or films have drifted",
+    3: "finished, but films or hips were refused or failed, files were changing or not there, or films have drifted",
     4: "bundle or engine missing, stale or invalid",
 }
 """What the program's exit status means; `demo` ends with 0 when every film gets its expected outcome."""
@@ -86,6 +86,7 @@ for _name, _workshop in WORKSHOPS.items():
 
 def main() -> None:
     """Run the program; every error of this package becomes one line on stderr and its exit code."""
+    _open_standard_streams()
     debug = sys.argv[1:2] == ["--debug"]
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
@@ -114,6 +115,13 @@ def main() -> None:
         if debug:
             raise
         sys.exit(_say(f"unexpected {type(error).__name__}; `bmd-edge --debug ...` shows more", 1))
+
+
+def _open_standard_streams() -> None:
+    """Where a supervisor has closed them: else the next files that are opened take their numbers."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.open(os.devnull, os.O_RDWR), mode, encoding="utf-8"))  # noqa: SIM115
 
 
 def _exit_code(error: BmdEdgeError) -> int:

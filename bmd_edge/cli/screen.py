@@ -1,6 +1,7 @@
 """The commands that read films, and the schema of what they write: screen, demo, schema."""
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import closing
@@ -20,7 +21,7 @@ from bmd_edge.cli.options import (
     ThreadsOption,
     either_recalibration,
 )
-from bmd_edge.errors import EngineError
+from bmd_edge.errors import EngineError, UsageError
 
 if TYPE_CHECKING:
     from bmd_edge.report.film_report import RunSummary
@@ -45,6 +46,9 @@ def screen(
     as_json: Annotated[bool, typer.Option("--json", help="Print results.jsonl instead of a table.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Forget earlier results in --out and start anew.")] = False,
+    forget_missing: Annotated[
+        bool, typer.Option("--forget-missing", help="Forget results in --out of films that are not in FOLDER now.")
+    ] = False,
 ) -> None:
     """Estimate the BMD of every hip on the films in FOLDER.
 
@@ -68,7 +72,7 @@ def screen(
         if dry_run:
             _print_plan(crew.setup.digest, folder, out, fresh)
             return
-        summary = _run(crew, folder, out, fresh)
+        summary = _run(crew, folder, out, fresh, forget_missing)
     if as_json:
         sys.stdout.write((out / "results.jsonl").read_text(encoding="utf-8"))
         typer.echo(f"{RESEARCH_USE} {visible(summary.notice)}", err=True)
@@ -81,6 +85,7 @@ def screen(
 def demo(bundle: BundleOption = None, out: OutOption = Path("bmd-edge-demo")) -> None:
     """Screen the embedded films and check their outcomes."""
     from bmd_edge.cli.terminal import print_results
+    from bmd_edge.screen.ledger import known
     from bmd_edge.screen.screener import open_screener
     from bmd_edge.screen.workers import Crew
 
@@ -88,6 +93,8 @@ def demo(bundle: BundleOption = None, out: OutOption = Path("bmd-edge-demo")) ->
     if not (data / "demo.json").is_file():
         raise EngineError("this installation holds no demo films: install bmd-edge again")
     expected = json.loads((data / "demo.json").read_text(encoding="utf-8"))
+    if not {os.fsdecode(key) for key in known(out)} <= expected.keys():
+        raise UsageError("--out holds results of other films, which the demo would write over: give another --out")
     with Crew(partial(open_screener, bundle, threads=1)) as crew:
         summary = _run(crew, data / "demo", out, fresh=True)
     print_results(out, summary)
@@ -104,7 +111,7 @@ def _unexpected_outcomes(out: Path, expected: dict[str, Any]) -> Iterator[str]:
     """Compare with demo.json: file -> {"status", "reason", "hips": {side: "read" or the reason}}."""
     from bmd_edge.screen.ledger import Ledger
 
-    with closing(Ledger(out)) as ledger:
+    with closing(Ledger(out, to_read=True)) as ledger:
         found = {report.file: report for report in ledger.reports()}
     for file in sorted({*expected, *(name or "" for name in found)}):
         report = found.get(file)
@@ -127,13 +134,14 @@ def schema() -> None:
 # -- what screen and demo print -----------------------------------------------------------------------------------
 
 
-def _run(crew: "Crew", folder: Path, out: Path, fresh: bool) -> "RunSummary":
+def _run(crew: "Crew", folder: Path, out: Path, fresh: bool, forget_missing: bool = False) -> "RunSummary":
     from bmd_edge.cli.terminal import progress_bar
     from bmd_edge.screen.run import screen_folder
 
     try:
         with progress_bar() as progress:
-            return screen_folder(crew, folder, out, fresh=fresh, progress=progress)
+            given = {"fresh": fresh, "forget_missing": forget_missing}
+            return screen_folder(crew, folder, out, **given, progress=progress)
     except KeyboardInterrupt:
         typer.echo("Stopped. Finished films are kept: run the same command again to go on.", err=True)
         raise typer.Exit(130) from None  # 128 + SIGINT, as shells have it
@@ -144,21 +152,33 @@ def _print_plan(settings: str, folder: Path, out: Path, fresh: bool) -> None:
     from bmd_edge.screen.folder_plan import plan
     from bmd_edge.screen.ledger import finished
 
-    items = plan(folder, {} if fresh else finished(out, settings))
+    done = {} if fresh else finished(out, settings)
+    items = plan(folder, done)
     for item in items:
         typer.echo(f"{item.action:<7} {visible(item.file)}")
     totals = {action: sum(item.action == action for item in items) for action in ("read", "compare", "skip", "refuse")}
     moved = f"{totals['compare']} perhaps moved, " * (totals["compare"] > 0)
+    gone = len(done.keys() - {item.key for item in items})
+    missing = f", {gone} finished before and not there now" * (gone > 0)
     typer.echo(
-        f"{totals['read']} to read, {moved}{totals['skip']} finished before, {totals['refuse']} no files; "
+        f"{totals['read']} to read, {moved}{totals['skip']} finished before, {totals['refuse']} no files{missing}; "
         "nothing was done.",
         err=True,
     )
 
 
 def _say_where(out: Path, summary: "RunSummary") -> None:
-    if not sum(summary.films.values()) and not summary.left:
-        typer.echo("The folder holds no files.", err=True)
+    earlier = sum(summary.not_there.values())
+    if earlier == sum(summary.films.values()) and not summary.left:
+        known = f" {earlier} were known: is the share with the films mounted?" * (earlier > 0)
+        typer.echo(f"The folder holds no files.{known}", err=True)
+    if earlier:
+        counts = ", ".join(f"{n} {how}" for how, n in summary.not_there.items())
+        typer.echo(
+            f"Results of films that are not there now: {counts}. They stay, and film_now says so; --forget-missing "
+            "forgets what is missing or replaced.",
+            err=True,
+        )
     if summary.left:
         what = "file was" if summary.left == 1 else "files were"
         typer.echo(f"{summary.left} {what} still changing: run the same command again to read them.", err=True)

@@ -16,7 +16,7 @@ from rich.text import Text
 from bmd_edge.errors import FLAGS, REFUSALS
 from bmd_edge.measure.estimate import Estimate
 from bmd_edge.measure.t_score import T_SCORE_REASONS
-from bmd_edge.report.film_report import RESEARCH_USE, FilmReport, RunSummary, flags_of
+from bmd_edge.report.film_report import FILM_NOW, RESEARCH_USE, FilmReport, RunSummary, flags_of
 from bmd_edge.report.safe_text import visible
 from bmd_edge.screen.ledger import Ledger
 
@@ -74,7 +74,7 @@ def build_bar() -> Iterator[Callable[[str, int, int], None]]:
 def print_results(out: Path, summary: RunSummary) -> None:
     """Print the results of a finished run to stdout, at the width of the terminal."""
     console = Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
-    with closing(Ledger(out)) as ledger:
+    with closing(Ledger(out, to_read=True)) as ledger:
         if summary.hips["read"]:
             with_number = (report for report in ledger.reports() if report.status == "read")
             table, notes = _hip_table(islice(with_number, _FILMS_SHOWN), wide=console.width >= _WIDE)
@@ -113,7 +113,7 @@ def _hip_table(reports: Iterable[FilmReport], wide: bool) -> tuple[Table, dict[s
         for hip in report.hips:
             if hip.status == "read":
                 cells = [hip.side or "?"]
-                texts = [FLAGS[flag] for flag in flags_of(hip)]
+                texts = [*filter(None, [FILM_NOW[report.film_now]]), *(FLAGS[flag] for flag in flags_of(hip))]
                 for row in hip.estimates:
                     cells += [_interval(row, wide), _t_score(row.t_score)]
                 texts += [T_SCORE_REASONS[row.t_score_reason] for row in hip.estimates[:1] if row.t_score_reason]

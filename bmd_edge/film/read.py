@@ -3,13 +3,16 @@
 The header is judged before anything is allocated, then the frame is decoded once.
 """
 
+import copy
 import io
 import os
-from typing import TYPE_CHECKING, Any
+import sys
+from typing import TYPE_CHECKING, Any, TypeAlias
 
+from bmd_edge.dicom.elements import PIXEL_DATA
 from bmd_edge.dicom.frame import frame_bytes, read_layout
 from bmd_edge.dicom.header import Header, read_header
-from bmd_edge.errors import FilmFailed, FilmRefused
+from bmd_edge.errors import FilmFailed, FilmRefused, UsageError
 from bmd_edge.film.acceptance import check_exposure, check_kind
 from bmd_edge.film.film import Film, film_id
 from bmd_edge.film.gray import read_display
@@ -21,40 +24,83 @@ from bmd_edge.pixels.decode import decode, decode_bytes, decode_reduced
 from bmd_edge.pixels.half_size import Reduced, reduced
 from bmd_edge.pixels.layout import PixelLayout, Stored
 from bmd_edge.pixels.misread import check_shape, check_sign
-from bmd_edge.pixels.transfer_syntaxes import is_lossy, transfer_syntax
+from bmd_edge.pixels.transfer_syntaxes import (
+    EXPLICIT_BIG_ENDIAN,
+    EXPLICIT_LITTLE_ENDIAN,
+    IMPLICIT_LITTLE_ENDIAN,
+    is_lossy,
+    transfer_syntax,
+)
 from bmd_edge.system.files import NotRegular, TooLarge, read_file
 
 if TYPE_CHECKING:
     from pydicom import Dataset
 
+FilmSource: TypeAlias = "str | os.PathLike[str] | bytes | bytearray | memoryview | Dataset"
+
+_SYNTAX_OF = {
+    (True, True): IMPLICIT_LITTLE_ENDIAN,
+    (False, True): EXPLICIT_LITTLE_ENDIAN,
+    (False, False): EXPLICIT_BIG_ENDIAN,
+}
+"""(implicit, little endian) -> the transfer syntax of a data set without compressed pixels."""
+
 
 def read_film(
-    source: "str | os.PathLike[str] | bytes | Dataset",
+    source: FilmSource,
     *,
     spacing_mm: float | None = None,
     coarsest_mm: float = 0.0,
     most_bytes: int | None = None,
 ) -> Film:
     """Read one film from a path, the bytes of a DICOM file, or a pydicom data set (read as it would be
-    written, and named by those bytes).
+    written, and named by those bytes). A link is followed: whoever names it means what it leads to.
 
     `spacing_mm` is the pixel size at the DETECTOR and overrides the header's; the header's magnification still applies.
     `coarsest_mm` is the pixel size at the hip to which the film may be reduced by 2 or 4: less work for who needs no
     more. Points and boxes remain those of the film as stored. `most_bytes` limits the memory that decoding is reckoned
     to take; more is `FilmFailed("out_of_memory")`, before anything is allocated.
-    Raises `FilmRefused` with a code of `errors.REFUSALS`, or `FilmFailed("file_unreadable")`. Safe to call from several
-    threads; nothing is printed or logged.
+    Raises `FilmRefused` with a code of `errors.REFUSALS`, or `FilmFailed("file_unreadable")`; TypeError and UsageError
+    as `check_source`. Safe to call from several threads; nothing is printed or logged.
     """
     if spacing_mm is not None and not spacing_mm > 0:
         raise ValueError("spacing_mm must be positive")
-    if isinstance(source, bytes):
-        data = source
-    else:
-        data = read_bytes(source) if isinstance(source, str | os.PathLike) else _written(source)
+    check_source(source)
     try:
-        return _film(data, spacing_mm, coarsest_mm, most_bytes)
+        return _film(film_bytes(source), spacing_mm, coarsest_mm, most_bytes)
     except MemoryError as error:
         raise FilmFailed("out_of_memory") from error
+
+
+def check_source(source: FilmSource) -> None:
+    """Tell a mistake of the caller from whatever may be wrong with a film; reads nothing.
+
+    TypeError: `source` is nothing that a film is read from. UsageError: a data set that does not say how it is encoded.
+    """
+    if isinstance(source, str | os.PathLike | bytes | bytearray | memoryview):
+        return
+    pydicom = sys.modules.get("pydicom")  # whoever hands in a data set has loaded it
+    if pydicom is None or not isinstance(source, pydicom.Dataset):
+        kind = type(source).__name__
+        hint = ": give what its read() returns" if hasattr(source, "read") else ""
+        raise TypeError(f"a film is a path, bytes or a pydicom data set, not {kind}{hint}")
+    if _syntax(source) is None:
+        raise UsageError(
+            "the data set does not say its transfer syntax: set file_meta, as event.file_meta in a receiver"
+        )
+
+
+def film_bytes(source: FilmSource, *, links: bool = True, most_bytes: int | None = None) -> bytes:
+    """The bytes of a film that is none yet: those of its file, given, or as its data set would be written.
+
+    `links`, `most_bytes` and errors as for `read_bytes`; `FilmRefused("broken_dicom")` for a data set that cannot be
+    written.
+    """
+    if isinstance(source, str | os.PathLike):
+        return read_bytes(source, links=links, most_bytes=most_bytes)
+    if isinstance(source, bytes):
+        return source
+    return bytes(source) if isinstance(source, bytearray | memoryview) else _written(source)
 
 
 def read_bytes(path: "str | os.PathLike[str]", *, links: bool = True, most_bytes: int | None = None) -> bytes:
@@ -81,14 +127,28 @@ def read_bytes(path: "str | os.PathLike[str]", *, links: bool = True, most_bytes
         raise FilmFailed("file_unreadable", f"errno {error.errno}") from None
 
 
+def _syntax(dataset: "Dataset") -> str | None:
+    """The transfer syntax of a data set: of its file, or as it was read from a network, which sends no file meta."""
+    if stated := _file_meta(dataset).get("TransferSyntaxUID"):
+        return str(stated)
+    if PIXEL_DATA in dataset and dataset[PIXEL_DATA].is_undefined_length:
+        return None  # compressed, and in which way the file meta alone would say
+    return _SYNTAX_OF.get(dataset.original_encoding)  # type: ignore[arg-type]
+
+
+def _file_meta(dataset: "Dataset") -> Any:
+    return getattr(dataset, "file_meta", None) or {}
+
+
 def _written(dataset: "Dataset") -> bytes:
     import pydicom  # only where a data set is handed in: whoever has one has paid for it
 
-    if not isinstance(dataset, pydicom.Dataset):
-        raise TypeError(f"a film is a path, bytes or a pydicom data set, not {type(dataset).__name__}")
     buffer = io.BytesIO()
     try:
-        pydicom.dcmwrite(buffer, dataset, enforce_file_format=True)
+        own = copy.copy(dataset)  # the caller's stays as it is
+        own.file_meta = pydicom.dataset.FileMetaDataset(_file_meta(dataset))
+        own.file_meta.TransferSyntaxUID = pydicom.uid.UID(_syntax(dataset) or "")
+        pydicom.dcmwrite(buffer, own, enforce_file_format=True)
     except Exception as error:
         raise FilmRefused("broken_dicom", f"the data set cannot be written: {type(error).__name__}") from error
     return buffer.getvalue()

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from bmd_edge.bundle.calibration import HeadlineCuts
@@ -14,6 +14,13 @@ from bmd_edge.measure.network_answer import NetworkAnswer
 
 SCHEMA_VERSION = 2
 STATUSES = ("read", "refused", "failed")
+FILM_NOW = {
+    "there": "",
+    "missing": "Not in the folder now; the result of an earlier run.",
+    "replaced": "Another file has its name now; the result of an earlier run.",
+    "unreadable": "Could not be read again; the result of an earlier run.",
+}
+"""Where a film is as of the last run, and what is said beside a result whose film is not there."""
 RESEARCH_USE = "Research use only, not for diagnosis. Estimated from a radiograph; confirm by DXA."
 
 
@@ -40,7 +47,7 @@ class FilmReport(FilmFacts):
 
     `file` is the posix path relative to the screened folder, None for bytes and data sets.
     `band` is the headline, a key of `bmd_edge.measure.headline.HEADLINES`, None without one.
-    `site_calibration` is the SHA-256 of the recalibration's file.
+    `site_calibration` is the SHA-256 of the recalibration's file. `film_now` is a key of `FILM_NOW`.
     """
 
     file: str | None
@@ -53,6 +60,7 @@ class FilmReport(FilmFacts):
     device: str
     precision: str
     band: str | None = None
+    film_now: str = "there"
     hips: tuple[HipReport, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
@@ -92,7 +100,8 @@ def film_headline(hips: Iterable[HipReport], points: HeadlineCuts | None) -> str
 class RunSummary:
     """What a run used and how many films and hips ended how; nothing in it names a patient or a place.
 
-    `left` counts files that were still changing and are left for the next run.
+    `left` counts files that were still changing and are left for the next run, `not_there` the results whose films are
+    not there now, by the keys of `FILM_NOW`; they are among `films` and `hips`.
     """
 
     schema_version: int
@@ -109,21 +118,25 @@ class RunSummary:
     hip_reasons: dict[str, int]
     left: int = 0
     site_calibration: str | None = None
+    not_there: dict[str, int] = field(default_factory=dict)
 
     @property
     def complete(self) -> bool:
-        """Whether every film and every hip has its numbers."""
-        return not (self.films["refused"] or self.films["failed"] or self.hips["refused"] or self.left)
+        """Whether there are films, all that were ever read are there, and every film and hip has its numbers."""
+        without = self.films["refused"] or self.films["failed"] or self.hips["refused"]
+        return bool(sum(self.films.values())) and not (without or self.left or self.not_there)
 
 
 def count(reports: Iterable[FilmReport]) -> dict[str, dict[str, int]]:
-    """Count films and hips by status and by reason: the last four fields of `RunSummary`.
+    """Count films and hips by status and by reason, and results without a film: five fields of `RunSummary`.
 
     A film on which hips were found counts under `film_reasons` never, its hips under `hip_reasons`.
     """
     films, hips, film_reasons, hip_reasons = Counter[str](), Counter[str](), Counter[str](), Counter[str]()
+    not_there = Counter[str]()
     for report in reports:
         films[report.status] += 1
+        not_there[report.film_now] += report.film_now != "there"
         if report.reason and not report.hips:
             film_reasons[report.reason] += 1
         for hip in report.hips:
@@ -135,6 +148,7 @@ def count(reports: Iterable[FilmReport]) -> dict[str, dict[str, int]]:
         "hips": {status: hips[status] for status in ("read", "refused")},
         "film_reasons": dict(sorted(film_reasons.items())),
         "hip_reasons": dict(sorted(hip_reasons.items())),
+        "not_there": dict(sorted((+not_there).items())),
     }
 
 

@@ -15,7 +15,7 @@ from bmd_edge.errors import FLAGS, REFUSALS
 from bmd_edge.film.film import FACTS
 from bmd_edge.measure.estimate import Estimate, who_range
 from bmd_edge.measure.t_score import REFERENCE_NAME, T_SCORE_REASONS, WHO_CUTS, WHO_RANGES, bmd_at
-from bmd_edge.report.film_report import RESEARCH_USE, FilmReport, HipReport, RunSummary, flags_of
+from bmd_edge.report.film_report import FILM_NOW, RESEARCH_USE, FilmReport, HipReport, RunSummary, flags_of
 from bmd_edge.report.safe_text import visible
 from bmd_edge.report.thumbnail import Thumbnail
 from bmd_edge.system.files import replace_file
@@ -105,6 +105,7 @@ def _film(report: FilmReport, picture: Thumbnail | None) -> dict[str, Any]:
         "identity": [visible(one) for one in _identity(report)],
         "status": report.status,
         "complete": report.complete,
+        "film_now": FILM_NOW[report.film_now],
         "band": report.band,
         "headline": report.band_meaning or _no_headline(report),
         "refusal": _refusal(report.reason) if report.reason else None,

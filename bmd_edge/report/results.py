@@ -44,7 +44,7 @@ _FACT_COLUMNS = tuple(name for name in FACTS if name not in ("spacing_mm", *_UID
 _RUN_COLUMNS = ("bundle", "bundle_digest", "site_calibration", "device", "precision")
 _BAND_COLUMNS = ("band", "band_meaning")
 CSV_COLUMNS = (
-    "file", "film_id", "side", "status", "reason", *_BAND_COLUMNS,
+    "file", "film_id", "film_now", "side", "status", "reason", *_BAND_COLUMNS,
     *(f"{part}_{site}{unit}" for site in SITES for part, unit in
       (("bmd", "_gcm2"), ("low", "_gcm2"), ("high", "_gcm2"), ("t_score", ""), ("who_range", ""))),
     "t_score_reason", "flags", "spacing_row_mm", "spacing_column_mm", *_FACT_COLUMNS,
@@ -62,7 +62,9 @@ def write_csv(path: Path, reports: Iterable[FilmReport]) -> None:
 
 
 def _rows(report: FilmReport) -> list[dict[str, Any]]:
-    film = {name: getattr(report, name) for name in (*_BAND_COLUMNS, *FACTS, *_RUN_COLUMNS, "file", "film_id")}
+    film = {
+        name: getattr(report, name) for name in (*_BAND_COLUMNS, *FACTS, *_RUN_COLUMNS, "file", "film_id", "film_now")
+    }
     film |= {"status": report.status, "reason": report.reason, "use": RESEARCH_USE}
     if report.spacing_mm:
         film |= {"spacing_row_mm": report.spacing_mm[0], "spacing_column_mm": report.spacing_mm[1]}

@@ -7,7 +7,7 @@ from bmd_edge.errors import FLAGS, REFUSALS
 from bmd_edge.film.film import FilmFacts
 from bmd_edge.measure.headline import HEADLINES
 from bmd_edge.measure.t_score import T_SCORE_REASONS
-from bmd_edge.report.film_report import RESEARCH_USE, SCHEMA_VERSION, STATUSES
+from bmd_edge.report.film_report import FILM_NOW, RESEARCH_USE, SCHEMA_VERSION, STATUSES
 from bmd_edge.sites import SITES
 
 
@@ -55,6 +55,7 @@ def json_schema() -> dict[str, Any]:
         precision=text,
         band={"enum": [*HEADLINES, None]},
         band_meaning={"enum": [*HEADLINES.values(), None]},
+        film_now={"enum": list(FILM_NOW)},
         hips={"type": "array", "items": hip},
     )
     a_read_hip = {"contains": {"properties": {"status": {"const": "read"}}}}

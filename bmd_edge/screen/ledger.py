@@ -4,17 +4,22 @@ Each row is committed alone and synced to the disk (WAL, synchronous=FULL), so a
 at most the film in work. The results files are written from here, sorted by path. A film is known by its path, its size
 and its time, so that a folder of finished films is checked without opening one; film_id tells a film that was moved
 from another one of the same size and time.
+
+No result goes unless somebody says so: what was said of films that are not there now stays, with a mark. A film whose
+name another one has taken since keeps its row under that name, a NUL and its film_id: no path holds a NUL.
 """
 
 import errno
 import json
 import os
+import shutil
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
-from dataclasses import asdict, astuple, replace
+from collections.abc import Iterable, Iterator, Mapping, Set
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import asdict, astuple, fields, replace
 from pathlib import Path
-from typing import Any
+from tempfile import mkdtemp
+from typing import Any, TypeVar
 
 from bmd_edge.errors import UsageError
 from bmd_edge.measure.estimate import Estimate
@@ -25,10 +30,11 @@ from bmd_edge.screen.folder_plan import Stamp
 
 NAME = "ledger.sqlite"
 _COLUMNS = "report, picture, width_px, height_px, film_width_px, film_height_px"
-_LAYOUT = 3
-_TABLES = """
+_LAYOUT = 4
+_ABSENT = "TABLE absent (key BLOB PRIMARY KEY, film_now TEXT NOT NULL)"  # what is known of films that are not there
+_TABLES = f"""
 BEGIN;
-CREATE TABLE films (
+CREATE TABLE IF NOT EXISTS films (
     key BLOB PRIMARY KEY,       -- path relative to the folder, the system's bytes
     size INTEGER NOT NULL,
     mtime_ns INTEGER NOT NULL,
@@ -42,16 +48,26 @@ CREATE TABLE films (
     film_width_px INTEGER,
     film_height_px INTEGER
 );
-CREATE INDEX stamps ON films (size, mtime_ns);
+CREATE INDEX IF NOT EXISTS stamps ON films (size, mtime_ns);
+CREATE {_ABSENT};
+DROP TABLE IF EXISTS written;
 CREATE TABLE written (          -- the results files hold just these films: one row, none while they do not
     settings TEXT NOT NULL,
     summary TEXT NOT NULL       -- RunSummary as JSON
 );
+DROP TRIGGER IF EXISTS put;
+DROP TRIGGER IF EXISTS forget;
 CREATE TRIGGER put AFTER INSERT ON films BEGIN DELETE FROM written; END;
-CREATE TRIGGER forget AFTER DELETE ON films BEGIN DELETE FROM written; END;
-PRAGMA user_version=3;
+CREATE TRIGGER forget AFTER DELETE ON films BEGIN
+    DELETE FROM written; DELETE FROM absent WHERE key=OLD.key;
+END;
+CREATE TRIGGER mark AFTER INSERT ON absent BEGIN DELETE FROM written; END;
+CREATE TRIGGER unmark AFTER DELETE ON absent BEGIN DELETE FROM written; END;
+PRAGMA user_version={_LAYOUT};
 COMMIT;
 """
+_SAID = "json_array_length(report, '$.hips') > 0"
+"""Something was said of a hip: a number, or why there is none."""
 _ERRNO = {
     sqlite3.SQLITE_FULL: errno.ENOSPC,
     sqlite3.SQLITE_IOERR: errno.EIO,
@@ -72,37 +88,49 @@ def _translated() -> Iterator[None]:
             raise OSError(_ERRNO[code], os.strerror(_ERRNO[code])) from error
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             raise UsageError(f"{NAME} is open in another program: close it, then run again") from error
-        raise UsageError(f"{NAME} cannot be used ({error}): run with --fresh or another --out") from error
+        what = f"{NAME} cannot be used ({error}): give another --out, or --fresh, which forgets what it holds"
+        raise UsageError(what) from error
 
 
 class Ledger:
-    """The ledger in folder `out`, made if it is missing.
+    """The ledger in folder `out`, made if it is missing; one of an earlier version is taken over.
 
-    Every method raises OSError where the disk fails or is full, UsageError if the file is no ledger of this version.
+    With `to_read` nothing is made or changed, so it may lie where nothing can be written; it must be there.
+    Every method raises OSError where the disk fails or is full, UsageError if the file is none or a later version's.
     """
 
-    def __init__(self, out: Path) -> None:
-        with _translated():
-            self._db = sqlite3.connect(out / NAME, isolation_level=None)
-        try:
-            self._prepare()
-        except BaseException:
-            self._db.close()
-            raise
+    def __init__(self, out: Path, *, to_read: bool = False) -> None:
+        with ExitStack() as stack, _translated():
+            if to_read:
+                self._db = stack.enter_context(closing(_open_to_read(out / NAME, stack)))
+            else:
+                self._db = stack.enter_context(closing(sqlite3.connect(out / NAME, isolation_level=None)))
+                self._prepare()
+            self._stack = stack.pop_all()
 
     def _prepare(self) -> None:
-        with _translated():
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=FULL")  # NORMAL would lose the last rows in a power cut
-            layout = self._db.execute("PRAGMA user_version").fetchone()[0]
-            if layout == 0:
-                self._db.executescript(_TABLES)
-        if layout not in (0, _LAYOUT):
-            raise UsageError(f"{NAME} was made by another version of bmd-edge: run with --fresh or another --out")
+        self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.execute("PRAGMA synchronous=FULL")  # NORMAL would lose the last rows in a power cut
+        if _layout(self._db) < _LAYOUT:
+            self._db.executescript(_TABLES)
 
     def close(self) -> None:
         """Close the file; SQLite then folds its side files in."""
-        self._db.close()
+        self._stack.close()
+
+    @contextmanager
+    def _at_once(self) -> Iterator[None]:
+        """One transaction: it waits for the disk once, and whatever ends it leaves all of it or nothing."""
+        with _translated():
+            self._db.execute("SAVEPOINT changes")
+            try:
+                yield
+                self._db.execute("RELEASE changes")
+            except BaseException:
+                if self._db.in_transaction:  # SQLite itself takes back what a full disk has stopped
+                    self._db.execute("ROLLBACK TO changes")
+                    self._db.execute("RELEASE changes")
+                raise
 
     def done(self, settings: str) -> dict[bytes, Stamp]:
         """Key -> (size, mtime) of the films finished with these settings; failed ones are to be tried again."""
@@ -113,19 +141,41 @@ class Ledger:
             return {key: (size, mtime_ns) for key, size, mtime_ns in rows}
 
     def put(self, key: bytes, stamp: Stamp, settings: str, report: FilmReport, picture: Thumbnail | None) -> None:
-        """Store one finished film for good, in place of what was known about it."""
+        """Store one finished film for good, in place of what was known about it.
+
+        What was known stays instead, marked `unreadable`, where the film could not be read again; and besides, marked
+        `replaced`, where it is another film and something was said of a hip.
+        """
         image = astuple(picture) if picture else (None,) * 5
-        with _translated():
+        with self._at_once():
+            if self._stays(key, report):
+                self._db.execute("INSERT OR REPLACE INTO absent VALUES (?,'unreadable')", (key,))
+                return
+            self._db.execute("DELETE FROM absent WHERE key=?", (key,))
             self._db.execute(
                 "INSERT OR REPLACE INTO films VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
                 (key, *stamp, settings, report.film_id, report.status, json.dumps(report.kept()), *image),
             )
 
+    def _stays(self, key: bytes, report: FilmReport) -> bool:
+        """Whether what is known under `key` outweighs a new report; if not, but it is worth keeping, it makes room."""
+        found = self._db.execute(f"SELECT film_id, status, {_SAID} FROM films WHERE key=?", (key,)).fetchone()
+        film, status, said = found or (None, None, False)
+        if film is None or status == "failed":
+            return False
+        if report.status == "failed" and report.film_id in (None, film):
+            return True
+        if report.film_id != film and said:
+            kept = b"%b\0%b" % (key, film.encode())
+            self._db.execute("UPDATE OR REPLACE films SET key=? WHERE key=?", (kept, key))
+            self._db.execute("INSERT OR REPLACE INTO absent VALUES (?,'replaced')", (kept,))
+        return False
+
     def adopt(self, key: bytes, file: str, stamp: Stamp, settings: str, film_id: str | None) -> bool:
         """Store what is known of the film `film_id` under another path too; False if nothing is known of it."""
         with _translated():
             found = self._db.execute(
-                f"SELECT {_COLUMNS} FROM films WHERE size=? AND mtime_ns=? AND settings=? AND film_id=?"
+                f"SELECT NULL, {_COLUMNS} FROM films WHERE size=? AND mtime_ns=? AND settings=? AND film_id=?"
                 " AND status<>'failed' LIMIT 1",
                 (*stamp, settings, film_id),
             ).fetchone()
@@ -135,28 +185,61 @@ class Ledger:
         self.put(key, stamp, settings, replace(report, file=file), picture)
         return True
 
-    def keep_only(self, keys: Iterable[bytes]) -> None:
-        """Forget films that are no longer in the folder."""
+    def keys(self) -> set[bytes]:
+        """The keys of all films."""
         with _translated():
-            known = {key for (key,) in self._db.execute("SELECT key FROM films")}
-            self.forget(known.difference(keys))
+            return {key for (key,) in self._db.execute("SELECT key FROM films")}
 
-    def forget(self, keys: Iterable[bytes]) -> None:
-        """Forget these films, in one transaction: each waits for the disk."""
-        with _translated(), self._db:
-            self._db.execute("BEGIN")
-            self._db.executemany("DELETE FROM films WHERE key=?", ((key,) for key in keys))
+    def compare(self, present: Set[bytes], finished: Set[bytes]) -> None:
+        """Mark films that are not in the folder as `missing`, and take the mark from those found there as they were.
+
+        What never was a film (a link, a folder that could not be listed) is forgotten with it.
+        """
+        with _translated():
+            marked = dict(self._db.execute("SELECT key, film_now FROM absent"))
+        gone = [(key,) for key in self.keys() - present if b"\0" not in key and marked.get(key) != "missing"]
+        back = [(key,) for key in marked.keys() & finished]
+        if gone or back:
+            with self._at_once():
+                self._db.executemany("DELETE FROM films WHERE key=? AND film_id IS NULL", gone)
+                self._db.executemany("INSERT OR REPLACE INTO absent SELECT key, 'missing' FROM films WHERE key=?", gone)
+                self._db.executemany("DELETE FROM absent WHERE key=?", back)
+
+    def leave(self, keys: Iterable[bytes]) -> None:
+        """Mark what is known of films that are changing as `replaced`; where nothing was said of a hip, forget it."""
+        rows = [(key,) for key in keys]
+        with self._at_once():
+            self._db.executemany(f"DELETE FROM films WHERE key=? AND NOT {_SAID}", rows)
+            put = "INSERT OR REPLACE INTO absent SELECT key, 'replaced' FROM films WHERE key=?"
+            self._db.executemany(put, rows)
+
+    def settle(self) -> None:
+        """Forget films that are not there if they are there under another name."""
+        with self._at_once():
+            self._db.execute(
+                "DELETE FROM films WHERE key IN (SELECT key FROM absent WHERE film_now<>'unreadable') AND film_id IN"
+                " (SELECT film_id FROM films WHERE status<>'failed' AND key NOT IN (SELECT key FROM absent))"
+            )
+
+    def forget_missing(self) -> None:
+        """Forget films that are not there, as somebody asked for."""
+        with self._at_once():
+            self._db.execute("DELETE FROM films WHERE key IN (SELECT key FROM absent WHERE film_now<>'unreadable')")
 
     def reports(self) -> Iterator[FilmReport]:
         """All reports, sorted by path."""
         with _translated():
-            for (text,) in self._db.execute("SELECT report FROM films ORDER BY key"):
-                yield _report(json.loads(text))
+            for text, film_now in self._db.execute(
+                "SELECT report, film_now FROM films LEFT JOIN absent USING (key) ORDER BY key"
+            ):
+                yield _report(json.loads(text), film_now)
 
     def entries(self) -> Iterator[tuple[FilmReport, Thumbnail | None]]:
         """All reports with their pictures, sorted by path."""
         with _translated():
-            for row in self._db.execute(f"SELECT {_COLUMNS} FROM films ORDER BY key"):
+            for row in self._db.execute(
+                f"SELECT film_now, {_COLUMNS} FROM films LEFT JOIN absent USING (key) ORDER BY key"
+            ):
                 yield _entry(*row)
 
     def written(self, settings: str) -> RunSummary | None:
@@ -177,26 +260,85 @@ def remove(out: Path) -> None:
         (out / name).unlink(missing_ok=True)
 
 
+def known(out: Path) -> set[bytes]:
+    """`Ledger.keys` of folder `out` without making anything there."""
+    if not (out / NAME).is_file():
+        return set()
+    with closing(Ledger(out, to_read=True)) as ledger:
+        return ledger.keys()
+
+
 def finished(out: Path, settings: str) -> dict[bytes, Stamp]:
     """`Ledger.done` of folder `out` without making anything there."""
     if not (out / NAME).is_file():
         return {}
-    with closing(Ledger(out)) as ledger:
+    with closing(Ledger(out, to_read=True)) as ledger:
         return ledger.done(settings)
 
 
-def _entry(text: str, *image: Any) -> tuple[FilmReport, Thumbnail | None]:
-    return _report(json.loads(text)), Thumbnail(*image) if image[0] else None
+def _layout(db: sqlite3.Connection) -> int:
+    layout = int(db.execute("PRAGMA user_version").fetchone()[0])
+    if layout > _LAYOUT:
+        raise UsageError(f"{NAME} was made by a later version of bmd-edge: use that one, or give another --out")
+    return layout
 
 
-def _report(data: Mapping[str, Any]) -> FilmReport:
+def _open_to_read(path: Path, stack: ExitStack) -> sqlite3.Connection:
+    """Open a ledger without writing beside it.
+
+    Without a log beside it nobody writes to it, and it is read as it stands. With one (a run is at work, or was killed)
+    SQLite needs an index of that log; where it can neither read nor make one, it reads a copy of both.
+    """
+    log = path.with_name(f"{NAME}-wal")
+    logged = log.is_file() and log.stat().st_size > 0
+    try:
+        return _connected(path, "mode=ro" if logged else "immutable=1")
+    except sqlite3.OperationalError:
+        if not logged:
+            raise
+    copy = Path(mkdtemp(prefix="bmd-edge-"))
+    stack.callback(shutil.rmtree, copy, ignore_errors=True)
+    for one in (path, log):
+        shutil.copyfile(one, copy / one.name)
+    return _connected(copy / NAME, "mode=rw")
+
+
+def _connected(path: Path, how: str) -> sqlite3.Connection:
+    db = sqlite3.connect(f"{path.resolve().as_uri()}?{how}", uri=True, isolation_level=None)
+    try:
+        if _layout(db) < _LAYOUT:
+            db.execute("PRAGMA temp_store=MEMORY")
+            db.execute(f"CREATE TEMP {_ABSENT}")  # as if it were taken over: nothing is marked yet
+        db.execute("SELECT count(*) FROM (SELECT 1 FROM films LIMIT 1)")
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _entry(film_now: str | None, text: str, *image: Any) -> tuple[FilmReport, Thumbnail | None]:
+    return _report(json.loads(text), film_now), Thumbnail(*image) if image[0] else None
+
+
+def _report(data: Mapping[str, Any], film_now: str | None) -> FilmReport:
     spacing = data["spacing_mm"] and tuple(data["spacing_mm"])
-    return FilmReport(**{**data, "spacing_mm": spacing, "hips": tuple(_hip(hip) for hip in data["hips"])})
+    hips = tuple(_hip(hip) for hip in data["hips"])
+    return _made(FilmReport, {**data, "spacing_mm": spacing, "hips": hips, "film_now": film_now or "there"})
 
 
 def _hip(data: Mapping[str, Any]) -> HipReport:
     landmarks = {name: tuple(point) for name, point in data["landmarks_px"].items()}
     box = data["box_px"] and tuple(data["box_px"])
-    found = tuple(Estimate(**{**estimate, "flags": tuple(estimate["flags"])}) for estimate in data["estimates"])
-    network = data["network"] and NetworkAnswer(**{name: tuple(values) for name, values in data["network"].items()})
-    return HipReport(**{**data, "landmarks_px": landmarks, "box_px": box, "estimates": found, "network": network})
+    found = tuple(_made(Estimate, {**estimate, "flags": tuple(estimate["flags"])}) for estimate in data["estimates"])
+    answer = data.get("network")
+    network = answer and _made(NetworkAnswer, {name: tuple(values) for name, values in answer.items()})
+    facts = {**data, "landmarks_px": landmarks, "box_px": box, "estimates": found, "network": network}
+    return _made(HipReport, facts)
+
+
+_Made = TypeVar("_Made", FilmReport, HipReport, Estimate, NetworkAnswer)
+
+
+def _made(kind: type[_Made], data: Mapping[str, Any]) -> _Made:
+    """What an earlier version has kept, less what this one does not know."""
+    return kind(**{field.name: data[field.name] for field in fields(kind) if field.name in data})

@@ -17,10 +17,11 @@ from bmd_edge.report.pages import write_pages
 from bmd_edge.report.results import write_csv, write_jsonl, write_run
 from bmd_edge.screen.folder_plan import PlannedFile, plan, settled, unmoved
 from bmd_edge.screen.jobs import FilmJob, FilmOutcome, Setup
+from bmd_edge.screen.ledger import NAME as LEDGER
 from bmd_edge.screen.ledger import Ledger
 from bmd_edge.screen.ledger import remove as remove_ledger
 from bmd_edge.screen.run_lock import check_local, hold
-from bmd_edge.screen.screener import Screener, name_of
+from bmd_edge.screen.screener import Screener
 from bmd_edge.screen.workers import Crew
 from bmd_edge.version import __version__
 
@@ -49,17 +50,20 @@ def screen_folder(
     out: Path,
     *,
     fresh: bool = False,
+    forget_missing: bool = False,
     progress: Progress = lambda done, total: None,  # noqa: ARG005
 ) -> RunSummary:
     """Screen every entry below `folder` and write results.csv, results.jsonl, run.json and report/ into `out`.
 
     A `Crew` works on several films at a time and survives what a decoder does; a `Screener` on one after the other.
     Films that the ledger in `out` knows as finished with the same settings are not read again; `fresh` forgets them.
-    Films that change while they are looked at are left for the next run. `progress` is called with (finished, all)
-    before the first and after every film.
+    Results of films that are not in `folder` now stay and are marked, whichever folder they were in; `forget_missing`
+    forgets them. Films that change while they are looked at are left for the next run. `progress` is called with
+    (finished, all) before the first and after every film.
 
     Raises:
-        UsageError: the folders are not as `check_folders` wants them, or another run writes to `out`.
+        UsageError: the folders are not as `check_folders` wants them, another run writes to `out`, it holds results
+            without a ledger, or `forget_missing` is asked for and there is no film.
         EngineError: a network failed on several films in a row.
         OSError: `out` cannot be written. Whatever ends a run, what was finished stays in the ledger.
     """
@@ -70,8 +74,17 @@ def screen_folder(
         _sweep(out)
         if fresh:
             remove_ledger(out)
+        elif _orphaned(out):
+            what = f"--out holds results without their {LEDGER}, and this run would write over them"
+            raise UsageError(f"{what}: give another --out, or --fresh, which forgets them")
         with closing(Ledger(out)) as ledger:
-            return _screen(screener, folder, out, ledger, progress)
+            return _screen(screener, folder, out, ledger, forget_missing, progress)
+
+
+def _orphaned(out: Path) -> bool:
+    """Whether there are results that no ledger keeps."""
+    results = out / "results.jsonl"
+    return not (out / LEDGER).is_file() and results.is_file() and results.stat().st_size > 0
 
 
 def _sweep(out: Path) -> None:
@@ -81,11 +94,17 @@ def _sweep(out: Path) -> None:
             part.unlink()
 
 
-def _screen(screener: Screener | Crew, folder: Path, out: Path, ledger: Ledger, progress: Progress) -> RunSummary:
+def _screen(
+    screener: Screener | Crew, folder: Path, out: Path, ledger: Ledger, forget_missing: bool, progress: Progress
+) -> RunSummary:
     settings = screener.setup.digest
     items = plan(folder, ledger.done(settings))
-    finished = _adopt(folder, ledger, settings, items)
-    ledger.keep_only(item.key for item in items)
+    if forget_missing and not items:
+        what = "the folder holds no files, so --forget-missing would forget all: is the share with the films mounted?"
+        raise UsageError(f"{what} --fresh forgets whatever is known")
+    finished = _adopt(screener, folder, ledger, items)
+    present = {item.key for item in items}
+    ledger.compare(present, finished)
     todo = [item for item in items if item.key not in finished]
     progress(len(finished), len(items))
     left = {item.key for item in todo}
@@ -93,7 +112,14 @@ def _screen(screener: Screener | Crew, folder: Path, out: Path, ledger: Ledger, 
         ledger.put(item.key, item.stamp, settings, outcome.report, outcome.picture)
         left.discard(item.key)
         progress(number, len(items))
-    ledger.forget(left)  # what was known of them is of another content
+    if left:
+        gone = {key for key in left if not os.path.lexists(os.path.join(os.fsencode(folder), key))}
+        ledger.leave(left - gone)
+        ledger.compare(present - gone, set())
+    if ledger.written(settings) is None:
+        ledger.settle()
+    if forget_missing:
+        ledger.forget_missing()
     summary = ledger.written(settings)
     if summary is None or summary.versions != versions() or summary.left != len(left) or not _is_there(out):
         summary = write_results(out, ledger, screener.setup, len(left))
@@ -101,14 +127,14 @@ def _screen(screener: Screener | Crew, folder: Path, out: Path, ledger: Ledger, 
     return summary
 
 
-def _adopt(folder: Path, ledger: Ledger, settings: str, items: Sequence[PlannedFile]) -> set[bytes]:
+def _adopt(screener: Screener | Crew, folder: Path, ledger: Ledger, items: Sequence[PlannedFile]) -> set[bytes]:
     """The keys of the finished films; what was found elsewhere before is among them if its bytes are the same."""
     finished = {item.key for item in items if item.action == "skip"}
-    for item in items:
-        if item.action == "compare":
-            name = name_of(os.path.join(os.fsencode(folder), item.key))
-            if ledger.adopt(item.key, item.file, item.stamp, settings, name):
-                finished.add(item.key)
+    elsewhere = {os.path.join(os.fsencode(folder), item.key): item for item in items if item.action == "compare"}
+    for task, name in screener.film_ids(FilmJob(path, item.file) for path, item in elsewhere.items()):
+        item = elsewhere[task.path]
+        if name and ledger.adopt(item.key, item.file, item.stamp, screener.setup.digest, name):
+            finished.add(item.key)
     return finished
 
 

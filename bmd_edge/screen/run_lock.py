@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,8 +10,13 @@ from pathlib import Path
 from bmd_edge.errors import UsageError
 
 NAME = "run.lock"
-_NETWORK = "afs beegfs ceph cifs fuse.glusterfs fuse.s3fs fuse.sshfs gpfs lustre ncpfs nfs nfs4 smb2 smb3 smbfs"
-NETWORK_FILE_SYSTEMS = frozenset(_NETWORK.split())
+_LOCAL = """
+    aufs bcachefs btrfs ecryptfs exfat ext2 ext3 ext4 f2fs hfsplus jfs nilfs2 ntfs3 overlay ramfs reiserfs rootfs tmpfs
+    ubifs vfat xfs zfs fuseblk fuse.bindfs fuse.encfs fuse.fuse-overlayfs fuse.gocryptfs fuse.mergerfs fuse.unionfs
+"""
+LOCAL_FILE_SYSTEMS = frozenset(_LOCAL.split())
+"""Those of disks of this machine, of its memory, and layers on them. There is no end of those of networks and of hosts
+of virtual machines (nfs, cifs, 9p, virtiofs, vboxsf, fuse.rclone, fuse ...): what is not known is taken to be one."""
 
 
 @contextmanager
@@ -34,19 +40,28 @@ def hold(out: Path) -> Iterator[None]:
 
 
 def check_local(out: Path) -> None:
-    """UsageError if `out` lies on a network file system, where neither locks nor SQLite's log can be relied on."""
-    kind = file_system(out, Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape"))
-    if kind in NETWORK_FILE_SYSTEMS:
+    """UsageError if `out` lies on a network file system, where neither locks nor SQLite's log can be relied on.
+
+    Or on one that a virtual machine shares with its host, or on one that is not known.
+    """
+    kind = file_system(out, Path("/proc/self/mountinfo").read_bytes())
+    if kind is not None and kind not in LOCAL_FILE_SYSTEMS:
         raise UsageError(f"--out is on a network file system ({kind}): give a folder on a disk of this machine")
 
 
-def file_system(path: Path, mountinfo: str) -> str | None:
-    """The type of the file system that holds `path`, from the text of Linux's /proc/self/mountinfo (proc(5))."""
+def file_system(path: Path, mountinfo: bytes) -> str | None:
+    """The type of the file system that holds `path`, from Linux's /proc/self/mountinfo (proc(5)).
+
+    A mount point is the system's bytes, in any encoding, with space, tab, newline and backslash as \\040 and so on.
+    """
     found: tuple[int, str | None] = (-1, None)
     real = path.resolve()
-    for line in mountinfo.splitlines():
-        place, _, rest = line.partition(" - ")
-        point = place.split()[4].encode().decode("unicode_escape")  # spaces stand as \040
-        if real.is_relative_to(point) and len(point) >= found[0]:  # of two mounts in one place the later one counts
-            found = len(point), rest.split()[0]
+    for line in mountinfo.split(b"\n"):
+        place, separator, rest = line.partition(b" - ")
+        if separator:
+            escaped = place.split(b" ")[4]
+            point = re.sub(rb"\\([0-7]{3})", lambda octal: bytes([int(octal[1], 8)]), escaped)
+            # Of two mounts in one place the later one counts.
+            if real.is_relative_to(os.fsdecode(point)) and len(point) >= found[0]:
+                found = len(point), rest.split(b" ")[0].decode("ascii", "replace")
     return found[1]

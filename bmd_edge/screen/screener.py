@@ -8,12 +8,11 @@ import json
 import logging
 import math
 import os
-import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +23,7 @@ from bmd_edge.engine.open import open_engine
 from bmd_edge.engine.self_test import self_test
 from bmd_edge.errors import BundleError, EngineError, FilmFailed, FilmRefused, HipRefused, UsageError
 from bmd_edge.film.film import FACTS, Film, film_id
-from bmd_edge.film.read import read_bytes, read_film
+from bmd_edge.film.read import FilmSource, check_source, film_bytes, read_bytes, read_film
 from bmd_edge.hips.finder import find_hips
 from bmd_edge.hips.region import Hip, hip_image
 from bmd_edge.measure.estimate import estimates
@@ -33,12 +32,10 @@ from bmd_edge.measure.recalibration import NO_HEADLINE, open_recalibration
 from bmd_edge.pixels.decoder_check import check_decoders
 from bmd_edge.report.film_report import SCHEMA_VERSION, FilmReport, HipReport, film_headline
 from bmd_edge.report.thumbnail import thumbnail
+from bmd_edge.screen.fork_safe_lock import ForkSafeLock
 from bmd_edge.screen.jobs import FilmJob, FilmOutcome, Loaded, Setup, Stages
 from bmd_edge.system.machine import cpus
 from bmd_edge.version import __version__
-
-if TYPE_CHECKING:
-    from pydicom import Dataset
 
 logger = logging.getLogger(__name__)
 
@@ -89,7 +86,7 @@ class Screener:
         self.coarsest_mm = min(spec.spacing_mm for spec in bundle.inputs.values()) / _FILM_PIXELS
         self.recalibration = None if recalibration is None else open_recalibration(recalibration, bundle)
         self._stages = stages
-        self._lock = threading.Lock()
+        self._lock = ForkSafeLock()
         check_decoders()
         with ExitStack() as stack:
             self._finder, self._bmd = (
@@ -146,6 +143,11 @@ class Screener:
         for task in tasks:
             yield task, self._outcome(task)
 
+    def film_ids(self, tasks: Iterable[FilmJob]) -> Iterator[tuple[FilmJob, str | None]]:
+        """The film_id of each file, None where it cannot be read; nothing is decoded."""
+        for task in tasks:
+            yield task, name_of(task.path)
+
     def _outcome(self, task: FilmJob) -> FilmOutcome:
         if task.reason:
             loaded = Loaded(
@@ -166,35 +168,42 @@ class Screener:
             report = self.measure(unexpected(loaded.film_id, error), task.file)
         return FilmOutcome(report, picture)
 
-    def read(self, source: "str | os.PathLike[str] | bytes | Dataset", file: str | None = None) -> FilmReport:
+    def read(self, source: FilmSource, file: str | None = None) -> FilmReport:
         """Read one film and estimate the BMD of its hips; thread-safe.
 
         Args:
-            source: path of a DICOM file, its bytes, or a pydicom data set.
+            source: path of a DICOM file (a link is followed), its bytes, or a pydicom data set.
             file: the name that stands in the report.
 
         Raises:
             EngineError: a network failed. Whatever is wrong with the film is a report, never an error.
+            TypeError, UsageError: mistakes of the caller, as `bmd_edge.film.read.check_source` finds them.
         """
+        if isinstance(source, str | os.PathLike):
+            source = os.path.realpath(source)
         return self.measure(self.load(source), file)
 
-    def load(self, source: "str | os.PathLike[str] | bytes | Dataset") -> Loaded:
-        """The first half of `read`: file -> film. Needs no network and may run beside `measure`."""
+    def load(self, source: FilmSource) -> Loaded:
+        """The first half of `read`: file -> film, but no link is followed: a folder's entries were named by nobody.
+
+        Needs no network and may run beside `measure`.
+        """
+        check_source(source)
+        data: bytes | None = None
         try:
-            if isinstance(source, str | os.PathLike):
-                with self._stages("read"):
-                    source = read_bytes(source, links=False, most_bytes=self.most_bytes)
+            with self._stages("read"):
+                data = film_bytes(source, links=False, most_bytes=self.most_bytes)
             with self._stages("decode"):
                 film = read_film(
-                    source, spacing_mm=self.spacing_mm, coarsest_mm=self.coarsest_mm, most_bytes=self.most_bytes
+                    data, spacing_mm=self.spacing_mm, coarsest_mm=self.coarsest_mm, most_bytes=self.most_bytes
                 )
             return Loaded(film.film_id, film)
         except FilmRefused as error:
-            return Loaded(_name_of(source), reason=error.code)
+            return Loaded(_name_of(data), reason=error.code)
         except FilmFailed as error:
-            return Loaded(_name_of(source), status="failed", reason=error.code)
+            return Loaded(_name_of(data), status="failed", reason=error.code)
         except Exception as error:  # noqa: BLE001 - one bad film is one row, whatever a parser did
-            return unexpected(_name_of(source), error)
+            return unexpected(_name_of(data), error)
 
     def measure(self, loaded: Loaded, file: str | None = None) -> FilmReport:
         """The second half of `read`: film -> report. EngineError if a network fails."""
@@ -278,9 +287,9 @@ class Screener:
         )
 
 
-def _name_of(source: object) -> str | None:
+def _name_of(data: bytes | None) -> str | None:
     """The film_id of the bytes of a file; None for what has none."""
-    return film_id(source) if isinstance(source, bytes) else None
+    return None if data is None else film_id(data)
 
 
 def name_of(path: bytes) -> str | None:

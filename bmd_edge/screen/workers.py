@@ -8,19 +8,22 @@ A worker is an ordinary Python process (`python -m bmd_edge.screen.workers`), no
 no lock, database or network is shared.
 """
 
+import fcntl
 import logging
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from multiprocessing.connection import Connection, Pipe, wait
+from multiprocessing.spawn import get_executable
+from time import monotonic
 from types import TracebackType
 from typing import Any, Self
 
-from bmd_edge.errors import BmdEdgeError, EngineError
+from bmd_edge.errors import BmdEdgeError, EngineError, UsageError
 from bmd_edge.screen.jobs import FilmJob, FilmOutcome, Setup
 from bmd_edge.screen.screener import Screener, name_of
 from bmd_edge.system.machine import cpus, memory_bytes, resident_bytes
@@ -30,6 +33,12 @@ logger = logging.getLogger(__name__)
 SECONDS = 120.0
 """A film that takes longer is given up; the slowest sound ones take a few seconds."""
 
+START_SECONDS = 120.0
+"""A worker that has not said a word by then is none."""
+GRACE_SECONDS = 5.0
+"""A worker that its own alarm does not end is killed so much later, and no longer waited for after as much again."""
+_WORKER = "BMD_EDGE_WORKER"  # in the environment of a worker, and of whatever was started in place of one
+_OTHER_PYTHON = "name a Python that has bmd_edge installed with multiprocessing.set_executable, or use Screener"
 
 OWNER_BYTES = 100 << 20
 WORKER_BYTES = 350 << 20
@@ -60,7 +69,8 @@ class Crew:
         seconds: a film that takes longer is given up.
 
     Raises:
-        EngineError, BundleError, MissingExtra, UsageError: whatever the opener raises in a worker.
+        EngineError, BundleError, MissingExtra, UsageError: whatever the opener raises in a worker, or that there is no
+            Python to start one with: a frozen program would start itself.
     """
 
     def __init__(
@@ -70,6 +80,10 @@ class Crew:
         memory_mb: int | None = None,
         seconds: float = SECONDS,
     ) -> None:
+        if _WORKER in os.environ:
+            raise UsageError(f"this program was started as a worker of itself: {_OTHER_PYTHON}")
+        if not _python() or (getattr(sys, "frozen", False) and _python() == sys.executable):
+            raise UsageError(f"{_python() or 'this program'} is no Python interpreter: {_OTHER_PYTHON}")
         self._workers: list[_Worker] = []
         count, self._bytes = shares(threads, memory_mb)
         try:
@@ -104,23 +118,36 @@ class Crew:
         share = self._bytes // len(self._workers)
         for task, outcome in self._round(tasks, self._workers, share):
             if outcome is None or outcome.report.reason == "out_of_memory":
-                again.append(task)
+                again.append((task, outcome))
             else:
                 yield task, outcome
         alone = self._bytes - (len(self._workers) - 1) * IDLE_BYTES
-        for task in again:
+        for task, before in again:
+            # Named by a worker too: whatever could not be read there would hold up the owner for good.
+            name = "" if before else next(name for _, name in self._round([task], self._workers[:1], None))
+            if name is None:
+                yield task, self._lost(task, None)
+                continue
             for _, outcome in self._round([task], self._workers[:1], alone):
-                yield task, outcome or self._lost(task)
+                yield task, outcome or self._lost(task, name or None)
+
+    def film_ids(self, tasks: Iterable[FilmJob]) -> Iterator[tuple[FilmJob, str | None]]:
+        """The film_id of each file, in any order; None where it cannot be read, or not in time."""
+        for task, name in self._round(tasks, self._workers, None):
+            yield task, name or None
 
     def _round(
-        self, tasks: Iterable[FilmJob], workers: Sequence["_Worker"], most_bytes: int
-    ) -> Iterator[tuple[FilmJob, FilmOutcome | None]]:
-        """Give each idle worker the next film; no outcome stands for a worker that was lost at the film."""
+        self, tasks: Iterable[FilmJob], workers: Sequence["_Worker"], most_bytes: int | None
+    ) -> Iterator[tuple[FilmJob, Any]]:
+        """Give each idle worker the next film; without `most_bytes` it only names it ("" for one that cannot be read).
+
+        No outcome stands for a worker that was lost at the film.
+        """
         coming, idle = iter(tasks), list(workers)
         busy: dict[Any, tuple[_Worker, FilmJob]] = {}
         while True:
-            finished: list[tuple[FilmJob, FilmOutcome | None]] = []
-            for connection in wait(list(busy)) if busy else ():
+            finished: list[tuple[FilmJob, Any]] = []
+            for connection in _ready(busy):
                 worker, task = busy[connection]
                 try:
                     outcome = worker.receive()
@@ -142,15 +169,19 @@ class Crew:
             if not busy:
                 return
 
-    def _lost(self, task: FilmJob) -> FilmOutcome:
-        report = replace(self.setup.failed, file=task.file, film_id=name_of(task.path), reason="worker_lost")
+    def _lost(self, task: FilmJob, name: str | None) -> FilmOutcome:
+        report = replace(self.setup.failed, file=task.file, film_id=name, reason="worker_lost")
         return FilmOutcome(report)
 
 
 class _Worker:
-    """One process and the connection to it. Messages from it: ("log" | "setup" | "error" | "outcome", value)."""
+    """One process and the connection to it. Messages from it: ("up" | "log" | "setup" | "error" | "outcome", value).
+
+    `deadline` is when, on the monotonic clock, the process is killed if it has not answered.
+    """
 
     connection: Connection
+    deadline = 0.0
 
     def __init__(self, opener: Callable[[], Screener], seconds: float) -> None:
         self._order = (opener, seconds)
@@ -161,17 +192,18 @@ class _Worker:
         """Start the process, or another one in place of one that was lost."""
         self.end()
         self._setup: Setup | None = None
-        self.connection, theirs = Pipe()
+        self.connection, theirs = map(_above_standard, Pipe())
         path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
         # One film keeps one core busy: threads inside numpy's products would only get into each other's way.
         one_thread = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "bmd_edge.screen.workers", str(theirs.fileno())],
+                [_python(), "-P", "-m", "bmd_edge.screen.workers", str(theirs.fileno())],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
+                stderr=None if sys.stderr else subprocess.DEVNULL,  # it is None where it is closed
                 pass_fds=[theirs.fileno()],
-                env={**os.environ, **one_thread, "PYTHONPATH": path},
+                env={**os.environ, **one_thread, "PYTHONPATH": path, _WORKER: "1"},
                 process_group=0,  # Ctrl-C goes to the owner alone, who ends the workers
             )
         with suppress(BrokenPipeError):  # it will be missed at the first message that does not come
@@ -186,36 +218,48 @@ class _Worker:
         """Kill the process."""
         if self._process is not None:
             self._process.kill()
-            self._process.wait()
+            with suppress(subprocess.TimeoutExpired):  # a dead file server may hold it beyond any signal
+                self._process.wait(GRACE_SECONDS)
             self.connection.close()
             self._process = None
 
     def fate(self) -> str:
         """How the process ended: the name of a signal or its exit status."""
         assert self._process is not None
-        status = self._process.wait()
+        try:
+            status = self._process.wait(GRACE_SECONDS)
+        except subprocess.TimeoutExpired:
+            return "it does not end"
         return signal.Signals(-status).name if status < 0 else f"exit status {status}"
 
     def setup(self) -> Setup:
         """Wait until the screener is open and return its setup."""
+        if not self.connection.poll(START_SECONDS):
+            raise EngineError(f"{_python()} does not start as a worker: {_OTHER_PYTHON}")
         while self._setup is None:
             self.receive()
         return self._setup
 
-    def send(self, task: FilmJob, most_bytes: int) -> None:
+    def send(self, task: FilmJob, most_bytes: int | None) -> None:
         """Hand over a film and the memory for the process; a worker that was lost while idle is replaced first."""
+        self.deadline = monotonic() + self._order[1] + GRACE_SECONDS + (START_SECONDS if self._setup is None else 0)
         try:
             self.connection.send((task, most_bytes))
         except OSError:
             self.start()
             self.connection.send((task, most_bytes))
 
-    def receive(self) -> FilmOutcome | None:
-        """Take one message; returns the outcome if it is one.
+    def receive(self) -> Any:
+        """Take one message; returns the outcome (FilmOutcome, or a film_id) if it is one, else None.
 
-        Raises what the opener raised, EngineError if the process ended before the screener was open, EOFError if later.
+        Raises what the opener raised, EngineError if the process ended before the screener was open, EOFError if later,
+        or if its time is up.
         """
         try:
+            if self.deadline and monotonic() > self.deadline and not self.connection.poll():
+                assert self._process is not None
+                self._process.kill()
+                raise EOFError
             kind, value = self.connection.recv()
         except (EOFError, ConnectionResetError):
             if self._setup is None:
@@ -228,6 +272,28 @@ class _Worker:
         elif kind == "setup":
             self._setup = value
         return value if kind == "outcome" else None
+
+
+def _ready(busy: Mapping[Any, tuple[_Worker, FilmJob]]) -> list[Any]:
+    """The connections that have something to say, or whose worker's time is up; waits for the first."""
+    if not busy:
+        return []
+    until = min(worker.deadline for worker, _ in busy.values())
+    found: list[Any] = wait(list(busy), max(0.0, until - monotonic()))
+    return found or [connection for connection, (worker, _) in busy.items() if monotonic() > worker.deadline]
+
+
+def _python() -> str:
+    """The interpreter that workers are started with: this one, or that of `multiprocessing.set_executable`."""
+    return os.fsdecode(get_executable() or "")
+
+
+def _above_standard(connection: Connection) -> Connection:
+    """The same pipe, none of whose ends is 0, 1 or 2, as they are where the standard streams are closed."""
+    if connection.fileno() > 2:
+        return connection
+    with connection:
+        return Connection(fcntl.fcntl(connection.fileno(), fcntl.F_DUPFD_CLOEXEC, 3))
 
 
 class _Forward(logging.Handler):
@@ -245,7 +311,13 @@ class _Forward(logging.Handler):
 
 def _work(connection: Connection) -> None:
     """The life of a worker: open the screener, then one film after the other until the owner goes away."""
-    opener, seconds = connection.recv()
+    connection.send(("up", None))
+    try:
+        opener, seconds = connection.recv()
+    except (AttributeError, ImportError):
+        what = "the opener cannot be loaded in a worker: it must be a function of a module that can be imported"
+        connection.send(("error", UsageError(what)))
+        return
     logging.getLogger("bmd_edge").addHandler(_Forward(connection))
     try:
         screener = opener()
@@ -256,11 +328,14 @@ def _work(connection: Connection) -> None:
     own = resident_bytes()
     while True:
         task, most_bytes = connection.recv()
-        screener.most_bytes = most_bytes - own
         # The kernel ends the process if the alarm goes off: no decoder can hold that up, whoever is left to watch.
         signal.setitimer(signal.ITIMER_REAL, seconds)
-        for _, outcome in screener.examine([task]):
-            connection.send(("outcome", outcome))
+        if most_bytes is None:
+            connection.send(("outcome", name_of(task.path) or ""))
+        else:
+            screener.most_bytes = most_bytes - own
+            for _, outcome in screener.examine([task]):
+                connection.send(("outcome", outcome))
         signal.setitimer(signal.ITIMER_REAL, 0)
 
 

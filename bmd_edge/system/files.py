@@ -27,6 +27,9 @@ class TooLarge(Exception):
         super().__init__(f"{size_bytes} bytes")
         self.size_bytes, self.head = size_bytes, head
 
+    def __reduce__(self) -> tuple[type["TooLarge"], tuple[int, bytes]]:
+        return type(self), (self.size_bytes, self.head)
+
 
 # -- reading ----------------------------------------------------------------------------------------------------------
 

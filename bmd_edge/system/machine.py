@@ -8,35 +8,44 @@ _CGROUPS = Path("/sys/fs/cgroup")
 
 
 def cpus() -> int:
-    """CPUs this process may use: its affinity, cut by the quotas `cpu.max` of its control group and those above."""
+    """CPUs this process may use: its affinity, cut by the quotas of its control group and those above."""
     allowed = len(os.sched_getaffinity(0))
-    for text in _limits("cpu.max"):
-        quota, period = text.split()[:2]
-        if quota != "max":
+    quotas = [*_limits("", "cpu.max"), *_limits("cpu", "cpu.cfs_quota_us", "cpu.cfs_period_us")]
+    for quota, period in map(str.split, quotas):
+        if quota not in ("max", "-1"):
             allowed = min(allowed, max(1, int(quota) // int(period)))
     return allowed
 
 
 def memory_bytes() -> int:
-    """Memory this process may use: that of the machine, cut by `memory.max` of its control group and those above."""
-    limits = [int(text) for text in _limits("memory.max") if text.strip() != "max"]
+    """Memory this process may use: that of the machine, cut by the limits of its control group and those above."""
+    texts = [*_limits("", "memory.max"), *_limits("memory", "memory.limit_in_bytes")]
+    limits = [
+        int(text) for text in texts if text.strip() != "max"
+    ]  # version 1 has a number beyond any machine's instead
     return min([os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"), *limits])
 
 
-def _limits(name: str) -> Iterator[str]:
-    """The file `name` of this process's control group (version 2) and of each group above it."""
-    own = _CGROUPS / _own_group().strip("/")
+def _limits(controller: str, *names: str) -> Iterator[str]:
+    """The files `names` of this process's control group and of each group above it, their texts joined by a space.
+
+    Version 1 has a hierarchy for each controller; "" is that of version 2, which holds all.
+    """
+    root = _CGROUPS / controller
+    own = root / _own_group(controller).strip("/")
     for group in (own, *own.parents):
-        if group.is_relative_to(_CGROUPS) and (group / name).is_file():
-            yield (group / name).read_text()
+        if group.is_relative_to(root) and all((group / name).is_file() for name in names):
+            yield " ".join((group / name).read_text().strip() for name in names)
 
 
-def _own_group() -> str:
+def _own_group(controller: str) -> str:
+    """The group's path, from lines like `4:cpu,cpuacct:/a` and, for version 2, `0::/a` (cgroups(7))."""
     try:
         lines = Path("/proc/self/cgroup").read_text().splitlines()
     except OSError:
         return "/"
-    return next((line[3:] for line in lines if line.startswith("0::")), "/")
+    groups = [line.split(":", 2) for line in lines]
+    return next((path for _, names, path in groups if controller in names.split(",")), "/")
 
 
 def resident_bytes() -> int:

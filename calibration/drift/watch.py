@@ -59,8 +59,10 @@ def reports_of(run: Path, bundle: VerifiedBundle) -> list[FilmReport]:
     """What a screening run keeps of its films, sorted by path. UsageError if it was no run of this bundle."""
     if not (run / NAME).is_file():
         raise UsageError(f"{run.name} holds no screening run: give the --out folder of `bmd-edge screen`")
-    with closing(Ledger(run)) as ledger:
-        reports = list(ledger.reports())
+    with closing(Ledger(run, to_read=True)) as ledger:
+        known = list(ledger.reports())
+    # What an earlier bundle said of films that are not there any more has stayed
+    reports = [report for report in known if report.film_now == "there" or report.bundle_digest == bundle.digest]
     if any(report.bundle_digest != bundle.digest for report in reports):
         raise UsageError(f"{run.name} was screened with another bundle: name that one with --bundle")
     return reports

@@ -1,11 +1,17 @@
 """What a user is told to do: with the films that are there, never by another exposure of the patient."""
 
+import copy
+import pickle
 import re
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
 
-from bmd_edge.errors import FLAGS, REFUSALS
+from bmd_edge import errors
+from bmd_edge.errors import FLAGS, REFUSALS, BmdEdgeError, FilmFailed, FilmRefused, HipRefused, MissingExtra
+from bmd_edge.film.read import read_film
 from bmd_edge.measure.headline import HEADLINES
 from bmd_edge.measure.t_score import T_SCORE_REASONS
 from bmd_edge.report import pages
@@ -65,3 +71,38 @@ def test_a_doubt_names_no_disease() -> None:
     for code in ("not_measurable", "hip_not_found"):
         text = f"{REFUSALS[code].sentence} {REFUSALS[code].remedy}".lower()
         assert not re.search("fractur|implant|immatur|child|normal|disease", text)
+
+
+class Local(HipRefused):
+    """An error of somebody's own."""
+
+
+RAISED = {
+    FilmRefused: FilmRefused("implant", "x"),
+    FilmFailed: FilmFailed("file_unreadable"),
+    HipRefused: HipRefused("fracture", "d", "L", {"head_center": (1.0, 2.0)}),
+    Local: Local("fracture", side="R"),
+    MissingExtra: MissingExtra("onnxruntime", "cpu"),
+}
+
+
+def kinds(kind: type[BmdEdgeError]) -> list[type[BmdEdgeError]]:
+    return [kind, *(below for one in kind.__subclasses__() for below in kinds(one))]
+
+
+@pytest.mark.parametrize("kind", [one for one in kinds(BmdEdgeError) if one.__module__ in (errors.__name__, __name__)])
+def test_every_error_stays_itself_between_processes(kind: type[BmdEdgeError]) -> None:
+    if kind.__name__.startswith("_"):
+        return
+    error = RAISED.get(kind) or kind("what is wrong: the remedy")
+    for again in (pickle.loads(pickle.dumps(error)), copy.copy(error), copy.deepcopy(error)):
+        assert type(again) is kind
+        assert (str(again), vars(again)) == (str(error), vars(error))
+
+
+def test_a_refusal_comes_back_from_a_pool_of_processes_and_breaks_nothing() -> None:
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        with pytest.raises(FilmRefused, match="not_dicom") as caught:
+            pool.submit(read_film, b"text").result(timeout=60)
+        assert caught.value.code == "not_dicom"
+        assert pool.submit(len, b"text").result(timeout=60) == 4

@@ -24,6 +24,7 @@ from bmd_edge.bundle.manifest import Manifest, Plausibility, Provenance, Validit
 from bmd_edge.bundle.network_input import BMD, FINDER_CLOSEUP, FINDER_SURVEY, InputSpec
 from bmd_edge.engine.base import FunctionEngine
 from bmd_edge.hips.landmarks import shape_of
+from bmd_edge.screen import screener as screener_module
 from bmd_edge.screen.jobs import Loaded
 from bmd_edge.screen.screener import Screener
 from bmd_edge.sites import SITES
@@ -205,7 +206,9 @@ class Faulty(Screener):
         name = Path(source).name if isinstance(source, Path) else ""
         if name.startswith("crash") or (name.startswith("once") and _first_time(Path(source))):
             os.kill(os.getpid(), signal.SIGSEGV)
-        while name.startswith("hang"):
+        if name.startswith("deaf"):
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
+        while name.startswith(("hang", "deaf")):
             pass
         if name.startswith("slow"):
             time.sleep(0.5)
@@ -222,6 +225,19 @@ def _first_time(path: Path) -> bool:
 def faulty_screener(**settings: object) -> Faulty:
     """A screener that reads drawn films and falls ill at some."""
     return Faulty(drawn_bundle(), engines={"finder": drawn_finder(), "bmd": drawn_bmd()}, **settings)
+
+
+def screener_without_a_server() -> Faulty:
+    """A faulty screener in a process in which no read of a film named "gone..." ever returns."""
+    read = screener_module.read_bytes
+
+    def hang(path: str, **settings: object) -> bytes:
+        while os.path.basename(path).startswith("gone"):
+            time.sleep(1)
+        return read(path, **settings)
+
+    screener_module.read_bytes = screener_module.film_bytes = hang
+    return faulty_screener()
 
 
 def no_screener(error: Exception) -> Screener:

@@ -113,3 +113,31 @@ def test_reports_follow_the_schema(command: dict[str, dict]) -> None:
         lines = [*command.values(), *(screener.read(film).to_dict() for film in films(6))]
     for line in lines:
         validator.validate(json.loads(json.dumps(line)))
+
+
+def test_a_child_reads_whatever_the_threads_of_its_parent_were_at() -> None:
+    """A fork copies the lock that a reading thread holds, and not the thread."""
+    film, reading = hip_dicom("R"), threading.Event()
+    with drawn_screener() as screener:
+        finder, slow = screener._finder._fn, threading.Event()
+
+        def held(feeds):
+            reading.set()
+            slow.wait(0.3)
+            return finder(feeds)
+
+        screener._finder._fn = held
+        thread = threading.Thread(target=screener.read, args=(film,))
+        thread.start()
+        reading.wait()
+        with warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore", DeprecationWarning
+            )  # of Python 3.12: a fork beside threads is what is tried
+            pid = os.fork()
+        if pid == 0:
+            signal.alarm(30)
+            os._exit(0 if screener.read(film).status == "read" else 1)
+        assert os.waitpid(pid, 0)[1] == 0
+        thread.join()
+        assert screener.read(film).status == "read"

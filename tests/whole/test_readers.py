@@ -15,6 +15,7 @@ from bmd_edge.engine.engine_files import EngineCache, EngineTarget
 from bmd_edge.errors import BmdEdgeError, FilmFailed, FilmRefused
 from bmd_edge.film.read import read_film
 from bmd_edge.measure.recalibration import open_recalibration
+from bmd_edge.screen.jobs import FilmJob
 from bmd_edge.screen.screener import name_of
 from bmd_edge.system.files import NotRegular, TooLarge, read_file
 from tests.support import films
@@ -32,6 +33,13 @@ def screened(path: Path) -> None:
     with drawn_screener() as screener:
         if reason := screener.read(path).reason:
             raise FilmRefused(reason)
+
+
+def in_a_folder(path: Path) -> None:
+    with drawn_screener() as screener:
+        ((_, outcome),) = screener.examine([FilmJob(os.fsencode(path), path.name)])
+        if outcome.report.reason:
+            raise FilmRefused(outcome.report.reason)
 
 
 def member(path: Path) -> None:
@@ -86,7 +94,7 @@ def test_what_is_no_file_is_neither_read_nor_waited_for(
 @pytest.mark.parametrize(
     ("door", "says"),
     [
-        (screened, "not_a_regular_file"),
+        (in_a_folder, "not_a_regular_file"),
         (member, "link is not a regular file"),
         (timing, "not a compiled engine's"),
         (key, "not this user's alone"),
@@ -104,6 +112,8 @@ def test_who_names_a_link_himself_gets_what_it_leads_to(tmp_path: Path) -> None:
     (tmp_path / "film").write_bytes(data)
     (tmp_path / "link").symlink_to(tmp_path / "film")
     assert read_film(tmp_path / "link").film_id == read_film(data).film_id
+    with drawn_screener() as screener:
+        assert screener.read(tmp_path / "link").film_id == read_film(data).film_id
     assert name_of(os.fsencode(tmp_path / "link")) is None
     with pytest.raises(BmdEdgeError, match="link is not valid JSON"):
         recalibration(tmp_path / "link")

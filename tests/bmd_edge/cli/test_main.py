@@ -177,3 +177,25 @@ def test_the_program_runs_as_a_module(module: str) -> None:
     command = [sys.executable, "-m", module, "--version"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, f"bmd-edge {__version__}\n")
+
+
+@pytest.mark.parametrize("closed", [(1,), (2,), (0, 1), (0, 1, 2)], ids=str)
+def test_the_program_runs_where_a_supervisor_has_closed_the_standard_streams(
+    closed: tuple[int, ...], bundle: Path, films: Path, tmp_path: Path
+) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "bmd_edge.cli.main",
+        "screen",
+        films,
+        "--bundle",
+        bundle,
+        "--out",
+        tmp_path / "out",
+    ]
+    process = subprocess.Popen(
+        [*map(str, command), "--threads", "1"], cwd=ROOT, preexec_fn=lambda: [os.close(one) for one in closed]
+    )
+    assert process.wait(120) in (0, 3)
+    assert len((tmp_path / "out" / "results.jsonl").read_text().splitlines()) == 2

@@ -37,6 +37,35 @@ def test_dry_run_changes_nothing(inside, films: Path, tmp_path: Path) -> None:
     assert {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()} == before
 
 
+def test_an_empty_or_shrunken_folder_is_said_and_ends_with_3(inside, films: Path, tmp_path: Path) -> None:
+    folder, out = tmp_path / "share", tmp_path / "out"
+    folder.mkdir()
+    code, _, err = inside("screen", folder, "--out", out)
+    assert (code, "holds no files.\n" in err) == (3, True)
+    for film in films.iterdir():
+        film.rename(folder / film.name)
+    assert inside("screen", folder, "--out", out)[0] == 0
+    (folder / "right.dcm").unlink()
+    code, out_text, err = inside("screen", folder, "--out", out)
+    assert (code, "not there now: 1 missing" in err, "right.dcm" in out_text) == (3, True, True)
+    assert "1 finished before and not there now" in inside("screen", folder, "--out", out, "--dry-run")[2]
+    (folder / "pelvis.dcm").unlink()
+    code, _, err = inside("screen", folder, "--out", out, "--forget-missing")
+    assert (code, "is the share with the films mounted?" in err) == (2, True)
+    code, _, err = inside("screen", folder, "--out", out)
+    assert (code, "holds no files. 2 were known: is the share" in err) == (3, True)
+    (folder / "new.dcm").write_bytes(hip_dicom("L"))
+    assert inside("screen", folder, "--out", out, "--forget-missing")[0] == 0
+
+
+def test_the_demo_does_not_write_over_results_of_other_films(inside, films: Path, tmp_path: Path) -> None:
+    inside("screen", films, "--out", tmp_path / "out")
+    before = (tmp_path / "out" / "results.csv").read_bytes()
+    code, _, err = inside("demo", "--out", tmp_path / "out")
+    assert (code, "give another --out" in err) == (2, True)
+    assert (tmp_path / "out" / "results.csv").read_bytes() == before
+
+
 def demo_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, expected: dict[str, object]) -> None:
     (tmp_path / "data" / "demo").mkdir(parents=True)
     (tmp_path / "data" / "demo" / "right.dcm").write_bytes(hip_dicom("R"))

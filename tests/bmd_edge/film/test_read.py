@@ -13,9 +13,9 @@ import pydicom
 import pytest
 
 from bmd_edge.dicom.header import read_header
-from bmd_edge.errors import FLAGS, REFUSALS, FilmFailed, FilmRefused
+from bmd_edge.errors import FLAGS, REFUSALS, FilmFailed, FilmRefused, UsageError
 from bmd_edge.film.film import Film, film_id
-from bmd_edge.film.read import read_bytes, read_film
+from bmd_edge.film.read import check_source, read_bytes, read_film
 from bmd_edge.film.scale import read_scale
 from tests.support import films, odd_films
 
@@ -214,10 +214,68 @@ def test_path_bytes_and_data_set_are_the_same_film(tmp_path):
 
 
 def test_a_data_set_that_cannot_be_written_is_refused():
+    made = pydicom.dcmread(io.BytesIO(films.dicom_bytes()))
+    made.file_meta.TransferSyntaxUID = films.RLE  # which its pixels are not in
     with pytest.raises(FilmRefused, match="broken_dicom"):
-        read_film(films.dataset(films.pixels()))
-    with pytest.raises(TypeError, match="a film is a path, bytes or a pydicom data set, not dict"):
-        read_film({})
+        read_film(made)
+
+
+@pytest.mark.parametrize("kind", [bytearray, memoryview])
+def test_bytes_in_any_wrapping_are_the_same_film(kind):
+    data = films.dicom_bytes()
+    assert read_film(kind(data)).film_id == film_id(data)
+
+
+class Upload:
+    def read(self):
+        return b""
+
+
+@pytest.mark.parametrize(
+    "source", [{}, None, 3, io.BytesIO(b"DICM"), io.StringIO("x"), np.zeros((9, 9), np.uint16), Upload()], ids=type
+)
+def test_what_no_film_can_be_read_from_is_a_mistake_of_the_caller(source):
+    name = type(source).__name__
+    hint = "what its read" if hasattr(source, "read") else "$"
+    for read in (read_film, check_source):
+        with pytest.raises(TypeError, match=f"a film is a path, bytes or a pydicom data set, not {name}.*{hint}"):
+            read(source)
+
+
+def received(data):
+    """A data set as it comes over the network: its elements, and how they were encoded, but no file meta."""
+    dataset = pydicom.dcmread(io.BytesIO(data))
+    del dataset.file_meta
+    return dataset
+
+
+@pytest.mark.parametrize("syntax", films.NATIVE)
+def test_a_data_set_without_file_meta_is_read_as_it_was_encoded(syntax):
+    data = films.dicom_bytes(syntax=syntax)
+    dataset = received(data)
+    if syntax == films.DEFLATED:  # inflated, it is encoded as any explicit one
+        assert dataset.original_encoding == (False, True)
+    film = read_film(dataset)
+    np.testing.assert_array_equal(film.stored, read_film(data).stored)
+    assert not hasattr(dataset, "file_meta")
+
+
+@pytest.mark.parametrize(
+    "dataset",
+    [received(films.dicom_bytes(films.pixels(), films.LOSSLESS[0])), films.dataset(films.pixels())],
+    ids=["compressed", "made in memory"],
+)
+def test_a_data_set_of_unknown_encoding_is_a_mistake_of_the_caller(dataset):
+    with pytest.raises(UsageError, match="set file_meta"):
+        read_film(dataset)
+
+
+def test_a_data_set_that_is_read_stays_as_it_is():
+    dataset = pydicom.dcmread(io.BytesIO(films.dicom_bytes()))
+    del dataset.file_meta.MediaStorageSOPInstanceUID
+    before = repr(dataset)
+    read_film(dataset)
+    assert repr(dataset) == before
 
 
 def test_odd_places_on_disk(tmp_path):

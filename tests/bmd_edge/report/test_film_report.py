@@ -24,7 +24,7 @@ def test_the_fields_are_those_of_the_contract(reports: dict[str, FilmReport]) ->
     assert " ".join(film) == (
         "schema_version file film_id status reason warnings sop_instance_uid study_instance_uid spacing_mm"
         " spacing_source view age_years sex maker model kvp exposure_index bundle bundle_digest site_calibration device"
-        " precision band hips band_meaning"
+        " precision band film_now hips band_meaning"
     )
     assert " ".join(film["hips"][0]) == "side status reason landmarks_px estimates"
     assert " ".join(film["hips"][0]["estimates"][0]) == (
@@ -78,4 +78,5 @@ def test_counts(reports: dict[str, FilmReport]) -> None:
         "hips": {"read": 4, "refused": 2},
         "film_reasons": {"not_a_hip": 1, "not_dicom": 1},
         "hip_reasons": {"implant": 2},
+        "not_there": {},
     }

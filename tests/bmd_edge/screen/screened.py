@@ -14,7 +14,7 @@ FILES = ("results.csv", "results.jsonl", "run.json", "report/index.html")
 def objects(out: Path) -> dict[str, dict]:
     lines = (out / "results.jsonl").read_text().splitlines()
     found = [json.loads(line) for line in lines]
-    assert len({item["file"] for item in found}) == len(lines)
+    assert len({(item["file"], item["film_now"] == "replaced" and item["film_id"]) for item in found}) == len(lines)
     return {item["file"]: item for item in found}
 
 

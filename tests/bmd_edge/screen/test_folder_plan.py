@@ -11,7 +11,7 @@ import pytest
 from bmd_edge.screen import folder_plan
 from bmd_edge.screen.run import screen_folder
 from bmd_edge.screen.screener import Screener
-from tests.bmd_edge.screen.screened import LONG_AGO, contents, names_read
+from tests.bmd_edge.screen.screened import LONG_AGO, contents, names_read, objects
 from tests.support.screening import drawn_screener, hip_dicom
 
 
@@ -114,15 +114,15 @@ class Late(Screener):
         return loaded
 
 
-def test_a_file_that_changes_while_it_is_read_is_left_and_its_old_row_goes(folder: Path, tmp_path: Path) -> None:
+def test_a_file_that_changes_while_it_is_read_is_left_and_its_old_row_is_marked(folder: Path, tmp_path: Path) -> None:
     names_read(folder, tmp_path / "out")
     (folder / "b.dcm").write_bytes(hip_dicom("L"))
     with drawn_screener() as parts:
         engines = {"finder": parts._finder, "bmd": parts._bmd}
         with Late(parts.bundle, engines=engines) as screener:
             summary = screen_folder(screener, folder, tmp_path / "out")
-    assert (summary.left, summary.films["read"]) == (1, 2)
-    assert "b.dcm" not in (tmp_path / "out" / "results.csv").read_text()
+    assert (summary.left, summary.films["read"], summary.not_there) == (1, 3, {"replaced": 1})
+    assert objects(tmp_path / "out")["b.dcm"]["film_now"] == "replaced"
     assert names_read(folder, tmp_path / "out")[1] == ["b.dcm"]
 
 

@@ -1,15 +1,21 @@
 """One film through the whole line, from wherever it comes."""
 
+import io
 import json
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pydicom
+import pytest
 
-from bmd_edge.errors import HipRefused
+from bmd_edge.errors import HipRefused, UsageError
 from bmd_edge.film import read as read_module
+from bmd_edge.film.read import read_film
 from bmd_edge.report.film_report import RunSummary
 from bmd_edge.screen import screener as screener_module
+from bmd_edge.screen.jobs import FilmJob
 from bmd_edge.screen.run import screen_folder
 from bmd_edge.screen.screener import Screener
 from tests.bmd_edge.screen.screened import objects
@@ -78,13 +84,37 @@ def _frozen(report):
     return Key
 
 
-def test_a_link_is_not_followed_through_the_api(tmp_path: Path) -> None:
+def test_a_link_that_is_named_is_followed_and_one_of_a_folder_is_not(tmp_path: Path) -> None:
+    """As by `read_film`: whoever names a link means what it leads to; an entry of a folder was named by nobody."""
     (tmp_path / "a.dcm").write_bytes(hip_dicom("R"))
-    (tmp_path / "b.dcm").symlink_to(tmp_path / "a.dcm")
+    (tmp_path / "b.dcm").symlink_to("a.dcm")
+    (tmp_path / "c.dcm").symlink_to("none.dcm")
     with drawn_screener() as screener:
-        assert screener.read(tmp_path / "b.dcm").reason == "not_a_regular_file"
+        assert screener.read(tmp_path / "b.dcm") == screener.read(tmp_path / "a.dcm")
+        assert screener.read(tmp_path / "b.dcm").film_id == read_film(tmp_path / "b.dcm").film_id
+        assert screener.read(tmp_path / "c.dcm").reason == "file_unreadable"
+        ((_, found),) = screener.examine([FilmJob(os.fsencode(tmp_path / "b.dcm"), "b.dcm")])
+        assert found.report.reason == "not_a_regular_file"
         assert screener.read(tmp_path / "none.dcm").reason == "file_unreadable"
         assert screener.read(tmp_path).reason == "not_a_regular_file"
+
+
+@pytest.mark.parametrize("source", [io.BytesIO(b"x"), None, 3, {}, np.zeros(3)], ids=type)
+def test_a_mistake_of_the_caller_is_an_exception_and_no_report(source) -> None:
+    with drawn_screener() as screener, pytest.raises(TypeError, match="a film is a path, bytes or a pydicom data set"):
+        screener.read(source)
+
+
+def test_a_data_set_is_read_as_it_was_received_or_its_file_meta_is_asked_for() -> None:
+    dataset = pydicom.dcmread(io.BytesIO(hip_dicom("R")))
+    with drawn_screener() as screener:
+        by_file = screener.read(dataset)
+        del dataset.file_meta
+        assert screener.read(dataset).hips == by_file.hips
+        with pytest.raises(UsageError, match="set file_meta"):
+            screener.read(pydicom.Dataset())
+    assert by_file.film_id
+    assert by_file.status == "read"
 
 
 def test_a_film_without_a_number_is_refused_for_what_was_found_on_it(monkeypatch) -> None:

@@ -1,24 +1,34 @@
 """Workers that can be lost: real processes that crash, hang and are killed; the run goes on and its results stay."""
 
 import logging
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 import time
 from functools import partial
+from multiprocessing.spawn import get_executable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from bmd_edge.errors import BundleError, EngineError, MissingExtra
+from bmd_edge.screen import workers
 from bmd_edge.screen.jobs import FilmJob
 from bmd_edge.screen.run import screen_folder
 from bmd_edge.screen.screener import name_of, open_screener
 from bmd_edge.screen.workers import WORKER_BYTES, Crew, shares
 from tests.support import films
-from tests.support.screening import CANARY, drawn_screener, faulty_screener, hip_dicom, no_screener
+from tests.support.screening import (
+    CANARY,
+    drawn_screener,
+    faulty_screener,
+    hip_dicom,
+    no_screener,
+    screener_without_a_server,
+)
 
 FILES = ("results.csv", "results.jsonl", "run.json", "report/index.html")
 
@@ -121,6 +131,113 @@ def test_a_film_that_never_ends_is_given_up(tmp_path: Path) -> None:
         assert outcomes(crew, folder) == {
             "a": ("read", None), "b": ("read", None), "slow": ("read", None), "hang": ("failed", "worker_lost"),
         }  # fmt: skip
+
+
+def test_a_film_whose_read_never_returns_is_given_up_and_the_owner_does_not_touch_it(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path, "a", "gone", "b")
+    opened: list[object] = []
+    sys.addaudithook(lambda event, facts: opened.append(facts[0]) if event == "open" else None)
+    with Crew(screener_without_a_server, 2, seconds=3) as crew:
+        assert outcomes(crew, folder) == {"a": ("read", None), "b": ("read", None), "gone": ("failed", "worker_lost")}
+        jobs = [FilmJob(os.fsencode(path), path.stem) for path in sorted(folder.iterdir())]
+        names = {task.file: name for task, name in crew.film_ids(jobs)}
+    assert names == {"a": name_of(jobs[0].path), "b": name_of(jobs[1].path), "gone": None}
+    assert not [name for name in opened if os.fsdecode(str(name)).endswith("gone.dcm")]
+
+
+def test_a_worker_that_does_not_hear_its_alarm_is_given_up_by_the_owner(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where a library blocks signals, or a dead file server keeps them from a process."""
+    monkeypatch.setattr(workers, "GRACE_SECONDS", 0.5)
+    monkeypatch.setattr(workers, "START_SECONDS", 10.0)
+    folder = folder_of(tmp_path, "a", "b", "deaf")
+    with Crew(faulty_screener, 2, seconds=1.5) as crew:
+        assert outcomes(crew, folder) == {"a": ("read", None), "b": ("read", None), "deaf": ("failed", "worker_lost")}
+
+
+def executable(path: Path, *words: object) -> str:
+    path.write_text(f"#!/bin/sh\n{' '.join(map(str, words))}\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+@pytest.fixture
+def other_python():
+    before = get_executable()
+    yield multiprocessing.set_executable
+    multiprocessing.set_executable(before)
+
+
+def test_what_never_speaks_is_no_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, other_python) -> None:
+    monkeypatch.setattr(workers, "START_SECONDS", 1.0)
+    other_python(executable(tmp_path / "service", "exec sleep 60"))
+    with pytest.raises(EngineError, match=r"service does not start as a worker: name a Python.*set_executable"):
+        Crew(drawn_screener, 1)
+
+
+SERVICE = """
+import multiprocessing, sys
+from bmd_edge import Crew
+from tests.support.screening import drawn_screener
+print("start", file=open(sys.argv[2], "a"))
+multiprocessing.set_executable(sys.argv[1])
+with Crew(drawn_screener, 2) as crew:
+    print(crew.setup.failed.bundle)
+"""
+
+
+def service(tmp_path: Path, code: str, *words: object) -> subprocess.CompletedProcess[str]:
+    place = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[3]), *sys.path])}
+    command = [sys.executable, "-c", code, *map(str, words)]
+    return subprocess.run(command, env=place, capture_output=True, text=True, timeout=120)
+
+
+def test_a_program_that_is_its_own_interpreter_does_not_start_itself_again_and_again(tmp_path: Path) -> None:
+    """As an embedding program does that no `sys.frozen` gives away."""
+    (tmp_path / "service.py").write_text(SERVICE)
+    words = [sys.executable, tmp_path / "service.py", tmp_path / "service", tmp_path / "starts"]
+    executable(tmp_path / "service", "exec", *words)
+    done = service(tmp_path, SERVICE, tmp_path / "service", tmp_path / "starts")
+    assert done.returncode == 1
+    assert "started as a worker of itself" in done.stderr
+    assert 2 <= (tmp_path / "starts").read_text().count("start") <= 3  # itself, and once for each worker
+
+
+def test_a_frozen_program_says_what_to_do_and_takes_another_python(tmp_path: Path) -> None:
+    frozen = SERVICE.replace("import multiprocessing, sys", "import sys; sys.frozen = True; import multiprocessing")
+    done = service(tmp_path, frozen, sys.executable, tmp_path / "starts")
+    assert "is no Python interpreter: name a Python that has bmd_edge installed" in done.stderr
+    other = executable(tmp_path / "python", "exec", sys.executable, '"$@"')
+    done = service(tmp_path, frozen, other, tmp_path / "starts")
+    assert (done.stdout, done.returncode) == ("test\n", 0), done.stderr
+
+
+def test_an_opener_that_no_worker_can_load_is_named(tmp_path: Path) -> None:
+    code = "from bmd_edge import Crew\ndef opener(): pass\nCrew(opener, 1)"
+    assert "UsageError: the opener cannot be loaded in a worker" in " ".join(
+        service(tmp_path, code.replace("Crew(opener", "Crew(opener")).stderr.replace("bmd_edge.errors.", "").split()
+    )
+
+
+@pytest.mark.parametrize("closed", [(0,), (1,), (0, 1), (0, 1, 2)], ids=str)
+def test_workers_start_where_the_standard_streams_are_closed(closed: tuple[int, ...], tmp_path: Path) -> None:
+    folder = folder_of(tmp_path, "a")
+    code = f"""
+import os, sys
+from pathlib import Path
+from bmd_edge import Crew
+from bmd_edge.screen.run import screen_folder
+from tests.support.screening import drawn_screener
+with Crew(drawn_screener, 2) as crew:
+    screen_folder(crew, Path({str(folder)!r}), Path({str(tmp_path / "out")!r}))
+"""
+    place = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[3]), *sys.path])}
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], env=place, preexec_fn=lambda: [os.close(one) for one in closed]
+    )
+    assert process.wait(60) == 0
+    assert '"status": "read"' in (tmp_path / "out" / "results.jsonl").read_text()
 
 
 def test_a_worker_killed_while_idle_is_replaced(tmp_path: Path) -> None:

@@ -16,10 +16,34 @@ def test_limits_of_the_machine_and_of_the_control_group(tmp_path: Path, monkeypa
         for name, text in limits.items():
             (folder / name).write_text(text + "\n")
     monkeypatch.setattr(machine, "_CGROUPS", tmp_path)
-    monkeypatch.setattr(machine, "_own_group", lambda: "/a/b")
+    monkeypatch.setattr(machine, "_own_group", lambda _controller: "/a/b")
     monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: set(range(16)))
     assert machine.cpus() == 1
     assert machine.memory_bytes() == 1_000_000
     (inner / "cpu.max").write_text("max 100000\n")
     assert machine.cpus() == 16
     assert 10 << 20 < machine.resident_bytes() < 10 << 30
+
+
+@pytest.mark.parametrize("own", ["/a/b", "/not/mounted/here"])
+def test_limits_of_control_groups_of_version_1(own: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a container the path may be the host's: what is mounted is the container's own group."""
+    monkeypatch.setattr(machine, "_CGROUPS", tmp_path)
+    monkeypatch.setattr(machine, "_own_group", lambda _controller: own)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: set(range(16)))
+    for name, text in (
+        ("cpu/a/b/cpu.cfs_quota_us", -1), ("cpu/a/b/cpu.cfs_period_us", 100_000),
+        ("cpu/cpu.cfs_quota_us", 250_000), ("cpu/cpu.cfs_period_us", 100_000),
+        ("memory/a/b/memory.limit_in_bytes", 9223372036854771712), ("memory/memory.limit_in_bytes", 2_000_000),
+    ):  # fmt: skip
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(f"{text}\n")
+    assert (machine.cpus(), machine.memory_bytes()) == (2, 2_000_000)
+    (tmp_path / "cpu/cpu.cfs_quota_us").write_text("-1\n")
+    assert machine.cpus() == 16
+
+
+def test_the_own_group_is_that_of_the_controller(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = "5:memory:/m\n4:cpu,cpuacct:/c:d\n1:name=systemd:/s\n0::/two\n"
+    monkeypatch.setattr(Path, "read_text", lambda _: lines)
+    assert [machine._own_group(name) for name in ("", "cpu", "memory", "pids")] == ["/two", "/c:d", "/m", "/"]

@@ -183,3 +183,19 @@ def test_what_cannot_be_charted_says_why(bundle: VerifiedBundle, tmp_path: Path)
         watch([replace(mine[0], hips=())], bundle)
     with pytest.raises(BundleError, match="holds no drift reference"):
         reference_in(bundle, "int8")
+
+
+def test_what_an_earlier_bundle_said_of_archived_films_is_no_other_bundles_run(
+    bundle: VerifiedBundle, tmp_path: Path
+) -> None:
+    run = run_of(tmp_path / "run", studies(150, 11), bundle.digest)
+    calm = call(run, "--bundle", bundle.root, "--json").stdout
+    with closing(Ledger(run)) as ledger:
+        keys = ledger.keys()
+        (old,) = reports(studies(1, 3), "0" * 64, root="old")
+        ledger.put(b"old", (1, 1), "settings", old, None)
+        ledger.compare(keys, set())
+    assert call(run, "--bundle", bundle.root, "--json").stdout == calm
+    with closing(Ledger(run)) as ledger:
+        ledger.compare({*keys, b"old"}, {b"old"})
+    assert call(run, "--bundle", bundle.root).exception is not None

@@ -4,6 +4,7 @@
 default.
 """
 
+import json
 import os
 import random
 import resource
@@ -98,7 +99,7 @@ from tests.support.screening import drawn_screener
 from bmd_edge.screen import folder_plan, ledger, screener
 from bmd_edge.screen.run import screen_folder
 folder_plan.SETTLE_S = 0
-before, folder, base = map(Path, sys.argv[1:])
+folder, base, changed, gone = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], sys.argv[4]
 STEPS = {"open", "os.rename", "os.remove", "os.mkdir", "os.truncate", "sqlite3.connect", "os.scandir", "put"}
 
 def run(films, out, kill_at=None):
@@ -114,7 +115,7 @@ def run(films, out, kill_at=None):
             sys.audit("put")
             return result
         return call
-    for name in ("put", "keep_only", "forget", "note_written", "close"):
+    for name in ("put", "adopt", "compare", "leave", "settle", "note_written", "close"):
         setattr(ledger.Ledger, name, stepping(getattr(ledger.Ledger, name)))
     with drawn_screener() as opened:
         sys.addaudithook(hook)
@@ -135,9 +136,13 @@ def contents(out):
     return {path.relative_to(out): path.read_bytes() for path in out.rglob("*")
             if path.is_file() and path.name not in ("run.lock", "ledger.sqlite")}
 
-assert in_child(before, base / "before") == 0
-assert in_child(folder, base / "undisturbed") == 0
-whole = contents(base / "undisturbed")
+assert in_child(folder, base / "before") == 0
+os.rename(changed, folder / "0" / "0000.dcm")
+os.rename(folder / gone, folder / "0" / "moved.dcm")
+os.remove(folder / "2" / "0002.dcm")
+undisturbed = shutil.copytree(base / "before", base / "undisturbed")
+assert in_child(folder, undisturbed) == 0
+whole = contents(undisturbed)
 for number in count(1):
     out = shutil.copytree(base / "before", base / str(number))
     if (status := in_child(folder, out, number)) == 0:
@@ -150,13 +155,17 @@ print(number - 1)
 
 
 def test_a_run_killed_at_every_step_ends_with_the_same_bytes(tmp_path: Path) -> None:
-    """The results folder holds those of an earlier run; since then one film has changed and one has gone."""
-    before, folder = films(tmp_path / "before", 3, kinds=3), films(tmp_path / "films", 2, kinds=2)
-    (folder / "0" / "0000.dcm").write_bytes(hip_dicom("L"))
-    command = [sys.executable, "-c", EVERYWHERE, before, folder, tmp_path / "out"]
+    """The results folder holds those of an earlier run; since then one film is another, one has moved, one has gone."""
+    folder, changed = films(tmp_path / "films", 3, kinds=3), tmp_path / "changed"
+    changed.write_bytes(hip_dicom("L"))
+    command = [sys.executable, "-c", EVERYWHERE, folder, tmp_path / "out", changed, "1/0001.dcm"]
     done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert int(done.stdout) > 20
+    states = [
+        json.loads(line)["film_now"] for line in (tmp_path / "out/undisturbed/results.jsonl").read_text().splitlines()
+    ]
+    assert sorted(states) == ["missing", "replaced", "there", "there"]
 
 
 @pytest.fixture(scope="module")
