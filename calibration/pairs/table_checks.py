@@ -12,6 +12,7 @@ from datetime import date
 from bmd_edge.measure.estimate import PLAUSIBLE_GCM2
 from bmd_edge.measure.t_score import REFERENCES
 from bmd_edge.table.film_table import HipRow
+from bmd_edge.table.names import subject_key
 from calibration.pairs.exchanged_sides import exchanged_sides
 from calibration.pairs.finding import Finding
 from calibration.pairs.learned_from import Known
@@ -103,6 +104,7 @@ def _duplicates(rigor: Rigor, pairs: Sequence[Pair]) -> None:
 
 
 def _seen(rigor: Rigor, pairs: Sequence[Pair], known: Known) -> None:
+    subjects = set(map(subject_key, known.subjects))
     _leave_out(
         rigor, "film_seen", "warning",
         "These films were learned from, in training or calibration; a network agrees too well with what it has seen.",
@@ -111,7 +113,7 @@ def _seen(rigor: Rigor, pairs: Sequence[Pair], known: Known) -> None:
     _leave_out(
         rigor, "subject_seen", "warning",
         "Other films of these subjects were learned from, in training or calibration.",
-        [one for one in pairs if one.subject in known.subjects and one.film_id not in known.films],
+        [one for one in pairs if subject_key(one.subject) in subjects and one.film_id not in known.films],
     )  # fmt: skip
     if known.unread:
         sentence = (

@@ -14,6 +14,7 @@ from bmd_edge.errors import TableError, UsageError
 from bmd_edge.sites import SITES
 from bmd_edge.table.dxa_scales import hologic_gcm2
 from bmd_edge.table.film_table import HipRow, read_table
+from bmd_edge.table.names import subject_key
 from export.int8.shift_in_gcm2 import JudgingHips
 from trainer.images.cut_rois import roi_table
 from trainer.images.roi_files import read_rois, roi_image
@@ -69,12 +70,13 @@ def check_apart(run: Path, rows: Sequence[HipRow]) -> None:
         learned = json.loads((run / "split.json").read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise UsageError(f"{run.name} is no run folder: it has no split.json; `bmd-edge train` makes one") from error
-    known = {subject: split for split, subjects in learned.items() for subject in subjects}
+    known = {subject_key(subject): split for split, subjects in learned.items() for subject in subjects}
     for row in rows:
-        if row.subject in known and not known[row.subject] == row.split == "val":
+        split = known.get(subject_key(row.subject))
+        if split is not None and not split == row.split == "val":
             raise TableError(
                 f"subject {row.subject}: of the split {row.split} here, but the run {run.name} knows it from"
-                f" {known[row.subject]}; films that judge a network must be of other subjects"
+                f" {split}; films that judge a network must be of other subjects"
             )
 
 
