@@ -35,7 +35,8 @@ class Answer:
 class Pair:
     """One row of the table: a hip on a film with its DEXA, converted to the Hologic scale, and its answers.
 
-    `age_years`, `sex` and `maker` are the table's, or the header's where the table does not know.
+    `age_years`, `sex` and `maker` are the table's, or the header's where the table does not know; `pixels` as
+    `FilmAnswers` has them.
     """
 
     film: str
@@ -50,6 +51,7 @@ class Pair:
     scale: str | None
     dexa_gcm2: dict[str, float | None]
     answers: dict[str, Answer]
+    pixels: tuple[float, ...] = ()
 
     @property
     def has_t_score(self) -> bool:
@@ -87,6 +89,7 @@ def paired(row: HipRow, film: FilmAnswers, answers: dict[str, Answer]) -> Pair:
             for site, value in row.bmd_gcm2.items()
         },
         answers=answers,
+        pixels=film.pixels,
     )
 
 

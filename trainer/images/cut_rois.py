@@ -7,6 +7,7 @@ on, and the next training on the same films starts at once.
 
 import csv
 import json
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -22,16 +23,21 @@ from bmd_edge.errors import REFUSALS, FilmFailed, FilmRefused, HipRefused, Table
 from bmd_edge.film.read import read_film
 from bmd_edge.hips.finder import find_hips
 from bmd_edge.hips.region import Hip
-from bmd_edge.report.safe_text import safe_cell
+from bmd_edge.report.safe_text import safe_cell, visible
 from bmd_edge.sites import SITES
 from bmd_edge.system.files import replace_bytes, replace_file
 from bmd_edge.system.places import phantom_cache
 from bmd_edge.table.dxa_scales import hologic_gcm2
 from bmd_edge.table.film_table import HipRow, read_table, write_table
+from calibration.pairs.dexa_checks import dexa_findings, refuse_errors
+from calibration.pairs.finding import weight
+from trainer.images.copies import check_copies
 from trainer.images.gray_png import png16
 from trainer.images.roi_files import ROI_SPACING_MM, stored_roi
 from trainer.images.rows import MIN_LABELS, NO_UNLABELLED, number
 from trainer.run.settings import BmdConfig, SemiConfig
+
+logger = logging.getLogger(__name__)
 
 Progress = Callable[[int, int], None]
 """Called with the hips that are done and their number."""
@@ -93,10 +99,15 @@ def roi_table(
     would be in use, and listed in the CSV file `listing` if that is given.
 
     Raises:
-        TableError: the table is broken, films are missing or cannot be read, a pixel size is none, or no hip is left.
+        TableError: the table is broken or its DEXA cannot be right, films are missing or cannot be read, a pixel size
+            is none, two subjects have the same picture, or no hip is left.
     """
     rows = read_table(table)
+    for finding in sorted(refuse_errors(table.name, dexa_findings(rows)), key=weight):
+        level = logging.INFO if finding.severity == "note" else logging.WARNING
+        logger.log(level, "%s: %s", table.name, visible(finding.sentence))
     if _of_images(rows):
+        check_copies(table.name, [row for row in rows if row.extra["x_image"] != "dicom"])
         return table, []
     if missing := [row.film for row in rows if not row.film_path.is_file()]:
         raise TableError(f"{table.name}: no such film: {_some(missing)}; paths are relative to the table's folder")
@@ -126,10 +137,11 @@ def roi_table(
         raise TableError(f"{table.name}: every hip was refused; look at them with `bmd-edge screen`")
     facts = {"x_image": "roi", "x_spacing_mm": str(ROI_SPACING_MM)}
     kept = [
-        replace(row, film=made[row.film, row.side], extra={**row.extra, **facts})
+        replace(row, film=roi, film_path=folder / roi, extra={**row.extra, **facts})
         for row in rows
-        if (row.film, row.side) in made
+        if (roi := made.get((row.film, row.side)))
     ]
+    check_copies(table.name, kept)
     write_table(folder / "films.csv", kept)
     return folder / "films.csv", left_out
 

@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import datetime
 import io
 from pathlib import Path
 
@@ -231,6 +232,42 @@ def test_the_command_tells_of_hips_left_out_and_of_too_few_labels(
     assert "1 labelled hips in train; training needs 20" in str(done.exception)
     assert "1 hips are left out (implant 1)" in done.stderr
     assert "implant.dcm" in (tmp_path / "run" / "left_out.csv").read_text()
+
+
+def test_the_same_pixels_under_two_subjects_are_refused(
+    films: tuple[Path, dict[str, PhantomFilm]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A film that was anonymized twice: other bytes, another name, the same pixels."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    again = pydicom.dcmread(films[0].parent / "right.dcm")
+    again.PatientID, again.StudyDate = "ANON-2", "20240101"
+    again.save_as(films[0].parent / "again.dcm")
+    rows = read_table(films[0])
+    table = films[0].with_name("copies.csv")
+    write_table(table, [*rows, dataclasses.replace(rows[0], film="again.dcm", subject="other", split="val")])
+    with pytest.raises(
+        TableError, match=r"row 2 .*split train\) and row 5 .*split val\) show the same pixels: give them"
+    ):
+        roi_table(table)
+    write_table(table, [*rows, dataclasses.replace(rows[0], film="again.dcm")])
+    assert len(read_table(roi_table(table)[0])) == 3
+
+
+def test_a_table_that_cannot_be_right_is_said_before_films_are_cut(
+    films: tuple[Path, dict[str, PhantomFilm]], caplog: pytest.LogCaptureFixture
+) -> None:
+    (row,) = (row for row in read_table(films[0]) if row.film == "right.dcm")
+    table = films[0].with_name("exchanged.csv")
+    bmd = {"femoral_neck": 0.9, "total_hip": 0.7}
+    many = [dataclasses.replace(row, film=f"no-{k}.dcm", subject=f"S{k}", bmd_gcm2=bmd) for k in range(6)]
+    write_table(table, many)
+    with pytest.raises(TableError, match=r"exchanged\.csv: The columns bmd_femoral_neck_gcm2 and bmd_total_hip_gcm2"):
+        roi_table(table)
+    far = {"film_date": datetime.date(2024, 1, 1), "dxa_date": datetime.date(2020, 1, 1)}
+    write_table(table, [dataclasses.replace(one, bmd_gcm2={**bmd, "total_hip": None}, **far) for one in many])
+    with pytest.raises(TableError, match="no such film"):
+        roi_table(table)
+    assert "days apart in rows 2, 3, 4, 5, 6 and 1 more" in caplog.text
 
 
 def test_a_phantom_table_is_taken_as_it_is(cohort: Path) -> None:
