@@ -88,7 +88,7 @@ def calibrate(
 
 
 def checked(table: str, rows: list[HipRow], films: list[FilmAnswers]) -> tuple[list[HipRow], list[Finding]]:
-    """The rows that may be fitted to, and what is doubtful in the table, as `validate` finds it; TableError as `calibrate`."""
+    """The rows that may be fitted to, and what is doubtful in the table, as `validate` has it; TableError of errors."""
     pairs = pair(rows, films)
     rigor = examine(rows, pairs, Known(), next(iter(films[0].reports)))
     findings = refuse_errors(table, [*rigor.findings, *contradictions(rows, pairs, films)])

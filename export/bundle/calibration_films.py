@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from bmd_edge.bundle.manifest import CalibrationFilms
 from bmd_edge.errors import TableError, UsageError
+from bmd_edge.film.film import short_id
 from bmd_edge.sites import SITES
 from bmd_edge.table.dxa_scales import hologic_gcm2
 from bmd_edge.table.film_table import HipRow, read_table
@@ -102,7 +103,10 @@ def maker(row: HipRow) -> str:
 def judging_hips(rows: Sequence[HipRow]) -> JudgingHips:
     """What the error budget needs to know of the hips that judge it."""
     return JudgingHips(
-        dexa(rows), [row.subject for row in rows], [maker(row) for row in rows], [_sha256(row)[:16] for row in rows]
+        dexa(rows),
+        [row.subject for row in rows],
+        [maker(row) for row in rows],
+        [short_id(_sha256(row)) for row in rows],
     )
 
 

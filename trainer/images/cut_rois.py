@@ -5,7 +5,6 @@ around it is stored as the phantom stores its own. The result lies in the user's
 on, and the next training on the same films starts at once.
 """
 
-import csv
 import json
 import logging
 from collections.abc import Callable, Iterator
@@ -25,6 +24,7 @@ from bmd_edge.hips.finder import find_hips
 from bmd_edge.hips.region import Hip
 from bmd_edge.report.safe_text import safe_cell, visible
 from bmd_edge.sites import SITES
+from bmd_edge.system.csv_cells import csv_line
 from bmd_edge.system.files import replace_bytes, replace_file
 from bmd_edge.system.places import phantom_cache
 from bmd_edge.table.dxa_scales import hologic_gcm2
@@ -150,14 +150,13 @@ def _write_left_out(path: Path, outcomes: list[CutOutcome]) -> None:
     """List hips that were left out, each with its code and its remedy."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with replace_file(path) as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["film", "subject", "side", "split", "reason", "remedy"])
+        file.write(csv_line(["film", "subject", "side", "split", "reason", "remedy"]))
         for one in outcomes:
             row, refusal = one.row, REFUSALS[one.code or "unexpected"]
             # What screening takes as an option stands in the table here, for films of several detectors may be in it.
             remedy = refusal.remedy.replace("--spacing-mm", f"the table's column {DETECTOR_SPACING}")
             facts = (row.film, row.subject, row.side, row.split, one.code)
-            writer.writerow([safe_cell(text) for text in (*facts, f"{refusal.sentence} {remedy}")])
+            file.write(csv_line(safe_cell(text) for text in (*facts, f"{refusal.sentence} {remedy}")))
 
 
 def _detector_spacing_mm(rows: list[HipRow]) -> float | None:
