@@ -58,14 +58,8 @@ def features(model: Path | bytes, *, as_written: bool = False) -> np.ndarray:
 
 @pytest.mark.parametrize(
     ("gammas", "bias"),
-    [
-        ({3: 2e-5}, 1.0),
-        ({3: 1e-6}, -1.0),
-        ({0: 2e-5, 7: 1e-4}, 1.0),
-        ({2: 2e-6}, 0.01),
-        ({1: 0.0}, 1.0),
-        ({5: 1e-9}, 40.0),
-    ],
+    # Of the first two the CPU said 0.29 and 0.41 where fp32 and the file as written say 1.00.
+    [({3: 2e-4}, 1.0), ({0: 2e-4, 7: 3e-4}, 1.0), ({3: 2e-5}, 1.0), ({3: 1e-6}, -1.0), ({2: 2e-6}, 0.01)],
 )
 def test_a_nearly_dead_channel_keeps_its_number_on_the_cpu(
     tmp_path: Path, gammas: dict[int, float], bias: float, caplog: pytest.LogCaptureFixture
