@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from bmd_edge.bundle.manifest import CalibrationFilms
 from bmd_edge.errors import TableError, UsageError
 from bmd_edge.film.film import short_id
+from bmd_edge.measure.t_score import t_score_reason
 from bmd_edge.sites import SITES
 from bmd_edge.table.dxa_scales import hologic_gcm2
 from bmd_edge.table.film_table import HipRow, read_table
@@ -107,6 +108,7 @@ def judging_hips(rows: Sequence[HipRow]) -> JudgingHips:
         [row.subject for row in rows],
         [maker(row) for row in rows],
         [short_id(_sha256(row)) for row in rows],
+        np.array([t_score_reason(row.age_years, row.sex) is None for row in rows], bool),
     )
 
 
