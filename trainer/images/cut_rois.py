@@ -109,7 +109,7 @@ def roi_table(
     bundle = read_bundle()
     folder = phantom_cache().parent / "rois" / _key(table, bundle)
     (folder / "roi").mkdir(parents=True, exist_ok=True)
-    outcomes = _cut(films, spacings_mm, folder, progress)
+    outcomes = _cut(films, spacings_mm, bundle.root, folder, progress)
     left_out = [one for one in outcomes if not one.roi]
     if left_out and listing:
         _write_left_out(listing, left_out)
@@ -160,7 +160,7 @@ def _detector_spacing_mm(rows: list[HipRow]) -> float | None:
 
 
 def _cut(
-    films: list[list[HipRow]], spacings_mm: list[float | None], folder: Path, progress: Progress
+    films: list[list[HipRow]], spacings_mm: list[float | None], bundle: Path, folder: Path, progress: Progress
 ) -> list[CutOutcome]:
     """The outcomes of all rows, film by film; what the cache holds is not cut again.
 
@@ -176,7 +176,7 @@ def _cut(
     done = sum(hips_of[job.name] for job in jobs) - sum(hips_of[job.name] for job in coming)
     failed: dict[str, str] = {}
     if coming:
-        with Crew(partial(Cutter, folder / "roi")) as crew:
+        with Crew(partial(Cutter, bundle, folder / "roi")) as crew:
             for job, outcome in crew.examine(coming):
                 assert isinstance(job, CutJob)
                 if outcome.error:

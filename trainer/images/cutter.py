@@ -45,10 +45,10 @@ class CutFilm(FilmOutcome):
 
 
 class Cutter(Screener):
-    """A screener that stores the regions of hips in `folder` and measures nothing."""
+    """A screener of the bundle at `bundle` that stores the regions of hips in `folder` and measures nothing."""
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__(read_bundle())
+    def __init__(self, bundle: Path, folder: Path) -> None:
+        super().__init__(read_bundle(bundle))
         self._folder = folder
         # The finder sees what its bundle says; the region is that of the networks to be trained.
         self._inputs = {**self.bundle.inputs, "bmd": BMD}

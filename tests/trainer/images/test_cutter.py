@@ -11,7 +11,8 @@ from bmd_edge.screen.jobs import FilmOutcome
 from trainer.images.cutter import CutFilm, CutJob, Cutter
 from trainer.images.roi_files import ROI_PX
 
-DEMO = Path(__file__).parents[3] / "bmd_edge" / "data" / "demo"
+DATA = Path(__file__).parents[3] / "bmd_edge" / "data"
+DEMO, BUNDLE = DATA / "demo", DATA / "bundle"
 
 
 def cut(cutter: Cutter, path: Path, name: str = "a") -> FilmOutcome:
@@ -20,7 +21,7 @@ def cut(cutter: Cutter, path: Path, name: str = "a") -> FilmOutcome:
 
 
 def test_outcomes_of_films(tmp_path: Path) -> None:
-    with Cutter(tmp_path) as cutter:
+    with Cutter(BUNDLE, tmp_path) as cutter:
         good = cut(cutter, DEMO / "left_hip.dcm")
         assert isinstance(good, CutFilm)
         assert good.codes == {"L": None}
@@ -45,6 +46,6 @@ def test_outcomes_of_films(tmp_path: Path) -> None:
 
 
 def test_a_parser_that_fails_costs_one_film(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with Cutter(tmp_path) as cutter:
+    with Cutter(BUNDLE, tmp_path) as cutter:
         monkeypatch.setattr("trainer.images.cutter.stored_roi", lambda *_: 1 / 0)
         assert cut(cutter, DEMO / "left_hip.dcm").report.reason == "unexpected"
