@@ -96,7 +96,7 @@ def _say(facts: dict[str, Any], out: Path) -> None:
     typer.echo(f"{facts['use']} {visible(facts['notice'])}")
     for finding in facts["findings"]:
         hips = f" [{finding['hips']} hips]" if finding["hips"] else ""
-        typer.echo(f"{finding['severity']}: {finding['sentence']}{hips}", err=True)
+        typer.echo(visible(f"{finding['severity']}: {finding['sentence']}{hips}"), err=True)
     typer.echo(f"Report: {out / 'validation.html'}; figures: {out / 'validation.json'}, pairs.csv", err=True)
 
 
@@ -206,6 +206,7 @@ def calibrate(
     from bmd_edge.bundle.bundle import read_bundle
     from bmd_edge.cli.terminal import progress_bar
     from bmd_edge.errors import UsageError
+    from bmd_edge.report.safe_text import visible
     from calibration.fit.recalibration import calibrate as fitted
     from calibration.fit.recalibration import write_recalibration
 
@@ -216,6 +217,8 @@ def calibrate(
     write_recalibration(out, found.file)
     for line in _calibrated(found):
         typer.echo(line)
+    for finding in found.findings:
+        typer.echo(visible(f"{finding.severity}: {finding.sentence}"), err=True)
     typer.echo(f"Use it with: bmd-edge screen FOLDER --recalibration {out}; leaving it out undoes it.", err=True)
 
 

@@ -93,7 +93,7 @@ def read_bundle(path: str | os.PathLike[str] | None = None) -> VerifiedBundle:
     manifest = read_manifest(raw)
     inputs = inputs_of(manifest)
     for finding in findings(root, manifest):
-        raise BundleError(f"{finding}; copy the bundle again from where it was made")
+        raise BundleError(finding)
     numbers = read_json(read_verified(root / CALIBRATION, manifest.files), CALIBRATION)
     calibration = parse(CalibrationFile, numbers, CALIBRATION)
     check_calibration(calibration, manifest)

@@ -36,6 +36,8 @@ _MOST = {
     "max_embedding_distance": 1000.0,
 }
 """Numbers of `Plausibility` lie between 0 and these: beyond, a check would refuse every hip, or none."""
+_LEAST_PRECISION = 1e-4
+"""Of any direction of a shape or an embedding: an SD of 100 is more than either has, and every hip would be near."""
 
 
 class TensorSpec(NamedTuple):
@@ -122,7 +124,7 @@ class Plausibility:
                 raise BundleError(f"plausibility.{name}_precision is no square as long as {name}_mean")
             matrix = np.array(precision)
             # Symmetric to the rounding of its numbers.
-            if not np.allclose(matrix, matrix.T, atol=1e-3) or np.linalg.eigvalsh(matrix).min() <= 0:
+            if not np.allclose(matrix, matrix.T, atol=1e-3) or np.linalg.eigvalsh(matrix).min() < _LEAST_PRECISION:
                 raise BundleError(f"plausibility.{name}_precision is no inverse covariance: it measures no distance")
 
 

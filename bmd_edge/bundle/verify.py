@@ -8,8 +8,8 @@ import io
 import json
 import os
 import zipfile
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Set
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -99,10 +99,18 @@ def check_calibration(calibration: CalibrationFile, manifest: Manifest) -> None:
 
 
 def findings(root: Path, manifest: Manifest) -> Iterator[str]:
-    """What is wrong with the files of a bundle, one sentence each; nothing if it is whole."""
+    """What is wrong with the files of a bundle and what to do about it, one each; nothing if it is whole.
+
+    What others left in the folder, as file managers do, is deleted; a file that is not what it was is copied again.
+    """
     present = {entry.name for entry in os.scandir(root)}
     for name in sorted(present - set(manifest.files) - {MANIFEST, SIGNATURE}):
-        yield f"the bundle holds an unexpected entry: {name!r}"
+        yield f"the bundle holds an unexpected entry, {name!r}: delete it"
+    for finding in _broken_files(root, manifest, present):
+        yield f"{finding}; copy the bundle again from where it was made"
+
+
+def _broken_files(root: Path, manifest: Manifest, present: Set[str]) -> Iterator[str]:
     if SIGNATURE in present:
         try:
             read_regular(root / SIGNATURE, MAX_MANIFEST_BYTES)

@@ -1,11 +1,18 @@
 """Commands of the workshops, loaded when they are called; the runtime knows them by name only."""
 
+from base64 import urlsafe_b64encode
+from hashlib import sha256
 from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
 from typing import NamedTuple
 
 import typer
 
-from bmd_edge.errors import MissingExtra
+from bmd_edge.errors import MissingExtra, UsageError
+
+PACKAGES = ("calibration", "trainer", "export")
+"""The workshops' packages. Their names are words that others use too, Coqui's `trainer` for one."""
 
 
 class Workshop(NamedTuple):
@@ -40,6 +47,7 @@ def register(app: typer.Typer, name: str, workshop: Workshop) -> None:
     """Add a command that is loaded only when it is called; its own help comes from the loaded one."""
 
     def call(context: typer.Context) -> None:
+        check_names()
         try:
             target = getattr(import_module(workshop.module), workshop.attribute)
             if not isinstance(target, typer.Typer):
@@ -48,9 +56,44 @@ def register(app: typer.Typer, name: str, workshop: Workshop) -> None:
             typer.main.get_command(target).main(context.args, prog_name=f"bmd-edge {name}")
         except ModuleNotFoundError as error:
             module = (error.name or "").partition(".")[0]
-            if module in ("bmd_edge", "trainer", "export", "calibration"):
+            if module in ("bmd_edge", *PACKAGES):
                 raise
             raise MissingExtra(module, workshop.extra) from error
 
     settings = {"allow_extra_args": True, "ignore_unknown_options": True, "allow_interspersed_args": False}
     app.command(name, help=workshop.help, context_settings=settings, add_help_option=False)(call)
+
+
+def check_names(root: Path = Path(__file__).parents[2]) -> None:
+    """See to it that the workshops' packages are those beside this one, in the folder `root`.
+
+    Raises:
+        UsageError: another package of one of the names comes first on the path, or was installed over ours. Nothing of
+            it has been imported.
+    """
+    for name in PACKAGES:
+        spec, ours = find_spec(name), (root / name).resolve()
+        if not ours.is_dir():
+            continue  # inside an archive
+        if spec is None or [Path(place).resolve() for place in spec.submodule_search_locations or ()] != [ours]:
+            raise UsageError(
+                f"another {name!r} stands before bmd-edge's on the path (a folder or file here, or a package): run the"
+                " command elsewhere, or install bmd-edge in an environment of its own"
+            )
+        if _overwritten(root, name):
+            raise UsageError(
+                f"another package has installed its {name!r} over bmd-edge's: install bmd-edge in an environment of its"
+                " own"
+            )
+
+
+def _overwritten(root: Path, name: str) -> bool:
+    """Whether a package's first file is no longer the one that was installed; False where it was not installed."""
+    file = f"{name}/__init__.py"
+    for record in root.glob("bmd_edge-*.dist-info/RECORD"):
+        for line in record.read_text(encoding="utf-8").splitlines():
+            path, digest, _ = line.rsplit(",", 2)
+            if path == file and digest.startswith("sha256="):
+                found = urlsafe_b64encode(sha256((root / file).read_bytes()).digest()).decode().rstrip("=")
+                return digest != f"sha256={found}"
+    return False

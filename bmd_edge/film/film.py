@@ -4,6 +4,7 @@ Pixels stay the stored integers; `Film.region` is the only way to floats, and ma
 """
 
 import hashlib
+import re
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -85,6 +86,18 @@ class Film(FilmFacts):
         return area_average(self.stored, *box, shape, self.lookup, self.lookup_first)
 
 
+_NUMBER = re.compile(r"\d+[de]?\d*")
+
+
 def film_id(data: bytes) -> str:
-    """Return the name of a film in logs and ledgers: the first 16 hex digits of the SHA-256 of its bytes."""
-    return hashlib.sha256(data).hexdigest()[:16]
+    """Return the name of a film in tables, logs and ledgers, made of the SHA-256 of its bytes; see `short_id`."""
+    return short_id(hashlib.sha256(data).hexdigest())
+
+
+def short_id(digest: str) -> str:
+    """The first 16 hex digits in a row of a digest that no spreadsheet or data frame takes for a number.
+
+    One digest in 750 begins with digits alone, or with digits around one e, a power of ten: its zeros in front would
+    be lost, or it would be infinite. Some programs take a d as an e.
+    """
+    return next(name for at in range(48) if not _NUMBER.fullmatch(name := digest[at : at + 16]))

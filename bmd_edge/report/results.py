@@ -4,7 +4,6 @@ Neither results file holds a time or a run id, so two runs over the same films c
 a patient's name or id, or the path of the folder. The pages for people are in `bmd_edge.report.pages`.
 """
 
-import csv
 import json
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -16,6 +15,7 @@ from bmd_edge.measure.estimate import who_range
 from bmd_edge.report.film_report import RESEARCH_USE, FilmReport, HipReport, RunSummary, flags_of
 from bmd_edge.report.safe_text import safe_cell
 from bmd_edge.sites import SITES
+from bmd_edge.system.csv_cells import csv_line
 from bmd_edge.system.files import replace_file
 
 
@@ -55,10 +55,9 @@ CSV_COLUMNS = (
 def write_csv(path: Path, reports: Iterable[FilmReport]) -> None:
     """Write one row per hip, atomically; a file without a hip is one row with an empty side."""
     with replace_file(path) as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(CSV_COLUMNS)
+        file.write(csv_line(CSV_COLUMNS))
         for report in reports:
-            writer.writerows([safe_cell(row.get(name)) for name in CSV_COLUMNS] for row in _rows(report))
+            file.writelines(csv_line(safe_cell(row.get(name)) for name in CSV_COLUMNS) for row in _rows(report))
 
 
 def _rows(report: FilmReport) -> list[dict[str, Any]]:

@@ -1,15 +1,18 @@
 """Text of strangers, made safe to show in a terminal, on a page and in a spreadsheet."""
 
+from bmd_edge.system.csv_cells import is_formula
+
 
 def safe_cell(value: object) -> object:
     """A cell of a CSV file for people: text that a spreadsheet would run as a formula gets an apostrophe.
 
-    Text is made `visible`; numbers stay numbers, and what is unknown stays empty.
+    So does what stands behind a semicolon, where the spreadsheets of half of Europe split a line. Text is made
+    `visible`; numbers stay numbers, and what is unknown stays empty.
     """
     if not isinstance(value, str):
         return value
     text = visible(value)
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "＝", "＋", "－", "＠")) else text
+    return ";".join(f"'{part}" if is_formula(part) else part for part in text.split(";"))
 
 
 def visible(text: str) -> str:

@@ -1,5 +1,6 @@
 """The film table: one CSV row per hip, and the one reader used by every command that takes `--table`.
 
+What spreadsheets make of CSV is read too (`bmd_edge.table.spreadsheet`).
 Required columns: film, subject, side, age_years, sex, bmd_femoral_neck_gcm2, bmd_total_hip_gcm2, scale, split.
 Optional: maker, bmi, pose, dxa_date, film_date; any further column must start with `x_`.
 An empty BMD is an unlabelled hip; an empty age, sex or optional cell is unknown (None), never zero.
@@ -8,14 +9,18 @@ An empty BMD is an unlabelled hip; an empty age, sex or optional cell is unknown
 import csv
 import datetime
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 from bmd_edge.errors import TableError
 from bmd_edge.sites import SIDES, SITES
+from bmd_edge.system.csv_cells import csv_line, is_formula
 from bmd_edge.system.files import replace_file
+from bmd_edge.table.names import film_key, found_film, subject_key
+from bmd_edge.table.spreadsheet import decimal, read_sheet
 
 SEXES = ("F", "M")
 SCALES = ("hologic", "lunar", "norland", "sbmd")
@@ -36,9 +41,9 @@ T = TypeVar("T")
 class HipRow:
     """One hip of one film.
 
-    `film` is the posix path relative to the table's folder, `film_path` the same joined to that folder;
+    `film` is the posix path relative to the table's folder, `film_path` where it lies (`found_film`);
     `bmd_gcm2` maps each of `SITES` to areal BMD in g/cm2 on the DXA `scale` named beside it, None when unlabelled;
-    `extra` holds the non-empty `x_` cells as text.
+    `extra` holds the non-empty `x_` cells as text; `table_row` is the row's number in a spreadsheet, 0 outside of one.
     """
 
     film: str
@@ -56,6 +61,7 @@ class HipRow:
     film_date: datetime.date | None = None
     extra: dict[str, str] = field(default_factory=dict)
     film_path: Path = field(default=Path(), compare=False)
+    table_row: int = field(default=0, compare=False)
 
 
 def read_table(path: str | os.PathLike[str]) -> list[HipRow]:
@@ -66,48 +72,36 @@ def read_table(path: str | os.PathLike[str]) -> list[HipRow]:
     """
     path = Path(path)
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = [
-                (number, _hip_row(number, cells, path.parent))
-                for number, cells in _cells(csv.reader(file, strict=True))
-            ]
+        sheet = read_sheet(path.read_bytes())
     except OSError as error:
         raise TableError(f"{path.name}: the film table cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
         raise TableError(f"{path.name}: not UTF-8 text; save the table as CSV UTF-8") from error
     except csv.Error as error:
         raise TableError(f"{path.name}: not a CSV table ({error})") from error
+    _check_columns(sheet.columns)
+    rows = [
+        _hip_row(number, dict(zip(sheet.columns, map(_as_written, cells), strict=True)), path.parent)
+        for number, cells in sheet.rows
+    ]
     _check_across_rows(rows)
-    return [row for _, row in rows]
+    return rows
 
 
 def write_table(path: str | os.PathLike[str], rows: Iterable[HipRow]) -> None:
     """Write a film table atomically: either it reads back equal, or `TableError` is raised and nothing changes."""
     path, rows = Path(path), list(rows)
     with replace_file(path) as file:
-        writer = csv.writer(file, lineterminator="\n")
         optional = [name for name in OPTIONAL_COLUMNS if any(getattr(row, name) is not None for row in rows)]
         extra = list(dict.fromkeys(name for row in rows for name in row.extra))
         columns = [*REQUIRED_COLUMNS, *optional, *extra]
         _check_columns(columns)
-        writer.writerow(columns)
-        writer.writerows([_text(row, name) for name in columns] for row in rows)
+        file.write(csv_line(columns))
+        file.writelines(csv_line(_text(row, name) for name in columns) for row in rows)
         file.flush()
         for number, (written, row) in enumerate(zip(read_table(file.name), rows, strict=True), start=2):
             if written != row:
                 raise TableError(f"row {number}: the row cannot be stored without changing it")
-
-
-def _cells(reader: Iterator[list[str]]) -> Iterator[tuple[int, dict[str, str]]]:
-    """Yield (row number, cells by column); rows without any text are passed over."""
-    columns = next(reader, [])
-    _check_columns(columns)
-    for number, cells in enumerate(reader, start=2):
-        if not any(cells):
-            continue
-        if len(cells) != len(columns):
-            raise TableError(f"row {number}: {len(cells)} cells where the header names {len(columns)} columns")
-        yield number, {name: cell.strip() for name, cell in zip(columns, cells, strict=True)}
 
 
 def _check_columns(columns: Sequence[str]) -> None:
@@ -142,7 +136,8 @@ def _hip_row(number: int, cells: Mapping[str, str], folder: Path) -> HipRow:
         raise TableError(f"row {number}, column scale: empty beside a BMD; name one of {', '.join(SCALES)}")
     return HipRow(
         film=film,
-        film_path=folder / film,
+        film_path=found_film(folder, film),
+        table_row=number,
         subject=need("subject", str),
         side=need("side", _one_of(SIDES)),
         split=need("split", _one_of(SPLITS)),
@@ -159,18 +154,24 @@ def _hip_row(number: int, cells: Mapping[str, str], folder: Path) -> HipRow:
     )
 
 
-def _check_across_rows(rows: Iterable[tuple[int, HipRow]]) -> None:
-    hips: dict[tuple[str, str], int] = {}
-    splits: dict[str, tuple[str, int]] = {}
-    for number, row in rows:
-        first = hips.setdefault((row.film, row.side), number)
-        if first != number:
-            raise TableError(f"row {number}, column film: the same film and side as row {first}")
-        split, first = splits.setdefault(row.subject, (row.split, number))
-        if split != row.split:
+def _check_across_rows(rows: Iterable[HipRow]) -> None:
+    hips: dict[tuple[str, str], HipRow] = {}
+    subjects: dict[str, HipRow] = {}
+    for row in rows:
+        first = hips.setdefault((film_key(row.film), row.side), row)
+        if first is not row:
+            raise TableError(f"row {row.table_row}, column film: the same film and side as row {first.table_row}")
+        first = subjects.setdefault(subject_key(row.subject), row)
+        if first.subject != row.subject:
             raise TableError(
-                f"row {number}, column split: {row.split}, but row {first} puts the same subject in {split}; "
-                "a subject belongs to one split"
+                f"row {row.table_row}, column subject: {_quote(row.subject)}, but row {first.table_row} has"
+                f" {_quote(first.subject)}: one subject in two spellings? spell it in one way, or name two persons so"
+                " that they differ in more"
+            )
+        if first.split != row.split:
+            raise TableError(
+                f"row {row.table_row}, column split: {row.split}, but row {first.table_row} puts the same subject in"
+                f" {first.split}; a subject belongs to one split"
             )
 
 
@@ -194,7 +195,7 @@ def _one_of(choices: Sequence[str]) -> Callable[[str], str]:
 def _number(unit: str, low: float, high: float) -> Callable[[str], float]:
     def parse(text: str) -> float:
         try:
-            value = float(text)
+            value = decimal(text)
         except ValueError:
             raise ValueError(f"{_quote(text)} is not a number") from None
         if not low <= value <= high:  # also catches NaN
@@ -205,20 +206,39 @@ def _number(unit: str, low: float, high: float) -> Callable[[str], float]:
 
 
 def _date(text: str) -> datetime.date:
+    """YYYY-MM-DD, with a midnight behind it as data frames write it, or DD.MM.YYYY as European spreadsheets do."""
+    dotted = re.fullmatch(r"(\d{1,2})\.(\d{1,2})\.(\d{4})", text)
     try:
-        return datetime.date.fromisoformat(text)
+        if dotted:
+            day, month, year = map(int, dotted.groups())
+            return datetime.date(year, month, day)
+        return datetime.date.fromisoformat(re.sub(r"[ T]00:00(:00(\.0+)?)?$", "", text))
     except ValueError:
         raise ValueError(f"{_quote(text)} is not a date written YYYY-MM-DD") from None
 
 
 def _text(row: HipRow, column: str) -> str:
     if column.startswith("x_"):
-        return row.extra.get(column, "")
-    if column.startswith("bmd_"):
-        value: object = row.bmd_gcm2.get(column.removeprefix("bmd_").removesuffix("_gcm2"))
+        value: object = row.extra.get(column, "")
+    elif column.startswith("bmd_"):
+        value = row.bmd_gcm2.get(column.removeprefix("bmd_").removesuffix("_gcm2"))
     else:
         value = getattr(row, column)
-    return "" if value is None else str(value)  # str(float) is the shortest text that reads back equal
+    text = "" if value is None else str(value)  # str(float) is the shortest text that reads back equal
+    return f"'{text}" if is_formula(text) and not _is_number(text) else text
+
+
+def _is_number(text: str) -> bool:
+    try:
+        decimal(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _as_written(cell: str) -> str:
+    """A cell without the apostrophe that keeps a spreadsheet from running it."""
+    return cell[1:] if cell.startswith("'") and is_formula(cell[1:]) else cell
 
 
 def _quote(text: str) -> str:

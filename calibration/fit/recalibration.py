@@ -25,18 +25,27 @@ from bmd_edge.table.dxa_scales import to_hologic
 from bmd_edge.table.film_table import HipRow, read_table
 from calibration.fit.headline_cuts import fit_headline_cuts
 from calibration.fit.site_line import SiteFit, fit_site
-from calibration.pairs.answers import Progress, read_films
+from calibration.pairs.answers import FilmAnswers, Progress, read_films
+from calibration.pairs.dexa_checks import dexa_findings, refuse_errors
+from calibration.pairs.finding import Finding, weight
+from calibration.pairs.learned_from import Known
+from calibration.pairs.pairs import pair
+from calibration.pairs.table_checks import contradictions, examine
 
 SPLIT = "calibrate"
 
 
 @dataclass(frozen=True, slots=True)
 class Calibrated:
-    """What was fitted: `fits` is precision -> site -> fit; `left_out` counts hips without a number by reason."""
+    """What was fitted: `fits` is precision -> site -> fit; `left_out` counts hips without a number by reason.
+
+    `findings` say what is doubtful in the table; the hips of those with `left_out` are in no fit.
+    """
 
     file: RecalibrationFile
     fits: dict[str, dict[str, SiteFit]]
     left_out: dict[str, int]
+    findings: list[Finding]
 
 
 def calibrate(
@@ -49,14 +58,16 @@ def calibrate(
     """Recalibrate a bundle with the films of a table's split `calibrate`, through the shipped line and files.
 
     Raises:
-        TableError: no such rows, or a film is missing.
+        TableError: no such rows, a film is missing, or the table cannot be right (a finding of severity "error").
         UsageError: too few subjects, or a line that cannot be believed; see `calibration.fit.site_line.fit_site`.
     """
     rows = [row for row in read_table(table) if row.split == SPLIT and any(row.bmd_gcm2.values())]
     if not rows:
         raise TableError(f"{table.name}: no row of the split {SPLIT} has DEXA: put the films to calibrate with there")
+    refuse_errors(table.name, dexa_findings(rows))  # said before films are read for minutes
     films = {row.film: row.film_path for row in rows}
     found, _ = read_films(bundle.root, films, device, threads, progress)
+    rows, findings = checked(table.name, rows, found)
     fits, points, left_out = {}, {}, Counter[str]()
     for precision in bundle.precisions("bmd"):
         reports = {one.film: one.reports[precision] for one in found}
@@ -73,7 +84,15 @@ def calibrate(
         precisions={name: {site: fit.line for site, fit in sites.items()} for name, sites in fits.items()},
         operating_points=points,
     )
-    return Calibrated(file, fits, dict(left_out))
+    return Calibrated(file, fits, dict(left_out), findings)
+
+
+def checked(table: str, rows: list[HipRow], films: list[FilmAnswers]) -> tuple[list[HipRow], list[Finding]]:
+    """The rows that may be fitted to, and what is doubtful in the table, as `validate` has it; TableError of errors."""
+    pairs = pair(rows, films)
+    rigor = examine(rows, pairs, Known(), next(iter(films[0].reports)))
+    findings = refuse_errors(table, [*rigor.findings, *contradictions(rows, pairs, films)])
+    return [row for row in rows if (row.film, row.side) not in rigor.left_out], sorted(findings, key=weight)
 
 
 def fit_sites_of(rows: list[HipRow], answers: list[NetworkAnswer | str]) -> dict[str, SiteFit]:

@@ -36,6 +36,13 @@ class FilmAnswers:
     film_id: str | None
     reports: dict[str, FilmReport]
 
+    @property
+    def pixels(self) -> tuple[float, ...]:
+        """What the network answered of every hip: equal where pixels are, whatever the header; empty without a hip."""
+        hips = next(iter(self.reports.values())).hips
+        answers = (one.network for one in hips if one.network)
+        return tuple(value for one in answers for value in (*one.bmd_gcm2, *one.embedding, *one.gray))
+
 
 @dataclass(frozen=True, slots=True)
 class _Outcomes(FilmOutcome):

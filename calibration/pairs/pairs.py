@@ -1,6 +1,5 @@
 """Answers and DEXA, paired: each row of a film table beside what every precision says of its hip."""
 
-import csv
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from bmd_edge.measure.t_score import t_score_reason
 from bmd_edge.report.film_report import RESEARCH_USE, FilmReport, HipReport
 from bmd_edge.report.safe_text import safe_cell
 from bmd_edge.sites import SITES
+from bmd_edge.system.csv_cells import csv_line
 from bmd_edge.system.files import replace_file
 from bmd_edge.table.dxa_scales import to_hologic
 from bmd_edge.table.film_table import HipRow
@@ -35,7 +35,8 @@ class Answer:
 class Pair:
     """One row of the table: a hip on a film with its DEXA, converted to the Hologic scale, and its answers.
 
-    `age_years`, `sex` and `maker` are the table's, or the header's where the table does not know.
+    `age_years`, `sex` and `maker` are the table's, or the header's where the table does not know; `pixels` as
+    `FilmAnswers` has them.
     """
 
     film: str
@@ -50,6 +51,7 @@ class Pair:
     scale: str | None
     dexa_gcm2: dict[str, float | None]
     answers: dict[str, Answer]
+    pixels: tuple[float, ...] = ()
 
     @property
     def has_t_score(self) -> bool:
@@ -87,6 +89,7 @@ def paired(row: HipRow, film: FilmAnswers, answers: dict[str, Answer]) -> Pair:
             for site, value in row.bmd_gcm2.items()
         },
         answers=answers,
+        pixels=film.pixels,
     )
 
 
@@ -130,8 +133,7 @@ def write_pairs(path: Path, pairs: Sequence[Pair], left_out: dict[tuple[str, str
         columns += [f"{precision}_{part}_{site}_gcm2" for site in SITES for part in ("bmd", "low", "high")]
     columns += ["use"]
     with replace_file(path) as file:
-        writer = csv.DictWriter(file, columns, lineterminator="\n")
-        writer.writeheader()
+        file.write(csv_line(columns))
         for one in pairs:
             cells: dict[str, Any] = {name: getattr(one, name) for name in facts}
             cells |= {f"dexa_hologic_{site}_gcm2": _rounded(value) for site, value in one.dexa_gcm2.items()}
@@ -141,7 +143,7 @@ def write_pairs(path: Path, pairs: Sequence[Pair], left_out: dict[tuple[str, str
                 for part in ("bmd", "low", "high"):
                     values = getattr(answer, f"{part}_gcm2")
                     cells |= {f"{precision}_{part}_{site}_gcm2": value for site, value in values.items()}
-            writer.writerow({name: safe_cell(value) for name, value in cells.items()})
+            file.write(csv_line(safe_cell(cells.get(name)) for name in columns))
 
 
 def _rounded(value: float | None) -> float | None:

@@ -4,14 +4,15 @@ Hips that would falsify a figure are left out of all of them and counted. A find
 figures cannot be trusted as they stand.
 """
 
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import date
 
 from bmd_edge.measure.estimate import PLAUSIBLE_GCM2
 from bmd_edge.measure.t_score import REFERENCES
 from bmd_edge.table.film_table import HipRow
+from bmd_edge.table.names import subject_key
+from calibration.pairs.answers import FilmAnswers
+from calibration.pairs.dexa_checks import dexa_findings
 from calibration.pairs.exchanged_sides import exchanged_sides
 from calibration.pairs.finding import Finding
 from calibration.pairs.learned_from import Known
@@ -19,9 +20,6 @@ from calibration.pairs.pairs import Pair
 
 MIN_SUBJECTS = 30
 """Below it every interval is wide, and the exact ones lean on normal errors."""
-
-MAX_GAP_DAYS = 365
-"""Between film and DEXA: bone changes by about one DXA precision error a year."""
 
 _MAX_AGE_GAP_YEARS = 2.0
 
@@ -48,18 +46,17 @@ def examine(rows: Sequence[HipRow], pairs: Sequence[Pair], known: Known, precisi
     _wrong_side_films(rigor, kept, precision)
     _unusual(rigor, kept)
     _scales(rigor, kept)
-    _gaps(rigor, rows)
+    rigor.findings.extend(dexa_findings(rows))
     _few(rigor, kept, precision)
     return rigor
 
 
-def contradictions(
-    rows: Sequence[HipRow], pairs: Sequence[Pair], header: dict[str, tuple[float | None, str | None]]
-) -> list[Finding]:
-    """Films whose header names another sex or age than the table; `header` is film -> (age, sex)."""
+def contradictions(rows: Sequence[HipRow], pairs: Sequence[Pair], films: Iterable[FilmAnswers]) -> list[Finding]:
+    """Films whose header names another sex or age than the table."""
+    header = {film.film: next(iter(film.reports.values())) for film in films}
     found = []
     for row, one in zip(rows, pairs, strict=True):
-        age, sex = header[row.film]
+        age, sex = header[row.film].age_years, header[row.film].sex
         older = age is not None and row.age_years is not None and abs(age - row.age_years) > _MAX_AGE_GAP_YEARS
         if older or (sex is not None and row.sex is not None and sex != row.sex):
             found.append(one)
@@ -81,13 +78,21 @@ def _leave_out(rigor: Rigor, code: str, severity: str, sentence: str, pairs: Seq
 
 
 def _duplicates(rigor: Rigor, pairs: Sequence[Pair]) -> None:
-    """The same bytes under several names: one of them counts, none if the table gives them to several subjects."""
-    groups: dict[str, list[Pair]] = defaultdict(list)
+    """The same film under several names: one of them counts, none if the table gives it to several subjects.
+
+    Films are the same by their bytes, or by their pixels under headers of their own.
+    """
+    groups: list[list[Pair]] = []
+    known: dict[object, list[Pair]] = {}
     for one in pairs:
-        if one.film_id:
-            groups[one.film_id].append(one)
+        names = [name for name in (one.film_id, one.pixels) if name]
+        group = next((known[name] for name in names if name in known), None)
+        if group is None:
+            groups.append(group := [])
+        group.append(one)
+        known |= dict.fromkeys(names, group)
     again, torn = [], []
-    for group in groups.values():
+    for group in groups:
         if len({one.subject for one in group}) > 1:
             torn += group
         else:
@@ -103,6 +108,7 @@ def _duplicates(rigor: Rigor, pairs: Sequence[Pair]) -> None:
 
 
 def _seen(rigor: Rigor, pairs: Sequence[Pair], known: Known) -> None:
+    subjects = set(map(subject_key, known.subjects))
     _leave_out(
         rigor, "film_seen", "warning",
         "These films were learned from, in training or calibration; a network agrees too well with what it has seen.",
@@ -111,7 +117,7 @@ def _seen(rigor: Rigor, pairs: Sequence[Pair], known: Known) -> None:
     _leave_out(
         rigor, "subject_seen", "warning",
         "Other films of these subjects were learned from, in training or calibration.",
-        [one for one in pairs if one.subject in known.subjects and one.film_id not in known.films],
+        [one for one in pairs if subject_key(one.subject) in subjects and one.film_id not in known.films],
     )  # fmt: skip
     if known.unread:
         sentence = (
@@ -162,17 +168,6 @@ def _scales(rigor: Rigor, pairs: Sequence[Pair]) -> None:
             "conversion adds an error of its own."
         )
         rigor.findings.append(Finding("scales_converted", "note", sentence))
-
-
-def _gaps(rigor: Rigor, rows: Sequence[HipRow]) -> None:
-    far = [row for row in rows if _days(row.film_date, row.dxa_date) > MAX_GAP_DAYS]
-    if far:
-        sentence = f"Film and DEXA lie more than {MAX_GAP_DAYS} days apart: the bone may have changed between them."
-        rigor.findings.append(Finding("dates_apart", "warning", sentence, len(far)))
-
-
-def _days(first: date | None, second: date | None) -> int:
-    return abs((first - second).days) if first and second else 0
 
 
 def _few(rigor: Rigor, pairs: Sequence[Pair], precision: str) -> None:

@@ -116,7 +116,7 @@ def compare(
     checked = table_checks.examine(rows, pairs, learned, primary)
     findings = [
         *checked.findings,
-        *table_checks.contradictions(rows, pairs, {film.film: age_and_sex(film) for film in films}),
+        *table_checks.contradictions(rows, pairs, films),
     ]
     made = Validation({}, pairs, list(films), checked.left_out)
     if not any(labelled(made.kept, site, primary) for site in SITES):
@@ -162,12 +162,6 @@ def of_split(table: Path, everything: Sequence[HipRow], split: str) -> list[HipR
 def sha256(path: Path) -> str:
     """Of the bytes of a file."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def age_and_sex(film: FilmAnswers) -> tuple[float | None, str | None]:
-    """As the film's header names them."""
-    report = next(iter(film.reports.values()))
-    return report.age_years, report.sex
 
 
 def _why_none(made: Validation, precision: str) -> str:

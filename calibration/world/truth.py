@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from bmd_edge.bundle.manifest import LANDMARKS
 from bmd_edge.errors import TableError
 from bmd_edge.table.film_table import HipRow
+from bmd_edge.table.spreadsheet import decimal
 
 INTACT, UNKNOWN = "intact", "unknown"
 UNFIT = ("fracture", "implant", "immature", "cut_off", "wrong_view", "not_a_hip")
@@ -87,7 +88,7 @@ def _number(row: HipRow, column: str, phantoms: str) -> float | None:
     if not text:
         return None
     try:
-        value = float(text)
+        value = decimal(text)
     except ValueError:
         value = math.nan
     if not math.isfinite(value):

@@ -15,7 +15,6 @@ from calibration.validate.validate import (
     ABOUT_BOOTSTRAP,
     about,
     about_table,
-    age_and_sex,
     of_split,
     primary_of,
     rounded,
@@ -155,7 +154,7 @@ def score_table(
     checked = table_checks.examine(rows, pairs, learned, primary)
     found = [
         *checked.findings,
-        *table_checks.contradictions(rows, pairs, {film.film: age_and_sex(film) for film in films}),
+        *table_checks.contradictions(rows, pairs, films),
     ]
     if not one.about["labelled_hips"]:
         found = [finding for finding in found if finding.code != "few_subjects"]

@@ -12,9 +12,12 @@ from numpy.typing import NDArray
 from bmd_edge.bundle.manifest import CalibrationFilms
 from bmd_edge.bundle.network_input import BMD, InputSpec
 from bmd_edge.errors import TableError, UsageError
+from bmd_edge.film.film import short_id
+from bmd_edge.measure.t_score import t_score_reason
 from bmd_edge.sites import SITES
 from bmd_edge.table.dxa_scales import hologic_gcm2
 from bmd_edge.table.film_table import HipRow, read_table
+from bmd_edge.table.names import subject_key
 from export.int8.shift_in_gcm2 import JudgingHips
 from trainer.images.cut_rois import roi_table
 from trainer.images.roi_files import read_rois, roi_image
@@ -70,12 +73,13 @@ def check_apart(run: Path, rows: Sequence[HipRow]) -> None:
         learned = json.loads((run / "split.json").read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise UsageError(f"{run.name} is no run folder: it has no split.json; `bmd-edge train` makes one") from error
-    known = {subject: split for split, subjects in learned.items() for subject in subjects}
+    known = {subject_key(subject): split for split, subjects in learned.items() for subject in subjects}
     for row in rows:
-        if row.subject in known and not known[row.subject] == row.split == "val":
+        split = known.get(subject_key(row.subject))
+        if split is not None and not split == row.split == "val":
             raise TableError(
                 f"subject {row.subject}: of the split {row.split} here, but the run {run.name} knows it from"
-                f" {known[row.subject]}; films that judge a network must be of other subjects"
+                f" {split}; films that judge a network must be of other subjects"
             )
 
 
@@ -101,7 +105,11 @@ def maker(row: HipRow) -> str:
 def judging_hips(rows: Sequence[HipRow]) -> JudgingHips:
     """What the error budget needs to know of the hips that judge it."""
     return JudgingHips(
-        dexa(rows), [row.subject for row in rows], [maker(row) for row in rows], [_sha256(row)[:16] for row in rows]
+        dexa(rows),
+        [row.subject for row in rows],
+        [maker(row) for row in rows],
+        [short_id(_sha256(row)) for row in rows],
+        np.array([t_score_reason(row.age_years, row.sex) is None for row in rows], bool),
     )
 
 

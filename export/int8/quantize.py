@@ -10,6 +10,7 @@ poolings of what is fp32, and what works on pooled vectors (the heads that make 
 squeeze-and-excitation).
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -22,8 +23,11 @@ from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 from bmd_edge.engine.onnx_runtime import ZERO_NONNEGATIVE, ZERO_SIGNED
 from bmd_edge.errors import BundleError
 from export.int8.layers import CLAMPS, POOLINGS, fp32_nodes
-from export.int8.ranges import Histogram
+from export.int8.ranges import LEVELS, Histogram
+from export.onnx_file.int32_sums import MOST_UNITS, quantized_convolutions
 from export.onnx_file.rules import check
+
+logger = logging.getLogger(__name__)
 
 QUANTIZED_OPS = ("Conv", "Add", "MaxPool", "ReduceMean", "GlobalAveragePool")
 _OUTPUTS_LEFT_FP32 = ("Conv", "Add", "ReduceMean", "GlobalAveragePool")  # the reader quantizes its input
@@ -49,8 +53,11 @@ def int8_from_onnx(
     Raises:
         BundleError: nothing is quantized, or the result breaks a rule of `export.onnx_file.rules`.
     """
-    result = quantized(onnx.load(onnx_path), histograms, method=method, keep_fp32=keep_fp32)
+    fp32 = onnx.load(onnx_path)
+    result = quantized(fp32, histograms, method=method, keep_fp32=keep_fp32)
     check(result)
+    for name, channels in widened(fp32, result).items():
+        logger.warning("%s: weights of %d channels nearly 0 beside their bias got a wider scale", name, channels)
     if not quantized_layers(result):
         raise BundleError("no convolution is quantized: keep fewer layers in fp32, or leave INT8 out")
     out_path.write_bytes(result.SerializeToString(deterministic=True))
@@ -90,6 +97,7 @@ def quantized(
     quantizer.model.topological_sort()
     result: onnx.ModelProto = quantizer.model.model
     _name_zero_points(result)
+    _widen(fp32, result)
     del result.metadata_props[:]
     onnx.helper.set_model_props(result, {entry.key: entry.value for entry in fp32.metadata_props})
     onnx.checker.check_model(result, full_check=True)
@@ -100,6 +108,40 @@ def quantized_layers(model: onnx.ModelProto) -> list[str]:
     """Names of the convolutions whose input is quantized."""
     dequantized = {node.output[0] for node in model.graph.node if node.op_type == "DequantizeLinear"}
     return [node.name for node in model.graph.node if node.op_type == "Conv" and node.input[0] in dequantized]
+
+
+def _widen(fp32: onnx.ModelProto, model: onnx.ModelProto) -> None:
+    """Give the weights of a channel whose bias would fill int32 a wider scale, so that no sum wraps.
+
+    Half the range is left to the products. Such weights are next to nothing beside the bias, and so is what coarser
+    steps change of them.
+    """
+    real = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in fp32.graph.initializer}
+    weights = {node.name: real.get(node.input[1]) for node in fp32.graph.node if node.op_type == "Conv"}
+    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    for conv in quantized_convolutions(model):
+        weight, far = weights.get(conv.node.name), conv.worst_units() > MOST_UNITS
+        if weight is None or not far.any():
+            continue
+        least = np.abs(conv.bias) / (conv.input_scale * (MOST_UNITS // 2))
+        scale = np.where(far, np.maximum(conv.weight_scale, least), conv.weight_scale).astype(np.float32)
+        steps = weight / scale.reshape(-1, *[1] * (weight.ndim - 1))
+        coarse = np.where(far.reshape(-1, *[1] * (weight.ndim - 1)), np.round(steps), conv.weight).astype(np.int8)
+        constants[conv.weight_name].CopyFrom(onnx.numpy_helper.from_array(coarse, conv.weight_name))
+        constants[conv.scale_name].CopyFrom(onnx.numpy_helper.from_array(scale, conv.scale_name))
+
+
+def widened(fp32: onnx.ModelProto, model: onnx.ModelProto) -> dict[str, int]:
+    """Convolution -> channels whose weight scale is wider than their largest weight asks for; none for most files."""
+    real = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in fp32.graph.initializer}
+    weights = {node.name: real.get(node.input[1]) for node in fp32.graph.node if node.op_type == "Conv"}
+    found = {}
+    for conv in quantized_convolutions(model):
+        weight = weights.get(conv.node.name)
+        if weight is not None:
+            wanted = np.abs(weight).reshape(len(weight), -1).max(1) / LEVELS
+            found[conv.node.name] = int((conv.weight_scale > 1.01 * wanted).sum())
+    return {name: channels for name, channels in found.items() if channels}
 
 
 def thresholds(model: onnx.ModelProto, histograms: Mapping[str, Histogram], method: str) -> dict[str, float]:

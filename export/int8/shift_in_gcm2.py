@@ -10,6 +10,7 @@ from bmd_edge.bundle.error_budget import LIMITS, ErrorBudget, Flip, MakerShift, 
 from bmd_edge.measure.t_score import SHOWN_CUTS, WHO_CUTS, bmd_at, who_cuts_passed
 from bmd_edge.sites import SITES
 from calibration.statistics.bootstrap import Bootstrap, by_subject
+from export.int8.headline_shift import HeadlineShift, headline_shift
 
 F64 = NDArray[np.float64]
 
@@ -19,39 +20,46 @@ ONE_SIDED = Bootstrap(seed=20260, method="percentile", confidence=0.90, min_subj
 
 @dataclass(frozen=True, slots=True)
 class JudgingHips:
-    """The hips that judge: DEXA (n, sites) g/cm2 in the order of `SITES`; subject, maker and film id of each."""
+    """The hips that judge: DEXA (n, sites) g/cm2 in the order of `SITES`; subject, maker and film id of each.
+
+    `with_t_score` (n,) says whose age and sex allow a T-score, and so a headline; None judges no headlines.
+    """
 
     dexa_gcm2: F64
     subjects: Sequence[str]
     makers: Sequence[str]
     film_ids: Sequence[str]
+    with_t_score: NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ShiftInGcm2:
-    """What one precision does to the estimates, site by site."""
+    """What one precision does to the estimates, site by site, and to the headlines that stand on them."""
 
     precision: str
     sites: dict[str, SiteShift]
+    headline: HeadlineShift | None = None
 
     @property
     def passed(self) -> bool:
-        """Whether every site stays inside the budget."""
-        return all(site.passed for site in self.sites.values())
+        """Whether every site and the headlines stay inside the budget."""
+        return all(site.passed for site in self.sites.values()) and (self.headline is None or self.headline.passed)
 
     def failures(self) -> list[str]:
         """Every limit that is not kept, one sentence each."""
-        return [f"{name}: {said}" for name, site in self.sites.items() for said in broken(site)]
+        found = [f"{name}: {said}" for name, site in self.sites.items() for said in broken(site)]
+        return found + ([self.headline.sentence()] if self.headline and not self.headline.passed else [])
 
     def sentences(self) -> list[str]:
-        """One sentence per site, for people."""
-        return [
+        """One sentence per site and one of the headlines, for people."""
+        sites = [
             f"{self.precision} {name}: mean shift {site.mean_shift_gcm2:+.4f}, 99th percentile "
             f"{site.p99_shift_gcm2:.4f}, largest {site.max_shift_gcm2:.4f} g/cm2; RMSE against DEXA "
             f"{site.rmse_change:+.2%} (95 % bound {site.rmse_change_upper95:+.2%}); {len(site.flips)} of {site.n} hips "
             f"crossed a WHO cut: {'passed' if site.passed else 'FAILED'}"
             for name, site in self.sites.items()
         ]
+        return sites + ([f"{self.precision}: {self.headline.sentence()}"] if self.headline else [])
 
 
 def compare(
@@ -74,8 +82,21 @@ def compare(
         raise ValueError("no hips to compare")
     columns = zip(SITES, fp32_gcm2.astype(np.float64).T, other_gcm2.astype(np.float64).T, hips.dexa_gcm2.T, strict=True)
     return ShiftInGcm2(
-        precision, {name: _site(name, fp32, other, dexa, hips, limits) for name, fp32, other, dexa in columns}
+        precision,
+        {name: _site(name, fp32, other, dexa, hips, limits) for name, fp32, other, dexa in columns},
+        _headline(fp32_gcm2, other_gcm2, hips, limits),
     )
+
+
+def _headline(
+    fp32: NDArray[np.floating], other: NDArray[np.floating], hips: JudgingHips, limits: ErrorBudget
+) -> HeadlineShift | None:
+    if hips.with_t_score is None:
+        return None
+    some = np.flatnonzero(hips.with_t_score).tolist()
+    subjects, film_ids = ([names[k] for k in some] for names in (hips.subjects, hips.film_ids))
+    before, after = (values[some].astype(np.float64) for values in (fp32, other))
+    return headline_shift(before, after, hips.dexa_gcm2[some], subjects, film_ids, limits)
 
 
 def cut_gcm2(site: str, t: float) -> float:

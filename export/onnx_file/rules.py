@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto
 
 from bmd_edge.errors import BundleError
+from export.onnx_file.int32_sums import MOST_UNITS, quantized_convolutions
 
 OPSET = 20
 """Accepted by ONNX Runtime >= 1.20 and by TensorRT 10 and 11."""
@@ -42,6 +43,7 @@ RULES = {
     "uint8": "No uint8: TensorRT takes it with zero point 0 and clips what is negative without a word.",
     "scale": "Scales are constant, float32, finite and above 0.",
     "fp32_bias": "The bias of a convolution stays float32; TensorRT refuses an int32 one behind DequantizeLinear.",
+    "int32_sum": "No channel's bias and worst sum reach 2^31 units: the CPU adds in int32, which wraps without a word.",
     "pairs": "What QuantizeLinear writes is read by DequantizeLinear only.",
     "resize": "No antialiased Resize, nearest or linear mode: TensorRT has no other.",
 }
@@ -76,7 +78,8 @@ def broken_rules(model: str | os.PathLike[str] | onnx.ModelProto) -> list[tuple[
         inferred = onnx.shape_inference.infer_shapes(loaded, strict_mode=True, data_prop=True)
     except Exception as error:  # noqa: BLE001 - protobuf's and onnx's errors have no common base
         return [("valid", (str(error).splitlines() or [type(error).__name__])[0][:200])]
-    return [*_operators(loaded), *_tensors(inferred), *_interface(loaded), *_quantization(loaded), *_resizes(loaded)]
+    checks = (_operators, _interface, _quantization, _sums, _resizes)
+    return [*_tensors(inferred), *(broken for rule in checks for broken in rule(loaded))]
 
 
 def _self_contained(model: onnx.ModelProto) -> Iterator[tuple[str, str]]:
@@ -146,6 +149,15 @@ def _quantization(model: onnx.ModelProto) -> Iterator[tuple[str, str]]:
             bias = constants.get(node.input[2])
             if bias is None or bias.data_type not in _FLOATS:
                 yield "fp32_bias", node.name
+
+
+def _sums(model: onnx.ModelProto) -> Iterator[tuple[str, str]]:
+    for conv in quantized_convolutions(model):
+        if not (conv.weight_scale > 0).all() or not conv.input_scale > 0:
+            continue  # a rule of its own
+        worst = conv.worst_units()
+        for channel in np.flatnonzero(~(worst <= MOST_UNITS))[:1]:
+            yield "int32_sum", f"{conv.node.name}, channel {channel}: {worst[channel]:.3g} units"
 
 
 def _values(constants: dict[str, TensorProto], name: str) -> NDArray[Any] | None:

@@ -5,33 +5,36 @@ around it is stored as the phantom stores its own. The result lies in the user's
 on, and the next training on the same films starts at once.
 """
 
-import csv
 import json
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from hashlib import sha256
 from itertools import groupby
 from pathlib import Path
 
 from bmd_edge.bundle.bundle import VerifiedBundle, read_bundle
 from bmd_edge.bundle.network_input import BMD
-from bmd_edge.engine.base import Engine
-from bmd_edge.engine.open import open_engine
-from bmd_edge.engine.self_test import self_test
-from bmd_edge.errors import REFUSALS, FilmFailed, FilmRefused, HipRefused, TableError
-from bmd_edge.film.read import read_film
-from bmd_edge.hips.finder import find_hips
-from bmd_edge.hips.region import Hip
-from bmd_edge.report.safe_text import safe_cell
+from bmd_edge.errors import REFUSALS, EngineError, TableError
+from bmd_edge.report.safe_text import safe_cell, visible
+from bmd_edge.screen.workers import Crew
 from bmd_edge.sites import SITES
-from bmd_edge.system.files import replace_bytes, replace_file
+from bmd_edge.system.csv_cells import csv_line
+from bmd_edge.system.files import replace_file
 from bmd_edge.system.places import phantom_cache
 from bmd_edge.table.dxa_scales import hologic_gcm2
 from bmd_edge.table.film_table import HipRow, read_table, write_table
-from trainer.images.gray_png import png16
-from trainer.images.roi_files import ROI_SPACING_MM, stored_roi
+from bmd_edge.version import __version__
+from calibration.pairs.dexa_checks import dexa_findings, refuse_errors
+from calibration.pairs.finding import weight
+from trainer.images.copies import check_copies
+from trainer.images.cutter import UNREADABLE, Codes, CutFilm, CutJob, Cutter
+from trainer.images.roi_files import ROI_PX, ROI_SPACING_MM
 from trainer.images.rows import MIN_LABELS, NO_UNLABELLED, number
 from trainer.run.settings import BmdConfig, SemiConfig
+
+logger = logging.getLogger(__name__)
 
 Progress = Callable[[int, int], None]
 """Called with the hips that are done and their number."""
@@ -40,10 +43,6 @@ DETECTOR_SPACING = "x_detector_spacing_mm"
 """Optional column: pixel size at the detector, mm, of a film whose header states none or a wrong one."""
 
 _NAMED = 5  # broken films that an error names; it counts the rest
-_JUDGED = frozenset(
-    ("wrong_body_part", "wrong_view", "no_spacing", "implausible_scale", "poor_exposure", "not_a_hip", "immature")
-)
-"""Refusals that judge what a film shows, not its file: such films are left out, as they would be in use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,26 +92,24 @@ def roi_table(
     would be in use, and listed in the CSV file `listing` if that is given.
 
     Raises:
-        TableError: the table is broken, films are missing or cannot be read, a pixel size is none, or no hip is left.
+        TableError: the table is broken or its DEXA cannot be right, films are missing or cannot be read, a pixel size
+            is none, two subjects have the same picture, or no hip is left.
     """
     rows = read_table(table)
+    for finding in sorted(refuse_errors(table.name, dexa_findings(rows)), key=weight):
+        level = logging.INFO if finding.severity == "note" else logging.WARNING
+        logger.log(level, "%s: %s", table.name, visible(finding.sentence))
     if _of_images(rows):
+        check_copies(table.name, [row for row in rows if row.extra["x_image"] != "dicom"])
         return table, []
     if missing := [row.film for row in rows if not row.film_path.is_file()]:
         raise TableError(f"{table.name}: no such film: {_some(missing)}; paths are relative to the table's folder")
     films = [list(hips) for _, hips in groupby(sorted(rows, key=lambda row: row.film), key=lambda row: row.film)]
     spacings_mm = [_detector_spacing_mm(hips) for hips in films]
     bundle = read_bundle()
-    key = sha256(b"\n".join([bytes(table.resolve()), bundle.digest.encode()])).hexdigest()[:16]
-    folder = phantom_cache().parent / "rois" / key
+    folder = phantom_cache().parent / "rois" / _key(table, bundle)
     (folder / "roi").mkdir(parents=True, exist_ok=True)
-    outcomes: list[CutOutcome] = []
-    with open_engine(bundle, "finder", device="auto") as finder:
-        self_test(bundle, "finder", finder)
-        cutter = _Cutter(folder, finder, bundle)
-        for hips, spacing_mm in zip(films, spacings_mm, strict=True):
-            outcomes += cutter.cut(hips, spacing_mm)
-            progress(len(outcomes), len(rows))
+    outcomes = _cut(films, spacings_mm, bundle.root, folder, progress)
     left_out = [one for one in outcomes if not one.roi]
     if left_out and listing:
         _write_left_out(listing, left_out)
@@ -126,26 +123,32 @@ def roi_table(
         raise TableError(f"{table.name}: every hip was refused; look at them with `bmd-edge screen`")
     facts = {"x_image": "roi", "x_spacing_mm": str(ROI_SPACING_MM)}
     kept = [
-        replace(row, film=made[row.film, row.side], extra={**row.extra, **facts})
+        replace(row, film=roi, film_path=folder / roi, extra={**row.extra, **facts})
         for row in rows
-        if (row.film, row.side) in made
+        if (roi := made.get((row.film, row.side)))
     ]
+    check_copies(table.name, kept)
     write_table(folder / "films.csv", kept)
     return folder / "films.csv", left_out
+
+
+def _key(table: Path, bundle: VerifiedBundle) -> str:
+    """Names all that a stored region depends on besides its film: an upgrade of the program cuts anew."""
+    facts = [__version__, bundle.digest, BMD.fingerprint(), str(ROI_PX), str(ROI_SPACING_MM)]
+    return sha256(b"\n".join([bytes(table.resolve()), *(fact.encode() for fact in facts)])).hexdigest()[:16]
 
 
 def _write_left_out(path: Path, outcomes: list[CutOutcome]) -> None:
     """List hips that were left out, each with its code and its remedy."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with replace_file(path) as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["film", "subject", "side", "split", "reason", "remedy"])
+        file.write(csv_line(["film", "subject", "side", "split", "reason", "remedy"]))
         for one in outcomes:
             row, refusal = one.row, REFUSALS[one.code or "unexpected"]
             # What screening takes as an option stands in the table here, for films of several detectors may be in it.
             remedy = refusal.remedy.replace("--spacing-mm", f"the table's column {DETECTOR_SPACING}")
             facts = (row.film, row.subject, row.side, row.split, one.code)
-            writer.writerow([safe_cell(text) for text in (*facts, f"{refusal.sentence} {remedy}")])
+            file.write(csv_line(safe_cell(text) for text in (*facts, f"{refusal.sentence} {remedy}")))
 
 
 def _detector_spacing_mm(rows: list[HipRow]) -> float | None:
@@ -156,53 +159,64 @@ def _detector_spacing_mm(rows: list[HipRow]) -> float | None:
     return None if texts == {""} else number(rows[0], DETECTOR_SPACING)
 
 
-class _Cutter:
-    """Cuts the regions of one film after the other, and remembers in the cache what became of them."""
+def _cut(
+    films: list[list[HipRow]], spacings_mm: list[float | None], bundle: Path, folder: Path, progress: Progress
+) -> list[CutOutcome]:
+    """The outcomes of all rows, film by film; what the cache holds is not cut again.
 
-    def __init__(self, folder: Path, finder: Engine, bundle: VerifiedBundle) -> None:
-        self.folder, self.finder, self.plausibility = folder, finder, bundle.manifest.plausibility
-        # The finder sees what its bundle says; the region is that of the networks to be trained.
-        self.inputs = {**bundle.inputs, "bmd": BMD}
+    Worker processes with limits of their own read the films, as in a screening. A film that the disk did not give, or
+    that took its worker down, is asked for again next time.
+    """
+    jobs = [
+        CutJob(bytes(hips[0].film_path.absolute()), hips[0].film, None, _file_name(hips[0], spacing_mm), spacing_mm)
+        for hips, spacing_mm in zip(films, spacings_mm, strict=True)
+    ]
+    coming = [job for job in jobs if not _place(folder, job).is_file()]
+    hips_of = {job.name: len(hips) for job, hips in zip(jobs, films, strict=True)}
+    done = sum(hips_of[job.name] for job in jobs) - sum(hips_of[job.name] for job in coming)
+    failed: dict[str, str] = {}
+    if coming:
+        with Crew(partial(Cutter, bundle, folder / "roi")) as crew:
+            for job, outcome in crew.examine(coming):
+                assert isinstance(job, CutJob)
+                if outcome.error:
+                    raise EngineError(f"a network failed: {outcome.error}")
+                if isinstance(outcome, CutFilm):
+                    with replace_file(_place(folder, job)) as file:
+                        json.dump(outcome.codes, file)
+                else:
+                    failed[job.name] = outcome.report.reason or "unexpected"
+                done += hips_of[job.name]
+                progress(done, sum(hips_of.values()))
+    return [
+        one
+        for job, hips in zip(jobs, films, strict=True)
+        for one in (
+            [CutOutcome(row, None, failed[job.name], readable=False) for row in hips]
+            if job.name in failed
+            else _outcomes(job, hips, json.loads(_place(folder, job).read_text()))
+        )
+    ]
 
-    def cut(self, rows: list[HipRow], spacing_mm: float | None) -> Iterator[CutOutcome]:
-        """The outcomes of one film's rows; a film that the disk did not give is asked for again next time."""
-        facts = rows[0].film_path.stat()
-        name = sha256(f"{rows[0].film}/{facts.st_size}/{facts.st_mtime_ns}/{spacing_mm}".encode()).hexdigest()[:16]
-        place = self.folder / "roi" / f"{name}.json"
-        if not place.is_file():
-            try:
-                found = self._found(rows[0].film_path, spacing_mm, name)
-            except FilmFailed as error:
-                yield from (CutOutcome(row, None, error.code, readable=False) for row in rows)
-                return
-            with replace_file(place) as file:
-                json.dump(found, file)
-        found = json.loads(place.read_text())
-        for row in rows:
-            if "unreadable" in found:
-                yield CutOutcome(row, None, found["unreadable"], readable=False)
-            elif (code := found.get(row.side, "not_a_hip")) is None:
-                yield CutOutcome(row, f"roi/{name}-{row.side}.png")
-            else:
-                yield CutOutcome(row, None, code)
 
-    def _found(self, path: Path, spacing_mm: float | None, name: str) -> dict[str, str | None]:
-        """The code of each side, None where its region has been stored; FilmFailed if the film was not even judged."""
-        try:
-            film = read_film(path, spacing_mm=spacing_mm)
-        except FilmRefused as error:
-            return dict.fromkeys("RL", error.code) if error.code in _JUDGED else {"unreadable": error.code}
-        try:
-            hips = find_hips(film, self.finder, self.inputs, self.plausibility)
-        except FilmRefused as error:
-            return dict.fromkeys("RL", error.code)
-        found: dict[str, str | None] = {}
-        for hip in hips:
-            for side in hip.side or "RL":  # a hip whose side nobody knows may be either
-                found[side] = hip.code if isinstance(hip, HipRefused) else None
-            if isinstance(hip, Hip):
-                replace_bytes(self.folder / "roi" / f"{name}-{hip.side}.png", png16(stored_roi(film, hip)))
-        return found
+def _outcomes(job: CutJob, rows: list[HipRow], codes: Codes) -> Iterator[CutOutcome]:
+    for row in rows:
+        if UNREADABLE in codes:
+            yield CutOutcome(row, None, codes[UNREADABLE], readable=False)
+        elif (code := codes.get(row.side, "not_a_hip")) is None:
+            yield CutOutcome(row, f"roi/{job.name}-{row.side}.png")
+        else:
+            yield CutOutcome(row, None, code)
+
+
+def _file_name(row: HipRow, spacing_mm: float | None) -> str:
+    """What the files of a film are called in the cache; another size, time or pixel size is another film."""
+    facts = row.film_path.stat()
+    return sha256(f"{row.film}/{facts.st_size}/{facts.st_mtime_ns}/{spacing_mm}".encode()).hexdigest()[:16]
+
+
+def _place(folder: Path, job: CutJob) -> Path:
+    return folder / "roi" / f"{job.name}.json"
 
 
 def _of_images(rows: list[HipRow]) -> bool:

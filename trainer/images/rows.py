@@ -7,6 +7,7 @@ import numpy as np
 
 from bmd_edge.errors import TableError
 from bmd_edge.table.film_table import HipRow, read_table
+from bmd_edge.table.spreadsheet import decimal
 
 MIN_LABELS = 20
 """Labelled hips below which a correlation on the validation split, or a label SD, means nothing."""
@@ -45,7 +46,7 @@ def number(row: HipRow, column: str) -> float:
     """The number above 0 in a further column of a row; TableError if it holds none."""
     text = row.extra.get(column, "")
     try:
-        value = float(text)
+        value = decimal(text)
     except ValueError:
         value = np.nan
     if not 0 < value < np.inf:

@@ -1,11 +1,15 @@
 """A region of a film: the same whatever way it is kept, and without a copy of the film."""
 
+import hashlib
+import io
+import re
 import tracemalloc
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from bmd_edge.film.film import film_id, short_id
 from bmd_edge.film.read import read_film
 from tests.support import films
 
@@ -46,3 +50,36 @@ def test_a_reduced_film_shows_the_same_in_the_same_places(syntax: str, step: int
         was, now = (film.region(*box, shape=(16, 16)) for film in (whole, reduced))
         np.testing.assert_array_equal(np.isnan(was), np.isnan(now))
         assert np.nanmax(np.abs(was - now)) < 0.01
+
+
+@pytest.mark.parametrize("start", ["0429491040446823", "3060e98757057383", "1234567890123d56", "123456789012345e"])
+def test_a_film_id_that_reads_as_a_number_takes_the_next_digits(start: str) -> None:
+    digest = start + "1" * 8 + "abcdef" + "0" * 34
+    name = short_id(digest)
+    assert name in digest
+    assert name != start
+    with pytest.raises(ValueError, match="could not convert"):
+        float(name.replace("d", "e"))
+
+
+def test_a_film_id_is_no_number_of_any_program_and_else_what_it_was() -> None:
+    """One in 750 would be; the others are the first 16 digits."""
+    moved = 0
+    for n in range(20_000):
+        digest = hashlib.sha256(n.to_bytes(4)).hexdigest()
+        name = film_id(n.to_bytes(4))
+        moved += name != digest[:16]
+        assert re.fullmatch("[0-9a-f]{16}", name)
+        for spelled in (name, name.replace("d", "e")):
+            with pytest.raises(ValueError, match="could not convert"):
+                float(spelled)
+    assert 20 < moved < 120
+
+
+def test_pandas_reads_film_ids_as_text() -> None:
+    """Each alone in its column, where nothing but it decides on the kind."""
+    pandas = pytest.importorskip("pandas")
+    names = [film_id(n.to_bytes(4)) for n in range(3000)]
+    text = ",".join(f"c{n}" for n in range(3000)) + "\n" + ",".join(names) + "\n"
+    (row,) = pandas.read_csv(io.StringIO(text)).to_numpy().tolist()
+    assert row == names

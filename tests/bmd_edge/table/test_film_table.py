@@ -105,7 +105,7 @@ def test_an_impossible_cell_names_its_row_and_column(tmp_path: Path, row: str, c
     ("header", "column", "says"),
     [
         (HEADER + ",weight", "'weight'", "unknown column"),
-        (HEADER.replace(",", ";"), "'film;subject", "unknown column"),
+        (HEADER.replace(",", "|"), "'film|subject", "unknown column"),
         (HEADER.replace(",scale", ""), "scale", "missing"),
         (HEADER + ",x_a,x_a", "x_a", "named twice"),
         ("", "film", "missing"),
@@ -138,6 +138,19 @@ def test_not_a_table(tmp_path: Path) -> None:
         read_table(table(tmp_path, 'a,"b'))
     with pytest.raises(TableError, match=r"none\.csv: the film table cannot be read"):
         read_table(tmp_path / "none.csv")
+
+
+def test_no_cell_is_a_formula_and_numbers_stay(tmp_path: Path) -> None:
+    rows = [
+        HipRow(film="=1.png", subject="+S;=x", side="R", split="train", extra={"x_a": "-1.5", "x_b": "＝cmd"}),
+        HipRow(film="2.png", subject="S", side="L", split="val", extra={"x_a": "1", "x_b": "a;b"}),
+    ]
+    write_table(tmp_path / "films.csv", rows)
+    assert read_table(tmp_path / "films.csv") == rows
+    first, second = (tmp_path / "films.csv").read_text(encoding="utf-8").splitlines()[1:]
+    assert first.startswith("'=1.png,\"'+S;=x\",R,")
+    assert first.endswith(",-1.5,'＝cmd")
+    assert second.endswith(',1,"a;b"')
 
 
 @pytest.mark.parametrize(

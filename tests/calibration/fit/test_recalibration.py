@@ -1,6 +1,7 @@
 """A site recalibrates with films that it has DEXA of, and undoes it."""
 
 from dataclasses import replace
+from datetime import date, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,10 @@ import pytest
 from bmd_edge.bundle.bundle import VerifiedBundle
 from bmd_edge.bundle.manifest import ModelFacts
 from bmd_edge.engine.base import FunctionEngine
-from bmd_edge.errors import UsageError
+from bmd_edge.errors import TableError, UsageError
 from bmd_edge.screen.screener import Screener
 from bmd_edge.sites import SITES
-from bmd_edge.table.film_table import HipRow, write_table
+from bmd_edge.table.film_table import HipRow, read_table, write_table
 from calibration.commands import _calibrated
 from calibration.fit import recalibration as workshop
 from calibration.pairs.answers import FilmAnswers
@@ -80,6 +81,26 @@ def test_another_scale_is_converted_and_named(tmp_path: Path) -> None:
 def test_too_few_films_are_said(tmp_path: Path) -> None:
     table = films(tmp_path / "films", 11)
     with pytest.raises(UsageError, match=r"femoral neck: 10 subjects .* 30 are the least"):
+        workshop.calibrate(one_precision(), table)
+
+
+@pytest.mark.usefixtures("drawn")
+def test_what_the_table_shows_to_be_wrong_is_refused_said_or_left_out(tmp_path: Path) -> None:
+    table = films(tmp_path / "films", 34)
+    rows = read_table(table)
+    day = date(2024, 1, 1)
+    rows[0] = replace(rows[0], film_date=day, dxa_date=day + timedelta(days=900))
+    (tmp_path / "films" / "again.dcm").write_bytes((tmp_path / "films" / "10.dcm").read_bytes())
+    write_table(table, [*rows, replace(rows[10], film="again.dcm")])
+    found = workshop.calibrate(one_precision(), table)
+    assert {"dates_apart", "duplicate_film"} <= {finding.code for finding in found.findings}
+    assert found.file.precisions["fp32"]["total_hip"].hips == 33  # one shows an implant, one counts once
+
+    swapped = [replace(row, bmd_gcm2={"femoral_neck": 0.9, "total_hip": 0.7}) for row in rows]
+    write_table(table, swapped)
+    with pytest.raises(
+        TableError, match=r"films\.csv: The columns bmd_femoral_neck_gcm2 and bmd_total_hip_gcm2 look exch"
+    ):
         workshop.calibrate(one_precision(), table)
 
 

@@ -131,6 +131,10 @@ def bad_scale(model: ModelProto) -> None:
     put(model, "weight_scale", np.array([0.02, 0.0, np.inf, 0.02], np.float32))
 
 
+def wrapping_bias(model: ModelProto) -> None:
+    put(model, "bias", np.array([1, 1, -0.01 * 0.02 * (2**31 - 1000), 1], np.float32))  # fits; with the sum it does not
+
+
 def computed_scale(model: ModelProto) -> None:
     insert(model, helper.make_node("Identity", ["scale"], ["computed"], "computed"), "q", 1)
 
@@ -175,6 +179,7 @@ BREAKERS: list[tuple[Callable[[ModelProto], None], set[str]]] = [
     (uint8_zero, {"int8_zero", "uint8"}),
     (uint8_128, {"int8_zero", "uint8"}),
     (bad_scale, {"scale"}),
+    (wrapping_bias, {"int32_sum"}),
     (computed_scale, {"scale"}),
     (quantized_bias, {"fp32_bias", "int8_zero"}),
     (quantized_value_in_use, {"pairs"}),

@@ -2,7 +2,11 @@
 
 import csv
 import dataclasses
+import datetime
 import io
+import os
+import signal
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,16 +18,18 @@ from typer.testing import CliRunner
 
 from bmd_edge.bundle.bundle import read_bundle
 from bmd_edge.engine.open import open_engine
-from bmd_edge.errors import FilmFailed, TableError
-from bmd_edge.film.film import Film
+from bmd_edge.errors import TableError
 from bmd_edge.film.read import read_film
 from bmd_edge.hips.finder import find_hips
 from bmd_edge.hips.region import Hip, hip_image
+from bmd_edge.screen.jobs import FilmJob, FilmOutcome
+from bmd_edge.screen.workers import Crew
 from bmd_edge.sites import SITES
 from bmd_edge.table.film_table import HipRow, read_table, write_table
 from trainer.commands import train as command
 from trainer.images import cut_rois
 from trainer.images.cut_rois import check_rows, roi_table
+from trainer.images.cutter import Cutter
 from trainer.images.gray_png import floats, png16
 from trainer.images.roi_files import read_rois, stored_roi
 from trainer.images.roi_files import roi_image as network_image
@@ -38,6 +44,16 @@ SPECS = {
     "left.dcm": FilmSpec(12, "hip", "L"),
     "implant.dcm": FilmSpec(13, "hip", "R", "implant"),
 }
+
+
+class Dying(Cutter):
+    """A cutter whose process ends at one film, as at a decoder's fault."""
+
+    def examine(self, tasks: Iterable[FilmJob]) -> Iterator[tuple[FilmJob, FilmOutcome]]:
+        tasks = list(tasks)
+        if any(task.file == "left.dcm" for task in tasks):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().examine(tasks)
 
 
 @pytest.fixture(scope="module")
@@ -167,15 +183,61 @@ def test_a_film_that_the_disk_did_not_give_is_asked_for_again(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
 
-    def gone(path: Path, **how: float | None) -> Film:
-        raise FilmFailed("file_unreadable")
+    class Unplugged(Crew):
+        """The disk goes away once the films are looked up, and comes back."""
+
+        def examine(self, tasks: Iterable[FilmJob]) -> Iterator[tuple[FilmJob, FilmOutcome]]:
+            folder = films[0].parent
+            folder.rename(tmp_path / "away")
+            yield from super().examine(tasks)
+            (tmp_path / "away").rename(folder)
 
     with monkeypatch.context() as patched:
-        patched.setattr(cut_rois, "read_film", gone)
+        patched.setattr(cut_rois, "Crew", Unplugged)
         with pytest.raises(TableError, match=r"right\.dcm \(file_unreadable\).*listed\.csv of the run folder lists"):
             roi_table(films[0], listing=tmp_path / "listed.csv")
     assert (tmp_path / "listed.csv").read_text().count("file_unreadable") == 3
     assert len(read_table(roi_table(films[0])[0])) == 2
+
+
+def test_a_film_that_takes_its_worker_down_ends_no_training_process(
+    films: tuple[Path, dict[str, PhantomFilm]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A decoder that kills its process: the film is named, the others are cut, and the owner goes on."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with monkeypatch.context() as patched:
+        patched.setattr(cut_rois, "Cutter", Dying)
+        with pytest.raises(
+            TableError, match=r"films that cannot be read: left\.dcm \(worker_lost\); export them again"
+        ):
+            roi_table(films[0], listing=tmp_path / "listed.csv")
+    assert "worker_lost" in (tmp_path / "listed.csv").read_text()
+    assert len(list((tmp_path / "bmd-edge" / "rois").rglob("*.json"))) == 2
+    assert len(read_table(roi_table(films[0])[0])) == 2
+
+
+def test_an_upgrade_cuts_anew(
+    films: tuple[Path, dict[str, PhantomFilm]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of what a stored region depends on: the program's version, the preprocessing and the region's size."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    bundle = read_bundle()
+    keys = {cut_rois._key(films[0], bundle)}
+    other = {
+        "__version__": "9.9",
+        "BMD": dataclasses.replace(cut_rois.BMD, low_percentile=2.0),
+        "ROI_PX": 512,
+        "ROI_SPACING_MM": 0.5,
+    }
+    for name, value in other.items():
+        with monkeypatch.context() as patched:
+            patched.setattr(cut_rois, name, value)
+            keys.add(cut_rois._key(films[0], bundle))
+    with monkeypatch.context() as patched:
+        patched.setattr("bmd_edge.bundle.network_input.VERSION", 99)
+        keys.add(cut_rois._key(films[0], bundle))
+    keys.add(cut_rois._key(films[0], dataclasses.replace(bundle, digest="0" * 64)))
+    assert len(keys) == 2 + len(other) + 1
 
 
 def changed(table: Path, name: str, **changes: object) -> Path:
@@ -231,6 +293,42 @@ def test_the_command_tells_of_hips_left_out_and_of_too_few_labels(
     assert "1 labelled hips in train; training needs 20" in str(done.exception)
     assert "1 hips are left out (implant 1)" in done.stderr
     assert "implant.dcm" in (tmp_path / "run" / "left_out.csv").read_text()
+
+
+def test_the_same_pixels_under_two_subjects_are_refused(
+    films: tuple[Path, dict[str, PhantomFilm]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A film that was anonymized twice: other bytes, another name, the same pixels."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    again = pydicom.dcmread(films[0].parent / "right.dcm")
+    again.PatientID, again.StudyDate = "ANON-2", "20240101"
+    again.save_as(films[0].parent / "again.dcm")
+    rows = read_table(films[0])
+    table = films[0].with_name("copies.csv")
+    write_table(table, [*rows, dataclasses.replace(rows[0], film="again.dcm", subject="other", split="val")])
+    with pytest.raises(
+        TableError, match=r"row 2 .*split train\) and row 5 .*split val\) show the same pixels: give them"
+    ):
+        roi_table(table)
+    write_table(table, [*rows, dataclasses.replace(rows[0], film="again.dcm")])
+    assert len(read_table(roi_table(table)[0])) == 3
+
+
+def test_a_table_that_cannot_be_right_is_said_before_films_are_cut(
+    films: tuple[Path, dict[str, PhantomFilm]], caplog: pytest.LogCaptureFixture
+) -> None:
+    (row,) = (row for row in read_table(films[0]) if row.film == "right.dcm")
+    table = films[0].with_name("exchanged.csv")
+    bmd = {"femoral_neck": 0.9, "total_hip": 0.7}
+    many = [dataclasses.replace(row, film=f"no-{k}.dcm", subject=f"S{k}", bmd_gcm2=bmd) for k in range(6)]
+    write_table(table, many)
+    with pytest.raises(TableError, match=r"exchanged\.csv: The columns bmd_femoral_neck_gcm2 and bmd_total_hip_gcm2"):
+        roi_table(table)
+    far = {"film_date": datetime.date(2024, 1, 1), "dxa_date": datetime.date(2020, 1, 1)}
+    write_table(table, [dataclasses.replace(one, bmd_gcm2={**bmd, "total_hip": None}, **far) for one in many])
+    with pytest.raises(TableError, match="no such film"):
+        roi_table(table)
+    assert "days apart in rows 2, 3, 4, 5, 6 and 1 more" in caplog.text
 
 
 def test_a_phantom_table_is_taken_as_it_is(cohort: Path) -> None:
