@@ -19,6 +19,7 @@ PLAUSIBLE_GCM2 = (0.25, 1.60)
 """Outside it an answer is refused, `implausible_estimate`; inside it is never clipped."""
 
 _BySite = Sequence[float] | NDArray[np.floating]
+_NO_DOUBT = (0.0,) * len(SITES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ def estimates(
     age_years: float | None,
     sex: str | None,
     flags: tuple[str, ...] = (),
-    scale_doubt_gcm2: _BySite = (0.0,) * len(SITES),
+    scale_doubt_gcm2: _BySite = _NO_DOUBT,
 ) -> tuple[Estimate, ...]:
     """Turn the network's answer for one hip into one estimate per site.
 

@@ -10,6 +10,7 @@ from bmd_edge.engine.base import FunctionEngine
 from bmd_edge.errors import HipRefused
 from bmd_edge.hips.class_head import SURE_CLOSE_UP
 from bmd_edge.hips.landmarks import canonical, shape_of
+from bmd_edge.hips.plausibility import shaft_distance
 from bmd_edge.hips.region import SCALES, Hip
 from tests.bmd_edge.hips.painted_hips import RIGHT_MM, found, painted_film, painted_finder
 from tests.support.screening import plausibility
@@ -146,6 +147,45 @@ def test_a_shape_that_no_hip_has():
     (hip,) = found(film, painted_finder(alter=trochanter_astray), strict)
     assert isinstance(hip, HipRefused)
     assert hip.code == "not_measurable"
+
+
+def test_a_shaft_that_goes_on_beside_the_hip_is_a_doubt():
+    """As a displaced fracture below the trochanters looks; the shape as a whole keeps its limit."""
+    mean = tuple(shape_of(canonical(RIGHT_MM)).tolist())
+    precision = tuple(map(tuple, (np.eye(10) * 400).tolist()))
+    limits = plausibility(shape_mean=mean, shape_precision=precision, max_shape_distance=10.0)
+
+    def displaced(by):
+        def alter(maps, _):
+            maps[4:] = np.roll(maps[4:], by, axis=2)
+            return maps
+
+        return painted_finder(alter=alter)
+
+    (hip,) = found(painted_film({"R": (200, 120)}), displaced(2), limits)
+    assert isinstance(hip, Hip)
+    (hip,) = found(painted_film({"R": (200, 120)}), displaced(9), limits)
+    assert isinstance(hip, HipRefused)
+    assert (hip.code, set(hip.landmarks_px)) == ("not_measurable", set(LANDMARKS))
+
+
+def test_the_shafts_distance_is_that_of_the_conditional_normal_distribution():
+    """What the others say of the shaft is taken off: a hip of another build is not a broken one."""
+    rng = np.random.default_rng(0)
+    mixed = rng.normal(size=(10, 10))
+    covariance = mixed @ mixed.T / 400 + np.eye(10) * 1e-4
+    mean = shape_of(canonical(RIGHT_MM))
+    limits = plausibility(
+        shape_mean=tuple(mean.tolist()), shape_precision=tuple(map(tuple, np.linalg.inv(covariance).tolist()))
+    )
+    build = np.zeros(10)
+    build[:6] = [0.05, -0.02, 0.03, 0.02, 0, 0]
+    build[6:] = covariance[6:, :6] @ np.linalg.solve(covariance[:6, :6], build[:6])
+    given = covariance[6:, 6:] - covariance[6:, :6] @ np.linalg.solve(covariance[:6, :6], covariance[:6, 6:])
+    off = np.array([0.02, 0.0, 0.03, 0.01])
+    for shape, expected in ((build, 0.0), (build + np.pad(off, (6, 0)), np.sqrt(off @ np.linalg.solve(given, off)))):
+        points = np.vstack([[0, 0], (mean + shape).reshape(5, 2)])  # the lesser trochanter stays at 1
+        assert shaft_distance(limits, points) == pytest.approx(expected, rel=1e-3, abs=1e-3)
 
 
 def test_an_embedding_unlike_all_training_films():

@@ -7,8 +7,28 @@ import pydicom
 import pytest
 
 from bmd_edge.film.read import read_film
-from export.proofs.steady_verdict import DOUBT, HARMLESS, Verdict, changed, compared, slack
+from export.bundle.finder_limits import film_of_gray
+from export.proofs.steady_verdict import DOUBT, HARMLESS, Verdict, changed, compared, shaft_cut, slack, told
 from tests.support.screening import drawn_screener, hip_dicom
+
+
+def test_a_cut_shaft_goes_on_elsewhere() -> None:
+    """A bright bar as the shaft: above the cut nothing moves, below it the bar stands aside and leans."""
+    gray = np.full((400, 300), 100, np.uint16)
+    gray[:, 140:160] = 1000
+    points = np.array([[80, 50], [100, 80], [160, 90], [140, 150], [150, 200], [150, 300]], float)
+    cut = shaft_cut(film_of_gray(gray, 1.0), points, np.random.default_rng(3)).stored
+    assert np.array_equal(cut[:160], gray[:160])
+    assert np.array_equal(cut[:, :100], gray[:, :100])
+    places = [np.flatnonzero(cut[row] > 500).mean() for row in (150, 190, 210)]
+    assert places[0] == 149.5
+    lean = abs(places[2] - places[1]) / 20
+    assert np.tan(np.deg2rad(8)) < lean < np.tan(np.deg2rad(27))
+
+
+def test_what_is_told_of_the_shaft() -> None:
+    found = told([(1.0, 5.0), (1.2, 2.9), (3.5, 4.0)])
+    assert (found["hips"], found["intact_beyond"], found["cut_beyond"]) == (3, 1, 2)
 
 
 def dataset(**header: object) -> pydicom.Dataset:
