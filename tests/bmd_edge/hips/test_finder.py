@@ -11,7 +11,6 @@ from bmd_edge.errors import FilmRefused, HipRefused
 from bmd_edge.film.film import Film
 from bmd_edge.hips.class_head import SURE_SURVEY
 from bmd_edge.hips.finder import peaks_of
-from bmd_edge.hips.landmarks import Look, merged
 from bmd_edge.hips.region import Hip
 from tests.bmd_edge.hips.painted_hips import HEAT, SIZE_MM, found, painted_film, painted_finder, points_mm
 
@@ -135,21 +134,3 @@ def test_peaks_are_found_between_cells():
     points, peaks = peaks_of(maps, 256)
     assert points / 2 == pytest.approx(truth, abs=0.15)
     assert (peaks > 0.9).all()
-
-
-def test_looks_together_are_the_median_of_landmarks_and_the_mean_of_log_odds():
-    points = np.arange(12, dtype=float).reshape(6, 2)
-    looks = [
-        Look(points + move, np.full(6, peak), np.array(kind), np.full(4, far))
-        for move, peak, kind, far in (
-            (0, 0.5, [0.5, 0.5, 0, 0, 0, 0], 1.0),
-            (1, 0.8, [0.5, 0.5, 0, 0, 0, 0], 2.0),
-            (50, 0.2, [0.8, 0.2, 0, 0, 0, 0], 6.0),
-        )
-    ]
-    together = merged(looks)
-    assert together.points_px == pytest.approx(points + 1)
-    assert together.peaks == pytest.approx(np.full(6, 0.5))
-    assert together.kind[0] / together.kind[1] == pytest.approx(4 ** (1 / 3))
-    assert together.kind.sum() == pytest.approx(1)
-    assert together.embedding == pytest.approx(np.full(4, 3.0))
