@@ -1,7 +1,9 @@
 """Film and finder network to hips: two looks, and a hip or its refusal for each side that was found.
 
 The finder is one network that knows right hips only (femoral head toward image right); left hips are found by showing
-it the mirrored film. It looks twice: a *survey* of the whole film, then a *close-up* around what the survey found.
+it the mirrored film. It looks twice: a *survey* of the whole film, then a *close-up* around what the survey found. The
+close-up is made of several looks, at the pixel size as read and at its doubt to either side (`SCALES`): what they say
+together hangs less on the third digit of a magnification, and a hip that one of them clearly refuses is a doubt.
 """
 
 from collections.abc import Mapping
@@ -16,9 +18,9 @@ from bmd_edge.engine.base import Engine
 from bmd_edge.errors import FilmRefused, HipRefused
 from bmd_edge.film.film import Film
 from bmd_edge.hips.class_head import SURE_SURVEY, named
-from bmd_edge.hips.landmarks import CORE, HEAD, Look, Points, to_mm
-from bmd_edge.hips.plausibility import exposure_objection, hip_flags, objection
-from bmd_edge.hips.region import Hip, roi_box
+from bmd_edge.hips.landmarks import CORE, HEAD, Look, Points, merged, to_mm
+from bmd_edge.hips.plausibility import doubt, exposure_objection, hip_flags, objection
+from bmd_edge.hips.region import SCALES, Hip, roi_box
 
 # Where no hip stands out, one of this share of the peak gets a close-up: it may be one, or tell the reason.
 FAINT = 0.5
@@ -81,12 +83,12 @@ def survey(film: Film, finder: Engine, inputs: Inputs) -> list[Look]:
     return _look(film, finder, spec, [_frame(film, center, spec, side) for side in "RL"])
 
 
-def close_up(film: Film, finder: Engine, inputs: Inputs, side: str, points_px: Points) -> Look:
-    """The second look, around landmarks (6, 2) in stored-image pixels that the first one found."""
+def close_up(film: Film, finder: Engine, inputs: Inputs, side: str, points_px: Points) -> list[Look]:
+    """The second look, around landmarks (6, 2) in stored-image pixels that the first one found, at each of `SCALES`."""
     left, top, width, height = roi_box(points_px, film.spacing_mm, inputs["bmd"].side_mm)
     spec = inputs["finder_closeup"]
-    frame = _frame(film, (left + width / 2, top + height / 2), spec, side)
-    return _look(film, finder, spec, [frame])[0]
+    center = (left + width / 2, top + height / 2)
+    return _look(film, finder, spec, [_frame(film, center, spec, side, scale) for scale in SCALES])
 
 
 def peaks_of(heatmaps: NDArray[np.float32], size_px: int) -> tuple[Points, NDArray[np.float64]]:
@@ -118,8 +120,8 @@ class _Frame:
     mirrored: bool
 
 
-def _frame(film: Film, center_px: tuple[float, float], spec: InputSpec, side: str) -> _Frame:
-    width, height = spec.side_mm / film.spacing_mm[1], spec.side_mm / film.spacing_mm[0]
+def _frame(film: Film, center_px: tuple[float, float], spec: InputSpec, side: str, scale: float = 1.0) -> _Frame:
+    width, height = scale * spec.side_mm / film.spacing_mm[1], scale * spec.side_mm / film.spacing_mm[0]
     return _Frame((center_px[0] - width / 2, center_px[1] - height / 2, width, height), side == "L")
 
 
@@ -180,9 +182,10 @@ def _shows_other(film: Film, side: str, first: Look) -> bool:
 
 def _examine(film: Film, finder: Engine, inputs: Inputs, numbers: Plausibility, side: str, first: Look) -> Hip:
     """Look closely at one hip. Raises HipRefused with the first objection."""
-    look = close_up(film, finder, inputs, side, first.points_px)
+    looks = close_up(film, finder, inputs, side, first.points_px)
+    look = merged(looks)
     landmarks = {name: (float(x), float(y)) for name, (x, y) in zip(LANDMARKS, look.points_px, strict=True)}
-    reason = objection(film, numbers, first, look)
+    reason = objection(film, numbers, first, look) or doubt(film, numbers, looks)
     if reason is None:
         box = roi_box(look.points_px, film.spacing_mm, inputs["bmd"].side_mm)
         region = film.region(*box, shape=(inputs["bmd"].size_px, inputs["bmd"].size_px))

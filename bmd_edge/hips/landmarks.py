@@ -1,5 +1,6 @@
 """What the finder says of one hip: six landmarks, its class, its embedding; and their geometry in millimeters."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,7 @@ from bmd_edge.film.film import Film
 HEAD, _GREATER, LESSER, DISTAL = 0, 2, 3, 5
 CORE = slice(0, 4)  # what the region of interest stands on; the shaft may end early
 Points = NDArray[np.float64]
+_LEAST = 1e-9  # of a probability, where its logarithm is taken
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,24 @@ class Look:
     def score(self) -> float:
         """Mean peak of the four landmarks that the region of interest stands on, 0..1."""
         return float(self.peaks[CORE].mean())
+
+
+def merged(looks: Sequence[Look]) -> Look:
+    """What several looks at one hip say together: median of the landmarks, mean of log-odds and of embeddings."""
+    kind = np.exp(np.mean([np.log(np.maximum(look.kind, _LEAST)) for look in looks], axis=0))
+    odds = np.mean([log_odds(look.peaks) for look in looks], axis=0)
+    return Look(
+        points_px=np.median([look.points_px for look in looks], axis=0),
+        peaks=1 / (1 + np.exp(-odds)),
+        kind=kind / kind.sum(),
+        embedding=np.mean([look.embedding for look in looks], axis=0),
+    )
+
+
+def log_odds(probability: Points) -> Points:
+    """log(p / (1 - p)) of probabilities of any shape; those nearer to 0 or 1 than 1e-9 count as that near."""
+    held = np.clip(probability, _LEAST, 1 - _LEAST)
+    return np.asarray(np.log(held / (1 - held)))
 
 
 def shape_of(points_mm: Points) -> Points:

@@ -5,19 +5,33 @@ looks, the size and shape of the six landmarks, the distance of the embedding fr
 fails them is named only where the network's class head is sure of it; else the hip is in doubt, `not_measurable`.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from bmd_edge.bundle.manifest import Plausibility
 from bmd_edge.film.film import Film
 from bmd_edge.hips.class_head import SURE_CLOSE_UP, named
-from bmd_edge.hips.landmarks import CORE, DISTAL, HEAD, LESSER, Look, Points, canonical, shape_of, to_mm
+from bmd_edge.hips.landmarks import CORE, DISTAL, HEAD, LESSER, Look, Points, canonical, log_odds, shape_of, to_mm
+from bmd_edge.hips.region import SCALES
 
 HEAD_TO_LESSER_MM = (40.0, 95.0)
 """Head center to lesser trochanter of an adult, with room for a wrong magnification."""
 
+# By how much one look at a hip may pass a limit that all of them together keep: twice the SD of one look around the
+# merged one, of 156 looks at 52 phantom hips (`python -m export.proofs.steady_verdict` measures it anew). Log-odds; of
+# distances the factor.
+INTACT_SLACK, PEAK_SLACK = 0.54, 0.12
+SHAPE_SLACK, EMBEDDING_SLACK = 1.44, 1.22
+
+# Where the shaft may lie, given the rest of the hip, as a Mahalanobis distance: intact phantom hips lie nearer, those
+# whose film was cut through the shaft and displaced lie farther (`python -m export.proofs.steady_verdict`).
+MAX_SHAFT_DISTANCE = 3.0
+
 _MIN_SHAFT_MM = 15.0  # the total hip needs the shaft to about 12 mm below the lesser trochanter
 _SHORT_SHAFT_MM = 35.0
+_SHAFT = 6  # where a shape's numbers of the shaft begin
 _MIN_CONTRAST = 0.08
 _MAX_OUTSIDE = 0.20  # share of the region beyond the film
 # Of the film's gray 0..1. Within 0.002 of an end, half a level of 256, gray is clipped and shows no bone; a region that
@@ -28,25 +42,79 @@ _MIN_RANGE = 0.02
 
 
 def objection(film: Film, numbers: Plausibility, first: Look, look: Look) -> str | None:
-    """The code of the first reason to refuse a hip, from what both looks gave; None where there is none."""
+    """The code of the first reason to refuse a hip, from the survey and the merged close-up; None without one."""
     reason = named(look.kind, SURE_CLOSE_UP, film.age_years) or "not_measurable"
     if look.kind[0] < numbers.min_intact or look.score < numbers.min_peak:
         return reason
     points_mm = to_mm(film, look.points_px)
     if _incomplete(film, numbers, look):
         return "cut_off"
-    if not HEAD_TO_LESSER_MM[0] <= np.hypot(*(points_mm[LESSER] - points_mm[HEAD])) <= HEAD_TO_LESSER_MM[1]:
+    if not HEAD_TO_LESSER_MM[0] <= _head_to_lesser_mm(points_mm) <= HEAD_TO_LESSER_MM[1]:
         return "implausible_scale"
     if points_mm[DISTAL, 1] - points_mm[LESSER, 1] < _MIN_SHAFT_MM:
         return "cut_off"
     moved_mm = np.hypot(*(points_mm - to_mm(film, first.points_px))[CORE].T)
     if np.median(moved_mm) > numbers.max_disagreement_mm:
         return reason
-    shape = _mahalanobis(shape_of(canonical(points_mm)), numbers.shape_mean, numbers.shape_precision)
-    if shape > numbers.max_shape_distance:
+    if shape_distance(numbers, points_mm) > numbers.max_shape_distance:
         return reason
-    embedding = _mahalanobis(look.embedding, numbers.embedding_mean, numbers.embedding_precision)
-    return reason if embedding > numbers.max_embedding_distance else None
+    if shaft_distance(numbers, points_mm) > MAX_SHAFT_DISTANCE:
+        return reason
+    return reason if embedding_distance(numbers, look) > numbers.max_embedding_distance else None
+
+
+def doubt(film: Film, numbers: Plausibility, looks: Sequence[Look]) -> str | None:
+    """`not_measurable` where a look at one of `SCALES` clearly fails a check that all of them together pass.
+
+    The looks are at one hip: each may pass a limit by as much as such looks differ, so that a verdict near a limit is
+    theirs together. A size that is implausible at one of the scales is a doubt too.
+    """
+    together = np.median([look.points_px for look in looks], axis=0)
+    astray = any(_astray(film, numbers, together, look) for look in looks)
+    sizes = [_head_to_lesser_mm(to_mm(film, together)) / scale for scale in SCALES]
+    unsure = min(sizes) < HEAD_TO_LESSER_MM[0] or max(sizes) > HEAD_TO_LESSER_MM[1]
+    return "not_measurable" if astray or unsure else None
+
+
+def _astray(film: Film, numbers: Plausibility, together_px: Points, look: Look) -> bool:
+    points_mm = to_mm(film, look.points_px)
+    apart_mm = np.hypot(*(points_mm - to_mm(film, together_px))[CORE].T)
+    intact, peak = log_odds(np.array([look.kind[0], look.score]))
+    least_intact, least_peak = log_odds(np.array([numbers.min_intact, numbers.min_peak]))
+    return bool(
+        intact < least_intact - INTACT_SLACK
+        or peak < least_peak - PEAK_SLACK
+        or np.median(apart_mm) > numbers.max_disagreement_mm
+        or shape_distance(numbers, points_mm) > SHAPE_SLACK * numbers.max_shape_distance
+        or embedding_distance(numbers, look) > EMBEDDING_SLACK * numbers.max_embedding_distance
+    )
+
+
+def _head_to_lesser_mm(points_mm: Points) -> float:
+    return float(np.hypot(*(points_mm[LESSER] - points_mm[HEAD])))
+
+
+def shape_distance(numbers: Plausibility, points_mm: Points) -> float:
+    """Mahalanobis distance of landmarks (6, 2) in mm from the shapes of intact hips."""
+    return _mahalanobis(shape_of(canonical(points_mm)), numbers.shape_mean, numbers.shape_precision)
+
+
+def shaft_distance(numbers: Plausibility, points_mm: Points) -> float:
+    """How far the shaft's landmarks lie from where those of intact hips do that are alike above it.
+
+    Mahalanobis distance of the last two of the landmarks (6, 2) in mm, given the others, from mean m and precision P of
+    shapes: of r = x - m + inverse(P_ss) P_so (y - n), where x and m are the shaft's part, y and n the others'.
+    """
+    offset = shape_of(canonical(points_mm)) - np.array(numbers.shape_mean)
+    precision = np.array(numbers.shape_precision)
+    shaft, others = slice(_SHAFT, None), slice(0, _SHAFT)
+    expected = -np.linalg.solve(precision[shaft, shaft], precision[shaft, others] @ offset[others])
+    return _mahalanobis(offset[shaft], tuple(expected.tolist()), precision[shaft, shaft])
+
+
+def embedding_distance(numbers: Plausibility, look: Look) -> float:
+    """Mahalanobis distance of a look's embedding from those of training films."""
+    return _mahalanobis(look.embedding, numbers.embedding_mean, numbers.embedding_precision)
 
 
 def _incomplete(film: Film, numbers: Plausibility, look: Look) -> bool:
@@ -57,7 +125,7 @@ def _incomplete(film: Film, numbers: Plausibility, look: Look) -> bool:
     return bool(outside.any() or (look.peaks[CORE] < numbers.min_peak / 2).any())
 
 
-def _mahalanobis(value: Points, mean: tuple[float, ...], precision: tuple[tuple[float, ...], ...]) -> float:
+def _mahalanobis(value: Points, mean: Sequence[float], precision: Points | tuple[tuple[float, ...], ...]) -> float:
     offset = value - np.array(mean)
     return float(np.sqrt(max(float(offset @ np.array(precision) @ offset), 0.0)))
 
@@ -76,11 +144,10 @@ def hip_flags(film: Film, numbers: Plausibility, side: str, look: Look, region: 
     """The flags of a hip, from its close-up and its region of interest (h, w)."""
     low, high = np.nanpercentile(region, (5, 95))
     shaft_mm = to_mm(film, look.points_px[DISTAL : DISTAL + 1] - look.points_px[LESSER : LESSER + 1])[0, 1]
-    embedding = _mahalanobis(look.embedding, numbers.embedding_mean, numbers.embedding_precision)
     cautions = {
         "side_contradiction": film.side in ("R", "L") and film.side != side,
         "shaft_short": shaft_mm < _SHORT_SHAFT_MM,
         "low_contrast": high - low < _MIN_CONTRAST,
-        "unlike_training_films": embedding > numbers.flag_embedding_distance,
+        "unlike_training_films": embedding_distance(numbers, look) > numbers.flag_embedding_distance,
     }
     return tuple(code for code, stands in cautions.items() if stands)

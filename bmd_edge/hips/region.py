@@ -9,6 +9,10 @@ from bmd_edge.bundle.network_input import InputSpec, normalize
 from bmd_edge.film.film import Film
 from bmd_edge.hips.landmarks import HEAD, LESSER, Points
 
+SCALES = (0.95, 1.0, 1.05)
+"""The sides at which a hip is looked at and measured, in units of the one asked for. Pixel size and magnification are
+never known better: the assumed magnification is 1.15 +- 0.05, a stated one is the maker's guess of the patient."""
+
 
 @dataclass(frozen=True, slots=True)
 class Hip:
@@ -26,12 +30,14 @@ class Hip:
     score: float
 
 
-def hip_image(film: Film, hip: Hip, spec: InputSpec) -> NDArray[np.float32]:
+def hip_image(film: Film, hip: Hip, spec: InputSpec, scale: float = 1.0) -> NDArray[np.float32]:
     """The region of interest as the BMD network takes it: (1, size, size) float32, 0..1, mirrored to a right hip.
 
-    `spec` is the bundle's input "bmd", the one that `hip` was found with.
+    `spec` is the bundle's input "bmd", the one that `hip` was found with; the region is `scale` times as wide and high.
     """
-    region = film.region(*hip.box_px, shape=(spec.size_px, spec.size_px))
+    left, top, width, height = hip.box_px
+    box = (left - (scale - 1) / 2 * width, top - (scale - 1) / 2 * height, scale * width, scale * height)
+    region = film.region(*box, shape=(spec.size_px, spec.size_px))
     return normalize(region[:, ::-1] if hip.side == "L" else region, spec)
 
 

@@ -7,6 +7,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from bmd_edge.bundle.calibration import PrecisionCalibration
 from bmd_edge.errors import HipRefused
 from bmd_edge.measure.t_score import REFERENCES, shown_range, t_score, t_score_reason
@@ -14,6 +17,9 @@ from bmd_edge.sites import SITES
 
 PLAUSIBLE_GCM2 = (0.25, 1.60)
 """Outside it an answer is refused, `implausible_estimate`; inside it is never clipped."""
+
+_BySite = Sequence[float] | NDArray[np.floating]
+_NO_DOUBT = (0.0,) * len(SITES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +40,24 @@ class Estimate:
     flags: tuple[str, ...]
 
 
+def over_scales(bmd_gcm2: NDArray[np.floating]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Answers of one hip at several scales (scales, sites) -> their mean and half their range, both (sites,), g/cm2.
+
+    The mean is the estimate, since it hangs less on the pixel size than any of them; the half range is what the doubt
+    in the pixel size does to it.
+    """
+    answers = np.asarray(bmd_gcm2, np.float64)
+    return answers.mean(axis=0), np.ptp(answers, axis=0) / 2
+
+
 def estimates(
-    bmd_gcm2: Sequence[float],
-    spread_gcm2: Sequence[float],
+    bmd_gcm2: _BySite,
+    spread_gcm2: _BySite,
     calibration: PrecisionCalibration,
     age_years: float | None,
     sex: str | None,
     flags: tuple[str, ...] = (),
+    scale_doubt_gcm2: _BySite = _NO_DOUBT,
 ) -> tuple[Estimate, ...]:
     """Turn the network's answer for one hip into one estimate per site.
 
@@ -51,6 +68,9 @@ def estimates(
         age_years: age at the film, None when unknown.
         sex: "F", "M" or None when unknown.
         flags: cautions about the film and the hip; they stand beside every estimate.
+        scale_doubt_gcm2: half range of each over the doubt in its pixel size (`over_scales`), same order. The films
+            that the conformal scale was fitted on have the pixel size they state, so this error is not in it. Both are
+            independent, and their squares add; so an interval is never narrower than the conformal one.
 
     Raises:
         HipRefused: `implausible_estimate` where an answer of either site lies outside 0.25-1.60 g/cm2, is not finite,
@@ -60,10 +80,11 @@ def estimates(
     if reason is None and sex == "F":
         flags = (*flags, "assumed_postmenopausal")
     result = []
-    for site, value, spread in zip(SITES, map(float, bmd_gcm2), map(float, spread_gcm2), strict=True):
+    for site, *answer in zip(SITES, bmd_gcm2, spread_gcm2, scale_doubt_gcm2, strict=True):
+        value, spread, doubt = map(float, answer)
         if not PLAUSIBLE_GCM2[0] <= value <= PLAUSIBLE_GCM2[1] or not 0 < spread < math.inf:
             raise HipRefused("implausible_estimate", site)
-        bmd, half = round(value, 4), calibration.sites[site].scale * spread
+        bmd, half = round(value, 4), math.hypot(calibration.sites[site].scale * spread, doubt)
         reference = REFERENCES[site]
         outside = not reference.lowest_gcm2 <= bmd <= reference.highest_gcm2
         result.append(

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 class NetworkAnswer:
     """What the BMD network itself said of a hip, before any recalibration; kept for `bmd-edge drift` and `calibrate`.
 
-    `bmd_gcm2` and `spread_gcm2` by site in the order of `bmd_edge.sites.SITES`; `embedding` as the bundle has it;
+    `bmd_gcm2` and `spread_gcm2` by site in the order of `bmd_edge.sites.SITES`, each the mean over the scales that the
+    hip was measured at; `embedding` as the bundle has it;
     `gray` are `bmd_edge.measure.network_answer.gray_statistics` of its input.
     """
 

@@ -91,7 +91,7 @@ class Recalibration:
     def corrected(
         self, bmd_gcm2: NDArray[np.float32], spread_gcm2: NDArray[np.float32], precision: str
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """BMD and spread of one hip, (sites,) in the order of the bundle, each on the line of its site."""
+        """BMD and spread of one hip, (..., sites) in the order of the bundle, each on the line of its site."""
         lines = self.file.precisions[precision].values()
         slope = np.array([line.slope for line in lines])
         intercept = np.array([line.intercept_gcm2 for line in lines])

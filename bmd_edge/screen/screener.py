@@ -25,8 +25,8 @@ from bmd_edge.errors import BundleError, EngineError, FilmFailed, FilmRefused, H
 from bmd_edge.film.film import FACTS, Film, film_id
 from bmd_edge.film.read import FilmSource, check_source, film_bytes, read_bytes, read_film
 from bmd_edge.hips.finder import find_hips
-from bmd_edge.hips.region import Hip, hip_image
-from bmd_edge.measure.estimate import estimates
+from bmd_edge.hips.region import SCALES, Hip, hip_image
+from bmd_edge.measure.estimate import estimates, over_scales
 from bmd_edge.measure.network_answer import NetworkAnswer, gray_statistics
 from bmd_edge.measure.recalibration import NO_HEADLINE, open_recalibration
 from bmd_edge.pixels.decoder_check import check_decoders
@@ -233,12 +233,12 @@ class Screener:
                 side=hip.side, status="refused", reason=hip.code, landmarks_px=landmarks, box_px=None, estimates=()
             )
         with self._stages("crop"):
-            image = hip_image(film, hip, self.bundle.inputs["bmd"])
+            images = np.stack([hip_image(film, hip, self.bundle.inputs["bmd"], scale) for scale in SCALES])
         with self._stages("bmd"):
-            raw = self._bmd.run({"image": image[np.newaxis]})
-        bmd, spread = raw["bmd"][0], raw["spread"][0]
-        if self.recalibration:
-            bmd, spread = self.recalibration.corrected(bmd, spread, self.precision)
+            raw = self._bmd.run({"image": images})
+        said = raw["bmd"], raw["spread"]
+        corrected = self.recalibration.corrected(*said, self.precision) if self.recalibration else said
+        (bmd, doubt), spread = over_scales(corrected[0]), corrected[1].mean(axis=0)
         left, top, width, height = (round(value, 2) for value in hip.box_px)
         landmarks, box = _rounded(hip.landmarks_px), (left, top, width, height)
         try:
@@ -249,11 +249,13 @@ class Screener:
                 film.age_years,
                 film.sex,
                 tuple(dict.fromkeys((*film.flags, *hip.flags))),
+                doubt,
             )
         except HipRefused as error:
             return self._hip(film, HipRefused(error.code, error.detail, hip.side, hip.landmarks_px))
-        said = (raw[name][0] for name in ("bmd", "spread", "embedding"))
-        network = NetworkAnswer(*map(_digits, (*said, gray_statistics(image))))
+        middle = SCALES.index(1.0)
+        watched = (over_scales(said[0])[0], said[1].mean(axis=0), raw["embedding"][middle])
+        network = NetworkAnswer(*map(_digits, (*watched, gray_statistics(images[middle]))))
         return HipReport(
             side=hip.side,
             status="read",

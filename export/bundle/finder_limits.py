@@ -15,7 +15,7 @@ from bmd_edge.bundle.manifest import LANDMARKS, Plausibility
 from bmd_edge.engine.base import Engine
 from bmd_edge.film.film import Film
 from bmd_edge.hips.finder import close_up, survey
-from bmd_edge.hips.landmarks import Look, canonical, shape_of
+from bmd_edge.hips.landmarks import Look, canonical, merged, shape_of
 from bmd_edge.table.film_table import HipRow, read_table
 from export.onnx_file.from_run import SPECS
 
@@ -81,7 +81,7 @@ def measure(finder: Engine, hips: Iterable[KnownHip]) -> Plausibility:
 
 def _look_twice(finder: Engine, hip: KnownHip) -> tuple[Look, Look]:
     first = survey(hip.film, finder, SPECS)["RL".index(hip.side)]
-    return first, close_up(hip.film, finder, SPECS, hip.side, first.points_px)
+    return first, merged(close_up(hip.film, finder, SPECS, hip.side, first.points_px))
 
 
 def film_from_png(path: Path, spacing_mm: float) -> Film:

@@ -33,6 +33,7 @@ from bmd_edge.engine.base import Engine
 from bmd_edge.engine.open import open_engine
 from bmd_edge.engine.self_test import self_test
 from bmd_edge.hips.finder import FAINT, close_up, survey
+from bmd_edge.hips.landmarks import merged
 from bmd_edge.system.files import replace_file
 from export.bundle.finder_limits import film_of_gray
 from export.proofs.phantom_rois import run
@@ -94,7 +95,7 @@ def looks_at(made: PhantomFilm, finder: Engine, bundle: VerifiedBundle) -> list[
     for side, look in zip("RL", surveys, strict=True):
         wanted = look.score >= bundle.manifest.plausibility.min_peak or least <= look.score == best
         if wanted and side in kinds:
-            kind = close_up(shown, finder, bundle.inputs, side, look.points_px).kind
+            kind = merged(close_up(shown, finder, bundle.inputs, side, look.points_px)).kind
             seen.append(Seen("closeup", (kinds[side],), tuple(kind.round(4).tolist())))
     return seen
 

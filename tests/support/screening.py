@@ -24,6 +24,7 @@ from bmd_edge.bundle.manifest import Manifest, Plausibility, Provenance, Validit
 from bmd_edge.bundle.network_input import BMD, FINDER_CLOSEUP, FINDER_SURVEY, InputSpec
 from bmd_edge.engine.base import FunctionEngine
 from bmd_edge.hips.landmarks import shape_of
+from bmd_edge.hips.region import SCALES
 from bmd_edge.screen import screener as screener_module
 from bmd_edge.screen.jobs import Loaded
 from bmd_edge.screen.screener import Screener
@@ -100,17 +101,19 @@ def _gray(image: np.ndarray, point_mm: np.ndarray, spec: InputSpec) -> float:
 
 
 def drawn_finder(inputs: Mapping[str, InputSpec] = INPUTS) -> FunctionEngine:
-    """Finds the hips of drawn films: two images are the survey, one is a close-up."""
+    """Finds the hips of drawn films: two images are the survey, one for each of `SCALES` are a close-up."""
 
     def run(feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         images = feeds["image"]
-        spec = inputs["finder_survey" if len(images) == 2 else "finder_closeup"]
+        close = len(images) == len(SCALES)
+        spec = inputs["finder_closeup" if close else "finder_survey"]
         # A close-up is centered between head center and lesser trochanter.
-        points = RIGHT_MM + (HEAD_MM if len(images) == 2 else -(RIGHT_MM[0] + RIGHT_MM[3]) / 2)
+        middle = RIGHT_MM + (-(RIGHT_MM[0] + RIGHT_MM[3]) / 2 if close else HEAD_MM)
         heatmaps = np.full((len(images), 6, HEAT, HEAT), -12, np.float32)
         kind = np.zeros((len(images), 6), np.float32)
         down, across = np.mgrid[:HEAT, :HEAT] + 0.5
         for n, (gray,) in enumerate(images):
+            points = middle / SCALES[n] if close else middle
             head, neck, beside = (_gray(gray, point, spec) for point in (*points[:2], points[0] + BESIDE_MM))
             if neck - beside < 0.3:
                 kind[n, 5] = 8

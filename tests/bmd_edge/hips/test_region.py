@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from bmd_edge.bundle.network_input import BMD
+from bmd_edge.bundle.network_input import BMD, normalize
 from bmd_edge.errors import HipRefused
-from bmd_edge.hips.region import hip_image, roi_box
+from bmd_edge.hips.region import Hip, hip_image, roi_box
 from tests.bmd_edge.hips.painted_hips import LEVELS, eroded, found, painted_film, painted_finder, points_mm
 
 
@@ -63,3 +63,11 @@ def test_a_region_of_interest_that_leaves_the_film():
 def test_roi_box_of_a_right_hip():
     box = roi_box(points_mm("R", (100, 100)) / (0.4, 0.5), (0.5, 0.4), 145.6)
     assert box == pytest.approx(((100 - 11 - 72.8) / 0.4, (100 + 31 - 72.8) / 0.5, 364, 291.2))
+
+
+def test_a_region_at_another_scale_has_the_same_middle():
+    film = painted_film({"R": (200, 120)})
+    hip = Hip("R", {}, (230.0, 180.0, 240.0, 240.0), (), 1.0)
+    wide = normalize(film.region(230.0 - 6, 180.0 - 6, 252.0, 252.0, shape=(112, 112)), BMD)
+    assert hip_image(film, hip, BMD, 1.05) == pytest.approx(wide, abs=1e-5)
+    assert np.abs(hip_image(film, hip, BMD) - wide).max() > 0.1

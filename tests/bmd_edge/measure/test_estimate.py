@@ -3,10 +3,11 @@
 import itertools
 import math
 
+import numpy as np
 import pytest
 
 from bmd_edge.errors import HipRefused
-from bmd_edge.measure.estimate import estimates
+from bmd_edge.measure.estimate import estimates, over_scales
 from bmd_edge.measure.t_score import (
     SHOWN_CUTS,
     WHO_CUTS,
@@ -23,6 +24,20 @@ def test_interval_is_estimate_plus_minus_scale_times_spread() -> None:
     assert (neck.bmd_gcm2, neck.low_gcm2, neck.high_gcm2) == (0.7, 0.64, 0.76)
     assert (hip.bmd_gcm2, hip.low_gcm2, hip.high_gcm2) == (0.8, 0.74, 0.86)
     assert neck.flags == hip.flags == ()
+
+
+def test_the_doubt_of_the_scale_widens_the_interval_and_moves_nothing() -> None:
+    """Conformal .06 and .08; a doubt of .045 and .06 makes them .075 and .1."""
+    neck, hip = estimates((0.7, 0.8), (0.03, 0.04), CALIBRATION, 70.0, "M", scale_doubt_gcm2=(0.045, 0.0825))
+    assert (neck.bmd_gcm2, neck.low_gcm2, neck.high_gcm2) == (0.7, 0.625, 0.775)
+    assert hip.bmd_gcm2 == 0.8
+    assert hip.high_gcm2 - hip.bmd_gcm2 == pytest.approx(math.hypot(0.06, 0.0825), abs=1e-4)
+
+
+def test_answers_at_several_scales_are_their_mean_and_half_their_range() -> None:
+    mean, doubt = over_scales(np.array([[0.70, 0.90], [0.76, 0.90], [0.73, 0.84]], np.float32))
+    assert mean == pytest.approx([0.73, 0.88])
+    assert doubt == pytest.approx([0.03, 0.03])
 
 
 def test_interval_is_never_clipped() -> None:

@@ -65,7 +65,8 @@ def test_a_read_film(films: Path, tmp_path: Path) -> None:
     assert (hip["side"], hip["status"], hip["reason"]) == ("R", "read", None)
     assert hip["landmarks_px"]["head_center"] == pytest.approx([150, 170], abs=2)
     for estimate in hip["estimates"]:
-        assert estimate["high_gcm2"] - estimate["low_gcm2"] == pytest.approx(2 * 1.7 * 0.03, abs=2e-4)
+        # the conformal interval, and what the scale's doubt adds: the drawn network follows the mean gray
+        assert 2 * 1.7 * 0.03 + 1e-3 < estimate["high_gcm2"] - estimate["low_gcm2"] < 2 * 1.7 * 0.03 + 0.02
         assert estimate["flags"] == ["assumed_postmenopausal"]
 
 
