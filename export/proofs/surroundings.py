@@ -28,10 +28,11 @@ from bmd_edge import Screener, open_bundle
 from bmd_edge.report.film_report import FilmReport, flags_of
 from bmd_edge.system.files import replace_file
 from export.proofs.phantom_rois import run
-from trainer.phantom.film.film import PhantomFilm, PhantomHip, film
+from trainer.phantom.film.film import PhantomFilm, film
 from trainer.phantom.film.maker_styles import HELD_OUT_MAKERS, TRAINING_MAKERS
 from trainer.phantom.film.scene import FilmSpec
 from trainer.phantom.film.stored_pixels import Stored
+from trainer.phantom.film.view import PhantomHip
 from trainer.phantom.film.write_dicom import dataset_of
 
 Pixels = NDArray[np.uint16]

@@ -10,8 +10,9 @@ import numpy as np
 
 from bmd_edge.errors import UsageError
 from bmd_edge.system.places import phantom_cache
+from trainer.phantom.body.priors import POPULATIONS
 from trainer.phantom.film.maker_styles import HELD_OUT_MAKERS, STYLES, TRAINING_MAKERS
-from trainer.phantom.film.scene import POPULATIONS, VERSION, FilmSpec
+from trainer.phantom.film.scene import VERSION, FilmSpec
 
 FINDER_ERROR_MM, MAX_FINDER_ERROR_MM = 1.2, 3.0
 """SD and bound of the error of a region's center along each axis: assumed, near what a finder's landmarks err."""
