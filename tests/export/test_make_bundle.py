@@ -19,8 +19,7 @@ from export.bundle import calibration_films
 from export.bundle.finder import Finder, finder_from_bundle
 from export.make_bundle import accuracy, export_bundle
 from export.onnx_file.from_run import SPECS
-from tests.support.local_paths import local_paths
-from tests.support.small_runs import FEW, MADE_UP, STATEMENT, finder_part, write_run
+from tests.support.small_runs import FEW, MADE_UP, STATEMENT, finder_part, local_paths, write_run
 
 
 def test_the_bundle_holds_what_the_runtime_needs(made: tuple[Path, VerifiedBundle]) -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -71,3 +72,8 @@ def finder_part(folder: Path) -> Finder:
     if not path.is_file():
         onnx_from_run("finder", write_run(folder / "finder", "finder"), path)
     return Finder(path.read_bytes(), MADE_UP, {"network": "finder"})
+
+
+def local_paths(raw: bytes) -> list[str]:
+    """Absolute paths and Python file names inside an ONNX file; none is right."""
+    return [found.decode() for found in re.findall(rb"(?:/[\w.-]+){2,}/[\w.-]+\.py|[\w./-]+\.py\b", raw)]

@@ -91,21 +91,9 @@ def make(
     console = Console(stderr=True)
     try:
         config = CohortConfig(
-            labelled,
-            calibrate,
-            unlabelled,
-            pelves,
-            refusals,
-            dicom,
-            poses,
-            names,
-            style,
-            seed,
-            unseen,
-            learn,
-            films,
+            labelled, calibrate, unlabelled, pelves, refusals, dicom, poses, names, style, seed, unseen, learn, films,
             population,
-        )
+        )  # fmt: skip
         table = with_progress(config, out or cohort_path(config), workers)
     except BmdEdgeError as error:
         console.print(f"[red]{error}[/]")

@@ -1,11 +1,10 @@
 """A folder of films and of what is none."""
 
-import os
 from pathlib import Path
 
 import pytest
 
-from tests.bmd_edge.screen.screened import LONG_AGO
+from tests.bmd_edge.screen.screened import three_films
 from tests.support.screening import hip_dicom
 
 
@@ -25,9 +24,4 @@ def films(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    (tmp_path / "films").mkdir()
-    for index, name in enumerate("abc"):
-        path = tmp_path / "films" / f"{name}.dcm"
-        path.write_bytes(hip_dicom("R", bone=1700 + 80 * index))
-        os.utime(path, (LONG_AGO + index, LONG_AGO + index))
-    return tmp_path / "films"
+    return three_films(tmp_path / "films")

@@ -1,12 +1,13 @@
 """A results folder as it is read back, and a screener that counts what it reads."""
 
 import json
+import os
 from pathlib import Path
 
 from bmd_edge.report.film_report import RunSummary
 from bmd_edge.screen.run import screen_folder
 from bmd_edge.screen.screener import Screener
-from tests.support.screening import drawn_bmd, drawn_bundle, drawn_finder
+from tests.support.screening import drawn_bmd, drawn_bundle, drawn_finder, hip_dicom
 
 FILES = ("results.csv", "results.jsonl", "run.json", "report/index.html")
 
@@ -43,3 +44,13 @@ def names_read(folder: Path, out: Path) -> tuple[RunSummary, list[str]]:
     with Counting() as screener:
         summary = screen_folder(screener, folder, out)
         return summary, sorted(screener.names)
+
+
+def three_films(folder: Path) -> Path:
+    """a.dcm, b.dcm and c.dcm in a new folder, of different bone and written long ago."""
+    folder.mkdir()
+    for index, name in enumerate("abc"):
+        path = folder / f"{name}.dcm"
+        path.write_bytes(hip_dicom("R", bone=1700 + 80 * index))
+        os.utime(path, (LONG_AGO + index, LONG_AGO + index))
+    return folder

@@ -9,7 +9,7 @@ from torch import nn
 from bmd_edge.engine.onnx_runtime import OnnxEngine
 from bmd_edge.errors import BundleError
 from export.onnx_file.to_onnx import onnx_from_network
-from tests.support.local_paths import local_paths
+from tests.support.small_runs import local_paths
 
 
 class Net(nn.Module):

@@ -132,6 +132,40 @@ def _bars(p: F64) -> F64:
     return bars
 
 
+@njit(cache=True, fastmath=True, inline="always")
+def _socket(d: float, x: float, y: float, z: float, r: float, p: F64) -> float:
+    """The distance d with wall, cup and rim of the socket joined to it, ball and fossa cut out; r from its center."""
+    u, socket = p[0], p[2]
+    wall = ellipsoid(x + socket + 4.5 * u - 0.10 * (z + 8.0 * u), y + 6.0 * u, z + 1.0 * u, 3.4 * u, 26.0 * u, 29.0 * u)
+    d = smooth_min(d, wall, 5.0 * u)  # the quadrilateral plate: the ilioischial line of a film
+    mouth = 0.72 * x + 0.30 * y - 0.62 * z - 0.5 * u - p[10]  # the plane of the socket's rim
+    cup = smooth_max(r - socket - 6.5 * u, mouth, 4.0 * u)
+    if p[15] > 0.0 and x > 0.0:
+        spur = np.exp(-((mouth / (4.0 * u)) ** 2) - ((r - socket - 3.0 * u) / (3.5 * u)) ** 2)
+        cup -= p[15] * spur
+    d = smooth_min(d, cup, 8.0 * u)
+    deep = 0.50 * socket * p[11]
+    fossa = np.sqrt((x + deep) ** 2 + y * y + (z + 0.40 * socket) ** 2) - deep
+    d = smooth_max(d, -(r - socket), 2.5 * u)
+    cut: float = smooth_max(d, -fossa, 6.0 * u)
+    return cut
+
+
+@njit(cache=True, fastmath=True, inline="always")
+def _mineral(x: float, y: float, z: float, r: float, near: float, rim: float, p: F64) -> tuple[float, float]:
+    """Cortex (mm) and trabecular density (g/cm3): thick at sourcil, brim, notch and crest."""
+    u, socket = p[0], p[2]
+    dome = 0.0
+    if z > 0:  # the sourcil
+        side, front = x / (r + 1e-6), y / (r + 1e-6)
+        dome = np.exp(-(((r - socket) / (3.5 * u)) ** 2) - ((side - 0.30) / 0.38) ** 2 - ((front - 0.05) / 0.6) ** 2)
+    notch = np.exp(-((y + 36.0 * u) ** 2 + (z - 38.0 * u) ** 2) / (16.0 * u) ** 2)
+    brim = np.exp(-(max(near, -2.0) + 2.0) / (3.0 * u))
+    roof = np.exp(-(((r - socket - 8.0 * u) / (12.0 * u)) ** 2)) if z > 0 else 0.0
+    cortex = p[4] * (1.0 + 0.9 * brim + 0.3 * notch + 0.35 * rim) + p[5] * dome
+    return cortex, p[6] * (0.75 + 0.9 * roof + 0.3 * brim)
+
+
 @njit(cache=True, fastmath=True)
 def _hemipelvis(xs: F64, ys: F64, zs: F64, p: F64, surface: F64, outline: F64, bumps: F32) -> tuple[F32, F32]:
     """Rough distance (nx, ny, nz) and inner = (cortex mm, trabecular g/cm3)."""
@@ -166,21 +200,8 @@ def _hemipelvis(xs: F64, ys: F64, zs: F64, p: F64, surface: F64, outline: F64, b
                 pubis = ellipsoid(x + half - 9.0 * u, y - 43.0 * u, z + 31.0 * u, 9.0 * u, 9.0 * u, 17.0 * u)
                 tuberosity = ellipsoid(x + 28.0 * u, y + 30.0 * u, z + 46.0 * u, 13.5 * u, 17.0 * u, 17.0 * u)
                 d = smooth_min(smooth_min(d, pubis, 9.0 * u), tuberosity, 9.0 * u)
-                wall = ellipsoid(
-                    x + socket + 4.5 * u - 0.10 * (z + 8.0 * u), y + 6.0 * u, z + 1.0 * u, 3.4 * u, 26.0 * u, 29.0 * u
-                )
-                d = smooth_min(d, wall, 5.0 * u)  # the quadrilateral plate: the ilioischial line of a film
                 r = np.sqrt(x * x + y * y + z * z)
-                mouth = 0.72 * x + 0.30 * y - 0.62 * z - 0.5 * u - p[10]  # the plane of the socket's rim
-                cup = smooth_max(r - socket - 6.5 * u, mouth, 4.0 * u)
-                if p[15] > 0.0 and x > 0.0:
-                    spur = np.exp(-((mouth / (4.0 * u)) ** 2) - ((r - socket - 3.0 * u) / (3.5 * u)) ** 2)
-                    cup -= p[15] * spur
-                d = smooth_min(d, cup, 8.0 * u)
-                deep = 0.50 * socket * p[11]
-                fossa = np.sqrt((x + deep) ** 2 + y * y + (z + 0.40 * socket) ** 2) - deep
-                d = smooth_max(d, -(r - socket), 2.5 * u)
-                d = smooth_max(d, -fossa, 6.0 * u)
+                d = _socket(d, x, y, z, r, p)
                 d = smooth_max(d, -(x + half - 2.4 * u) + 0.004 * min((z + 31.0 * u) ** 2, 500.0), 5.0 * u)
                 if p[9] > 0.5 and r < socket + 14.0 * u:  # triradiate cartilage
                     d = max(d, 2.2 * u - abs(z - 4.0 * u - 0.3 * x))
@@ -190,17 +211,7 @@ def _hemipelvis(xs: F64, ys: F64, zs: F64, p: F64, surface: F64, outline: F64, b
                 if d > 6.0:  # nothing will be read here
                     inner[i, j, k, 0] = inner[i, j, k, 1] = 0.0
                     continue
-                dome = 0.0
-                if z > 0:  # the sourcil
-                    side, front = x / (r + 1e-6), y / (r + 1e-6)
-                    dome = np.exp(
-                        -(((r - socket) / (3.5 * u)) ** 2) - ((side - 0.30) / 0.38) ** 2 - ((front - 0.05) / 0.6) ** 2
-                    )
-                notch = np.exp(-((y + 36.0 * u) ** 2 + (z - 38.0 * u) ** 2) / (16.0 * u) ** 2)
-                brim = np.exp(-(max(near, -2.0) + 2.0) / (3.0 * u))
-                inner[i, j, k, 0] = p[4] * (1.0 + 0.9 * brim + 0.3 * notch + 0.35 * rim) + p[5] * dome
-                roof = np.exp(-(((r - socket - 8.0 * u) / (12.0 * u)) ** 2)) if z > 0 else 0.0
-                inner[i, j, k, 1] = p[6] * (0.75 + 0.9 * roof + 0.3 * brim)
+                inner[i, j, k, 0], inner[i, j, k, 1] = _mineral(x, y, z, r, near, rim, p)
     return rough, inner
 
 

@@ -12,8 +12,13 @@ from bmd_edge.errors import UsageError
 from bmd_edge.screen.jobs import FilmJob
 from bmd_edge.screen.run import screen_folder
 from bmd_edge.screen.workers import Crew
-from tests.bmd_edge.screen.screened import Counting, contents, names_read, objects
+from tests.bmd_edge.screen.screened import Counting, contents, names_read, objects, three_films
 from tests.support.screening import drawn_screener, hip_dicom
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return three_films(tmp_path / "films")
 
 
 def now(out: Path) -> dict[str, str]:
