@@ -171,14 +171,15 @@ def _millimeter(hip: PhantomHip) -> float:
 
 
 def _beyond(pixels: Pixels, hip: PhantomHip, reach_mm: float, value: int) -> Pixels:
-    """All columns farther than `reach_mm` lateral of the trochanter's tip set to `value`."""
+    """All columns farther than `reach_mm` lateral of the trochanter's tip set to `value`; nearer where the film ends."""
     x = hip.landmarks_px["greater_trochanter"][0]
-    edge = round(x + (-1 if hip.side == "R" else 1) * reach_mm * _millimeter(hip))
+    room = x if hip.side == "R" else pixels.shape[1] - x
+    reach = min(reach_mm * _millimeter(hip), 0.8 * room)
     changed = pixels.copy()
     if hip.side == "R":
-        changed[:, : max(edge, 0)] = value
+        changed[:, : max(round(x - reach), 1)] = value
     else:
-        changed[:, min(edge, pixels.shape[1]) :] = value
+        changed[:, min(round(x + reach), pixels.shape[1] - 1) :] = value
     return changed
 
 

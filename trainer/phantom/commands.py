@@ -63,10 +63,7 @@ def make(
     makers: Annotated[
         str, typer.Option(help="Makers' styles that `--style named` draws from, of A to H.")
     ] = "A,B,C,D,E",
-    style: Annotated[
-        str,
-        typer.Option(help="named: makers' styles; random: random ones; wide: beyond a clinic's; mixed: all."),
-    ] = "named",
+    style: Annotated[str, typer.Option(help="named, random, wide (beyond what makers do) or mixed.")] = "named",
     seed: Annotated[int, typer.Option(help="Seed of the whole cohort.")] = 0,
     unseen: Annotated[bool, typer.Option("--unseen", help="Test films once more by the makers held out.")] = False,
     learn: Annotated[
