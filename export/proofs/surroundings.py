@@ -171,7 +171,7 @@ def _millimeter(hip: PhantomHip) -> float:
 
 
 def _beyond(pixels: Pixels, hip: PhantomHip, reach_mm: float, value: int) -> Pixels:
-    """All columns farther than `reach_mm` lateral of the trochanter's tip set to `value`; nearer where the film ends."""
+    """All columns farther than `reach_mm` lateral of the trochanter's tip set to `value`, or nearer where it ends."""
     x = hip.landmarks_px["greater_trochanter"][0]
     room = x if hip.side == "R" else pixels.shape[1] - x
     reach = min(reach_mm * _millimeter(hip), 0.8 * room)
