@@ -131,7 +131,7 @@ FLAGS: dict[str, str] = {
     "display_lookup_ignored": "The header's display lookup is malformed and was ignored.",
     "polarity_uncertain": "The header contradicts itself on which end of the gray scale is white.",
     "unusual_orientation": "The header says that the film is stored mirrored or turned.",
-    "several_windows": "The header holds several display windows; the first was used.",
+    "several_windows": "The header holds several displays; the first lookup table, else the first window, was used.",
     "lossy_compression": "The image was compressed with loss.",
     "trailing_data": "The file holds data after its end.",
     "header_irregular": "The header breaks the standard in places that do not touch the pixels.",

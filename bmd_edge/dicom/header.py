@@ -113,7 +113,18 @@ class Header:
         except FilmRefused:
             self.note()
             return None
-        return None if item is None else Header(self._walk, item)
+        return None if item is None else Header(self._walk, item[0])
+
+    def several_items(self, tag: int) -> bool:
+        """Whether a sequence goes on behind its first item."""
+        element = self._elements.get(tag)
+        if element is None or element.end - element.start < 8:
+            return False
+        try:
+            item = self._walk.first_item(element)
+        except FilmRefused:
+            return False  # counted where the item is asked for
+        return item is not None and item[1] < element.end
 
 
 def read_header(data: bytes) -> tuple[Header, bytes | bytearray]:

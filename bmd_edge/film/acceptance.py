@@ -1,12 +1,13 @@
 """What is refused as a film: other kinds of objects, files that are too large, pixels that show nothing."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bmd_edge.dicom.elements import PIXEL_DATA
 from bmd_edge.dicom.header import Header
 from bmd_edge.errors import FilmRefused
 from bmd_edge.film.gray import Display
-from bmd_edge.pixels.layout import Stored
+from bmd_edge.pixels.layout import PixelLayout, Stored
 
 MIN_LEVELS = 16
 EXPOSURE_SAMPLE = 500_000  # pixels
@@ -42,17 +43,22 @@ def check_kind(header: Header) -> None:
         raise FilmRefused("multi_frame")
 
 
-def check_exposure(stored: Stored, display: Display) -> None:
-    """Refuse a film without an image: nearly all of it black or white, or with only a handful of gray levels."""
+def level_counts(stored: Stored, layout: PixelLayout) -> NDArray[np.intp]:
+    """How many pixels of a film, or of a sample of it, hold each value of its bits: (2 ** bits,), the least first."""
     step = max(1, int((stored.size / EXPOSURE_SAMPLE) ** 0.5))
-    sample = np.subtract(stored[::step, ::step], display.first, dtype=np.intp).ravel()
-    counts = np.bincount(sample, minlength=len(display.lookup))
+    first = -(1 << (layout.bits_stored - 1)) if layout.signed else 0
+    sample = np.subtract(stored[::step, ::step], first, dtype=np.intp).ravel()
+    return np.bincount(sample, minlength=1 << layout.bits_stored)
+
+
+def check_exposure(counts: NDArray[np.intp], display: Display) -> None:
+    """Refuse a film without an image: nearly all of it black or white, or with only a handful of gray levels."""
     present = np.flatnonzero(counts)
     shown = display.lookup[present]
     inside = (shown > shown.min()) & (shown < shown.max())
-    if counts[present[inside]].sum() < (1 - MAX_SATURATED) * sample.size:
+    if counts[present[inside]].sum() < (1 - MAX_SATURATED) * counts.sum():
         raise FilmRefused("poor_exposure", "blank or saturated")
     # Levels that make up all but the rarest 2 % of the film
-    common = np.sort(counts[present])[::-1].cumsum() <= 0.98 * sample.size
+    common = np.sort(counts[present])[::-1].cumsum() <= 0.98 * counts.sum()
     if common.sum() < MIN_LEVELS:
         raise FilmRefused("poor_exposure", "too few gray levels")

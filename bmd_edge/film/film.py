@@ -49,6 +49,7 @@ class Film(FilmFacts):
 
     stored: read-only integers (rows, columns), the stored pixel values; with `reduced` fewer, low-passed ones.
     lookup, lookup_first: float32 0..1, bone bright; a pixel's value is `lookup[stored - lookup_first]`.
+    black, white: the levels below and above which lies a thousandth of the film, 0..1; nothing is lost between them.
     side: "R", "L", "B" or None. body_part: in capitals.
     flags: codes of `errors.FLAGS`.
     reduced: how `stored` lies on the pixels of the file; None where it is these.
@@ -58,6 +59,8 @@ class Film(FilmFacts):
     stored: Stored
     lookup: NDArray[np.float32]
     lookup_first: int
+    black: float = 0.0
+    white: float = 1.0
     spacing_mm: tuple[float, float]
     side: str | None = None
     body_part: str | None = None

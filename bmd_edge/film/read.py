@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from bmd_edge.dicom.frame import frame_bytes, read_layout
 from bmd_edge.dicom.header import Header, read_header
 from bmd_edge.errors import FilmFailed, FilmRefused
-from bmd_edge.film.acceptance import check_exposure, check_kind
+from bmd_edge.film.acceptance import check_exposure, check_kind, level_counts
 from bmd_edge.film.film import Film, film_id
 from bmd_edge.film.gray import read_display
 from bmd_edge.film.limits import MAX_FILE_BYTES, MAX_PIXELS
@@ -104,14 +104,17 @@ def _film(data: bytes, given_mm: float | None, coarsest_mm: float, most_bytes: i
     _check_memory(decode_bytes(header.transfer_syntax, layout, len(body), step), most_bytes)
     frame = frame_bytes(header, body, syntax.encapsulated)
     stored, how = _pixels(header.transfer_syntax, frame, layout, step)
-    display = read_display(header, layout.bits_stored, layout.signed)
-    check_exposure(stored, display)
+    counts = level_counts(stored, layout)
+    display = read_display(header, layout.signed, counts)
+    check_exposure(counts, display)
     stored.flags.writeable = False
     return Film(
         film_id=film_id(data),
         stored=stored,
         lookup=display.lookup,
         lookup_first=display.first,
+        black=display.black,
+        white=display.white,
         flags=(*flags, *display.flags, *_file_flags(header)),
         warnings=header.irregular,
         reduced=how,

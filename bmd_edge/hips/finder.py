@@ -172,7 +172,7 @@ def _shows_other(film: Film, side: str, first: Look) -> bool:
     if first.kind.argmax() == KINDS.index("not_a_hip") or not 0 <= far <= film.shape[1] * column_mm:
         return False
     box = (min(near, far) / column_mm, (y - width / 2) / row_mm, width / column_mm, width / row_mm)
-    return exposure_objection(film.region(*box, shape=(_OTHER_PX, _OTHER_PX))) is None
+    return exposure_objection(film, film.region(*box, shape=(_OTHER_PX, _OTHER_PX))) is None
 
 
 # -- the examination ----------------------------------------------------------------------------------------------
@@ -186,7 +186,7 @@ def _examine(film: Film, finder: Engine, inputs: Inputs, numbers: Plausibility, 
     if reason is None:
         box = roi_box(look.points_px, film.spacing_mm, inputs["bmd"].side_mm)
         region = film.region(*box, shape=(inputs["bmd"].size_px, inputs["bmd"].size_px))
-        reason = exposure_objection(region)
+        reason = exposure_objection(film, region)
     if reason is not None:
         raise HipRefused(reason, side=side, landmarks_px=landmarks)
     return Hip(side, landmarks, box, hip_flags(film, numbers, side, look, region), look.score)

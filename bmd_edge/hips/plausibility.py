@@ -20,9 +20,9 @@ _MIN_SHAFT_MM = 15.0  # the total hip needs the shaft to about 12 mm below the l
 _SHORT_SHAFT_MM = 35.0
 _MIN_CONTRAST = 0.08
 _MAX_OUTSIDE = 0.20  # share of the region beyond the film
-# Of the film's gray 0..1. Within 0.002 of an end, half a level of 256, gray is clipped and shows no bone; a region that
-# spans less than 0.02, five levels, shows noise.
-_BLACK, _WHITE = 0.002, 0.998
+# Of what lies between the film's own black and white. Within 0.002 of an end, half a level of 256, gray is lost and
+# shows no bone; a region that spans less than 0.02, five levels, shows noise.
+_END = 0.002
 _MAX_SATURATED = 0.35  # share of the region inside the film
 _MIN_RANGE = 0.02
 
@@ -62,19 +62,25 @@ def _mahalanobis(value: Points, mean: tuple[float, ...], precision: tuple[tuple[
     return float(np.sqrt(max(float(offset @ np.array(precision) @ offset), 0.0)))
 
 
-def exposure_objection(region: NDArray[np.float32]) -> str | None:
+def exposure_objection(film: Film, region: NDArray[np.float32]) -> str | None:
     """`cut_off` or `poor_exposure` where the region of interest (h, w) cannot be measured."""
     inside = region[np.isfinite(region)]
     if inside.size < (1 - _MAX_OUTSIDE) * region.size:
         return "cut_off"
-    if ((inside <= _BLACK) | (inside >= _WHITE)).mean() > _MAX_SATURATED or np.ptp(inside) < _MIN_RANGE:
+    level = _levels(film, inside)
+    if ((level <= _END) | (level >= 1 - _END)).mean() > _MAX_SATURATED or np.ptp(level) < _MIN_RANGE:
         return "poor_exposure"
     return None
 
 
+def _levels(film: Film, region: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A region with the film's black at 0 and its white at 1."""
+    return (region - np.float32(film.black)) / np.float32(max(film.white - film.black, 1e-6))
+
+
 def hip_flags(film: Film, numbers: Plausibility, side: str, look: Look, region: NDArray[np.float32]) -> tuple[str, ...]:
     """The flags of a hip, from its close-up and its region of interest (h, w)."""
-    low, high = np.nanpercentile(region, (5, 95))
+    low, high = np.nanpercentile(_levels(film, region), (5, 95))
     shaft_mm = to_mm(film, look.points_px[DISTAL : DISTAL + 1] - look.points_px[LESSER : LESSER + 1])[0, 1]
     embedding = _mahalanobis(look.embedding, numbers.embedding_mean, numbers.embedding_precision)
     cautions = {
