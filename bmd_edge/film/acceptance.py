@@ -1,5 +1,7 @@
 """What is refused as a film: other kinds of objects, files that are too large, pixels that show nothing."""
 
+import re
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,13 +21,14 @@ _CR, _DX, _DX_PROCESSING, _SC = (
     "1.2.840.10008.5.1.4.1.1.1.1.1",
     "1.2.840.10008.5.1.4.1.1.7",
 )
+_RAW_WORDS = frozenset(["RAW", "UNPROCESSED"])
 _MODALITIES = (None, "CR", "DX", "DR", "RG", "RF", "OT", "SC")
 
 
 def check_kind(header: Header) -> None:
     """Refuse what is not one grayscale projection radiograph For Presentation."""
     kind = header.uid(0x00080016)
-    if kind == _DX_PROCESSING or (kind == _DX and header.text(0x00080068) == "FOR PROCESSING"):
+    if kind == _DX_PROCESSING or (kind in (_CR, _DX, _SC) and _is_raw(header)):
         raise FilmRefused("not_for_presentation")
     if kind not in (_CR, _DX, _SC):
         raise FilmRefused("not_radiograph" if kind else "broken_dicom", f"SOP class {kind or 'missing'}")
@@ -41,6 +44,14 @@ def check_kind(header: Header) -> None:
     frames = header.decimal(0x00280008)
     if (frames is not None and frames != 1) or (frames is None and header.value(0x00280008)):
         raise FilmRefused("multi_frame")
+
+
+def _is_raw(header: Header) -> bool:
+    """Whether the header says so: the Presentation Intent (PS3.3 C.8.11.1), which means the same in every class, or
+    the maker's words behind the first two of Image Type. Pixels LIN or LOG are allowed in films For Presentation.
+    """
+    words = re.findall(r"[A-Z]+", " ".join(header.texts(0x00080008)[2:]).upper())
+    return (header.text(0x00080068) or "").upper() == "FOR PROCESSING" or not _RAW_WORDS.isdisjoint(words)
 
 
 def level_counts(stored: Stored, layout: PixelLayout) -> NDArray[np.intp]:

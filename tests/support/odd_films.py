@@ -124,7 +124,7 @@ def _kind_cases() -> list[Case]:
     rgb.update(dataset(frame, 8, SamplesPerPixel=3, PhotometricInterpretation="RGB", BitsAllocated=8))
     rgb.add_new("PixelData", "OB", bytes(frame.size * 3))
     return [
-        Case("cr", dicom_bytes(SOPClassUID=CR, Modality="CR", PresentationIntentType=None, PresentationLUTShape=None)),
+        Case("cr", _cr()),
         Case("sc_with_spacing", dicom_bytes(SOPClassUID=SC, Modality="OT")),
         Case("sc_without_spacing", dicom_bytes(SOPClassUID=SC, Modality="OT", ImagerPixelSpacing=None), "no_spacing"),
         Case("sc_of_an_mr", dicom_bytes(SOPClassUID=SC, Modality="MR"), "not_radiograph"),
@@ -132,6 +132,15 @@ def _kind_cases() -> list[Case]:
         Case("no_sop_class", dicom_bytes(SOPClassUID=None), "broken_dicom"),
         Case("dx_processing", dicom_bytes(SOPClassUID=DX_PROCESSING), "not_for_presentation"),
         Case("dx_intent_processing", dicom_bytes(PresentationIntentType="FOR PROCESSING"), "not_for_presentation"),
+        Case("cr_processing", _cr(PresentationIntentType="FOR PROCESSING"), "not_for_presentation"),
+        Case(
+            "sc_processing",
+            dicom_bytes(SOPClassUID=SC, PresentationIntentType="For Processing"),
+            "not_for_presentation",
+        ),
+        Case("image_type_raw", _raw(ImageType=["ORIGINAL", "PRIMARY", "", "RAW"]), "not_for_presentation"),
+        Case("image_type_raw_cr", _cr(ImageType=["ORIGINAL", "PRIMARY", "RAW_DATA"]), "not_for_presentation"),
+        Case("linear_pixels", _raw(ImageType=["ORIGINAL", "PRIMARY", "", "DRAWN"])),
         Case("no_pixels", written(dataset(frame)), "no_pixels"),
         Case("rgb", written(rgb), "not_grayscale"),
         Case("palette", dicom_bytes(PhotometricInterpretation="PALETTE COLOR"), "not_grayscale"),
@@ -155,6 +164,15 @@ def _kind_cases() -> list[Case]:
         Case("collimated", dicom_bytes(collimated(frame))),
         Case("two_levels", dicom_bytes(np.where(frame > 1200, 3000, 200).astype(np.uint16)), "poor_exposure"),
     ]
+
+
+def _cr(**elements: Any) -> bytes:
+    facts = {"PresentationIntentType": None, "PresentationLUTShape": None, **elements}
+    return dicom_bytes(SOPClassUID=CR, Modality="CR", **facts)
+
+
+def _raw(**elements: Any) -> bytes:
+    return dicom_bytes(PixelIntensityRelationship="LIN", PixelIntensityRelationshipSign=1, **elements)
 
 
 def _codec_cases() -> list[Case]:
