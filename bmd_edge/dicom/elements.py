@@ -136,7 +136,7 @@ class Walk:
                 self.missing = (tag, start + length) if depth == 0 else None
                 raise FilmRefused("truncated")
             return tag, Element(vr, start, start + length), start + length
-        if tag == PIXEL_DATA and depth == 0:
+        if tag == PIXEL_DATA and (depth == 0 or vr in ("OB", "OW")):  # deeper, an icon compressed as the film is
             fragments, after = self._fragments(start, end)
             return tag, Element(vr, start, after - 8, fragments), after
         if vr not in ("SQ", "UN", ""):

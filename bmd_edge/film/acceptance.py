@@ -42,7 +42,9 @@ def check_kind(header: Header) -> None:
     if photometric not in ("MONOCHROME1", "MONOCHROME2") or header.integer(0x00280002) not in (1, None):
         raise FilmRefused("not_grayscale" if photometric else "broken_dicom", "photometric interpretation")
     frames = header.decimal(0x00280008)
-    if (frames is not None and frames != 1) or (frames is None and header.value(0x00280008)):
+    if frames == 0:  # PS3.3 C.7.6.6: greater than 0; there are pixels all the same, and their length tells
+        header.note()
+    elif (frames is not None and frames != 1) or (frames is None and header.value(0x00280008)):
         raise FilmRefused("multi_frame")
 
 
