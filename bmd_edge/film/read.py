@@ -19,9 +19,10 @@ from bmd_edge.film.scale import read_scale
 from bmd_edge.film.view_and_side import read_body_part, read_side, read_view
 from bmd_edge.pixels.decode import decode, decode_bytes, decode_reduced
 from bmd_edge.pixels.half_size import Reduced, reduced
+from bmd_edge.pixels.jpeg import loses
 from bmd_edge.pixels.layout import PixelLayout, Stored
 from bmd_edge.pixels.misread import check_shape, check_sign
-from bmd_edge.pixels.transfer_syntaxes import is_lossy, transfer_syntax
+from bmd_edge.pixels.transfer_syntaxes import transfer_syntax
 from bmd_edge.system.files import NotRegular, TooLarge, read_file
 
 if TYPE_CHECKING:
@@ -87,11 +88,28 @@ def _written(dataset: "Dataset") -> bytes:
     if not isinstance(dataset, pydicom.Dataset):
         raise TypeError(f"a film is a path, bytes or a pydicom data set, not {type(dataset).__name__}")
     buffer = io.BytesIO()
+    if any(_is_cut(element) for element in dataset.elements()):
+        raise FilmRefused("truncated")
     try:
-        pydicom.dcmwrite(buffer, dataset, enforce_file_format=True)
+        pydicom.dcmwrite(buffer, _without_commands(dataset), enforce_file_format=True)
     except Exception as error:
         raise FilmRefused("broken_dicom", f"the data set cannot be written: {type(error).__name__}") from error
     return buffer.getvalue()
+
+
+def _is_cut(element: Any) -> bool:
+    """Whether an element that pydicom read, and nobody has asked for yet, is shorter than the file said."""
+    length, value = getattr(element, "length", None), element.value
+    return length not in (None, 0xFFFFFFFF) and isinstance(value, bytes) and len(value) < length
+
+
+def _without_commands(dataset: "Dataset") -> "Dataset":
+    """A data set without group 0, which is what pydicom makes of zeros behind its end."""
+    if 0x00000000 not in dataset:
+        return dataset
+    kept = dataset[0x00020000:]
+    kept.file_meta = dataset.file_meta
+    return kept
 
 
 def _film(data: bytes, given_mm: float | None, coarsest_mm: float, most_bytes: int | None) -> Film:
@@ -104,6 +122,9 @@ def _film(data: bytes, given_mm: float | None, coarsest_mm: float, most_bytes: i
     _check_memory(decode_bytes(header.transfer_syntax, layout, len(body), step), most_bytes)
     frame = frame_bytes(header, body, syntax.encapsulated)
     stored, how = _pixels(header.transfer_syntax, frame, layout, step)
+    if not syntax.encapsulated and len(frame) > layout.native_bytes + layout.native_bytes % 2:
+        header.note()
+    lossy = header.text(0x00282110) == "01" or loses(syntax.family, frame)
     counts = level_counts(stored, layout)
     display = read_display(header, layout.signed, counts)
     check_exposure(counts, display)
@@ -115,7 +136,7 @@ def _film(data: bytes, given_mm: float | None, coarsest_mm: float, most_bytes: i
         lookup_first=display.first,
         black=display.black,
         white=display.white,
-        flags=(*flags, *display.flags, *_file_flags(header)),
+        flags=(*flags, *display.flags, *_file_flags(header, lossy)),
         warnings=header.irregular,
         reduced=how,
         **facts,
@@ -146,9 +167,8 @@ def _check_memory(needed: int, most_bytes: int | None) -> None:
         raise FilmFailed("out_of_memory", f"{needed >> 20} MB needed")
 
 
-def _file_flags(header: Header) -> list[str]:
+def _file_flags(header: Header, lossy: bool) -> list[str]:
     """What is odd about the file; to be asked for when all of the header that is needed has been read."""
-    lossy = is_lossy(header.transfer_syntax) or header.text(0x00282110) == "01"
     standing = {
         "lossy_compression": lossy,
         "trailing_data": header.trailing,
