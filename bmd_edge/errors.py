@@ -98,8 +98,12 @@ REFUSALS: dict[str, Refusal] = {
         f"See whether the drawn landmarks lie on the hip; whether it is sound, this program cannot tell. {_ARCHIVE}",
     ),
     "cut_off": Refusal(
-        "The hip is cut off by the edge of the film.",
+        "The hip is cut off by the edge of the film or by its display shutter.",
         f"{_ARCHIVE} {_NEXT} the head and 5 cm of shaft below the lesser trochanter.",
+    ),
+    "clipped": Refusal(
+        "Too much of the bone lies at the film's highest gray value; what was there is lost.",
+        "Export the film with a wider display window, or as the X-ray unit stored it.",
     ),
     "hip_not_found": Refusal(
         "This hip was not found on the film.",
@@ -138,6 +142,9 @@ FLAGS: dict[str, str] = {
     "rotated_hip": "The hip looks strongly rotated; the estimate is less certain.",
     "shaft_short": "Little shaft is visible below the lesser trochanter.",
     "low_contrast": "The film has little contrast at the hip.",
+    "partly_clipped": "Part of the bone lies at the film's highest gray value; what was there is lost.",
+    "covered_region": "A label, the beam's edge or another area of one gray level lies in the hip's region.",
+    "shutter_in_region": "A display shutter cuts the hip's region.",
     "outside_reference_range": "Outside the range of community samples; confirm by DXA soon.",
     "assumed_postmenopausal": "Woman of 50 or more taken as postmenopausal.",
     "unlike_training_films": "The film is unlike the films the network was trained on.",

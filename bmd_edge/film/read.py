@@ -16,6 +16,7 @@ from bmd_edge.film.gray import read_display
 from bmd_edge.film.limits import MAX_FILE_BYTES, MAX_PIXELS
 from bmd_edge.film.patient_and_device import read_device, read_patient
 from bmd_edge.film.scale import read_scale
+from bmd_edge.film.shutter import read_shutter
 from bmd_edge.film.view_and_side import read_body_part, read_side, read_view
 from bmd_edge.pixels.decode import decode, decode_bytes, decode_reduced
 from bmd_edge.pixels.half_size import Reduced, reduced
@@ -125,6 +126,7 @@ def _film(data: bytes, given_mm: float | None, coarsest_mm: float, most_bytes: i
     if not syntax.encapsulated and len(frame) > layout.native_bytes + layout.native_bytes % 2:
         header.note()
     lossy = header.text(0x00282110) == "01" or loses(syntax.family, frame)
+    shutter = read_shutter(header)
     counts = level_counts(stored, layout)
     display = read_display(header, layout.signed, counts)
     check_exposure(counts, display)
@@ -136,6 +138,7 @@ def _film(data: bytes, given_mm: float | None, coarsest_mm: float, most_bytes: i
         lookup_first=display.first,
         black=display.black,
         white=display.white,
+        shutter=shutter,
         flags=(*flags, *display.flags, *_file_flags(header, lossy)),
         warnings=header.irregular,
         reduced=how,

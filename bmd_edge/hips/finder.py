@@ -16,6 +16,7 @@ from bmd_edge.engine.base import Engine
 from bmd_edge.errors import FilmRefused, HipRefused
 from bmd_edge.film.film import Film
 from bmd_edge.hips.class_head import SURE_SURVEY, named
+from bmd_edge.hips.hidden import hidden_objection
 from bmd_edge.hips.landmarks import CORE, HEAD, Look, Points, to_mm
 from bmd_edge.hips.plausibility import exposure_objection, hip_flags, objection
 from bmd_edge.hips.region import Hip, roi_box
@@ -186,7 +187,8 @@ def _examine(film: Film, finder: Engine, inputs: Inputs, numbers: Plausibility, 
     if reason is None:
         box = roi_box(look.points_px, film.spacing_mm, inputs["bmd"].side_mm)
         region = film.region(*box, shape=(inputs["bmd"].size_px, inputs["bmd"].size_px))
-        reason = exposure_objection(film, region)
+        masked = film.masks(*box, shape=region.shape)
+        reason = exposure_objection(film, region, masked) or hidden_objection(film, look.points_px, box, region)
     if reason is not None:
         raise HipRefused(reason, side=side, landmarks_px=landmarks)
-    return Hip(side, landmarks, box, hip_flags(film, numbers, side, look, region), look.score)
+    return Hip(side, landmarks, box, hip_flags(film, numbers, side, look, box, region), look.score)
