@@ -116,7 +116,7 @@ def _counted(region: NDArray[np.float32], inside: NDArray[np.bool_], share: floa
     disc = _disc(len(region), share) & inside
     if not disc.any():
         return region[inside]
-    varied = disc & ~_constant(region)
+    varied = disc & ~constant_areas(region)
     return region[varied if varied.sum() >= _FEWEST * disc.sum() else disc]
 
 
@@ -127,7 +127,7 @@ def _disc(size: int, share: float) -> NDArray[np.bool_]:
     return near
 
 
-def _constant(region: NDArray[np.float32]) -> NDArray[np.bool_]:
+def constant_areas(region: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Pixels of areas of one level (collimated, written over, cut off by a display's window), and their neighbors,
     which mix it with what lies beside. NaN is no level.
     """

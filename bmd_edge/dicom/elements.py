@@ -93,17 +93,17 @@ class Walk:
                 self.pixels_end = pos
         return elements
 
-    def first_item(self, element: Element) -> dict[int, Element] | None:
-        """Read the first item of a sequence whose value lies at `element`."""
+    def first_item(self, element: Element) -> tuple[dict[int, Element], int] | None:
+        """Read the first item of a sequence whose value lies at `element`; also returns where it ends."""
         pos = element.start
         tag, length = self._item_header(pos, element.end)
         if tag != _ITEM:
             return None
         if length == _UNDEFINED:
-            return self._item_elements(pos + 8, element.end, 1, closed=False)[0]
+            return self._item_elements(pos + 8, element.end, 1, closed=False)
         if pos + 8 + length > element.end:
             raise FilmRefused("truncated")
-        return self._item_elements(pos + 8, pos + 8 + length, 1, closed=True)[0]
+        return self._item_elements(pos + 8, pos + 8 + length, 1, closed=True)
 
     def _peek(self, pos: int) -> int:
         group, number = self._tag.unpack_from(self.data, pos)
@@ -136,7 +136,7 @@ class Walk:
                 self.missing = (tag, start + length) if depth == 0 else None
                 raise FilmRefused("truncated")
             return tag, Element(vr, start, start + length), start + length
-        if tag == PIXEL_DATA and depth == 0:
+        if tag == PIXEL_DATA and (depth == 0 or vr in ("OB", "OW")):  # deeper, an icon compressed as the film is
             fragments, after = self._fragments(start, end)
             return tag, Element(vr, start, after - 8, fragments), after
         if vr not in ("SQ", "UN", ""):

@@ -17,6 +17,7 @@ from bmd_edge.pixels.transfer_syntaxes import DEFLATED, EXPLICIT_BIG_ENDIAN, IMP
 MAX_TEXT_BYTES = 1024
 _MACH_O = tuple(bytes.fromhex(magic) for magic in ("feedface", "feedfacf", "cefaedfe", "cffaedfe", "cafebabe"))
 _DECIMAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")  # PS3.5 6.2, DS and IS
+_META = re.compile(rb"\x02\x00[\x00-\x16]\x00(UL|OB|UI|SH|AE)", re.DOTALL)  # PS3.10 7.1, where the preamble was lost
 _EXECUTABLES = (b"MZ", b"\x7fELF", b"%PDF", b"#!", b"PK\x03\x04", *_MACH_O)
 
 
@@ -113,7 +114,18 @@ class Header:
         except FilmRefused:
             self.note()
             return None
-        return None if item is None else Header(self._walk, item)
+        return None if item is None else Header(self._walk, item[0])
+
+    def several_items(self, tag: int) -> bool:
+        """Whether a sequence goes on behind its first item."""
+        element = self._elements.get(tag)
+        if element is None or element.end - element.start < 8:
+            return False
+        try:
+            item = self._walk.first_item(element)
+        except FilmRefused:
+            return False  # counted where the item is asked for
+        return item is not None and item[1] < element.end
 
 
 def read_header(data: bytes) -> tuple[Header, bytes | bytearray]:
@@ -124,10 +136,11 @@ def read_header(data: bytes) -> tuple[Header, bytes | bytearray]:
     """
     if not data:
         raise FilmRefused("empty_file")
-    if data[128:132] != b"DICM":
+    begin = 132 if data[128:132] == b"DICM" else 0
+    if not begin and not _META.match(data):
         raise FilmRefused("not_dicom")
     meta = Walk(data, explicit=True, little=True)
-    elements, start = meta.group_2(132)
+    elements, start = meta.group_2(begin)
     syntax = Header(meta, elements).text(TRANSFER_SYNTAX)
     if syntax is None:
         raise FilmRefused("broken_dicom", "no transfer syntax")
@@ -138,7 +151,7 @@ def read_header(data: bytes) -> tuple[Header, bytes | bytearray]:
         start = 0
     walk = Walk(body, explicit=syntax != IMPLICIT_LITTLE_ENDIAN, little=syntax != EXPLICIT_BIG_ENDIAN)
     # PS3.10 7.1: the preamble is free, but an executable one is a known way to smuggle programs
-    walk.irregular = meta.irregular + (meta.data[:4].startswith(_EXECUTABLES))
+    walk.irregular = meta.irregular + (not begin or meta.data[:4].startswith(_EXECUTABLES))
     header = Header(walk, walk.data_set(start), syntax)
     walk.trailing = walk.trailing or trailing > 1
     return header, body

@@ -1,12 +1,15 @@
 """What is refused as a film: other kinds of objects, files that are too large, pixels that show nothing."""
 
+import re
+
 import numpy as np
+from numpy.typing import NDArray
 
 from bmd_edge.dicom.elements import PIXEL_DATA
 from bmd_edge.dicom.header import Header
 from bmd_edge.errors import FilmRefused
 from bmd_edge.film.gray import Display
-from bmd_edge.pixels.layout import Stored
+from bmd_edge.pixels.layout import PixelLayout, Stored
 
 MIN_LEVELS = 16
 EXPOSURE_SAMPLE = 500_000  # pixels
@@ -18,13 +21,14 @@ _CR, _DX, _DX_PROCESSING, _SC = (
     "1.2.840.10008.5.1.4.1.1.1.1.1",
     "1.2.840.10008.5.1.4.1.1.7",
 )
+_RAW_WORDS = frozenset(["RAW", "UNPROCESSED"])
 _MODALITIES = (None, "CR", "DX", "DR", "RG", "RF", "OT", "SC")
 
 
 def check_kind(header: Header) -> None:
     """Refuse what is not one grayscale projection radiograph For Presentation."""
     kind = header.uid(0x00080016)
-    if kind == _DX_PROCESSING or (kind == _DX and header.text(0x00080068) == "FOR PROCESSING"):
+    if kind == _DX_PROCESSING or (kind in (_CR, _DX, _SC) and _is_raw(header)):
         raise FilmRefused("not_for_presentation")
     if kind not in (_CR, _DX, _SC):
         raise FilmRefused("not_radiograph" if kind else "broken_dicom", f"SOP class {kind or 'missing'}")
@@ -38,21 +42,36 @@ def check_kind(header: Header) -> None:
     if photometric not in ("MONOCHROME1", "MONOCHROME2") or header.integer(0x00280002) not in (1, None):
         raise FilmRefused("not_grayscale" if photometric else "broken_dicom", "photometric interpretation")
     frames = header.decimal(0x00280008)
-    if (frames is not None and frames != 1) or (frames is None and header.value(0x00280008)):
+    if frames == 0:  # PS3.3 C.7.6.6: greater than 0; there are pixels all the same, and their length tells
+        header.note()
+    elif (frames is not None and frames != 1) or (frames is None and header.value(0x00280008)):
         raise FilmRefused("multi_frame")
 
 
-def check_exposure(stored: Stored, display: Display) -> None:
-    """Refuse a film without an image: nearly all of it black or white, or with only a handful of gray levels."""
+def _is_raw(header: Header) -> bool:
+    """Whether the header says so: the Presentation Intent (PS3.3 C.8.11.1), which means the same in every class, or
+    the maker's words behind the first two of Image Type. Pixels LIN or LOG are allowed in films For Presentation.
+    """
+    words = re.findall(r"[A-Z]+", " ".join(header.texts(0x00080008)[2:]).upper())
+    return (header.text(0x00080068) or "").upper() == "FOR PROCESSING" or not _RAW_WORDS.isdisjoint(words)
+
+
+def level_counts(stored: Stored, layout: PixelLayout) -> NDArray[np.intp]:
+    """How many pixels of a film, or of a sample of it, hold each value of its bits: (2 ** bits,), the least first."""
     step = max(1, int((stored.size / EXPOSURE_SAMPLE) ** 0.5))
-    sample = np.subtract(stored[::step, ::step], display.first, dtype=np.intp).ravel()
-    counts = np.bincount(sample, minlength=len(display.lookup))
+    first = -(1 << (layout.bits_stored - 1)) if layout.signed else 0
+    sample = np.subtract(stored[::step, ::step], first, dtype=np.intp).ravel()
+    return np.bincount(sample, minlength=1 << layout.bits_stored)
+
+
+def check_exposure(counts: NDArray[np.intp], display: Display) -> None:
+    """Refuse a film without an image: nearly all of it black or white, or with only a handful of gray levels."""
     present = np.flatnonzero(counts)
     shown = display.lookup[present]
     inside = (shown > shown.min()) & (shown < shown.max())
-    if counts[present[inside]].sum() < (1 - MAX_SATURATED) * sample.size:
+    if counts[present[inside]].sum() < (1 - MAX_SATURATED) * counts.sum():
         raise FilmRefused("poor_exposure", "blank or saturated")
     # Levels that make up all but the rarest 2 % of the film
-    common = np.sort(counts[present])[::-1].cumsum() <= 0.98 * sample.size
+    common = np.sort(counts[present])[::-1].cumsum() <= 0.98 * counts.sum()
     if common.sum() < MIN_LEVELS:
         raise FilmRefused("poor_exposure", "too few gray levels")

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bmd_edge.film.area_average import area_average
+from bmd_edge.film.shutter import Shutter
 from bmd_edge.pixels.half_size import Reduced
 from bmd_edge.pixels.layout import Stored
 
@@ -50,8 +51,10 @@ class Film(FilmFacts):
 
     stored: read-only integers (rows, columns), the stored pixel values; with `reduced` fewer, low-passed ones.
     lookup, lookup_first: float32 0..1, bone bright; a pixel's value is `lookup[stored - lookup_first]`.
+    black, white: the levels below and above which lies a thousandth of the film, 0..1; nothing is lost between them.
     side: "R", "L", "B" or None. body_part: in capitals.
     flags: codes of `errors.FLAGS`.
+    shutter: what of the film is no image.
     reduced: how `stored` lies on the pixels of the file; None where it is these.
     """
 
@@ -59,10 +62,13 @@ class Film(FilmFacts):
     stored: Stored
     lookup: NDArray[np.float32]
     lookup_first: int
+    black: float = 0.0
+    white: float = 1.0
     spacing_mm: tuple[float, float]
     side: str | None = None
     body_part: str | None = None
     flags: tuple[str, ...] = ()
+    shutter: Shutter | None = None
     reduced: Reduced | None = None
 
     @property
@@ -76,14 +82,27 @@ class Film(FilmFacts):
     ) -> NDArray[np.float32]:
         """Sample a box of the film into `shape` (rows, columns) pixels by area averaging.
 
-        Returns float32 0..1, bone bright; NaN where the pixel's box does not touch the film. The box may reach beyond
-        the film and may be upsampled.
+        Returns float32 0..1, bone bright; NaN where the pixel's box does not touch the film or reaches under the
+        display shutter. The box may reach beyond the film and may be upsampled.
         """
-        box = (left_px, top_px, width_px, height_px)
+        box = asked = (left_px, top_px, width_px, height_px)
         if self.reduced:
             step, moved = self.reduced.step, self.reduced.offset_px
             box = ((left_px - moved) / step, (top_px - moved) / step, width_px / step, height_px / step)
-        return area_average(self.stored, *box, shape, self.lookup, self.lookup_first)
+        sampled = area_average(self.stored, *box, shape, self.lookup, self.lookup_first)
+        if self.shutter:
+            sampled[self.shutter.hides(*asked, shape)] = np.nan
+        return sampled
+
+    def masks(self, left_px: float, top_px: float, width_px: float, height_px: float, shape: tuple[int, ...]) -> float:
+        """The share of a box, sampled into `shape`, that lies on the film and under its display shutter."""
+        if not self.shutter:
+            return 0.0
+        x = left_px + width_px * (np.arange(shape[1]) + 0.5) / shape[1]
+        y = (top_px + height_px * (np.arange(shape[0]) + 0.5) / shape[0])[:, None]
+        on_film = (x > 0) & (x < self.shape[1]) & (y > 0) & (y < self.shape[0])
+        hidden = self.shutter.hides(left_px, top_px, width_px, height_px, (shape[0], shape[1]))
+        return float((on_film & hidden).mean())
 
 
 _NUMBER = re.compile(r"\d+[de]?\d*")

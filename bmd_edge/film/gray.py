@@ -2,6 +2,9 @@
 
 Order of PS3.4 N.2 and PS3.3 C.11: Modality LUT -> VOI LUT -> Presentation LUT shape. The polarity is turned once, after
 the VOI, in `_bone_bright` and nowhere else. A malformed display setting is ignored and flagged, never repaired.
+
+0 and 1 are the least and the greatest level that the film holds, whatever its header's bits could hold. So a linear
+window changes nothing: it would only hide levels that are there.
 """
 
 from dataclasses import dataclass, field
@@ -12,6 +15,9 @@ from numpy.typing import NDArray
 from bmd_edge.dicom.header import Header
 
 Values = NDArray[np.float64]
+Counts = NDArray[np.intp]
+
+_RARE = 0.001  # share of a film
 
 PHOTOMETRIC = 0x00280004
 _PADDING, _PADDING_LIMIT = 0x00280120, 0x00280121
@@ -25,11 +31,14 @@ _MODALITY_SEQUENCE, _VOI_SEQUENCE, _PRESENTATION_SHAPE = 0x00283000, 0x00283010,
 class Display:
     """The table and what was odd about the header's display settings.
 
-    `lookup` is float32 0..1, bone bright; the stored value `v` is shown as `lookup[v - first]`.
+    `lookup` is float32 0..1, bone bright; the stored value `v` is shown as `lookup[v - first]`. A thousandth of the
+    film lies at or below the level `black`, another at or above `white`.
     """
 
     lookup: NDArray[np.float32]
     first: int
+    black: float
+    white: float
     flags: tuple[str, ...]
 
 
@@ -55,64 +64,79 @@ class _Flags:
             self.names.append(name)
 
 
-def read_display(header: Header, bits_stored: int, signed: bool) -> Display:
-    """Compose the table of a film over every value that `bits_stored` bits can hold."""
-    first = -(1 << (bits_stored - 1)) if signed else 0
-    stored = np.arange(first, first + (1 << bits_stored), dtype=np.float64)
+def read_display(header: Header, signed: bool, counts: Counts) -> Display:
+    """Compose the table of a film; `counts` says how many pixels hold each of the values that its bits can hold."""
+    first = -(len(counts) // 2) if signed else 0
+    stored = np.arange(first, first + len(counts), dtype=np.float64)
     flags = _Flags()
-    modality, low, high = _modality(header, stored, signed, flags)
-    shown = _voi(header, modality, low, high, flags)
-    bright = _bone_bright(header, shown, flags)
-    bright[_padding(header, stored, signed)] = 0.0
+    modality = _modality(header, stored, signed, flags)
+    shown = _voi(header, modality, flags)
+    padding = _padding(header, stored, signed)
+    held = (counts > 0) & ~padding
+    bright = _bone_bright(header, _spread(shown, held), flags)
+    black, white = _ends(bright[held], counts[held])
+    bright[padding] = 0.0
     lookup = bright.astype(np.float32)
     lookup.flags.writeable = False
-    return Display(lookup, first, tuple(flags.names))
+    return Display(lookup, first, black, white, tuple(flags.names))
 
 
-def _modality(header: Header, x: Values, signed: bool, flags: _Flags) -> tuple[Values, float, float]:
-    """Apply the Modality LUT (PS3.3 C.11.1); also returns the range its output may have."""
+def _spread(shown: Values, held: NDArray[np.bool_]) -> Values:
+    """Bring the levels of the held values to 0..1; what is not held is clipped to these."""
+    if not held.any():
+        return np.zeros_like(shown)
+    low, high = shown[held].min(), shown[held].max()
+    return np.asarray(np.clip((shown - low) / max(high - low, 1e-9), 0.0, 1.0))
+
+
+def _ends(levels: Values, counts: Counts) -> tuple[float, float]:
+    """The levels below and above which lies a thousandth of the film, so that a few dead pixels mean nothing."""
+    if not len(levels):
+        return 0.0, 1.0
+    order = np.argsort(levels)
+    share = np.cumsum(counts[order]) / counts.sum()
+    black, white = np.searchsorted(share, (_RARE, 1 - _RARE))
+    return float(levels[order[black]]), float(levels[order[white]])
+
+
+def _modality(header: Header, x: Values, signed: bool, flags: _Flags) -> Values:
+    """Apply the Modality LUT (PS3.3 C.11.1)."""
     table = _table(header, _MODALITY_SEQUENCE, signed, flags)
     if table is not None:
-        return table(x), 0.0, float((1 << table.bits) - 1)
+        return table(x)
     slope, intercept = header.decimal(_SLOPE), header.decimal(_INTERCEPT)
     if slope == 0 or (slope is None) != (intercept is None):
         flags.add("display_lookup_ignored")
         slope = intercept = None
-    if slope is not None and intercept is not None:
-        x = x * slope + intercept
-    return x, float(x.min()), float(x.max())
+    return x if slope is None or intercept is None else x * slope + intercept
 
 
-def _voi(header: Header, x: Values, low: float, high: float, flags: _Flags) -> Values:
-    """Apply the first VOI LUT, else the first window, else the full range (PS3.3 C.11.2); returns 0..1."""
-    table = _table(header, _VOI_SEQUENCE, low < 0, flags)
-    if table is not None:
-        return table(x) / ((1 << table.bits) - 1)
+def _voi(header: Header, x: Values, flags: _Flags) -> Values:
+    """Apply the first VOI LUT, else the first window (PS3.3 C.11.2); they are alternatives of one another."""
+    table = _table(header, _VOI_SEQUENCE, x.min() < 0, flags)
     centers, widths = header.decimals(_CENTER), header.decimals(_WIDTH)
-    if centers or widths or any(header.texts(_WIDTH)):
-        shown = _window(header, x, centers, widths, flags)
+    stated = bool(centers or widths or any(header.texts(_WIDTH)))
+    several = header.several_items(_VOI_SEQUENCE) or len(centers or ()) > 1
+    if several or (table is not None and centers and widths):
+        flags.add("several_windows")
+    if table is not None:
+        return table(x)
+    if stated:
+        shown = _window(header, x, centers, widths)
         if shown is not None:
             return shown
         flags.add("display_lookup_ignored")
-    return (x - low) / (high - low)
+    return x
 
 
-def _window(
-    header: Header, x: Values, centers: list[float] | None, widths: list[float] | None, flags: _Flags
-) -> Values | None:
+def _window(header: Header, x: Values, centers: list[float] | None, widths: list[float] | None) -> Values | None:
     """Apply the first window; `None` where it is malformed."""
     if not centers or not widths or len(centers) != len(widths):
         return None
-    if len(centers) > 1:
-        flags.add("several_windows")
     center, width = centers[0], widths[0]
     function = header.text(_FUNCTION) or "LINEAR"
-    if function == "LINEAR" and width >= 1:  # PS3.3 C.11.2.1.2.1
-        if width == 1:
-            return (x > center - 0.5).astype(np.float64)
-        return np.clip((x - (center - 0.5)) / (width - 1) + 0.5, 0.0, 1.0)
-    if function == "LINEAR_EXACT" and width > 0:  # PS3.3 C.11.2.1.3.2
-        return np.clip((x - center) / width + 0.5, 0.0, 1.0)
+    if (function == "LINEAR" and width >= 1) or (function == "LINEAR_EXACT" and width > 0):
+        return x  # PS3.3 C.11.2.1.2.1, C.11.2.1.3.2: a straight line, and the ends that it hides
     if function == "SIGMOID" and width > 0:  # PS3.3 C.11.2.1.3.1
         return 1.0 / (1.0 + np.exp(np.clip(-4.0 * (x - center) / width, -700.0, 700.0)))
     return None

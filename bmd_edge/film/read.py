@@ -13,22 +13,23 @@ from bmd_edge.dicom.elements import PIXEL_DATA
 from bmd_edge.dicom.frame import frame_bytes, read_layout
 from bmd_edge.dicom.header import Header, read_header
 from bmd_edge.errors import FilmFailed, FilmRefused, UsageError
-from bmd_edge.film.acceptance import check_exposure, check_kind
+from bmd_edge.film.acceptance import check_exposure, check_kind, level_counts
 from bmd_edge.film.film import Film, film_id
 from bmd_edge.film.gray import read_display
 from bmd_edge.film.limits import MAX_FILE_BYTES, MAX_PIXELS
 from bmd_edge.film.patient_and_device import read_device, read_patient
 from bmd_edge.film.scale import read_scale
+from bmd_edge.film.shutter import read_shutter
 from bmd_edge.film.view_and_side import read_body_part, read_side, read_view
 from bmd_edge.pixels.decode import decode, decode_bytes, decode_reduced
 from bmd_edge.pixels.half_size import Reduced, reduced
+from bmd_edge.pixels.jpeg import loses
 from bmd_edge.pixels.layout import PixelLayout, Stored
 from bmd_edge.pixels.misread import check_shape, check_sign
 from bmd_edge.pixels.transfer_syntaxes import (
     EXPLICIT_BIG_ENDIAN,
     EXPLICIT_LITTLE_ENDIAN,
     IMPLICIT_LITTLE_ENDIAN,
-    is_lossy,
     transfer_syntax,
 )
 from bmd_edge.system.files import NotRegular, TooLarge, read_file
@@ -144,14 +145,29 @@ def _written(dataset: "Dataset") -> bytes:
     import pydicom  # only where a data set is handed in: whoever has one has paid for it
 
     buffer = io.BytesIO()
+    if any(_is_cut(element) for element in dataset.elements()):
+        raise FilmRefused("truncated")
     try:
-        own = copy.copy(dataset)  # the caller's stays as it is
+        own = copy.copy(_without_commands(dataset))  # the caller's stays as it is
         own.file_meta = pydicom.dataset.FileMetaDataset(_file_meta(dataset))
         own.file_meta.TransferSyntaxUID = pydicom.uid.UID(_syntax(dataset) or "")
         pydicom.dcmwrite(buffer, own, enforce_file_format=True)
     except Exception as error:
         raise FilmRefused("broken_dicom", f"the data set cannot be written: {type(error).__name__}") from error
     return buffer.getvalue()
+
+
+def _is_cut(element: Any) -> bool:
+    """Whether an element that pydicom read, and nobody has asked for yet, is shorter than the file said."""
+    length, value = getattr(element, "length", None), element.value
+    return length not in (None, 0xFFFFFFFF) and isinstance(value, bytes) and len(value) < length
+
+
+def _without_commands(dataset: "Dataset") -> "Dataset":
+    """A data set without group 0, which is what pydicom makes of zeros behind its end."""
+    if 0x00000000 not in dataset:
+        return dataset
+    return dataset[0x00020000:]
 
 
 def _film(data: bytes, given_mm: float | None, coarsest_mm: float, most_bytes: int | None) -> Film:
@@ -164,15 +180,23 @@ def _film(data: bytes, given_mm: float | None, coarsest_mm: float, most_bytes: i
     _check_memory(decode_bytes(header.transfer_syntax, layout, len(body), step), most_bytes)
     frame = frame_bytes(header, body, syntax.encapsulated)
     stored, how = _pixels(header.transfer_syntax, frame, layout, step)
-    display = read_display(header, layout.bits_stored, layout.signed)
-    check_exposure(stored, display)
+    if not syntax.encapsulated and len(frame) > layout.native_bytes + layout.native_bytes % 2:
+        header.note()
+    lossy = header.text(0x00282110) == "01" or loses(syntax.family, frame)
+    shutter = read_shutter(header)
+    counts = level_counts(stored, layout)
+    display = read_display(header, layout.signed, counts)
+    check_exposure(counts, display)
     stored.flags.writeable = False
     return Film(
         film_id=film_id(data),
         stored=stored,
         lookup=display.lookup,
         lookup_first=display.first,
-        flags=(*flags, *display.flags, *_file_flags(header)),
+        black=display.black,
+        white=display.white,
+        shutter=shutter,
+        flags=(*flags, *display.flags, *_file_flags(header, lossy)),
         warnings=header.irregular,
         reduced=how,
         **facts,
@@ -203,9 +227,8 @@ def _check_memory(needed: int, most_bytes: int | None) -> None:
         raise FilmFailed("out_of_memory", f"{needed >> 20} MB needed")
 
 
-def _file_flags(header: Header) -> list[str]:
+def _file_flags(header: Header, lossy: bool) -> list[str]:
     """What is odd about the file; to be asked for when all of the header that is needed has been read."""
-    lossy = is_lossy(header.transfer_syntax) or header.text(0x00282110) == "01"
     standing = {
         "lossy_compression": lossy,
         "trailing_data": header.trailing,

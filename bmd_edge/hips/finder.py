@@ -18,6 +18,7 @@ from bmd_edge.engine.base import Engine
 from bmd_edge.errors import FilmRefused, HipRefused
 from bmd_edge.film.film import Film
 from bmd_edge.hips.class_head import SURE_SURVEY, named
+from bmd_edge.hips.hidden import hidden_objection
 from bmd_edge.hips.landmarks import CORE, HEAD, Look, Points, merged, to_mm
 from bmd_edge.hips.plausibility import doubt, exposure_objection, hip_flags, objection
 from bmd_edge.hips.region import SCALES, Hip, roi_box
@@ -174,7 +175,7 @@ def _shows_other(film: Film, side: str, first: Look) -> bool:
     if first.kind.argmax() == KINDS.index("not_a_hip") or not 0 <= far <= film.shape[1] * column_mm:
         return False
     box = (min(near, far) / column_mm, (y - width / 2) / row_mm, width / column_mm, width / row_mm)
-    return exposure_objection(film.region(*box, shape=(_OTHER_PX, _OTHER_PX))) is None
+    return exposure_objection(film, film.region(*box, shape=(_OTHER_PX, _OTHER_PX))) is None
 
 
 # -- the examination ----------------------------------------------------------------------------------------------
@@ -189,7 +190,8 @@ def _examine(film: Film, finder: Engine, inputs: Inputs, numbers: Plausibility, 
     if reason is None:
         box = roi_box(look.points_px, film.spacing_mm, inputs["bmd"].side_mm)
         region = film.region(*box, shape=(inputs["bmd"].size_px, inputs["bmd"].size_px))
-        reason = exposure_objection(region)
+        masked = film.masks(*box, shape=region.shape)
+        reason = exposure_objection(film, region, masked) or hidden_objection(film, look.points_px, box, region)
     if reason is not None:
         raise HipRefused(reason, side=side, landmarks_px=landmarks)
-    return Hip(side, landmarks, box, hip_flags(film, numbers, side, look, region), look.score)
+    return Hip(side, landmarks, box, hip_flags(film, numbers, side, look, box, region), look.score)

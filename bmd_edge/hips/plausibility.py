@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from bmd_edge.bundle.manifest import Plausibility
 from bmd_edge.film.film import Film
 from bmd_edge.hips.class_head import SURE_CLOSE_UP, named
+from bmd_edge.hips.hidden import END, Box, hidden_flags, levels
 from bmd_edge.hips.landmarks import CORE, DISTAL, HEAD, LESSER, Look, Points, canonical, log_odds, shape_of, to_mm
 from bmd_edge.hips.region import SCALES
 
@@ -34,11 +35,9 @@ _SHORT_SHAFT_MM = 35.0
 _SHAFT = 6  # where a shape's numbers of the shaft begin
 _MIN_CONTRAST = 0.08
 _MAX_OUTSIDE = 0.20  # share of the region beyond the film
-# Of the film's gray 0..1. Within 0.002 of an end, half a level of 256, gray is clipped and shows no bone; a region that
-# spans less than 0.02, five levels, shows noise.
-_BLACK, _WHITE = 0.002, 0.998
+_MAX_MASKED = 0.4  # share of the region under a display shutter
 _MAX_SATURATED = 0.35  # share of the region inside the film
-_MIN_RANGE = 0.02
+_MIN_RANGE = 0.02  # of what lies between the film's own black and white: five levels of 256, which show noise
 
 
 def objection(film: Film, numbers: Plausibility, first: Look, look: Look) -> str | None:
@@ -130,24 +129,32 @@ def _mahalanobis(value: Points, mean: Sequence[float], precision: Points | tuple
     return float(np.sqrt(max(float(offset @ np.array(precision) @ offset), 0.0)))
 
 
-def exposure_objection(region: NDArray[np.float32]) -> str | None:
-    """`cut_off` or `poor_exposure` where the region of interest (h, w) cannot be measured."""
+def exposure_objection(film: Film, region: NDArray[np.float32], masked: float = 0.0) -> str | None:
+    """`cut_off` or `poor_exposure` where a region (h, w) cannot be measured.
+
+    `masked` is the share of it that may be missing beside what lies beyond the film: a shutter's, where it hides no
+    bone.
+    """
     inside = region[np.isfinite(region)]
-    if inside.size < (1 - _MAX_OUTSIDE) * region.size:
+    if inside.size < (1 - _MAX_OUTSIDE - min(masked, _MAX_MASKED)) * region.size:
         return "cut_off"
-    if ((inside <= _BLACK) | (inside >= _WHITE)).mean() > _MAX_SATURATED or np.ptp(inside) < _MIN_RANGE:
+    level = levels(film, inside)
+    if ((level <= END) | (level >= 1 - END)).mean() > _MAX_SATURATED or np.ptp(level) < _MIN_RANGE:
         return "poor_exposure"
     return None
 
 
-def hip_flags(film: Film, numbers: Plausibility, side: str, look: Look, region: NDArray[np.float32]) -> tuple[str, ...]:
+def hip_flags(
+    film: Film, numbers: Plausibility, side: str, look: Look, box_px: Box, region: NDArray[np.float32]
+) -> tuple[str, ...]:
     """The flags of a hip, from its close-up and its region of interest (h, w)."""
-    low, high = np.nanpercentile(region, (5, 95))
+    low, high = np.nanpercentile(levels(film, region), (5, 95))
     shaft_mm = to_mm(film, look.points_px[DISTAL : DISTAL + 1] - look.points_px[LESSER : LESSER + 1])[0, 1]
     cautions = {
         "side_contradiction": film.side in ("R", "L") and film.side != side,
         "shaft_short": shaft_mm < _SHORT_SHAFT_MM,
         "low_contrast": high - low < _MIN_CONTRAST,
         "unlike_training_films": embedding_distance(numbers, look) > numbers.flag_embedding_distance,
+        **hidden_flags(film, look.points_px, box_px, region),
     }
     return tuple(code for code, stands in cautions.items() if stands)

@@ -15,6 +15,7 @@ from bmd_edge.errors import FilmRefused
 from bmd_edge.pixels.half_size import Reduced
 from bmd_edge.pixels.jpeg import call_decoder, decode_codestream, decode_jpeg_2000_reduced
 from bmd_edge.pixels.layout import CLIP_SHARE, PixelLayout, Stored
+from bmd_edge.pixels.misread import is_torn
 from bmd_edge.pixels.transfer_syntaxes import EXPLICIT_BIG_ENDIAN, MAX_RATIO, may_be_lossy, transfer_syntax
 
 _BYTES_PER_PIXEL = {"native": 3, "rle": 5, "jpeg": 6, "jpeg_lossless": 6, "jpeg_ls": 4, "jpeg_2000": 14}
@@ -61,7 +62,7 @@ def decode(transfer_syntax_uid: str, data: bytes | memoryview, header: PixelLayo
         frame = _rle(data, header)
     else:
         frame = decode_codestream(syntax.family, bytes(data), header)
-    return _stored(frame, header, may_be_lossy(transfer_syntax_uid))
+    return _stored(frame, header, may_be_lossy(transfer_syntax_uid), spare_bits=syntax.family in ("native", "rle"))
 
 
 def _check_layout(layout: PixelLayout) -> None:
@@ -75,10 +76,12 @@ def _check_layout(layout: PixelLayout) -> None:
 
 
 def _native(data: bytes | memoryview, layout: PixelLayout, big_endian: bool) -> Stored:
-    """Uncompressed pixels; one pad byte is allowed where the length is odd (PS3.5 8.1.1)."""
-    expected = layout.pixels * layout.bits_allocated // 8
-    if len(data) not in (expected, expected + expected % 2):
+    """Uncompressed pixels: the image comes first; what is appended means nothing (PS3.5 8.1.1) if it is padding."""
+    expected = layout.native_bytes
+    rest = bytes(data[expected:])
+    if len(data) < expected or (len(rest) > expected % 2 and rest.strip(rest[-1:])):
         raise FilmRefused("pixel_length", f"{len(data)} bytes, expected {expected}")
+    data = data[: expected + expected % 2]
     if layout.bits_allocated == 8:
         frame = np.frombuffer(data, np.uint8)
         if layout.swapped_words:
@@ -91,7 +94,7 @@ def _native(data: bytes | memoryview, layout: PixelLayout, big_endian: bool) -> 
 
 def _check_ratio(data: bytes | memoryview, layout: PixelLayout) -> None:
     """Refuse a frame that would grow out of all proportion, before a decoder makes room for it."""
-    if layout.pixels * layout.bits_allocated // 8 > MAX_RATIO * len(data):
+    if layout.native_bytes > MAX_RATIO * len(data):
         raise FilmRefused("decode_failed", f"{layout.pixels} pixels in {len(data)} bytes")
 
 
@@ -110,7 +113,11 @@ def _rle(data: bytes | memoryview, layout: PixelLayout) -> Stored:
     for plane in range(planes):
         segment = bytes(data[bounds[plane] : bounds[plane + 1]])
         # A stated output size bounds the decoder; a segment that wants more is an error, one that gives less is cut.
-        raw = call_decoder("RLE", imagecodecs.packbits_decode, segment, out=layout.pixels)
+        try:
+            raw = call_decoder("RLE", imagecodecs.packbits_decode, segment, out=layout.pixels)
+        except FilmRefused:
+            segment = _without_padding(segment, layout.pixels)
+            raw = call_decoder("RLE", imagecodecs.packbits_decode, segment, out=layout.pixels)
         if len(raw) != layout.pixels:
             raise FilmRefused("pixel_length", f"RLE segment of {len(raw)} bytes, expected {layout.pixels}")
         frame[:, planes - 1 - plane] = np.frombuffer(raw, np.uint8)
@@ -118,8 +125,21 @@ def _rle(data: bytes | memoryview, layout: PixelLayout) -> Stored:
     return frame.reshape(-1).view(dtype).reshape(layout.rows, layout.columns)
 
 
-def _stored(frame: Stored, layout: PixelLayout, lossy: bool) -> Stored:
-    """Move HighBit down, extend the sign, and make sure that no value lies outside BitsStored."""
+def _without_padding(segment: bytes, pixels: int) -> bytes:
+    """An RLE segment without the zeros behind its last code (PS3.5 G.3), which would be codes themselves."""
+    place, given, end = 0, 0, len(segment.rstrip(b"\0"))
+    while place < end and given < pixels:
+        code = segment[place]
+        given += 257 - code if code > 128 else (code + 1) % 129
+        place += 2 if code > 128 else 1 if code == 128 else code + 2
+    return segment[: max(place, end)]
+
+
+def _stored(frame: Stored, layout: PixelLayout, lossy: bool, spare_bits: bool) -> Stored:
+    """Move HighBit down, extend the sign, and make sure that no value lies outside BitsStored.
+
+    `spare_bits`: the stored words have bits above HighBit, of which nothing may be assumed (PS3.5 8.1.1).
+    """
     shift = layout.high_bit + 1 - layout.bits_stored
     if shift:
         frame = np.right_shift(frame, shift)
@@ -128,14 +148,31 @@ def _stored(frame: Stored, layout: PixelLayout, lossy: bool) -> Stored:
         return _bounded(frame, -half, half - 1, lossy)
     top = (1 << layout.bits_stored) - 1
     if not layout.signed:
-        return (frame & top).astype(frame.dtype) if layout.overlay_bits else _bounded(frame, 0, top, lossy)
+        return _masked(frame, layout) if spare_bits or layout.overlay_bits else _bounded(frame, 0, top, lossy)
     unused = 8 * frame.dtype.itemsize - layout.bits_stored
     extended = np.right_shift(np.left_shift(frame, unused).view(f"i{frame.dtype.itemsize}"), unused)
     # The unused bits of a signed value hold its sign, or nothing
     if not layout.overlay_bits and not np.all((frame <= top) | (frame == extended.view(frame.dtype))):
-        raise FilmRefused("inconsistent_pixels", f"values outside {layout.bits_stored} bits")
+        _check_spare(extended, layout, spare_bits)
     values: Stored = extended
     return values
+
+
+def _masked(frame: Stored, layout: PixelLayout) -> Stored:
+    """Unsigned values without their spare bits."""
+    top = (1 << layout.bits_stored) - 1
+    if frame.max() <= top:
+        return frame
+    masked: Stored = frame & frame.dtype.type(top)
+    if not layout.overlay_bits:
+        _check_spare(masked, layout, spare_bits=True)
+    return masked
+
+
+def _check_spare(masked: Stored, layout: PixelLayout, spare_bits: bool) -> None:
+    """Refuse bits above HighBit that are no spare ones but part of the picture: without them it is torn."""
+    if not spare_bits or is_torn(masked, layout.bits_stored):
+        raise FilmRefused("inconsistent_pixels", f"values outside {layout.bits_stored} bits")
 
 
 def _bounded(frame: Stored, low: int, high: int, lossy: bool) -> Stored:

@@ -101,16 +101,30 @@ def _openjpeg(data: bytes, halvings: int) -> NDArray[Any]:
     return np.array(image)
 
 
+def loses(family: str, data: bytes | memoryview) -> bool:
+    """Whether a codestream that could be decoded says of itself that it was compressed with loss."""
+    if family in ("native", "rle"):
+        return False
+    data = _unwrapped(family, bytes(data))
+    return (jpeg_2000_header(data) if family == "jpeg_2000" else jpeg_header(data)).lossy
+
+
+def _unwrapped(family: str, data: bytes) -> bytes:
+    """The codestream in a JP2 container, which PS3.5 8.2.4 forbids and some archives write all the same."""
+    if family == "jpeg_2000" and data[4:8] == b"jP  ":
+        data = data[max(data.find(b"\xff\x4f\xff\x51", 0, 4096), 0) :]
+    return data
+
+
 def _trimmed(family: str, data: bytes) -> bytes:
     """Cut padding and a JP2 wrapper off; a codestream without its end marker was truncated."""
-    if family == "jpeg_2000" and data[4:8] == b"jP  ":
-        # PS3.5 8.2.4 forbids the JP2 container, some archives write it all the same
-        start = data.find(b"\xff\x4f\xff\x51", 0, 4096)
-        data = data[max(start, 0) :]
+    data = _unwrapped(family, data)
     end = data.rfind(b"\xff\xd9")
     # Padded to even length by any byte (seen: 00, 20, FF), or by zeros to a block size
     if end < 0 or (len(data) - end > 3 and data[end + 2 :].strip(b"\0")):
         raise FilmRefused("decode_failed", "the codestream has no end")
+    if family in ("jpeg", "jpeg_lossless"):  # fill bytes before the marker (ITU-T T.81 B.1.1.2): code never ends so
+        return data[:end].rstrip(b"\xff") + data[end : end + 2]
     return data[: end + 2]
 
 

@@ -21,6 +21,7 @@ class Codestream:
     marker: int  # second byte of the SOFn marker; 0x51 (SIZ) for JPEG 2000
     signed: bool = False  # JPEG 2000 only
     tiles: int = 1  # JPEG 2000 only
+    lossy: bool = False
     levels: int = 0  # JPEG 2000 only: how often it can be halved while it is decoded, 0 where its grid is shifted
 
 
@@ -42,9 +43,15 @@ def jpeg_header(data: bytes) -> Codestream:
             if frame is None:
                 raise FilmRefused("decode_failed", "JPEG scan without a frame")
             marker, bits, rows, columns, components = frame
-            return Codestream(rows, columns, bits, components, marker)
+            return Codestream(rows, columns, bits, components, marker, lossy=_loses(marker, body))
         pos += 2 + length
     raise FilmRefused("decode_failed", f"more than {MAX_SEGMENTS} JPEG segments")
+
+
+def _loses(marker: int, scan: bytes) -> bool:
+    """Whether a scan drops something: a DCT, NEAR of JPEG-LS (ITU-T T.87 C.2.3), a point transform (T.81 H.1.2)."""
+    near = marker == 0xF7 and any(scan[-3:-2])
+    return near or marker not in (0xC3, 0xF7) or any(value & 0x0F for value in scan[-1:])
 
 
 def _segment(data: bytes, pos: int) -> tuple[int, int, bytes]:
@@ -68,19 +75,32 @@ def jpeg_2000_header(data: bytes) -> Codestream:
     if tile_x < 1 or tile_y < 1 or x <= x0 or y <= y0:
         raise FilmRefused("decode_failed", "JPEG 2000 image and tile size")
     tiles = -(-(x - tile_x0) // tile_x) * -(-(y - tile_y0) // tile_y)
-    levels = 0 if x0 or y0 or tile_x0 or tile_y0 else _levels(data)
-    signed = bool(depth & 0x80)
-    return Codestream(y - y0, x - x0, (depth & 0x7F) + 1, components, 0x51, signed=signed, tiles=tiles, levels=levels)
+    levels, lossy = _wavelet(data)
+    return Codestream(
+        y - y0,
+        x - x0,
+        (depth & 0x7F) + 1,
+        components,
+        0x51,
+        signed=bool(depth & 0x80),
+        tiles=tiles,
+        lossy=lossy,
+        levels=0 if x0 or y0 or tile_x0 or tile_y0 else levels,
+    )
 
 
-def _levels(data: bytes) -> int:
-    """Fewest wavelet decompositions that a COD or COC segment of the main header names (ITU-T T.800 A.6.1, A.6.2)."""
-    found, pos = b"", 2
+def _wavelet(data: bytes) -> tuple[int, bool]:
+    """What the COD and COC segments of the main header name (ITU-T T.800 A.6.1, A.6.2).
+
+    The fewest wavelet decompositions, and whether one is the irreversible 9/7 (transformation 0).
+    """
+    levels, transformations, pos = b"", b"", 2
     for _ in range(MAX_SEGMENTS):
         if data[pos : pos + 2] == b"\xff\x90":  # SOT: the main header ends
-            return min(found, default=0)
+            return min(levels, default=0), 0 in transformations
         marker, length, body = _segment(data, pos)
         place = {0x52: 5, 0x53: 2}.get(marker, len(body))
-        found += body[place : place + 1]
+        levels += body[place : place + 1]
+        transformations += body[place + 4 : place + 5]
         pos += 2 + length
     raise FilmRefused("decode_failed", f"more than {MAX_SEGMENTS} JPEG 2000 segments")

@@ -20,7 +20,7 @@ class PixelLayout:
     bits_stored: int
     high_bit: int
     signed: bool
-    # Bits above HighBit may hold overlay planes (retired, PS3.3-2004 C.9.2): masked instead of refused.
+    # Bits above HighBit hold overlay planes, as the header says (retired, PS3.3-2004 C.9.2).
     overlay_bits: bool = False
     # Explicit VR Big Endian, OW, 8 bits allocated: two pixels share a byte-swapped word (PS3.5 A.3).
     swapped_words: bool = False
@@ -29,3 +29,8 @@ class PixelLayout:
     def pixels(self) -> int:
         """Number of pixels of the frame."""
         return self.rows * self.columns
+
+    @property
+    def native_bytes(self) -> int:
+        """Bytes of the frame without compression."""
+        return self.pixels * self.bits_allocated // 8

@@ -44,6 +44,16 @@ def check_sign(stored: NDArray[np.generic], bits_stored: int) -> None:
     step = max(1, stored.size // SAMPLE)
     rows = stored[::step].astype(np.int32)
     flipped = rows ^ (1 << (bits_stored - 1)) if stored.dtype.kind == "u" else rows & ((1 << bits_stored) - 1)
-    stated, other = (float(np.mean(np.abs(np.diff(x, axis=1)) > JUMP * (1 << bits_stored))) for x in (rows, flipped))
+    stated, other = (_jumps(x, bits_stored) for x in (rows, flipped))
     if stated > MIN_JUMPS and stated > JUMP_RATIO * other:
         raise FilmRefused("inconsistent_pixels", "PixelRepresentation contradicts the pixels")
+
+
+def is_torn(stored: NDArray[np.generic], bits_stored: int) -> bool:
+    """Whether neighbors jump over most of the range, as where the upper bits of a picture are cut off."""
+    return _jumps(stored[:: max(1, stored.size // SAMPLE)].astype(np.int32), bits_stored) > MIN_JUMPS
+
+
+def _jumps(rows: NDArray[np.int32], bits_stored: int) -> float:
+    """The share of neighbors in a row that lie farther apart than `JUMP` of the range."""
+    return float(np.mean(np.abs(np.diff(rows, axis=1)) > JUMP * (1 << bits_stored)))

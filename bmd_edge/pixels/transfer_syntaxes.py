@@ -47,8 +47,7 @@ _SYNTAXES: dict[str, TransferSyntax] = {
     "1.2.840.10008.1.2.4.203": TransferSyntax("HTJ2K", "OpenJPEG", "jpeg_2000"),
 }
 
-_LOSSY = {"1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51"}
-_MAYBE_LOSSY = {"1.2.840.10008.1.2.4.81", "1.2.840.10008.1.2.4.91", "1.2.840.10008.1.2.4.203"}
+_MAYBE_LOSSY = {f"1.2.840.10008.1.2.4.{last}" for last in (50, 51, 81, 91, 203)}
 
 
 def syntaxes() -> dict[str, tuple[str, str]]:
@@ -56,14 +55,9 @@ def syntaxes() -> dict[str, tuple[str, str]]:
     return {uid: (syntax.name, syntax.decoder) for uid, syntax in _SYNTAXES.items()}
 
 
-def is_lossy(uid: str) -> bool:
-    """Tell whether the syntax is lossy by definition (JPEG Baseline and Extended)."""
-    return uid in _LOSSY
-
-
 def may_be_lossy(uid: str) -> bool:
     """Tell whether the syntax allows loss, so that values may overshoot or be rounded differently by decoders."""
-    return uid in _LOSSY or uid in _MAYBE_LOSSY
+    return uid in _MAYBE_LOSSY
 
 
 def transfer_syntax(uid: str) -> TransferSyntax:

@@ -22,16 +22,21 @@ from tests.support.films import (
     DX,
     DX_PROCESSING,
     EXPLICIT,
+    HTJ2K,
     IMPLICIT,
+    JPEG_2000,
     JPEG_2000_LOSSLESS,
     JPEG_BASELINE,
     JPEG_EXTENDED,
+    JPEG_LOSSLESS,
     JPEG_LOSSLESS_SV1,
+    JPEG_LS_NEAR,
     LOSSLESS,
     NATIVE,
     RLE,
     SC,
     Case,
+    before_pixels,
     collimated,
     dataset,
     dicom_bytes,
@@ -50,6 +55,8 @@ from tests.support.films import (
     written,
 )
 
+_LOSSY = frozenset({"lossy_compression"})
+
 
 def _view_code(code: str, meaning: str) -> list[Dataset]:
     return sequence(CodeValue=code, CodingSchemeDesignator="SCT", CodeMeaning=meaning)
@@ -62,7 +69,10 @@ def _shape_cases() -> list[Case]:
         Case("plain", whole),
         Case("empty", b"", "empty_file"),
         Case("text", b"Dear colleague,\n" * 40, "not_dicom"),
-        Case("no_preamble", whole[132:], "not_dicom"),
+        Case("no_preamble", whole[132:], None, frozenset({"header_irregular"})),
+        Case("no_file_meta", whole[whole.index(struct.pack("<HH", 8, 0x16)) :], "not_dicom"),
+        Case("icon_compressed", _with_icon(closed=True)),
+        Case("icon_never_closed", _with_icon(closed=False), "broken_dicom"),
         Case("cut_in_pixels", whole[:-100], "truncated"),
         Case("cut_in_header", whole[:400], "truncated"),
         Case("odd_length_padded", dicom_bytes(padded_odd, bits=8)),
@@ -83,6 +93,16 @@ def _shape_cases() -> list[Case]:
         Case("deflated", dicom_bytes(syntax=DEFLATED)),
         Case("deflate_bomb", _deflate_bomb(), "too_large"),
     ]
+
+
+def _with_icon(closed: bool) -> bytes:
+    """A film with a compressed icon in its header (PS3.5 A.4: undefined length, in fragments)."""
+    end, item = struct.pack("<HHL", 0xFFFE, 0xE0DD, 0), struct.pack("<HHL", 0xFFFE, 0xE000, 0xFFFFFFFF)
+    start = struct.pack("<HH2sHL", 0x0088, 0x0200, b"SQ", 0, 0xFFFFFFFF) + item
+    icon = struct.pack("<HH2sHL", 0x7FE0, 0x0010, b"OB", 0, 0xFFFFFFFF) + struct.pack("<HHL", 0xFFFE, 0xE000, 0)
+    fragment = struct.pack("<HHL", 0xFFFE, 0xE000, 6) + b"\xff\xd8\1\2\xff\xd9"
+    closing = end if closed else b""
+    return before_pixels(start + icon + fragment + closing + struct.pack("<HHL", 0xFFFE, 0xE00D, 0) + end)
 
 
 def _relabelled(real: str, label: str) -> bytes:
@@ -124,7 +144,7 @@ def _kind_cases() -> list[Case]:
     rgb.update(dataset(frame, 8, SamplesPerPixel=3, PhotometricInterpretation="RGB", BitsAllocated=8))
     rgb.add_new("PixelData", "OB", bytes(frame.size * 3))
     return [
-        Case("cr", dicom_bytes(SOPClassUID=CR, Modality="CR", PresentationIntentType=None, PresentationLUTShape=None)),
+        Case("cr", _cr()),
         Case("sc_with_spacing", dicom_bytes(SOPClassUID=SC, Modality="OT")),
         Case("sc_without_spacing", dicom_bytes(SOPClassUID=SC, Modality="OT", ImagerPixelSpacing=None), "no_spacing"),
         Case("sc_of_an_mr", dicom_bytes(SOPClassUID=SC, Modality="MR"), "not_radiograph"),
@@ -132,11 +152,23 @@ def _kind_cases() -> list[Case]:
         Case("no_sop_class", dicom_bytes(SOPClassUID=None), "broken_dicom"),
         Case("dx_processing", dicom_bytes(SOPClassUID=DX_PROCESSING), "not_for_presentation"),
         Case("dx_intent_processing", dicom_bytes(PresentationIntentType="FOR PROCESSING"), "not_for_presentation"),
+        Case("cr_processing", _cr(PresentationIntentType="FOR PROCESSING"), "not_for_presentation"),
+        Case(
+            "sc_processing",
+            dicom_bytes(SOPClassUID=SC, PresentationIntentType="For Processing"),
+            "not_for_presentation",
+        ),
+        Case("image_type_raw", _raw(ImageType=["ORIGINAL", "PRIMARY", "", "RAW"]), "not_for_presentation"),
+        Case("image_type_raw_cr", _cr(ImageType=["ORIGINAL", "PRIMARY", "RAW_DATA"]), "not_for_presentation"),
+        Case("linear_pixels", _raw(ImageType=["ORIGINAL", "PRIMARY", "", "DRAWN"])),
         Case("no_pixels", written(dataset(frame)), "no_pixels"),
         Case("rgb", written(rgb), "not_grayscale"),
         Case("palette", dicom_bytes(PhotometricInterpretation="PALETTE COLOR"), "not_grayscale"),
         Case("one_frame_stated", dicom_bytes(NumberOfFrames="1")),
         Case("two_frames", dicom_bytes(NumberOfFrames="2"), "multi_frame"),
+        Case("frames_0", dicom_bytes(NumberOfFrames="0"), None, frozenset({"header_irregular"})),
+        Case("padded_to_512", _padded(bytes(512 - frame.nbytes % 512)), None, frozenset({"header_irregular"})),
+        Case("padded_with_more_pixels", _padded(frame[:3].tobytes()), "pixel_length"),
         Case("frames_overflow", dicom_bytes(NumberOfFrames="2147483647"), "multi_frame"),
         Case("huge", dicom_bytes(Rows=60000, Columns=60000), "too_large"),
         Case("no_rows", dicom_bytes(Rows=0), "inconsistent_pixels"),
@@ -147,7 +179,10 @@ def _kind_cases() -> list[Case]:
         Case("32_bits", dicom_bytes(frame.astype(np.uint32), bits=32), "unsupported_depth"),
         Case("high_bit_too_low", dicom_bytes(HighBit=7), "inconsistent_pixels"),
         Case("high_bit_missing", dicom_bytes(HighBit=None)),
-        Case("bits_above_stored", dicom_bytes(frame | 0x8000), "inconsistent_pixels"),
+        Case("bits_above_stored", dicom_bytes(frame | 0x8000)),
+        Case("bits_above_stored_here_and_there", dicom_bytes(_spare_bits(frame))),
+        Case("bits_above_stored_rle", dicom_bytes(_spare_bits(frame), RLE)),
+        Case("bits_of_the_picture_above_stored", dicom_bytes(pixels(bits=14)), "inconsistent_pixels"),
         Case("overlay_in_bit_15", with_overlay(frame)),
         Case("shifted_up", dicom_bytes(frame << 4, HighBit=15)),
         Case("blank", dicom_bytes(np.full_like(frame, 700)), "poor_exposure"),
@@ -155,6 +190,42 @@ def _kind_cases() -> list[Case]:
         Case("collimated", dicom_bytes(collimated(frame))),
         Case("two_levels", dicom_bytes(np.where(frame > 1200, 3000, 200).astype(np.uint16)), "poor_exposure"),
     ]
+
+
+def _cr(**elements: Any) -> bytes:
+    facts = {"PresentationIntentType": None, "PresentationLUTShape": None, **elements}
+    return dicom_bytes(SOPClassUID=CR, Modality="CR", **facts)
+
+
+def _raw(**elements: Any) -> bytes:
+    return dicom_bytes(PixelIntensityRelationship="LIN", PixelIntensityRelationshipSign=1, **elements)
+
+
+def _padded(tail: bytes) -> bytes:
+    made = dataset(pixels())
+    made.add_new("PixelData", "OW", pixels().tobytes() + tail)
+    return written(made)
+
+
+def _spare_bits(frame: NDArray[Any]) -> NDArray[Any]:
+    quarter = np.random.default_rng(1).random(frame.shape) < 0.25
+    return frame | (quarter.astype(np.uint16) << 13)
+
+
+def _black_end() -> NDArray[Any]:
+    frame = pixels()
+    frame[-9:] = 0
+    return frame
+
+
+def _filled(stream: bytes) -> bytes:
+    """With a fill byte before the end marker, as DCMTK writes it."""
+    return stream[:-2] + b"\xff" + stream[-2:]
+
+
+def _denied(syntax: str, codecformat: str = "j2k") -> bytes:
+    stream = imagecodecs.jpeg2k_encode(pixels(), codecformat=codecformat, level=60, bitspersample=12)
+    return dicom_bytes(pixels(), syntax, how={"stream": bytes(stream)}, LossyImageCompression="00")
 
 
 def _codec_cases() -> list[Case]:
@@ -184,6 +255,16 @@ def _codec_cases() -> list[Case]:
         Case("lossless_labelled_baseline", film(JPEG_BASELINE, lossless), "inconsistent_pixels"),
         Case("rle_one_segment", film(RLE, struct.pack("<L", 1) + run[4:]), "inconsistent_pixels"),
         Case("rle_bomb", film(RLE, _rle_bomb()), "decode_failed"),
+        Case("rle_zeros_behind", film(RLE, run + bytes(6))),
+        Case("rle_zeros_behind_black", dicom_bytes(_black_end(), RLE, how={"stream": rle(_black_end()) + bytes(7)})),
+        Case("rle_more_behind", film(RLE, run + bytes([1, 7, 9, 0])), "decode_failed"),
+        Case("jpeg_lossless_fill", film(JPEG_LOSSLESS_SV1, _filled(lossless))),
+        Case("jpeg_lossless_6_fill", film(JPEG_LOSSLESS, _filled(encoded(frame, JPEG_LOSSLESS, 12, 6)))),
+        Case("jpeg_12_fill", film(JPEG_EXTENDED, _filled(encoded(frame, JPEG_EXTENDED, 12))), None, _LOSSY),
+        Case("j2k_9_7_denied", _denied(JPEG_2000), None, _LOSSY),
+        Case("j2k_9_7_in_jp2", _denied(JPEG_2000, codecformat="jp2"), None, _LOSSY),
+        Case("htj2k_9_7_denied", dicom_bytes(frame, HTJ2K, LossyImageCompression="00"), None, _LOSSY),
+        Case("jpeg_ls_near", dicom_bytes(frame, JPEG_LS_NEAR), None, _LOSSY),
         Case("rle_short", film(RLE, rle(frame[:60])), "pixel_length"),
         Case("two_codestreams", _two_streams(stream), "multi_frame"),
         Case(

@@ -213,6 +213,43 @@ def test_path_bytes_and_data_set_are_the_same_film(tmp_path):
                 assert getattr(film, field.name) == getattr(from_bytes, field.name)
 
 
+CUT = films.dicom_bytes()[:-1000]
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        *(
+            case
+            for case in CASES
+            if case.name in ("zeros_appended", "no_preamble", "padded_to_512", "frames_0", "two_frames")
+        ),
+        films.Case("cut", CUT, "truncated"),
+        films.Case("cut_bare", CUT[132:], "truncated"),
+    ],
+    ids=repr,
+)
+def test_every_door_gives_one_verdict(case, tmp_path):
+    path = tmp_path / "film.dcm"
+    path.write_bytes(case.data)
+
+    def verdict(source):
+        try:
+            film = read_film(source)
+        except FilmRefused as refused:
+            return refused.code
+        return film.spacing_mm, film.side, films.bright(film).tobytes()
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        made = pydicom.dcmread(path, force=True)
+        kept = len(made)
+        verdicts = {verdict(path), verdict(case.data), verdict(made)}
+    assert len(made) == kept  # what is the caller's stays as it was
+    (one,) = verdicts
+    assert (one if isinstance(one, str) else None) == case.code
+
+
 def test_a_data_set_that_cannot_be_written_is_refused():
     made = pydicom.dcmread(io.BytesIO(films.dicom_bytes()))
     made.file_meta.TransferSyntaxUID = films.RLE  # which its pixels are not in

@@ -115,6 +115,8 @@ def test_signed_values_keep_their_sign_with_and_without_extension():
     plain = (frame.view(np.uint16) & 0x0FFF).astype(np.uint16)
     np.testing.assert_array_equal(decode(films.EXPLICIT, frame.tobytes(), layout(frame, 12)), frame)
     np.testing.assert_array_equal(decode(films.EXPLICIT, plain.tobytes(), layout(frame, 12)), frame)
-    spoiled = plain | 0x4000
+    spare = plain | 0x4000  # PS3.5 8.1.1: nothing may be assumed of unused bits
+    np.testing.assert_array_equal(decode(films.EXPLICIT, spare.tobytes(), layout(frame, 12)), frame)
+    picture = films.pixels(bits=14, signed=True)  # whose upper bits are no unused ones
     with pytest.raises(FilmRefused, match="inconsistent_pixels"):
-        decode(films.EXPLICIT, spoiled.tobytes(), layout(frame, 12))
+        decode(films.EXPLICIT, picture.tobytes(), layout(picture, 12))
