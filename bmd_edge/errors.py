@@ -74,9 +74,13 @@ REFUSALS: dict[str, Refusal] = {
     "wrong_view": Refusal(
         "The film is not an anteroposterior view.", f"{_ARCHIVE} {_NEXT} AP, with the legs turned in by 15 degrees."
     ),
-    "no_spacing": Refusal("The film states no pixel spacing.", "Give the detector's pixel size with --spacing-mm."),
+    "no_spacing": Refusal(
+        "The film states no pixel size: no Imager Pixel Spacing, Pixel Spacing or Nominal Scanned Pixel Spacing.",
+        "Give the detector's pixel size with --spacing-mm.",
+    ),
     "implausible_scale": Refusal(
-        "The pixel spacing cannot be right.", "Check the header's spacing or give it with --spacing-mm."
+        "The pixel size cannot be right: Imager Pixel Spacing, Pixel Spacing or the magnification.",
+        "Check these elements of the header; where they are wrong, use --spacing-mm with --override-spacing.",
     ),
     "poor_exposure": Refusal(
         "The film is blank, saturated or without contrast.",
@@ -125,6 +129,14 @@ REFUSALS: dict[str, Refusal] = {
 
 FLAGS: dict[str, str] = {
     "spacing_uncertain": "Pixel spacing of unknown plane; taken at the detector.",
+    "spacing_given": "Pixel size given by the user; the film states none.",
+    "spacing_overridden": "Pixel size given by the user, in place of what the film states.",
+    "spacing_scanned": "Pixel size is that of the film's scan (Nominal Scanned Pixel Spacing).",
+    "spacing_not_square": "Pixel size differs between rows and columns; a detector's does not.",
+    "spacing_contradiction": "Pixel Spacing contradicts the stated magnification; the image may have been resampled.",
+    "calibration_uncertain": "Pixel Spacing of a derived image, without a calibration type.",
+    "decimal_comma": "The header writes numbers with a decimal comma; they were read so.",
+    "magnification_contradiction": "The stated magnification contradicts the stated distances; the first was used.",
     "magnification_assumed": "Magnification not stated; assumed 1.15 +- 0.05.",
     "side_contradiction": "The header's side contradicts the anatomy.",
     "view_unknown": "The header does not name the view.",

@@ -20,7 +20,7 @@ from bmd_edge.cli.options import (
     ThreadsOption,
     either_recalibration,
 )
-from bmd_edge.errors import EngineError
+from bmd_edge.errors import EngineError, UsageError
 
 if TYPE_CHECKING:
     from bmd_edge.report.film_report import RunSummary
@@ -34,8 +34,11 @@ def screen(
     device: DeviceOption = "auto",
     precision: PrecisionOption = "auto",
     spacing_mm: Annotated[
-        float | None, typer.Option(help="Pixel size at the detector in mm, in place of what the films state.")
+        float | None, typer.Option(help="Pixel size at the detector in mm, for films that state none.")
     ] = None,
+    override_spacing: Annotated[
+        bool, typer.Option("--override-spacing", help="--spacing-mm for all films, whatever they state; flags each.")
+    ] = False,
     recalibration: RecalibrationOption = None,
     site: FormerRecalibrationOption = None,
     threads: ThreadsOption = None,
@@ -51,6 +54,7 @@ def screen(
     Prints a table and writes results.csv, results.jsonl, run.json and report/index.html into --out.
     """
     from bmd_edge.cli.terminal import print_results
+    from bmd_edge.film.scale import GivenSpacing
     from bmd_edge.report.film_report import RESEARCH_USE
     from bmd_edge.report.safe_text import visible
     from bmd_edge.screen.run import check_folders
@@ -58,10 +62,12 @@ def screen(
     from bmd_edge.screen.workers import Crew
 
     check_folders(folder, out)
+    if override_spacing and spacing_mm is None:
+        raise UsageError("--override-spacing needs the pixel size: give --spacing-mm too")
     settings = {
         "device": device,
         "precision": precision,
-        "spacing_mm": spacing_mm,
+        "spacing_mm": None if spacing_mm is None else GivenSpacing(spacing_mm, override_spacing),
         "recalibration": either_recalibration(recalibration, site),
     }
     with Crew(partial(open_screener, bundle, threads=1, **settings), 1 if dry_run else threads, memory_mb) as crew:

@@ -22,7 +22,8 @@ class FilmFacts:
 
     warnings: breaches of the standard that do not touch the pixels.
     spacing_mm: pixel size (row, column) in mm at the hip, of the pixels in the file.
-    spacing_source: calibrated | imager_ermf | imager_sid_sod | imager_assumed | pixel_spacing_assumed | given.
+    spacing_source: calibrated | imager_ermf | imager_sid_sod | imager_assumed | pixel_spacing_assumed |
+        scanned_assumed | given.
     view: "AP". sex: "F" or "M". kvp: tube voltage in kV. exposure_index: of IEC 62494-1.
     """
 

@@ -15,7 +15,7 @@ from bmd_edge.film.film import Film, film_id
 from bmd_edge.film.gray import read_display
 from bmd_edge.film.limits import MAX_FILE_BYTES, MAX_PIXELS
 from bmd_edge.film.patient_and_device import read_device, read_patient
-from bmd_edge.film.scale import read_scale
+from bmd_edge.film.scale import GivenSpacing, read_scale
 from bmd_edge.film.view_and_side import read_body_part, read_side, read_view
 from bmd_edge.pixels.decode import decode, decode_bytes, decode_reduced
 from bmd_edge.pixels.half_size import Reduced, reduced
@@ -31,28 +31,30 @@ if TYPE_CHECKING:
 def read_film(
     source: "str | os.PathLike[str] | bytes | Dataset",
     *,
-    spacing_mm: float | None = None,
+    spacing_mm: float | GivenSpacing | None = None,
     coarsest_mm: float = 0.0,
     most_bytes: int | None = None,
 ) -> Film:
     """Read one film from a path, the bytes of a DICOM file, or a pydicom data set (read as it would be
     written, and named by those bytes).
 
-    `spacing_mm` is the pixel size at the DETECTOR and overrides the header's; the header's magnification still applies.
+    `spacing_mm` is the pixel size at the DETECTOR, for a film that states none, or for any film if `GivenSpacing` says
+    so; the header's magnification still applies.
     `coarsest_mm` is the pixel size at the hip to which the film may be reduced by 2 or 4: less work for who needs no
     more. Points and boxes remain those of the film as stored. `most_bytes` limits the memory that decoding is reckoned
     to take; more is `FilmFailed("out_of_memory")`, before anything is allocated.
     Raises `FilmRefused` with a code of `errors.REFUSALS`, or `FilmFailed("file_unreadable")`. Safe to call from several
     threads; nothing is printed or logged.
     """
-    if spacing_mm is not None and not spacing_mm > 0:
+    given = GivenSpacing(spacing_mm) if isinstance(spacing_mm, float | int) else spacing_mm
+    if given and not given.mm > 0:
         raise ValueError("spacing_mm must be positive")
     if isinstance(source, bytes):
         data = source
     else:
         data = read_bytes(source) if isinstance(source, str | os.PathLike) else _written(source)
     try:
-        return _film(data, spacing_mm, coarsest_mm, most_bytes)
+        return _film(data, given, coarsest_mm, most_bytes)
     except MemoryError as error:
         raise FilmFailed("out_of_memory") from error
 
@@ -94,12 +96,12 @@ def _written(dataset: "Dataset") -> bytes:
     return buffer.getvalue()
 
 
-def _film(data: bytes, given_mm: float | None, coarsest_mm: float, most_bytes: int | None) -> Film:
+def _film(data: bytes, given: GivenSpacing | None, coarsest_mm: float, most_bytes: int | None) -> Film:
     """Judge the header, then decode: the order of the checks is the order in which the codes win."""
     header, body = read_header(data)
     check_kind(header)
     layout, syntax = read_layout(header, MAX_PIXELS), transfer_syntax(header.transfer_syntax)
-    facts, flags = _facts(header, layout, given_mm)
+    facts, flags = _facts(header, layout, given)
     step = next((step for step in (4, 2) if step * max(facts["spacing_mm"]) <= coarsest_mm), 1)
     _check_memory(decode_bytes(header.transfer_syntax, layout, len(body), step), most_bytes)
     frame = frame_bytes(header, body, syntax.encapsulated)
@@ -119,13 +121,13 @@ def _film(data: bytes, given_mm: float | None, coarsest_mm: float, most_bytes: i
     )
 
 
-def _facts(header: Header, layout: PixelLayout, given_mm: float | None) -> tuple[dict[str, Any], tuple[str, ...]]:
+def _facts(header: Header, layout: PixelLayout, given: GivenSpacing | None) -> tuple[dict[str, Any], tuple[str, ...]]:
     """What the header says of the film, by the names of `Film`'s fields, and flags."""
     body_part = read_body_part(header)
     view, view_flags = read_view(header)
     patient = read_patient(header)
     side, side_flags = read_side(header)
-    scale = read_scale(header, (layout.rows, layout.columns), given_mm)
+    scale = read_scale(header, (layout.rows, layout.columns), given)
     facts = {
         "sop_instance_uid": header.uid(0x00080018),
         "study_instance_uid": header.uid(0x0020000D),

@@ -25,6 +25,7 @@ from bmd_edge.engine.self_test import self_test
 from bmd_edge.errors import BundleError, EngineError, FilmFailed, FilmRefused, HipRefused, UsageError
 from bmd_edge.film.film import FACTS, Film, film_id
 from bmd_edge.film.read import read_bytes, read_film
+from bmd_edge.film.scale import GivenSpacing
 from bmd_edge.hips.finder import find_hips
 from bmd_edge.hips.region import Hip, hip_image
 from bmd_edge.measure.estimate import estimates
@@ -57,7 +58,7 @@ class Screener:
         device: "auto", "cpu", "cuda" or "tensorrt"; asked for is used, or EngineError.
         precision: "auto", "fp32" or "int8".
         threads: threads inside the engine; None for all CPUs this process may use.
-        spacing_mm: detector pixel size in mm for films, overriding what their header states.
+        spacing_mm: detector pixel size in mm for films that state none, or for all if `GivenSpacing` says so.
         engines: open or unopened engines to use instead of the bundle's, by name ("finder" and "bmd").
         recalibration: path of a recalibration (`bmd_edge.measure.recalibration`), made by `bmd-edge calibrate`.
         stages: is told what the screener is at, for measuring (`bmd_edge.screen.jobs.Stages`).
@@ -75,16 +76,17 @@ class Screener:
         device: str = "auto",
         precision: str = "auto",
         threads: int | None = None,
-        spacing_mm: float | None = None,
+        spacing_mm: float | GivenSpacing | None = None,
         engines: Mapping[str, Engine] | None = None,
         recalibration: str | os.PathLike[str] | None = None,
         stages: Stages = _UNWATCHED,
     ) -> None:
-        if spacing_mm is not None and not 0 < spacing_mm < math.inf:
-            raise UsageError(f"the spacing must be above 0 mm, not {spacing_mm:g}")
+        given = GivenSpacing(spacing_mm) if isinstance(spacing_mm, float | int) else spacing_mm
+        if given and not 0 < given.mm < math.inf:
+            raise UsageError(f"the spacing must be above 0 mm, not {given.mm:g}")
         self.bundle = bundle
         self.threads = threads or cpus()
-        self.spacing_mm = spacing_mm
+        self.spacing = given
         self.most_bytes: int | None = None
         self.coarsest_mm = min(spec.spacing_mm for spec in bundle.inputs.values()) / _FILM_PIXELS
         self.recalibration = None if recalibration is None else open_recalibration(recalibration, bundle)
@@ -128,7 +130,7 @@ class Screener:
     def settings_digest(self) -> str:
         """Names everything a report depends on besides the film: 16 hex digits."""
         recalibration = self.recalibration.digest if self.recalibration else None
-        given = [self.device, self.precision, self.spacing_mm, recalibration]
+        given = [self.device, self.precision, self.spacing, recalibration]
         facts = [__version__, SCHEMA_VERSION, self.bundle.digest, *given]
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
 
@@ -139,7 +141,7 @@ class Screener:
         notice = self.bundle.manifest.validity.notice
         if self._calibration.operating_points is None and self.bundle.calibration[self.precision].operating_points:
             notice = f"{notice} {NO_HEADLINE}"  # so that run.json, the pages and the terminal say it
-        return Setup(self.settings_digest, self.spacing_mm, notice, failed)
+        return Setup(self.settings_digest, self.spacing and self.spacing.mm, notice, failed)
 
     def examine(self, tasks: Iterable[FilmJob]) -> Iterator[tuple[FilmJob, FilmOutcome]]:
         """Examine films one after the other in this process; whatever is wrong with one is its outcome."""
@@ -186,7 +188,7 @@ class Screener:
                     source = read_bytes(source, links=False, most_bytes=self.most_bytes)
             with self._stages("decode"):
                 film = read_film(
-                    source, spacing_mm=self.spacing_mm, coarsest_mm=self.coarsest_mm, most_bytes=self.most_bytes
+                    source, spacing_mm=self.spacing, coarsest_mm=self.coarsest_mm, most_bytes=self.most_bytes
                 )
             return Loaded(film.film_id, film)
         except FilmRefused as error:
