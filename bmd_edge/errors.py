@@ -89,6 +89,10 @@ REFUSALS: dict[str, Refusal] = {
     "not_a_hip": Refusal(
         "No intact adult hip was found.", f"Look at the film: a hip on it may be hidden or hard to see. {_ARCHIVE}"
     ),
+    "turned_film": Refusal(
+        "The film is stored turned or mirrored, as its Patient Orientation says, and no hip was measured on it.",
+        "Export it upright: rows toward the patient's left, columns toward the feet.",
+    ),
     # The hip
     "implant": Refusal(
         "The hip holds an implant.", "The other hip can be measured if a film shows it; DXA can measure other sites."
@@ -141,12 +145,17 @@ FLAGS: dict[str, str] = {
     "side_contradiction": "The header's side contradicts the anatomy.",
     "view_unknown": "The header does not name the view.",
     "display_lookup_ignored": "The header's display lookup is malformed and was ignored.",
-    "polarity_uncertain": "The header contradicts itself on which end of the gray scale is white.",
+    "polarity_uncertain": "The header contradicts itself on which end of the gray scale is white; the picture decided.",
     "unusual_orientation": "The header says that the film is stored mirrored or turned.",
     "several_windows": "The header holds several display windows; the first was used.",
     "lossy_compression": "The image was compressed with loss.",
     "trailing_data": "The file holds data after its end.",
     "header_irregular": "The header breaks the standard in places that do not touch the pixels.",
+    "secondary_image": "A screen save or a secondary image, not the film itself.",
+    "sigmoid_perhaps_twice": "The display curve (SIGMOID) may be burned into the pixels already and was applied again.",
+    "high_bit_contradiction": "High Bit contradicts the pixels, which were read as they lie.",
+    "age_contradiction": "The stated age contradicts birth date and study date; the stated one was used.",
+    "sex_spelling": "The sex is not written F, M or O; it was read where its meaning is clear.",
     "rotated_hip": "The hip looks strongly rotated; the estimate is less certain.",
     "shaft_short": "Little shaft is visible below the lesser trochanter.",
     "low_contrast": "The film has little contrast at the hip.",

@@ -4,7 +4,7 @@ Pixels stay the stored integers; `Film.region` is the only way to floats, and ma
 """
 
 import hashlib
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,6 +70,12 @@ class Film(FilmFacts):
         """Rows and columns of the film as it is in the file."""
         rows, columns = self.reduced.shape if self.reduced else self.stored.shape
         return rows, columns
+
+    def inverted(self) -> "Film":
+        """The same film with bright and dark exchanged."""
+        lookup = np.float32(1) - self.lookup
+        lookup.flags.writeable = False
+        return replace(self, lookup=lookup)
 
     def region(
         self, left_px: float, top_px: float, width_px: float, height_px: float, shape: tuple[int, int]

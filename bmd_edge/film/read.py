@@ -5,6 +5,7 @@ The header is judged before anything is allocated, then the frame is decoded onc
 
 import io
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from bmd_edge.dicom.frame import frame_bytes, read_layout
@@ -15,6 +16,7 @@ from bmd_edge.film.film import Film, film_id
 from bmd_edge.film.gray import read_display
 from bmd_edge.film.limits import MAX_FILE_BYTES, MAX_PIXELS
 from bmd_edge.film.patient_and_device import read_device, read_patient
+from bmd_edge.film.provenance import read_provenance
 from bmd_edge.film.scale import GivenSpacing, read_scale
 from bmd_edge.film.view_and_side import read_body_part, read_side, read_view
 from bmd_edge.pixels.decode import decode, decode_bytes, decode_reduced
@@ -105,7 +107,7 @@ def _film(data: bytes, given: GivenSpacing | None, coarsest_mm: float, most_byte
     step = next((step for step in (4, 2) if step * max(facts["spacing_mm"]) <= coarsest_mm), 1)
     _check_memory(decode_bytes(header.transfer_syntax, layout, len(body), step), most_bytes)
     frame = frame_bytes(header, body, syntax.encapsulated)
-    stored, how = _pixels(header.transfer_syntax, frame, layout, step)
+    stored, how, layout_flags = _pixels(header.transfer_syntax, frame, layout, step)
     display = read_display(header, layout.bits_stored, layout.signed)
     check_exposure(stored, display)
     stored.flags.writeable = False
@@ -114,7 +116,7 @@ def _film(data: bytes, given: GivenSpacing | None, coarsest_mm: float, most_byte
         stored=stored,
         lookup=display.lookup,
         lookup_first=display.first,
-        flags=(*flags, *display.flags, *_file_flags(header)),
+        flags=(*flags, *display.flags, *layout_flags, *_file_flags(header)),
         warnings=header.irregular,
         reduced=how,
         **facts,
@@ -125,7 +127,7 @@ def _facts(header: Header, layout: PixelLayout, given: GivenSpacing | None) -> t
     """What the header says of the film, by the names of `Film`'s fields, and flags."""
     body_part = read_body_part(header)
     view, view_flags = read_view(header)
-    patient = read_patient(header)
+    patient, patient_flags = read_patient(header)
     side, side_flags = read_side(header)
     scale = read_scale(header, (layout.rows, layout.columns), given)
     facts = {
@@ -137,7 +139,7 @@ def _facts(header: Header, layout: PixelLayout, given: GivenSpacing | None) -> t
         "side": side,
         "body_part": body_part,
     }
-    return facts | patient | read_device(header), (*scale.flags, *view_flags, *side_flags)
+    return facts | patient | read_device(header), (*scale.flags, *view_flags, *side_flags, *patient_flags)
 
 
 def _check_memory(needed: int, most_bytes: int | None) -> None:
@@ -153,16 +155,33 @@ def _file_flags(header: Header) -> list[str]:
         "trailing_data": header.trailing,
         "header_irregular": header.irregular > 0,
     }
-    return [flag for flag, stands in standing.items() if stands]
+    return [*read_provenance(header, lossy), *(flag for flag, stands in standing.items() if stands)]
 
 
-def _pixels(syntax: str, frame: bytes | memoryview, layout: PixelLayout, step: int) -> tuple[Stored, Reduced | None]:
-    """Decode the frame, reduced by `step` or less."""
-    found = decode_reduced(syntax, frame, layout, step) if step > 1 else None
+def _pixels(
+    syntax: str, frame: bytes | memoryview, layout: PixelLayout, step: int
+) -> tuple[Stored, Reduced | None, tuple[str, ...]]:
+    """Decode the frame, reduced by `step` or less; with flags."""
+    stored = _unshifted(syntax, frame, layout)
+    flags = () if stored is None else ("high_bit_contradiction",)
+    found = decode_reduced(syntax, frame, layout, step) if step > 1 and stored is None else None
     if found is not None:
         check_sign(found[0], layout.bits_stored)
-        return found
-    stored = decode(syntax, frame, layout)
+        return *found, ()
+    stored = decode(syntax, frame, layout) if stored is None else stored
     check_shape(stored)
     check_sign(stored, layout.bits_stored)
-    return reduced(stored, step, layout.bits_stored) if step > 1 else (stored, None)
+    small, how = reduced(stored, step, layout.bits_stored) if step > 1 else (stored, None)
+    return small, how, flags
+
+
+def _unshifted(syntax: str, frame: bytes | memoryview, layout: PixelLayout) -> Stored | None:
+    """The values where they all lie in the lowest bits, and HighBit says higher: they would lose those bits."""
+    shift = layout.high_bit + 1 - layout.bits_stored
+    if shift <= 0 or layout.overlay_bits or layout.signed:
+        return None
+    try:
+        stored = decode(syntax, frame, replace(layout, high_bit=layout.bits_stored - 1))
+    except FilmRefused:
+        return None
+    return stored if (stored & ((1 << shift) - 1)).any() else None

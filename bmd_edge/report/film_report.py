@@ -84,7 +84,7 @@ def film_headline(hips: Iterable[HipReport], points: HeadlineCuts | None) -> str
     """
     hips = list(hips)
     found = headline((estimate for hip in hips for estimate in hip.estimates), points)
-    doubted = any(hip.reason in ("fracture", "not_measurable") for hip in hips)
+    doubted = any(hip.reason in ("fracture", "not_measurable", "turned_film") for hip in hips)
     return "refer_for_dxa" if doubted and found == "not_suspected" else found
 
 

@@ -26,7 +26,7 @@ from bmd_edge.errors import BundleError, EngineError, FilmFailed, FilmRefused, H
 from bmd_edge.film.film import FACTS, Film, film_id
 from bmd_edge.film.read import read_bytes, read_film
 from bmd_edge.film.scale import GivenSpacing
-from bmd_edge.hips.finder import find_hips
+from bmd_edge.hips.finder import find_hips, settle_polarity
 from bmd_edge.hips.region import Hip, hip_image
 from bmd_edge.measure.estimate import estimates
 from bmd_edge.measure.network_answer import NetworkAnswer, gray_statistics
@@ -206,6 +206,8 @@ class Screener:
             try:
                 with self._lock:
                     with self._stages("finder"):
+                        if "polarity_uncertain" in film.flags:
+                            film = settle_polarity(film, self._finder, self.bundle.inputs)
                         found = find_hips(film, self._finder, self.bundle.inputs, self.bundle.manifest.plausibility)
                     hips = tuple(self._hip(film, hip) for hip in found)
                 numbers = any(hip.status == "read" for hip in hips)
