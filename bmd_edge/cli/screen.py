@@ -60,16 +60,20 @@ def screen(
     from bmd_edge.screen.run import check_folders
     from bmd_edge.screen.screener import open_screener
     from bmd_edge.screen.workers import Crew
+    from bmd_edge.system.patient_key import patient_key
 
     check_folders(folder, out)
     if override_spacing and spacing_mm is None:
         raise UsageError("--override-spacing needs the pixel size: give --spacing-mm too")
-    settings = {
+    settings: dict[str, Any] = {
         "device": device,
         "precision": precision,
         "spacing_mm": None if spacing_mm is None else GivenSpacing(spacing_mm, override_spacing),
         "recalibration": either_recalibration(recalibration, site),
     }
+    if (key := patient_key()) is None:
+        typer.echo("Patients have no pseudonym: the key in the configuration folder cannot be read or made.", err=True)
+    settings["patient_key"] = key
     with Crew(partial(open_screener, bundle, threads=1, **settings), 1 if dry_run else threads, memory_mb) as crew:
         if dry_run:
             _print_plan(crew.setup.digest, folder, out, fresh)
@@ -163,9 +167,13 @@ def _print_plan(settings: str, folder: Path, out: Path, fresh: bool) -> None:
 
 
 def _say_where(out: Path, summary: "RunSummary") -> None:
+    from bmd_edge.report.film_report import COPIES
+
     if not sum(summary.films.values()) and not summary.left:
         typer.echo("The folder holds no files.", err=True)
     if summary.left:
         what = "file was" if summary.left == 1 else "files were"
         typer.echo(f"{summary.left} {what} still changing: run the same command again to read them.", err=True)
+    for kind, number in summary.copies.items():
+        typer.echo(f"{number} of the files: {COPIES[kind]} See the column copy_of of results.csv.", err=True)
     typer.echo(f"Report: {out / 'report' / 'index.html'}; tables: {out / 'results.csv'}, results.jsonl", err=True)

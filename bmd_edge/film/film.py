@@ -24,12 +24,19 @@ class FilmFacts:
     spacing_mm: pixel size (row, column) in mm at the hip, of the pixels in the file.
     spacing_source: calibrated | imager_ermf | imager_sid_sod | imager_assumed | pixel_spacing_assumed |
         scanned_assumed | given.
+    acquisition_date: YYYY-MM-DD, of the acquisition, else of the series or the study.
+    patient_pseudonym: a keyed hash of the patient's ID, the same for all films of a patient under one key.
+    pixel_digest: a hash of the stored values, as far as they were decoded: the same in every lossless compression.
     view: "AP". sex: "F" or "M". kvp: tube voltage in kV. exposure_index: of IEC 62494-1.
     """
 
     warnings: int = 0
     sop_instance_uid: str | None = None
     study_instance_uid: str | None = None
+    series_instance_uid: str | None = None
+    acquisition_date: str | None = None
+    patient_pseudonym: str | None = None
+    pixel_digest: str | None = None
     spacing_mm: tuple[float, float] | None = None
     spacing_source: str | None = None
     view: str | None = None
@@ -90,6 +97,12 @@ class Film(FilmFacts):
             step, moved = self.reduced.step, self.reduced.offset_px
             box = ((left_px - moved) / step, (top_px - moved) / step, width_px / step, height_px / step)
         return area_average(self.stored, *box, shape, self.lookup, self.lookup_first)
+
+
+def pixel_digest(stored: Stored) -> str:
+    """Return a name for stored values (rows, columns), whatever their compression: 16 hex digits of their SHA-256."""
+    values = np.ascontiguousarray(stored.astype("<i4"))
+    return "px-" + hashlib.sha256(repr(stored.shape).encode() + values.tobytes()).hexdigest()[:16]
 
 
 def film_id(data: bytes) -> str:

@@ -1,5 +1,7 @@
 """Who is on a film and what took it, as far as the header says; unknown is `None`, a child is refused."""
 
+import hashlib
+import hmac
 import re
 from datetime import date
 from typing import Any
@@ -14,10 +16,11 @@ _AGES_APART_YEARS = 2.0  # whole years cut off, and birth dates of which only th
 _SEXES = {"F": "F", "FEMALE": "F", "W": "F", "WOMAN": "F", "WEIBLICH": "F", "M": "M", "MALE": "M", "MAN": "M"}
 
 
-def read_patient(header: Header) -> tuple[dict[str, Any], tuple[str, ...]]:
+def read_patient(header: Header, key: bytes | None = None) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Read the facts of `FilmFacts` about the patient, and flags; a stated age below 18 years is refused as `immature`.
 
     The stated age counts before the one that birth date and study date give; where they differ, it is flagged.
+    `key` makes the patient's pseudonym; there is none without it.
     """
     stated, reckoned = _stated_age(header), _reckoned_age(header)
     known = _known(stated)
@@ -32,7 +35,22 @@ def read_patient(header: Header) -> tuple[dict[str, Any], tuple[str, ...]]:
         "sex_spelling": written not in (None, sex, "O"),
     }
     flags = tuple(flag for flag, stands in doubts.items() if stands)
-    return {"age_years": age, "sex": sex}, flags
+    taken = _taken(header)
+    facts = {
+        "age_years": age,
+        "sex": sex,
+        "acquisition_date": taken and taken.isoformat(),
+        "patient_pseudonym": _pseudonym(header, key) if key else None,
+    }
+    return facts, flags
+
+
+def _pseudonym(header: Header, key: bytes) -> str | None:
+    """The same for all films of one patient ID and issuer (PS3.3 C.7.1.1) under one key, and telling nothing else."""
+    patient, issuer = (bytes(header.value(tag)).strip(b" \0") for tag in (0x00100020, 0x00100021))
+    if not patient:
+        return None
+    return "pt-" + hmac.new(key, issuer + b"\0" + patient, hashlib.sha256).hexdigest()[:16]
 
 
 def _known(age: float | None) -> float | None:
@@ -53,9 +71,13 @@ def _stated_age(header: Header) -> float | None:
 
 def _reckoned_age(header: Header) -> float | None:
     """Acquisition or study date minus birth date, in years."""
-    born = _date(header, 0x00100030)
-    taken = _date(header, 0x00080022) or _date(header, 0x00080020)
+    born, taken = _date(header, 0x00100030), _taken(header)
     return round((taken - born).days / 365.25, 1) if born and taken else None
+
+
+def _taken(header: Header) -> date | None:
+    """The date of the acquisition, else of the series, else of the study."""
+    return next(filter(None, (_date(header, tag) for tag in (0x00080022, 0x00080021, 0x00080020))), None)
 
 
 def _date(header: Header, tag: int) -> date | None:

@@ -12,7 +12,7 @@ from bmd_edge.dicom.frame import frame_bytes, read_layout
 from bmd_edge.dicom.header import Header, read_header
 from bmd_edge.errors import FilmFailed, FilmRefused
 from bmd_edge.film.acceptance import check_exposure, check_kind
-from bmd_edge.film.film import Film, film_id
+from bmd_edge.film.film import Film, film_id, pixel_digest
 from bmd_edge.film.gray import read_display
 from bmd_edge.film.limits import MAX_FILE_BYTES, MAX_PIXELS
 from bmd_edge.film.patient_and_device import read_device, read_patient
@@ -36,6 +36,7 @@ def read_film(
     spacing_mm: float | GivenSpacing | None = None,
     coarsest_mm: float = 0.0,
     most_bytes: int | None = None,
+    patient_key: bytes | None = None,
 ) -> Film:
     """Read one film from a path, the bytes of a DICOM file, or a pydicom data set (read as it would be
     written, and named by those bytes).
@@ -45,6 +46,7 @@ def read_film(
     `coarsest_mm` is the pixel size at the hip to which the film may be reduced by 2 or 4: less work for who needs no
     more. Points and boxes remain those of the film as stored. `most_bytes` limits the memory that decoding is reckoned
     to take; more is `FilmFailed("out_of_memory")`, before anything is allocated.
+    `patient_key` makes `Film.patient_pseudonym`; there is none without it.
     Raises `FilmRefused` with a code of `errors.REFUSALS`, or `FilmFailed("file_unreadable")`. Safe to call from several
     threads; nothing is printed or logged.
     """
@@ -56,7 +58,7 @@ def read_film(
     else:
         data = read_bytes(source) if isinstance(source, str | os.PathLike) else _written(source)
     try:
-        return _film(data, given, coarsest_mm, most_bytes)
+        return _film(data, given, coarsest_mm, most_bytes, patient_key)
     except MemoryError as error:
         raise FilmFailed("out_of_memory") from error
 
@@ -98,12 +100,14 @@ def _written(dataset: "Dataset") -> bytes:
     return buffer.getvalue()
 
 
-def _film(data: bytes, given: GivenSpacing | None, coarsest_mm: float, most_bytes: int | None) -> Film:
+def _film(
+    data: bytes, given: GivenSpacing | None, coarsest_mm: float, most_bytes: int | None, key: bytes | None
+) -> Film:
     """Judge the header, then decode: the order of the checks is the order in which the codes win."""
     header, body = read_header(data)
     check_kind(header)
     layout, syntax = read_layout(header, MAX_PIXELS), transfer_syntax(header.transfer_syntax)
-    facts, flags = _facts(header, layout, given)
+    facts, flags = _facts(header, layout, given, key)
     step = next((step for step in (4, 2) if step * max(facts["spacing_mm"]) <= coarsest_mm), 1)
     _check_memory(decode_bytes(header.transfer_syntax, layout, len(body), step), most_bytes)
     frame = frame_bytes(header, body, syntax.encapsulated)
@@ -118,21 +122,25 @@ def _film(data: bytes, given: GivenSpacing | None, coarsest_mm: float, most_byte
         lookup_first=display.first,
         flags=(*flags, *display.flags, *layout_flags, *_file_flags(header)),
         warnings=header.irregular,
+        pixel_digest=pixel_digest(stored),
         reduced=how,
         **facts,
     )
 
 
-def _facts(header: Header, layout: PixelLayout, given: GivenSpacing | None) -> tuple[dict[str, Any], tuple[str, ...]]:
+def _facts(
+    header: Header, layout: PixelLayout, given: GivenSpacing | None, key: bytes | None
+) -> tuple[dict[str, Any], tuple[str, ...]]:
     """What the header says of the film, by the names of `Film`'s fields, and flags."""
     body_part = read_body_part(header)
     view, view_flags = read_view(header)
-    patient, patient_flags = read_patient(header)
+    patient, patient_flags = read_patient(header, key)
     side, side_flags = read_side(header)
     scale = read_scale(header, (layout.rows, layout.columns), given)
     facts = {
         "sop_instance_uid": header.uid(0x00080018),
         "study_instance_uid": header.uid(0x0020000D),
+        "series_instance_uid": header.uid(0x0020000E),
         "spacing_mm": scale.spacing_mm,
         "spacing_source": scale.source,
         "view": view,

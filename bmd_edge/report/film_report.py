@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from bmd_edge.bundle.calibration import HeadlineCuts
@@ -13,6 +13,12 @@ from bmd_edge.measure.headline import HEADLINES, headline
 from bmd_edge.measure.network_answer import NetworkAnswer
 
 SCHEMA_VERSION = 2
+COPIES = {
+    "duplicate": "The same image as another file: one SOP Instance UID, the same pixels.",
+    "same_pixels": "The same pixels as another file, under another SOP Instance UID.",
+    "conflict": "Another file has the same SOP Instance UID and other pixels: one of the two is wrong.",
+}
+"""How two files may belong together, of which only one should count."""
 STATUSES = ("read", "refused", "failed")
 RESEARCH_USE = "Research use only, not for diagnosis. Estimated from a radiograph; confirm by DXA."
 
@@ -40,7 +46,8 @@ class FilmReport(FilmFacts):
 
     `file` is the posix path relative to the screened folder, None for bytes and data sets.
     `band` is the headline, a key of `bmd_edge.measure.headline.HEADLINES`, None without one.
-    `site_calibration` is the SHA-256 of the recalibration's file.
+    `site_calibration` is the SHA-256 of the recalibration's file. `copy`, a key of `COPIES`, says that the film
+    `copy_of` shows the same.
     """
 
     file: str | None
@@ -53,6 +60,8 @@ class FilmReport(FilmFacts):
     device: str
     precision: str
     band: str | None = None
+    copy: str | None = None
+    copy_of: str | None = None
     hips: tuple[HipReport, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
@@ -92,7 +101,8 @@ def film_headline(hips: Iterable[HipReport], points: HeadlineCuts | None) -> str
 class RunSummary:
     """What a run used and how many films and hips ended how; nothing in it names a patient or a place.
 
-    `left` counts files that were still changing and are left for the next run.
+    `left` counts files that were still changing and are left for the next run; `copies` those that show what another
+    one shows, by the keys of `COPIES`, and are among `films`; `patient_key` is the fingerprint of the pseudonyms' key.
     """
 
     schema_version: int
@@ -109,6 +119,8 @@ class RunSummary:
     hip_reasons: dict[str, int]
     left: int = 0
     site_calibration: str | None = None
+    patient_key: str | None = None
+    copies: dict[str, int] = field(default_factory=dict)
 
     @property
     def complete(self) -> bool:

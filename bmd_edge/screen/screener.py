@@ -36,6 +36,7 @@ from bmd_edge.report.film_report import SCHEMA_VERSION, FilmReport, HipReport, f
 from bmd_edge.report.thumbnail import thumbnail
 from bmd_edge.screen.jobs import FilmJob, FilmOutcome, Loaded, Setup, Stages
 from bmd_edge.system.machine import cpus
+from bmd_edge.system.patient_key import fingerprint
 from bmd_edge.version import __version__
 
 if TYPE_CHECKING:
@@ -63,7 +64,8 @@ class Screener:
         recalibration: path of a recalibration (`bmd_edge.measure.recalibration`), made by `bmd-edge calibrate`.
         stages: is told what the screener is at, for measuring (`bmd_edge.screen.jobs.Stages`).
 
-    `most_bytes` may be set to limit the memory that decoding a film takes; a film that needs more fails.
+    `most_bytes` may be set to limit the memory that decoding a film takes; a film that needs more fails. `patient_key`
+    may be set, before the first film, to give films the pseudonyms of their patients.
 
     Raises:
         EngineError, BundleError, MissingExtra, UsageError: the networks cannot be opened as asked, or their self-test
@@ -88,6 +90,7 @@ class Screener:
         self.threads = threads or cpus()
         self.spacing = given
         self.most_bytes: int | None = None
+        self.patient_key: bytes | None = None
         self.coarsest_mm = min(spec.spacing_mm for spec in bundle.inputs.values()) / _FILM_PIXELS
         self.recalibration = None if recalibration is None else open_recalibration(recalibration, bundle)
         self._stages = stages
@@ -130,9 +133,13 @@ class Screener:
     def settings_digest(self) -> str:
         """Names everything a report depends on besides the film: 16 hex digits."""
         recalibration = self.recalibration.digest if self.recalibration else None
-        given = [self.device, self.precision, self.spacing, recalibration]
+        given = [self._key_name, self.device, self.precision, self.spacing, recalibration]
         facts = [__version__, SCHEMA_VERSION, self.bundle.digest, *given]
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
+
+    @property
+    def _key_name(self) -> str | None:
+        return fingerprint(self.patient_key) if self.patient_key else None
 
     @property
     def setup(self) -> Setup:
@@ -141,7 +148,7 @@ class Screener:
         notice = self.bundle.manifest.validity.notice
         if self._calibration.operating_points is None and self.bundle.calibration[self.precision].operating_points:
             notice = f"{notice} {NO_HEADLINE}"  # so that run.json, the pages and the terminal say it
-        return Setup(self.settings_digest, self.spacing and self.spacing.mm, notice, failed)
+        return Setup(self.settings_digest, self.spacing and self.spacing.mm, notice, failed, self._key_name)
 
     def examine(self, tasks: Iterable[FilmJob]) -> Iterator[tuple[FilmJob, FilmOutcome]]:
         """Examine films one after the other in this process; whatever is wrong with one is its outcome."""
@@ -188,7 +195,11 @@ class Screener:
                     source = read_bytes(source, links=False, most_bytes=self.most_bytes)
             with self._stages("decode"):
                 film = read_film(
-                    source, spacing_mm=self.spacing, coarsest_mm=self.coarsest_mm, most_bytes=self.most_bytes
+                    source,
+                    spacing_mm=self.spacing,
+                    coarsest_mm=self.coarsest_mm,
+                    most_bytes=self.most_bytes,
+                    patient_key=self.patient_key,
                 )
             return Loaded(film.film_id, film)
         except FilmRefused as error:
@@ -295,9 +306,13 @@ def name_of(path: bytes) -> str | None:
         return None
 
 
-def open_screener(bundle: "str | os.PathLike[str] | None", **settings: Any) -> Screener:
+def open_screener(
+    bundle: "str | os.PathLike[str] | None", patient_key: bytes | None = None, **settings: Any
+) -> Screener:
     """Open a screener on the bundle in folder `bundle`, None for the embedded one; `settings` as for `Screener`."""
-    return Screener(read_bundle(bundle), **settings)
+    screener = Screener(read_bundle(bundle), **settings)
+    screener.patient_key = patient_key
+    return screener
 
 
 def unexpected(name: str | None, error: Exception) -> Loaded:

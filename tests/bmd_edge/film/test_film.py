@@ -46,3 +46,10 @@ def test_a_reduced_film_shows_the_same_in_the_same_places(syntax: str, step: int
         was, now = (film.region(*box, shape=(16, 16)) for film in (whole, reduced))
         np.testing.assert_array_equal(np.isnan(was), np.isnan(now))
         assert np.nanmax(np.abs(was - now)) < 0.01
+
+
+def test_the_pixels_have_one_digest_in_every_lossless_compression():
+    frame = films.pixels(400, 300)
+    made = {read_film(films.dicom_bytes(frame, syntax), coarsest_mm=0.3).pixel_digest for syntax in films.LOSSLESS}
+    assert made == {read_film(films.dicom_bytes(frame), coarsest_mm=0.3).pixel_digest}
+    assert read_film(films.dicom_bytes(frame + 1), coarsest_mm=0.3).pixel_digest not in made

@@ -51,3 +51,24 @@ def test_an_age_that_the_birth_date_contradicts_is_flagged(elements, contradicti
 def test_a_sex_in_another_spelling_is_read_and_flagged(written, sex, flagged):
     film = read_film(films.dicom_bytes(PatientSex=written))
     assert (film.sex, "sex_spelling" in film.flags) == (sex, flagged)
+
+
+def test_a_patient_has_one_pseudonym_under_one_key():
+    def pseudonym(key=b"k" * 32, **elements):
+        return read_film(films.dicom_bytes(**elements), patient_key=key).patient_pseudonym
+
+    one = pseudonym()
+    assert one == pseudonym(PatientName="OTHER^NAME", SOPInstanceUID="1.2.3")
+    assert one not in (pseudonym(b"m" * 32), pseudonym(PatientID="2"), pseudonym(IssuerOfPatientID="X"))
+    assert films.CANARY not in one
+    assert pseudonym(key=None) is None
+    assert pseudonym(PatientID=None) is None
+
+
+@pytest.mark.parametrize(
+    ("elements", "taken"),
+    [({}, "2024-05-17"), ({"AcquisitionDate": "20240518"}, "2024-05-18"), ({"SeriesDate": "20240516"}, "2024-05-16"),
+     ({"StudyDate": None}, None), ({"AcquisitionDate": "20241399"}, "2024-05-17")],
+)  # fmt: skip
+def test_the_date_puts_visits_in_order(elements, taken):
+    assert read_film(films.dicom_bytes(**elements)).acquisition_date == taken
