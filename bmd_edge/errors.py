@@ -75,9 +75,13 @@ REFUSALS: dict[str, Refusal] = {
     "wrong_view": Refusal(
         "The film is not an anteroposterior view.", f"{_ARCHIVE} {_NEXT} AP, with the legs turned in by 15 degrees."
     ),
-    "no_spacing": Refusal("The film states no pixel spacing.", "Give the detector's pixel size with --spacing-mm."),
+    "no_spacing": Refusal(
+        "The film states no pixel size: no Imager Pixel Spacing, Pixel Spacing or Nominal Scanned Pixel Spacing.",
+        "Give the detector's pixel size with --spacing-mm.",
+    ),
     "implausible_scale": Refusal(
-        "The pixel spacing cannot be right.", "Check the header's spacing or give it with --spacing-mm."
+        "The pixel size cannot be right: Imager Pixel Spacing, Pixel Spacing or the magnification.",
+        "Check these elements of the header; where they are wrong, use --spacing-mm with --override-spacing.",
     ),
     "poor_exposure": Refusal(
         "The film is blank, saturated or without contrast.",
@@ -85,6 +89,10 @@ REFUSALS: dict[str, Refusal] = {
     ),
     "not_a_hip": Refusal(
         "No intact adult hip was found.", f"Look at the film: a hip on it may be hidden or hard to see. {_ARCHIVE}"
+    ),
+    "turned_film": Refusal(
+        "The film is stored turned or mirrored, as its Patient Orientation says, and no hip was measured on it.",
+        "Export it upright: rows toward the patient's left, columns toward the feet.",
     ),
     # The hip
     "implant": Refusal(
@@ -130,16 +138,29 @@ REFUSALS: dict[str, Refusal] = {
 
 FLAGS: dict[str, str] = {
     "spacing_uncertain": "Pixel spacing of unknown plane; taken at the detector.",
+    "spacing_given": "Pixel size given by the user; the film states none.",
+    "spacing_overridden": "Pixel size given by the user, in place of what the film states.",
+    "spacing_scanned": "Pixel size is that of the film's scan (Nominal Scanned Pixel Spacing).",
+    "spacing_not_square": "Pixel size differs between rows and columns; a detector's does not.",
+    "spacing_contradiction": "Pixel Spacing contradicts the stated magnification; the image may have been resampled.",
+    "calibration_uncertain": "Pixel Spacing of a derived image, without a calibration type.",
+    "decimal_comma": "The header writes numbers with a decimal comma; they were read so.",
+    "magnification_contradiction": "The stated magnification contradicts the stated distances; the first was used.",
     "magnification_assumed": "Magnification not stated; assumed 1.15 +- 0.05.",
     "side_contradiction": "The header's side contradicts the anatomy.",
     "view_unknown": "The header does not name the view.",
     "display_lookup_ignored": "The header's display lookup is malformed and was ignored.",
-    "polarity_uncertain": "The header contradicts itself on which end of the gray scale is white.",
+    "polarity_uncertain": "The header contradicts itself on which end of the gray scale is white; the picture decided.",
     "unusual_orientation": "The header says that the film is stored mirrored or turned.",
     "several_windows": "The header holds several displays; the first lookup table, else the first window, was used.",
     "lossy_compression": "The image was compressed with loss.",
     "trailing_data": "The file holds data after its end.",
     "header_irregular": "The header breaks the standard in places that do not touch the pixels.",
+    "secondary_image": "A screen save or a secondary image, not the film itself.",
+    "sigmoid_perhaps_twice": "The display curve (SIGMOID) may be burned into the pixels already and was applied again.",
+    "high_bit_contradiction": "High Bit contradicts the pixels, which were read as they lie.",
+    "age_contradiction": "The stated age contradicts birth date and study date; the stated one was used.",
+    "sex_spelling": "The sex is not written F, M or O; it was read where its meaning is clear.",
     "rotated_hip": "The hip looks strongly rotated; the estimate is less certain.",
     "shaft_short": "Little shaft is visible below the lesser trochanter.",
     "low_contrast": "The film has little contrast at the hip.",

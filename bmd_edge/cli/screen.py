@@ -35,8 +35,11 @@ def screen(
     device: DeviceOption = "auto",
     precision: PrecisionOption = "auto",
     spacing_mm: Annotated[
-        float | None, typer.Option(help="Pixel size at the detector in mm, in place of what the films state.")
+        float | None, typer.Option(help="Pixel size at the detector in mm, for films that state none.")
     ] = None,
+    override_spacing: Annotated[
+        bool, typer.Option("--override-spacing", help="--spacing-mm for all films, whatever they state; flags each.")
+    ] = False,
     recalibration: RecalibrationOption = None,
     site: FormerRecalibrationOption = None,
     threads: ThreadsOption = None,
@@ -55,19 +58,26 @@ def screen(
     Prints a table and writes results.csv, results.jsonl, run.json and report/index.html into --out.
     """
     from bmd_edge.cli.terminal import print_results
+    from bmd_edge.film.scale import GivenSpacing
     from bmd_edge.report.film_report import RESEARCH_USE
     from bmd_edge.report.safe_text import visible
     from bmd_edge.screen.run import check_folders
     from bmd_edge.screen.screener import open_screener
     from bmd_edge.screen.workers import Crew
+    from bmd_edge.system.patient_key import patient_key
 
     check_folders(folder, out)
-    settings = {
+    if override_spacing and spacing_mm is None:
+        raise UsageError("--override-spacing needs the pixel size: give --spacing-mm too")
+    settings: dict[str, Any] = {
         "device": device,
         "precision": precision,
-        "spacing_mm": spacing_mm,
+        "spacing_mm": None if spacing_mm is None else GivenSpacing(spacing_mm, override_spacing),
         "recalibration": either_recalibration(recalibration, site),
     }
+    if (key := patient_key()) is None:
+        typer.echo("Patients have no pseudonym: the key in the configuration folder cannot be read or made.", err=True)
+    settings["patient_key"] = key
     with Crew(partial(open_screener, bundle, threads=1, **settings), 1 if dry_run else threads, memory_mb) as crew:
         if dry_run:
             _print_plan(crew.setup.digest, folder, out, fresh)
@@ -168,6 +178,8 @@ def _print_plan(settings: str, folder: Path, out: Path, fresh: bool) -> None:
 
 
 def _say_where(out: Path, summary: "RunSummary") -> None:
+    from bmd_edge.report.film_report import COPIES
+
     earlier = sum(summary.not_there.values())
     if earlier == sum(summary.films.values()) and not summary.left:
         known = f" {earlier} were known: is the share with the films mounted?" * (earlier > 0)
@@ -182,4 +194,6 @@ def _say_where(out: Path, summary: "RunSummary") -> None:
     if summary.left:
         what = "file was" if summary.left == 1 else "files were"
         typer.echo(f"{summary.left} {what} still changing: run the same command again to read them.", err=True)
+    for kind, number in summary.copies.items():
+        typer.echo(f"{number} of the files: {COPIES[kind]} See the column copy_of of results.csv.", err=True)
     typer.echo(f"Report: {out / 'report' / 'index.html'}; tables: {out / 'results.csv'}, results.jsonl", err=True)

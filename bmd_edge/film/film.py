@@ -5,7 +5,7 @@ Pixels stay the stored integers; `Film.region` is the only way to floats, and ma
 
 import hashlib
 import re
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,13 +24,21 @@ class FilmFacts:
 
     warnings: breaches of the standard that do not touch the pixels.
     spacing_mm: pixel size (row, column) in mm at the hip, of the pixels in the file.
-    spacing_source: calibrated | imager_ermf | imager_sid_sod | imager_assumed | pixel_spacing_assumed | given.
+    spacing_source: calibrated | imager_ermf | imager_sid_sod | imager_assumed | pixel_spacing_assumed |
+        scanned_assumed | given.
+    acquisition_date: YYYY-MM-DD, of the acquisition, else of the series or the study.
+    patient_pseudonym: a keyed hash of the patient's ID, the same for all films of a patient under one key.
+    pixel_digest: a hash of the stored values, as far as they were decoded: the same in every lossless compression.
     view: "AP". sex: "F" or "M". kvp: tube voltage in kV. exposure_index: of IEC 62494-1.
     """
 
     warnings: int = 0
     sop_instance_uid: str | None = None
     study_instance_uid: str | None = None
+    series_instance_uid: str | None = None
+    acquisition_date: str | None = None
+    patient_pseudonym: str | None = None
+    pixel_digest: str | None = None
     spacing_mm: tuple[float, float] | None = None
     spacing_source: str | None = None
     view: str | None = None
@@ -77,6 +85,12 @@ class Film(FilmFacts):
         rows, columns = self.reduced.shape if self.reduced else self.stored.shape
         return rows, columns
 
+    def inverted(self) -> "Film":
+        """The same film with bright and dark exchanged."""
+        lookup = np.float32(1) - self.lookup
+        lookup.flags.writeable = False
+        return replace(self, lookup=lookup)
+
     def region(
         self, left_px: float, top_px: float, width_px: float, height_px: float, shape: tuple[int, int]
     ) -> NDArray[np.float32]:
@@ -106,6 +120,12 @@ class Film(FilmFacts):
 
 
 _NUMBER = re.compile(r"\d+[de]?\d*")
+
+
+def pixel_digest(stored: Stored) -> str:
+    """Return a name for stored values (rows, columns), whatever their compression: 16 hex digits of their SHA-256."""
+    values = np.ascontiguousarray(stored.astype("<i4"))
+    return "px-" + hashlib.sha256(repr(stored.shape).encode() + values.tobytes()).hexdigest()[:16]
 
 
 def film_id(data: bytes) -> str:

@@ -1,5 +1,7 @@
 """Who is on a film and what took it, as far as the header says; unknown is `None`, a child is refused."""
 
+import hashlib
+import hmac
 import re
 from datetime import date
 from typing import Any
@@ -9,34 +11,73 @@ from bmd_edge.errors import FilmRefused
 
 ADULT_YEARS = 18.0
 MAX_AGE_YEARS = 110.0  # anonymizers write births in 1900
+_AGES_APART_YEARS = 2.0  # whole years cut off, and birth dates of which only the year is kept
+# PS3.3 C.7.1.1 knows F, M and O; a spelling whose meaning is clear is read and flagged
+_SEXES = {"F": "F", "FEMALE": "F", "W": "F", "WOMAN": "F", "WEIBLICH": "F", "M": "M", "MALE": "M", "MAN": "M"}
 
 
-def read_patient(header: Header) -> dict[str, Any]:
-    """Read the facts of `FilmFacts` about the patient; a stated age below 18 years is refused as `immature`."""
-    sex = header.text(0x00100040)
-    age = _age_years(header)
+def read_patient(header: Header, key: bytes | None = None) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Read the facts of `FilmFacts` about the patient, and flags; a stated age below 18 years is refused as `immature`.
+
+    The stated age counts before the one that birth date and study date give; where they differ, it is flagged.
+    `key` makes the patient's pseudonym; there is none without it.
+    """
+    stated, reckoned = _stated_age(header), _reckoned_age(header)
+    known = _known(stated)
+    age = _known(reckoned) if stated is None else known
     if age is not None and age < ADULT_YEARS:
         raise FilmRefused("immature", "the header states an age below 18 years")
-    return {"age_years": age, "sex": sex if sex in ("F", "M") else None}
+    written = header.text(0x00100040)
+    sex = _SEXES.get((written or "").upper())
+    apart = known is not None and reckoned is not None and 0 < reckoned <= MAX_AGE_YEARS
+    doubts = {
+        "age_contradiction": apart and abs((known or 0) - (reckoned or 0)) > _AGES_APART_YEARS,
+        "sex_spelling": written not in (None, sex, "O"),
+    }
+    flags = tuple(flag for flag, stands in doubts.items() if stands)
+    taken = _taken(header)
+    facts = {
+        "age_years": age,
+        "sex": sex,
+        "acquisition_date": taken and taken.isoformat(),
+        "patient_pseudonym": _pseudonym(header, key) if key else None,
+    }
+    return facts, flags
 
 
-def _age_years(header: Header) -> float | None:
-    """PatientAge, else study date minus birth date; 000Y and 999Y are what anonymizers write for "unknown"."""
-    stated = header.text(0x00101010)
-    if stated:
-        match = re.fullmatch(r"(\d{1,3})([DWMY])", stated)
-        if match is None:
-            header.note()
-        else:
-            age = int(match[1]) / {"D": 365.25, "W": 52.18, "M": 12.0, "Y": 1.0}[match[2]]
-            unknown = age == 0 or age > MAX_AGE_YEARS
-            return None if unknown else round(age, 2)
-    born = _date(header, 0x00100030)
-    taken = _date(header, 0x00080022) or _date(header, 0x00080020)
-    if born is None or taken is None:
+def _pseudonym(header: Header, key: bytes) -> str | None:
+    """The same for all films of one patient ID and issuer (PS3.3 C.7.1.1) under one key, and telling nothing else."""
+    patient, issuer = (bytes(header.value(tag)).strip(b" \0") for tag in (0x00100020, 0x00100021))
+    if not patient:
         return None
-    age = (taken - born).days / 365.25
-    return round(age, 1) if 0 < age <= MAX_AGE_YEARS else None
+    return "pt-" + hmac.new(key, issuer + b"\0" + patient, hashlib.sha256).hexdigest()[:16]
+
+
+def _known(age: float | None) -> float | None:
+    """000Y and 999Y are what anonymizers write for "unknown"."""
+    return age if age is not None and 0 < age <= MAX_AGE_YEARS else None
+
+
+def _stated_age(header: Header) -> float | None:
+    """PatientAge in years; None where it is absent or no age."""
+    stated = header.text(0x00101010)
+    match = re.fullmatch(r"(\d{1,3})([DWMY])", stated or "")
+    if match is None:
+        if stated:
+            header.note()
+        return None
+    return round(int(match[1]) / {"D": 365.25, "W": 52.18, "M": 12.0, "Y": 1.0}[match[2]], 2)
+
+
+def _reckoned_age(header: Header) -> float | None:
+    """Acquisition or study date minus birth date, in years."""
+    born, taken = _date(header, 0x00100030), _taken(header)
+    return round((taken - born).days / 365.25, 1) if born and taken else None
+
+
+def _taken(header: Header) -> date | None:
+    """The date of the acquisition, else of the series, else of the study."""
+    return next(filter(None, (_date(header, tag) for tag in (0x00080022, 0x00080021, 0x00080020))), None)
 
 
 def _date(header: Header, tag: int) -> date | None:

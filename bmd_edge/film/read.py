@@ -7,6 +7,7 @@ import copy
 import io
 import os
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from bmd_edge.dicom.elements import PIXEL_DATA
@@ -14,11 +15,12 @@ from bmd_edge.dicom.frame import frame_bytes, read_layout
 from bmd_edge.dicom.header import Header, read_header
 from bmd_edge.errors import FilmFailed, FilmRefused, UsageError
 from bmd_edge.film.acceptance import check_exposure, check_kind, level_counts
-from bmd_edge.film.film import Film, film_id
+from bmd_edge.film.film import Film, film_id, pixel_digest
 from bmd_edge.film.gray import read_display
 from bmd_edge.film.limits import MAX_FILE_BYTES, MAX_PIXELS
 from bmd_edge.film.patient_and_device import read_device, read_patient
-from bmd_edge.film.scale import read_scale
+from bmd_edge.film.provenance import read_provenance
+from bmd_edge.film.scale import GivenSpacing, read_scale
 from bmd_edge.film.shutter import read_shutter
 from bmd_edge.film.view_and_side import read_body_part, read_side, read_view
 from bmd_edge.pixels.decode import decode, decode_bytes, decode_reduced
@@ -50,25 +52,29 @@ _SYNTAX_OF = {
 def read_film(
     source: FilmSource,
     *,
-    spacing_mm: float | None = None,
+    spacing_mm: float | GivenSpacing | None = None,
     coarsest_mm: float = 0.0,
     most_bytes: int | None = None,
+    patient_key: bytes | None = None,
 ) -> Film:
     """Read one film from a path, the bytes of a DICOM file, or a pydicom data set (read as it would be
     written, and named by those bytes). A link is followed: whoever names it means what it leads to.
 
-    `spacing_mm` is the pixel size at the DETECTOR and overrides the header's; the header's magnification still applies.
+    `spacing_mm` is the pixel size at the DETECTOR, for a film that states none, or for any film if `GivenSpacing` says
+    so; the header's magnification still applies.
     `coarsest_mm` is the pixel size at the hip to which the film may be reduced by 2 or 4: less work for who needs no
     more. Points and boxes remain those of the film as stored. `most_bytes` limits the memory that decoding is reckoned
     to take; more is `FilmFailed("out_of_memory")`, before anything is allocated.
+    `patient_key` makes `Film.patient_pseudonym`; there is none without it.
     Raises `FilmRefused` with a code of `errors.REFUSALS`, or `FilmFailed("file_unreadable")`; TypeError and UsageError
     as `check_source`. Safe to call from several threads; nothing is printed or logged.
     """
-    if spacing_mm is not None and not spacing_mm > 0:
+    given = GivenSpacing(spacing_mm) if isinstance(spacing_mm, float | int) else spacing_mm
+    if given and not given.mm > 0:
         raise ValueError("spacing_mm must be positive")
     check_source(source)
     try:
-        return _film(film_bytes(source), spacing_mm, coarsest_mm, most_bytes)
+        return _film(film_bytes(source), given, coarsest_mm, most_bytes, patient_key)
     except MemoryError as error:
         raise FilmFailed("out_of_memory") from error
 
@@ -170,16 +176,18 @@ def _without_commands(dataset: "Dataset") -> "Dataset":
     return dataset[0x00020000:]
 
 
-def _film(data: bytes, given_mm: float | None, coarsest_mm: float, most_bytes: int | None) -> Film:
+def _film(
+    data: bytes, given: GivenSpacing | None, coarsest_mm: float, most_bytes: int | None, key: bytes | None
+) -> Film:
     """Judge the header, then decode: the order of the checks is the order in which the codes win."""
     header, body = read_header(data)
     check_kind(header)
     layout, syntax = read_layout(header, MAX_PIXELS), transfer_syntax(header.transfer_syntax)
-    facts, flags = _facts(header, layout, given_mm)
+    facts, flags = _facts(header, layout, given, key)
     step = next((step for step in (4, 2) if step * max(facts["spacing_mm"]) <= coarsest_mm), 1)
     _check_memory(decode_bytes(header.transfer_syntax, layout, len(body), step), most_bytes)
     frame = frame_bytes(header, body, syntax.encapsulated)
-    stored, how = _pixels(header.transfer_syntax, frame, layout, step)
+    stored, how, layout_flags = _pixels(header.transfer_syntax, frame, layout, step)
     if not syntax.encapsulated and len(frame) > layout.native_bytes + layout.native_bytes % 2:
         header.note()
     lossy = header.text(0x00282110) == "01" or loses(syntax.family, frame)
@@ -196,30 +204,34 @@ def _film(data: bytes, given_mm: float | None, coarsest_mm: float, most_bytes: i
         black=display.black,
         white=display.white,
         shutter=shutter,
-        flags=(*flags, *display.flags, *_file_flags(header, lossy)),
+        flags=(*flags, *display.flags, *layout_flags, *_file_flags(header, lossy)),
         warnings=header.irregular,
+        pixel_digest=pixel_digest(stored),
         reduced=how,
         **facts,
     )
 
 
-def _facts(header: Header, layout: PixelLayout, given_mm: float | None) -> tuple[dict[str, Any], tuple[str, ...]]:
+def _facts(
+    header: Header, layout: PixelLayout, given: GivenSpacing | None, key: bytes | None
+) -> tuple[dict[str, Any], tuple[str, ...]]:
     """What the header says of the film, by the names of `Film`'s fields, and flags."""
     body_part = read_body_part(header)
     view, view_flags = read_view(header)
-    patient = read_patient(header)
+    patient, patient_flags = read_patient(header, key)
     side, side_flags = read_side(header)
-    scale = read_scale(header, (layout.rows, layout.columns), given_mm)
+    scale = read_scale(header, (layout.rows, layout.columns), given)
     facts = {
         "sop_instance_uid": header.uid(0x00080018),
         "study_instance_uid": header.uid(0x0020000D),
+        "series_instance_uid": header.uid(0x0020000E),
         "spacing_mm": scale.spacing_mm,
         "spacing_source": scale.source,
         "view": view,
         "side": side,
         "body_part": body_part,
     }
-    return facts | patient | read_device(header), (*scale.flags, *view_flags, *side_flags)
+    return facts | patient | read_device(header), (*scale.flags, *view_flags, *side_flags, *patient_flags)
 
 
 def _check_memory(needed: int, most_bytes: int | None) -> None:
@@ -234,16 +246,33 @@ def _file_flags(header: Header, lossy: bool) -> list[str]:
         "trailing_data": header.trailing,
         "header_irregular": header.irregular > 0,
     }
-    return [flag for flag, stands in standing.items() if stands]
+    return [*read_provenance(header, lossy), *(flag for flag, stands in standing.items() if stands)]
 
 
-def _pixels(syntax: str, frame: bytes | memoryview, layout: PixelLayout, step: int) -> tuple[Stored, Reduced | None]:
-    """Decode the frame, reduced by `step` or less."""
-    found = decode_reduced(syntax, frame, layout, step) if step > 1 else None
+def _pixels(
+    syntax: str, frame: bytes | memoryview, layout: PixelLayout, step: int
+) -> tuple[Stored, Reduced | None, tuple[str, ...]]:
+    """Decode the frame, reduced by `step` or less; with flags."""
+    stored = _unshifted(syntax, frame, layout)
+    flags = () if stored is None else ("high_bit_contradiction",)
+    found = decode_reduced(syntax, frame, layout, step) if step > 1 and stored is None else None
     if found is not None:
         check_sign(found[0], layout.bits_stored)
-        return found
-    stored = decode(syntax, frame, layout)
+        return *found, ()
+    stored = decode(syntax, frame, layout) if stored is None else stored
     check_shape(stored)
     check_sign(stored, layout.bits_stored)
-    return reduced(stored, step, layout.bits_stored) if step > 1 else (stored, None)
+    small, how = reduced(stored, step, layout.bits_stored) if step > 1 else (stored, None)
+    return small, how, flags
+
+
+def _unshifted(syntax: str, frame: bytes | memoryview, layout: PixelLayout) -> Stored | None:
+    """The values where they all lie in the lowest bits, and HighBit says higher: they would lose those bits."""
+    shift = layout.high_bit + 1 - layout.bits_stored
+    if shift <= 0 or layout.overlay_bits or layout.signed:
+        return None
+    try:
+        stored = decode(syntax, frame, replace(layout, high_bit=layout.bits_stored - 1))
+    except FilmRefused:
+        return None
+    return stored if (stored & ((1 << shift) - 1)).any() else None

@@ -53,7 +53,7 @@ def find_hips(film: Film, finder: Engine, inputs: Inputs, plausibility: Plausibi
         over a second hip that was not found, its entry is `hip_not_found`, without landmarks.
 
     Raises:
-        FilmRefused: `not_a_hip` or another class when no hip was found at all.
+        FilmRefused: `not_a_hip`, `turned_film` or another class when no hip was found at all.
     """
     surveys = survey(film, finder, inputs)
     found = [look.score >= plausibility.min_peak for look in surveys]
@@ -62,7 +62,7 @@ def find_hips(film: Film, finder: Engine, inputs: Inputs, plausibility: Plausibi
     if not any(found):
         best = int(surveys[1].score > surveys[0].score)
         if surveys[best].score < FAINT * plausibility.min_peak:
-            raise FilmRefused(_film_reason(surveys, film.age_years))
+            raise FilmRefused(_turned_or(film, _film_reason(surveys, film.age_years)))
         found[best] = True
     hips: list[Hip | HipRefused] = []
     others = zip("LR", reversed(surveys), strict=True)
@@ -71,7 +71,8 @@ def find_hips(film: Film, finder: Engine, inputs: Inputs, plausibility: Plausibi
             try:
                 hips.append(_examine(film, finder, inputs, plausibility, side, first))
             except HipRefused as refusal:
-                hips.append(refusal)
+                code = _turned_or(film, refusal.code)
+                hips.append(HipRefused(code, refusal.detail, refusal.side, refusal.landmarks_px))
         elif _shows_other(film, *other):
             hips.append(HipRefused("hip_not_found", side=side))
     return hips
@@ -82,6 +83,14 @@ def survey(film: Film, finder: Engine, inputs: Inputs) -> list[Look]:
     center = (film.shape[1] / 2, film.shape[0] / 2)
     spec = inputs["finder_survey"]
     return _look(film, finder, spec, [_frame(film, center, spec, side) for side in "RL"])
+
+
+def settle_polarity(film: Film, finder: Engine, inputs: Inputs) -> Film:
+    """The film, or the inverted one where the finder sees a hip more clearly on that: the picture decides.
+
+    For films whose header contradicts itself on which end of the gray scale is white (`polarity_uncertain`).
+    """
+    return max(film, film.inverted(), key=lambda one: max(look.peaks.mean() for look in survey(one, finder, inputs)))
 
 
 def close_up(film: Film, finder: Engine, inputs: Inputs, side: str, points_px: Points) -> list[Look]:
@@ -159,6 +168,12 @@ def _film_reason(surveys: list[Look], age_years: float | None) -> str:
     """Why a film without a hip is refused: the class either orientation is sure of, else `not_a_hip`."""
     kinds = np.stack([look.kind for look in surveys]).max(axis=0)
     return named(kinds, SURE_SURVEY, age_years) or "not_a_hip"
+
+
+def _turned_or(film: Film, code: str) -> str:
+    """`turned_film` where nothing more is known of a film than that its header calls it turned or mirrored."""
+    turned = "unusual_orientation" in film.flags and code in ("not_a_hip", "not_measurable")
+    return "turned_film" if turned else code
 
 
 def _shows_other(film: Film, side: str, first: Look) -> bool:

@@ -13,6 +13,12 @@ from bmd_edge.measure.headline import HEADLINES, headline
 from bmd_edge.measure.network_answer import NetworkAnswer
 
 SCHEMA_VERSION = 2
+COPIES = {
+    "duplicate": "The same image as another file: one SOP Instance UID, the same pixels.",
+    "same_pixels": "The same pixels as another file, under another SOP Instance UID.",
+    "conflict": "Another file has the same SOP Instance UID and other pixels: one of the two is wrong.",
+}
+"""How two files may belong together, of which only one should count."""
 STATUSES = ("read", "refused", "failed")
 FILM_NOW = {
     "there": "",
@@ -47,7 +53,8 @@ class FilmReport(FilmFacts):
 
     `file` is the posix path relative to the screened folder, None for bytes and data sets.
     `band` is the headline, a key of `bmd_edge.measure.headline.HEADLINES`, None without one.
-    `site_calibration` is the SHA-256 of the recalibration's file. `film_now` is a key of `FILM_NOW`.
+    `site_calibration` is the SHA-256 of the recalibration's file. `film_now` is a key of `FILM_NOW`,
+    `copy`, a key of `COPIES`, says that the film `copy_of` shows the same.
     """
 
     file: str | None
@@ -61,6 +68,8 @@ class FilmReport(FilmFacts):
     precision: str
     band: str | None = None
     film_now: str = "there"
+    copy: str | None = None
+    copy_of: str | None = None
     hips: tuple[HipReport, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
@@ -92,7 +101,7 @@ def film_headline(hips: Iterable[HipReport], points: HeadlineCuts | None) -> str
     """
     hips = list(hips)
     found = headline((estimate for hip in hips for estimate in hip.estimates), points)
-    doubted = any(hip.reason in ("fracture", "not_measurable") for hip in hips)
+    doubted = any(hip.reason in ("fracture", "not_measurable", "turned_film") for hip in hips)
     return "refer_for_dxa" if doubted and found == "not_suspected" else found
 
 
@@ -101,7 +110,8 @@ class RunSummary:
     """What a run used and how many films and hips ended how; nothing in it names a patient or a place.
 
     `left` counts files that were still changing and are left for the next run, `not_there` the results whose films are
-    not there now, by the keys of `FILM_NOW`; they are among `films` and `hips`.
+    not there now, by the keys of `FILM_NOW`; they are among `films` and `hips`. `copies` counts files that show what
+    another one shows, by the keys of `COPIES`; `patient_key` is the fingerprint of the pseudonyms' key.
     """
 
     schema_version: int
@@ -119,6 +129,8 @@ class RunSummary:
     left: int = 0
     site_calibration: str | None = None
     not_there: dict[str, int] = field(default_factory=dict)
+    patient_key: str | None = None
+    copies: dict[str, int] = field(default_factory=dict)
 
     @property
     def complete(self) -> bool:

@@ -15,7 +15,7 @@ from bmd_edge.errors import FLAGS, REFUSALS
 from bmd_edge.film.film import FACTS
 from bmd_edge.measure.estimate import Estimate, who_range
 from bmd_edge.measure.t_score import REFERENCE_NAME, T_SCORE_REASONS, WHO_CUTS, WHO_RANGES, bmd_at
-from bmd_edge.report.film_report import FILM_NOW, RESEARCH_USE, FilmReport, HipReport, RunSummary, flags_of
+from bmd_edge.report.film_report import COPIES, FILM_NOW, RESEARCH_USE, FilmReport, HipReport, RunSummary, flags_of
 from bmd_edge.report.safe_text import visible
 from bmd_edge.report.thumbnail import Thumbnail
 from bmd_edge.system.files import replace_file
@@ -25,6 +25,7 @@ SITE_NAMES = {"femoral_neck": "Femoral neck", "total_hip": "Total hip"}
 SIDE_NAMES = {"R": "Right", "L": "Left", None: "Side unknown"}
 _SPACING_SOURCES = {
     "calibrated": "calibrated on the film",
+    "scanned_assumed": "of the film's scan",
     "imager_ermf": "detector pixel, magnification stated",
     "imager_sid_sod": "detector pixel, magnification from distances",
     "imager_assumed": "detector pixel, magnification assumed",
@@ -107,6 +108,7 @@ def _film(report: FilmReport, picture: Thumbnail | None) -> dict[str, Any]:
         "complete": report.complete,
         "film_now": FILM_NOW[report.film_now],
         "band": report.band,
+        "copied": report.copy and f"{COPIES[report.copy]} {visible(report.copy_of or '')}",
         "headline": report.band_meaning or _no_headline(report),
         "refusal": _refusal(report.reason) if report.reason else None,
         "facts": [visible(fact) for fact in _facts(report)],
@@ -151,7 +153,7 @@ def _identity(report: FilmReport) -> list[str]:
 
 
 def _is_uid(name: str) -> bool:
-    return name.endswith("_uid")
+    return name.endswith(("_uid", "_pseudonym", "_digest"))
 
 
 def _named(report: FilmReport, name: str) -> list[str]:

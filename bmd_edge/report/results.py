@@ -39,12 +39,13 @@ def write_run(path: Path, summary: RunSummary) -> None:
 
 # -- results.csv --------------------------------------------------------------------------------------------------
 
-_UID_COLUMNS = ("sop_instance_uid", "study_instance_uid")
+_UID_COLUMNS = ("sop_instance_uid", "study_instance_uid", "series_instance_uid")
 _FACT_COLUMNS = tuple(name for name in FACTS if name not in ("spacing_mm", *_UID_COLUMNS))
 _RUN_COLUMNS = ("bundle", "bundle_digest", "site_calibration", "device", "precision")
+_FILE_COLUMNS = ("file", "film_id", "film_now", "copy", "copy_of")
 _BAND_COLUMNS = ("band", "band_meaning")
 CSV_COLUMNS = (
-    "file", "film_id", "film_now", "side", "status", "reason", *_BAND_COLUMNS,
+    *_FILE_COLUMNS, "side", "status", "reason", *_BAND_COLUMNS,
     *(f"{part}_{site}{unit}" for site in SITES for part, unit in
       (("bmd", "_gcm2"), ("low", "_gcm2"), ("high", "_gcm2"), ("t_score", ""), ("who_range", ""))),
     "t_score_reason", "flags", "spacing_row_mm", "spacing_column_mm", *_FACT_COLUMNS,
@@ -61,9 +62,7 @@ def write_csv(path: Path, reports: Iterable[FilmReport]) -> None:
 
 
 def _rows(report: FilmReport) -> list[dict[str, Any]]:
-    film = {
-        name: getattr(report, name) for name in (*_BAND_COLUMNS, *FACTS, *_RUN_COLUMNS, "file", "film_id", "film_now")
-    }
+    film = {name: getattr(report, name) for name in (*_BAND_COLUMNS, *FACTS, *_RUN_COLUMNS, *_FILE_COLUMNS)}
     film |= {"status": report.status, "reason": report.reason, "use": RESEARCH_USE}
     if report.spacing_mm:
         film |= {"spacing_row_mm": report.spacing_mm[0], "spacing_column_mm": report.spacing_mm[1]}

@@ -7,7 +7,7 @@ from bmd_edge.errors import FLAGS, REFUSALS
 from bmd_edge.film.film import FilmFacts
 from bmd_edge.measure.headline import HEADLINES
 from bmd_edge.measure.t_score import T_SCORE_REASONS
-from bmd_edge.report.film_report import FILM_NOW, RESEARCH_USE, SCHEMA_VERSION, STATUSES
+from bmd_edge.report.film_report import COPIES, FILM_NOW, RESEARCH_USE, SCHEMA_VERSION, STATUSES
 from bmd_edge.sites import SITES
 
 
@@ -53,6 +53,8 @@ def json_schema() -> dict[str, Any]:
         site_calibration=nullable["text"],
         device=text,
         precision=text,
+        copy={"enum": [None, *COPIES]},
+        copy_of=nullable["text"],
         band={"enum": [*HEADLINES, None]},
         band_meaning={"enum": [*HEADLINES.values(), None]},
         film_now={"enum": list(FILM_NOW)},

@@ -23,13 +23,14 @@ class Setup:
     """What a screener works with, as far as the owner of a run must know it.
 
     `digest` names everything a report depends on besides the film. `failed` is the report of a film that could not be
-    processed, to be given its file and film_id.
+    processed, to be given its file and film_id. `patient_key` is the fingerprint of the key of the pseudonyms.
     """
 
     digest: str
     spacing_mm: float | None
     notice: str
     failed: FilmReport
+    patient_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ import os
 from dataclasses import fields
 
 from bmd_edge.bundle.bundle import VerifiedBundle, read_bundle
+from bmd_edge.film.scale import GivenSpacing
 from bmd_edge.screen.screener import Screener
 
 
@@ -17,7 +18,7 @@ class Bundle(VerifiedBundle):
         device: str = "auto",
         precision: str = "auto",
         threads: int | None = None,
-        spacing_mm: float | None = None,
+        spacing_mm: float | GivenSpacing | None = None,
         recalibration: str | os.PathLike[str] | None = None,
     ) -> Screener:
         """Open the networks; arguments and errors as for `bmd_edge.Screener`. Use it as a context manager."""

@@ -12,6 +12,7 @@ from contextlib import closing
 from pathlib import Path
 
 from bmd_edge.errors import EngineError, UsageError
+from bmd_edge.report.copies import copies, count_copies, marked
 from bmd_edge.report.film_report import SCHEMA_VERSION, RunSummary, count
 from bmd_edge.report.pages import write_pages
 from bmd_edge.report.results import write_csv, write_jsonl, write_run
@@ -144,10 +145,11 @@ def _is_there(out: Path) -> bool:
 
 def write_results(out: Path, ledger: Ledger, setup: Setup, left: int = 0) -> RunSummary:
     """Write results.csv, results.jsonl, report/ and run.json from the ledger; `left` films are for the next pass."""
-    summary = _summary(setup, ledger, left)
-    write_csv(out / "results.csv", ledger.reports())
-    write_jsonl(out / "results.jsonl", ledger.reports())
-    write_pages(out / "report", ledger.entries(), summary)
+    marks = copies(ledger.reports())
+    summary = _summary(setup, ledger, left, count_copies(marks))
+    write_csv(out / "results.csv", (marked(report, marks) for report in ledger.reports()))
+    write_jsonl(out / "results.jsonl", (marked(report, marks) for report in ledger.reports()))
+    write_pages(out / "report", ((marked(report, marks), picture) for report, picture in ledger.entries()), summary)
     write_run(out / "run.json", summary)
     return summary
 
@@ -171,7 +173,7 @@ def _examine(
             yield planned[task.path], outcome
 
 
-def _summary(setup: Setup, ledger: Ledger, left: int) -> RunSummary:
+def _summary(setup: Setup, ledger: Ledger, left: int, copied: dict[str, int]) -> RunSummary:
     return RunSummary(
         schema_version=SCHEMA_VERSION,
         versions=versions(),
@@ -182,6 +184,8 @@ def _summary(setup: Setup, ledger: Ledger, left: int) -> RunSummary:
         spacing_given_mm=setup.spacing_mm,
         notice=setup.notice,
         left=left,
+        patient_key=setup.patient_key,
+        copies=copied,
         site_calibration=setup.failed.site_calibration,
         **count(ledger.reports()),
     )

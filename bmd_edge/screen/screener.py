@@ -24,7 +24,8 @@ from bmd_edge.engine.self_test import self_test
 from bmd_edge.errors import BundleError, EngineError, FilmFailed, FilmRefused, HipRefused, UsageError
 from bmd_edge.film.film import FACTS, Film, film_id
 from bmd_edge.film.read import FilmSource, check_source, film_bytes, read_bytes, read_film
-from bmd_edge.hips.finder import find_hips
+from bmd_edge.film.scale import GivenSpacing
+from bmd_edge.hips.finder import find_hips, settle_polarity
 from bmd_edge.hips.region import SCALES, Hip, hip_image
 from bmd_edge.measure.estimate import estimates, over_scales
 from bmd_edge.measure.network_answer import NetworkAnswer, gray_statistics
@@ -35,6 +36,7 @@ from bmd_edge.report.thumbnail import thumbnail
 from bmd_edge.screen.fork_safe_lock import ForkSafeLock
 from bmd_edge.screen.jobs import FilmJob, FilmOutcome, Loaded, Setup, Stages
 from bmd_edge.system.machine import cpus
+from bmd_edge.system.patient_key import fingerprint
 from bmd_edge.version import __version__
 
 logger = logging.getLogger(__name__)
@@ -54,12 +56,13 @@ class Screener:
         device: "auto", "cpu", "cuda" or "tensorrt"; asked for is used, or EngineError.
         precision: "auto", "fp32" or "int8".
         threads: threads inside the engine; None for all CPUs this process may use.
-        spacing_mm: detector pixel size in mm for films, overriding what their header states.
+        spacing_mm: detector pixel size in mm for films that state none, or for all if `GivenSpacing` says so.
         engines: open or unopened engines to use instead of the bundle's, by name ("finder" and "bmd").
         recalibration: path of a recalibration (`bmd_edge.measure.recalibration`), made by `bmd-edge calibrate`.
         stages: is told what the screener is at, for measuring (`bmd_edge.screen.jobs.Stages`).
 
-    `most_bytes` may be set to limit the memory that decoding a film takes; a film that needs more fails.
+    `most_bytes` may be set to limit the memory that decoding a film takes; a film that needs more fails. `patient_key`
+    may be set, before the first film, to give films the pseudonyms of their patients.
 
     Raises:
         EngineError, BundleError, MissingExtra, UsageError: the networks cannot be opened as asked, or their self-test
@@ -72,17 +75,19 @@ class Screener:
         device: str = "auto",
         precision: str = "auto",
         threads: int | None = None,
-        spacing_mm: float | None = None,
+        spacing_mm: float | GivenSpacing | None = None,
         engines: Mapping[str, Engine] | None = None,
         recalibration: str | os.PathLike[str] | None = None,
         stages: Stages = _UNWATCHED,
     ) -> None:
-        if spacing_mm is not None and not 0 < spacing_mm < math.inf:
-            raise UsageError(f"the spacing must be above 0 mm, not {spacing_mm:g}")
+        given = GivenSpacing(spacing_mm) if isinstance(spacing_mm, float | int) else spacing_mm
+        if given and not 0 < given.mm < math.inf:
+            raise UsageError(f"the spacing must be above 0 mm, not {given.mm:g}")
         self.bundle = bundle
         self.threads = threads or cpus()
-        self.spacing_mm = spacing_mm
+        self.spacing = given
         self.most_bytes: int | None = None
+        self.patient_key: bytes | None = None
         self.coarsest_mm = min(spec.spacing_mm for spec in bundle.inputs.values()) / _FILM_PIXELS
         self.recalibration = None if recalibration is None else open_recalibration(recalibration, bundle)
         self._stages = stages
@@ -125,9 +130,13 @@ class Screener:
     def settings_digest(self) -> str:
         """Names everything a report depends on besides the film: 16 hex digits."""
         recalibration = self.recalibration.digest if self.recalibration else None
-        given = [self.device, self.precision, self.spacing_mm, recalibration]
+        given = [self._key_name, self.device, self.precision, self.spacing, recalibration]
         facts = [__version__, SCHEMA_VERSION, self.bundle.digest, *given]
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
+
+    @property
+    def _key_name(self) -> str | None:
+        return fingerprint(self.patient_key) if self.patient_key else None
 
     @property
     def setup(self) -> Setup:
@@ -136,7 +145,7 @@ class Screener:
         notice = self.bundle.manifest.validity.notice
         if self._calibration.operating_points is None and self.bundle.calibration[self.precision].operating_points:
             notice = f"{notice} {NO_HEADLINE}"  # so that run.json, the pages and the terminal say it
-        return Setup(self.settings_digest, self.spacing_mm, notice, failed)
+        return Setup(self.settings_digest, self.spacing and self.spacing.mm, notice, failed, self._key_name)
 
     def examine(self, tasks: Iterable[FilmJob]) -> Iterator[tuple[FilmJob, FilmOutcome]]:
         """Examine films one after the other in this process; whatever is wrong with one is its outcome."""
@@ -195,7 +204,11 @@ class Screener:
                 data = film_bytes(source, links=False, most_bytes=self.most_bytes)
             with self._stages("decode"):
                 film = read_film(
-                    data, spacing_mm=self.spacing_mm, coarsest_mm=self.coarsest_mm, most_bytes=self.most_bytes
+                    data,
+                    spacing_mm=self.spacing,
+                    coarsest_mm=self.coarsest_mm,
+                    most_bytes=self.most_bytes,
+                    patient_key=self.patient_key,
                 )
             return Loaded(film.film_id, film)
         except FilmRefused as error:
@@ -213,6 +226,8 @@ class Screener:
             try:
                 with self._lock:
                     with self._stages("finder"):
+                        if "polarity_uncertain" in film.flags:
+                            film = settle_polarity(film, self._finder, self.bundle.inputs)
                         found = find_hips(film, self._finder, self.bundle.inputs, self.bundle.manifest.plausibility)
                     hips = tuple(self._hip(film, hip) for hip in found)
                 numbers = any(hip.status == "read" for hip in hips)
@@ -302,9 +317,13 @@ def name_of(path: bytes) -> str | None:
         return None
 
 
-def open_screener(bundle: "str | os.PathLike[str] | None", **settings: Any) -> Screener:
+def open_screener(
+    bundle: "str | os.PathLike[str] | None", patient_key: bytes | None = None, **settings: Any
+) -> Screener:
     """Open a screener on the bundle in folder `bundle`, None for the embedded one; `settings` as for `Screener`."""
-    return Screener(read_bundle(bundle), **settings)
+    screener = Screener(read_bundle(bundle), **settings)
+    screener.patient_key = patient_key
+    return screener
 
 
 def unexpected(name: str | None, error: Exception) -> Loaded:

@@ -53,6 +53,7 @@ def test_2_for_wrong_use(bundle: Path, films: Path, tmp_path: Path) -> None:
         ["screen", films, "--bundle", bundle, "--device", "abacus"],
         ["screen", films, "--bundle", bundle, "--precision", "int3"],
         ["screen", films, "--bundle", bundle, "--spacing-mm", "-1"],
+        ["screen", films, "--bundle", bundle, "--override-spacing"],
         ["screen", films, "--threads", "0"],
         ["no-such-command"],
     ):

@@ -83,3 +83,10 @@ def test_pandas_reads_film_ids_as_text() -> None:
     text = ",".join(f"c{n}" for n in range(3000)) + "\n" + ",".join(names) + "\n"
     (row,) = pandas.read_csv(io.StringIO(text)).to_numpy().tolist()
     assert row == names
+
+
+def test_the_pixels_have_one_digest_in_every_lossless_compression():
+    frame = films.pixels(400, 300)
+    made = {read_film(films.dicom_bytes(frame, syntax), coarsest_mm=0.3).pixel_digest for syntax in films.LOSSLESS}
+    assert made == {read_film(films.dicom_bytes(frame), coarsest_mm=0.3).pixel_digest}
+    assert read_film(films.dicom_bytes(frame + 1), coarsest_mm=0.3).pixel_digest not in made

@@ -27,3 +27,48 @@ def test_sex_and_device():
     assert (odd.sex, odd.kvp, odd.exposure_index, odd.study_instance_uid) == (None, None, None, None)
     assert odd.warnings == 1
     assert "header_irregular" in odd.flags
+
+
+@pytest.mark.parametrize(
+    ("elements", "contradiction"),
+    [({}, False), ({"PatientAge": "043Y"}, True), ({"PatientAge": "067Y"}, False), ({"PatientAge": "070Y"}, False),
+     ({"PatientAge": "071Y"}, True), ({"PatientAge": "999Y"}, False),
+     ({"PatientAge": "043Y", "StudyDate": None}, False),
+     ({"PatientAge": "043Y", "PatientBirthDate": "19000101"}, False), ({"PatientAge": None}, False)],
+)  # fmt: skip
+def test_an_age_that_the_birth_date_contradicts_is_flagged(elements, contradiction):
+    film = read_film(films.dicom_bytes(**elements))
+    assert ("age_contradiction" in film.flags) == contradiction
+    if contradiction:
+        assert film.age_years == int(elements["PatientAge"][:3])
+
+
+@pytest.mark.parametrize(
+    ("written", "sex", "flagged"),
+    [("F", "F", False), ("M", "M", False), ("O", None, False), (None, None, False), ("f", "F", True), ("W", "F", True),
+     ("m", "M", True), ("FEMALE", "F", True), ("X", None, True)],
+)  # fmt: skip
+def test_a_sex_in_another_spelling_is_read_and_flagged(written, sex, flagged):
+    film = read_film(films.dicom_bytes(PatientSex=written))
+    assert (film.sex, "sex_spelling" in film.flags) == (sex, flagged)
+
+
+def test_a_patient_has_one_pseudonym_under_one_key():
+    def pseudonym(key=b"k" * 32, **elements):
+        return read_film(films.dicom_bytes(**elements), patient_key=key).patient_pseudonym
+
+    one = pseudonym()
+    assert one == pseudonym(PatientName="OTHER^NAME", SOPInstanceUID="1.2.3")
+    assert one not in (pseudonym(b"m" * 32), pseudonym(PatientID="2"), pseudonym(IssuerOfPatientID="X"))
+    assert films.CANARY not in one
+    assert pseudonym(key=None) is None
+    assert pseudonym(PatientID=None) is None
+
+
+@pytest.mark.parametrize(
+    ("elements", "taken"),
+    [({}, "2024-05-17"), ({"AcquisitionDate": "20240518"}, "2024-05-18"), ({"SeriesDate": "20240516"}, "2024-05-16"),
+     ({"StudyDate": None}, None), ({"AcquisitionDate": "20241399"}, "2024-05-17")],
+)  # fmt: skip
+def test_the_date_puts_visits_in_order(elements, taken):
+    assert read_film(films.dicom_bytes(**elements)).acquisition_date == taken

@@ -10,9 +10,10 @@ from bmd_edge.engine.base import FunctionEngine
 from bmd_edge.errors import FilmRefused, HipRefused
 from bmd_edge.film.film import Film
 from bmd_edge.hips.class_head import SURE_SURVEY
-from bmd_edge.hips.finder import peaks_of
+from bmd_edge.hips.finder import peaks_of, settle_polarity
 from bmd_edge.hips.region import Hip
 from tests.bmd_edge.hips.painted_hips import HEAT, SIZE_MM, found, painted_film, painted_finder, points_mm
+from tests.support.screening import INPUTS
 
 
 @pytest.mark.parametrize("spacing_mm", [(0.5, 0.5), (0.25, 0.25), (0.6, 0.4)])
@@ -38,6 +39,28 @@ def test_nothing_on_the_film():
     with pytest.raises(FilmRefused) as refusal:
         found(painted_film({}), painted_finder(kind=5))
     assert refusal.value.code == "not_a_hip"
+
+
+def test_a_turned_film_without_hip_is_called_turned():
+    """The flag alone refuses nothing, and a class that the finder is sure of is still named."""
+    turned = {"flags": ("unusual_orientation",)}
+    with pytest.raises(FilmRefused, match="turned_film"):
+        found(replace(painted_film({}), **turned), painted_finder(kind=5))
+    with pytest.raises(FilmRefused, match="immature"):
+        found(replace(painted_film({}), **turned), painted_finder(kind=4))
+    film = replace(painted_film({"R": (200, 120)}), **turned)
+    assert isinstance(found(film, painted_finder())[0], Hip)
+    (hip,) = found(film, painted_finder(tuple(0.9 if kind == "fracture" else 0.02 for kind in KINDS)))
+    assert isinstance(hip, HipRefused)
+    assert (hip.code, hip.side) == ("turned_film", "R")
+    assert set(hip.landmarks_px) == set(LANDMARKS)
+
+
+@pytest.mark.parametrize("inverted", [False, True])
+def test_the_picture_tells_which_end_is_white(inverted):
+    film = painted_film({"R": (200, 120)})
+    settled = settle_polarity(film.inverted() if inverted else film, painted_finder(), INPUTS)
+    np.testing.assert_allclose(settled.lookup, film.lookup, atol=1e-6)
 
 
 def test_a_film_without_hip_that_the_finder_names():

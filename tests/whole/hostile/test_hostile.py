@@ -114,7 +114,9 @@ ROWS = {
     "B38": Row("a screenshot or a scan", ("sc_without_spacing", "rgb"), ("sc_with_spacing",)),
     "B39": Row(
         "no spacing or an impossible one",
-        ("no_spacing", "spacing_zero", "spacing_nan", "spacing_in_meters", "spacing_too_large", "spacing_conflict"),
+        ("no_spacing", "spacing_zero", "spacing_nan", "spacing_in_meters", "spacing_too_large", "spacing_conflict",
+         "spacing_unknown", "test_scale::test_a_ratio_that_the_magnification_contradicts_is_a_doubt",
+         "test_scale::test_what_is_no_number_with_a_comma_is_refused"),
         ("spacing_not_square", "calibrated", "pixel_spacing_only"),
     ),
     "B40": Row("a malformed display lookup", ("window_width_0", "voi_lut_short", "slope_zero"), ("several_windows",)),

@@ -106,7 +106,8 @@ def test_whole_films_of_a_person_stay_in_one_split_and_keep_their_view():
 @pytest.mark.parametrize("style", ["named", "random", "wide", "mixed"])
 def test_styles_of_a_cohort(style):
     styles = {i.spec.style for i in items(CohortConfig(0, 60, 0, style=style))}
-    assert ("random" in styles, len(styles) > 1) == (style != "named", style != "random")
+    assert ("random" in styles, len(styles) > 1) == (style in ("random", "mixed"), style in ("named", "mixed"))
+    assert ("wide" in styles) == (style in ("wide", "mixed"))
 
 
 _BAD = [

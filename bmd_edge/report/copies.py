@@ -1,0 +1,46 @@
+"""Which files show one and the same image, or claim to: by SOP Instance UID and by pixels, whatever their names."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import replace
+
+from bmd_edge.report.film_report import FilmReport
+
+Copies = dict[str | None, tuple[str, str | None]]
+"""The fields `copy` and `copy_of` of a report, by its file."""
+
+
+def copies(reports: Iterable[FilmReport]) -> Copies:
+    """Mark, in the order of the reports, every file that repeats an earlier one, and every one of a conflict."""
+    first_of_pixels: dict[str, str | None] = {}
+    of_instance: dict[str, list[tuple[str | None, str]]] = defaultdict(list)
+    marks: Copies = {}
+    for report in reports:
+        digest = report.pixel_digest
+        if digest is None:
+            continue
+        instance = of_instance[report.sop_instance_uid] if report.sop_instance_uid else []
+        if digest in first_of_pixels:
+            kind = "duplicate" if any(digest == other for _, other in instance) else "same_pixels"
+            marks[report.file] = kind, first_of_pixels[digest]
+        else:
+            first_of_pixels[digest] = report.file
+        instance.append((report.file, digest))
+    for films in of_instance.values():
+        different = {digest: file for file, digest in reversed(films)}
+        for file, digest in films:
+            others = [other for known, other in different.items() if known != digest]
+            if others and marks.get(file, ("", None))[0] != "duplicate":
+                marks[file] = "conflict", others[-1]
+    return marks
+
+
+def marked(report: FilmReport, marks: Copies) -> FilmReport:
+    """The report with its mark, if it has one."""
+    kind, other = marks.get(report.file, (None, None))
+    return replace(report, copy=kind, copy_of=other)
+
+
+def count_copies(marks: Copies) -> dict[str, int]:
+    """How many files have each mark."""
+    return dict(sorted(Counter(kind for kind, _ in marks.values()).items()))

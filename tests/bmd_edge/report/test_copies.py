@@ -1,0 +1,38 @@
+"""Files that show one image, under one instance UID or several, and instance UIDs that stand for two images."""
+
+from dataclasses import replace
+
+from bmd_edge.report.copies import copies, count_copies, marked
+from bmd_edge.report.film_report import FilmReport
+
+
+def _marks(reports: dict[str, FilmReport], *films: tuple[str, str | None, str | None]) -> dict[str, tuple[str, str]]:
+    one = reports["right"]
+    made = [replace(one, file=file, sop_instance_uid=uid, pixel_digest=digest) for file, uid, digest in films]
+    return copies(made)
+
+
+def test_the_same_instance_again_is_a_duplicate_whatever_its_compression(reports: dict[str, FilmReport]) -> None:
+    assert _marks(reports, ("a", "1", "p"), ("b", "1", "p"), ("c", "2", "q")) == {"b": ("duplicate", "a")}
+
+
+def test_the_same_pixels_under_another_uid_or_none_are_said_so(reports: dict[str, FilmReport]) -> None:
+    marks = _marks(reports, ("a", "1", "p"), ("b", "2", "p"), ("c", None, "p"))
+    assert marks == {"b": ("same_pixels", "a"), "c": ("same_pixels", "a")}
+
+
+def test_one_uid_for_two_pictures_is_a_conflict_of_both(reports: dict[str, FilmReport]) -> None:
+    marks = _marks(reports, ("a", "1", "p"), ("b", "1", "p"), ("c", "1", "q"), ("d", "2", "r"))
+    assert marks == {"a": ("conflict", "c"), "b": ("duplicate", "a"), "c": ("conflict", "a")}
+    assert count_copies(marks) == {"conflict": 2, "duplicate": 1}
+
+
+def test_films_that_were_not_read_are_no_copies(reports: dict[str, FilmReport]) -> None:
+    assert _marks(reports, ("a", "1", None), ("b", "1", None), ("c", None, "p"), ("d", None, "q")) == {}
+
+
+def test_a_report_gets_its_mark(reports: dict[str, FilmReport]) -> None:
+    report = replace(reports["right"], file="b")
+    told = marked(report, {"b": ("duplicate", "a")})
+    assert (told.copy, told.copy_of) == ("duplicate", "a")
+    assert marked(report, {}) == report
