@@ -86,7 +86,9 @@ ROWS = {
         ("polarity_contradiction", "test_embedded::test_a_film_of_the_wrong_polarity_gets_no_number"),
     ),
     "B28": Row("color", ("rgb", "palette", "test_jpeg::test_color_codestream_is_refused_whatever_the_header_says")),
-    "B29": Row("several frames", ("two_frames", "frames_overflow", "frames_0", "two_codestreams"), ("one_frame_stated",)),
+    "B29": Row(
+        "several frames", ("two_frames", "frames_overflow", "frames_0", "two_codestreams"), ("one_frame_stated",)
+    ),
     "B30": Row("a codestream of another size", ("jpeg_2000_size", "jpeg_lossless_size")),
     "B31": Row(
         "tables or runs that make a decoder run wild",
