@@ -34,9 +34,7 @@ def screen(
     out: OutOption = Path("bmd-edge-results"),
     device: DeviceOption = "auto",
     precision: PrecisionOption = "auto",
-    spacing_mm: Annotated[
-        float | None, typer.Option(help="Pixel size at the detector in mm, for films that state none.")
-    ] = None,
+    spacing_mm: Annotated[float | None, typer.Option(help="Detector's pixel size, mm, for films without one.")] = None,
     override_spacing: Annotated[
         bool, typer.Option("--override-spacing", help="--spacing-mm for all films, whatever they state; flags each.")
     ] = False,

@@ -14,7 +14,7 @@ import pytest
 from bmd_edge.errors import UsageError
 from bmd_edge.report.film_report import FilmReport
 from bmd_edge.screen.ledger import NAME, Ledger
-from tests.support.mounts import read_only
+from tests.bmd_edge.screen.mounts import read_only
 from tests.support.screening import drawn_screener, hip_dicom
 
 FULL = 2

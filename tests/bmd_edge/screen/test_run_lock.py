@@ -9,8 +9,8 @@ import pytest
 
 from bmd_edge.errors import UsageError
 from bmd_edge.screen.run_lock import LOCAL_FILE_SYSTEMS, check_local, file_system, hold
+from tests.bmd_edge.screen.mounts import private
 from tests.bmd_edge.screen.screened import names_read
-from tests.support.mounts import private
 
 
 def test_a_second_run_is_refused_and_names_the_first(folder: Path, tmp_path: Path) -> None:

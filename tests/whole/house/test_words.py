@@ -27,7 +27,8 @@ FORMER = re.compile(
 
 ALLOWED = {
     "bmd_edge/cli/options.py": "--site",  # the former name of --recalibration, hidden
-    "bmd_edge/dicom/frame.py": "overlay",  # DICOM's overlay planes, here and in the next three
+    "bmd_edge/dicom/frame.py": "overlay",  # DICOM's overlay planes, here and in the next four
+    "bmd_edge/film/read.py": "overlay",
     "bmd_edge/pixels/decode.py": "overlay",
     "bmd_edge/pixels/jpeg.py": "overlay",
     "bmd_edge/pixels/layout.py": "overlay",
