@@ -10,7 +10,7 @@ from trainer.phantom.film import scene
 from trainer.phantom.film.film import film
 from trainer.phantom.film.scene import FilmSpec
 
-SMALL = {"pixel_mm": 1.0}
+SMALL = {"pixel_mm": 0.95}
 
 
 def test_a_film_is_a_pure_function_of_its_spec(hip):
