@@ -65,3 +65,9 @@ def test_a_doubt_names_no_disease() -> None:
     for code in ("not_measurable", "hip_not_found"):
         text = f"{REFUSALS[code].sentence} {REFUSALS[code].remedy}".lower()
         assert not re.search("fractur|implant|immatur|child|normal|disease", text)
+
+
+def test_another_view_sends_only_to_films_that_are_there() -> None:
+    """A lateral film was sound: how a leg should have lain is no remedy for it."""
+    assert "archive" in REFUSALS["wrong_view"].remedy
+    assert "next film" not in REFUSALS["wrong_view"].remedy
