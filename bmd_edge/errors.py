@@ -72,9 +72,7 @@ REFUSALS: dict[str, Refusal] = {
     "wrong_body_part": Refusal(
         "The header names another body part.", f"If it shows a hip, the header is wrong; else leave it out. {_ARCHIVE}"
     ),
-    "wrong_view": Refusal(
-        "The film is not an anteroposterior view.", f"{_ARCHIVE} {_NEXT} AP, with the legs turned in by 15 degrees."
-    ),
+    "wrong_view": Refusal("The film is not an anteroposterior view.", _ARCHIVE),
     "no_spacing": Refusal(
         "The film states no pixel size: no Imager Pixel Spacing, Pixel Spacing or Nominal Scanned Pixel Spacing.",
         "Give the detector's pixel size with --spacing-mm.",

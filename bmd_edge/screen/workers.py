@@ -50,11 +50,13 @@ def shares(threads: int | None, memory_mb: int | None) -> tuple[int, int]:
     """Number of workers, and the bytes that all of them together may take.
 
     By default one worker per CPU and what they are reckoned to take, but at most half of the machine's memory. Fewer
-    workers than asked for where the memory does not suffice, one at least.
+    workers than asked for where the memory does not suffice; UsageError where it does not suffice for one.
     """
     wanted = threads or cpus()
     usual = min(OWNER_BYTES + wanted * WORKER_BYTES, memory_bytes() // 2)
     workers = (usual if memory_mb is None else memory_mb << 20) - OWNER_BYTES
+    if memory_mb is not None and workers < IDLE_BYTES:
+        raise UsageError(f"{memory_mb} MB are too few for one worker: at least {(OWNER_BYTES + IDLE_BYTES) >> 20}")
     return max(1, min(wanted, workers // WORKER_BYTES)), workers
 
 

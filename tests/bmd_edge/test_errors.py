@@ -106,3 +106,9 @@ def test_a_refusal_comes_back_from_a_pool_of_processes_and_breaks_nothing() -> N
             pool.submit(read_film, b"text").result(timeout=60)
         assert caught.value.code == "not_dicom"
         assert pool.submit(len, b"text").result(timeout=60) == 4
+
+
+def test_another_view_sends_only_to_films_that_are_there() -> None:
+    """A lateral film was sound: how a leg should have lain is no remedy for it."""
+    assert "archive" in REFUSALS["wrong_view"].remedy
+    assert "next film" not in REFUSALS["wrong_view"].remedy

@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bmd_edge.errors import BundleError, EngineError, MissingExtra
+from bmd_edge.errors import BundleError, EngineError, MissingExtra, UsageError
 from bmd_edge.screen import workers
 from bmd_edge.screen.jobs import FilmJob
 from bmd_edge.screen.run import screen_folder
 from bmd_edge.screen.screener import name_of, open_screener
-from bmd_edge.screen.workers import WORKER_BYTES, Crew, shares
+from bmd_edge.screen.workers import IDLE_BYTES, WORKER_BYTES, Crew, shares
 from tests.support import films
 from tests.support.screening import (
     CANARY,
@@ -318,7 +318,9 @@ def test_memory_sets_the_number_of_workers(monkeypatch: pytest.MonkeyPatch) -> N
     assert shares(None, None) == (8, 8 * WORKER_BYTES)
     assert shares(2, None) == (2, 2 * WORKER_BYTES)
     assert shares(None, 800)[0] == 2
-    assert shares(None, 10)[0] == 1
+    assert shares(None, 250) == (1, IDLE_BYTES)
+    with pytest.raises(UsageError, match="at least 250"):
+        shares(None, 249)
     monkeypatch.setattr("bmd_edge.screen.workers.memory_bytes", lambda: 2 << 30)
     assert shares(None, None)[0] == 2
 
