@@ -8,7 +8,6 @@ SMALL = 60
 """Lines; a shorter file may be tested where it is used."""
 ELSEWHERE = {
     "bmd_edge/__init__.py": "the public names: tests/bmd_edge/test_public_face.py",
-    "bmd_edge/film/acceptance.py": "whole/hostile/test_hostile.py: every refusal has a film; film/test_read.py",
     "bmd_edge/bundle/error_budget.py": "export/int8/test_shift_in_gcm2.py: each limit alone decides",
     "bmd_edge/bundle/manifest.py": "bmd_edge/bundle/test_verify.py: every way to tamper with a manifest",
     "calibration/pairs/pairs.py": "validate/test_validate.py and whole/test_formulas.py read what it writes",
