@@ -127,6 +127,11 @@ class Screener:
         self.close()
 
     @property
+    def spacing_mm(self) -> float | None:
+        """The pixel size at the detector that was given, mm."""
+        return self.spacing and self.spacing.mm
+
+    @property
     def settings_digest(self) -> str:
         """Names everything a report depends on besides the film: 16 hex digits."""
         recalibration = self.recalibration.digest if self.recalibration else None
@@ -145,7 +150,7 @@ class Screener:
         notice = self.bundle.manifest.validity.notice
         if self._calibration.operating_points is None and self.bundle.calibration[self.precision].operating_points:
             notice = f"{notice} {NO_HEADLINE}"  # so that run.json, the pages and the terminal say it
-        return Setup(self.settings_digest, self.spacing and self.spacing.mm, notice, failed, self._key_name)
+        return Setup(self.settings_digest, self.spacing_mm, notice, failed, self._key_name)
 
     def examine(self, tasks: Iterable[FilmJob]) -> Iterator[tuple[FilmJob, FilmOutcome]]:
         """Examine films one after the other in this process; whatever is wrong with one is its outcome."""

@@ -66,8 +66,7 @@ def test_a_bundle_opens_the_screener_that_was_asked_for(tmp_path: Path) -> None:
     with pytest.raises(bmd_edge.BundleError, match=r"recalibration\.json"):
         bmd_edge.open_bundle().screener(recalibration=tmp_path / "recalibration.json")
     with bmd_edge.open_bundle().screener("cpu", "fp32", threads=1, spacing_mm=0.2) as screener:
-        assert (screener.device, screener.precision, screener.threads) == ("cpu", "fp32", 1)
-        assert screener.setup.spacing_given_mm == 0.2
+        assert (screener.device, screener.precision, screener.threads, screener.spacing_mm) == ("cpu", "fp32", 1, 0.2)
         assert isinstance(screener.bundle, bmd_edge.Bundle)
 
 
