@@ -85,7 +85,7 @@ class Screener:
             raise UsageError(f"the spacing must be above 0 mm, not {given.mm:g}")
         self.bundle = bundle
         self.threads = threads or cpus()
-        self.spacing = given
+        self.spacing, self.spacing_mm = given, given and given.mm
         self.most_bytes: int | None = None
         self.patient_key: bytes | None = None
         self.coarsest_mm = min(spec.spacing_mm for spec in bundle.inputs.values()) / _FILM_PIXELS
@@ -125,11 +125,6 @@ class Screener:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-    @property
-    def spacing_mm(self) -> float | None:
-        """The pixel size at the detector that was given, mm."""
-        return self.spacing and self.spacing.mm
 
     @property
     def settings_digest(self) -> str:
