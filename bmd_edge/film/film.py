@@ -124,7 +124,7 @@ _NUMBER = re.compile(r"\d+[de]?\d*")
 
 def pixel_digest(stored: Stored) -> str:
     """Return a name for stored values (rows, columns), whatever their compression: 16 hex digits of their SHA-256."""
-    values = np.ascontiguousarray(stored.astype("<i4"))
+    values = np.ascontiguousarray(stored, stored.dtype.newbyteorder("<"))
     return "px-" + hashlib.sha256(repr(stored.shape).encode() + values.tobytes()).hexdigest()[:16]
 
 

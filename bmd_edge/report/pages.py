@@ -36,6 +36,7 @@ _FACT_NAMES = {
     "kvp": "kVp",
     "sop_instance_uid": "SOP instance UID",
     "study_instance_uid": "study instance UID",
+    "series_instance_uid": "series instance UID",
     "warnings": "breaches of the standard:",
 }
 _SCALE_GCM2 = (0.3, 1.2)  # the axis of the interval drawings; what lies beyond is drawn at its end
