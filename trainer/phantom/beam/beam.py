@@ -1,6 +1,6 @@
 """From mass maps to the detector signal: polyenergetic Beer-Lambert, scatter, heel effect, blur and noise.
 
-Fifteen bins of 5 keV x five materials (table made by ``make_beam_table.py``: spekpy spectra, xraydb attenuation), an
+Twenty bins of 5 keV x five materials (table made by ``make_beam_table.py``: spekpy spectra, xraydb attenuation), an
 energy-integrating CsI detector. Mineral displaces soft tissue: a pixel's tissue thickness is reduced by mineral mass
 / 3.16 g/cm3 and, inside trabecular bone, replaced by marrow whose fat share rises with age.
 """
@@ -27,8 +27,8 @@ QUANTUM_EFFICIENCY = 0.55
 
 @dataclass(frozen=True, slots=True)
 class Exposure:
-    """One exposure: tube voltage (kV), detector air kerma (uGy), scatter, heel and blur, drawn independently of the
-    bone. `heel` and `cutoff`: how far the signal rises from the middle of the film to its lower and right edge.
+    """One exposure: tube voltage (kV), added copper (mm), detector air kerma (uGy), scatter, heel and blur, drawn
+    independently of the bone. `heel` and `cutoff`: how far the signal rises from the middle of the film to its lower and right edge.
     """
 
     kvp: float
@@ -42,6 +42,7 @@ class Exposure:
     glare_share: float = 0.07
     glare_sigma_mm: float = 6.0
     cutoff: float = 0.0
+    copper_mm: float = 0.0
 
     @staticmethod
     def draw(rng: np.random.Generator, bmi: float, age_years: float, wide: bool = False) -> "Exposure":
@@ -62,9 +63,9 @@ class Exposure:
 
 
 def _wide(rng: np.random.Generator) -> Exposure:
-    """Voltage over the whole beam table, kerma log-uniform over a decade, scatter from a fine grid to none."""
+    """Voltage and copper over the whole beam table, kerma log-uniform over a decade, scatter from a fine grid to none."""
     return Exposure(
-        kvp=float(rng.uniform(56.0, 90.0)),
+        kvp=float(rng.uniform(56.0, 110.0)),
         kerma_ugy=float(0.7 * 10.0 ** rng.uniform(0.0, 1.0)),
         scatter_at_20cm=float(np.exp(rng.uniform(np.log(0.06), np.log(0.9)))),
         wide_scatter_share=float(rng.uniform(0.1, 1.0)),
@@ -75,6 +76,7 @@ def _wide(rng: np.random.Generator) -> Exposure:
         glare_share=float(rng.uniform(0.0, 0.2)),
         glare_sigma_mm=float(rng.uniform(2.0, 15.0)),
         cutoff=float(rng.choice([0.0, rng.uniform(-0.25, 0.25)])),
+        copper_mm=float(rng.choice([0.0, rng.uniform(0.0, 0.3)])),
     )
 
 
@@ -97,13 +99,26 @@ def _table() -> dict[str, Array]:
         return {name: np.asarray(data[name], np.float32) for name in data.files if name != "materials"}
 
 
-def spectrum(kvp: float) -> tuple[Array, float]:
-    """Absorbed-energy spectrum (15,), sum 1, and photons per mm2 and uGy, linear between the table's voltages (56-90
-    kV).
+def spectrum(kvp: float, copper_mm: float = 0.0) -> tuple[Array, float]:
+    """Absorbed-energy spectrum (20,), sum 1, and photons per mm2 and uGy, linear between the table's voltages (56-112
+    kV) and copper filters (0-0.3 mm).
     """
     table = _table()
-    weights = np.array([np.interp(kvp, table["kvp"], column) for column in table["spectrum"].T], np.float32)
-    return weights / weights.sum(), float(np.interp(kvp, table["kvp"], table["photons_per_mm2_per_ugy"]))
+    volts, copper = (
+        np.interp(value, table[name], np.arange(len(table[name])))
+        for value, name in ((kvp, "kvp"), (copper_mm, "copper_mm"))
+    )
+    weights: Array = sum(share * table["spectrum"][i, j] for i, j, share in _corners(volts, copper))
+    photons: float = sum(share * table["photons_per_mm2_per_ugy"][i, j] for i, j, share in _corners(volts, copper))
+    return (weights / weights.sum()).astype(np.float32), float(photons)
+
+
+def _corners(row: float, column: float) -> list[tuple[int, int, float]]:
+    """The four cells around a place between rows and columns, and their shares in it."""
+    i, j = int(row), int(column)
+    low, left = 1.0 - (row - i), 1.0 - (column - j)
+    cells = [(i, j, low * left), (i + 1, j, (1 - low) * left), (i, j + 1, low * (1 - left))]
+    return [cell for cell in [*cells, (i + 1, j + 1, (1 - low) * (1 - left))] if cell[2] > 0.0]
 
 
 @numba.njit(cache=True, fastmath=True)
@@ -130,11 +145,12 @@ def _transmit(mineral: Array, metal: Array, tissue: Array, fat: Array, marrow: A
     return out
 
 
-def transmission(masses: Masses, kvp: float, marrow_fat: float) -> Array:
+def transmission(masses: Masses, exposure: Exposure) -> Array:
     """Share of the unattenuated detector signal that reaches each pixel without scatter; float32, shape of the maps,
     0..1.
     """
-    weights, _ = spectrum(kvp)
+    weights, _ = spectrum(exposure.kvp, exposure.copper_mm)
+    marrow_fat = exposure.marrow_fat
     per_gram = _table()["attenuation_cm2_per_g"]
     marrow = (1.0 - marrow_fat) * MARROW_GCM3 * per_gram[3] + marrow_fat * FAT_GCM3 * per_gram[2]
     mu = np.stack([per_gram[0], MUSCLE_GCM3 * per_gram[1], FAT_GCM3 * per_gram[2], marrow, per_gram[4]])
@@ -218,7 +234,7 @@ def expose(
     if exposure.cutoff:
         sideways = (np.arange(signal.shape[1], dtype=np.float32) + np.float32(offset[1])) * np.float32(pixel_mm)
         signal *= 1.0 + exposure.cutoff * (2.0 * sideways / (coarse.signal.shape[1] * coarse.pixel_mm) - 1.0)
-    photons = spectrum(exposure.kvp)[1] * exposure.kerma_ugy * pixel_mm**2 * QUANTUM_EFFICIENCY
+    photons = spectrum(exposure.kvp, exposure.copper_mm)[1] * exposure.kerma_ugy * pixel_mm**2 * QUANTUM_EFFICIENCY
     signal += np.sqrt(signal / np.float32(photons)) * rng.standard_normal(signal.shape, np.float32)
     signal = blur(signal, exposure, pixel_mm)
     signal += np.float32(exposure.electronic_noise) * rng.standard_normal(signal.shape, np.float32)

@@ -113,7 +113,7 @@ def _whole(spec: FilmSpec, view: View, body: Body) -> Coarse:
     )
     mineral, metal = bones.cortical_gcm2 + bones.trabecular_gcm2, bones.metal_mm * np.float32(METAL_GCM3 / 10.0)
     maps = Masses(mineral, metal, tissue, body.on("fat_share", frame), marrow)
-    return coarse_exposure(transmission(maps, exposure.kvp, exposure.marrow_fat), tissue, frame.pixel_mm, exposure)
+    return coarse_exposure(transmission(maps, exposure), tissue, frame.pixel_mm, exposure)
 
 
 def exposure_of(spec: FilmSpec) -> Exposure:

@@ -67,7 +67,7 @@ def _film(spec: FilmSpec) -> PhantomFilm:
     view, exposure = view_of(spec), exposure_of(spec)
     scene, around = view.scene, around_of(spec, view)
     masses = masses_of(spec, view, around.body)
-    primary = transmission(masses, exposure.kvp, exposure.marrow_fat)
+    primary = transmission(masses, exposure)
     coarse = around.whole or _whole(primary, masses, scene.frame.pixel_mm, exposure)
     pixel_mm, offset = scene.view.pixel_mm, view.offset_mm
     noise = stream(spec.seed, "noise" if spec.kind == "hip" else f"noise {spec.side}")
