@@ -164,7 +164,10 @@ def _parts(
     return Parts(
         version=statement.version,
         models={"finder": {"fp32": finder_file}, "bmd": networks.files},
-        calibration={name: fit_sites(one.bmd, one.spread, dexa, SITES, groups=networks.hips.makers) for name, one in found.items()},
+        calibration={
+            name: fit_sites(one.bmd, one.spread, dexa, SITES, groups=networks.hips.makers)
+            for name, one in found.items()
+        },
         shift=made.shift if made else None,
         shift_as_written=made.shift_as_written if made else None,
         plausibility=finder.plausibility,

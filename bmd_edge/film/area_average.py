@@ -1,27 +1,71 @@
 """Boxes of an image at another pixel size by area averaging; one mathematics for films and for training images."""
 
+import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+_ROWS, _COLUMNS = 8, 16  # outputs of one matrix product: enough to keep it busy, few enough to make no wide gaps
+_FLOATS = 1 << 20  # values that are looked up at a time
 
-def area_weights(start_px: float, length_px: float, n_out: int, n_in: int) -> NDArray[np.float32]:
-    """Return the area-averaging weights of one axis, float32 `(n_out, n_in)`.
+Floats = NDArray[np.float32]
 
-    Output sample `i` covers `start_px + length_px * [i, i + 1] / n_out`; input sample `j` covers `[j, j + 1]`. A row is
-    the share of each input in the covered part and sums to 1; it is 0 where nothing is covered.
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """What the inputs of one axis give to its outputs: output i takes `share[i, k]` of input `first[i] + k`.
+
+    The shares of an output sum to 1. An input before the first or behind the last stands for the nearest one. Outputs
+    `low` to `high` are covered, no others.
     """
-    edges = start_px + length_px * np.arange(n_out + 1, dtype=np.float64) / n_out
-    # How much of each input lies before each edge
-    before = edges[:, None] - np.arange(n_in, dtype=np.float64)
-    np.clip(before, 0.0, 1.0, out=before)
-    overlap = before[1:] - before[:-1]
-    total = overlap.sum(axis=1, keepdims=True)
-    weights = np.zeros((n_out, n_in), np.float32)
-    np.divide(overlap, total, out=weights, where=total > 1e-9, casting="same_kind")
-    return weights
+
+    first: NDArray[np.intp]
+    share: NDArray[np.float64]
+    low: int
+    high: int
+    inputs: int
+
+    def bands(self, outputs: int) -> Iterator[tuple[int, int, int, Floats]]:
+        """So many outputs at a time: their first, the range of inputs they touch, and a matrix (outputs, inputs)."""
+        number = np.clip(self.first[:, None] + np.arange(self.share.shape[1]), 0, self.inputs - 1)
+        for start in range(self.low, self.high, outputs):
+            band = slice(start, min(start + outputs, self.high))
+            left, right = int(number[band].min()), int(number[band].max()) + 1
+            matrix = np.zeros((band.stop - start, right - left), np.float32)
+            np.add.at(matrix, (np.arange(len(matrix))[:, None], number[band] - left), self.share[band])
+            yield start, left, right, matrix
+
+
+def shares(start_px: float, length_px: float, n_out: int, n_in: int, between: bool = False) -> Shares:
+    """What the inputs of one axis give to its outputs, by the part that each has in what an output covers.
+
+    Output i covers `start_px + length_px * [i, i + 1] / n_out`. Input j is the mean of `[j, j + 1]` or, if `between`, a
+    sample at j + .5: linear from one to the next, and level beyond the ends.
+    """
+    edges = np.clip(start_px + length_px * np.arange(n_out + 1, dtype=np.float64) / n_out, 0.0, n_in)
+    covered = np.diff(edges)
+    before = _before_sample if between else _before
+    first = np.floor(edges[:-1] - (0.5 if between else 0.0)).astype(np.intp)
+    number = first[:, None] + np.arange(math.ceil(float(covered.max())) + (2 if between else 1))
+    share = before(edges[1:, None] - number) - before(edges[:-1, None] - number)
+    seen = np.flatnonzero(covered > 1e-9)
+    share[seen] /= covered[seen, None]
+    low, high = (int(seen[0]), int(seen[-1]) + 1) if len(seen) else (0, 0)
+    return Shares(first, share, low, high, n_in)
+
+
+def _before(along: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How much of an input, which begins at 0 and ends at 1, lies before a place."""
+    return np.clip(along, 0.0, 1.0)
+
+
+def _before_sample(along: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How much of a sample's influence does: it falls from the sample, at .5, to nothing at the next ones."""
+    t = np.clip(along - 0.5, -1.0, 1.0)
+    return np.where(t < 0, (t + 1) ** 2, 2 - (1 - t) ** 2) / 2
 
 
 def area_average(
@@ -31,56 +75,46 @@ def area_average(
     width_px: float,
     height_px: float,
     shape: tuple[int, int],
-    lookup: NDArray[np.float32] | None = None,
-    lookup_first: int = 0,
-) -> NDArray[np.float32]:
+    lookup: tuple[Floats, int] | None = None,
+    between: bool = False,
+) -> Floats:
     """Area-average a box of a `(rows, columns)` array into float32 `shape`; NaN outside the array.
 
-    The values averaged are the array's own or, given a table, `lookup[pixels - lookup_first]`. Floats exist for a strip
-    of rows at a time. The result does not depend on the number of threads: it is summed by numpy's own loops, each
-    output over the inputs that it covers, not by a matrix product.
+    The values averaged are the array's own or, given a table and the value it begins with, `table[pixels - first]`;
+    `between` as in `shares`. Floats exist for a few rows at a time. A few outputs and the inputs they touch make one small matrix
+    product, which gives the same sums whatever the number of threads.
     """
     rows, columns = pixels.shape
     if not (width_px > 0 and height_px > 0 and np.isfinite([left_px, top_px, width_px, height_px]).all()):
         raise ValueError(f"empty box: {left_px}, {top_px}, {width_px}, {height_px}")
     out = np.full(shape, np.nan, np.float32)
-    across, first, last = _touched(area_weights(left_px, width_px, shape[1], columns))
-    down, top, bottom = _touched(area_weights(top_px, height_px, shape[0], rows))
-    if first == last or top == bottom:
+    across = list(shares(left_px, width_px, shape[1], columns, between).bands(_COLUMNS))
+    down = shares(top_px, height_px, shape[0], rows, between)
+    if not across or down.low == down.high:
         return out
+    first, last = across[0][1], max(right for _, _, right, _ in across)
     total = np.zeros((shape[0], last - first), np.float32)
-    strip = max(1, (1 << 18) // (last - first))
-    bright = np.empty((min(strip, bottom - top), last - first), np.float32)
-    for start in range(top, bottom, strip):
-        block = pixels[start : min(start + strip, bottom), first:last]
-        values = bright[: len(block)]
-        if lookup is None:
-            values[...] = block
-        else:
-            index = block if lookup_first == 0 else np.subtract(block, lookup_first, dtype=np.intp)
-            lookup.take(index, out=values, mode="clip")  # every index is inside; numpy is faster where it need not ask
-        for row, low, high, weights in _parts(down[:, start - top : start - top + len(block)]):
-            total[row] += np.einsum("i,ij->j", weights, values[low:high])
-    averaged = np.zeros((shape[1], shape[0]), np.float32)
-    turned = np.ascontiguousarray(total.T)
-    for column, low, high, weights in _parts(across):
-        averaged[column] = np.einsum("i,ij->j", weights, turned[low:high])
-    seen = np.ix_(down.any(axis=1), across.any(axis=1))
-    out[seen] = averaged.T[seen]
+    for row, top, bottom, weights in down.bands(_ROWS):
+        for start, values in _bright(pixels[top:bottom, first:last], lookup):
+            total[row : row + len(weights)] += weights[:, start : start + len(values)] @ values
+    seen = slice(down.low, down.high)
+    for column, left, right, weights in across:
+        out[seen, column : column + len(weights)] = total[seen, left - first : right - first] @ weights.T
     return out
 
 
-def _parts(weights: NDArray[np.float32]) -> Iterator[tuple[int, int, int, NDArray[np.float32]]]:
-    """Each output that covers an input: its number, the range of its inputs, and their weights."""
-    covered = weights != 0
-    first, count = covered.argmax(axis=1), covered.sum(axis=1)
-    for number in np.flatnonzero(count):
-        low, high = int(first[number]), int(first[number] + count[number])
-        yield int(number), low, high, weights[number, low:high]
+def _bright(block: NDArray[Any], lookup: tuple[Floats, int] | None) -> Iterator[tuple[int, Floats]]:
+    """The values of some rows, a part of them at a time, with the number of its first row."""
+    strip = max(1, _FLOATS // block.shape[1])
+    for start in range(0, len(block), strip):
+        part = block[start : start + strip]
+        if lookup is None:
+            yield start, part.astype(np.float32, copy=False)
+        else:
+            yield start, looked_up(part, *lookup)
 
 
-def _touched(weights: NDArray[np.float32]) -> tuple[NDArray[np.float32], int, int]:
-    """Cut a weight matrix to the inputs it uses; returns it with their range."""
-    used = np.flatnonzero(weights.any(axis=0))
-    first, last = (int(used[0]), int(used[-1]) + 1) if len(used) else (0, 0)
-    return weights[:, first:last], first, last
+def looked_up(values: NDArray[np.integer[Any]], table: Floats, first: int) -> Floats:
+    """What a table that begins with the value `first` makes of integers; all of them are in it."""
+    index = values if first == 0 else np.subtract(values, first, dtype=np.intp)
+    return table.take(index, mode="clip")  # numpy is faster where it need not ask

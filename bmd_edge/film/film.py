@@ -5,12 +5,12 @@ Pixels stay the stored integers; `Film.region` is the only way to floats, and ma
 
 import hashlib
 import re
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bmd_edge.film.area_average import area_average
+from bmd_edge.film.area_average import area_average, looked_up
 from bmd_edge.film.shutter import Shutter
 from bmd_edge.pixels.half_size import Reduced
 from bmd_edge.pixels.layout import Stored
@@ -50,7 +50,10 @@ class FilmFacts:
     exposure_index: float | None = None
 
 
-FACTS = tuple(field.name for field in fields(FilmFacts))
+FACTS = tuple(one.name for one in fields(FilmFacts))
+
+_KEPT_BRIGHT = 5_000_000
+"""Pixels up to which a film keeps its levels as floats: its regions ask for many of them several times."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -78,6 +81,11 @@ class Film(FilmFacts):
     flags: tuple[str, ...] = ()
     shutter: Shutter | None = None
     reduced: Reduced | None = None
+    _bright: NDArray[np.float32] | None = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        few = self.stored.size <= _KEPT_BRIGHT
+        object.__setattr__(self, "_bright", looked_up(self.stored, self.lookup, self.lookup_first) if few else None)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -97,13 +105,18 @@ class Film(FilmFacts):
         """Sample a box of the film into `shape` (rows, columns) pixels by area averaging.
 
         Returns float32 0..1, bone bright; NaN where the pixel's box does not touch the film or reaches under the
-        display shutter. The box may reach beyond the film and may be upsampled.
+        display shutter. The box may reach beyond the film and may be upsampled. The values of a reduced film are
+        samples of the film, and are read between: as squares they would be its pixels once more averaged.
         """
         box = asked = (left_px, top_px, width_px, height_px)
         if self.reduced:
             step, moved = self.reduced.step, self.reduced.offset_px
             box = ((left_px - moved) / step, (top_px - moved) / step, width_px / step, height_px / step)
-        sampled = area_average(self.stored, *box, shape, self.lookup, self.lookup_first)
+        between = self.reduced is not None
+        if self._bright is not None:
+            sampled = area_average(self._bright, *box, shape, between=between)
+        else:
+            sampled = area_average(self.stored, *box, shape, (self.lookup, self.lookup_first), between)
         if self.shutter:
             sampled[self.shutter.hides(*asked, shape)] = np.nan
         return sampled

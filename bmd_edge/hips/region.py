@@ -14,6 +14,11 @@ SCALES = (0.95, 1.0, 1.05)
 never known better: the assumed magnification is 1.15 +- 0.05, a stated one is the maker's guess of the patient."""
 
 
+_GRID_MM = 0.1
+"""Where a region may lie: processors differ in the last digits of a landmark, and INT8 turns these into the fourth of
+an estimate."""
+
+
 @dataclass(frozen=True, slots=True)
 class Hip:
     """One intact adult AP hip on a film.
@@ -42,7 +47,7 @@ def hip_image(film: Film, hip: Hip, spec: InputSpec, scale: float = 1.0) -> NDAr
 
 
 def roi_box(points_px: Points, spacing_mm: tuple[float, float], side_mm: float) -> tuple[float, float, float, float]:
-    """The square around the midpoint of head center and lesser trochanter.
+    """The square around the midpoint of head center and lesser trochanter, to a tenth of a millimeter.
 
     Args:
         points_px: (6, 2) landmarks, (x, y) in pixels.
@@ -52,6 +57,7 @@ def roi_box(points_px: Points, spacing_mm: tuple[float, float], side_mm: float) 
     Returns:
         (left, top, width, height) in pixels; it may reach beyond the film.
     """
-    x, y = (points_px[HEAD] + points_px[LESSER]) / 2
+    per_step = _GRID_MM / np.array([spacing_mm[1], spacing_mm[0]])
+    x, y = np.round((points_px[HEAD] + points_px[LESSER]) / 2 / per_step) * per_step
     width, height = side_mm / spacing_mm[1], side_mm / spacing_mm[0]
     return (float(x - width / 2), float(y - height / 2), width, height)

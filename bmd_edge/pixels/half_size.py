@@ -37,31 +37,49 @@ def reduced(stored: Stored, step: int, bits_stored: int) -> tuple[Stored, Reduce
     return clipped, Reduced((stored.shape[0], stored.shape[1]), step)
 
 
-_STRIP = 64  # rows; what is at work stays in the cache
+_STRIP = 32  # rows; what is at work stays in the cache
+
+_Ints = NDArray[np.signedinteger[Any]]
 
 
-def _halved(frame: Stored, work: type[np.int16] | type[np.int32]) -> Stored:
+def _halved(frame: Stored, work: type[np.int16] | type[np.int32]) -> _Ints:
     """Half the rows and columns, rounded up: the low-pass of the reversible 5/3 wavelet (ITU-T T.800 F.4.8.1)."""
-    rows = len(frame)
-    strips = []
-    for start in range(0, (rows + 1) // 2, _STRIP):
+    rows, columns = frame.shape
+    half = (rows + 1) // 2
+    out = np.empty((half, (columns + 1) // 2), work)
+    room = [np.empty((height, columns), work) for height in (2 * _STRIP + 3, _STRIP + 1, _STRIP)]
+    for start in range(0, half, _STRIP):
+        stop = min(start + _STRIP, half)
         # Row 2 n takes two rows on either side; beyond the frame its rows come back mirrored (F.4.7)
-        around = np.abs(np.arange(2 * start - 2, 2 * min(start + _STRIP, (rows + 1) // 2) + 1))
-        block = frame[rows - 1 - np.abs(rows - 1 - around)].astype(work, copy=False)
+        first, last = 2 * start - 2, 2 * stop + 1
+        block, detail, low = room[0][: last - first], room[1][: stop - start + 1], room[2][: stop - start]
+        if first >= 0 and last <= rows:
+            np.copyto(block, frame[first:last], casting="unsafe")
+        else:
+            block[...] = frame[rows - 1 - np.abs(rows - 1 - np.abs(np.arange(first, last)))]
         even, odd = block[::2], block[1::2]
-        detail = odd - ((even[:-1] + even[1:]) >> 1)
-        low = even[1:-1] + ((detail[:-1] + detail[1:] + 2) >> 2)
-        strips.append(_halved_across(low))
-    return np.concatenate(strips)
+        np.add(even[:-1], even[1:], out=detail)
+        np.subtract(odd, np.right_shift(detail, 1, out=detail), out=detail)
+        np.add(detail[:-1], detail[1:], out=low)
+        low += 2
+        low >>= 2
+        low += even[1:-1]
+        _halve_across(low, out[start:stop])
+    return out
 
 
-def _halved_across(rows: NDArray[np.signedinteger[Any]]) -> NDArray[np.signedinteger[Any]]:
-    """The same along the columns."""
-    even, odd = rows[:, ::2], rows[:, 1::2]
-    after = even[:, 1:] if rows.shape[1] % 2 else np.concatenate([even[:, 1:], even[:, -1:]], axis=1)
-    detail = odd - ((even[:, : odd.shape[1]] + after) >> 1)
-    before = np.concatenate([detail[:, :1], detail], axis=1)  # detail left of each even column
-    if rows.shape[1] % 2:
-        detail = np.concatenate([detail, detail[:, -1:]], axis=1)
-    low: NDArray[np.signedinteger[Any]] = even + ((before[:, : even.shape[1]] + detail + 2) >> 2)
-    return low
+def _halve_across(rows: _Ints, out: _Ints) -> None:
+    """The same along the columns: `rows` (n, columns) into `out` (n, columns / 2 rounded up)."""
+    even, odd = np.ascontiguousarray(rows[:, ::2]), rows[:, 1::2]
+    details = odd.shape[1]
+    detail = np.empty_like(odd, order="C")
+    inner = even.shape[1] - 1  # details between two even columns; a last one lies between one and its mirror image
+    np.add(even[:, :-1], even[:, 1:], out=detail[:, :inner])
+    detail[:, inner:] = 2 * even[:, inner:details]
+    np.subtract(odd, np.right_shift(detail, 1, out=detail), out=detail)
+    out[:, :1] = 2 * detail[:, :1]
+    np.add(detail[:, :-1], detail[:, 1:], out=out[:, 1:details])
+    out[:, details:] = 2 * detail[:, details - 1 : inner]
+    out += 2
+    out >>= 2
+    out += even

@@ -75,9 +75,7 @@ def decode_jpeg_2000_reduced(data: bytes, layout: PixelLayout, step: int) -> tup
     data = _trimmed("jpeg_2000", data)
     stream = jpeg_2000_header(data)
     _check_codestream("jpeg_2000", stream, layout)
-    # Pillow rounds a size to the nearest, the standard up: a quarter of 4 n + 1 pixels it cannot decode
-    while step > 1 << stream.levels or (step == 4 and 1 in (stream.rows % 4, stream.columns % 4)):
-        step //= 2
+    step = min(step, 1 << stream.levels)
     plain = not (layout.signed or stream.signed or layout.overlay_bits) and layout.high_bit == layout.bits_stored - 1
     if step == 1 or not plain:
         return None
@@ -88,8 +86,10 @@ def decode_jpeg_2000_reduced(data: bytes, layout: PixelLayout, step: int) -> tup
     if stream.bits > 8:
         frame >>= 16 - stream.bits
     top = (1 << layout.bits_stored) - 1
-    if stream.bits > layout.bits_stored and np.mean(frame > top) > CLIP_SHARE:
-        return None  # more than the wavelet throws too far, or a white area: the whole frame will tell
+    # The wavelet throws a white area's edges a little too far; what is farther out is a wrong header, or none: the
+    # whole frame will tell.
+    if stream.bits > layout.bits_stored and np.mean(frame > top + (top >> 3)) > CLIP_SHARE:
+        return None
     return np.minimum(frame, frame.dtype.type(top)), Reduced((stream.rows, stream.columns), step)
 
 
@@ -97,6 +97,8 @@ def _openjpeg(data: bytes, halvings: int) -> NDArray[Any]:
     """OpenJPEG through Pillow, which puts 9 to 15 bits at the upper end of 16."""
     image = Jpeg2KImagePlugin.Jpeg2KImageFile(io.BytesIO(data))
     image.reduce = halvings
+    # Pillow rounds a reduced size to the nearest, the standard up: its buffer would be too small for 4 n + 1 pixels.
+    image._size = tuple(-(-side >> halvings) << halvings for side in image.size)
     image.load()
     return np.array(image)
 

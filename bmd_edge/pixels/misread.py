@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from bmd_edge.errors import FilmRefused
 
 SAMPLE = 100_000  # pixels; the whole of a small film
+_RUNS, _RUN = 48, 2048  # of neighbors, about as many: scattered pixels would each be fetched from afar
 # Sound radiographs of several makers: at most 0.5, 0.0005 and 0.1; the same ones misread: above 5, 0.0008 and 10
 SWAP_RATIO = 1.5
 JUMP = 0.75  # of the range of BitsStored
@@ -28,12 +29,19 @@ def check_shape(stored: NDArray[np.generic]) -> None:
     flat = stored.reshape(-1)
     if rows == columns or flat.size <= max(rows, columns):
         return
-    step = max(1, flat.size // SAMPLE)
-    at = np.arange(0, flat.size - max(rows, columns), step | 1)  # odd steps visit every column
-    here = flat[at].astype(np.int32)
-    below, swapped = (float(np.abs(flat[at + lag] - here).mean()) for lag in (columns, rows))
+    ends = flat.size - max(rows, columns)
+    runs = [slice(0, ends)]
+    if ends > SAMPLE:
+        runs = [slice(start, start + _RUN) for start in np.linspace(0, ends - _RUN, _RUNS).astype(int).tolist()]
+    below, swapped = (sum(_apart(flat, run, lag) for run in runs) for lag in (columns, rows))
     if below > SWAP_RATIO * swapped:
         raise FilmRefused("inconsistent_pixels", "rows and columns are swapped")
+
+
+def _apart(flat: NDArray[np.generic], run: slice, lag: int) -> float:
+    """How far the pixels of a run lie from those `lag` further on, added up."""
+    here, there = (flat[run.start + by : run.stop + by].astype(np.int32) for by in (0, lag))
+    return float(np.abs(there - here).sum(dtype=np.int64))
 
 
 def check_sign(stored: NDArray[np.generic], bits_stored: int) -> None:

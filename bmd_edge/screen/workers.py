@@ -37,6 +37,7 @@ START_SECONDS = 120.0
 """A worker that has not said a word by then is none."""
 GRACE_SECONDS = 5.0
 """A worker that its own alarm does not end is killed so much later, and no longer waited for after as much again."""
+_KEPT_BYTES = 64 << 20  # glibc's: larger buffers, of the largest films alone, go back to the system
 _WORKER = "BMD_EDGE_WORKER"  # in the environment of a worker, and of whatever was started in place of one
 _OTHER_PYTHON = "name a Python that has bmd_edge installed with multiprocessing.set_executable, or use Screener"
 
@@ -198,6 +199,8 @@ class _Worker:
         path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
         # One film keeps one core busy: threads inside numpy's products would only get into each other's way.
         one_thread = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+        # Films want the same large buffers again and again: what is given back to the system faults in anew.
+        kept = {"MALLOC_MMAP_THRESHOLD_": str(_KEPT_BYTES), "MALLOC_TRIM_THRESHOLD_": str(_KEPT_BYTES)}
         with theirs:
             self._process = subprocess.Popen(
                 [_python(), "-P", "-m", "bmd_edge.screen.workers", str(theirs.fileno())],
@@ -205,7 +208,7 @@ class _Worker:
                 stdout=subprocess.DEVNULL,
                 stderr=None if sys.stderr else subprocess.DEVNULL,  # it is None where it is closed
                 pass_fds=[theirs.fileno()],
-                env={**os.environ, **one_thread, "PYTHONPATH": path, _WORKER: "1"},
+                env={**os.environ, **one_thread, **kept, "PYTHONPATH": path, _WORKER: "1"},
                 process_group=0,  # Ctrl-C goes to the owner alone, who ends the workers
             )
         with suppress(BrokenPipeError):  # it will be missed at the first message that does not come

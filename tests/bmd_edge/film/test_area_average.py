@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import pytest
 
-from bmd_edge.film.area_average import area_average, area_weights
+from bmd_edge.film.area_average import area_average, shares
 from bmd_edge.film.read import read_film
 from tests.support import films
 from tests.support.films import bright
@@ -48,12 +48,24 @@ def test_region_equals_a_supersampled_oracle(box):
     np.testing.assert_allclose(got, expected, atol=2e-3 if shape == (1, 19) else 2e-6)
 
 
-def test_region_of_a_tall_film_in_strips_equals_one_product():
+def whole(made):
+    """The shares as one matrix (outputs, inputs)."""
+    matrix = np.zeros((made.high, made.inputs))
+    for start, left, right, part in made.bands(8):
+        matrix[start : start + len(part), left:right] = part
+    return matrix
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_region_of_a_tall_film_in_bands_equals_one_product(monkeypatch, kept):
+    if not kept:
+        monkeypatch.setattr("bmd_edge.film.film._KEPT_BRIGHT", 0)
     frame = films.pixels(2500, 700, seed=3)
     film = read_film(films.dicom_bytes(frame, ImagerPixelSpacing=["0.15", "0.15"]))
     got = film.region(-7.3, 100.7, 650, 2390.1, shape=(301, 77))
-    down, across = area_weights(100.7, 2390.1, 301, 2500), area_weights(-7.3, 650, 77, 700)
+    down, across = whole(shares(100.7, 2390.1, 301, 2500)), whole(shares(-7.3, 650, 77, 700))
     np.testing.assert_allclose(got, down @ bright(film) @ across.T, atol=2e-6)
+    assert film.region(0, 0, 700, 2500, shape=(1, 1)) == pytest.approx(bright(film).mean(), abs=2e-6)
 
 
 def test_resample_of_an_array_is_the_same_mathematics():
@@ -64,7 +76,28 @@ def test_resample_of_an_array_is_the_same_mathematics():
     np.testing.assert_array_equal(identity, films.pixels())
 
 
-def test_weights_sum_to_one_inside_and_zero_outside():
-    sums = area_weights(-10.5, 40, 16, 20).sum(axis=1)
+@pytest.mark.parametrize("between", [False, True])
+def test_shares_sum_to_one_inside_and_zero_outside(between):
+    made = shares(-10.5, 40, 16, 20, between)
+    assert (made.low, made.high) == (4, 13)
+    sums = whole(made).sum(axis=1)
     assert set(np.round(sums, 5)) == {0.0, 1.0}
-    np.testing.assert_allclose(area_weights(1, 2, 1, 4), [[0, 0.5, 0.5, 0]])
+    assert shares(30, 5, 4, 20, between).high == 0
+
+
+def test_shares_of_squares_and_of_samples():
+    np.testing.assert_allclose(whole(shares(1, 2, 1, 4)), [[0, 0.5, 0.5, 0]])
+    np.testing.assert_allclose(whole(shares(1, 1, 1, 4, between=True)), [[0.125, 0.75, 0.125, 0]])
+    np.testing.assert_allclose(whole(shares(0, 1, 1, 4, between=True)), [[0.875, 0.125, 0, 0]])
+
+
+@pytest.mark.parametrize(("start", "length", "n_out"), [(-3.3, 30.7, 11), (2.25, 9.5, 40), (0, 20, 20), (7.9, 0.3, 5)])
+def test_samples_are_read_as_a_line_between_them(start, length, n_out):
+    """Against the integral of numpy's linear interpolation over what each output covers of the axis."""
+    values = np.random.default_rng(2).uniform(0, 1, 20)
+    made = shares(start, length, n_out, 20, between=True)
+    for i in range(made.low, made.high):
+        low, high = np.clip([start + length * i / n_out, start + length * (i + 1) / n_out], 0, 20)
+        x = low + (high - low) * (np.arange(4000) + 0.5) / 4000
+        expected = np.interp(x, np.arange(20) + 0.5, values).mean()
+        assert whole(made)[i] @ values == pytest.approx(expected, abs=1e-5)

@@ -207,7 +207,7 @@ def test_path_bytes_and_data_set_are_the_same_film(tmp_path):
     assert from_path.film_id == from_bytes.film_id == film_id(data)
     for film in (from_path, from_data_set):
         for field in fields(Film):
-            if field.name in ("stored", "lookup"):
+            if field.name in ("stored", "lookup", "_bright"):
                 np.testing.assert_array_equal(getattr(film, field.name), getattr(from_bytes, field.name))
             elif field.name != "film_id":
                 assert getattr(film, field.name) == getattr(from_bytes, field.name)

@@ -28,7 +28,8 @@ QUANTUM_EFFICIENCY = 0.55
 @dataclass(frozen=True, slots=True)
 class Exposure:
     """One exposure: tube voltage (kV), added copper (mm), detector air kerma (uGy), scatter, heel and blur, drawn
-    independently of the bone. `heel` and `cutoff`: how far the signal rises from the middle of the film to its lower and right edge.
+    independently of the bone. `heel` and `cutoff`: how far the signal rises from the middle of the film to its lower
+    and right edge.
     """
 
     kvp: float
@@ -63,7 +64,7 @@ class Exposure:
 
 
 def _wide(rng: np.random.Generator) -> Exposure:
-    """Voltage and copper over the whole beam table, kerma log-uniform over a decade, scatter from a fine grid to none."""
+    """Voltage and copper over the beam table, kerma log-uniform over a decade, scatter from a fine grid to none."""
     return Exposure(
         kvp=float(rng.uniform(56.0, 110.0)),
         kerma_ugy=float(0.7 * 10.0 ** rng.uniform(0.0, 1.0)),

@@ -2,9 +2,10 @@
 
     python -m trainer.phantom.beam.make_beam_table
 
-Spectra: spekpy, tungsten anode 12 degrees, 3.2 mm Al, 1 m of air, and none to 0.3 mm of added copper. Attenuation: xraydb (Elam tables), total, without
-coherent scatter (which stays in the beam), of the ICRU-44 tissue compositions. The detector is 600 um of CsI, energy
-integrating. Each spectrum is the energy absorbed per bin, normalized to sum 1 without a patient.
+Spectra: spekpy, tungsten anode 12 degrees, 3.2 mm Al, none to 0.3 mm of added copper, 1 m of air. Attenuation: xraydb
+(Elam tables), total, without coherent scatter (which stays in the beam), of the ICRU-44 tissue compositions. The
+detector is 600 um of CsI, energy integrating. Each spectrum is the energy absorbed per bin, normalized to sum 1 without
+a patient.
 """
 
 from pathlib import Path

@@ -5,7 +5,6 @@ import pytest
 
 from trainer.phantom.beam.beam import Exposure, Masses, _transmit, blur, displaced, spectrum, transmission
 
-
 BEAM = Exposure(75.0, 2.2, 0.35, 0.7, 0.0, 0.002, marrow_fat=0.6)
 
 
