@@ -81,8 +81,8 @@ def area_average(
     """Area-average a box of a `(rows, columns)` array into float32 `shape`; NaN outside the array.
 
     The values averaged are the array's own or, given a table and the value it begins with, `table[pixels - first]`;
-    `between` as in `shares`. Floats exist for a few rows at a time. A few outputs and the inputs they touch make one small matrix
-    product, which gives the same sums whatever the number of threads.
+    `between` as in `shares`. Floats exist for a few rows at a time. A few outputs and the inputs they touch make one
+    small matrix product, which gives the same sums whatever the number of threads.
     """
     rows, columns = pixels.shape
     if not (width_px > 0 and height_px > 0 and np.isfinite([left_px, top_px, width_px, height_px]).all()):
