@@ -5,7 +5,7 @@ PYTHON ?= python3
 TORCH ?= torch==2.13.0
 FILMS ?=
 OUT ?= bmd-edge-results
-BUNDLE_VERSION ?= phantom-2
+BUNDLE_VERSION ?= phantom-3
 # Set it to train the finder anew too; else the embedded one is taken over: make bundle FINDER=anew
 FINDER ?=
 
@@ -35,16 +35,20 @@ lint: .venv-dev/.installed ## Style, types and import contracts
 	.venv-dev/bin/mypy
 	.venv-dev/bin/lint-imports
 
-bundle: .venv-dev/.installed ## Train the BMD network anew, remake the embedded bundle, score, figures of the pages (about 2 hours of 2 cores)
-	set -e; run=.venv-dev/bin/bmd-edge; none="--labelled 0 --calibrate 0 --unlabelled 0"; finder=; \
+bundle: .venv-dev/.installed ## Train the BMD networks anew, remake the embedded bundle, score, figures of the pages (about 3 hours of 2 cores)
+	set -e; run=.venv-dev/bin/bmd-edge; many="--films 3 --style mixed --population both --unlabelled 0"; finder=; \
 	if [ -n "$(FINDER)" ]; then \
-		films=$$($$run phantom $$none --pelves 600 --refusals 2000 --style random --seed 0); \
+		films=$$($$run phantom $$many --labelled 0 --calibrate 0 --pelves 900 --refusals 1000 --seed 0); \
 		$$run train finder --table $$films --out $$(dirname $$films)/run; \
 		finder="--finder $$(dirname $$films)/run --finder-table $$films"; \
 	fi; \
-	rois=$$($$run phantom $$none --labelled 2000 --calibrate 2000 --style random --seed 1); \
-	$$run train bmd --table $$rois --out $$(dirname $$rois)/run --set 'train_splits=["train", "test"]'; \
-	$$run export $$(dirname $$rois)/run --table $$rois $$finder --version $(BUNDLE_VERSION) --out bmd_edge/data/bundle; \
+	rois=$$($$run phantom $$many --labelled 700 --calibrate 0 --learn 2200 --seed 3); \
+	judges=$$($$run phantom $$many --labelled 0 --calibrate 600 --seed 4); runs=; \
+	for seed in 0 1; do \
+		$$run train bmd --table $$rois --out $$(dirname $$rois)/run$$seed --set 'train_splits=["train", "test"]' --set seed=$$seed; \
+		runs="$$runs $$(dirname $$rois)/run$$seed"; \
+	done; \
+	$$run export $$runs --table $$judges $$finder --version $(BUNDLE_VERSION) --out bmd_edge/data/bundle; \
 	$$run phantom demo bmd_edge/data; \
 	$$run phantom score --n 1000 --seed 7 --json > export/results/score.json; \
 	$$run phantom score --poses 4 --n 100 --seed 7 --json > export/results/repeat.json
