@@ -93,6 +93,8 @@ def _say(facts: dict[str, Any], out: Path) -> None:
                 f"  r {figures['r']}, RMSE {figures['rmse_gcm2']}, bias {figures['bias_gcm2']} g/cm2,\n"
                 f"  slope {figures['slope']}, 90 % interval covers {figures['coverage']}"
             )
+            for baseline in filter(None, facts["knowledge"][precision].get(site, {}).values()):
+                typer.echo(f"  {baseline['sentence']}")
     typer.echo(f"{facts['use']} {visible(facts['notice'])}")
     for finding in facts["findings"]:
         hips = f" [{finding['hips']} hips]" if finding["hips"] else ""

@@ -35,6 +35,12 @@ def export(
         str | None, typer.Option(help="What the BMD network was trained on; needed unless that is the phantom.")
     ] = None,
     notice: Annotated[str | None, typer.Option(help="Sentence shown with every output.")] = None,
+    unproven: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REASON", help="Pack a network that is not shown to know anything; printed beside every number."
+        ),
+    ] = None,
     int8: Annotated[
         bool, typer.Option("--int8/--no-int8", help="An INT8 model too; refused outside its budget.")
     ] = True,
@@ -69,7 +75,14 @@ def export(
     created = datetime.datetime.now(datetime.UTC).date().isoformat()
     options = (f" --finder {finder.name}" if finder else "") + ("" if int8 else " --no-int8")
     command = f"bmd-edge export {' '.join(run.name for run in runs)} --table {table.name}{options}"
-    statement = Statement(version=version, created=created, command=command, training_data=training_data, notice=notice)
+    statement = Statement(
+        version=version,
+        created=created,
+        command=command,
+        training_data=training_data,
+        notice=notice,
+        unproven=unproven,
+    )
     bundle = export_bundle(runs, table, out, statement, finder=part, int8=int8, memory=report_memory, progress=say)
     typer.echo(f"{out} {bundle.manifest.version} {bundle.digest}")
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from bmd_edge.bundle.bundle import VerifiedBundle
 from bmd_edge.bundle.error_budget import LIMITS
+from bmd_edge.bundle.knowledge import Knowledge
 from bmd_edge.bundle.manifest import Provenance, Validity
 from bmd_edge.bundle.network_input import FINDER_CLOSEUP, InputSpec
 from bmd_edge.errors import TableError
@@ -24,6 +25,7 @@ from calibration.fit.intervals import fit_sites
 from calibration.statistics.agreement import plain_figures
 from export.bundle import calibration_films
 from export.bundle.finder import Finder
+from export.bundle.knowledge import check_knowledge, knowledge_on, notice_and_reason
 from export.bundle.pack import Parts, pack
 from export.int8.choose import Answers, Int8, answers, int8_inside_budget
 from export.int8.ranges import collect
@@ -44,13 +46,17 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Statement:
-    """What the maker of a bundle says about it; see `bmd_edge.bundle.manifest.Validity` and `Provenance`."""
+    """What the maker of a bundle says about it; see `bmd_edge.bundle.manifest.Validity` and `Provenance`.
+
+    `unproven` is the reason for which a network is packed that is not shown to know anything.
+    """
 
     version: str
     created: str
     command: str
     training_data: str
     notice: str
+    unproven: str | None = None
 
 
 def export_bundle(
@@ -80,7 +86,8 @@ def export_bundle(
     Raises:
         UsageError: a run folder or the table is not usable.
         TableError: the split `calibrate` is too small, of one maker only, or not apart from what was learned from.
-        BundleError: the ONNX file differs from the network, or INT8 is outside its error budget.
+        BundleError: the ONNX file differs from the network, the network is not shown to know more than is known without
+            a film (and `statement` has no reason to pack it all the same), or INT8 is outside its error budget.
     """
     ranges, judging = calibration_films.halves(calibration_films.table_of_rois(table, progress))
     for run in runs:
@@ -90,7 +97,7 @@ def export_bundle(
     with tempfile.TemporaryDirectory() as scratch:
         files = Path(scratch)
         (files / "finder.onnx").write_bytes(finder.onnx)
-        networks = _networks(runs, files, ranges, judging, int8, memory, progress)
+        networks = _networks(runs, files, ranges, judging, int8, memory, statement.unproven, progress)
         provenance = Provenance(
             created=statement.created,
             command=statement.command,
@@ -130,6 +137,7 @@ def _networks(
     judging: list[HipRow],
     int8: bool,
     memory: bool,
+    unproven: str | None,
     progress: Progress,
 ) -> _Networks:
     """Write the model files into `folder` and let each answer for the judging hips."""
@@ -140,6 +148,10 @@ def _networks(
     error = onnx_from_run("bmd", runs[0], files["fp32"], runs[1:])
     progress(f"bmd: ONNX Runtime agrees with torch to {error:.1e} of the range")
     found, made = {"fp32": answers(files["fp32"], images)}, None
+    known = knowledge_on(judging, found["fp32"].bmd)
+    check_knowledge(known, unproven)  # before anything that takes long
+    for line in Knowledge({"fp32": known}, unproven).sentences():
+        progress(line)
     watched = report_memory(files["fp32"], ranges, spec=spec) if memory else None
     if watched:
         progress(watched.sentence())
@@ -161,6 +173,8 @@ def _parts(
     """Everything that is packed: the files, and what is fitted on the judging hips for each precision."""
     found, dexa, made = networks.answers, networks.hips.dexa_gcm2, networks.made
     gray = np.stack([gray_statistics(image) for batch in networks.images for image in batch])
+    known = {name: knowledge_on(judging, one.bmd) for name, one in found.items()}
+    notice, unproven = notice_and_reason(statement.notice, known, statement.unproven)
     return Parts(
         version=statement.version,
         models={"finder": {"fp32": finder_file}, "bmd": networks.files},
@@ -173,7 +187,7 @@ def _parts(
         plausibility=finder.plausibility,
         inputs=networks.inputs,
         golden_inputs={"finder": golden_input(FINDER_CLOSEUP), "bmd": golden_input(networks.inputs["bmd"])},
-        validity=Validity(training_data=statement.training_data, notice=statement.notice),
+        validity=Validity(training_data=statement.training_data, notice=notice),
         provenance=provenance,
         accuracy={name: accuracy(one.bmd, dexa) for name, one in found.items()},
         drift={
@@ -182,6 +196,7 @@ def _parts(
             if (one := reference_of(judging, a.bmd, a.spread, a.embedding, gray)) is not None
         },
         operating_points={name: fit_headline_cuts(judging, one.bmd) for name, one in found.items()},
+        knowledge=Knowledge(known, unproven),
     )
 
 

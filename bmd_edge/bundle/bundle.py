@@ -57,6 +57,11 @@ class VerifiedBundle:
         """Whether INT8 was judged with TensorRT's numbers too, and kept the error budget."""
         return "int8" in self.precisions("bmd") and INT8_AS_WRITTEN in self.manifest.guard
 
+    def withheld(self, precision: str) -> str | None:
+        """Why no estimate of a precision has a T-score, a key of `T_SCORE_REASONS`; None where one may be given."""
+        knowledge = self.manifest.knowledge
+        return None if knowledge is None or knowledge.shown(precision) else "not_shown"
+
     def model_path(self, model: str, precision: str = "fp32") -> Path:
         """Path of a model's file; BundleError if the bundle does not hold that precision."""
         files = self.manifest.models[model].files

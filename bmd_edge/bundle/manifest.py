@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from bmd_edge.bundle.error_budget import SiteShift
+from bmd_edge.bundle.knowledge import Knowledge
 from bmd_edge.bundle.network_input import InputSpec
 from bmd_edge.errors import BundleError
 from bmd_edge.sites import SITES
@@ -179,7 +180,8 @@ class Provenance:
 class Manifest:
     """Everything `manifest.json` says; unknown or missing keys are refused.
 
-    `roi_mm` is the side of the BMD network's input; `guard` is precision -> site -> figures.
+    `roi_mm` is the side of the BMD network's input; `guard` is precision -> site -> figures. `knowledge` is None in a
+    bundle that was made before it was measured.
     """
 
     schema: int
@@ -196,6 +198,7 @@ class Manifest:
     validity: Validity
     provenance: Provenance
     guard: dict[str, dict[str, SiteShift]]
+    knowledge: Knowledge | None = None
 
 
 def inputs_of(manifest: Manifest) -> dict[str, InputSpec]:

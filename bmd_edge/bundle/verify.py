@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from bmd_edge.bundle.calibration import CalibrationFile
 from bmd_edge.bundle.error_budget import LIMITS, broken
+from bmd_edge.bundle.knowledge import Knowledge
 from bmd_edge.bundle.layout import (
     ALLOWED_FILES,
     CALIBRATION,
@@ -67,6 +68,22 @@ def _check_names(manifest: Manifest) -> None:
         _check_guard(precision, manifest)
     if INT8_AS_WRITTEN in manifest.guard:
         _check_guard(INT8_AS_WRITTEN, manifest)
+    if manifest.knowledge:
+        _check_knowledge(manifest.knowledge, manifest)
+
+
+def _check_knowledge(knowledge: Knowledge, manifest: Manifest) -> None:
+    """Of every precision and site; and a network that is not shown to know anything has the reason why it is here."""
+    precisions = manifest.models["bmd"].files
+    sites = {name: set(found) for name, found in knowledge.precisions.items()}
+    if sites != {name: set(manifest.sites) for name in precisions}:
+        raise BundleError(f"{MANIFEST}: knowledge does not cover {', '.join(precisions)} at every site")
+    if not knowledge.unproven:
+        for precision, found in knowledge.precisions.items():
+            for site, known in found.items():
+                for code, one in known.not_shown():
+                    said = f"{site.replace('_', ' ')}, {precision}: {one.sentence()}"
+                    raise BundleError(f"{MANIFEST}: a network that knows too little ({code}), without a reason: {said}")
 
 
 def _check_guard(precision: str, manifest: Manifest) -> None:

@@ -44,6 +44,8 @@ def _bundle_facts(bundle: "VerifiedBundle") -> Iterator[tuple[str, str]]:
     for name in manifest.models:
         sizes = (f"{p} {manifest.files[file].bytes / 1e6:.1f} MB" for p, file in manifest.models[name].files.items())
         yield f"{name} network", ", ".join(sizes)
+    for said in manifest.knowledge.sentences() if manifest.knowledge else ["not measured when this bundle was made"]:
+        yield "knows", said
     for precision, guard in manifest.guard.items():
         for site, shift in guard.items():
             said = f"{site.replace('_', ' ')}: 99 % of {shift.n} hips moved by {shift.p99_shift_gcm2:.4f} or less"

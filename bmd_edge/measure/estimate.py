@@ -58,6 +58,7 @@ def estimates(
     sex: str | None,
     flags: tuple[str, ...] = (),
     scale_doubt_gcm2: _BySite = _NO_DOUBT,
+    withheld: str | None = None,
 ) -> tuple[Estimate, ...]:
     """Turn the network's answer for one hip into one estimate per site.
 
@@ -71,12 +72,13 @@ def estimates(
         scale_doubt_gcm2: half range of each over the doubt in its pixel size (`over_scales`), same order. The films
             that the conformal scale was fitted on have the pixel size they state, so this error is not in it. Both are
             independent, and their squares add; so an interval is never narrower than the conformal one.
+        withheld: why the bundle has no T-scores for anybody (`VerifiedBundle.withheld`), None if it may.
 
     Raises:
         HipRefused: `implausible_estimate` where an answer of either site lies outside 0.25-1.60 g/cm2, is not finite,
             or its spread is not above 0.
     """
-    reason = t_score_reason(age_years, sex)
+    reason = withheld or t_score_reason(age_years, sex)
     if reason is None and sex == "F":
         flags = (*flags, "assumed_postmenopausal")
     result = []

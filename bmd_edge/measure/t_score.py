@@ -31,6 +31,7 @@ T_SCORE_REASONS = {
     "age_unknown": "No T-score: age unknown.",
     "sex_unknown": "No T-score: sex unknown.",
     "under_50": "No T-score: under 50 years.",
+    "not_shown": "No T-score: the bundle is not shown to know more than age, sex and size of the hip say.",
 }
 """Why a T-score is withheld."""
 

@@ -265,6 +265,7 @@ class Screener:
                 film.sex,
                 tuple(dict.fromkeys((*film.flags, *hip.flags))),
                 doubt,
+                self.bundle.withheld(self.precision),
             )
         except HipRefused as error:
             return self._hip(film, HipRefused(error.code, error.detail, hip.side, hip.landmarks_px))

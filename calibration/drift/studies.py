@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from bmd_edge.report.film_report import FilmReport
 from bmd_edge.sites import SITES
 from bmd_edge.table.film_table import HipRow
+from calibration.pairs.hip_size import size_in_table_mm, size_on_film_mm
 
 F64 = NDArray[np.float64]
 
 FACTS = ("age", "female", "size", "kvp")
-_HEAD, _LESSER = "head_center", "lesser_trochanter"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +64,16 @@ def of_rows(rows: Sequence[HipRow], *answers: NDArray[Any]) -> Seen:
     Size and tube voltage come from the columns `x_head_center_x` ... and `x_kvp`, where there are such.
     """
     facts = [
-        (_or_nan(row.age_years), _female(row.sex), _size_in_table(row), _or_nan(row.extra.get("x_kvp"))) for row in rows
+        (
+            _or_nan(row.age_years),
+            _female(row.sex),
+            np.log(size_in_table_mm(row)),
+            _or_nan(row.extra.get("x_kvp")),
+        )
+        for row in rows
     ]
     hips = Seen(*(np.asarray(values, np.float64) for values in (facts, *answers)))
     return by_study(hips, [row.subject for row in rows])
-
-
-def _size_in_table(row: HipRow) -> float:
-    head, lesser = ([_or_nan(row.extra.get(f"x_{name}_{axis}")) for axis in "xy"] for name in (_HEAD, _LESSER))
-    return _log_distance(head, lesser, (_or_nan(row.extra.get("x_spacing_mm")),) * 2)
 
 
 def of_reports(reports: Iterable[FilmReport]) -> tuple[Seen, list[str]]:
@@ -85,8 +86,7 @@ def of_reports(reports: Iterable[FilmReport]) -> tuple[Seen, list[str]]:
         for hip in report.hips:
             if hip.network is None:
                 continue
-            head, lesser = hip.landmarks_px.get(_HEAD), hip.landmarks_px.get(_LESSER)
-            size = _log_distance(head, lesser, report.spacing_mm) if head and lesser and report.spacing_mm else np.nan
+            size = np.log(size_on_film_mm(hip, report))
             facts.append((_or_nan(report.age_years), _female(report.sex), size, _or_nan(report.kvp)))
             answers.append((hip.network.bmd_gcm2, hip.network.spread_gcm2, hip.network.embedding, hip.network.gray))
             studies.append(report.study_instance_uid or report.film_id or "")
@@ -95,11 +95,6 @@ def of_reports(reports: Iterable[FilmReport]) -> tuple[Seen, list[str]]:
         return Seen(np.empty((0, len(FACTS))), *(np.empty((0, len(SITES))),) * 2, *(np.empty((0, 1)),) * 2), []
     hips = Seen(np.array(facts), *(np.array(part) for part in zip(*answers, strict=True)))
     return by_study(hips, studies), list(names.values())
-
-
-def _log_distance(a: Sequence[float], b: Sequence[float], spacing_mm: tuple[float, float]) -> float:
-    """Log of the distance in mm of two points (x, y) in pixels of `spacing_mm` (row, column)."""
-    return float(np.log(np.hypot((a[0] - b[0]) * spacing_mm[1], (a[1] - b[1]) * spacing_mm[0])))
 
 
 def _female(sex: str | None) -> float:

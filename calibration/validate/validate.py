@@ -20,7 +20,7 @@ from calibration.pairs.answers import FilmAnswers, Progress, read_films
 from calibration.pairs.finding import Finding, weight
 from calibration.pairs.pairs import Pair, pair, reasons
 from calibration.statistics.bootstrap import CONFIDENCE, RESAMPLES, SEED
-from calibration.validate import int8_shift
+from calibration.validate import int8_shift, knowledge
 from calibration.validate.headline import headline
 from calibration.validate.one_site import labelled, selected, site_figures
 from calibration.validate.subgroups import COVERAGE_FLOOR, MIN_COVERAGE_HIPS, subgroups
@@ -141,7 +141,9 @@ def compare(
         for name in precisions
         if name != "fp32"
     }
-    findings += _figure_findings(facts)
+    known = {name: knowledge.knowledge_of(made.kept, films, name) for name in precisions}
+    facts["knowledge"] = {name: knowledge.facts_of(sites) for name, sites in known.items()}
+    findings += [*knowledge.findings(known[primary]), *_figure_findings(facts)]
     facts["findings"] = [asdict(finding) for finding in sorted(findings, key=weight)]
     return Validation(rounded(facts), pairs, list(films), checked.left_out)
 

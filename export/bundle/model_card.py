@@ -45,6 +45,9 @@ def model_card(
             row = [f"{figures['n']:.0f}", f"{figures['r']:.3f}", f"{figures['rmse_gcm2']:.4f}"]
             row += [f"{figures['bias_gcm2']:+.4f}", f"{calibration[precision][site].scale:.2f}"]
             lines.append(f"| {precision} | {site} | {' | '.join(row)} |")
+    if manifest.knowledge:
+        lines += ["", "## What the films add", ""]
+        lines += [f"* {line}." for line in manifest.knowledge.sentences()]
     lines += ["", "## INT8 against fp32", ""]
     for precision, guard in manifest.guard.items():
         head, *rows = budget_table(precision.replace("_", " "), guard)

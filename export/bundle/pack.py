@@ -17,6 +17,7 @@ from bmd_edge.bundle import layout
 from bmd_edge.bundle.bundle import VerifiedBundle, read_bundle
 from bmd_edge.bundle.calibration import HeadlineCuts, SiteCalibration
 from bmd_edge.bundle.error_budget import SiteShift
+from bmd_edge.bundle.knowledge import Knowledge
 from bmd_edge.bundle.manifest import (
     KINDS,
     LANDMARKS,
@@ -49,7 +50,8 @@ class Parts:
     images (n, 1, H, W) float32, synthetic, since a bundle travels; `shift` is needed if there is an INT8 file, that
     of its numbers as written (see `bmd_edge.bundle.layout.INT8_AS_WRITTEN`) if TensorRT may use it;
     `accuracy` precision -> site -> figure -> value, and goes into the model card only; `operating_points` precision ->
-    cuts of the headline, None where there are too few cases; `drift` precision -> reference, empty without one.
+    cuts of the headline, None where there are too few cases; `drift` precision -> reference, empty without one;
+    `knowledge` what the networks are shown to know.
     """
 
     version: str
@@ -65,6 +67,7 @@ class Parts:
     accuracy: Mapping[str, Mapping[str, Mapping[str, float]]]
     operating_points: Mapping[str, HeadlineCuts | None] = field(default_factory=dict)
     drift: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    knowledge: Knowledge | None = None
 
 
 def pack(out: Path, parts: Parts) -> VerifiedBundle:
@@ -165,6 +168,7 @@ def _manifest(parts: Parts, models: dict[str, ModelFacts]) -> Manifest:
         validity=parts.validity,
         provenance=parts.provenance,
         guard=_guard(parts) if "int8" in parts.models["bmd"] else {},
+        knowledge=parts.knowledge,
     )
 
 

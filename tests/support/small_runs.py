@@ -20,7 +20,12 @@ from tests.support.screening import plausibility
 from trainer.networks.build import build
 
 STATEMENT = Statement(
-    version="tiny", created="2026-01-01", command="bmd-edge export tiny", training_data="noise", notice="Of no use."
+    version="tiny",
+    created="2026-01-01",
+    command="bmd-edge export tiny",
+    training_data="noise",
+    notice="Of no use.",
+    unproven="it is of noise",
 )
 KWARGS = {
     "vgg11_se": {"width": 0.05, "label_mean": [0.7, 0.8], "label_sd": [0.1, 0.1]},
