@@ -71,10 +71,12 @@ def check_names(root: Path = Path(__file__).parents[2]) -> None:
         UsageError: another package of one of the names comes first on the path, or was installed over ours. Nothing of
             it has been imported.
     """
+    if not root.is_dir():
+        raise UsageError("an archive runs the commands about films only: install bmd-edge with pip for this one")
     for name in PACKAGES:
         spec, ours = find_spec(name), (root / name).resolve()
         if not ours.is_dir():
-            continue  # inside an archive
+            continue  # frozen into one program
         if spec is None or [Path(place).resolve() for place in spec.submodule_search_locations or ()] != [ours]:
             raise UsageError(
                 f"another {name!r} stands before bmd-edge's on the path (a folder or file here, or a package): run the"
