@@ -13,6 +13,7 @@ import typer
 
 from bmd_edge.cli import streams
 from bmd_edge.cli.bundle import compile_engines, doctor, info
+from bmd_edge.cli.completion import Program
 from bmd_edge.cli.screen import demo, schema, screen
 from bmd_edge.cli.workshops import WORKSHOPS, register
 from bmd_edge.errors import BmdEdgeError, EngineError, UsageError
@@ -42,7 +43,7 @@ app = typer.Typer(
     name="bmd-edge",
     help="Estimate hip bone mineral density from plain radiographs. Research use only, not for diagnosis.",
     epilog="Exit codes: " + "; ".join(f"{code} {meaning}" for code, meaning in EXIT_CODES.items()) + ".",
-    add_completion=False,
+    cls=Program,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
