@@ -28,10 +28,14 @@ class WithRecipes(TyperCommand):
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - click calls it so
         """Write each recipe's name and what it is."""
-        from trainer.run.settings_file import recipes
-
         with formatter.section("Recipes"):
-            formatter.write_dl(list(recipes().items()))
+            formatter.write_dl(list(_recipes().items()))
+
+
+def _recipes() -> dict[str, str]:
+    from trainer.run.settings_file import recipes
+
+    return recipes()
 
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -39,7 +43,13 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_mar
 
 @app.command(cls=WithRecipes)
 def train(
-    config: Annotated[str, typer.Argument(help="Settings: a TOML file, or the name of a recipe (see below).")],
+    config: Annotated[
+        str,
+        typer.Argument(
+            help="Settings: a TOML file, or the name of a recipe (see below).",
+            autocompletion=lambda: list(_recipes().items()),
+        ),
+    ],
     table: Annotated[Path | None, typer.Option(help="Film table to learn from.")] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder; a run that was killed goes on.")] = None,
     change: Annotated[

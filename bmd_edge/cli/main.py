@@ -4,16 +4,16 @@ stdout carries results, everything else goes to stderr. Nothing heavy is importe
 """
 
 import errno
-import io
 import logging
-import os
 import sys
 from collections.abc import Callable
 from typing import Annotated
 
 import typer
 
+from bmd_edge.cli import streams
 from bmd_edge.cli.bundle import compile_engines, doctor, info
+from bmd_edge.cli.completion import Program
 from bmd_edge.cli.screen import demo, schema, screen
 from bmd_edge.cli.workshops import WORKSHOPS, register
 from bmd_edge.errors import BmdEdgeError, EngineError, UsageError
@@ -35,7 +35,7 @@ _REMEDIES = {
     errno.EROFS: "give an --out that can be written",
     errno.EACCES: "check the permissions of --out",
     errno.EPERM: "check the permissions of --out",
-    errno.EIO: "check the disk of --out",
+    errno.EIO: "check the disk of --out and its free space",  # SQLite gives it for a full disk too
     errno.EMFILE: "allow more open files (ulimit -n)",
     errno.ENFILE: "close other programs",
 }
@@ -43,7 +43,7 @@ app = typer.Typer(
     name="bmd-edge",
     help="Estimate hip bone mineral density from plain radiographs. Research use only, not for diagnosis.",
     epilog="Exit codes: " + "; ".join(f"{code} {meaning}" for code, meaning in EXIT_CODES.items()) + ".",
-    add_completion=False,
+    cls=Program,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -86,25 +86,19 @@ for _name, _workshop in WORKSHOPS.items():
 
 def main() -> None:
     """Run the program; every error of this package becomes one line on stderr and its exit code."""
-    _open_standard_streams()
+    streams.settle()
     debug = sys.argv[1:2] == ["--debug"]
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
     # Not the root logger: what libraries log may quote a film's header.
     logging.getLogger("bmd_edge").addHandler(handler)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a name the terminal's encoding lacks is shown escaped
-            stream.reconfigure(errors="backslashreplace")
     try:
-        app()
+        with streams.drained():
+            app()
     except BmdEdgeError as error:
         if debug:
             raise
         sys.exit(_say(error, _exit_code(error)))
-    except BrokenPipeError:
-        # The reader of stdout went away; nothing may be flushed to it on the way out.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
     except OSError as error:
         if debug:
             raise
@@ -115,13 +109,6 @@ def main() -> None:
         if debug:
             raise
         sys.exit(_say(f"unexpected {type(error).__name__}; `bmd-edge --debug ...` shows more", 1))
-
-
-def _open_standard_streams() -> None:
-    """Where a supervisor has closed them: else the next files that are opened take their numbers."""
-    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
-        if getattr(sys, name) is None:
-            setattr(sys, name, open(os.open(os.devnull, os.O_RDWR), mode, encoding="utf-8"))  # noqa: SIM115
 
 
 def _exit_code(error: BmdEdgeError) -> int:

@@ -5,14 +5,22 @@ from typing import Annotated
 
 import typer
 
+from bmd_edge.cli.completion import bundles
 from bmd_edge.errors import UsageError
 
 BundleArgument = Annotated[
-    Path | None, typer.Argument(metavar="[BUNDLE]", help="Bundle folder; default the embedded one.")
+    Path | None,
+    typer.Argument(metavar="[BUNDLE]", help="Bundle folder; default the embedded one.", autocompletion=bundles),
 ]
-BundleOption = Annotated[Path | None, typer.Option(help="Bundle folder; default the embedded one.")]
-DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or tensorrt.")]
-PrecisionOption = Annotated[str, typer.Option(help="auto, fp32 or int8.")]
+BundleOption = Annotated[
+    Path | None, typer.Option(help="Bundle folder; default the embedded one.", autocompletion=bundles)
+]
+DeviceOption = Annotated[
+    str, typer.Option(help="auto, cpu, cuda or tensorrt.", autocompletion=lambda: ["auto", "cpu", "cuda", "tensorrt"])
+]
+PrecisionOption = Annotated[
+    str, typer.Option(help="auto, fp32 or int8.", autocompletion=lambda: ["auto", "fp32", "int8"])
+]
 ThreadsOption = Annotated[int | None, typer.Option(min=1, help="Films at a time; default one per CPU.")]
 OutOption = Annotated[Path, typer.Option("--out", "-o", help="Folder for the results; a rerun resumes there.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]

@@ -74,7 +74,8 @@ def screen(
         "recalibration": either_recalibration(recalibration, site),
     }
     if (key := patient_key()) is None:
-        typer.echo("Patients have no pseudonym: the key in the configuration folder cannot be read or made.", err=True)
+        what = "the key in the configuration folder cannot be read or made; XDG_CONFIG_HOME names another folder"
+        typer.echo(f"Patients have no pseudonym: {what}.", err=True)
     settings["patient_key"] = key
     with Crew(partial(open_screener, bundle, threads=1, **settings), 1 if dry_run else threads, memory_mb) as crew:
         if dry_run:

@@ -5,7 +5,7 @@ from hashlib import sha256
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import typer
 
@@ -47,13 +47,8 @@ def register(app: typer.Typer, name: str, workshop: Workshop) -> None:
     """Add a command that is loaded only when it is called; its own help comes from the loaded one."""
 
     def call(context: typer.Context) -> None:
-        check_names()
         try:
-            target = getattr(import_module(workshop.module), workshop.attribute)
-            if not isinstance(target, typer.Typer):
-                function, target = target, typer.Typer(pretty_exceptions_enable=False, rich_markup_mode=None)
-                target.command()(function)
-            typer.main.get_command(target).main(context.args, prog_name=f"bmd-edge {name}")
+            loaded(workshop).main(context.args, prog_name=f"bmd-edge {name}")
         except ModuleNotFoundError as error:
             module = (error.name or "").partition(".")[0]
             if module in ("bmd_edge", *PACKAGES):
@@ -64,6 +59,16 @@ def register(app: typer.Typer, name: str, workshop: Workshop) -> None:
     app.command(name, help=workshop.help, context_settings=settings, add_help_option=False)(call)
 
 
+def loaded(workshop: Workshop) -> Any:
+    """The workshop's own command; its module is imported. Errors as of `check_names`, or ModuleNotFoundError."""
+    check_names()
+    target = getattr(import_module(workshop.module), workshop.attribute)
+    if not isinstance(target, typer.Typer):
+        function, target = target, typer.Typer(pretty_exceptions_enable=False, rich_markup_mode=None)
+        target.command()(function)
+    return typer.main.get_command(target)
+
+
 def check_names(root: Path = Path(__file__).parents[2]) -> None:
     """See to it that the workshops' packages are those beside this one, in the folder `root`.
 
@@ -71,10 +76,12 @@ def check_names(root: Path = Path(__file__).parents[2]) -> None:
         UsageError: another package of one of the names comes first on the path, or was installed over ours. Nothing of
             it has been imported.
     """
+    if not root.is_dir():
+        raise UsageError("an archive runs the commands about films only: install bmd-edge with pip for this one")
     for name in PACKAGES:
         spec, ours = find_spec(name), (root / name).resolve()
         if not ours.is_dir():
-            continue  # inside an archive
+            continue  # frozen into one program
         if spec is None or [Path(place).resolve() for place in spec.submodule_search_locations or ()] != [ours]:
             raise UsageError(
                 f"another {name!r} stands before bmd-edge's on the path (a folder or file here, or a package): run the"

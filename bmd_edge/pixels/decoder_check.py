@@ -4,7 +4,7 @@ A decoder that another build or a broken update makes give other values would sh
 `data/canaries.npz` holds for each transfer syntax a codestream and the pixels it stands for.
 """
 
-from pathlib import Path
+from importlib.resources import files
 
 import numpy as np
 
@@ -13,13 +13,13 @@ from bmd_edge.pixels.decode import decode
 from bmd_edge.pixels.layout import PixelLayout
 from bmd_edge.pixels.transfer_syntaxes import may_be_lossy, syntaxes
 
-CANARIES = Path(__file__).parents[1] / "data" / "canaries.npz"
+CANARIES = files("bmd_edge") / "data" / "canaries.npz"
 _LOSSY_TOLERANCE = 1  # gray level; inverse transforms round differently
 
 
 def decoder_differences() -> dict[str, int | None]:
     """Decode every canary: transfer syntax UID -> largest difference in gray levels, None where it is not decoded."""
-    with np.load(CANARIES, allow_pickle=False) as canaries:
+    with CANARIES.open("rb") as file, np.load(file, allow_pickle=False) as canaries:
         names = [name.removesuffix("/stream") for name in canaries.files if name.endswith("/stream")]
         return {uid: _difference(uid, canaries[f"{uid}/stream"].tobytes(), canaries[f"{uid}/pixels"]) for uid in names}
 

@@ -71,7 +71,7 @@ def _write(path: Path, template: str, **values: Any) -> None:
 def templates(*folders: Path) -> jinja2.Environment:
     """The templates of `folders` and of this package, compiled once; every page of the project is made of them."""
     return jinja2.Environment(
-        loader=jinja2.FileSystemLoader([*folders, Path(__file__).parent / "templates"]),
+        loader=jinja2.ChoiceLoader([jinja2.FileSystemLoader(folders), jinja2.PackageLoader("bmd_edge.report")]),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

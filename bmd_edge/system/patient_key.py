@@ -5,6 +5,7 @@ import os
 import secrets
 from pathlib import Path
 
+from bmd_edge.errors import UsageError
 from bmd_edge.system.places import configuration
 
 _BYTES = 32
@@ -15,7 +16,10 @@ def patient_key(path: Path | None = None) -> bytes | None:
 
     Without it pseudonyms could be undone by trying every patient ID, so the file is its owner's alone (0600).
     """
-    path = path or configuration() / "patient.key"
+    try:
+        path = path or configuration() / "patient.key"
+    except UsageError:
+        return None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         made = secrets.token_hex(_BYTES)

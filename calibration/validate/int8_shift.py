@@ -60,6 +60,22 @@ def compare(pairs: Sequence[Pair], precision: str, limits: Mapping[str, ErrorBud
     return found
 
 
+def headlines(films: Sequence[FilmAnswers], precision: str, limits: Mapping[str, ErrorBudget]) -> dict[str, Any]:
+    """Films under another headline than in fp32, as a reader sees both; a film with one in one precision only counts.
+
+    Non-inferior: no larger share than that of hips that may be in another WHO range at each of the sites on which a
+    headline stands. No verdict without a budget or a headline.
+    """
+    words = [(film.reports["fp32"].band, film.reports[precision].band) for film in films]
+    shown = [pair for pair in words if any(pair)]
+    turned = sum(first != second for first, second in shown)
+    allowed = sum(budget.flip_share for budget in limits.values()) if limits else None
+    verdict = None
+    if shown and allowed is not None:
+        verdict = "non_inferior" if turned <= allowed * len(shown) else "not_shown"
+    return {"films": len(shown), "films_with_another": turned, "allowed_share": allowed, "verdict": verdict}
+
+
 def _beyond(figure: Mapping[str, Figure], turned: float, limits: ErrorBudget) -> Iterator[str]:
     mean = figure["mean_shift_gcm2"]
     size = None if mean.low is None or mean.high is None else max(-mean.low, mean.high)

@@ -253,7 +253,7 @@ def _quantized(made: Validation, precision: str) -> dict[str, Any]:
         {**one, "what": _WHAT.get(one["what"], one["what"]), "from": _word(one["fp32"]), "to": _word(one[precision])}
         for one in facts["flips"]
     ]
-    return {"precision": precision, "sites": sites, "flips": flips}
+    return {"precision": precision, "sites": sites, "flips": flips, "headline": facts["headline"]}
 
 
 def _shift_rows(one: Mapping[str, Any], precision: str) -> list[tuple[str, str, str]]:

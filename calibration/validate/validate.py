@@ -136,6 +136,7 @@ def compare(
     facts["quantized"] = {
         name: {
             "sites": int8_shift.compare(made.kept, name, _limits(bundle, name)),
+            "headline": int8_shift.headlines(films, name, _limits(bundle, name)),
             "flips": int8_shift.flips(pairs, films, name),
         }
         for name in precisions
@@ -237,6 +238,13 @@ def _limits(bundle: VerifiedBundle, precision: str) -> dict[str, Any]:
 def _figure_findings(facts: Mapping[str, Any]) -> list[Finding]:
     found = [one for site in facts["subgroups"] if (one := _narrow(facts, site))]
     for precision, compared in facts["quantized"].items():
+        words = compared["headline"]
+        if words["verdict"] == "not_shown":
+            sentence = (
+                f"{precision} is not shown to be as good as fp32: {words['films_with_another']} of {words['films']}"
+            )
+            sentence += f" films get another headline, allowed {words['allowed_share']:.1%}."
+            found.append(Finding("budget_not_shown", "warning", sentence))
         for site, row in compared["sites"].items():
             if row["beyond"]:
                 sentence = f"{SITE_NAMES[site]}: {precision} is not shown to be as good as fp32: "

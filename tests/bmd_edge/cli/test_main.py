@@ -102,13 +102,6 @@ def test_every_command_has_a_line_in_the_help() -> None:
     assert "Research use only" in text
 
 
-def test_a_reader_that_goes_away_gives_no_traceback() -> None:
-    command = f"'{sys.executable}' -m bmd_edge.cli.main schema | head -c 10"
-    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, cwd=ROOT)
-    assert "Traceback" not in done.stderr
-    assert "BrokenPipe" not in done.stderr
-
-
 @pytest.mark.parametrize("words", [("screen", "."), ("validate", "--table", "table.csv")])
 def test_a_recalibration_is_asked_for_by_its_name_or_by_the_former_one(words: tuple[str, ...], tmp_path: Path) -> None:
     (tmp_path / "text.json").write_text("no recalibration")

@@ -255,7 +255,7 @@ def test_a_write_that_fails_is_one_line_and_the_next_run_goes_on(
 
     done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, preexec_fn=limit)
     assert done.returncode == 1
-    assert "check the disk of --out, then run the same command again" in one_line(done)
+    assert "check the disk of --out and its free space, then run the same command again" in one_line(done)
     assert not (tmp_path / "out" / "results.csv").exists()
     done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True)
     assert done.returncode == 3
