@@ -14,19 +14,17 @@ import json
 import os
 import shutil
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Set
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import asdict, astuple, fields, replace
+from dataclasses import asdict, astuple, replace
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import Any, TypeVar
 
 from bmd_edge.errors import UsageError
-from bmd_edge.measure.estimate import Estimate
-from bmd_edge.measure.network_answer import NetworkAnswer
-from bmd_edge.report.film_report import FilmReport, HipReport, RunSummary
+from bmd_edge.report.film_report import FilmReport, RunSummary
 from bmd_edge.report.thumbnail import Thumbnail
 from bmd_edge.screen.folder_plan import Stamp
+from bmd_edge.screen.kept_report import entry_of, report_of
 
 NAME = "ledger.sqlite"
 _COLUMNS = "report, picture, width_px, height_px, film_width_px, film_height_px"
@@ -181,7 +179,7 @@ class Ledger:
             ).fetchone()
         if found is None:
             return False
-        report, picture = _entry(*found)
+        report, picture = entry_of(*found)
         self.put(key, stamp, settings, replace(report, file=file), picture)
         return True
 
@@ -232,7 +230,7 @@ class Ledger:
             for text, film_now in self._db.execute(
                 "SELECT report, film_now FROM films LEFT JOIN absent USING (key) ORDER BY key"
             ):
-                yield _report(json.loads(text), film_now)
+                yield report_of(json.loads(text), film_now)
 
     def entries(self) -> Iterator[tuple[FilmReport, Thumbnail | None]]:
         """All reports with their pictures, sorted by path."""
@@ -240,7 +238,7 @@ class Ledger:
             for row in self._db.execute(
                 f"SELECT film_now, {_COLUMNS} FROM films LEFT JOIN absent USING (key) ORDER BY key"
             ):
-                yield _entry(*row)
+                yield entry_of(*row)
 
     def written(self, settings: str) -> RunSummary | None:
         """The summary of the results files, if they hold just the films of the ledger, measured with these settings."""
@@ -314,31 +312,3 @@ def _connected(path: Path, how: str) -> sqlite3.Connection:
         db.close()
         raise
     return db
-
-
-def _entry(film_now: str | None, text: str, *image: Any) -> tuple[FilmReport, Thumbnail | None]:
-    return _report(json.loads(text), film_now), Thumbnail(*image) if image[0] else None
-
-
-def _report(data: Mapping[str, Any], film_now: str | None) -> FilmReport:
-    spacing = data["spacing_mm"] and tuple(data["spacing_mm"])
-    hips = tuple(_hip(hip) for hip in data["hips"])
-    return _made(FilmReport, {**data, "spacing_mm": spacing, "hips": hips, "film_now": film_now or "there"})
-
-
-def _hip(data: Mapping[str, Any]) -> HipReport:
-    landmarks = {name: tuple(point) for name, point in data["landmarks_px"].items()}
-    box = data["box_px"] and tuple(data["box_px"])
-    found = tuple(_made(Estimate, {**estimate, "flags": tuple(estimate["flags"])}) for estimate in data["estimates"])
-    answer = data.get("network")
-    network = answer and _made(NetworkAnswer, {name: tuple(values) for name, values in answer.items()})
-    facts = {**data, "landmarks_px": landmarks, "box_px": box, "estimates": found, "network": network}
-    return _made(HipReport, facts)
-
-
-_Made = TypeVar("_Made", FilmReport, HipReport, Estimate, NetworkAnswer)
-
-
-def _made(kind: type[_Made], data: Mapping[str, Any]) -> _Made:
-    """What an earlier version has kept, less what this one does not know."""
-    return kind(**{field.name: data[field.name] for field in fields(kind) if field.name in data})
