@@ -2,8 +2,8 @@
 
 Each row is committed alone and synced to the disk (WAL, synchronous=FULL), so a kill or a power cut at any moment loses
 at most the film in work. The results files are written from here, sorted by path. A film is known by its path, its size
-and its time, so that a folder of finished films is checked without opening one; film_id tells a film that was moved
-from another one of the same size and time.
+and its times, so that a folder of finished films is checked without opening one; where the time of change has moved,
+film_id tells a film that was moved, or touched, from another one of the same size and time of modification.
 
 No result goes unless somebody says so: what was said of films that are not there now stays, with a mark. A film whose
 name another one has taken since keeps its row under that name, a NUL and its film_id: no path holds a NUL.
@@ -27,11 +27,11 @@ from bmd_edge.screen.folder_plan import Stamp
 from bmd_edge.screen.kept_report import entry_of, report_of
 
 NAME = "ledger.sqlite"
+_STAMP = "size, mtime_ns, changed_ns"
 _COLUMNS = "report, picture, width_px, height_px, film_width_px, film_height_px"
-_LAYOUT = 4
+_LAYOUT = 5
 _ABSENT = "TABLE absent (key BLOB PRIMARY KEY, film_now TEXT NOT NULL)"  # what is known of films that are not there
 _TABLES = f"""
-BEGIN;
 CREATE TABLE IF NOT EXISTS films (
     key BLOB PRIMARY KEY,       -- path relative to the folder, the system's bytes
     size INTEGER NOT NULL,
@@ -44,10 +44,11 @@ CREATE TABLE IF NOT EXISTS films (
     width_px INTEGER,
     height_px INTEGER,
     film_width_px INTEGER,
-    film_height_px INTEGER
+    film_height_px INTEGER,
+    changed_ns INTEGER          -- NULL where an earlier version has not kept it
 );
 CREATE INDEX IF NOT EXISTS stamps ON films (size, mtime_ns);
-CREATE {_ABSENT};
+CREATE {_ABSENT.replace("TABLE", "TABLE IF NOT EXISTS")};
 DROP TABLE IF EXISTS written;
 CREATE TABLE written (          -- the results files hold just these films: one row, none while they do not
     settings TEXT NOT NULL,
@@ -55,6 +56,8 @@ CREATE TABLE written (          -- the results files hold just these films: one 
 );
 DROP TRIGGER IF EXISTS put;
 DROP TRIGGER IF EXISTS forget;
+DROP TRIGGER IF EXISTS mark;
+DROP TRIGGER IF EXISTS unmark;
 CREATE TRIGGER put AFTER INSERT ON films BEGIN DELETE FROM written; END;
 CREATE TRIGGER forget AFTER DELETE ON films BEGIN
     DELETE FROM written; DELETE FROM absent WHERE key=OLD.key;
@@ -109,8 +112,10 @@ class Ledger:
     def _prepare(self) -> None:
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=FULL")  # NORMAL would lose the last rows in a power cut
-        if _layout(self._db) < _LAYOUT:
-            self._db.executescript(_TABLES)
+        before = _layout(self._db)
+        if before < _LAYOUT:
+            column = "ALTER TABLE films ADD COLUMN changed_ns INTEGER;" * (before > 0)
+            self._db.executescript(f"BEGIN; {column} {_TABLES}")
 
     def close(self) -> None:
         """Close the file; SQLite then folds its side files in."""
@@ -131,12 +136,12 @@ class Ledger:
                 raise
 
     def done(self, settings: str) -> dict[bytes, Stamp]:
-        """Key -> (size, mtime) of the films finished with these settings; failed ones are to be tried again."""
+        """Key -> stamp of the films finished with these settings; failed ones are to be tried again."""
         with _translated():
             rows = self._db.execute(
-                "SELECT key, size, mtime_ns FROM films WHERE settings=? AND status<>'failed'", (settings,)
+                f"SELECT key, {_STAMP} FROM films WHERE settings=? AND status<>'failed'", (settings,)
             )
-            return {key: (size, mtime_ns) for key, size, mtime_ns in rows}
+            return {key: (size, mtime_ns, changed_ns) for key, size, mtime_ns, changed_ns in rows}
 
     def put(self, key: bytes, stamp: Stamp, settings: str, report: FilmReport, picture: Thumbnail | None) -> None:
         """Store one finished film for good, in place of what was known about it.
@@ -151,7 +156,8 @@ class Ledger:
                 return
             self._db.execute("DELETE FROM absent WHERE key=?", (key,))
             self._db.execute(
-                "INSERT OR REPLACE INTO films VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
+                f"INSERT OR REPLACE INTO films (key, {_STAMP}, settings, film_id, status, {_COLUMNS})"
+                " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)",
                 (key, *stamp, settings, report.film_id, report.status, json.dumps(report.kept()), *image),
             )
 
@@ -175,7 +181,7 @@ class Ledger:
             found = self._db.execute(
                 f"SELECT NULL, {_COLUMNS} FROM films WHERE size=? AND mtime_ns=? AND settings=? AND film_id=?"
                 " AND status<>'failed' LIMIT 1",
-                (*stamp, settings, film_id),
+                (*stamp[:2], settings, film_id),
             ).fetchone()
         if found is None:
             return False
@@ -304,9 +310,12 @@ def _open_to_read(path: Path, stack: ExitStack) -> sqlite3.Connection:
 def _connected(path: Path, how: str) -> sqlite3.Connection:
     db = sqlite3.connect(f"{path.resolve().as_uri()}?{how}", uri=True, isolation_level=None)
     try:
-        if _layout(db) < _LAYOUT:
-            db.execute("PRAGMA temp_store=MEMORY")
-            db.execute(f"CREATE TEMP {_ABSENT}")  # as if it were taken over: nothing is marked yet
+        layout = _layout(db)
+        db.execute("PRAGMA temp_store=MEMORY")
+        if layout < 4:  # as if it were taken over: nothing is marked yet
+            db.execute(f"CREATE TEMP {_ABSENT}")
+        if layout < 5:  # likewise: no time of change is known
+            db.execute("CREATE TEMP VIEW films AS SELECT *, NULL AS changed_ns FROM main.films")
         db.execute("SELECT count(*) FROM (SELECT 1 FROM films LIMIT 1)")
     except BaseException:
         db.close()
