@@ -7,21 +7,31 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bmd_edge.screen.run_lock import file_system
+
 YOUNG_S = 10.0
 SETTLE_S = 1.0
 
-Stamp = tuple[int, int]
-"""Size in bytes and modification time in ns: while neither moves, a file is taken to be the same."""
+Stamp = tuple[int, int, int]
+"""Size in bytes, time of modification and time of change (ctime), in ns: while none moves, a file is the same.
+
+The first two may be equal for two patients' films of one name: an export may set the time, and the films of one
+detector are of one size. The time of change nobody can set: it moves with whatever takes a file's place.
+"""
+_CHANGES = "aufs bcachefs btrfs ceph cifs ext2 ext3 ext4 f2fs jfs nfs nfs4 overlay ramfs rootfs smb3 tmpfs xfs zfs"
+_KEEP_CHANGES = frozenset(_CHANGES.split())
+"""File systems that keep a time of change; others (FAT, discs, sshfs) give the time of modification once more."""
+_NONE = (0, 0, 0)  # of what cannot be looked at
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedFile:
     """One entry of the folder and what will be done with it.
 
-    `action` is "skip" (finished before), "compare" (has size and time of a finished film that was elsewhere: read only
-    if its bytes differ), "read", or "refuse" (no file), with the `reason` "not_a_regular_file", or "file_unreadable"
-    for a folder that cannot be listed. `key` is the path relative to the folder as the system's bytes, `file` the same
-    as text for people and results.
+    `action` is "skip" (finished before), "compare" (has size and time of modification of a finished film, here or
+    elsewhere: examined only if its bytes differ), "read", or "refuse" (no file), with the `reason` "not_a_regular_file",
+    or "file_unreadable" for a folder that cannot be listed. `key` is the path relative to the folder as the system's
+    bytes, `file` the same as text for people and results.
     """
 
     key: bytes
@@ -38,10 +48,12 @@ class PlannedFile:
 def plan(folder: Path, done: Mapping[bytes, Stamp]) -> list[PlannedFile]:
     """Decide what to do with each entry below `folder`, sorted by path; `done` are the finished films, key -> stamp.
 
-    Links, pipes, sockets and devices are refused, never followed or opened.
+    Links, pipes, sockets and devices are refused, never followed or opened. Where the folder lies on a file system that
+    keeps no time of change, finished films are compared.
     """
     start = len(os.path.join(os.fsencode(folder), b""))
-    stamps = set(done.values())
+    trusted = file_system(folder, Path("/proc/self/mountinfo").read_bytes()) in _KEEP_CHANGES
+    stamps = {stamp[:2] for stamp in done.values()}
     planned = []
     for entry in _walk(os.fsencode(folder)):
         key = entry.path[start:]
@@ -50,16 +62,22 @@ def plan(folder: Path, done: Mapping[bytes, Stamp]) -> list[PlannedFile]:
         except FileNotFoundError:  # gone since it was listed
             continue
         except OSError:  # its path is too long
-            planned.append(PlannedFile(key, "refuse", (0, 0), "file_unreadable"))
+            planned.append(PlannedFile(key, "refuse", _NONE, "file_unreadable"))
             continue
-        stamp = (facts.st_size, facts.st_mtime_ns)
+        stamp = stamp_of(facts)
         if stat.S_ISREG(facts.st_mode):
-            finished = done.get(key) == stamp
-            planned.append(PlannedFile(key, "skip" if finished else "compare" if stamp in stamps else "read", stamp))
+            finished = trusted and done.get(key) == stamp
+            known = "compare" if stamp[:2] in stamps else "read"
+            planned.append(PlannedFile(key, "skip" if finished else known, stamp))
         else:
             reason = "file_unreadable" if stat.S_ISDIR(facts.st_mode) else "not_a_regular_file"
             planned.append(PlannedFile(key, "refuse", stamp, reason))
     return sorted(planned, key=lambda item: item.key)
+
+
+def stamp_of(facts: os.stat_result) -> Stamp:
+    """The stamp of a file."""
+    return facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns
 
 
 def _walk(folder: bytes) -> Iterator[os.DirEntry[bytes]]:
@@ -94,11 +112,11 @@ def settled(folder: Path, items: Sequence[PlannedFile]) -> Iterator[PlannedFile]
 
 
 def unmoved(folder: Path, item: PlannedFile) -> bool:
-    """Whether a file still has the size and time at which it was planned."""
-    if item.stamp == (0, 0):
+    """Whether a file still has the size and times at which it was planned."""
+    if item.stamp == _NONE:
         return True
     try:
         facts = os.lstat(os.path.join(os.fsencode(folder), item.key))
     except OSError:
         return False
-    return (facts.st_size, facts.st_mtime_ns) == item.stamp
+    return stamp_of(facts) == item.stamp

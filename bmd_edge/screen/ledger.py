@@ -2,8 +2,8 @@
 
 Each row is committed alone and synced to the disk (WAL, synchronous=FULL), so a kill or a power cut at any moment loses
 at most the film in work. The results files are written from here, sorted by path. A film is known by its path, its size
-and its time, so that a folder of finished films is checked without opening one; film_id tells a film that was moved
-from another one of the same size and time.
+and its times, so that a folder of finished films is checked without opening one; where the time of change has moved,
+film_id tells a film that was moved, or touched, from another one of the same size and time of modification.
 
 No result goes unless somebody says so: what was said of films that are not there now stays, with a mark. A film whose
 name another one has taken since keeps its row under that name, a NUL and its film_id: no path holds a NUL.
@@ -14,26 +14,24 @@ import json
 import os
 import shutil
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Set
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import asdict, astuple, fields, replace
+from dataclasses import asdict, astuple, replace
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import Any, TypeVar
 
 from bmd_edge.errors import UsageError
-from bmd_edge.measure.estimate import Estimate
-from bmd_edge.measure.network_answer import NetworkAnswer
-from bmd_edge.report.film_report import FilmReport, HipReport, RunSummary
+from bmd_edge.report.film_report import FilmReport, RunSummary
 from bmd_edge.report.thumbnail import Thumbnail
 from bmd_edge.screen.folder_plan import Stamp
+from bmd_edge.screen.kept_report import entry_of, report_of
 
 NAME = "ledger.sqlite"
+_STAMP = "size, mtime_ns, changed_ns"
 _COLUMNS = "report, picture, width_px, height_px, film_width_px, film_height_px"
-_LAYOUT = 4
+_LAYOUT = 5
 _ABSENT = "TABLE absent (key BLOB PRIMARY KEY, film_now TEXT NOT NULL)"  # what is known of films that are not there
 _TABLES = f"""
-BEGIN;
 CREATE TABLE IF NOT EXISTS films (
     key BLOB PRIMARY KEY,       -- path relative to the folder, the system's bytes
     size INTEGER NOT NULL,
@@ -46,10 +44,11 @@ CREATE TABLE IF NOT EXISTS films (
     width_px INTEGER,
     height_px INTEGER,
     film_width_px INTEGER,
-    film_height_px INTEGER
+    film_height_px INTEGER,
+    changed_ns INTEGER          -- NULL where an earlier version has not kept it
 );
 CREATE INDEX IF NOT EXISTS stamps ON films (size, mtime_ns);
-CREATE {_ABSENT};
+CREATE {_ABSENT.replace("TABLE", "TABLE IF NOT EXISTS")};
 DROP TABLE IF EXISTS written;
 CREATE TABLE written (          -- the results files hold just these films: one row, none while they do not
     settings TEXT NOT NULL,
@@ -57,6 +56,8 @@ CREATE TABLE written (          -- the results files hold just these films: one 
 );
 DROP TRIGGER IF EXISTS put;
 DROP TRIGGER IF EXISTS forget;
+DROP TRIGGER IF EXISTS mark;
+DROP TRIGGER IF EXISTS unmark;
 CREATE TRIGGER put AFTER INSERT ON films BEGIN DELETE FROM written; END;
 CREATE TRIGGER forget AFTER DELETE ON films BEGIN
     DELETE FROM written; DELETE FROM absent WHERE key=OLD.key;
@@ -111,8 +112,10 @@ class Ledger:
     def _prepare(self) -> None:
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=FULL")  # NORMAL would lose the last rows in a power cut
-        if _layout(self._db) < _LAYOUT:
-            self._db.executescript(_TABLES)
+        before = _layout(self._db)
+        if before < _LAYOUT:
+            column = "ALTER TABLE films ADD COLUMN changed_ns INTEGER;" * (before > 0)
+            self._db.executescript(f"BEGIN; {column} {_TABLES}")
 
     def close(self) -> None:
         """Close the file; SQLite then folds its side files in."""
@@ -133,12 +136,12 @@ class Ledger:
                 raise
 
     def done(self, settings: str) -> dict[bytes, Stamp]:
-        """Key -> (size, mtime) of the films finished with these settings; failed ones are to be tried again."""
+        """Key -> stamp of the films finished with these settings; failed ones are to be tried again."""
         with _translated():
             rows = self._db.execute(
-                "SELECT key, size, mtime_ns FROM films WHERE settings=? AND status<>'failed'", (settings,)
+                f"SELECT key, {_STAMP} FROM films WHERE settings=? AND status<>'failed'", (settings,)
             )
-            return {key: (size, mtime_ns) for key, size, mtime_ns in rows}
+            return {key: (size, mtime_ns, changed_ns) for key, size, mtime_ns, changed_ns in rows}
 
     def put(self, key: bytes, stamp: Stamp, settings: str, report: FilmReport, picture: Thumbnail | None) -> None:
         """Store one finished film for good, in place of what was known about it.
@@ -153,7 +156,8 @@ class Ledger:
                 return
             self._db.execute("DELETE FROM absent WHERE key=?", (key,))
             self._db.execute(
-                "INSERT OR REPLACE INTO films VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
+                f"INSERT OR REPLACE INTO films (key, {_STAMP}, settings, film_id, status, {_COLUMNS})"
+                " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)",
                 (key, *stamp, settings, report.film_id, report.status, json.dumps(report.kept()), *image),
             )
 
@@ -177,11 +181,11 @@ class Ledger:
             found = self._db.execute(
                 f"SELECT NULL, {_COLUMNS} FROM films WHERE size=? AND mtime_ns=? AND settings=? AND film_id=?"
                 " AND status<>'failed' LIMIT 1",
-                (*stamp, settings, film_id),
+                (*stamp[:2], settings, film_id),
             ).fetchone()
         if found is None:
             return False
-        report, picture = _entry(*found)
+        report, picture = entry_of(*found)
         self.put(key, stamp, settings, replace(report, file=file), picture)
         return True
 
@@ -232,7 +236,7 @@ class Ledger:
             for text, film_now in self._db.execute(
                 "SELECT report, film_now FROM films LEFT JOIN absent USING (key) ORDER BY key"
             ):
-                yield _report(json.loads(text), film_now)
+                yield report_of(json.loads(text), film_now)
 
     def entries(self) -> Iterator[tuple[FilmReport, Thumbnail | None]]:
         """All reports with their pictures, sorted by path."""
@@ -240,7 +244,7 @@ class Ledger:
             for row in self._db.execute(
                 f"SELECT film_now, {_COLUMNS} FROM films LEFT JOIN absent USING (key) ORDER BY key"
             ):
-                yield _entry(*row)
+                yield entry_of(*row)
 
     def written(self, settings: str) -> RunSummary | None:
         """The summary of the results files, if they hold just the films of the ledger, measured with these settings."""
@@ -306,39 +310,14 @@ def _open_to_read(path: Path, stack: ExitStack) -> sqlite3.Connection:
 def _connected(path: Path, how: str) -> sqlite3.Connection:
     db = sqlite3.connect(f"{path.resolve().as_uri()}?{how}", uri=True, isolation_level=None)
     try:
-        if _layout(db) < _LAYOUT:
-            db.execute("PRAGMA temp_store=MEMORY")
-            db.execute(f"CREATE TEMP {_ABSENT}")  # as if it were taken over: nothing is marked yet
+        layout = _layout(db)
+        db.execute("PRAGMA temp_store=MEMORY")
+        if layout < 4:  # as if it were taken over: nothing is marked yet
+            db.execute(f"CREATE TEMP {_ABSENT}")
+        if layout < 5:  # likewise: no time of change is known
+            db.execute("CREATE TEMP VIEW films AS SELECT *, NULL AS changed_ns FROM main.films")
         db.execute("SELECT count(*) FROM (SELECT 1 FROM films LIMIT 1)")
     except BaseException:
         db.close()
         raise
     return db
-
-
-def _entry(film_now: str | None, text: str, *image: Any) -> tuple[FilmReport, Thumbnail | None]:
-    return _report(json.loads(text), film_now), Thumbnail(*image) if image[0] else None
-
-
-def _report(data: Mapping[str, Any], film_now: str | None) -> FilmReport:
-    spacing = data["spacing_mm"] and tuple(data["spacing_mm"])
-    hips = tuple(_hip(hip) for hip in data["hips"])
-    return _made(FilmReport, {**data, "spacing_mm": spacing, "hips": hips, "film_now": film_now or "there"})
-
-
-def _hip(data: Mapping[str, Any]) -> HipReport:
-    landmarks = {name: tuple(point) for name, point in data["landmarks_px"].items()}
-    box = data["box_px"] and tuple(data["box_px"])
-    found = tuple(_made(Estimate, {**estimate, "flags": tuple(estimate["flags"])}) for estimate in data["estimates"])
-    answer = data.get("network")
-    network = answer and _made(NetworkAnswer, {name: tuple(values) for name, values in answer.items()})
-    facts = {**data, "landmarks_px": landmarks, "box_px": box, "estimates": found, "network": network}
-    return _made(HipReport, facts)
-
-
-_Made = TypeVar("_Made", FilmReport, HipReport, Estimate, NetworkAnswer)
-
-
-def _made(kind: type[_Made], data: Mapping[str, Any]) -> _Made:
-    """What an earlier version has kept, less what this one does not know."""
-    return kind(**{field.name: data[field.name] for field in fields(kind) if field.name in data})

@@ -15,6 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from bmd_edge import open_bundle
+from bmd_edge.screen.folder_plan import stamp_of
 from bmd_edge.screen.ledger import Ledger
 
 DEMO = Path(__file__).parents[2] / "bmd_edge" / "data" / "demo"
@@ -32,10 +33,9 @@ def filled(folder: Path, out: Path, n: int) -> None:
             path = folder / f"{number // 500:04d}" / f"{number:06d}.dcm"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch()
-            facts = path.stat()
             key = path.relative_to(folder).as_posix()
-            stamp = (facts.st_size, facts.st_mtime_ns)
-            ledger.put(key.encode(), stamp, settings, replace(report, file=key, film_id=f"{number:016x}"), None)
+            one = replace(report, file=key, film_id=f"{number:016x}", sop_instance_uid=None, pixel_digest=f"{number}")
+            ledger.put(key.encode(), stamp_of(path.stat()), settings, one, None)
         ledger._db.execute("COMMIT")
 
 

@@ -65,7 +65,7 @@ def test_every_fact_of_the_header_is_said_everywhere(tmp_path: Path) -> None:
     }
 
     with closing(Ledger(tmp_path)) as ledger:
-        ledger.put(b"a.dcm", (1, 1), "settings", report, None)
+        ledger.put(b"a.dcm", (1, 1, 1), "settings", report, None)
         assert list(ledger.reports()) == [report]
 
     shown = {**facts, "sex": "female", "spacing_mm": "0.125"}

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from bmd_edge.screen import folder_plan
+from bmd_edge.screen.ledger import finished
 from bmd_edge.screen.run import screen_folder
 from bmd_edge.screen.screener import Screener
-from tests.bmd_edge.screen.screened import LONG_AGO, contents, names_read, objects
+from tests.bmd_edge.screen.screened import LONG_AGO, Counting, contents, names_read, objects
 from tests.support.screening import drawn_screener, hip_dicom
 
 
@@ -35,6 +36,48 @@ def test_another_film_of_the_same_size_and_time_is_read(folder: Path, tmp_path: 
     (folder / "z.dcm").write_bytes(other)
     os.utime(folder / "z.dcm", (LONG_AGO, LONG_AGO))
     assert names_read(folder, tmp_path / "out")[1] == ["z.dcm"]
+
+
+def test_another_film_of_the_same_name_size_and_time_gets_numbers_of_its_own(folder: Path, tmp_path: Path) -> None:
+    """Another patient's IM000001, of an export that sets all times alike."""
+    names_read(folder, tmp_path / "out")
+    before = (folder / "a.dcm").stat()
+    (folder / "a.dcm").write_bytes(hip_dicom("R", bone=2300))
+    os.utime(folder / "a.dcm", ns=(before.st_atime_ns, before.st_mtime_ns))
+    after = (folder / "a.dcm").stat()
+    assert (after.st_size, after.st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+    summary, names = names_read(folder, tmp_path / "out")
+    assert (names, summary.not_there) == (["a.dcm"], {"replaced": 1})
+    assert names_read(folder, tmp_path / "out")[1] == []
+
+
+def test_a_film_that_was_only_touched_is_not_read_again(folder: Path, tmp_path: Path) -> None:
+    """Its time of change has moved, its bytes have not: known by them, it is taken at a look the next time."""
+    names_read(folder, tmp_path / "out")
+    before = contents(tmp_path / "out")
+    (folder / "a.dcm").chmod(0o640)
+    done = finished(tmp_path / "out", settings())
+    assert [item.action for item in folder_plan.plan(folder, done)] == ["compare", "skip", "skip"]
+    assert names_read(folder, tmp_path / "out")[1] == []
+    assert contents(tmp_path / "out") == before
+    done = finished(tmp_path / "out", settings())
+    assert [item.action for item in folder_plan.plan(folder, done)] == ["skip"] * 3
+
+
+@pytest.mark.parametrize("kind", ["vfat", "iso9660", "fuse.sshfs", None])
+def test_where_no_time_of_change_is_kept_films_are_compared(
+    kind: str | None, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names_read(folder, tmp_path / "out")
+    monkeypatch.setattr(folder_plan, "file_system", lambda *_: kind)
+    done = finished(tmp_path / "out", settings())
+    assert [item.action for item in folder_plan.plan(folder, done)] == ["compare"] * 3
+    assert names_read(folder, tmp_path / "out")[1] == []
+
+
+def settings() -> str:
+    with Counting() as screener:
+        return screener.setup.digest
 
 
 def test_what_has_not_changed_is_not_written_again(folder: Path, tmp_path: Path) -> None:

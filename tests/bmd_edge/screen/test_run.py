@@ -14,7 +14,7 @@ import pytest
 from bmd_edge.engine.base import FunctionEngine
 from bmd_edge.errors import EngineError, UsageError
 from bmd_edge.report.film_report import RunSummary
-from bmd_edge.screen.folder_plan import plan
+from bmd_edge.screen.folder_plan import plan, stamp_of
 from bmd_edge.screen.run import screen_folder
 from bmd_edge.screen.screener import Screener
 from tests.bmd_edge.screen.screened import Counting, contents, objects
@@ -170,8 +170,8 @@ def test_a_broken_network_stops_the_run_and_keeps_what_was_finished(tmp_path: Pa
 
 def test_the_plan_looks_and_changes_nothing(films: Path, tmp_path: Path) -> None:
     (films / "pipe").symlink_to("/dev/zero")
-    facts = (films / "right.dcm").stat()
-    done = {b"right.dcm": (facts.st_size, facts.st_mtime_ns), b"implant.dcm": (1, 1), b"gone.dcm": (1, 1)}
+    stamp = stamp_of((films / "right.dcm").stat())
+    done = {b"right.dcm": stamp, b"implant.dcm": (1, 1, 1), b"gone.dcm": (1, 1, 1)}
     before = sorted((path, path.lstat().st_mtime_ns) for path in tmp_path.rglob("*"))
     items = plan(films, done)
     assert {item.file: item.action for item in items} == {

@@ -65,7 +65,7 @@ def run_of(folder: Path, seen: Seen, digest: str) -> Path:
     folder.mkdir()
     with closing(Ledger(folder)) as ledger:
         for report in reports(seen, digest, root=folder.name):
-            ledger.put((report.file or "").encode(), (1, 1), "settings", report, None)
+            ledger.put((report.file or "").encode(), (1, 1, 1), "settings", report, None)
     return folder
 
 
@@ -193,7 +193,7 @@ def test_what_an_earlier_bundle_said_of_archived_films_is_no_other_bundles_run(
     with closing(Ledger(run)) as ledger:
         keys = ledger.keys()
         (old,) = reports(studies(1, 3), "0" * 64, root="old")
-        ledger.put(b"old", (1, 1), "settings", old, None)
+        ledger.put(b"old", (1, 1, 1), "settings", old, None)
         ledger.compare(keys, set())
     assert call(run, "--bundle", bundle.root, "--json").stdout == calm
     with closing(Ledger(run)) as ledger:
