@@ -20,6 +20,7 @@ from bmd_edge.measure.estimate import Estimate, who_range
 from bmd_edge.measure.t_score import REFERENCE_NAME, T_SCORE_REASONS, WHO_CUTS, WHO_RANGES, bmd_at
 from bmd_edge.report.film_report import COPIES, FILM_NOW, RESEARCH_USE, FilmReport, HipReport, RunSummary, flags_of
 from bmd_edge.report.safe_text import visible
+from bmd_edge.report.schema import SPACING_SOURCES
 from bmd_edge.report.thumbnail import Thumbnail
 from bmd_edge.report.worklist import Row, Worklist, no_headline, signed
 from bmd_edge.system.files import replace_file
@@ -28,15 +29,6 @@ FILMS_PER_PAGE = 100
 _Entry = tuple[FilmReport, Thumbnail | None]
 SITE_NAMES = {"femoral_neck": "Femoral neck", "total_hip": "Total hip"}
 SIDE_NAMES = {"R": "Right", "L": "Left", None: "Side unknown"}
-_SPACING_SOURCES = {
-    "calibrated": "calibrated on the film",
-    "scanned_assumed": "of the film's scan",
-    "imager_ermf": "detector pixel, magnification stated",
-    "imager_sid_sod": "detector pixel, magnification from distances",
-    "imager_assumed": "detector pixel, magnification assumed",
-    "pixel_spacing_assumed": "plane of the spacing unknown",
-    "given": "given by the user",
-}
 _FACT_NAMES = {
     "kvp": "kVp",
     "sop_instance_uid": "SOP instance UID",
@@ -148,7 +140,7 @@ def _facts(report: FilmReport) -> list[str]:
         " ".join(part for part in (report.maker, report.model) if part) or "maker unknown",
     ]
     if report.spacing_mm:
-        source = _SPACING_SOURCES.get(report.spacing_source or "", report.spacing_source)
+        source = SPACING_SOURCES.get(report.spacing_source or "", report.spacing_source)
         facts.append(f"{report.spacing_mm[0]:.3f} mm per pixel at the hip ({source})")
     facts += [fact for name in FACTS if name not in in_words and not _is_uid(name) for fact in _named(report, name)]
     return facts if report.sop_instance_uid or report.spacing_mm else []
