@@ -43,7 +43,7 @@ bundle: .venv-dev/.installed ## Train the BMD networks anew, remake the embedded
 		finder="--finder $$(dirname $$films)/run --finder-table $$films"; \
 	fi; \
 	rois=$$($$run phantom $$many --labelled 700 --calibrate 0 --learn 2200 --seed 3); \
-	judges=$$($$run phantom $$many --labelled 0 --calibrate 600 --seed 4); runs=; \
+	judges=$$($$run phantom $$many --labelled 0 --calibrate 2000 --seed 4); runs=; \
 	for seed in 0 1; do \
 		$$run train bmd --table $$rois --out $$(dirname $$rois)/run$$seed --set 'train_splits=["train", "test"]' --set seed=$$seed; \
 		runs="$$runs $$(dirname $$rois)/run$$seed"; \

@@ -1,11 +1,15 @@
 """The pages for people: each film small with its landmarks and region of interest, numbers, refusals with remedy.
 
-Every page stands alone: pictures and styles are inside, nothing is loaded from anywhere, and no script runs.
+Every page stands alone: pictures and styles are inside and nothing is loaded from anywhere. The overview holds one
+script, which searches and sorts the worklist; its policy names the script's hash, so that nothing else can run.
 """
 
 import base64
+import hashlib
 from collections.abc import Iterable, Iterator
 from functools import cache
+from importlib.resources import files
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,21 +21,15 @@ from bmd_edge.measure.estimate import Estimate, who_range
 from bmd_edge.measure.t_score import REFERENCE_NAME, T_SCORE_REASONS, WHO_CUTS, WHO_RANGES, bmd_at
 from bmd_edge.report.film_report import COPIES, FILM_NOW, RESEARCH_USE, FilmReport, HipReport, RunSummary, flags_of
 from bmd_edge.report.safe_text import visible
+from bmd_edge.report.schema import SPACING_SOURCES
 from bmd_edge.report.thumbnail import Thumbnail
+from bmd_edge.report.worklist import Row, Worklist, no_headline, signed
 from bmd_edge.system.files import replace_file
 
 FILMS_PER_PAGE = 100
+_Entry = tuple[FilmReport, Thumbnail | None]
 SITE_NAMES = {"femoral_neck": "Femoral neck", "total_hip": "Total hip"}
 SIDE_NAMES = {"R": "Right", "L": "Left", None: "Side unknown"}
-_SPACING_SOURCES = {
-    "calibrated": "calibrated on the film",
-    "scanned_assumed": "of the film's scan",
-    "imager_ermf": "detector pixel, magnification stated",
-    "imager_sid_sod": "detector pixel, magnification from distances",
-    "imager_assumed": "detector pixel, magnification assumed",
-    "pixel_spacing_assumed": "plane of the spacing unknown",
-    "given": "given by the user",
-}
 _FACT_NAMES = {
     "kvp": "kVp",
     "sop_instance_uid": "SOP instance UID",
@@ -39,27 +37,45 @@ _FACT_NAMES = {
     "series_instance_uid": "series instance UID",
     "warnings": "breaches of the standard:",
 }
+_SCRIPT = files("bmd_edge.report").joinpath("templates", "worklist.js").read_text(encoding="utf-8")
 _SCALE_GCM2 = (0.3, 1.2)  # the axis of the interval drawings; what lies beyond is drawn at its end
 
 
-def write_pages(folder: Path, entries: Iterable[tuple[FilmReport, Thumbnail | None]], summary: RunSummary) -> None:
-    """Write `index.html` and, beyond 100 films, one page per 100 films into `folder`; pages of an older run go."""
+def write_pages(folder: Path, entries: Iterable[_Entry], summary: RunSummary) -> None:
+    """Write `index.html` and, beyond 100 films, one page per 100 films into `folder`; pages of an older run go.
+
+    The overview begins with the worklist; up to 100 films have their cards there too.
+    """
     folder.mkdir(exist_ok=True)
     total = sum(summary.films.values())
     names = [f"page-{n + 1:04d}.html" for n in range(-(-total // FILMS_PER_PAGE))] if total > FILMS_PER_PAGE else []
     common = {"research_use": RESEARCH_USE, "summary": summary, "pages": names, "reference": REFERENCE_NAME}
-    pages: list[dict[str, Any]] = []
+    listing: list[dict[str, Any]] = []
     films: list[dict[str, Any]] = []
-    for number, films in enumerate(_batches(entries)):
-        if names:
-            _write(folder / names[number], "page.html.j2", films=films, number=number, **common)
-            pages.append({"name": names[number], "first": films[0]["file"], "last": films[-1]["file"], "n": len(films)})
-    reasons = _reasons(summary.film_reasons), _reasons(summary.hip_reasons)
-    _write(
-        folder / "index.html", "index.html.j2", listing=pages, films=[] if names else films, reasons=reasons, **common
-    )
+    worklist = Worklist()
+    for number, batch in enumerate(_batches(entries)):
+        page = names[number] if names else ""
+        films = [{"anchor": f"film-{FILMS_PER_PAGE * number + n}", **_film(*entry)} for n, entry in enumerate(batch, 1)]
+        for film, (report, _) in zip(films, batch, strict=True):
+            worklist.add(report, f"{page}#{film['anchor']}")
+        if page:
+            _write(folder / page, "page.html.j2", films=films, number=number, **common)
+            listing.append({"name": page, "first": films[0]["file"], "last": films[-1]["file"], "n": len(films)})
+    values = {
+        "sections": worklist.sections(),
+        "unread": [{**_refusal(code), "rows": rows} for code, rows in sorted(worklist.unread.items(), key=_most_first)],
+        "listing": listing,
+        "films": [] if names else films,
+        "script": _SCRIPT,
+        "script_digest": base64.b64encode(hashlib.sha256(_SCRIPT.encode()).digest()).decode(),
+    }
+    _write(folder / "index.html", "index.html.j2", **values, **common)
     for old in set(folder.glob("page-*.html")) - {folder / name for name in names}:
         old.unlink()
+
+
+def _most_first(reason: tuple[str, list[Row]]) -> tuple[int, str]:
+    return -len(reason[1]), reason[0]
 
 
 def _write(path: Path, template: str, **values: Any) -> None:
@@ -79,19 +95,10 @@ def templates(*folders: Path) -> jinja2.Environment:
     )
 
 
-def _batches(entries: Iterable[tuple[FilmReport, Thumbnail | None]]) -> Iterator[list[dict[str, Any]]]:
-    films: list[dict[str, Any]] = []
-    for report, picture in entries:
-        films.append(_film(report, picture))
-        if len(films) == FILMS_PER_PAGE:
-            yield films
-            films = []
-    if films:
-        yield films
-
-
-def _reasons(counts: dict[str, int]) -> list[dict[str, Any]]:
-    return [{"n": n, **_refusal(code)} for code, n in sorted(counts.items(), key=lambda item: (-item[1], item[0]))]
+def _batches(entries: Iterable[_Entry]) -> Iterator[list[_Entry]]:
+    coming = iter(entries)
+    while batch := list(islice(coming, FILMS_PER_PAGE)):
+        yield batch
 
 
 def _refusal(code: str) -> dict[str, str]:
@@ -110,7 +117,7 @@ def _film(report: FilmReport, picture: Thumbnail | None) -> dict[str, Any]:
         "film_now": FILM_NOW[report.film_now],
         "band": report.band,
         "copied": report.copy and f"{COPIES[report.copy]} {visible(report.copy_of or '')}",
-        "headline": report.band_meaning or _no_headline(report),
+        "headline": report.band_meaning or no_headline(report),
         "refusal": _refusal(report.reason) if report.reason else None,
         "facts": [visible(fact) for fact in _facts(report)],
         "picture": picture
@@ -123,14 +130,6 @@ def _film(report: FilmReport, picture: Thumbnail | None) -> dict[str, Any]:
     }
 
 
-def _no_headline(report: FilmReport) -> str | None:
-    """Why a film with a number has no headline."""
-    reasons = [row.t_score_reason for hip in report.hips for row in hip.estimates if row.t_score_reason]
-    if report.status != "read":
-        return None
-    return f"No headline. {T_SCORE_REASONS[reasons[0]] if reasons else 'The bundle has no cuts for it.'}"
-
-
 def _facts(report: FilmReport) -> list[str]:
     """What the header says: in words, then every fact that has none here and is known."""
     in_words = ("age_years", "sex", "view", "maker", "model", "spacing_mm", "spacing_source")
@@ -141,7 +140,7 @@ def _facts(report: FilmReport) -> list[str]:
         " ".join(part for part in (report.maker, report.model) if part) or "maker unknown",
     ]
     if report.spacing_mm:
-        source = _SPACING_SOURCES.get(report.spacing_source or "", report.spacing_source)
+        source = SPACING_SOURCES.get(report.spacing_source or "", report.spacing_source)
         facts.append(f"{report.spacing_mm[0]:.3f} mm per pixel at the hip ({source})")
     facts += [fact for name in FACTS if name not in in_words and not _is_uid(name) for fact in _named(report, name)]
     return facts if report.sop_instance_uid or report.spacing_mm else []
@@ -198,7 +197,7 @@ def _estimate(estimate: Estimate) -> dict[str, Any]:
         "site": SITE_NAMES[estimate.site],
         "bmd": f"{estimate.bmd_gcm2:.3f}",
         "interval": f"{estimate.low_gcm2:.3f} to {estimate.high_gcm2:.3f}",
-        "t_score": None if estimate.t_score is None else f"{estimate.t_score:+.1f}".replace("-", "\N{MINUS SIGN}"),
+        "t_score": None if estimate.t_score is None else signed(estimate.t_score),
         "t_reason": estimate.t_score_reason and T_SCORE_REASONS[estimate.t_score_reason],
         "who": named and WHO_RANGES[named],
         "x": _percent(estimate.bmd_gcm2),

@@ -46,8 +46,8 @@ def test_every_fact_of_the_header_is_said_everywhere(tmp_path: Path) -> None:
     facts = {
         fact.name: values[fact.type] + (str(n) if fact.type == str | None else n)
         for n, fact in enumerate(fields(FilmFacts))
-        if fact.name not in ("sex", "spacing_mm")
-    } | {"sex": "F", "spacing_mm": (0.125, 0.1875)}
+        if fact.name not in ("sex", "spacing_mm", "spacing_source", "view")
+    } | {"sex": "F", "spacing_mm": (0.125, 0.1875), "spacing_source": "calibrated", "view": "AP"}
     film = replace(read_film(hip_dicom("R")), **facts)
     with drawn_screener() as screener:
         report = screener.measure(Loaded(film.film_id, film), "a.dcm")
@@ -68,7 +68,7 @@ def test_every_fact_of_the_header_is_said_everywhere(tmp_path: Path) -> None:
         ledger.put(b"a.dcm", (1, 1, 1), "settings", report, None)
         assert list(ledger.reports()) == [report]
 
-    shown = {**facts, "sex": "female", "spacing_mm": "0.125"}
+    shown = {**facts, "sex": "female", "spacing_mm": "0.125", "spacing_source": "calibrated on the film"}
     text = Parsed(index_page(tmp_path, [report])).text
     assert [name for name, value in shown.items() if str(value) not in text] == []
 

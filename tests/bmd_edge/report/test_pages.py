@@ -1,5 +1,7 @@
 """Pages that stand alone, say what a technician needs, and obey no hostile text."""
 
+import base64
+import hashlib
 import json
 import re
 from dataclasses import replace
@@ -86,13 +88,15 @@ def test_landmarks_and_box_are_drawn_where_they_are(tmp_path: Path) -> None:
 def test_every_page_stands_alone(reports: dict[str, FilmReport], tmp_path: Path) -> None:
     film = read_film(hip_dicom("R"))
     parsed = Parsed(index_page(tmp_path, list(reports.values()), thumbnail(film)))
-    assert not {tag for tag, _ in parsed.tags} & {"script", "link", "iframe", "object", "form", "base"}
+    assert not {tag for tag, _ in parsed.tags} & {"link", "iframe", "object", "form", "base"}
     for _, attributes in parsed.tags:
         assert not [name for name in attributes if name.startswith("on")]
         for name in ("src", "href", "srcset"):
             target = attributes.get(name) or ""
             assert (
-                not target or target.startswith("data:image/jpeg;base64,") or re.fullmatch(r"[a-z0-9-]+\.html", target)
+                not target
+                or target.startswith("data:image/jpeg;base64,")
+                or re.fullmatch(r"([a-z0-9-]+\.html)?(#film-\d+)?", target)
             )
     page = (tmp_path / "index.html").read_text()
     assert "http" not in page.replace("http-equiv", "")
@@ -103,10 +107,52 @@ def test_hostile_text_is_inert(reports: dict[str, FilmReport], tmp_path: Path) -
     hostile = replace(reports["right"], file=HOSTILE, maker=HOSTILE, model="javascript:x", view='"><b>')
     page = index_page(tmp_path, [hostile])
     parsed = Parsed(page)
-    assert not [tag for tag, _ in parsed.tags if tag == "script"]
+    assert [tag for tag, _ in parsed.tags if tag == "script"] == ["script"]
     assert "{{7*7}}" in parsed.text
     assert '"><b>' in parsed.text
     assert not re.search("[\x00-\x08\x0b-\x1f\u202e]", page)
+
+
+def test_only_the_pages_own_script_may_run(reports: dict[str, FilmReport], tmp_path: Path) -> None:
+    """A browser compares what stands between the tags with the policy; a byte more and nothing runs."""
+    page = index_page(tmp_path, [replace(reports["right"], file="</script><script>alert(1)</script>")])
+    (script,) = re.findall(r"<script>(.+?)</script>", page, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    (policy,) = re.findall(r'Content-Security-Policy" content="([^"]+)"', page)
+    assert policy == f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
+    assert "innerHTML" not in script
+    assert "fetch" not in script
+
+
+def test_the_worklist_comes_first_and_leads_to_the_cards(reports: dict[str, FilmReport], tmp_path: Path) -> None:
+    low = replace(reports["right"], file="low.dcm", band="low_suspected", patient_pseudonym="pt-a")
+    page = index_page(tmp_path, [*reports.values(), low])
+    assert page.index("Low BMD suspected <small>1 film of 1 patient") < page.index("In doubt, or without a number")
+    assert page.index("1 file: The file is not a DICOM file.") < page.index("All films")
+    links = re.findall(r'<a href="#(film-\d+)">([^<]+)</a>', page)
+    assert len(links) == 8
+    for anchor, file in links:
+        card = page.split(f'id="{anchor}"')[1].split("</article>")[0]
+        assert f"<h3>{file} " in card
+    assert "pt-a" in page.split('id="low_suspected"')[1].split("</section>")[0]
+
+
+def test_one_thing_is_counted_in_the_singular_and_hips_apart_from_files(
+    reports: dict[str, FilmReport], tmp_path: Path
+) -> None:
+    text = Parsed(index_page(tmp_path, [reports["right"], reports["implant"]])).text
+    assert "2 files 1 film with a number 1 hip with a number 1 file refused 1 hip refused" in text
+    assert "1 file 1 film with a number 1 hip with a number" in Parsed(index_page(tmp_path, [reports["right"]])).text
+
+
+def test_the_notice_bundle_and_version_head_every_printed_sheet(reports: dict[str, FilmReport], tmp_path: Path) -> None:
+    """The head of a table is repeated on every sheet; this is its whole content."""
+    page = index_page(tmp_path, list(reports.values()))
+    head = Parsed(page.split('<div class="running">')[1].split("</div>")[0]).text
+    assert head == f"{RESEARCH_USE} {NOTICE} bmd-edge 0 \N{MIDDLE DOT} bundle test ({'ab' * 8})"
+    printed = page.split("@media print")[1].split("</style>")[0]
+    assert ".running { display: table-header-group; break-inside: avoid; }" in printed
+    assert "body { display: table;" in printed
 
 
 def test_many_films_are_spread_over_pages(
@@ -126,6 +172,10 @@ def test_many_films_are_spread_over_pages(
         assert RESEARCH_USE in page
         links = re.findall(r'href="([^"]+)"', page)
         assert set(links) <= {path.name for path in tmp_path.iterdir()}
+    for n in range(8):
+        name = f"page-{n // 3 + 1:04d}.html"
+        assert f'<a href="{name}#film-{n + 1}">{n:02d}.dcm</a>' in index
+        assert f'id="film-{n + 1}"' in (tmp_path / name).read_text()
     index_page(tmp_path, many[:2])
     assert [path.name for path in tmp_path.iterdir()] == ["index.html"]
 

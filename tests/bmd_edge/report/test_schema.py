@@ -1,13 +1,15 @@
 """The schema takes every report, and refuses what must not be."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import jsonschema
 
+from bmd_edge.engine import open as engines
 from bmd_edge.report.film_report import SCHEMA_VERSION, FilmReport
 from bmd_edge.report.results import json_line, write_jsonl
-from bmd_edge.report.schema import json_schema
+from bmd_edge.report.schema import DEVICES, json_schema
 
 
 def test_every_line_satisfies_the_schema(reports: dict[str, FilmReport], tmp_path: Path) -> None:
@@ -37,10 +39,54 @@ def test_the_schema_refuses_what_must_not_be(reports: dict[str, FilmReport]) -> 
     assert broken("text", lambda film: film.update(reason="a_new_code"))
     assert broken("right", lambda film: film["hips"][0]["estimates"].pop())
     assert broken("right", lambda film: film["hips"][0]["estimates"][0].update(bmd_gcm2=0.2))
+    assert broken("right", lambda film: film.update(device="gpu"))
+    assert broken("right", lambda film: film.update(spacing_source="measured"))
+    assert broken("right", lambda film: film["hips"][0]["landmarks_px"].update(knee=[1, 2]))
     assert broken("right", lambda film: film.update(patient_name="x"))
     assert broken("right", lambda film: film.pop("band"))
     assert broken("right", lambda film: film.update(band="osteoporosis"))
     assert not broken("right", lambda film: film.update(band="refer_for_dxa"))
+
+
+def described(schema: dict) -> Iterator[tuple[str, dict]]:
+    """Every property of an object and of the objects inside it."""
+    for name, one in schema.get("properties", {}).items():
+        if "description" in one or "type" in one or "enum" in one:
+            yield name, one
+        yield from described(one.get("items", {}))
+
+
+def test_every_property_says_what_it_means_and_no_fixed_value_is_free_text() -> None:
+    found = dict(described(json_schema()))
+    assert len(found) > 40
+    assert [name for name, one in found.items() if len(one.get("description", "")) < 15] == []
+    assert json_schema()["$id"] == f"urn:bmd-edge:results:{SCHEMA_VERSION}"
+    fixed = (
+        "status",
+        "reason",
+        "spacing_source",
+        "view",
+        "sex",
+        "device",
+        "precision",
+        "copy",
+        "band",
+        "film_now",
+        "side",
+        "site",
+    )
+    assert [name for name in fixed if "enum" not in found[name]] == []
+    assert set(engines.DEVICES) - {"auto"} < set(DEVICES)
+    assert set(found["precision"]["enum"]) == set(engines.PRECISIONS) - {"auto"}
+    assert [name for name in found if name.endswith(("_gcm2", "_mm"))] == [
+        "spacing_mm",
+        "bmd_gcm2",
+        "low_gcm2",
+        "high_gcm2",
+    ]
+    assert "plane of the hip" in found["spacing_mm"]["description"]
+    assert "[row, column]" in found["spacing_mm"]["description"]
+    assert "top-left corner" in found["landmarks_px"]["description"]
 
 
 SCHEMAS = Path(__file__).parents[3] / "tests" / "schemas"

@@ -1,0 +1,135 @@
+"""The worklist: who needs what, the most urgent first; the films of a patient stand together, the newest first."""
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from operator import attrgetter
+
+from bmd_edge.errors import REFUSALS
+from bmd_edge.measure.headline import lowest_t_score
+from bmd_edge.measure.t_score import T_SCORE_REASONS
+from bmd_edge.report.film_report import COPIES, FILM_NOW, FilmReport
+from bmd_edge.report.safe_text import visible
+
+SECTIONS = {
+    "low_suspected": "Low BMD suspected",
+    "refer_for_dxa": "Refer for DXA",
+    "in_doubt": "In doubt, or without a number",
+    "no_headline": "With a number, without a headline",
+    "not_suspected": "Low BMD not suspected",
+}
+"""What a film's row may stand under, the most urgent first; a patient stands where the most urgent film does."""
+_SAID = {
+    "low_suspected": ("Low BMD suspected.", "Confirm by DXA."),
+    "refer_for_dxa": ("The film cannot tell.", "Refer for DXA."),
+    "not_suspected": ("Low BMD not suspected; low BMD is not ruled out.", ""),
+}
+_SIDES = {"R": "Right: ", "L": "Left: ", None: ""}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One film: `link` leads to its card, `find` is what else it can be searched by; empty is what is not known."""
+
+    section: str
+    find: str
+    film: str
+    link: str
+    patient: str
+    date: str
+    lowest_t: str
+    said: str
+    to_do: str
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """The groups of a section, the newest first. `patients` is None where one of them is not known.
+
+    A group is the rows of one patient, the newest first; of one visit, or one film, where the patient is not known.
+    """
+
+    name: str
+    groups: list[list[Row]]
+
+    @property
+    def title(self) -> str:
+        """The section in words."""
+        return SECTIONS[self.name]
+
+    @property
+    def films(self) -> int:
+        """Number of films."""
+        return sum(map(len, self.groups))
+
+    @property
+    def patients(self) -> int | None:
+        """Number of patients."""
+        return len(self.groups) if all(rows[0].patient for rows in self.groups) else None
+
+
+@dataclass(slots=True)
+class Worklist:
+    """Films that are added one by one, with their links; what is short of a header stands in `unread`, by reason."""
+
+    unread: dict[str, list[Row]] = field(default_factory=lambda: defaultdict(list))
+    _groups: dict[str, list[Row]] = field(default_factory=lambda: defaultdict(list))
+
+    def add(self, report: FilmReport, link: str) -> None:
+        """Put a film into its row."""
+        row = _row(report, link)
+        who = report.patient_pseudonym or report.study_instance_uid or report.sop_instance_uid
+        if who is None and report.reason and not report.hips:
+            self.unread[report.reason].append(row)
+        else:
+            self._groups[who or row.link].append(row)
+
+    def sections(self) -> list[Section]:
+        """The sections that hold somebody, the most urgent first."""
+        found: dict[str, list[list[Row]]] = {name: [] for name in SECTIONS}
+        for rows in self._groups.values():
+            newest_first = sorted(rows, key=attrgetter("date"), reverse=True)
+            found[min((row.section for row in rows), key=list(SECTIONS).index)].append(newest_first)
+        for groups in found.values():
+            groups.sort(key=lambda rows: rows[0].date, reverse=True)
+        return [Section(name, groups) for name, groups in found.items() if groups]
+
+
+def _row(report: FilmReport, link: str) -> Row:
+    said, to_do = _SAID.get(report.band or "", (no_headline(report) or "", ""))
+    doubted = [(hip.reason, _SIDES[hip.side]) for hip in report.hips if hip.reason]
+    if report.reason and not report.hips:
+        doubted = [(report.reason, "")]
+    sentences = [f"{side}{REFUSALS[reason].sentence}" for reason, side in doubted]
+    notes = [FILM_NOW[report.film_now], COPIES[report.copy] if report.copy else ""]
+    remedies = dict.fromkeys([to_do, *(REFUSALS[reason].remedy for reason, _ in doubted)])
+    lowest = lowest_t_score(estimate for hip in report.hips for estimate in hip.estimates)
+    return Row(
+        section=_section(report),
+        find=" ".join(filter(None, [report.patient_pseudonym, report.study_instance_uid, report.film_id])),
+        film=visible(report.file or "(no file)"),
+        link=link,
+        patient=report.patient_pseudonym or "",
+        date=report.acquisition_date or "",
+        lowest_t="" if lowest is None else signed(lowest),
+        said=" ".join(filter(None, [said, *sentences, *notes])),
+        to_do=" ".join(filter(None, remedies)),
+    )
+
+
+def _section(report: FilmReport) -> str:
+    if report.band in ("low_suspected", "refer_for_dxa"):
+        return report.band
+    return (report.band or "no_headline") if report.complete else "in_doubt"
+
+
+def no_headline(report: FilmReport) -> str | None:
+    """Why a film with a number has no headline; None for a film without a number."""
+    reasons = [row.t_score_reason for hip in report.hips for row in hip.estimates if row.t_score_reason]
+    if report.status != "read":
+        return None
+    return f"No headline. {T_SCORE_REASONS[reasons[0]] if reasons else 'The bundle has no cuts for it.'}"
+
+
+def signed(t_score: float) -> str:
+    """A T-score as it is printed: one place, a sign, a true minus."""
+    return f"{t_score:+.1f}".replace("-", "\N{MINUS SIGN}")

@@ -1,0 +1,97 @@
+"""Who needs what: sections by urgency, films of a patient together, what could not be read by reason."""
+
+from dataclasses import replace
+from itertools import chain
+
+import pytest
+
+from bmd_edge.errors import REFUSALS
+from bmd_edge.measure.headline import HEADLINES
+from bmd_edge.report.film_report import FilmReport
+from bmd_edge.report.worklist import SECTIONS, Row, Worklist, signed
+
+
+def listed(reports: list[FilmReport]) -> Worklist:
+    worklist = Worklist()
+    for number, report in enumerate(reports, 1):
+        worklist.add(report, f"#film-{number}")
+    return worklist
+
+
+def films_of(worklist: Worklist) -> dict[str, list[list[str]]]:
+    return {one.name: [[row.film for row in rows] for rows in one.groups] for one in worklist.sections()}
+
+
+def known(report: FilmReport, file: str, **facts: str | None) -> FilmReport:
+    """The same result of a film of its own."""
+    return replace(report, file=file, sop_instance_uid=f"1.2.{file}", study_instance_uid=None, **facts)
+
+
+def test_a_film_stands_where_what_it_needs_is_said(reports: dict[str, FilmReport]) -> None:
+    said = {name: known(reports["right"], name, band=name) for name in HEADLINES}
+    said |= {name: known(reports[name], name, band=None) for name in ("pelvis", "implant", "young", "nothing")}
+    said["fracture beside a low one"] = known(reports["pelvis"], "fracture beside a low one", band="low_suspected")
+    found = films_of(listed(list(said.values())))
+    assert list(found) == list(SECTIONS)
+    assert {name: sorted(chain.from_iterable(groups)) for name, groups in found.items()} == {
+        "low_suspected": ["fracture beside a low one", "low_suspected"],
+        "refer_for_dxa": ["refer_for_dxa"],
+        "in_doubt": ["implant", "nothing", "pelvis"],
+        "no_headline": ["young"],
+        "not_suspected": ["not_suspected"],
+    }
+
+
+def test_a_patient_stands_once_where_the_most_urgent_film_does(reports: dict[str, FilmReport]) -> None:
+    a = {"patient_pseudonym": "pt-a", "acquisition_date": "2019-03-01"}
+    right = reports["right"]
+    films = [
+        known(right, "old", band="low_suspected", **a),
+        known(right, "new", band="not_suspected", **(a | {"acquisition_date": "2024-01-02"})),
+        known(right, "other", band="low_suspected", patient_pseudonym="pt-b", acquisition_date="2020-01-01"),
+        replace(known(right, "left", band="not_suspected"), study_instance_uid="1.9"),
+        replace(known(right, "right", band="refer_for_dxa"), study_instance_uid="1.9"),
+        known(right, "alone", band="not_suspected", acquisition_date="2021-01-01"),
+    ]
+    worklist = listed([replace(film, acquisition_date=film.acquisition_date) for film in films])
+    assert films_of(worklist) == {
+        "low_suspected": [["new", "old"], ["other"]],
+        "refer_for_dxa": [["left", "right"]],
+        "not_suspected": [["alone"]],
+    }
+    assert [(one.films, one.patients) for one in worklist.sections()] == [(3, 2), (2, None), (1, None)]
+
+
+def test_a_row_says_who_when_what_and_what_to_do(reports: dict[str, FilmReport]) -> None:
+    who = {"patient_pseudonym": "pt-a", "acquisition_date": "2024-01-02"}
+    pelvis = known(reports["pelvis"], "p.dcm", band="refer_for_dxa", film_now="missing", **who)
+    ((((row,),),),) = ([section.groups for section in listed([pelvis]).sections()],)
+    assert row == Row(
+        section="refer_for_dxa",
+        find=f"pt-a {pelvis.film_id}",
+        film="p.dcm",
+        link="#film-1",
+        patient="pt-a",
+        date="2024-01-02",
+        lowest_t=signed(min(estimate.t_score for hip in pelvis.hips for estimate in hip.estimates)),
+        said="The film cannot tell. Left: The hip holds an implant. "
+        "Not in the folder now; the result of an earlier run.",
+        to_do=f"Refer for DXA. {REFUSALS['implant'].remedy}",
+    )
+    unknown = listed([reports["unknown"]]).sections()[0].groups[0][0]
+    assert (unknown.lowest_t, unknown.said) == ("", "No headline. No T-score: age unknown.")
+
+
+def test_files_without_a_header_stand_by_reason(reports: dict[str, FilmReport]) -> None:
+    texts = [replace(reports["text"], file=f"{n}.txt") for n in range(3)]
+    worklist = listed([*texts, replace(reports["text"], file="e.dcm", reason="empty_file"), reports["right"]])
+    assert {code: [row.film for row in rows] for code, rows in worklist.unread.items()} == {
+        "not_dicom": ["0.txt", "1.txt", "2.txt"],
+        "empty_file": ["e.dcm"],
+    }
+    assert sum(one.films for one in worklist.sections()) == 1
+
+
+@pytest.mark.parametrize(("t_score", "said"), [(-2.46, "\N{MINUS SIGN}2.5"), (0.0, "+0.0"), (1.25, "+1.2")])
+def test_a_t_score_has_a_sign_and_one_place(t_score: float, said: str) -> None:
+    assert signed(t_score) == said
