@@ -30,8 +30,8 @@ class PlannedFile:
 
     `action` is "skip" (finished before), "compare" (has size and time of modification of a finished film, here or
     elsewhere: examined only if its bytes differ), "read", or "refuse" (no file), with the `reason`
-    "not_a_regular_file", or "file_unreadable" for a folder that cannot be listed. `key` is the path relative to the folder as the system's
-    bytes, `file` the same as text for people and results.
+    "not_a_regular_file", or "file_unreadable" for a folder that cannot be listed. `key` is the path relative to the
+    folder as the system's bytes, `file` the same as text for people and results.
     """
 
     key: bytes
