@@ -98,7 +98,8 @@ def _openjpeg(data: bytes, halvings: int) -> NDArray[Any]:
     image = Jpeg2KImagePlugin.Jpeg2KImageFile(io.BytesIO(data))
     image.reduce = halvings
     # Pillow rounds a reduced size to the nearest, the standard up: its buffer would be too small for 4 n + 1 pixels.
-    image._size = tuple(-(-side >> halvings) << halvings for side in image.size)
+    width, height = (-(-side >> halvings) << halvings for side in image.size)
+    image._size = width, height
     image.load()
     return np.array(image)
 

@@ -335,7 +335,7 @@ def stages(folder: Path, bundle: Path | None) -> dict[str, float]:
         with closing(Ledger(Path(out))) as ledger:
             for job, outcome in screener.examine(jobs):
                 with clock("write"):
-                    ledger.put(job.path, (0, 0), "", outcome.report, outcome.picture)
+                    ledger.put(job.path, (0, 0, 0), "", outcome.report, outcome.picture)
             with clock("write"):
                 write_results(Path(out), ledger, screener.setup)
         spent = clock.spent
