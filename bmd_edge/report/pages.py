@@ -45,7 +45,7 @@ _SCALE_GCM2 = (0.3, 1.2)  # the axis of the interval drawings; what lies beyond 
 def write_pages(folder: Path, entries: Iterable[tuple[FilmReport, Thumbnail | None]], summary: RunSummary) -> None:
     """Write `index.html` and, beyond 100 films, one page per 100 films into `folder`; pages of an older run go."""
     folder.mkdir(exist_ok=True)
-    total = sum(summary.films.values())
+    total = summary.files
     names = [f"page-{n + 1:04d}.html" for n in range(-(-total // FILMS_PER_PAGE))] if total > FILMS_PER_PAGE else []
     common = {"research_use": RESEARCH_USE, "summary": summary, "pages": names, "reference": REFERENCE_NAME}
     pages: list[dict[str, Any]] = []
