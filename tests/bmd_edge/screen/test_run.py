@@ -297,24 +297,6 @@ def objects_of(film: Path, out: Path) -> tuple[str, str | None]:
     return item["status"], item["reason"]
 
 
-def test_junk_beside_films_does_not_make_a_run_incomplete_and_is_forgotten_with_its_file(tmp_path: Path) -> None:
-    folder = many_films(tmp_path / "films", 2)
-    for name in ("README.TXT", "film.dcm.part"):
-        (folder / name).write_text("Dear colleague")
-    summary = run(folder, tmp_path / "out")
-    assert (summary.complete, summary.films["read"], summary.films["left_out"]) == (True, 2, 2)
-    (folder / "README.TXT").unlink()
-    (folder / "film.dcm.part").unlink()
-    summary = run(folder, tmp_path / "out")
-    assert (summary.complete, summary.files, summary.not_there) == (True, 2, {})
-
-
-def test_nothing_but_junk_is_not_complete(tmp_path: Path) -> None:
-    (tmp_path / "films").mkdir()
-    (tmp_path / "films" / "README.TXT").write_text("Dear colleague")
-    assert not run(tmp_path / "films", tmp_path / "out").complete
-
-
 def test_four_files_of_one_image_count_once_and_a_conflict_twice(tmp_path: Path) -> None:
     folder = tmp_path / "films"
     folder.mkdir()
