@@ -16,14 +16,14 @@ from bmd_edge.measure.t_score import T_SCORE_REASONS
 from bmd_edge.report.film_report import FILM_NOW, FilmReport, HipReport, flags_of
 from bmd_edge.report.safe_text import visible
 
-LIST_BELOW, _ONE_LINE, _WIDE = 80, 110, 140
+LIST_BELOW, _ONE_LINE, _WIDE = 80, 120, 140
 """Columns of a terminal: from which on there is a table, intervals stand in one line, headlines in a column."""
 _HEADLINES = {
     "low_suspected": ("low BMD suspected", "bold red"),
     "refer_for_dxa": ("refer for DXA", "bold yellow"),
     "not_suspected": ("not suspected; low BMD is not ruled out", ""),
 }
-_HEADLINE_WIDTH, _NOTES_WIDTH = 24, 9
+_HEADLINE_WIDTH = 24
 
 
 def print_hips(console: Console, reports: Iterable[FilmReport]) -> None:
@@ -40,10 +40,10 @@ def _table(reports: list[FilmReport], width: int, notes: dict[str, str]) -> Tabl
     """One row per hip with a number. The headline is that of the film: in a column, or below the film's name."""
     one_line = width >= _ONE_LINE
     apart = width >= _WIDE and any(report.band for report in reports)
-    number = 22 if one_line else 11
-    # Side, two numbers with their T, notes, and two cells between columns: the rest is the name's.
-    room = width - (4 + 2 * (number + 4) + _NOTES_WIDTH + 12) - (_HEADLINE_WIDTH + 2) * apart
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    number, notes_width, gap = 22 if one_line else 11, 5 if width < 100 else 9, 3 if width >= _WIDE else 2
+    # Side, two numbers with their T, notes, gaps and edges: the rest is the name's.
+    room = width - (4 + 2 * (number + 4) + notes_width + 6 * gap + 2) - (_HEADLINE_WIDTH + gap) * apart
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, gap - 2))  # and one that the box puts between
     table.add_column("File", overflow="fold", max_width=room)
     if apart:
         table.add_column("Headline", max_width=_HEADLINE_WIDTH)
@@ -51,7 +51,7 @@ def _table(reports: list[FilmReport], width: int, notes: dict[str, str]) -> Tabl
     for site in ("Neck", "Hip"):
         table.add_column(f"{site}, g/cm²{' ' if one_line else chr(10)}(90 %)", no_wrap=True)
         table.add_column("T", justify="right", no_wrap=True)
-    table.add_column("Notes", max_width=_NOTES_WIDTH)
+    table.add_column("Notes", max_width=notes_width)
     for report, hip, first in _rows(reports):
         name = Text(_in_lines(visible(report.file or ""), room))
         headline = _headline(report, apart) if first else Text()
