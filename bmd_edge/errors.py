@@ -36,6 +36,16 @@ REFUSALS: dict[str, Refusal] = {
     "not_dicom": Refusal(
         "The file is not a DICOM file.", "Export the film as DICOM; other files may stay in the folder."
     ),
+    "archive": Refusal(
+        "The file is an archive, and none is opened.", "If it holds films, unpack it into the folder, then run again."
+    ),
+    "broken_archive": Refusal(
+        "The file is an archive that is cut off.", "Copy it again; if it holds films, unpack it into the folder."
+    ),
+    "dicom_directory": Refusal(
+        "The file is the directory of a disc (DICOMDIR), no film.",
+        "Nothing is to be done: films that it lists are read where they lie in the folder.",
+    ),
     "truncated": Refusal("The file ends before its data does.", "Copy the film again; the transfer was cut."),
     "broken_dicom": Refusal("The DICOM header cannot be read.", "Export the film again from the archive."),
     "no_pixels": Refusal(
@@ -66,7 +76,15 @@ REFUSALS: dict[str, Refusal] = {
         "The header contradicts the pixel data.", "Export the film again; ask the vendor if it recurs."
     ),
     "not_a_regular_file": Refusal(
-        "The entry is not a regular file.", "Copy the film itself into the folder, not a link."
+        "The entry is not a regular file.", "Nothing is to be done: pipes, sockets and devices are never opened."
+    ),
+    "link": Refusal(
+        "The entry is a link, and none is followed in a folder.",
+        "Copy the films that it leads to into the folder, or screen them where they lie.",
+    ),
+    "unfinished_file": Refusal(
+        "The name is that of an unfinished copy (.part, .tmp and the like).",
+        "Nothing is to be done while it is copied: it is read once it has a name of its own.",
     ),
     # The film
     "wrong_body_part": Refusal(

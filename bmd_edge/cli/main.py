@@ -14,6 +14,7 @@ import typer
 from bmd_edge.cli import streams
 from bmd_edge.cli.bundle import compile_engines, doctor, info
 from bmd_edge.cli.completion import Program
+from bmd_edge.cli.key import key
 from bmd_edge.cli.screen import demo, schema, screen
 from bmd_edge.cli.workshops import WORKSHOPS, register
 from bmd_edge.errors import BmdEdgeError, EngineError, UsageError
@@ -73,6 +74,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "doctor": doctor,
     "compile": compile_engines,
     "schema": schema,
+    "key": key,
 }
 
 for _name, _command in COMMANDS.items():

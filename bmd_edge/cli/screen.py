@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def screen(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of films; its subfolders too.")],
+    films: Annotated[Path, typer.Argument(metavar="FILMS", help="Folder of films, its subfolders too; or one film.")],
     bundle: BundleOption = None,
     out: OutOption = Path("bmd-edge-results"),
     device: DeviceOption = "auto",
@@ -48,10 +48,10 @@ def screen(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Forget earlier results in --out and start anew.")] = False,
     forget_missing: Annotated[
-        bool, typer.Option("--forget-missing", help="Forget results in --out of films that are not in FOLDER now.")
+        bool, typer.Option("--forget-missing", help="Forget results in --out of films that are not there now.")
     ] = False,
 ) -> None:
-    """Estimate the BMD of every hip on the films in FOLDER.
+    """Estimate the BMD of every hip on FILMS.
 
     Prints a table and writes results.csv, results.jsonl, run.json and report/index.html into --out.
     """
@@ -64,7 +64,7 @@ def screen(
     from bmd_edge.screen.workers import Crew
     from bmd_edge.system.patient_key import patient_key
 
-    check_folders(folder, out)
+    check_folders(films, out)
     if override_spacing and spacing_mm is None:
         raise UsageError("--override-spacing needs the pixel size: give --spacing-mm too")
     settings: dict[str, Any] = {
@@ -79,9 +79,9 @@ def screen(
     settings["patient_key"] = key
     with Crew(partial(open_screener, bundle, threads=1, **settings), 1 if dry_run else threads, memory_mb) as crew:
         if dry_run:
-            _print_plan(crew.setup.digest, folder, out, fresh)
+            _print_plan(crew.setup.digest, films, out, fresh)
             return
-        summary = _run(crew, folder, out, fresh, forget_missing)
+        summary = _run(crew, films, out, fresh, forget_missing)
     if as_json:
         sys.stdout.write((out / "results.jsonl").read_text(encoding="utf-8"))
         typer.echo(f"{RESEARCH_USE} {visible(summary.notice)}", err=True)
@@ -143,46 +143,47 @@ def schema() -> None:
 # -- what screen and demo print -----------------------------------------------------------------------------------
 
 
-def _run(crew: "Crew", folder: Path, out: Path, fresh: bool, forget_missing: bool = False) -> "RunSummary":
+def _run(crew: "Crew", films: Path, out: Path, fresh: bool, forget_missing: bool = False) -> "RunSummary":
     from bmd_edge.cli.terminal import progress_bar
     from bmd_edge.screen.run import screen_folder
 
     try:
         with progress_bar() as progress:
             given = {"fresh": fresh, "forget_missing": forget_missing}
-            return screen_folder(crew, folder, out, **given, progress=progress)
+            return screen_folder(crew, films, out, **given, progress=progress)
     except KeyboardInterrupt:
         typer.echo("Stopped. Finished films are kept: run the same command again to go on.", err=True)
         raise typer.Exit(130) from None  # 128 + SIGINT, as shells have it
 
 
-def _print_plan(settings: str, folder: Path, out: Path, fresh: bool) -> None:
+def _print_plan(settings: str, films: Path, out: Path, fresh: bool) -> None:
     from bmd_edge.report.safe_text import visible
-    from bmd_edge.screen.folder_plan import plan
+    from bmd_edge.screen.folder_plan import named, plan
     from bmd_edge.screen.ledger import finished
 
     done = {} if fresh else finished(out, settings)
-    items = plan(folder, done)
+    folder, only = named(films)
+    items = plan(folder, done, only)
     for item in items:
         typer.echo(f"{item.action:<7} {visible(item.file)}")
-    totals = {action: sum(item.action == action for item in items) for action in ("read", "compare", "skip", "refuse")}
+    totals = {action: sum(item.action == action for item in items) for action in ("read", "compare", "skip", "leave")}
     moved = f"{totals['compare']} perhaps moved, " * (totals["compare"] > 0)
-    gone = len(done.keys() - {item.key for item in items})
+    gone = 0 if only else len(done.keys() - {item.key for item in items})
     missing = f", {gone} finished before and not there now" * (gone > 0)
     typer.echo(
-        f"{totals['read']} to read, {moved}{totals['skip']} finished before, {totals['refuse']} no files{missing}; "
+        f"{totals['read']} to read, {moved}{totals['skip']} finished before, {totals['leave']} no films{missing}; "
         "nothing was done.",
         err=True,
     )
 
 
 def _say_where(out: Path, summary: "RunSummary") -> None:
-    from bmd_edge.report.film_report import COPIES
-
     earlier = sum(summary.not_there.values())
-    if earlier == sum(summary.films.values()) and not summary.left:
+    if earlier == summary.files and not summary.left:
         known = f" {earlier} were known: is the share with the films mounted?" * (earlier > 0)
         typer.echo(f"The folder holds no files.{known}", err=True)
+    elif not summary.found and not summary.left:
+        typer.echo("None of the files is a film.", err=True)
     if earlier:
         counts = ", ".join(f"{n} {how}" for how, n in summary.not_there.items())
         typer.echo(
@@ -193,6 +194,4 @@ def _say_where(out: Path, summary: "RunSummary") -> None:
     if summary.left:
         what = "file was" if summary.left == 1 else "files were"
         typer.echo(f"{summary.left} {what} still changing: run the same command again to read them.", err=True)
-    for kind, number in summary.copies.items():
-        typer.echo(f"{number} of the files: {COPIES[kind]} See the column copy_of of results.csv.", err=True)
     typer.echo(f"Report: {out / 'report' / 'index.html'}; tables: {out / 'results.csv'}, results.jsonl", err=True)

@@ -11,6 +11,7 @@ import struct
 
 from bmd_edge.dicom.deflate import inflate
 from bmd_edge.dicom.elements import TRANSFER_SYNTAX, Element, Walk
+from bmd_edge.dicom.other_files import other_kind
 from bmd_edge.errors import FilmRefused
 from bmd_edge.pixels.transfer_syntaxes import DEFLATED, EXPLICIT_BIG_ENDIAN, IMPLICIT_LITTLE_ENDIAN
 
@@ -132,13 +133,13 @@ def read_header(data: bytes) -> tuple[Header, bytes | bytearray]:
     """Walk a DICOM file.
 
     Returns the header and the bytes its elements point into (other than `data` where the data set was deflated).
-    Raises `FilmRefused`: `empty_file`, `not_dicom`, `truncated`, `broken_dicom`, `too_large` (deflate bomb).
+    Raises `FilmRefused`: `empty_file`, a code of `other_kind`, `truncated`, `broken_dicom`, `too_large` (deflate bomb).
     """
     if not data:
         raise FilmRefused("empty_file")
     begin = 132 if data[128:132] == b"DICM" else 0
     if not begin and not _META.match(data):
-        raise FilmRefused("not_dicom")
+        raise FilmRefused(other_kind(data))
     meta = Walk(data, explicit=True, little=True)
     elements, start = meta.group_2(begin)
     syntax = Header(meta, elements).text(TRANSFER_SYNTAX)

@@ -21,12 +21,15 @@ _CR, _DX, _DX_PROCESSING, _SC = (
     "1.2.840.10008.5.1.4.1.1.1.1.1",
     "1.2.840.10008.5.1.4.1.1.7",
 )
+_DIRECTORY_RECORDS = 0x00041220  # PS3.3 F.3
 _RAW_WORDS = frozenset(["RAW", "UNPROCESSED"])
 _MODALITIES = (None, "CR", "DX", "DR", "RG", "RF", "OT", "SC")
 
 
 def check_kind(header: Header) -> None:
     """Refuse what is not one grayscale projection radiograph For Presentation."""
+    if _DIRECTORY_RECORDS in header:
+        raise FilmRefused("dicom_directory")
     kind = header.uid(0x00080016)
     if kind == _DX_PROCESSING or (kind in (_CR, _DX, _SC) and _is_raw(header)):
         raise FilmRefused("not_for_presentation")

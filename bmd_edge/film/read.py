@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from bmd_edge.dicom.elements import PIXEL_DATA
 from bmd_edge.dicom.frame import frame_bytes, read_layout
 from bmd_edge.dicom.header import Header, read_header
+from bmd_edge.dicom.other_files import other_kind
 from bmd_edge.errors import FilmFailed, FilmRefused, UsageError
 from bmd_edge.film.acceptance import check_exposure, check_kind, level_counts
 from bmd_edge.film.film import Film, film_id, pixel_digest
@@ -115,7 +116,7 @@ def read_bytes(path: "str | os.PathLike[str]", *, links: bool = True, most_bytes
 
     `links` says whether a link is followed, `most_bytes` what memory there is.
 
-    Raises `FilmRefused`: `not_a_regular_file`, `not_dicom`, `too_large`; `FilmFailed`: `file_unreadable`,
+    Raises `FilmRefused`: `not_a_regular_file`, `too_large`, a code of `other_kind`; `FilmFailed`: `file_unreadable`,
     `out_of_memory`.
     """
     try:
@@ -125,7 +126,7 @@ def read_bytes(path: "str | os.PathLike[str]", *, links: bool = True, most_bytes
     except TooLarge as error:
         detail = f"a file of {error.size_bytes >> 20} MB"
         if error.head[128:] != b"DICM":
-            raise FilmRefused("not_dicom", detail) from None
+            raise FilmRefused(other_kind(error.head, whole=False), detail) from None
         if error.size_bytes > MAX_FILE_BYTES:
             raise FilmRefused("too_large", detail) from None
         raise FilmFailed("out_of_memory", detail) from None

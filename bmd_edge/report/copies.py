@@ -6,14 +6,14 @@ from dataclasses import replace
 
 from bmd_edge.report.film_report import FilmReport
 
-Copies = dict[str | None, tuple[str, str | None]]
-"""The fields `copy` and `copy_of` of a report, by its file."""
+Copies = dict[tuple[str | None, str | None], tuple[str, str | None]]
+"""The fields `copy` and `copy_of` of a report, by its file and film_id: two films may have had one name."""
 
 
 def copies(reports: Iterable[FilmReport]) -> Copies:
     """Mark, in the order of the reports, every file that repeats an earlier one, and every one of a conflict."""
     first_of_pixels: dict[str, str | None] = {}
-    of_instance: dict[str, list[tuple[str | None, str]]] = defaultdict(list)
+    of_instance: dict[str, list[tuple[str | None, str | None, str]]] = defaultdict(list)
     marks: Copies = {}
     for report in reports:
         digest = report.pixel_digest
@@ -21,23 +21,23 @@ def copies(reports: Iterable[FilmReport]) -> Copies:
             continue
         instance = of_instance[report.sop_instance_uid] if report.sop_instance_uid else []
         if digest in first_of_pixels:
-            kind = "duplicate" if any(digest == other for _, other in instance) else "same_pixels"
-            marks[report.file] = kind, first_of_pixels[digest]
+            kind = "duplicate" if any(digest == other for *_, other in instance) else "same_pixels"
+            marks[report.file, report.film_id] = kind, first_of_pixels[digest]
         else:
             first_of_pixels[digest] = report.file
-        instance.append((report.file, digest))
+        instance.append((report.file, report.film_id, digest))
     for films in of_instance.values():
-        different = {digest: file for file, digest in reversed(films)}
-        for file, digest in films:
+        different = {digest: file for file, _, digest in reversed(films)}
+        for file, name, digest in films:
             others = [other for known, other in different.items() if known != digest]
-            if others and marks.get(file, ("", None))[0] != "duplicate":
-                marks[file] = "conflict", others[-1]
+            if others and marks.get((file, name), ("", None))[0] != "duplicate":
+                marks[file, name] = "conflict", others[-1]
     return marks
 
 
 def marked(report: FilmReport, marks: Copies) -> FilmReport:
     """The report with its mark, if it has one."""
-    kind, other = marks.get(report.file, (None, None))
+    kind, other = marks.get((report.file, report.film_id), (None, None))
     return replace(report, copy=kind, copy_of=other)
 
 

@@ -19,7 +19,9 @@ COPIES = {
     "conflict": "Another file has the same SOP Instance UID and other pixels: one of the two is wrong.",
 }
 """How two files may belong together, of which only one should count."""
-STATUSES = ("read", "refused", "failed")
+COUNTED_ONCE = ("duplicate", "same_pixels")
+"""Of these only the other file counts; of a conflict both do, for nobody knows which is right."""
+STATUSES = ("read", "refused", "failed", "left_out")
 FILM_NOW = {
     "there": "",
     "missing": "Not in the folder now; the result of an earlier run.",
@@ -50,6 +52,8 @@ class HipReport:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FilmReport(FilmFacts):
     """One file: `read` (at least one hip has a number), `refused`, or `failed` (worth another try).
+
+    An entry of a folder that is no film, as a text beside the films, is `left_out`, with the reason.
 
     `file` is the posix path relative to the screened folder, None for bytes and data sets.
     `band` is the headline, a key of `bmd_edge.measure.headline.HEADLINES`, None without one.
@@ -111,7 +115,8 @@ class RunSummary:
 
     `left` counts files that were still changing and are left for the next run, `not_there` the results whose films are
     not there now, by the keys of `FILM_NOW`; they are among `films` and `hips`. `copies` counts files that show what
-    another one shows, by the keys of `COPIES`; `patient_key` is the fingerprint of the pseudonyms' key.
+    another one shows, by the keys of `COPIES`; those of `COUNTED_ONCE` are not among `films` and `hips`. `patient_key`
+    is the fingerprint of the pseudonyms' key.
     """
 
     schema_version: int
@@ -133,22 +138,40 @@ class RunSummary:
     copies: dict[str, int] = field(default_factory=dict)
 
     @property
+    def repeated(self) -> int:
+        """How many files show what another one shows, and do not count."""
+        return sum(self.copies.get(kind, 0) for kind in COUNTED_ONCE)
+
+    @property
+    def files(self) -> int:
+        """How many files the results tell of."""
+        return sum(self.films.values()) + self.repeated
+
+    @property
+    def found(self) -> bool:
+        """Whether anything was a film, or was meant as one."""
+        return any(n for status, n in self.films.items() if status != "left_out")
+
+    @property
     def complete(self) -> bool:
         """Whether there are films, all that were ever read are there, and every film and hip has its numbers."""
         without = self.films["refused"] or self.films["failed"] or self.hips["refused"]
-        return bool(sum(self.films.values())) and not (without or self.left or self.not_there)
+        return self.found and not (without or self.left or self.not_there)
 
 
 def count(reports: Iterable[FilmReport]) -> dict[str, dict[str, int]]:
     """Count films and hips by status and by reason, and results without a film: five fields of `RunSummary`.
 
-    A film on which hips were found counts under `film_reasons` never, its hips under `hip_reasons`.
+    A film on which hips were found counts under `film_reasons` never, its hips under `hip_reasons`. What a report is
+    marked as a copy of counts, the copy does not (`COUNTED_ONCE`).
     """
     films, hips, film_reasons, hip_reasons = Counter[str](), Counter[str](), Counter[str](), Counter[str]()
     not_there = Counter[str]()
     for report in reports:
-        films[report.status] += 1
         not_there[report.film_now] += report.film_now != "there"
+        if report.copy in COUNTED_ONCE:
+            continue
+        films[report.status] += 1
         if report.reason and not report.hips:
             film_reasons[report.reason] += 1
         for hip in report.hips:

@@ -47,7 +47,7 @@ def write_pages(folder: Path, entries: Iterable[_Entry], summary: RunSummary) ->
     The overview begins with the worklist; up to 100 films have their cards there too.
     """
     folder.mkdir(exist_ok=True)
-    total = sum(summary.films.values())
+    total = summary.files
     names = [f"page-{n + 1:04d}.html" for n in range(-(-total // FILMS_PER_PAGE))] if total > FILMS_PER_PAGE else []
     common = {"research_use": RESEARCH_USE, "summary": summary, "pages": names, "reference": REFERENCE_NAME}
     listing: list[dict[str, Any]] = []

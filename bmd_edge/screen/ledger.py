@@ -197,7 +197,7 @@ class Ledger:
     def compare(self, present: Set[bytes], finished: Set[bytes]) -> None:
         """Mark films that are not in the folder as `missing`, and take the mark from those found there as they were.
 
-        What never was a film (a link, a folder that could not be listed) is forgotten with it.
+        What never was a film (a link, a text, a folder that could not be listed) is forgotten with it.
         """
         with _translated():
             marked = dict(self._db.execute("SELECT key, film_now FROM absent"))
@@ -205,7 +205,7 @@ class Ledger:
         back = [(key,) for key in marked.keys() & finished]
         if gone or back:
             with self._at_once():
-                self._db.executemany("DELETE FROM films WHERE key=? AND film_id IS NULL", gone)
+                self._db.executemany("DELETE FROM films WHERE key=? AND (film_id IS NULL OR status='left_out')", gone)
                 self._db.executemany("INSERT OR REPLACE INTO absent SELECT key, 'missing' FROM films WHERE key=?", gone)
                 self._db.executemany("DELETE FROM absent WHERE key=?", back)
 

@@ -12,15 +12,16 @@ from contextlib import closing
 from pathlib import Path
 
 from bmd_edge.errors import EngineError, UsageError
-from bmd_edge.report.copies import copies, count_copies, marked
+from bmd_edge.report.copies import Copies, copies, count_copies, marked
 from bmd_edge.report.film_report import SCHEMA_VERSION, RunSummary, count
 from bmd_edge.report.pages import write_pages
 from bmd_edge.report.results import write_csv, write_jsonl, write_run
-from bmd_edge.screen.folder_plan import PlannedFile, plan, settled, unmoved
+from bmd_edge.screen.folder_plan import PlannedFile, named, plan, settled, unmoved
 from bmd_edge.screen.jobs import FilmJob, FilmOutcome, Setup
 from bmd_edge.screen.ledger import NAME as LEDGER
 from bmd_edge.screen.ledger import Ledger
 from bmd_edge.screen.ledger import remove as remove_ledger
+from bmd_edge.screen.left_out import as_entry
 from bmd_edge.screen.run_lock import check_local, hold
 from bmd_edge.screen.screener import Screener
 from bmd_edge.screen.workers import Crew
@@ -32,14 +33,15 @@ _MAX_ENGINE_ERRORS = 3  # one odd film may upset an engine; three in a row mean 
 _VERSIONS = ("numpy", "pydicom", "imagecodecs", "Pillow", "onnxruntime", "onnxruntime-gpu")
 
 
-def check_folders(folder: Path, out: Path) -> None:
-    """UsageError unless `folder` is a folder and `out` lies outside it: results must not become input."""
-    if not folder.is_dir():
-        what = "is a file: give the folder that holds it" if folder.exists() else "does not exist"
-        raise UsageError(f"the folder of films {what}")
-    if not os.access(folder, os.R_OK | os.X_OK):
+def check_folders(films: Path, out: Path) -> None:
+    """UsageError unless `films` is a film, or a folder and `out` lies outside it: results must not become input."""
+    if not films.exists():
+        raise UsageError("the folder of films does not exist")
+    if not (films.is_dir() or films.is_file()):
+        raise UsageError("the films are neither a folder nor a file: give one of these")
+    if not os.access(named(films)[0], os.R_OK | os.X_OK):
         raise UsageError("the folder of films cannot be listed: check its permissions")
-    if out.resolve().is_relative_to(folder.resolve()):
+    if films.is_dir() and out.resolve().is_relative_to(films.resolve()):
         raise UsageError("the results would lie inside the folder of films: give another --out")
     if out.exists() and not out.is_dir():
         raise UsageError("--out is a file: give a folder")
@@ -47,20 +49,23 @@ def check_folders(folder: Path, out: Path) -> None:
 
 def screen_folder(
     screener: Screener | Crew,
-    folder: Path,
+    films: Path,
     out: Path,
     *,
     fresh: bool = False,
     forget_missing: bool = False,
     progress: Progress = lambda done, total: None,  # noqa: ARG005
 ) -> RunSummary:
-    """Screen every entry below `folder` and write results.csv, results.jsonl, run.json and report/ into `out`.
+    """Screen every entry below the folder `films`, or that one film.
+
+    Writes results.csv, results.jsonl, run.json and report/ into `out`.
 
     A `Crew` works on several films at a time and survives what a decoder does; a `Screener` on one after the other.
     Films that the ledger in `out` knows as finished with the same settings are not read again; `fresh` forgets them.
-    Results of films that are not in `folder` now stay and are marked, whichever folder they were in; `forget_missing`
-    forgets them. Films that change while they are looked at are left for the next run. `progress` is called with
-    (finished, all) before the first and after every film.
+    Results of films that are not in the folder now stay and are marked, whichever folder they were in; `forget_missing`
+    forgets them. What is in a folder and is no film is left out; one film that is named is read or refused, whatever it
+    is, and says nothing of others. Films that change while they are looked at are left for the next run. `progress` is
+    called with (finished, all) before the first and after every film.
 
     Raises:
         UsageError: the folders are not as `check_folders` wants them, another run writes to `out`, it holds results
@@ -68,7 +73,7 @@ def screen_folder(
         EngineError: a network failed on several films in a row.
         OSError: `out` cannot be written. Whatever ends a run, what was finished stays in the ledger.
     """
-    check_folders(folder, out)
+    check_folders(films, out)
     out.mkdir(parents=True, exist_ok=True)
     check_local(out)
     with hold(out):
@@ -79,7 +84,7 @@ def screen_folder(
             what = f"--out holds results without their {LEDGER}, and this run would write over them"
             raise UsageError(f"{what}: give another --out, or --fresh, which forgets them")
         with closing(Ledger(out)) as ledger:
-            return _screen(screener, folder, out, ledger, forget_missing, progress)
+            return _screen(screener, films, out, ledger, forget_missing, progress)
 
 
 def _orphaned(out: Path) -> bool:
@@ -96,21 +101,23 @@ def _sweep(out: Path) -> None:
 
 
 def _screen(
-    screener: Screener | Crew, folder: Path, out: Path, ledger: Ledger, forget_missing: bool, progress: Progress
+    screener: Screener | Crew, films: Path, out: Path, ledger: Ledger, forget_missing: bool, progress: Progress
 ) -> RunSummary:
     settings = screener.setup.digest
-    items = plan(folder, ledger.done(settings))
+    folder, only = named(films)
+    items = plan(folder, ledger.done(settings), only)
     if forget_missing and not items:
         what = "the folder holds no files, so --forget-missing would forget all: is the share with the films mounted?"
         raise UsageError(f"{what} --fresh forgets whatever is known")
     finished = _adopt(screener, folder, ledger, items)
-    present = {item.key for item in items}
+    present = {item.key for item in items} | (ledger.keys() if only else set())
     ledger.compare(present, finished)
     todo = [item for item in items if item.key not in finished]
     progress(len(finished), len(items))
     left = {item.key for item in todo}
     for number, (item, outcome) in enumerate(_examine(screener, folder, todo), len(finished) + 1):
-        ledger.put(item.key, item.stamp, settings, outcome.report, outcome.picture)
+        report = outcome.report if only else as_entry(outcome.report)
+        ledger.put(item.key, item.stamp, settings, report, outcome.picture)
         left.discard(item.key)
         progress(number, len(items))
     if left:
@@ -146,7 +153,7 @@ def _is_there(out: Path) -> bool:
 def write_results(out: Path, ledger: Ledger, setup: Setup, left: int = 0) -> RunSummary:
     """Write results.csv, results.jsonl, report/ and run.json from the ledger; `left` films are for the next pass."""
     marks = copies(ledger.reports())
-    summary = _summary(setup, ledger, left, count_copies(marks))
+    summary = _summary(setup, ledger, left, marks)
     write_csv(out / "results.csv", (marked(report, marks) for report in ledger.reports()))
     write_jsonl(out / "results.jsonl", (marked(report, marks) for report in ledger.reports()))
     write_pages(out / "report", ((marked(report, marks), picture) for report, picture in ledger.entries()), summary)
@@ -173,7 +180,7 @@ def _examine(
             yield planned[task.path], outcome
 
 
-def _summary(setup: Setup, ledger: Ledger, left: int, copied: dict[str, int]) -> RunSummary:
+def _summary(setup: Setup, ledger: Ledger, left: int, marks: Copies) -> RunSummary:
     return RunSummary(
         schema_version=SCHEMA_VERSION,
         versions=versions(),
@@ -185,9 +192,9 @@ def _summary(setup: Setup, ledger: Ledger, left: int, copied: dict[str, int]) ->
         notice=setup.notice,
         left=left,
         patient_key=setup.patient_key,
-        copies=copied,
+        copies=count_copies(marks),
         site_calibration=setup.failed.site_calibration,
-        **count(ledger.reports()),
+        **count(marked(report, marks) for report in ledger.reports()),
     )
 
 

@@ -124,7 +124,7 @@ def _turn(crew: Crew, folder: Path, bundle: Path | None, out: Path, plain: bool)
     summary = screen_folder(crew, folder, out, fresh=True)
     seconds = time.perf_counter() - start
     peak = sum(_peak_bytes(pid) for pid in (os.getpid(), *crew.pids))
-    count = sum(summary.films.values())
+    count = summary.files
     turn: dict[str, Any] = {"stages": spent, "films_per_s": count / seconds, "peak_rss_mb": peak / 2**20, "n": count}
     if plain:
         turn["plain"] = _apart(plain_loop, folder, bundle, one_thread=False)

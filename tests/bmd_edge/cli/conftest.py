@@ -1,6 +1,7 @@
 """A bundle, a folder of films, and the program inside this process."""
 
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,7 @@ def films(tmp_path: Path) -> Path:
 @pytest.fixture
 def inside(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]):
     """Run the program in this process, reading drawn films: returns exit code, stdout, stderr."""
+    import_module("bmd_edge.screen.run")  # whose annotations need the real one
     monkeypatch.setattr("bmd_edge.screen.workers.Crew", lambda *_: drawn_screener())
 
     def call(*arguments: object) -> tuple[int, str, str]:

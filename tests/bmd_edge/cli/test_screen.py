@@ -25,16 +25,32 @@ def test_dry_run_changes_nothing(inside, films: Path, tmp_path: Path) -> None:
     (films / "link.dcm").symlink_to(films / "right.dcm")
     code, out, err = inside("screen", films, "--out", tmp_path / "out", "--dry-run")
     assert code == 0
-    assert out.splitlines() == ["refuse  link.dcm", "read    pelvis.dcm", "read    right.dcm"]
-    assert "2 to read, 0 finished before, 1 no files" in err
+    assert out.splitlines() == ["leave   link.dcm", "read    pelvis.dcm", "read    right.dcm"]
+    assert "2 to read, 0 finished before, 1 no films" in err
     assert not (tmp_path / "out").exists()
     inside("screen", films, "--out", tmp_path / "out")
     before = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
     _, out, _ = inside("screen", films, "--out", tmp_path / "out", "--dry-run")
-    assert out.splitlines() == ["refuse  link.dcm", "skip    pelvis.dcm", "skip    right.dcm"]
+    assert out.splitlines() == ["leave   link.dcm", "skip    pelvis.dcm", "skip    right.dcm"]
     _, out, _ = inside("screen", films, "--out", tmp_path / "out", "--dry-run", "--fresh")
-    assert out.splitlines() == ["refuse  link.dcm", "read    pelvis.dcm", "read    right.dcm"]
+    assert out.splitlines() == ["leave   link.dcm", "read    pelvis.dcm", "read    right.dcm"]
     assert {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()} == before
+
+
+def test_one_film_is_enough(inside, films: Path, tmp_path: Path) -> None:
+    code, out, _ = inside("screen", films / "right.dcm", "--out", tmp_path / "out", "--dry-run")
+    assert (code, out) == (0, "read    right.dcm\n")
+    code, out, _ = inside("screen", films / "right.dcm", "--out", tmp_path / "out")
+    assert (code, "1 files: 1 read" in out) == (0, True)
+    code, _, err = inside("screen", films / "pelvis.dcm", "--out", tmp_path / "out", "--dry-run")
+    assert "1 to read, 0 finished before, 0 no films; nothing" in err
+
+
+def test_a_folder_without_films_says_so(inside, tmp_path: Path) -> None:
+    (tmp_path / "films").mkdir()
+    (tmp_path / "films" / "README").write_text("text")
+    code, _, err = inside("screen", tmp_path / "films", "--out", tmp_path / "out")
+    assert (code, "None of the files is a film." in err) == (3, True)
 
 
 def test_an_empty_or_shrunken_folder_is_said_and_ends_with_3(inside, films: Path, tmp_path: Path) -> None:

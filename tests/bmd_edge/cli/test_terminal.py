@@ -32,6 +32,29 @@ def test_the_table_shows_the_numbers_of_the_files(inside, films: Path, tmp_path:
     assert "normal" not in out.lower()
 
 
+def test_what_is_no_film_and_what_repeats_another_stands_apart(inside, films: Path, tmp_path: Path) -> None:
+    (films / "README.TXT").write_text("Dear colleague")
+    (films / "archive").symlink_to(tmp_path)
+    (films / "right again.dcm").write_bytes((films / "right.dcm").read_bytes())
+    code, out, _ = inside("screen", films, "--out", tmp_path / "out")
+    assert code == 0
+    assert "1 left out. The file is not a DICOM file." in out
+    assert "1 left out. The entry is a link, and none is followed in a folder." in out
+    assert "1 of the files. The same image as another file" in out
+    assert "right.dcm (see right again.dcm)" in out
+    assert "5 files: 2 read, 0 refused, 0 failed, 2 left out, 1 shown by another file. 3 hips with a number" in out
+    assert len([line for line in out.splitlines() if "(0." in line]) == 3
+
+
+def test_one_uid_for_two_pictures_is_named(inside, films: Path, tmp_path: Path) -> None:
+    for bone in (1900, 2000):
+        (films / f"{bone}.dcm").write_bytes(hip_dicom("R", bone=bone, SOPInstanceUID="1.2.3"))
+    _, out, _ = inside("screen", films, "--out", tmp_path / "out")
+    assert "2 of the files. Another file has the same SOP Instance UID and other pixels" in out
+    assert "1900.dcm (see 2000.dcm), 2000.dcm (see 1900.dcm)" in out
+    assert "4 files: 4 read" in out
+
+
 def test_terminal_escapes_in_a_file_name_are_shown_not_obeyed(inside, films: Path, tmp_path: Path) -> None:
     (films / "\x1b[2Jx[bold].dcm").write_bytes(hip_dicom("R"))
     (films / "\x1b]0;title\x07.txt").write_bytes(b"")
@@ -52,6 +75,6 @@ def test_a_terminal_without_unicode_gets_escapes(films: Path, tmp_path: Path) ->
     )
     command = [sys.executable, "-c", code, "screen", films, "--out", tmp_path / "out"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=place)
-    assert done.returncode == 3, done.stderr
+    assert done.returncode == 0, done.stderr
     assert "\\u674e.txt" in done.stdout
     assert "right.dcm" in done.stdout

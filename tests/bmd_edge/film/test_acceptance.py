@@ -24,6 +24,12 @@ def test_raw_pixels_are_refused_in_every_class(kind, elements):
         read_film(films.dicom_bytes(SOPClassUID=kind, **elements))
 
 
+def test_the_directory_of_a_disc_is_named_by_what_it_is():
+    directory = {"FileSetID": "DISC", "DirectoryRecordSequence": []}
+    with pytest.raises(FilmRefused, match="dicom_directory"):
+        read_film(films.dicom_bytes(SOPClassUID=None, **directory))
+
+
 @pytest.mark.parametrize("kind", [films.CR, films.DX, films.SC])
 @pytest.mark.parametrize("relationship", ["LIN", "LOG"])
 def test_the_relationship_of_the_pixels_to_the_beam_proves_nothing(kind, relationship):

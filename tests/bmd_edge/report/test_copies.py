@@ -9,7 +9,7 @@ from bmd_edge.report.film_report import FilmReport
 def _marks(reports: dict[str, FilmReport], *films: tuple[str, str | None, str | None]) -> dict[str, tuple[str, str]]:
     one = reports["right"]
     made = [replace(one, file=file, sop_instance_uid=uid, pixel_digest=digest) for file, uid, digest in films]
-    return copies(made)
+    return {str(file): mark for (file, _), mark in copies(made).items()}
 
 
 def test_the_same_instance_again_is_a_duplicate_whatever_its_compression(reports: dict[str, FilmReport]) -> None:
@@ -33,6 +33,8 @@ def test_films_that_were_not_read_are_no_copies(reports: dict[str, FilmReport]) 
 
 def test_a_report_gets_its_mark(reports: dict[str, FilmReport]) -> None:
     report = replace(reports["right"], file="b")
-    told = marked(report, {"b": ("duplicate", "a")})
+    told = marked(report, {("b", report.film_id): ("duplicate", "a")})
     assert (told.copy, told.copy_of) == ("duplicate", "a")
     assert marked(report, {}) == report
+    # An earlier film of the same name, which stays in the results, is another one
+    assert marked(report, {("b", "0" * 16): ("duplicate", "a")}) == report

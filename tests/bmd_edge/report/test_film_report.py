@@ -75,7 +75,7 @@ def test_every_fact_of_the_header_is_said_everywhere(tmp_path: Path) -> None:
 
 def test_counts(reports: dict[str, FilmReport]) -> None:
     assert count(reports.values()) == {
-        "films": {"read": 4, "refused": 3, "failed": 0},
+        "films": {"read": 4, "refused": 3, "failed": 0, "left_out": 0},
         "hips": {"read": 4, "refused": 2},
         "film_reasons": {"not_a_hip": 1, "not_dicom": 1},
         "hip_reasons": {"implant": 2},

@@ -114,8 +114,29 @@ def test_a_folder_deeper_than_any_path_may_be(tmp_path: Path) -> None:
         os.close(above)
     os.close(here)
     items = folder_plan.plan(tmp_path, {})
-    assert [(item.action, item.reason) for item in items] == [("refuse", "file_unreadable")]
+    assert [(item.action, item.reason) for item in items] == [("leave", "file_unreadable")]
     subprocess.run(["rm", "-rf", tmp_path / "deep"], check=True)
+
+
+def test_what_is_no_film_at_a_look(folder: Path) -> None:
+    for name in ("d.dcm.part", "e.DCM.TMP", "f.crdownload"):
+        (folder / name).write_bytes(b"x")
+    (folder / "archive").symlink_to(folder)
+    os.mkfifo(folder / "pipe")
+    found = {item.file: (item.action, item.reason) for item in folder_plan.plan(folder, {})}
+    assert found == {
+        **{f"{name}.dcm": ("read", None) for name in "abc"},
+        **dict.fromkeys(("d.dcm.part", "e.DCM.TMP", "f.crdownload"), ("leave", "unfinished_file")),
+        "archive": ("leave", "link"), "pipe": ("leave", "not_a_regular_file"),
+    }  # fmt: skip
+
+
+def test_one_film_that_is_named_is_planned_alone(folder: Path) -> None:
+    (folder / "link").symlink_to("b.dcm")
+    for name in ("b.dcm", "link"):
+        place, only = folder_plan.named(folder / name)
+        assert [(item.file, item.action) for item in folder_plan.plan(place, {}, only)] == [("b.dcm", "read")]
+    assert folder_plan.named(folder) == (folder, None)
 
 
 def test_a_file_that_grows_is_left_for_the_next_run(

@@ -34,20 +34,21 @@ def test_every_entry_gets_exactly_one_object(films: Path, tmp_path: Path) -> Non
     summary = run(films, tmp_path / "out")
     found = {file: (item["status"], item["reason"]) for file, item in objects(tmp_path / "out").items()}
     assert found == {
-        "LICENSE.txt": ("refused", "not_dicom"),
+        "LICENSE.txt": ("left_out", "not_dicom"),
         "cut.dcm": ("refused", "truncated"),
-        "dangling": ("refused", "not_a_regular_file"),
-        "empty": ("refused", "empty_file"),
+        "dangling": ("left_out", "link"),
+        "empty": ("left_out", "empty_file"),
         "implant.dcm": ("refused", "implant"),
-        "link.dcm": ("refused", "not_a_regular_file"),
-        "loop": ("refused", "not_a_regular_file"),
+        "link.dcm": ("left_out", "link"),
+        "loop": ("left_out", "link"),
         "nothing.dcm": ("refused", "not_a_hip"),
-        "pipe.dcm": ("refused", "not_a_regular_file"),
+        "pipe.dcm": ("left_out", "not_a_regular_file"),
         "right.dcm": ("read", None),
         "sub/pelvis.dcm": ("read", None),
     }
     assert list(found) == sorted(found)
-    assert summary.films == {"read": 2, "refused": 9, "failed": 0}
+    assert summary.films == {"read": 2, "refused": 3, "failed": 0, "left_out": 6}
+    assert summary.files == 11
     assert summary.hips == {"read": 2, "refused": 2}
     assert summary.hip_reasons == {"implant": 2}
     assert "implant" not in summary.film_reasons
@@ -154,7 +155,7 @@ def test_one_film_that_upsets_a_network_does_not_stop_the_run(tmp_path: Path) ->
     engines = {"finder": drawn_finder(), "bmd": broken_bmd(EngineError("not finite"), -2)}
     with Screener(drawn_bundle(), engines=engines) as screener:
         summary = screen_folder(screener, folder, tmp_path / "out")
-    assert summary.films == {"read": 3, "refused": 0, "failed": 1}
+    assert summary.films == {"read": 3, "refused": 0, "failed": 1, "left_out": 0}
 
 
 def test_a_broken_network_stops_the_run_and_keeps_what_was_finished(tmp_path: Path) -> None:
@@ -176,7 +177,7 @@ def test_the_plan_looks_and_changes_nothing(films: Path, tmp_path: Path) -> None
     items = plan(films, done)
     assert {item.file: item.action for item in items} == {
         "LICENSE.txt": "read", "cut.dcm": "read", "empty": "read", "implant.dcm": "read", "nothing.dcm": "read",
-        "pipe": "refuse", "right.dcm": "skip", "sub/pelvis.dcm": "read",
+        "pipe": "leave", "right.dcm": "skip", "sub/pelvis.dcm": "read",
     }  # fmt: skip
     assert [item.key for item in items] == sorted(item.key for item in items)
     assert sorted((path, path.lstat().st_mtime_ns) for path in tmp_path.rglob("*")) == before
@@ -256,11 +257,59 @@ def test_results_inside_the_folder_of_films_are_refused(films: Path, tmp_path: P
 def test_folders_that_are_none(films: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="does not exist"):
         run(tmp_path / "none", tmp_path / "out")
-    with pytest.raises(UsageError, match="is a file"):
-        run(films / "right.dcm", tmp_path / "out")
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UsageError, match="neither a folder nor a file"):
+        run(tmp_path / "pipe", tmp_path / "out")
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match="--out is a file"):
         run(films, tmp_path / "file")
+
+
+def test_one_film_is_read_and_nothing_is_said_of_others(films: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run(films, out)
+    before = objects(out)
+    (tmp_path / "later.dcm").write_bytes(hip_dicom("L"))
+    (tmp_path / "link").symlink_to("later.dcm")
+    with Counting() as screener:
+        for name in ("later.dcm", "link"):
+            summary = screen_folder(screener, tmp_path / name, out)
+        assert screener.names == ["later.dcm"]
+    assert summary.not_there == {}
+    found = objects(out)
+    assert (found.pop("later.dcm")["status"], found) == ("read", before)
+
+
+def test_one_film_may_lie_beside_its_results(films: Path) -> None:
+    assert run(films / "right.dcm", films / "out").complete
+
+
+def test_what_is_named_is_refused_and_not_left_out(films: Path, tmp_path: Path) -> None:
+    """Whoever names a file means it as a film, whatever it is called."""
+    assert objects_of(films / "LICENSE.txt", tmp_path / "1") == ("refused", "not_dicom")
+    (films / "right.dcm").rename(films / "right.tmp")
+    assert objects_of(films / "right.tmp", tmp_path / "2") == ("read", None)
+
+
+def objects_of(film: Path, out: Path) -> tuple[str, str | None]:
+    run(film, out)
+    ((_, item),) = objects(out).items()
+    return item["status"], item["reason"]
+
+
+def test_four_files_of_one_image_count_once_and_a_conflict_twice(tmp_path: Path) -> None:
+    folder = tmp_path / "films"
+    folder.mkdir()
+    one = hip_dicom("R", SOPInstanceUID="1.2.3")
+    for name in ("a.dcm", "b.dcm", "c.dcm"):
+        (folder / name).write_bytes(one)
+    (folder / "d.dcm").write_bytes(hip_dicom("R", SOPInstanceUID="1.2.4"))
+    summary = run(folder, tmp_path / "once")
+    assert (summary.films["read"], summary.hips["read"], summary.repeated, summary.files) == (1, 1, 3, 4)
+    assert (summary.copies, summary.complete) == ({"duplicate": 2, "same_pixels": 1}, True)
+    (folder / "e.dcm").write_bytes(hip_dicom("R", bone=2000, SOPInstanceUID="1.2.3"))
+    summary = run(folder, tmp_path / "conflict")
+    assert (summary.films["read"], summary.copies["conflict"], summary.files) == (2, 2, 5)
 
 
 def test_a_ledger_that_is_none_is_named_with_the_remedy(films: Path, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from bmd_edge.report.film_report import RunSummary
 from bmd_edge.report.pages import write_pages
 from bmd_edge.report.results import write_csv, write_jsonl, write_run
 from bmd_edge.system.files import replace_bytes, replace_file
+from bmd_edge.system.patient_key import export_key, import_key
 from bmd_edge.table.film_table import HipRow, write_table
 from calibration.fit.recalibration import write_recalibration
 from calibration.pairs.pairs import write_pairs
@@ -33,7 +34,7 @@ from trainer.run.run_folder import write_tensors
 
 ROOT = Path(__file__).parents[3]
 ROW = HipRow(film="a.dcm", subject="S", side="R", split="train")
-COUNTS = dict.fromkeys(("read", "refused", "failed"), 0)
+COUNTS = dict.fromkeys(("read", "refused", "failed", "left_out"), 0)
 SUMMARY = RunSummary(1, {"bmd-edge": "0"}, "", "0" * 64, "cpu", "fp32", None, "", COUNTS, COUNTS, {}, {})
 
 
@@ -57,6 +58,11 @@ def results(folder: Path) -> None:
     write_run(folder / "run.json", SUMMARY)
 
 
+def exported(folder: Path) -> Path:
+    export_key(folder / "exported", folder / "other.key")
+    return folder / "exported"
+
+
 def bundle(folder: Path) -> VerifiedBundle:
     (folder.parent / "work").mkdir()
     return pack(folder / "bundle", tiny_parts(folder.parent / "work"))
@@ -67,6 +73,7 @@ WRITERS: dict[str, Callable[[Path], object]] = {
     "bmd_edge/engine/engine_files.py": engines,
     "bmd_edge/report/pages.py": lambda folder: write_pages(folder, [], SUMMARY),
     "bmd_edge/report/results.py": results,
+    "bmd_edge/system/patient_key.py": lambda folder: import_key(exported(folder.parent), folder / "patient.key"),
     "bmd_edge/table/film_table.py": lambda folder: write_table(folder / "films.csv", [ROW]),
     "calibration/fit/recalibration.py": lambda folder: write_recalibration(
         folder / "site.json", RecalibrationFile(SCHEMA, "0" * 64, "0" * 64, {}, {}, {})
@@ -200,7 +207,7 @@ def test_there_is_one_writer() -> None:
     assert {file for file, name, call in calls() if writes(name, call)} == {
         "bmd_edge/system/files.py",
         "bmd_edge/screen/ledger.py",  # a copy in a scratch folder, to read where nothing can be written
-        "bmd_edge/system/patient_key.py",  # made once, and only where there is none
+        "bmd_edge/system/patient_key.py",  # made once, and only where there is none; imported as the others write
         "export/bench/stages.py",  # films in a scratch folder, and a file of the kernel's
         "export/bundle/pack.py",  # a scratch folder, which is synced and renamed as a whole
         "export/bundle/self_test_outputs.py",  # the same

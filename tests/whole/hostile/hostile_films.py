@@ -19,13 +19,14 @@ def gaps() -> list[Case]:
 def _files() -> list[Case]:
     whole = films.dicom_bytes()
     other = {
-        "pdf": b"%PDF-1.7\n", "jpeg": b"\xff\xd8\xff\xe0\0\x10JFIF", "zip": b"PK\x03\x04", "program": b"\x7fELF\2\1\1",
+        "pdf": b"%PDF-1.7\n", "jpeg": b"\xff\xd8\xff\xe0\0\x10JFIF", "program": b"\x7fELF\2\1\1",
     }  # fmt: skip
     preambles = {
         "elf": b"\x7fELF", "mach_o": b"\xcf\xfa\xed\xfe", "pdf": b"%PDF", "script": b"#!/bin/sh",
     }  # fmt: skip
     return [
         *(Case(name, start + bytes(1000), "not_dicom") for name, start in other.items()),
+        Case("zip", b"PK\x03\x04" + bytes(1000), "broken_archive"),
         *(
             Case(f"{name}_preamble", start + whole[len(start) :], None, frozenset({"header_irregular"}))
             for name, start in preambles.items()
