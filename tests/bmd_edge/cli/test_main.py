@@ -29,6 +29,21 @@ def test_0_when_everything_was_read(inside, films: Path, tmp_path: Path) -> None
     assert "report/index.html" in err
 
 
+def test_an_account_without_a_home_folder_reads_films_and_hears_what_it_lacks(
+    inside, films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unknown(_: int) -> None:
+        raise KeyError
+
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+    for name in ("HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    code, _, err = inside("screen", films, "--out", tmp_path / "out")
+    assert code == 0
+    assert "Patients have no pseudonym" in err
+    assert "XDG_CONFIG_HOME names another folder" in err
+
+
 def test_1_for_an_unexpected_error(inside, films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise RuntimeError(CANARY)
