@@ -77,6 +77,8 @@ def validate(
     """
     everything = read_table(table)
     rows = of_split(table, everything, split)
+    if not any(value is not None for row in rows for value in row.bmd_gcm2.values()):
+        raise TableError(f"{table.name}: no row of the split {split} has DEXA")
     here = learned_from.known_rows(row for row in everything if row.split != split)
     learned = here.joined(learned_from.read_known(known))
     paths = {row.film: row.film_path for row in rows}
