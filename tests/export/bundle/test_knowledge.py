@@ -34,12 +34,12 @@ def people(folder: Path) -> list[HipRow]:
     for split, count in SUBJECTS.items():
         for k in range(count):
             age, female, own = rng.uniform(50, 90), bool(rng.integers(2)), rng.normal(0, 0.09)
-            expected = 0.85 - 0.004 * (age - 50) - 0.08 * female
+            expected = 1.05 - 0.008 * (age - 50) - 0.15 * female
             for side in "RL":
                 neck = expected + own + rng.normal(0, 0.02)
                 for shown, bmd in (("bmd", neck), ("person", expected)):
                     name = f"roi/{split}-{k}-{side}-{shown}.png"
-                    pixels = rng.random((32, 32)).repeat(8, 0).repeat(8, 1) ** (1.5 - bmd)
+                    pixels = rng.random((32, 32)).repeat(8, 0).repeat(8, 1) ** (2.0 - bmd)
                     Image.fromarray((pixels * 60_000).astype(np.uint16)).save(folder / name)
                 rows.append(
                     HipRow(
