@@ -77,6 +77,7 @@ def make(
     population: Annotated[
         str, typer.Option(help="Anatomies of all other subjects: screening, wide, or both mixed.")
     ] = "screening",
+    split: Annotated[str, typer.Option(help="Split of every second --dicom subject: test or calibrate.")] = "test",
     workers: Annotated[int, typer.Option(help="Processes, one thread each.")] = 2,
 ) -> None:
     """Make a cohort: film table, regions and films; can be interrupted and run again."""
@@ -93,7 +94,7 @@ def make(
             labelled, calibrate, unlabelled, pelves, refusals, dicom, poses, names, style, seed, unseen, learn, films,
             population,
         )  # fmt: skip
-        table = with_progress(config, out or cohort_path(config), workers)
+        table = with_progress(config, out or cohort_path(config), workers, split)
     except BmdEdgeError as error:
         console.print(f"[red]{error}[/]")
         raise typer.Exit(2) from error
@@ -233,12 +234,16 @@ def _told(what: str) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-def with_progress(config: "CohortConfig", out: Path, workers: int) -> Path:
-    """Make or finish a cohort and tell how far it is; returns its film table."""
+def with_progress(config: "CohortConfig", out: Path, workers: int, split: str = "test") -> Path:
+    """Make or finish a cohort and tell how far it is; returns its film table, whose DICOM films `split` shares out."""
     from trainer.phantom.cohort.make import make_cohort
+    from trainer.phantom.cohort.practice import check_split, share_out
 
+    check_split(split)
     with _told("phantom films") as tell:
-        return make_cohort(config, out, workers, tell)
+        table = make_cohort(config, out, workers, tell)
+    share_out(table, split)
+    return table
 
 
 if __name__ == "__main__":
