@@ -185,6 +185,7 @@ FLAGS: dict[str, str] = {
     "shutter_in_region": "A display shutter cuts the hip's region.",
     "outside_reference_range": "Outside the range of community samples; confirm by DXA soon.",
     "assumed_postmenopausal": "Woman of 50 or more taken as postmenopausal.",
+    "other_maker": "The bundle was made with films of one maker only; this film is not known to be one of them.",
     "unlike_training_films": "The film is unlike the films the network was trained on.",
 }
 """Cautions that may stand beside a number."""

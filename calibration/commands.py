@@ -20,6 +20,7 @@ from bmd_edge.cli.options import (
 if TYPE_CHECKING:
     from bmd_edge.bundle.calibration import HeadlineCuts
     from calibration.fit.recalibration import Calibrated
+    from calibration.validate.validate import Validation
 
 
 def validate(
@@ -35,6 +36,9 @@ def validate(
     ] = None,
     recalibration: RecalibrationOption = None,
     site: FormerRecalibrationOption = None,
+    accept: Annotated[
+        list[str] | None, typer.Option(metavar="LIMIT", help="Limit to keep, such as rmse_gcm2<=0.07; repeatable.")
+    ] = None,
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
 ) -> None:
@@ -42,20 +46,18 @@ def validate(
 
     Writes validation.html, validation.json and pairs.csv into --out. Research use only, not for diagnosis.
     """
-    import json
-
     from bmd_edge.bundle.bundle import read_bundle
     from bmd_edge.cli.terminal import progress_bar
     from bmd_edge.errors import UsageError
-    from bmd_edge.system.files import replace_file
-    from calibration.pairs.pairs import write_pairs
-    from calibration.validate.page import write_page
+    from calibration.validate.acceptance import accept as judge
+    from calibration.validate.acceptance import limit
     from calibration.validate.validate import validate as measure
 
     if table is None:
         raise UsageError("validate needs --table TABLE, a film table with DEXA")
     if out.resolve() == table.resolve().parent:
         raise UsageError("--out is the folder of the table: choose another")
+    limits = [limit(text) for text in accept or ()]
     with progress_bar() as progress:
         made = measure(
             read_bundle(bundle),
@@ -67,15 +69,26 @@ def validate(
             threads=threads,
             progress=progress,
         )
+    judge(made.facts, limits)
+    _write(made, out)
+    _say(made.facts, out)
+    if any(finding["severity"] == "error" for finding in made.facts["findings"]):
+        raise typer.Exit(3)
+
+
+def _write(made: "Validation", out: Path) -> None:
+    import json
+
+    from bmd_edge.system.files import replace_file
+    from calibration.pairs.pairs import write_pairs
+    from calibration.validate.page import write_page
+
     out.mkdir(parents=True, exist_ok=True)
     with replace_file(out / "validation.json") as file:
         json.dump(made.facts, file, indent=1, allow_nan=False)
         file.write("\n")
     write_pairs(out / "pairs.csv", made.pairs, made.left_out)
     write_page(out / "validation.html", made)
-    _say(made.facts, out)
-    if any(finding["severity"] == "error" for finding in made.facts["findings"]):
-        raise typer.Exit(3)
 
 
 def _say(facts: dict[str, Any], out: Path) -> None:

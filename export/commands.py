@@ -36,10 +36,7 @@ def export(
     ] = None,
     notice: Annotated[str | None, typer.Option(help="Sentence shown with every output.")] = None,
     unproven: Annotated[
-        str | None,
-        typer.Option(
-            metavar="REASON", help="Pack a network that is not shown to know anything; printed beside every number."
-        ),
+        str | None, typer.Option(metavar="REASON", help="Pack a network that is not shown to know anything.")
     ] = None,
     int8: Annotated[
         bool, typer.Option("--int8/--no-int8", help="An INT8 model too; refused outside its budget.")
@@ -52,11 +49,10 @@ def export(
 
     What was measured and tried lies in the run folder as export_report.html and export_report.json.
     """
-    import datetime
     import logging
 
     try:
-        from export.make_bundle import Statement, export_bundle
+        from export.make_bundle import Statement, check_requirements, export_bundle
     except ModuleNotFoundError as error:
         from bmd_edge.errors import MissingExtra
 
@@ -68,21 +64,12 @@ def export(
 
     if finder is not None and finder_bundle is not None:
         raise UsageError("--finder trains one anew, --finder-bundle takes one over: give one of them")
+    check_requirements(table, training_data, int8)
     training_data, notice = _stated(table, training_data, notice)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it warns of packages that this export does not need
     part = _finder(finder, finder_table or table, finder_split, finder_bundle, say)
-    # UTC, and names instead of paths: the manifest travels
-    created = datetime.datetime.now(datetime.UTC).date().isoformat()
-    options = (f" --finder {finder.name}" if finder else "") + ("" if int8 else " --no-int8")
-    command = f"bmd-edge export {' '.join(run.name for run in runs)} --table {table.name}{options}"
-    statement = Statement(
-        version=version,
-        created=created,
-        command=command,
-        training_data=training_data,
-        notice=notice,
-        unproven=unproven,
-    )
+    made = _made(runs, table, finder, int8)
+    statement = Statement(version=version, **made, training_data=training_data, notice=notice, unproven=unproven)
     bundle = export_bundle(runs, table, out, statement, finder=part, int8=int8, memory=report_memory, progress=say)
     typer.echo(f"{out} {bundle.manifest.version} {bundle.digest}")
 
@@ -100,13 +87,21 @@ def _finder(run: Path | None, table: Path, splits: str, bundle: Path | None, say
     return part
 
 
+def _made(runs: list[Path], table: Path, finder: Path | None, int8: bool) -> dict[str, str]:
+    """Date and command of a bundle: UTC, and names instead of paths, for its manifest travels."""
+    import datetime
+
+    options = (f" --finder {finder.name}" if finder else "") + ("" if int8 else " --no-int8")
+    return {
+        "created": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "command": f"bmd-edge export {' '.join(run.name for run in runs)} --table {table.name}{options}",
+    }
+
+
 def _stated(table: Path, training_data: str | None, notice: str | None) -> tuple[str, str]:
     """What outputs say of the training: the phantom's words for a table of the phantom, else what the user states."""
-    from bmd_edge.errors import UsageError
     from bmd_edge.table.film_table import read_table
 
-    if all("x_scene" in row.extra for row in read_table(table)):
+    if training_data is None or all("x_scene" in row.extra for row in read_table(table)):
         return training_data or PHANTOM, notice or PHANTOM_NOTICE
-    if training_data is None:
-        raise UsageError(f"{table.name} holds no phantom films: say what the network was trained on, --training-data")
     return training_data, notice or f"BMD network trained on {training_data}."

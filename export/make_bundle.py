@@ -18,7 +18,7 @@ from bmd_edge.bundle.network_input import FINDER_CLOSEUP, InputSpec
 from bmd_edge.errors import TableError
 from bmd_edge.measure.network_answer import gray_statistics
 from bmd_edge.sites import SITES
-from bmd_edge.table.film_table import HipRow
+from bmd_edge.table.film_table import HipRow, read_table
 from calibration.drift.control_charts import reference_of
 from calibration.fit.headline_cuts import fit_headline_cuts
 from calibration.fit.intervals import fit_sites
@@ -27,6 +27,7 @@ from export.bundle import calibration_films
 from export.bundle.finder import Finder
 from export.bundle.knowledge import check_knowledge, knowledge_on, notice_and_reason
 from export.bundle.pack import Parts, pack
+from export.bundle.requirements import lacking
 from export.int8.choose import Answers, Int8, answers, int8_inside_budget
 from export.int8.ranges import collect
 from export.int8.shift_in_gcm2 import JudgingHips
@@ -59,6 +60,13 @@ class Statement:
     unproven: str | None = None
 
 
+def check_requirements(table: Path, training_data: str | None, int8: bool) -> None:
+    """TableError that lists all that an export with these options would lack, before anything is made."""
+    missing = list(lacking(read_table(table), training_data, LIMITS.min_hips if int8 else 0))
+    if missing:
+        raise TableError(f"{table.name}: {'; '.join(missing)}")
+
+
 def export_bundle(
     runs: Sequence[Path],
     table: Path,
@@ -85,7 +93,7 @@ def export_bundle(
 
     Raises:
         UsageError: a run folder or the table is not usable.
-        TableError: the split `calibrate` is too small, of one maker only, or not apart from what was learned from.
+        TableError: the split `calibrate` is too small, or not apart from what was learned from.
         BundleError: the ONNX file differs from the network, the network is not shown to know more than is known without
             a film (and `statement` has no reason to pack it all the same), or INT8 is outside its error budget.
     """
@@ -98,6 +106,7 @@ def export_bundle(
         files = Path(scratch)
         (files / "finder.onnx").write_bytes(finder.onnx)
         networks = _networks(runs, files, ranges, judging, int8, memory, statement.unproven, progress)
+        makers = calibration_films.only_maker([*ranges, *judging])
         provenance = Provenance(
             created=statement.created,
             command=statement.command,
@@ -107,7 +116,7 @@ def export_bundle(
             calibration_films=calibration_films.facts(table, ranges, judging),
             quantization=networks.made.quantization if networks.made else None,
         )
-        parts = _parts(statement, finder, files / "finder.onnx", networks, judging, provenance)
+        parts = _parts(statement, finder, files / "finder.onnx", networks, judging, provenance, makers)
         page.save(runs[0], parts, _measured(networks))
         progress(f"report: {runs[0].name}/{page.NAME}.html")
         return pack(out, parts)
@@ -169,12 +178,14 @@ def _parts(
     networks: _Networks,
     judging: list[HipRow],
     provenance: Provenance,
+    makers: tuple[str, ...],
 ) -> Parts:
     """Everything that is packed: the files, and what is fitted on the judging hips for each precision."""
     found, dexa, made = networks.answers, networks.hips.dexa_gcm2, networks.made
     gray = np.stack([gray_statistics(image) for batch in networks.images for image in batch])
     known = {name: knowledge_on(judging, one.bmd) for name, one in found.items()}
     notice, unproven = notice_and_reason(statement.notice, known, statement.unproven)
+    notice += f" Made with films of one maker only: {', '.join(makers)}." if makers else ""
     return Parts(
         version=statement.version,
         models={"finder": {"fp32": finder_file}, "bmd": networks.files},
@@ -187,7 +198,7 @@ def _parts(
         plausibility=finder.plausibility,
         inputs=networks.inputs,
         golden_inputs={"finder": golden_input(FINDER_CLOSEUP), "bmd": golden_input(networks.inputs["bmd"])},
-        validity=Validity(training_data=statement.training_data, notice=notice),
+        validity=Validity(training_data=statement.training_data, notice=notice, makers=makers),
         provenance=provenance,
         accuracy={name: accuracy(one.bmd, dexa) for name, one in found.items()},
         drift={

@@ -68,9 +68,29 @@ def train(
     if table is None or out is None:
         raise UsageError("train needs --table TABLE and --out RUN")
     check_device(settings)
-    best = run_training(settings, prepared(table, out, settings), out)
+    table = prepared(table, out, settings)
+    best = run_training(settings, table, out)
     facts = "  ".join(f"{name} {value:.4g}" for name, value in best.items() if name.startswith("val_"))
     typer.echo(f"best epoch {best['epoch'] + 1}: {facts}")
+    _say_test(settings, table, out)
+
+
+def _say_test(settings: "Config", table: Path, out: Path) -> None:
+    """What the network says of the table's test hips, where it has any; kept in the run folder as test.json."""
+    import json
+
+    from bmd_edge.system.files import replace_bytes
+    from trainer.methods.on_test import on_test
+    from trainer.run.settings import BmdConfig
+
+    if not isinstance(settings, BmdConfig) or not (found := on_test(settings, table, out)):
+        return
+    replace_bytes(out / "test.json", json.dumps(found, indent=1).encode())
+    for site, one in found.items():
+        typer.echo(
+            f"test, {site.replace('_', ' ')}: r {one['r']:.3f}, RMSE {one['rmse_gcm2']:.4f}, bias"
+            f" {one['bias_gcm2']:+.4f} g/cm2, {one['hips']:.0f} hips"
+        )
 
 
 def changes(texts: list[str]) -> dict[str, str]:

@@ -62,6 +62,11 @@ class VerifiedBundle:
         knowledge = self.manifest.knowledge
         return None if knowledge is None or knowledge.shown(precision) else "not_shown"
 
+    def flags(self, maker: str | None) -> tuple[str, ...]:
+        """Cautions about a film of this maker: a bundle of one maker's films says nothing of another's."""
+        makers = {name.casefold() for name in self.manifest.validity.makers}
+        return ("other_maker",) if makers and (maker or "").casefold() not in makers else ()
+
     def model_path(self, model: str, precision: str = "fp32") -> Path:
         """Path of a model's file; BundleError if the bundle does not hold that precision."""
         files = self.manifest.models[model].files

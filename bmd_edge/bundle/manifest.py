@@ -131,10 +131,15 @@ class Plausibility:
 
 @dataclass(frozen=True, slots=True)
 class Validity:
-    """On what the numbers rest; `notice` is shown with every output."""
+    """On what the numbers rest; `notice` is shown with every output.
+
+    `makers` is empty where the films that made intervals and cuts are of several makers, else the spellings of the only
+    one, as headers have it; one that nobody stated is "not stated".
+    """
 
     training_data: str
     notice: str
+    makers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -263,7 +263,7 @@ class Screener:
                 self._calibration,
                 film.age_years,
                 film.sex,
-                tuple(dict.fromkeys((*film.flags, *hip.flags))),
+                tuple(dict.fromkeys((*film.flags, *self.bundle.flags(film.maker), *hip.flags))),
                 doubt,
                 self.bundle.withheld(self.precision),
             )

@@ -24,7 +24,7 @@ from bmd_edge.system.files import replace_file
 from bmd_edge.table.dxa_scales import to_hologic
 from bmd_edge.table.film_table import HipRow, read_table
 from calibration.fit.headline_cuts import fit_headline_cuts
-from calibration.fit.site_line import SiteFit, fit_site
+from calibration.fit.site_line import MIN_SUBJECTS, SiteFit, fit_site
 from calibration.pairs.answers import FilmAnswers, Progress, read_films
 from calibration.pairs.dexa_checks import dexa_findings, refuse_errors
 from calibration.pairs.finding import Finding, weight
@@ -64,6 +64,11 @@ def calibrate(
     rows = [row for row in read_table(table) if row.split == SPLIT and any(row.bmd_gcm2.values())]
     if not rows:
         raise TableError(f"{table.name}: no row of the split {SPLIT} has DEXA: put the films to calibrate with there")
+    if (subjects := len({row.subject for row in rows})) < MIN_SUBJECTS:
+        raise TableError(
+            f"{table.name}: {subjects} subjects of the split {SPLIT} have DEXA, {MIN_SUBJECTS} with film and DEXA are"
+            " the least"
+        )
     refuse_errors(table.name, dexa_findings(rows))  # said before films are read for minutes
     films = {row.film: row.film_path for row in rows}
     found, _ = read_films(bundle.root, films, device, threads, progress)
@@ -72,9 +77,13 @@ def calibrate(
     for precision in bundle.precisions("bmd"):
         reports = {one.film: one.reports[precision] for one in found}
         answers = [_answer(row, reports[row.film]) for row in rows]
-        fits[precision] = fit_sites_of(rows, answers)
-        points[precision] = fit_cuts(rows, answers, fits[precision])
         left_out = Counter(one for one in answers if isinstance(one, str))
+        try:
+            fits[precision] = fit_sites_of(rows, answers)
+        except UsageError as error:
+            reasons = ", ".join(f"{n} {reason}" for reason, n in left_out.most_common())
+            raise UsageError(f"{error}; hips without a number: {reasons or 'none'}") from error
+        points[precision] = fit_cuts(rows, answers, fits[precision])
     scales = Counter(row.scale or "" for row in rows)
     file = RecalibrationFile(
         schema=SCHEMA,

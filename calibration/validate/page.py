@@ -76,6 +76,7 @@ def write_page(path: Path, made: Validation) -> None:
                 headline=_headline(made, precisions),
                 missing=_missing(facts["precisions"][primary]["rows_without_a_number"]),
                 quantized=[_quantized(made, name) for name in facts["quantized"]],
+                said=said,
                 targets=[_minus(f"{t:g}") for t in TARGETS],
             )
         )

@@ -5,6 +5,8 @@ from functools import partial
 from itertools import pairwise
 from typing import Any, TypeVar
 
+from bmd_edge.report.pages import SITE_NAMES
+from calibration.pairs.finding import Finding
 from calibration.pairs.pairs import Pair
 from calibration.statistics.agreement import Data, figures
 from calibration.statistics.bootstrap import by_subject
@@ -71,6 +73,26 @@ def subgroups(pairs: Sequence[Pair], data: Data) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def apart(site: str, rows: Sequence[Mapping[str, Any]], whole: Mapping[str, Any]) -> Iterator[Finding]:
+    """The parts whose interval of the bias does not hold the bias of all hips, in one finding that says how many parts
+    were compared: one interval in twenty misses by chance.
+    """
+    everyone = whole["figures"]["bias_gcm2"]["value"]
+    compared = [row for row in rows if row["figures"]["bias_gcm2"]["low"] is not None]
+    found = [
+        f"{row['division']} {row['part']} {bias['value']:+.3f} ({bias['low']:+.3f} to {bias['high']:+.3f},"
+        f" {row['hips']} hips)"
+        for row in compared
+        if not (bias := row["figures"]["bias_gcm2"])["low"] <= everyone <= bias["high"]
+    ]
+    if found:
+        sentence = (
+            f"{SITE_NAMES[site]}: the bias of {'; '.join(found)} is apart from that of all hips, {everyone:+.3f} g/cm2."
+            f" {len(compared)} parts were compared: about {max(round(len(compared) / 20), 1)} would be by chance."
+        )
+        yield Finding("subgroup_apart", "warning", sentence)
 
 
 T = TypeVar("T")

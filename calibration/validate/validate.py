@@ -21,9 +21,10 @@ from calibration.pairs.finding import Finding, weight
 from calibration.pairs.pairs import Pair, pair, reasons
 from calibration.statistics.bootstrap import CONFIDENCE, RESAMPLES, SEED
 from calibration.validate import int8_shift, knowledge
+from calibration.validate.flow import flow
 from calibration.validate.headline import headline
 from calibration.validate.one_site import labelled, selected, site_figures
-from calibration.validate.subgroups import COVERAGE_FLOOR, MIN_COVERAGE_HIPS, subgroups
+from calibration.validate.subgroups import COVERAGE_FLOOR, MIN_COVERAGE_HIPS, apart, subgroups
 
 SCHEMA = 1
 _DIGITS = 6
@@ -77,6 +78,8 @@ def validate(
     """
     everything = read_table(table)
     rows = of_split(table, everything, split)
+    if not any(value is not None for row in rows for value in row.bmd_gcm2.values()):
+        raise TableError(f"{table.name}: no row of the split {split} has DEXA")
     here = learned_from.known_rows(row for row in everything if row.split != split)
     learned = here.joined(learned_from.read_known(known))
     paths = {row.film: row.film_path for row in rows}
@@ -144,6 +147,8 @@ def compare(
     }
     known = {name: knowledge.knowledge_of(made.kept, films, name) for name in precisions}
     facts["knowledge"] = {name: knowledge.facts_of(sites) for name, sites in known.items()}
+    facts["flow"] = flow(pairs, checked.left_out, primary)
+    facts["acceptance"] = []  # until somebody names limits: `calibration.validate.acceptance`
     findings += [*knowledge.findings(known[primary]), *_figure_findings(facts)]
     facts["findings"] = [asdict(finding) for finding in sorted(findings, key=weight)]
     return Validation(rounded(facts), pairs, list(films), checked.left_out)
@@ -237,6 +242,8 @@ def _limits(bundle: VerifiedBundle, precision: str) -> dict[str, Any]:
 
 def _figure_findings(facts: Mapping[str, Any]) -> list[Finding]:
     found = [one for site in facts["subgroups"] if (one := _narrow(facts, site))]
+    whole = facts["precisions"][facts["primary"]]["sites"]
+    found += [one for site, rows in facts["subgroups"].items() for one in apart(site, rows, whole[site])]
     for precision, compared in facts["quantized"].items():
         words = compared["headline"]
         if words["verdict"] == "not_shown":

@@ -19,7 +19,7 @@ from bmd_edge.table.dxa_scales import hologic_gcm2
 from bmd_edge.table.film_table import HipRow, read_table
 from bmd_edge.table.names import subject_key
 from export.int8.shift_in_gcm2 import JudgingHips
-from trainer.images.cut_rois import roi_table
+from trainer.images.cut_rois import HEADER_MAKER, roi_table
 from trainer.images.roi_files import read_rois, roi_image
 
 SPLIT = "calibrate"
@@ -44,7 +44,7 @@ def halves(table: Path) -> tuple[list[HipRow], list[HipRow]]:
     Only ROI images (`x_image` "roi") with DEXA of every site count. The error budget gets half of them or more.
 
     Raises:
-        TableError: too few subjects, films of one maker only, or a film that is also in another split.
+        TableError: too few subjects, or a film that is also in another split.
     """
     everything = [row for row in read_table(table) if row.extra.get("x_image") == "roi"]
     rows = [row for row in everything if row.split == SPLIT and all(row.bmd_gcm2[site] is not None for site in SITES)]
@@ -54,7 +54,6 @@ def halves(table: Path) -> tuple[list[HipRow], list[HipRow]]:
             f"{table.name}: {len(subjects)} subjects of the split {SPLIT} have ROI images and DEXA of every site;"
             f" {2 * MIN_SUBJECTS} or more are needed"
         )
-    _check_makers(table.name, rows)
     _check_copies(table.name, rows, [row for row in everything if row.split != SPLIT])
     hips, first = Counter(row.subject for row in rows), set[str]()
     for subject in subjects:
@@ -102,6 +101,16 @@ def maker(row: HipRow) -> str:
     return row.extra.get("x_maker_style") or row.maker or "not stated"
 
 
+def only_maker(rows: Sequence[HipRow]) -> tuple[str, ...]:
+    """The spellings of the only maker of these films in their headers; empty where there are several, or where each
+    has a processing of its own.
+    """
+    makers = {maker(row) for row in rows}
+    if len(makers) > 1 or makers == {MANY_MAKERS}:
+        return ()
+    return tuple(sorted({row.extra.get(HEADER_MAKER) or row.maker or maker(row) for row in rows}))
+
+
 def judging_hips(rows: Sequence[HipRow]) -> JudgingHips:
     """What the error budget needs to know of the hips that judge it."""
     return JudgingHips(
@@ -128,15 +137,6 @@ def facts(table: Path, ranges: Sequence[HipRow], judging: Sequence[HipRow]) -> C
         bmd_mean_gcm2=dict(zip(SITES, labels.mean(axis=0).round(4).tolist(), strict=True)),
         bmd_sd_gcm2=dict(zip(SITES, labels.std(axis=0, ddof=1).round(4).tolist(), strict=True)),
     )
-
-
-def _check_makers(name: str, rows: Sequence[HipRow]) -> None:
-    makers = {maker(row) for row in rows}
-    if len(makers) == 1 and makers != {MANY_MAKERS}:
-        raise TableError(
-            f"{name}: all films of the split {SPLIT} have one maker ({makers.pop()}), so ranges and interval would not"
-            " hold for another; add films of a second one and name each film's in the column maker"
-        )
 
 
 def _check_copies(name: str, rows: Sequence[HipRow], others: Sequence[HipRow]) -> None:

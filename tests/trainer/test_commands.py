@@ -1,16 +1,24 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from typer import Typer
 from typer.testing import CliRunner
 
 from bmd_edge.errors import UsageError
+from bmd_edge.table.film_table import read_table, write_table
 from trainer.commands import train as command
-from trainer.run.settings_file import RECIPES, recipes
+from trainer.images.roi_files import read_rois
+from trainer.methods.on_test import on_test
+from trainer.methods.supervised import estimates
+from trainer.networks.build import load_run
+from trainer.run.settings import BmdConfig
+from trainer.run.settings_file import RECIPES, read_config, recipes
 
 
 def test_help_lists_every_recipe_and_what_it_is() -> None:
@@ -51,6 +59,21 @@ def test_command_prints_settings_and_trains(cohort: Path, tmp_path: Path, monkey
     assert done.exit_code == 0
     assert "training in float32: this machine has no instructions for bfloat16" in done.stderr
     assert done.stdout.startswith("best epoch 1: val_r_femoral_neck")
+    assert "test, " not in done.stdout  # the cohort has no hips to test on
+    rows = read_table(cohort)
+    moved = [
+        replace(row, split="test") if k % 3 == 0 and row.extra["x_image"] == "roi" else row
+        for k, row in enumerate(rows)
+    ]
+    write_table(cohort.with_name("tested.csv"), moved)
+    settings = read_config(str(path), {"width": "0.125"})
+    assert isinstance(settings, BmdConfig)
+    found = on_test(settings, cohort.with_name("tested.csv"), tmp_path / "run")["total_hip"]
+    tested = [row for row in read_table(cohort.with_name("tested.csv")) if row.split == "test"]
+    bmd, _ = estimates(load_run(tmp_path / "run"), read_rois(tested), settings.channels_last, settings.spec)
+    error = bmd[:, 1] - np.array([row.bmd_gcm2["total_hip"] for row in tested])
+    assert found["hips"] == len(tested)
+    assert found["rmse_gcm2"] == pytest.approx(float(np.sqrt(np.mean(error**2))), abs=1e-4)
     assert "epoch 1/1" in done.stderr
     missing = runner.invoke(app, ["bmd"])
     assert isinstance(missing.exception, UsageError)

@@ -29,7 +29,7 @@ from bmd_edge.version import __version__
 from calibration.pairs.dexa_checks import dexa_findings, refuse_errors
 from calibration.pairs.finding import weight
 from trainer.images.copies import check_copies
-from trainer.images.cutter import UNREADABLE, Codes, CutFilm, CutJob, Cutter
+from trainer.images.cutter import MAKER, UNREADABLE, Codes, CutFilm, CutJob, Cutter
 from trainer.images.roi_files import ROI_PX, ROI_SPACING_MM
 from trainer.images.rows import MIN_LABELS, NO_UNLABELLED, number
 from trainer.run.settings import BmdConfig, SemiConfig
@@ -42,6 +42,9 @@ Progress = Callable[[int, int], None]
 DETECTOR_SPACING = "x_detector_spacing_mm"
 """Optional column: pixel size at the detector, mm, of a film whose header states none or a wrong one."""
 
+HEADER_MAKER = "x_header_maker"
+"""Column of a region: the maker as the film's header names him."""
+
 _NAMED = 5  # broken films that an error names; it counts the rest
 
 
@@ -49,13 +52,14 @@ _NAMED = 5  # broken films that an error names; it counts the rest
 class CutOutcome:
     """What became of a row: `roi` is the image's path in the cache, None with the code of `REFUSALS` that says why.
 
-    `readable` is False where the film itself cannot be read.
+    `readable` is False where the film itself cannot be read; `maker` is the header's.
     """
 
     row: HipRow
     roi: str | None
     code: str | None = None
     readable: bool = True
+    maker: str | None = None
 
 
 def check_rows(table: Path, config: BmdConfig) -> None:
@@ -63,23 +67,22 @@ def check_rows(table: Path, config: BmdConfig) -> None:
 
     Raises:
         TableError: too few rows with a BMD in the splits to learn from or to choose by, a row of them without any, or
-            no row of the split unlabelled for a semi-supervised training.
+            no row of the split unlabelled for a semi-supervised training; all of it in one message.
     """
     rows = read_table(table)
-    if _of_images(rows):
-        return
+    if not _of_images(rows) and (missing := list(_lacking(rows, config))):
+        raise TableError(f"{table.name}: {'; '.join(missing)}")
+
+
+def _lacking(rows: list[HipRow], config: BmdConfig) -> Iterator[str]:
     for splits in (config.train_splits, config.val_splits):
         chosen = [row for row in rows if row.split in splits]
         if unknown := [row.film for row in chosen if all(hologic_gcm2(row)[site] is None for site in SITES)]:
-            names = " or ".join(splits)
-            raise TableError(f"{table.name}: no BMD: {_some(unknown)}; a row of the split {names} needs one")
-        if len(chosen) < MIN_LABELS:
-            raise TableError(
-                f"{table.name}: {len(chosen)} labelled hips in the split {' + '.join(splits)}; training needs"
-                f" {MIN_LABELS} at least"
-            )
+            yield f"no BMD: {_some(unknown)}; a row of the split {' or '.join(splits)} needs one"
+        if (labelled := len(chosen) - len(unknown)) < MIN_LABELS:
+            yield f"{labelled} labelled hips in the split {' + '.join(splits)}; training needs {MIN_LABELS} at least"
     if isinstance(config, SemiConfig) and not any(row.split == "unlabelled" for row in rows):
-        raise TableError(f"{table.name}: {NO_UNLABELLED}")
+        yield NO_UNLABELLED
 
 
 def roi_table(
@@ -118,18 +121,21 @@ def roi_table(
             f"{table.name}: films that cannot be read: {_some(broken)}; export them again or take them out"
             + (f" ({listing.name} of the run folder lists them all)" if listing else "")
         )
-    made = {(one.row.film, one.row.side): one.roi for one in outcomes if one.roi}
+    made = {(one.row.film, one.row.side): one for one in outcomes if one.roi}
     if not made:
         raise TableError(f"{table.name}: every hip was refused; look at them with `bmd-edge screen`")
-    facts = {"x_image": "roi", "x_spacing_mm": str(ROI_SPACING_MM)}
-    kept = [
-        replace(row, film=roi, film_path=folder / roi, extra={**row.extra, **facts})
-        for row in rows
-        if (roi := made.get((row.film, row.side)))
-    ]
+    kept = [_of_roi(row, one, folder) for row in rows if (one := made.get((row.film, row.side)))]
     check_copies(table.name, kept)
     write_table(folder / "films.csv", kept)
     return folder / "films.csv", left_out
+
+
+def _of_roi(row: HipRow, made: CutOutcome, folder: Path) -> HipRow:
+    """The row of a region; what its film's header calls the maker stands beside what the table calls him."""
+    roi = made.roi or ""
+    facts = {"x_image": "roi", "x_spacing_mm": str(ROI_SPACING_MM)}
+    facts |= {HEADER_MAKER: made.maker} if made.maker else {}
+    return replace(row, film=roi, film_path=folder / roi, maker=row.maker or made.maker, extra={**row.extra, **facts})
 
 
 def _key(table: Path, bundle: VerifiedBundle) -> str:
@@ -204,7 +210,7 @@ def _outcomes(job: CutJob, rows: list[HipRow], codes: Codes) -> Iterator[CutOutc
         if UNREADABLE in codes:
             yield CutOutcome(row, None, codes[UNREADABLE], readable=False)
         elif (code := codes.get(row.side, "not_a_hip")) is None:
-            yield CutOutcome(row, f"roi/{job.name}-{row.side}.png")
+            yield CutOutcome(row, f"roi/{job.name}-{row.side}.png", maker=codes.get(MAKER))
         else:
             yield CutOutcome(row, None, code)
 

@@ -20,13 +20,16 @@ from trainer.images.roi_files import stored_roi
 UNREADABLE = "unreadable"
 """In place of a side: the code of a film that cannot be read, however often it is asked for."""
 
+MAKER = "maker"
+"""In place of a side: who made the film, as its header says, where it does."""
+
 _JUDGED = frozenset(
     ("wrong_body_part", "wrong_view", "no_spacing", "implausible_scale", "poor_exposure", "not_a_hip", "immature")
 )
 """Refusals that judge what a film shows, not its file: such films are left out, as they would be in use."""
 
 Codes = dict[str, str | None]
-"""Side -> code of `REFUSALS`, None where its region has been stored; or `UNREADABLE` -> code."""
+"""Side -> code of `REFUSALS`, None where its region has been stored; or `UNREADABLE` -> code; `MAKER` -> name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +80,7 @@ class Cutter(Screener):
             hips = find_hips(film, self._finder, self._inputs, self.bundle.manifest.plausibility)
         except FilmRefused as error:
             return dict.fromkeys("RL", error.code)
-        found: Codes = {}
+        found: Codes = {MAKER: film.maker} if film.maker else {}
         for hip in hips:
             for side in hip.side or "RL":  # a hip whose side nobody knows may be either
                 found[side] = hip.code if isinstance(hip, HipRefused) else None

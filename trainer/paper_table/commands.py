@@ -15,9 +15,8 @@ def table(
     out: Annotated[Path, typer.Option(help="Folder of the results; finished units in it are not run again.")] = Path(
         "trainer/results"
     ),
-    budget: Annotated[
-        float, typer.Option(help="Share of unlabelled films and epochs; 0.1 shows the shape of the result.")
-    ] = 1.0,
+    budget: Annotated[float, typer.Option(help="Share of films and epochs; 0.1 shows the shape of the result.")] = 1.0,
+    recipes: Annotated[str, typer.Option(help="Rows to make, with commas between them; all of them if empty.")] = "",
     seeds: Annotated[int, typer.Option(help="Trainings of each row.")] = 3,
     workers: Annotated[int, typer.Option(min=1, help="Processes, one thread each.")] = 2,
     report_only: Annotated[bool, typer.Option(help="Make the table of the units that are there, and stop.")] = False,
@@ -25,16 +24,18 @@ def table(
     """Reproduce the paper's table and two rows more, several seeds each, on phantom films. Figures are synthetic."""
     try:
         from trainer.paper_table.page import write_report
-        from trainer.paper_table.units import TableSize, check_units
+        from trainer.paper_table.units import RECIPES, TableSize, check_units
     except ModuleNotFoundError as error:
         from bmd_edge.errors import MissingExtra
 
         raise MissingExtra(error.name or "torch", "train") from error
-    size = TableSize(budget, seeds)
+    names = tuple(name.strip() for name in recipes.split(",") if name.strip())
+    size = TableSize(budget, seeds, names or RECIPES)
     check_units(out / "units", size)
     if not report_only:
         make_missing(size, out, workers)
     command = f"bmd-edge table --budget {budget:g} --seeds {seeds}"
+    command += "" if size.whole else f" --recipes {','.join(size.recipes)}"
     typer.echo(write_report(out, size, command))
 
 
@@ -45,20 +46,23 @@ def make_missing(size: "TableSize", out: Path, workers: int) -> None:
         UsageError: a unit in OUT was trained otherwise.
     """
     from trainer.commands import check_device
+    from trainer.paper_table.effort import work
     from trainer.paper_table.units import check_units, chosen, settings, trials, units, write_films
     from trainer.phantom.cohort.plan import cohort_path
     from trainer.phantom.commands import with_progress
 
-    folder = out / "units"
-    if not _missing(trials(), folder) and not _missing(units(size, chosen(folder)), folder):
+    folder, first = out / "units", trials(size.recipes)
+    if not _missing(first, folder) and not _missing(units(size, chosen(folder, size.recipes)), folder):
         return
-    check_device(settings(trials()[0], size))
+    check_device(settings(first[0], size))
+    for line in work(size, folder, workers):
+        typer.echo(line, err=True)
     for config in (size.cohort, size.second_cohort):
         with_progress(config, cohort_path(config), workers)
     write_films(size, folder)
-    _train(_missing(trials(), folder), size, folder, workers)
+    _train(_missing(first, folder), size, folder, workers)
     check_units(folder, size)  # now it is known which settings the others must have
-    _train(_missing(units(size, chosen(folder)), folder), size, folder, workers)
+    _train(_missing(units(size, chosen(folder, size.recipes)), folder), size, folder, workers)
 
 
 def _missing(wanted: "list[Unit]", folder: Path) -> "list[Unit]":

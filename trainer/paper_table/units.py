@@ -40,6 +40,8 @@ RECIPES = (
     "rankup",
 )
 """The rows of the table, in its order; `full` is the method of `paper` with a committee behind its pseudo BMDs."""
+LABELLED, LEAST_LABELLED = 1090, 200
+"""Hips of each cohort at full scale, and the least: 27 of 200 choose the checkpoint, a training wants 20."""
 ALTERNATIVES: dict[str, dict[str, str]] = {
     "mse": {"weight_decay": "0.1"},
     "triplet": {"triplet_weight": "2.0"},
@@ -62,25 +64,42 @@ ALL_LABELS = {"reveal": "true", "steps": "270", "epochs": "18"}
 
 @dataclass(frozen=True, slots=True)
 class TableSize:
-    """How much of the experiment is run: `budget` 1 is all; less shortens trainings and unlabelled films alike."""
+    """How much of the experiment is run: `budget` 1 is all; less shortens trainings and lists of films alike.
+
+    `recipes` are the rows; the learning curve belongs to the whole table.
+    """
 
     budget: float = 1.0
     seeds: int = 3
+    recipes: tuple[str, ...] = RECIPES
 
     def __post_init__(self) -> None:
         if not 0 < self.budget <= 1 or self.seeds < 1:
             raise UsageError("the budget lies above 0 and at most at 1, and at least one seed is needed")
+        if not self.recipes or set(self.recipes) - set(RECIPES):
+            raise UsageError(f"--recipes takes some of {', '.join(RECIPES)}, with commas between them")
+
+    @property
+    def whole(self) -> bool:
+        """Whether all rows are asked for."""
+        return set(self.recipes) == set(RECIPES)
+
+    @property
+    def labelled(self) -> int:
+        """Labelled hips of each cohort."""
+        return max(LEAST_LABELLED, round(self.budget * LABELLED))
 
     @property
     def cohort(self) -> CohortConfig:
-        """The films to learn from and to be tested on."""
-        count = round(self.budget * UNLABELLED)
-        return CohortConfig(labelled=1090, calibrate=0, unlabelled=count, style="named", unseen=True)
+        """The films to learn from and to be tested on; unlabelled ones only where a row learns from them."""
+        semi = self.whole or any(isinstance(read_config(recipe), SemiConfig) for recipe in self.recipes)
+        count = round(self.budget * UNLABELLED) if semi else 0
+        return CohortConfig(labelled=self.labelled, calibrate=0, unlabelled=count, style="named", unseen=True)
 
     @property
     def second_cohort(self) -> CohortConfig:
         """Labelled hips of other subjects: all of them are tested on."""
-        return CohortConfig(labelled=1090, calibrate=0, unlabelled=0, style="named", seed=1)
+        return CohortConfig(labelled=self.labelled, calibrate=0, unlabelled=0, style="named", seed=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,29 +117,33 @@ class Unit:
         return f"{self.row}-{self.seed}"
 
 
-def trials() -> list[Unit]:
+def trials(recipes: Sequence[str] = RECIPES) -> list[Unit]:
     """Both settings of every row with seed 0; recipes first, for the others start from their pre-training."""
-    first = [Unit(recipe, recipe, 0) for recipe in RECIPES]
-    return first + [Unit(f"{recipe}_alternative", recipe, 0, ALTERNATIVES[recipe]) for recipe in RECIPES]
+    first = [Unit(recipe, recipe, 0) for recipe in recipes]
+    return first + [Unit(f"{recipe}_alternative", recipe, 0, ALTERNATIVES[recipe]) for recipe in recipes]
 
 
-def chosen(out: Path) -> dict[str, dict[str, str]]:
+def chosen(out: Path, recipes: Sequence[str] = RECIPES) -> dict[str, dict[str, str]]:
     """The setting of each row that was better on the validation films, from the finished trials in OUT."""
     scores = {}
-    for unit in trials():
+    for unit in trials(recipes):
         facts = json.loads((out / f"{unit.name}.json").read_text())
         scores[unit.name] = facts["best"]["val_score"]
     return {
         recipe: ALTERNATIVES[recipe] if scores[f"{recipe}_alternative-0"] > scores[f"{recipe}-0"] else {}
-        for recipe in RECIPES
+        for recipe in recipes
     }
 
 
 def units(size: TableSize, better: dict[str, dict[str, str]]) -> list[Unit]:
     """What follows the trials: the other seeds of every row, and the learning curve, each with the better setting."""
     found = [
-        Unit(_row(recipe, better), recipe, seed, better[recipe]) for seed in range(1, size.seeds) for recipe in RECIPES
+        Unit(_row(recipe, better), recipe, seed, better[recipe])
+        for seed in range(1, size.seeds)
+        for recipe in size.recipes
     ]
+    if not size.whole:
+        return found
     for labels in CURVE_LABELS:
         found += [
             Unit(f"{recipe}_{labels}", recipe, 0, {**better[recipe], "labels": str(labels)})
@@ -134,12 +157,17 @@ def _row(recipe: str, better: dict[str, dict[str, str]]) -> str:
 
 
 def settings(unit: Unit, size: TableSize) -> BmdConfig:
-    """The unit's settings in a table of this size."""
+    """The unit's settings in a table of this size: its steps are the budget's share of the whole table's.
+
+    An epoch over labelled hips is shorter by itself where they are fewer.
+    """
     config = read_config(unit.recipe, {**unit.changes, "seed": str(unit.seed)})
     assert isinstance(config, BmdConfig)
-    shorter = {"epochs": str(max(1, round(config.epochs * size.budget)))}
+    by_hips = size.budget * LABELLED / size.labelled
+    by_itself = by_hips if not config.steps else size.budget
+    shorter = {"epochs": str(max(1, round(config.epochs * by_itself)))}
     if isinstance(config, SemiConfig):
-        shorter["pretrain_epochs"] = str(max(1, round(config.pretrain_epochs * size.budget)))
+        shorter["pretrain_epochs"] = str(max(1, round(config.pretrain_epochs * by_hips)))
     shortened = read_config(unit.recipe, {**unit.changes, "seed": str(unit.seed), **shorter})
     assert isinstance(shortened, BmdConfig)
     return shortened
@@ -197,12 +225,12 @@ def check_units(folder: Path, size: TableSize) -> None:
     other films than would be used now.
     """
     finished = sorted(folder.glob("*-*.json"))
-    if {unit.name for unit in trials()} <= {place.stem for place in finished}:
-        choices = [chosen(folder)]
+    if {unit.name for unit in trials(size.recipes)} <= {place.stem for place in finished}:
+        choices = [chosen(folder, size.recipes)]
     else:
         choices = [{recipe: {} for recipe in RECIPES}, ALTERNATIVES]
     wanted: dict[str, list[str]] = {}
-    for unit in [*trials(), *(unit for better in choices for unit in units(size, better))]:
+    for unit in [*trials(size.recipes), *(unit for better in choices for unit in units(size, better))]:
         wanted.setdefault(unit.name, []).append(to_toml(settings(unit, size)))
     for place in finished:
         facts = json.loads(place.read_text())

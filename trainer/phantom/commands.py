@@ -1,17 +1,19 @@
 """`bmd-edge phantom OUT ...` makes a cohort; `bmd-edge phantom check` measures the phantom against its targets."""
 
 import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
+from bmd_edge.cli.minutes import Minutes
 from bmd_edge.cli.options import BundleArgument, JsonOption, PrecisionOption
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
-
     from trainer.phantom.cohort.plan import CohortConfig
 
 
@@ -75,6 +77,7 @@ def make(
     population: Annotated[
         str, typer.Option(help="Anatomies of all other subjects: screening, wide, or both mixed.")
     ] = "screening",
+    split: Annotated[str, typer.Option(help="Split of every second --dicom subject: test or calibrate.")] = "test",
     workers: Annotated[int, typer.Option(help="Processes, one thread each.")] = 2,
 ) -> None:
     """Make a cohort: film table, regions and films; can be interrupted and run again."""
@@ -91,7 +94,7 @@ def make(
             labelled, calibrate, unlabelled, pelves, refusals, dicom, poses, names, style, seed, unseen, learn, films,
             population,
         )  # fmt: skip
-        table = with_progress(config, out or cohort_path(config), workers)
+        table = with_progress(config, out or cohort_path(config), workers, split)
     except BmdEdgeError as error:
         console.print(f"[red]{error}[/]")
         raise typer.Exit(2) from error
@@ -156,10 +159,12 @@ def score_command(
     from trainer.phantom.judge.repeatability import repeatability
     from trainer.phantom.judge.score import score
 
-    with _bar("phantom films scored") as bar:
-        task = bar.add_task("films", total=n * poses)
+    with _told("phantom films scored") as tell:
+        done = count(1)
         read = partial(repeatability, poses=poses) if poses > 1 else score
-        figures = read(bundle, n, seed=seed, precision=precision, workers=workers, progress=lambda: bar.advance(task))
+        figures = read(
+            bundle, n, seed=seed, precision=precision, workers=workers, progress=lambda: tell(next(done), n * poses)
+        )
     if as_json:
         typer.echo(json.dumps(figures, indent=1))
         return
@@ -185,10 +190,10 @@ def reduced_command(
 
     from trainer.phantom.judge.reduced_decoding import compare
 
-    with _bar("phantom films read whole and reduced") as bar:
-        task = bar.add_task("films", total=n)
+    with _told("phantom films read whole and reduced") as tell:
+        done = count(1)
         figures = compare(
-            bundle, n, seed, pixel_mm, precision=precision, workers=workers, progress=lambda: bar.advance(task)
+            bundle, n, seed, pixel_mm, precision=precision, workers=workers, progress=lambda: tell(next(done), n)
         )
     typer.echo(json.dumps(figures, indent=1))
 
@@ -201,9 +206,8 @@ def shifted_command(
     """Make regions of hips under planted shifts, for `python -m export.proofs.drift_delay`; prints the table."""
     from trainer.phantom.cohort.shifted import make_shifted
 
-    with _bar("phantom films") as bar:
-        task = bar.add_task("films", total=None)
-        typer.echo(make_shifted(n, workers, lambda done, total: bar.update(task, completed=done, total=total)))
+    with _told("phantom films") as tell:
+        typer.echo(make_shifted(n, workers, tell))
 
 
 @app.command("demo")
@@ -214,21 +218,32 @@ def demo_command(data: Annotated[Path, typer.Argument(help="Folder that gets dem
     write_demo(data)
 
 
-def _bar(what: str) -> "Progress":
+@contextmanager
+def _told(what: str) -> Iterator[Callable[[int, int], None]]:
+    """Progress on stderr, called with (done, total): a bar on a terminal, a line a minute in a file or pipe."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield Minutes(what)
+        return
     columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=Console(stderr=True))
-
-
-def with_progress(config: "CohortConfig", out: Path, workers: int) -> Path:
-    """Make or finish a cohort behind a progress bar; returns its film table."""
-    from trainer.phantom.cohort.make import make_cohort
-
-    with _bar("phantom films") as bar:
+    with Progress(*columns, console=console) as bar:
         task = bar.add_task("films", total=None)
-        return make_cohort(config, out, workers, lambda done, total: bar.update(task, completed=done, total=total))
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def with_progress(config: "CohortConfig", out: Path, workers: int, split: str = "test") -> Path:
+    """Make or finish a cohort and tell how far it is; returns its film table, whose DICOM films `split` shares out."""
+    from trainer.phantom.cohort.make import make_cohort
+    from trainer.phantom.cohort.practice import check_split, share_out
+
+    check_split(split)
+    with _told("phantom films") as tell:
+        table = make_cohort(config, out, workers, tell)
+    share_out(table, split)
+    return table
 
 
 if __name__ == "__main__":

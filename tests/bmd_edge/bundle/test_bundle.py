@@ -1,5 +1,6 @@
 """Opening a bundle, wherever it lies."""
 
+import dataclasses
 import hashlib
 from pathlib import Path
 
@@ -10,8 +11,11 @@ from bmd_edge.bundle.bundle import read_bundle
 from bmd_edge.bundle.network_input import BMD
 from bmd_edge.engine.open import open_engine
 from bmd_edge.errors import BundleError
+from bmd_edge.report.film_report import flags_of
+from bmd_edge.screen.screener import Screener
 from tests.bmd_edge.bundle.tampering import flip_byte
 from tests.support.bundles import tiny_bundle
+from tests.support.screening import drawn_bmd, drawn_bundle, drawn_finder, hip_dicom
 
 
 def test_a_whole_bundle_opens(whole: Path) -> None:
@@ -47,3 +51,15 @@ def test_a_bundle_without_int8_opens(tmp_path: Path) -> None:
         assert engine.precision == "fp32"
     with pytest.raises(BundleError, match="no int8 bmd"):
         bundle.model_path("bmd", "int8")
+
+
+def test_a_bundle_of_one_makers_films_says_so_of_the_others() -> None:
+    bundle = drawn_bundle()
+    assert bundle.flags("Acme") == bundle.flags(None) == ()
+    validity = dataclasses.replace(bundle.manifest.validity, makers=("ACME Medical", "Acme"))
+    bundle = dataclasses.replace(bundle, manifest=dataclasses.replace(bundle.manifest, validity=validity))
+    assert bundle.flags("acme medical") == bundle.flags("Acme") == ()
+    assert bundle.flags("Drawn") == bundle.flags(None) == ("other_maker",)
+    with Screener(bundle, engines={"finder": drawn_finder(), "bmd": drawn_bmd()}) as screener:
+        (hip,) = screener.read(hip_dicom("R")).hips
+    assert "other_maker" in flags_of(hip)

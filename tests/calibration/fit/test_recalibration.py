@@ -79,8 +79,12 @@ def test_another_scale_is_converted_and_named(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("drawn")
 def test_too_few_films_are_said(tmp_path: Path) -> None:
-    table = films(tmp_path / "films", 11)
-    with pytest.raises(UsageError, match=r"femoral neck: 10 subjects .* 30 are the least"):
+    table = films(tmp_path / "few", 11)
+    with pytest.raises(TableError, match="11 subjects of the split calibrate have DEXA, 30 with film and DEXA"):
+        workshop.calibrate(one_precision(), table)  # before a film is read
+    table = films(tmp_path / "films", 30)
+    said = r"femoral neck: 29 subjects .* 30 are the least.*hips without a number: 1 implant"
+    with pytest.raises(UsageError, match=said):
         workshop.calibrate(one_precision(), table)
 
 
@@ -105,7 +109,7 @@ def test_what_the_table_shows_to_be_wrong_is_refused_said_or_left_out(tmp_path: 
 
 
 def test_a_missing_film_is_said(tmp_path: Path) -> None:
-    table = films(tmp_path / "films", 2)
+    table = films(tmp_path / "films", 30)
     (tmp_path / "films" / "01.dcm").unlink()
     with pytest.raises(UsageError, match=r"no such film: 01\.dcm"):
         workshop.calibrate(one_precision(), table)

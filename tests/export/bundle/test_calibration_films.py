@@ -48,24 +48,18 @@ def test_a_film_under_two_names_is_refused(made: tuple[Path, VerifiedBundle], tm
         calibration_films.halves(table)
 
 
-def test_films_of_one_maker_are_refused(made: tuple[Path, VerifiedBundle], tmp_path: Path) -> None:
-    folder, _ = made
-    shutil.copytree(folder / "cohort", tmp_path / "cohort")
-    table = tmp_path / "cohort" / "films.csv"
-    rows = read_table(table)
+def test_films_of_one_maker_are_known_by_their_headers_names(tmp_path: Path) -> None:
+    rows = read_table(write_cohort(tmp_path / "cohort"))
 
-    def of(maker: str | None, style: str | None) -> None:
-        extra = {"x_image": "roi", "x_spacing_mm": "0.65"} | ({"x_maker_style": style} if style else {})
-        write_table(table, [dataclasses.replace(row, maker=maker, extra=extra) for row in rows])
+    def of(maker: str | None, **extra: str) -> tuple[str, ...]:
+        facts = {"x_image": "roi", "x_spacing_mm": "0.65", **extra}
+        return calibration_films.only_maker([dataclasses.replace(row, maker=maker, extra=facts) for row in rows])
 
-    of("Acme", None)
-    with pytest.raises(TableError, match=r"one maker \(Acme\).*add films of a second one"):
-        calibration_films.halves(table)
-    of(None, None)
-    with pytest.raises(TableError, match=r"one maker \(not stated\)"):
-        calibration_films.halves(table)
-    of("Acme", "random")  # the phantom's continuous styles
-    assert len(calibration_films.halves(table)[1]) == 44
+    assert of("Acme") == ("Acme",)
+    assert of("our unit", x_header_maker="ACME Medical") == ("ACME Medical",)
+    assert of(None) == ("not stated",)
+    assert of("Acme", x_maker_style="random") == ()  # the phantom's continuous styles
+    assert calibration_films.only_maker(rows) == ()
 
 
 def test_halves_share_no_subject_and_stay_the_same(made: tuple[Path, VerifiedBundle]) -> None:

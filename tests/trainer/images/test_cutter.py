@@ -24,7 +24,7 @@ def test_outcomes_of_films(tmp_path: Path) -> None:
     with Cutter(BUNDLE, tmp_path) as cutter:
         good = cut(cutter, DEMO / "left_hip.dcm")
         assert isinstance(good, CutFilm)
-        assert good.codes == {"L": None}
+        assert good.codes == {"L": None, "maker": pydicom.dcmread(DEMO / "left_hip.dcm").Manufacturer}
         with Image.open(tmp_path / "a-L.png") as image:
             assert image.size == (ROI_PX, ROI_PX)
 

@@ -98,11 +98,30 @@ def test_a_smaller_budget_is_shorter() -> None:
     assert isinstance(full, SemiConfig)
     assert isinstance(small, SemiConfig)
     assert small.epochs == max(1, round(full.epochs / 10))
-    assert small.pretrain_epochs == max(1, round(full.pretrain_epochs / 10))
+    hips = TableSize(budget=0.1).labelled
+    assert small.pretrain_epochs == round(full.pretrain_epochs * 109 / hips)  # as many steps, over fewer hips each
     assert TableSize(budget=0.1).cohort.unlabelled == 822
-    for wrong in ({"budget": 0.0}, {"budget": 1.5}, {"seeds": 0}):
+    assert TableSize(budget=0.1).cohort.labelled == TableSize(budget=0.1).second_cohort.labelled == hips == 200
+    assert TableSize(budget=0.5).cohort.labelled == 545
+    assert TableSize().cohort.labelled == 1090
+    for wrong in ({"budget": 0.0}, {"budget": 1.5}, {"seeds": 0}, {"recipes": ()}, {"recipes": ("mse", "msE")}):
         with pytest.raises(UsageError):
             TableSize(**wrong)
+
+
+def test_some_rows_are_asked_for_without_the_others(tmp_path: Path) -> None:
+    size = TableSize(budget=0.1, seeds=2, recipes=("mse", "triplet"))
+    assert [unit.name for unit in trials(size.recipes)] == [
+        "mse-0", "triplet-0", "mse_alternative-0", "triplet_alternative-0",
+    ]  # fmt: skip
+    assert [unit.name for unit in units(size, {"mse": {}, "triplet": ALTERNATIVES["triplet"]})] == [
+        "mse-1", "triplet_alternative-1",
+    ]  # fmt: skip
+    assert size.cohort.unlabelled == 0  # nobody learns from them
+    assert TableSize(budget=0.1, recipes=("mse", "full")).cohort.unlabelled == 822
+    for unit in trials(size.recipes):
+        (tmp_path / f"{unit.name}.json").write_text(json.dumps({"best": {"val_score": -len(unit.name)}}))
+    assert chosen(tmp_path, size.recipes) == {"mse": {}, "triplet": {}}
 
 
 def made_up_cohorts(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,7 +197,7 @@ def test_a_killed_unit_goes_on_with_the_same_numbers(tmp_path: Path, monkeypatch
         pass
 
     def kill(line: str) -> None:
-        if "epoch 1/2" in line:  # of the semi-supervised training; the supervised one has a single epoch
+        if "epoch 1/2" in line:  # of the semi-supervised training; the supervised one has other epochs
             raise Killed
 
     with pytest.raises(Killed):
