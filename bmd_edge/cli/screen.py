@@ -62,7 +62,6 @@ def screen(
     from bmd_edge.screen.run import check_folders
     from bmd_edge.screen.screener import open_screener
     from bmd_edge.screen.workers import Crew
-    from bmd_edge.system.patient_key import patient_key
 
     check_folders(films, out)
     if override_spacing and spacing_mm is None:
@@ -72,11 +71,8 @@ def screen(
         "precision": precision,
         "spacing_mm": None if spacing_mm is None else GivenSpacing(spacing_mm, override_spacing),
         "recalibration": either_recalibration(recalibration, site),
+        "patient_key": _patient_key(),
     }
-    if (key := patient_key()) is None:
-        what = "the key in the configuration folder cannot be read or made; XDG_CONFIG_HOME names another folder"
-        typer.echo(f"Patients have no pseudonym: {what}.", err=True)
-    settings["patient_key"] = key
     with Crew(partial(open_screener, bundle, threads=1, **settings), 1 if dry_run else threads, memory_mb) as crew:
         if dry_run:
             _print_plan(crew.setup.digest, films, out, fresh)
@@ -89,6 +85,17 @@ def screen(
         print_results(out, summary)
     _say_where(out, summary)
     raise typer.Exit(0 if summary.complete else 3)
+
+
+def _patient_key() -> bytes | None:
+    """The user's key, with a word where there is none."""
+    from bmd_edge.system.patient_key import patient_key
+
+    key = patient_key()
+    if key is None:
+        what = "the key in the configuration folder cannot be read or made; XDG_CONFIG_HOME names another folder"
+        typer.echo(f"Patients have no pseudonym: {what}.", err=True)
+    return key
 
 
 def demo(bundle: BundleOption = None, out: OutOption = Path("bmd-edge-demo")) -> None:
