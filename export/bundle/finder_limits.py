@@ -15,14 +15,14 @@ from bmd_edge.bundle.manifest import LANDMARKS, Plausibility
 from bmd_edge.engine.base import Engine
 from bmd_edge.film.film import Film
 from bmd_edge.hips.finder import close_up, survey
-from bmd_edge.hips.landmarks import Look, canonical, log_odds, merged, shape_of
+from bmd_edge.hips.landmarks import Look, canonical, merged, shape_of
 from bmd_edge.table.film_table import HipRow, read_table
 from export.onnx_file.from_run import SPECS
 
 # Shares of intact hips that each check may refuse; together they stay below the 2 % that the whole line is allowed.
 REFUSED_SHARE = {"intact": 0.01, "peak": 0.002, "agreement": 0.002, "shape": 0.002, "embedding": 0.001}
 FLAGGED_SHARE = 0.01
-_MARGIN = 1.25  # real films are less alike than the phantom's, so limits are set wider than measured
+_MARGIN = 1.25  # real films are less alike than the phantom's, so limits on distances are set wider than measured
 _CORE = slice(0, 4)
 
 
@@ -137,8 +137,5 @@ def _high(values: NDArray[np.float64] | list[float], check: str) -> float:
 
 
 def _low(values: list[float], check: str, least: float, most: float) -> float:
-    """A lower limit of probabilities; in log-odds it lies as much farther from their middle as other limits do."""
-    odds = log_odds(np.array(values))
-    middle = float(np.median(odds))
-    limit = middle - _MARGIN * (middle - float(np.quantile(odds, REFUSED_SHARE[check])))
-    return round(float(np.clip(1 / (1 + np.exp(-limit)), least, most)), 4)
+    """A lower limit of probabilities, as measured: what tells a sound hip from a broken one gets no margin."""
+    return round(float(np.clip(np.quantile(values, REFUSED_SHARE[check]), least, most)), 4)
