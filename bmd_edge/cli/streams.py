@@ -46,9 +46,12 @@ class _Unread(io.FileIO):
 
 
 def _unread(stream: io.TextIOWrapper) -> io.TextIOWrapper:
-    """The same stream; a letter that its encoding lacks is shown escaped."""
+    """The same stream; a letter that its encoding lacks is shown escaped. One that is no file's stays as it is."""
     stream.flush()
-    raw = _Unread(stream.fileno(), "w", closefd=False)
+    try:
+        raw = _Unread(stream.fileno(), "w", closefd=False)
+    except io.UnsupportedOperation:
+        return stream
     return io.TextIOWrapper(
         io.BufferedWriter(raw), stream.encoding, "backslashreplace", line_buffering=stream.line_buffering
     )
@@ -58,4 +61,5 @@ def _open_closed() -> None:
     """Where a supervisor has closed them: else the next files that are opened take their numbers."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
-            setattr(sys, name, open(os.open(os.devnull, os.O_RDWR), mode, encoding="utf-8"))  # noqa: SIM115
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            setattr(sys, name, open(nowhere, mode, encoding="utf-8", closefd=False))  # noqa: SIM115

@@ -61,7 +61,6 @@ def test_1_for_an_unexpected_error(inside, films: Path, tmp_path: Path, monkeypa
 def test_2_for_wrong_use(bundle: Path, films: Path, tmp_path: Path) -> None:
     for arguments in (
         ["screen", tmp_path / "none"],
-        ["screen", films / "right.dcm"],
         ["screen", films, "--out", films / "out"],
         ["screen"],
         ["screen", films, "--no-such-option"],

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[3]
 
 
 def test_the_table_shows_the_numbers_of_the_files(inside, films: Path, tmp_path: Path) -> None:
-    (films / "young.dcm").write_bytes(hip_dicom("R", PatientAge="044Y"))
+    (films / "young.dcm").write_bytes(hip_dicom("L", PatientAge="044Y"))
     (films / "implant.dcm").write_bytes(hip_dicom("R", implant="R"))
     code, out, _ = inside("screen", films, "--out", tmp_path / "out")
     assert code == 3
