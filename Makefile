@@ -35,7 +35,7 @@ lint: .venv-dev/.installed ## Style, types and import contracts
 	.venv-dev/bin/mypy
 	.venv-dev/bin/lint-imports
 
-bundle: .venv-dev/.installed ## Train the BMD networks anew, remake the embedded bundle, score, figures of the pages (about 3 hours of 2 cores)
+bundle: .venv-dev/.installed ## Train the BMD network anew, remake the embedded bundle, score, figures of the pages (about 3 hours of 2 cores)
 	set -e; run=.venv-dev/bin/bmd-edge; many="--films 3 --style mixed --population both --unlabelled 0"; finder=; \
 	if [ -n "$(FINDER)" ]; then \
 		films=$$($$run phantom $$many --labelled 0 --calibrate 0 --pelves 900 --refusals 1000 --seed 0); \
@@ -43,12 +43,9 @@ bundle: .venv-dev/.installed ## Train the BMD networks anew, remake the embedded
 		finder="--finder $$(dirname $$films)/run --finder-table $$films"; \
 	fi; \
 	rois=$$($$run phantom $$many --labelled 700 --calibrate 0 --learn 2200 --seed 3); \
-	judges=$$($$run phantom $$many --labelled 0 --calibrate 2000 --seed 4); runs=; \
-	for seed in 0 1; do \
-		$$run train bmd --table $$rois --out $$(dirname $$rois)/run$$seed --set 'train_splits=["train", "test"]' --set seed=$$seed; \
-		runs="$$runs $$(dirname $$rois)/run$$seed"; \
-	done; \
-	$$run export $$runs --table $$judges $$finder --version $(BUNDLE_VERSION) --out bmd_edge/data/bundle; \
+	judges=$$($$run phantom $$many --labelled 0 --calibrate 2000 --seed 4); \
+	$$run train bmd --table $$rois --out $$(dirname $$rois)/run --set 'train_splits=["train", "test"]'; \
+	$$run export $$(dirname $$rois)/run --table $$judges $$finder --version $(BUNDLE_VERSION) --out bmd_edge/data/bundle; \
 	$$run phantom demo bmd_edge/data; \
 	$$run phantom score --n 1000 --seed 7 --json > export/results/score.json; \
 	$$run phantom score --poses 4 --n 100 --seed 7 --json > export/results/repeat.json

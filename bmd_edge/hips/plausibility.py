@@ -26,9 +26,10 @@ HEAD_TO_LESSER_MM = (40.0, 95.0)
 INTACT_SLACK, PEAK_SLACK = 0.54, 0.12
 SHAPE_SLACK, EMBEDDING_SLACK = 1.44, 1.22
 
-# Where the shaft may lie, given the rest of the hip, as a Mahalanobis distance: intact phantom hips lie nearer, those
-# whose film was cut through the shaft and displaced lie farther (`python -m export.proofs.steady_verdict`).
-MAX_SHAFT_DISTANCE = 3.0
+# Where the shaft may lie, given the rest of the hip, as a Mahalanobis distance: 99 in 100 intact phantom hips of wide
+# anatomy lie nearer, four in five of those whose film was cut through the shaft and displaced lie farther
+# (`python -m export.proofs.steady_verdict`).
+MAX_SHAFT_DISTANCE = 3.5
 
 _MIN_SHAFT_MM = 15.0  # the total hip needs the shaft to about 12 mm below the lesser trochanter
 _SHORT_SHAFT_MM = 35.0
