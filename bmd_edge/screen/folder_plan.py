@@ -60,8 +60,8 @@ def plan(folder: Path, done: Mapping[bytes, Stamp], only: bytes | None = None) -
     """Decide what to do with each entry below `folder`, sorted by path, or with the one that has the key `only`.
 
     `done` are the finished films, key -> stamp. Links, pipes, sockets and devices are named, never followed or opened,
-    and so is what bears the name of an unfinished copy. Where the folder lies on a file system that
-    keeps no time of change, finished films are compared.
+    and so is what bears the name of an unfinished copy. Where the folder lies on a file system that keeps no time of
+    change, finished films are compared.
     """
     start = len(os.path.join(os.fsencode(folder), b""))
     trusted = file_system(folder, Path("/proc/self/mountinfo").read_bytes()) in _KEEP_CHANGES

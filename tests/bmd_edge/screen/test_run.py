@@ -116,7 +116,7 @@ def broken_bmd(error: Exception, when: int) -> FunctionEngine:
 def many_films(folder: Path, n: int) -> Path:
     folder.mkdir()
     for index in range(n):
-        (folder / f"{index:03d}.dcm").write_bytes(hip_dicom("R", bone=1500 + 10 * index))
+        (folder / f"{index:03d}.dcm").write_bytes(hip_dicom("R", bone=1504 + 16 * index))
     return folder
 
 
