@@ -4,6 +4,7 @@ A decoder that another build or a broken update makes give other values would sh
 `data/canaries.npz` holds for each transfer syntax a codestream and the pixels it stands for.
 """
 
+import sys
 from importlib.resources import files
 
 import numpy as np
@@ -41,10 +42,12 @@ def is_sound(uid: str, difference: int | None) -> bool:
 
 
 def check_decoders() -> None:
-    """Raise EngineError if a decoder of this machine gives other values than it should; a few milliseconds."""
+    """Raise EngineError if a decoder is missing or gives other values than it should; a few milliseconds."""
+    remedy = "pip install --force-reinstall imagecodecs"
+    if getattr(sys, "frozen", False):  # its decoders are modules that no import names
+        remedy = "freeze all of imagecodecs with the program (PyInstaller: --collect-submodules imagecodecs)"
     for uid, difference in decoder_differences().items():
         if not is_sound(uid, difference):
             name, decoder = syntaxes()[uid]
-            raise EngineError(
-                f"{decoder} decodes {name} wrongly on this machine: pip install --force-reinstall imagecodecs"
-            )
+            does = f"does not decode {name}" if difference is None else f"decodes {name} wrongly"
+            raise EngineError(f"{decoder} {does} on this machine: {remedy}")

@@ -26,7 +26,7 @@ from typing import Any, Self
 from bmd_edge.errors import BmdEdgeError, EngineError, UsageError
 from bmd_edge.screen.jobs import FilmJob, FilmOutcome, Setup
 from bmd_edge.screen.screener import Screener, name_of
-from bmd_edge.system.machine import cpus, memory_bytes, resident_bytes
+from bmd_edge.system.machine import cpus, environment_of_workers, memory_bytes, resident_bytes
 
 logger = logging.getLogger(__name__)
 
@@ -196,8 +196,6 @@ class _Worker:
         self.end()
         self._setup: Setup | None = None
         self.connection, theirs = map(_above_standard, Pipe())
-        path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
-        place = {} if getattr(sys, "frozen", False) else {"PYTHONPATH": path}  # what is frozen is for no other Python
         # One film keeps one core busy: threads inside numpy's products would only get into each other's way.
         one_thread = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
         # Films want the same large buffers again and again: what is given back to the system faults in anew.
@@ -209,7 +207,7 @@ class _Worker:
                 stdout=subprocess.DEVNULL,
                 stderr=None if sys.stderr else subprocess.DEVNULL,  # it is None where it is closed
                 pass_fds=[theirs.fileno()],
-                env={**os.environ, **one_thread, **kept, **place, _WORKER: "1"},
+                env={**environment_of_workers(), **one_thread, **kept, _WORKER: "1"},
                 process_group=0,  # Ctrl-C goes to the owner alone, who ends the workers
             )
         with suppress(BrokenPipeError):  # it will be missed at the first message that does not come

@@ -1,6 +1,7 @@
-"""What this process may use of the machine: CPUs and memory, within the limits of its control group."""
+"""What this process may use of the machine, within the limits of its control group, and hands on to its workers."""
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,6 +25,21 @@ def memory_bytes() -> int:
         int(text) for text in texts if text.strip() != "max"
     ]  # version 1 has a number beyond any machine's instead
     return min([os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"), *limits])
+
+
+def environment_of_workers() -> dict[str, str]:
+    """The environment in which another Python finds the modules that this one finds.
+
+    A frozen program keeps its modules to itself, and the folder of its libraries, to which PyInstaller has led all
+    processes that it starts: neither fits a Python of another version.
+    """
+    found = dict(os.environ)
+    if not getattr(sys, "frozen", False):
+        return found | {"PYTHONPATH": os.pathsep.join(entry or os.getcwd() for entry in sys.path)}
+    folders = found.pop("LD_LIBRARY_PATH", "").split(os.pathsep)
+    if others := [folder for folder in folders if folder and folder != getattr(sys, "_MEIPASS", None)]:
+        found["LD_LIBRARY_PATH"] = os.pathsep.join(others)
+    return found
 
 
 def _limits(controller: str, *names: str) -> Iterator[str]:

@@ -1,5 +1,7 @@
 """A decoder that gives other values is noticed before a film is read with it."""
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -33,5 +35,8 @@ def test_a_decoder_that_is_gone_is_noticed(monkeypatch):
 
     monkeypatch.setitem(jpeg._DECODERS, "jpeg_ls", gone)
     assert decoder_differences()[films.JPEG_LS] is None
-    with pytest.raises(EngineError, match="CharLS"):
+    with pytest.raises(EngineError, match=r"CharLS does not decode JPEG-LS .* pip install --force-reinstall"):
+        check_decoders()
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    with pytest.raises(EngineError, match="freeze all of imagecodecs"):
         check_decoders()

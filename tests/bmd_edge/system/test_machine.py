@@ -1,6 +1,7 @@
 """Limits of the machine and of the control group a process runs in."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -47,3 +48,26 @@ def test_the_own_group_is_that_of_the_controller(monkeypatch: pytest.MonkeyPatch
     lines = "5:memory:/m\n4:cpu,cpuacct:/c:d\n1:name=systemd:/s\n0::/two\n"
     monkeypatch.setattr(Path, "read_text", lambda _: lines)
     assert [machine._own_group(name) for name in ("", "cpu", "memory", "pids")] == ["/two", "/c:d", "/m", "/"]
+
+
+def test_a_worker_finds_the_modules_of_this_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", ["", "/modules"])
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LD_LIBRARY_PATH", "/libraries")
+    found = machine.environment_of_workers()
+    assert found == {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}/modules"}
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [("/frozen", None), ("/frozen:/theirs", "/theirs"), ("/theirs", "/theirs")]
+)
+def test_a_frozen_program_keeps_its_modules_and_libraries(
+    before: str, after: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    monkeypatch.setattr(sys, "_MEIPASS", "/frozen", raising=False)
+    monkeypatch.setattr(sys, "path", ["/frozen/base_library.zip"])
+    monkeypatch.setenv("PYTHONPATH", "/given")
+    monkeypatch.setenv("LD_LIBRARY_PATH", before)
+    found = machine.environment_of_workers()
+    assert (found["PYTHONPATH"], found.get("LD_LIBRARY_PATH")) == ("/given", after)
