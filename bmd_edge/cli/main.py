@@ -14,8 +14,9 @@ from typing import Annotated
 import typer
 
 from bmd_edge.cli.bundle import compile_engines, doctor, info
+from bmd_edge.cli.placeholders import command_of
 from bmd_edge.cli.screen import demo, schema, screen
-from bmd_edge.cli.workshops import WORKSHOPS, register
+from bmd_edge.cli.workshops import HELP, WORKSHOPS, register
 from bmd_edge.errors import BmdEdgeError, EngineError, UsageError
 from bmd_edge.version import __version__
 
@@ -25,6 +26,7 @@ EXIT_CODES = {
     2: "wrong usage, or a missing extra",
     3: "finished, but films or hips were refused or failed, files were changing or not there, or films have drifted",
     4: "bundle or engine missing, stale or invalid",
+    130: "interrupted by Ctrl-C; the same command goes on where it stopped",
 }
 """What the program's exit status means; `demo` ends with 0 when every film gets its expected outcome."""
 
@@ -43,7 +45,7 @@ app = typer.Typer(
     name="bmd-edge",
     help="Estimate hip bone mineral density from plain radiographs. Research use only, not for diagnosis.",
     epilog="Exit codes: " + "; ".join(f"{code} {meaning}" for code, meaning in EXIT_CODES.items()) + ".",
-    add_completion=False,
+    context_settings={"help_option_names": HELP},
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -96,7 +98,7 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):  # a name the terminal's encoding lacks is shown escaped
             stream.reconfigure(errors="backslashreplace")
     try:
-        app()
+        command_of(app)()
     except BmdEdgeError as error:
         if debug:
             raise
@@ -108,9 +110,9 @@ def main() -> None:
     except OSError as error:
         if debug:
             raise
-        # Not the error's text: it holds a path.
         remedy = _REMEDIES.get(error.errno or 0, "check the files and folders that were named")
-        sys.exit(_say(f"{error.strerror or type(error).__name__}: {remedy}, then run the same command again", 1))
+        what = f"{_named(error)}{error.strerror or type(error).__name__}"
+        sys.exit(_say(f"{what}: {remedy}, then run the same command again", 1))
     except Exception as error:
         if debug:
             raise
@@ -122,6 +124,17 @@ def _open_standard_streams() -> None:
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.open(os.devnull, os.O_RDWR), mode, encoding="utf-8"))  # noqa: SIM115
+
+
+def _named(error: OSError) -> str:
+    """The word of the command line that led to the file; nothing more of a path, for below it may stand a name."""
+    from bmd_edge.report.safe_text import visible
+
+    where = (
+        os.path.abspath(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes | os.PathLike) else ""
+    )
+    said = [word for word in sys.argv[1:] if word and f"{where}/".startswith(f"{os.path.abspath(word)}/")]
+    return f"{visible(max(said, key=len))}: " if said else ""
 
 
 def _exit_code(error: BmdEdgeError) -> int:

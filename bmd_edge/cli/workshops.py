@@ -9,8 +9,10 @@ from typing import NamedTuple
 
 import typer
 
+from bmd_edge.cli.placeholders import command_of
 from bmd_edge.errors import MissingExtra, UsageError
 
+HELP = ["-h", "--help"]
 PACKAGES = ("calibration", "trainer", "export")
 """The workshops' packages. Their names are words that others use too, Coqui's `trainer` for one."""
 
@@ -51,9 +53,9 @@ def register(app: typer.Typer, name: str, workshop: Workshop) -> None:
         try:
             target = getattr(import_module(workshop.module), workshop.attribute)
             if not isinstance(target, typer.Typer):
-                function, target = target, typer.Typer(pretty_exceptions_enable=False, rich_markup_mode=None)
+                function, target = target, typer.Typer(add_completion=False, rich_markup_mode=None)
                 target.command()(function)
-            typer.main.get_command(target).main(context.args, prog_name=f"bmd-edge {name}")
+            command_of(target).main(context.args, prog_name=f"bmd-edge {name}", help_option_names=HELP)
         except ModuleNotFoundError as error:
             module = (error.name or "").partition(".")[0]
             if module in ("bmd_edge", *PACKAGES):
