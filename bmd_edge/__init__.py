@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from bmd_edge.hips.region import Hip
     from bmd_edge.measure.estimate import Estimate
     from bmd_edge.report.film_report import FilmReport, HipReport
+    from bmd_edge.screen.jobs import FilmJob
     from bmd_edge.screen.open import Bundle, open_bundle
-    from bmd_edge.screen.screener import Screener
+    from bmd_edge.screen.screener import Screener, open_screener
     from bmd_edge.screen.workers import Crew
     from bmd_edge.version import __version__ as __version__
 
@@ -44,7 +45,8 @@ _HOME = {
     "hips.finder": ("find_hips",),
     "hips.region": ("Hip",),
     "screen.open": ("Bundle", "open_bundle"),
-    "screen.screener": ("Screener",),
+    "screen.jobs": ("FilmJob",),
+    "screen.screener": ("Screener", "open_screener"),
     "screen.workers": ("Crew",),
     "version": ("__version__",),
 }  # fmt: skip
@@ -58,6 +60,7 @@ __all__ = [
     "Estimate",
     "Film",
     "FilmFailed",
+    "FilmJob",
     "FilmRefused",
     "FilmReport",
     "Hip",
@@ -69,6 +72,7 @@ __all__ = [
     "UsageError",
     "find_hips",
     "open_bundle",
+    "open_screener",
     "read_film",
 ]
 

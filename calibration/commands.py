@@ -316,23 +316,28 @@ def drift(
         facts = {"bundle_digest": opened.digest, "studies": studies, "drifted": drifted}
         typer.echo(json.dumps(facts | {"charts": {name: asdict(one) for name, one in charts.items()}}, indent=1))
     else:
-        _say_drift(charts, studies)
+        _say_drift(charts, studies, {report.film_id: report.file for report in kept[0]})
     raise typer.Exit(3 if drifted else 0)
 
 
-def _say_drift(charts: dict[str, Any], studies: int) -> None:
+def _say_drift(charts: dict[str, Any], studies: int, files: dict[str | None, str | None]) -> None:
+    from bmd_edge.report.safe_text import visible
     from calibration.drift.watch import sentence
+    from calibration.drift.watched_features import MIN_STUDIES
 
-    typer.echo(f"{studies} studies; limits for less than one false alarm in 10,000")
+    few = f": few, a shift is seen within tens of them; from {MIN_STUDIES} on a run may be a --baseline"
+    typer.echo(f"{studies} {'study' if studies == 1 else 'studies'}{few if studies < MIN_STUDIES else ''}")
+    typer.echo("limits for less than one false alarm in 10,000 studies")
     for name, chart in charts.items():
         if not chart.alarm_at:
             typer.echo(
                 f"{name:<10} in control: T2 {chart.last:.1f}, highest {chart.highest:.1f}, limit {chart.limit:.1f}"
             )
             continue
+        film = f"{visible(files.get(chart.film_id) or 'no file')}, film {chart.film_id}"
         now = "still in alarm" if chart.last > chart.limit else "back below the limit"
         typer.echo(
-            f"{name:<10} DRIFT from study {chart.alarm_at} (film {chart.film_id}), {now}: T2 {chart.last:.1f},"
+            f"{name:<10} DRIFT from study {chart.alarm_at} ({film}), {now}: T2 {chart.last:.1f},"
             f" limit {chart.limit:.1f}"
         )
         for moved in chart.moved:

@@ -5,6 +5,7 @@ stdout carries results, everything else goes to stderr. Nothing heavy is importe
 
 import errno
 import logging
+import os
 import sys
 from collections.abc import Callable
 from typing import Annotated
@@ -15,8 +16,9 @@ from bmd_edge.cli import streams
 from bmd_edge.cli.bundle import compile_engines, doctor, info
 from bmd_edge.cli.completion import Program
 from bmd_edge.cli.key import key
+from bmd_edge.cli.placeholders import command_of
 from bmd_edge.cli.screen import demo, schema, screen
-from bmd_edge.cli.workshops import WORKSHOPS, register
+from bmd_edge.cli.workshops import HELP, WORKSHOPS, register
 from bmd_edge.errors import BmdEdgeError, EngineError, UsageError
 from bmd_edge.version import __version__
 
@@ -26,6 +28,7 @@ EXIT_CODES = {
     2: "wrong usage, or a missing extra",
     3: "finished, but films or hips were refused or failed, files were changing or not there, or films have drifted",
     4: "bundle or engine missing, stale or invalid",
+    130: "interrupted by Ctrl-C; the same command goes on where it stopped",
 }
 """What the program's exit status means; `demo` ends with 0 when every film gets its expected outcome."""
 
@@ -45,6 +48,7 @@ app = typer.Typer(
     help="Estimate hip bone mineral density from plain radiographs. Research use only, not for diagnosis.",
     epilog="Exit codes: " + "; ".join(f"{code} {meaning}" for code, meaning in EXIT_CODES.items()) + ".",
     cls=Program,
+    context_settings={"help_option_names": HELP},
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -96,7 +100,7 @@ def main() -> None:
     logging.getLogger("bmd_edge").addHandler(handler)
     try:
         with streams.drained():
-            app()
+            command_of(app)()
     except BmdEdgeError as error:
         if debug:
             raise
@@ -104,13 +108,24 @@ def main() -> None:
     except OSError as error:
         if debug:
             raise
-        # Not the error's text: it holds a path.
         remedy = _REMEDIES.get(error.errno or 0, "check the files and folders that were named")
-        sys.exit(_say(f"{error.strerror or type(error).__name__}: {remedy}, then run the same command again", 1))
+        what = f"{_named(error)}{error.strerror or type(error).__name__}"
+        sys.exit(_say(f"{what}: {remedy}, then run the same command again", 1))
     except Exception as error:
         if debug:
             raise
         sys.exit(_say(f"unexpected {type(error).__name__}; `bmd-edge --debug ...` shows more", 1))
+
+
+def _named(error: OSError) -> str:
+    """The word of the command line that led to the file; nothing more of a path, for below it may stand a name."""
+    from bmd_edge.report.safe_text import visible
+
+    where = (
+        os.path.abspath(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes | os.PathLike) else ""
+    )
+    said = [word for word in sys.argv[1:] if word and f"{where}/".startswith(f"{os.path.abspath(word)}/")]
+    return f"{visible(max(said, key=len))}: " if said else ""
 
 
 def _exit_code(error: BmdEdgeError) -> int:

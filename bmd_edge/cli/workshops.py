@@ -9,8 +9,10 @@ from typing import Any, NamedTuple
 
 import typer
 
+from bmd_edge.cli.placeholders import command_of
 from bmd_edge.errors import MissingExtra, UsageError
 
+HELP = ["-h", "--help"]
 PACKAGES = ("calibration", "trainer", "export")
 """The workshops' packages. Their names are words that others use too, Coqui's `trainer` for one."""
 
@@ -48,7 +50,7 @@ def register(app: typer.Typer, name: str, workshop: Workshop) -> None:
 
     def call(context: typer.Context) -> None:
         try:
-            loaded(workshop).main(context.args, prog_name=f"bmd-edge {name}")
+            loaded(workshop).main(context.args, prog_name=f"bmd-edge {name}", help_option_names=HELP)
         except ModuleNotFoundError as error:
             module = (error.name or "").partition(".")[0]
             if module in ("bmd_edge", *PACKAGES):
@@ -64,9 +66,12 @@ def loaded(workshop: Workshop) -> Any:
     check_names()
     target = getattr(import_module(workshop.module), workshop.attribute)
     if not isinstance(target, typer.Typer):
-        function, target = target, typer.Typer(pretty_exceptions_enable=False, rich_markup_mode=None)
+        function, target = (
+            target,
+            typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None),
+        )
         target.command()(function)
-    return typer.main.get_command(target)
+    return command_of(target)
 
 
 def check_names(root: Path = Path(__file__).parents[2]) -> None:

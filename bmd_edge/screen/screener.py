@@ -90,7 +90,7 @@ class Screener:
         self.patient_key: bytes | None = None
         self.coarsest_mm = min(spec.spacing_mm for spec in bundle.inputs.values()) / _FILM_PIXELS
         self.recalibration = None if recalibration is None else open_recalibration(recalibration, bundle)
-        self._stages = stages
+        self._stages, self._closed = stages, False
         self._lock = ForkSafeLock()
         check_decoders()
         with ExitStack() as stack:
@@ -115,7 +115,8 @@ class Screener:
         return engine
 
     def close(self) -> None:
-        """Free both networks."""
+        """Free both networks; a film that is read after that is an EngineError."""
+        self._closed = True
         self._stack.close()
 
     def __enter__(self) -> Self:
@@ -222,6 +223,8 @@ class Screener:
         """The second half of `read`: film -> report. EngineError if a network fails."""
         hips: tuple[HipReport, ...] = ()
         status, reason, film = loaded.status, loaded.reason, loaded.film
+        if film is not None and self._closed:
+            raise EngineError("this screener is closed: open another with open_bundle().screener(), and close it last")
         if film is not None:
             try:
                 with self._lock:
@@ -257,16 +260,9 @@ class Screener:
         left, top, width, height = (round(value, 2) for value in hip.box_px)
         landmarks, box = _rounded(hip.landmarks_px), (left, top, width, height)
         try:
-            found = estimates(
-                bmd,
-                spread,
-                self._calibration,
-                film.age_years,
-                film.sex,
-                tuple(dict.fromkeys((*film.flags, *self.bundle.flags(film.maker), *hip.flags))),
-                doubt,
-                self.bundle.withheld(self.precision),
-            )
+            flags = tuple(dict.fromkeys((*film.flags, *self.bundle.flags(film.maker), *hip.flags)))
+            withheld = self.bundle.withheld(self.precision)
+            found = estimates(bmd, spread, self._calibration, film.age_years, film.sex, flags, doubt, withheld)
         except HipRefused as error:
             return self._hip(film, HipRefused(error.code, error.detail, hip.side, hip.landmarks_px))
         middle = SCALES.index(1.0)

@@ -319,7 +319,8 @@ def _work(connection: Connection) -> None:
     try:
         opener, seconds = connection.recv()
     except (AttributeError, ImportError):
-        what = "the opener cannot be loaded in a worker: it must be a function of a module that can be imported"
+        where = "a module that can be imported, not of the script that is run: move it into a file of its own"
+        what = f"the opener cannot be loaded in a worker: it must be a function of {where}"
         connection.send(("error", UsageError(what)))
         return
     logging.getLogger("bmd_edge").addHandler(_Forward(connection))

@@ -58,13 +58,13 @@ def reference_in(bundle: VerifiedBundle, precision: str) -> DriftReference:
 def reports_of(run: Path, bundle: VerifiedBundle) -> list[FilmReport]:
     """What a screening run keeps of its films, sorted by path. UsageError if it was no run of this bundle."""
     if not (run / NAME).is_file():
-        raise UsageError(f"{run.name} holds no screening run: give the --out folder of `bmd-edge screen`")
+        raise UsageError(f"{run} holds no screening run: give the --out folder of `bmd-edge screen`")
     with closing(Ledger(run, to_read=True)) as ledger:
         known = list(ledger.reports())
     # What an earlier bundle said of films that are not there any more has stayed
     reports = [report for report in known if report.film_now == "there" or report.bundle_digest == bundle.digest]
     if any(report.bundle_digest != bundle.digest for report in reports):
-        raise UsageError(f"{run.name} was screened with another bundle: name that one with --bundle")
+        raise UsageError(f"{run} was screened with another bundle: name that one with --bundle")
     return reports
 
 
@@ -86,7 +86,9 @@ def watch(
         raise UsageError(f"the runs were made in {' and '.join(precisions)}: look at one precision at a time")
     seen, names = of_reports(reports)
     if not names:
-        raise UsageError("no film of these runs has a number")
+        raise UsageError(
+            "no film of these runs has a number, and drift is seen in numbers: tens of studies with one are the least"
+        )
     reference = reference_in(bundle, precisions[0])
     if baseline:
         reference = reference.around(of_reports(baseline)[0])

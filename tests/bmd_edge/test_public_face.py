@@ -11,9 +11,10 @@ import bmd_edge
 from bmd_edge.bundle.bundle import VerifiedBundle, read_bundle
 
 PUBLIC = [
-    "BmdEdgeError", "Bundle", "BundleError", "Crew", "EngineError", "Estimate", "Film", "FilmFailed", "FilmRefused",
+    "BmdEdgeError", "Bundle", "BundleError", "Crew", "EngineError", "Estimate", "Film", "FilmFailed", "FilmJob",
+    "FilmRefused",
     "FilmReport", "Hip", "HipRefused", "HipReport", "MissingExtra", "Screener", "TableError", "UsageError",
-    "find_hips", "open_bundle", "read_film",
+    "find_hips", "open_bundle", "open_screener", "read_film",
 ]  # fmt: skip
 FIELDS = ("root", "manifest", "digest", "calibration", "inputs")
 

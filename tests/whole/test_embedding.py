@@ -89,7 +89,7 @@ def test_two_screeners_do_not_know_of_each_other() -> None:
 def test_a_closed_screener_says_so() -> None:
     with drawn_screener() as screener:
         pass
-    with pytest.raises(EngineError, match="not open"):
+    with pytest.raises(EngineError, match="this screener is closed: open another"):
         screener.read(hip_dicom("R"))
     assert screener.read(b"").reason == "empty_file"  # no network is needed to refuse
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import typer
 
+import bmd_edge.screen.run  # noqa: F401 - its annotations name the true Crew, for which a test puts another in place
 from bmd_edge.cli import main, options, workshops
 from bmd_edge.report.film_report import RESEARCH_USE
 from bmd_edge.version import __version__
@@ -105,8 +106,29 @@ def test_4_for_a_bundle_that_cannot_be_used(bundle: Path, films: Path, tmp_path:
 
 
 def test_the_page_lists_the_exit_codes() -> None:
-    listed = re.findall(r"^\| (\d) \| ", (ROOT / "bmd_edge" / "README.md").read_text(), re.MULTILINE)
+    listed = re.findall(r"^\| (\d+) \| ", (ROOT / "bmd_edge" / "README.md").read_text(), re.MULTILINE)
     assert [int(code) for code in listed] == list(main.EXIT_CODES)
+
+
+def test_the_help_says_every_exit_code_and_h_is_help() -> None:
+    said = program("-h").stdout
+    assert said == program("--help").stdout
+    words = " ".join(said.split())
+    assert [code for code, meaning in main.EXIT_CODES.items() if f"{code} {meaning}" not in words] == []
+    assert program("screen", "-h").stdout == program("screen", "--help").stdout
+    assert said.count("--install-completion") == 1
+
+
+def test_an_error_of_the_disk_names_the_folder_that_was_given_and_nothing_below(
+    inside, films: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    code, out, err = inside("screen", films, "--out", tmp_path / "file" / "below")
+    assert (code, out) == (1, "")
+    assert err.startswith(f"bmd-edge: {tmp_path / 'file' / 'below'}: Not a directory: "), err
+    error = OSError(28, "No space left on device", str(films / CANARY))
+    assert main._named(error) == f"{films}: "
+    assert main._named(OSError(28, "No space left on device", "/elsewhere")) == ""
 
 
 def test_every_command_has_a_line_in_the_help() -> None:

@@ -1,6 +1,7 @@
 """Drift over screening runs: what is counted, what is said to have moved, and how fast planted shifts are seen."""
 
 import json
+import re
 import subprocess
 import sys
 from contextlib import closing
@@ -199,3 +200,19 @@ def test_what_an_earlier_bundle_said_of_archived_films_is_no_other_bundles_run(
     with closing(Ledger(run)) as ledger:
         ledger.compare({*keys, b"old"}, {b"old"})
     assert call(run, "--bundle", bundle.root).exception is not None
+
+
+def test_the_alarm_names_the_film_and_few_studies_are_said(bundle: VerifiedBundle, tmp_path: Path) -> None:
+    many, few = studies(300, 30), studies(20, 31)
+    many.facts[150:, 2] += np.log(1.06)
+    said = call(run_of(tmp_path / "many", many, bundle.digest), "--bundle", bundle.root).stdout
+    named, film = re.findall(r"DRIFT from study \d+ \((\S+), film (\S+)\)", said)[0]
+    with closing(Ledger(tmp_path / "many", to_read=True)) as ledger:
+        assert {report.film_id: report.file for report in ledger.reports()}[film] == named
+    assert said.startswith("300 studies\n")
+    assert (
+        "from 100 on a run may be a --baseline"
+        in call(run_of(tmp_path / "few", few, bundle.digest), "--bundle", bundle.root).stdout
+    )
+    with pytest.raises(UsageError, match=re.escape(f"{tmp_path} holds no screening run")):
+        reports_of(tmp_path, bundle)

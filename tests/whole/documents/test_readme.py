@@ -18,7 +18,13 @@ ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "README.md").read_text(encoding="utf-8")
 RUNTIME = (ROOT / "bmd_edge" / "README.md").read_text(encoding="utf-8")
 TRAINER = (ROOT / "trainer" / "README.md").read_text(encoding="utf-8")
-EXAMPLES = re.findall(r"^```python\n(.+?)^```$", RUNTIME, re.MULTILINE | re.DOTALL)
+EXAMPLES = [
+    code
+    for page in (ROOT / "bmd_edge" / "README.md", *sorted({*ROOT.glob("*.md"), *ROOT.glob("*/README.md")}))
+    for code in re.findall(r"^```python\n(.+?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+]
+"""The examples of every page, those of the runtime first, each once."""
+EXAMPLES = list(dict.fromkeys(EXAMPLES))
 TABLE = ROOT / "trainer" / "results" / "table.json"
 DEMO = Path(bmd_edge.__file__).parent / "data" / "demo"
 
@@ -80,12 +86,16 @@ def test_every_example_runs(desk: Path, number: int) -> None:
 def test_examples_show_what_they_promise(desk: Path) -> None:
     from PIL import Image
 
-    assert len(EXAMPLES) == 4
+    assert len(EXAMPLES) == 6
     overlay = Image.open(desk / "overlay.png")
     assert max(overlay.split()[0].getextrema()) == 255
     lines = [json.loads(line) for line in _python(desk, "example_2.py").stdout.splitlines()]
     assert len(lines) == len(list((desk / "films").iterdir()))
     assert {line["status"] for line in lines} == {"read", "refused"}
+    (said,) = _python(desk, "example_3.py").stdout.splitlines()
+    assert json.loads(said) == next(line for line in lines if line["film_id"] == json.loads(said)["film_id"])
+    outcomes = [line.split() for line in _python(desk, "example_4.py").stdout.splitlines()]
+    assert sorted(name for name, *_ in outcomes) == sorted(path.name for path in (desk / "films").iterdir())
 
 
 @pytest.mark.parametrize("film", sorted(path.name for path in DEMO.iterdir()))

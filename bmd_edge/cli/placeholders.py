@@ -1,0 +1,24 @@
+"""One style of placeholders in every command's help: what is to be given, in capitals, by the option's own name."""
+
+from typing import Any
+
+import typer
+
+_UNITS = ("mm", "mb")
+
+
+def command_of(app: typer.Typer) -> Any:
+    """The click command of `app`; every option that takes a value names it, `--spacing-mm MM` and `--bundle BUNDLE`."""
+    command = typer.main.get_command(app)
+    _name(command)
+    return command
+
+
+def _name(command: Any) -> None:
+    for parameter in command.params:
+        takes_one = parameter.param_type_name == "option" and not (parameter.is_flag or parameter.count)
+        if takes_one and parameter.metavar is None:
+            words = str(parameter.name).split("_")
+            parameter.metavar = (words[-1] if words[-1] in _UNITS else "_".join(words)).upper()
+    for inner in getattr(command, "commands", {}).values():
+        _name(inner)

@@ -1,0 +1,49 @@
+"""Placeholders of every option, those of the workshops too."""
+
+import re
+from typing import Any
+
+import pytest
+import typer
+
+from bmd_edge.cli.main import app
+from bmd_edge.cli.placeholders import command_of
+from bmd_edge.cli.workshops import WORKSHOPS
+
+
+def placeholders(command: Any) -> dict[str, str]:
+    """Option -> what its help shows for the value."""
+    found = {}
+    context = command.context_class(command)
+    for one in command.params:
+        if one.param_type_name == "option" and not one.is_flag and (record := one.get_help_record(context)):
+            words = record[0].replace(",", " ").split()
+            found[f"{command.name} {one.name}"] = words[-1]
+    for inner in getattr(command, "commands", {}).values():
+        found |= placeholders(inner)
+    return found
+
+
+def test_a_placeholder_is_the_options_own_name_or_its_unit() -> None:
+    found = placeholders(command_of(app))
+    assert found["screen bundle"] == "BUNDLE"
+    assert found["screen out"] == "OUT"
+    assert found["screen spacing_mm"] == "MM"
+    assert found["screen memory_mb"].startswith("MB")
+    assert len(found) > 15
+
+
+@pytest.mark.parametrize("name", sorted(set(WORKSHOPS) - {"train", "phantom", "table"}))  # these load torch
+def test_no_placeholder_is_a_type(name: str) -> None:
+    from importlib import import_module
+
+    target = getattr(import_module(WORKSHOPS[name].module), WORKSHOPS[name].attribute)
+    wrapped = target if isinstance(target, typer.Typer) else typer.Typer(add_completion=False)
+    if wrapped is not target:
+        wrapped.command()(target)
+    found = placeholders(command_of(wrapped))
+    assert found
+    shown = {one: word for one, word in found.items() if not re.fullmatch(r"[\[\]A-Z_.]+(\[.*\])?", word)}
+    assert shown == {}
+    assert not {"TEXT", "PATH", "INTEGER", "FLOAT", "DIRECTORY", "FILENAME"} & set(found.values())
+    assert "--install-completion" not in str(found)
