@@ -12,7 +12,7 @@ Copies = dict[tuple[str | None, str | None], tuple[str, str | None]]
 
 def copies(reports: Iterable[FilmReport]) -> Copies:
     """Mark, in the order of the reports, every file that repeats an earlier one, and every one of a conflict."""
-    first_of_pixels: dict[str, str | None] = {}
+    first_of_pixels: dict[str, FilmReport] = {}
     of_instance: dict[str, list[tuple[str | None, str | None, str]]] = defaultdict(list)
     marks: Copies = {}
     for report in reports:
@@ -21,10 +21,13 @@ def copies(reports: Iterable[FilmReport]) -> Copies:
             continue
         instance = of_instance[report.sop_instance_uid] if report.sop_instance_uid else []
         if digest in first_of_pixels:
-            kind = "duplicate" if any(digest == other for *_, other in instance) else "same_pixels"
-            marks[report.file, report.film_id] = kind, first_of_pixels[digest]
+            first = first_of_pixels[digest]
+            patients = {report.patient_pseudonym, first.patient_pseudonym} - {None}
+            kind = "same_pixels" if len(patients) < 2 else "other_patient"
+            kind = "duplicate" if any(digest == other for *_, other in instance) else kind
+            marks[report.file, report.film_id] = kind, first.file
         else:
-            first_of_pixels[digest] = report.file
+            first_of_pixels[digest] = report
         instance.append((report.file, report.film_id, digest))
     for films in of_instance.values():
         different = {digest: file for file, _, digest in reversed(films)}

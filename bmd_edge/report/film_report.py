@@ -16,11 +16,12 @@ SCHEMA_VERSION = 2
 COPIES = {
     "duplicate": "The same image as another file: one SOP Instance UID, the same pixels.",
     "same_pixels": "The same pixels as another file, under another SOP Instance UID.",
+    "other_patient": "The same pixels as another file, under another patient: one of the two is wrong.",
     "conflict": "Another file has the same SOP Instance UID and other pixels: one of the two is wrong.",
 }
 """How two files may belong together, of which only one should count."""
 COUNTED_ONCE = ("duplicate", "same_pixels")
-"""Of these only the other file counts; of a conflict both do, for nobody knows which is right."""
+"""Of these only the other file counts; of the others both do, for nobody knows which is right."""
 STATUSES = ("read", "refused", "failed", "left_out")
 FILM_NOW = {
     "there": "",

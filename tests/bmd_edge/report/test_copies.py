@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from bmd_edge.report.copies import copies, count_copies, marked
-from bmd_edge.report.film_report import FilmReport
+from bmd_edge.report.film_report import FilmReport, count
 
 
 def _marks(reports: dict[str, FilmReport], *films: tuple[str, str | None, str | None]) -> dict[str, tuple[str, str]]:
@@ -25,6 +25,15 @@ def test_one_uid_for_two_pictures_is_a_conflict_of_both(reports: dict[str, FilmR
     marks = _marks(reports, ("a", "1", "p"), ("b", "1", "p"), ("c", "1", "q"), ("d", "2", "r"))
     assert marks == {"a": ("conflict", "c"), "b": ("duplicate", "a"), "c": ("conflict", "a")}
     assert count_copies(marks) == {"conflict": 2, "duplicate": 1}
+
+
+def test_one_picture_of_two_patients_counts_for_both(reports: dict[str, FilmReport]) -> None:
+    one = replace(reports["right"], pixel_digest="p")
+    films = [("a", "1", "anna"), ("b", "2", "berta"), ("c", "3", None)]
+    made = [replace(one, file=file, sop_instance_uid=uid, patient_pseudonym=who) for file, uid, who in films]
+    assert [kind for kind, _ in copies(made).values()] == ["other_patient", "same_pixels"]
+    counted = count(marked(report, copies(made)) for report in made)
+    assert counted["films"]["read"] == 2
 
 
 def test_films_that_were_not_read_are_no_copies(reports: dict[str, FilmReport]) -> None:
