@@ -95,8 +95,8 @@ def export_bundle(
         UsageError: a run folder or the table is not usable.
         TableError: the split `calibrate` is too small, or not apart from what was learned from.
         BundleError: the ONNX file differs from the network, the network is not shown to know more than is known without
-            a film (and `statement` has no reason to pack it all the same), or INT8 is outside its error budget on the CPU;
-            one that is outside it with TensorRT's numbers alone is packed for the CPU.
+            a film (and `statement` has no reason to pack it all the same), or INT8 is outside its error budget on the
+            CPU; one that is outside it with TensorRT's numbers alone is packed for the CPU.
     """
     ranges, judging = calibration_films.halves(calibration_films.table_of_rois(table, progress))
     for run in runs:
