@@ -10,13 +10,15 @@ from bmd_edge.engine.base import FunctionEngine
 from bmd_edge.errors import HipRefused
 from bmd_edge.hips.class_head import SURE_CLOSE_UP
 from bmd_edge.hips.landmarks import canonical, shape_of
-from bmd_edge.hips.plausibility import shaft_distance
+from bmd_edge.hips.plausibility import MOST_OTHER, shaft_distance
 from bmd_edge.hips.region import SCALES, Hip
 from tests.bmd_edge.hips.painted_hips import RIGHT_MM, found, painted_film, painted_finder
 from tests.support.screening import plausibility
 
 
-@pytest.mark.parametrize(("kind", "code"), [(1, "implant"), (2, "fracture"), (3, "wrong_view"), (4, "immature")])
+@pytest.mark.parametrize(
+    ("kind", "code"), [(1, "implant"), (2, "not_measurable"), (3, "wrong_view"), (4, "immature")]
+)
 def test_a_found_hip_of_a_refused_kind(kind, code):
     (hip,) = found(painted_film({"L": (200, 120)}), painted_finder(kind))
     assert isinstance(hip, HipRefused)
@@ -34,6 +36,17 @@ def test_a_class_that_the_finder_is_not_sure_of_is_a_doubt(name):
         assert isinstance(hip, HipRefused)
         assert hip.code == code
         assert set(hip.landmarks_px) == set(LANDMARKS)
+
+
+@pytest.mark.parametrize("name", ["implant", "wrong_view", "immature"])
+def test_a_hip_that_may_be_another_kind_is_a_doubt(name):
+    """Sound is likelier; but no sound hip was ever as likely an implant, another view or a growing hip."""
+    film = painted_film({"R": (200, 120)})
+    for share, refused in ((MOST_OTHER - 0.02, False), (MOST_OTHER + 0.02, True)):
+        kinds = tuple({"intact": 0.95 - share, name: share}.get(kind, 0.0125) for kind in KINDS)
+        (hip,) = found(film, painted_finder(kinds))
+        assert isinstance(hip, HipRefused) == refused
+        assert not refused or hip.code == "not_measurable"
 
 
 def test_no_adult_is_called_immature():
