@@ -20,7 +20,7 @@ from bmd_edge.film.film import Film
 from bmd_edge.hips.class_head import SURE_SURVEY, named
 from bmd_edge.hips.hidden import hidden_objection
 from bmd_edge.hips.landmarks import CORE, HEAD, Look, Points, merged, to_mm
-from bmd_edge.hips.plausibility import doubt, exposure_objection, hip_flags, objection
+from bmd_edge.hips.plausibility import dark_bone, doubt, exposure_objection, hip_flags, objection
 from bmd_edge.hips.region import SCALES, Hip, roi_box
 
 # Where no hip stands out, one of this share of the peak gets a close-up: it may be one, or tell the reason.
@@ -207,6 +207,8 @@ def _examine(film: Film, finder: Engine, inputs: Inputs, numbers: Plausibility, 
         region = film.region(*box, shape=(inputs["bmd"].size_px, inputs["bmd"].size_px))
         masked = film.masks(*box, shape=region.shape)
         reason = exposure_objection(film, region, masked) or hidden_objection(film, look.points_px, box, region)
+        if reason is None and dark_bone(look.points_px, box, region):
+            reason = "not_measurable"
     if reason is not None:
         raise HipRefused(reason, side=side, landmarks_px=landmarks)
     return Hip(side, landmarks, box, hip_flags(film, numbers, side, look, box, region), look.score)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from bmd_edge.film.film import Film
 
-HEAD, _GREATER, LESSER, DISTAL = 0, 2, 3, 5
+HEAD, NECK, _GREATER, LESSER, PROXIMAL, DISTAL = range(6)
 CORE = slice(0, 4)  # what the region of interest stands on; the shaft may end early
 Points = NDArray[np.float64]
 _LEAST = 1e-9  # of a probability, where its logarithm is taken

@@ -14,7 +14,20 @@ from bmd_edge.bundle.manifest import KINDS, Plausibility
 from bmd_edge.film.film import Film
 from bmd_edge.hips.class_head import SURE_CLOSE_UP, named
 from bmd_edge.hips.hidden import END, Box, hidden_flags, levels
-from bmd_edge.hips.landmarks import CORE, DISTAL, HEAD, LESSER, Look, Points, canonical, log_odds, shape_of, to_mm
+from bmd_edge.hips.landmarks import (
+    CORE,
+    DISTAL,
+    HEAD,
+    LESSER,
+    NECK,
+    PROXIMAL,
+    Look,
+    Points,
+    canonical,
+    log_odds,
+    shape_of,
+    to_mm,
+)  # fmt: skip
 from bmd_edge.hips.region import SCALES
 
 HEAD_TO_LESSER_MM = (40.0, 95.0)
@@ -148,6 +161,24 @@ def exposure_objection(film: Film, region: NDArray[np.float32], masked: float = 
     if ((level <= END) | (level >= 1 - END)).mean() > _MAX_SATURATED or np.ptp(level) < _MIN_RANGE:
         return "poor_exposure"
     return None
+
+
+def dark_bone(points_px: Points, box_px: Box, region: NDArray[np.float32]) -> bool:
+    """Whether a hip is darker than its surroundings: a film whose black and white are exchanged, whatever it says.
+
+    The median along head, neck and shaft, landmarks (6, 2) in pixels of the film, against that of the region (h, w) in
+    the box.
+    """
+    left, top, width, height = box_px
+    axis = points_px[[HEAD, NECK, LESSER, PROXIMAL, DISTAL]]
+    along = np.linspace(0, len(axis) - 1, 33)
+    x, y = (np.interp(along, np.arange(len(axis)), values) for values in axis.T)
+    rows, columns = (
+        ((y - top) / height * region.shape[0]).astype(int),
+        ((x - left) / width * region.shape[1]).astype(int),
+    )
+    seen = (rows >= 0) & (rows < region.shape[0]) & (columns >= 0) & (columns < region.shape[1])
+    return bool(np.nanmedian(region[rows[seen], columns[seen]]) < np.nanmedian(region))
 
 
 def hip_flags(

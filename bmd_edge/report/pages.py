@@ -66,6 +66,7 @@ def write_pages(folder: Path, entries: Iterable[_Entry], summary: RunSummary) ->
         "unread": [{**_refusal(code), "rows": rows} for code, rows in sorted(worklist.unread.items(), key=_most_first)],
         "listing": listing,
         "films": [] if names else films,
+        "shown_before": summary.repeated,
         "script": _SCRIPT,
         "script_digest": base64.b64encode(hashlib.sha256(_SCRIPT.encode()).digest()).decode(),
     }

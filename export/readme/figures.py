@@ -8,7 +8,7 @@ from bmd_edge.measure.t_score import OSTEOPOROSIS_T
 
 UNSEEN_MAKER = "Synthetic-H"
 VALIDATION_COMMANDS = (
-    "bmd-edge phantom COHORT --labelled 0 --calibrate 0 --unlabelled 0 --dicom 300 --poses 2 --style named"
+    "bmd-edge phantom COHORT --labelled 0 --calibrate 0 --unlabelled 0 --dicom 180 --poses 2 --style named"
     " --makers A,B,C,D,E,H --seed 501",
     "bmd-edge validate --table COHORT/films.csv --out R",
 )

@@ -101,7 +101,7 @@ def test_one_level_inside_the_disc_says_nothing_of_the_hip() -> None:
 
 
 def test_old_inputs_keep_their_fingerprint() -> None:
-    assert BMD.fingerprint() == read_bundle().manifest.inputs["bmd"].fingerprint
+    assert BMD.fingerprint() == "717be835492f6034"  # of bundles from before there was a disc
     assert HIP.fingerprint() != BMD.fingerprint()
     with pytest.raises(ValueError, match="disc"):
         InputSpec("bmd", 112, 1.3, 1.0, 99.0, disc_share=1.5)

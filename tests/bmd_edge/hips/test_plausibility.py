@@ -10,15 +10,13 @@ from bmd_edge.engine.base import FunctionEngine
 from bmd_edge.errors import HipRefused
 from bmd_edge.hips.class_head import SURE_CLOSE_UP
 from bmd_edge.hips.landmarks import canonical, shape_of
-from bmd_edge.hips.plausibility import MOST_OTHER, shaft_distance
+from bmd_edge.hips.plausibility import MOST_OTHER, dark_bone, shaft_distance
 from bmd_edge.hips.region import SCALES, Hip
 from tests.bmd_edge.hips.painted_hips import RIGHT_MM, found, painted_film, painted_finder
 from tests.support.screening import plausibility
 
 
-@pytest.mark.parametrize(
-    ("kind", "code"), [(1, "implant"), (2, "not_measurable"), (3, "wrong_view"), (4, "immature")]
-)
+@pytest.mark.parametrize(("kind", "code"), [(1, "implant"), (2, "not_measurable"), (3, "wrong_view"), (4, "immature")])
 def test_a_found_hip_of_a_refused_kind(kind, code):
     (hip,) = found(painted_film({"L": (200, 120)}), painted_finder(kind))
     assert isinstance(hip, HipRefused)
@@ -226,3 +224,17 @@ def test_a_saturated_hip_is_poorly_exposed():
     (hip,) = found(burnt, painted_finder())
     assert isinstance(hip, HipRefused)
     assert hip.code == "poor_exposure"
+
+
+def test_bone_darker_than_its_surroundings_is_a_film_turned_negative():
+    """A painted hip, its negative, and one whose shaft is dark alone."""
+    shown = painted_film({"R": (200, 120)})
+    points_px = np.array(list(found(shown, painted_finder())[0].landmarks_px.values()))
+    box = (0.0, 0.0, float(shown.shape[1]), float(shown.shape[0]))
+    rows, columns = np.mgrid[: shown.shape[0], : shown.shape[1]]
+    axis = np.hypot(columns[..., None] - points_px[:, 0], rows[..., None] - points_px[:, 1]).min(axis=2)
+    region = np.where(axis < 40, 0.8, 0.4).astype(np.float32)
+    assert not dark_bone(points_px, box, region)
+    assert dark_bone(points_px, box, 1 - region)
+    region[rows > points_px[4, 1]] = 0.1
+    assert not dark_bone(points_px, box, region)

@@ -80,7 +80,7 @@ def test_figures_count_what_changed() -> None:
         return Verdict("read", (neck, 0.9), (0.08, 0.08))
 
     before = [{"R": read(0.7), "L": Verdict("not_measurable")}, {"R": read(0.8)}, {"": Verdict("not_a_hip")}]
-    after = [{"R": read(0.71), "L": Verdict("fracture")}, {"R": Verdict("fracture")}, {"R": read(0.6)}]
+    after = [{"R": read(0.71), "L": Verdict("implant")}, {"R": Verdict("implant")}, {"R": read(0.6)}]
     found = compared([*before, {"R": read(0.5)}], [*after, {"R": read(0.6)}])
     assert (found["hips"], found["another_verdict"], found["number_or_none"]) == (6, 4, 2)
     assert (found["number_or_disease"], found["read_both_times"], found["moved_out_of_the_interval"]) == (1, 2, 1)

@@ -95,7 +95,7 @@ AFTER_LONG_WORK = {
     "export/proofs/intervals.py",
     "export/proofs/recalibration.py", "export/readme/pages.py", "export/readme/speed.py", "export/report/page.py",
     "trainer/paper_table/page.py", "trainer/paper_table/units.py", "trainer/phantom/cohort/demo.py",
-    "trainer/phantom/judge/score.py", "trainer/run/loop.py",
+    "trainer/commands.py", "trainer/phantom/judge/score.py", "trainer/run/loop.py",
 }  # fmt: skip
 """They write what they measured, drew or trained for minutes; that they have no way of their own is seen below."""
 
