@@ -47,8 +47,8 @@ bundle: .venv-dev/.installed ## Train the BMD network anew, remake the embedded 
 	$$run train bmd --table $$rois --out $$(dirname $$rois)/run --set 'train_splits=["train", "test"]'; \
 	$$run export $$(dirname $$rois)/run --table $$judges $$finder --version $(BUNDLE_VERSION) --out bmd_edge/data/bundle; \
 	$$run phantom demo bmd_edge/data; \
-	$$run phantom score --n 1000 --seed 7 --json > export/results/score.json; \
-	$$run phantom score --poses 4 --n 100 --seed 7 --json > export/results/repeat.json
+	$$run phantom score --n 300 --seed 7 --json > export/results/score.json; \
+	$$run phantom score --poses 4 --n 25 --seed 7 --json > export/results/repeat.json
 	.venv-dev/bin/python -m export.readme
 
 picture: .venv-dev/.installed ## Take the README's picture of the demo report again (needs chromium)

@@ -96,11 +96,21 @@ def area_average(
     total = np.zeros((shape[0], last - first), np.float32)
     for row, top, bottom, weights in down.bands(_ROWS):
         for start, values in _bright(pixels[top:bottom, first:last], lookup):
-            total[row : row + len(weights)] += weights[:, start : start + len(values)] @ values
+            total[row : row + len(weights)] += _product(weights[:, start : start + len(values)], values)
     seen = slice(down.low, down.high)
     for column, left, right, weights in across:
-        out[seen, column : column + len(weights)] = total[seen, left - first : right - first] @ weights.T
+        out[seen, column : column + len(weights)] = _product(weights, total[seen, left - first : right - first].T).T
     return out
+
+
+def _product(weights: Floats, values: Floats) -> Floats:
+    """Matrix product in which a weight of 0 times NaN, what is outside a film, is 0."""
+    product: Floats = weights @ values
+    if np.isnan(product).any():
+        missing = np.isnan(values)
+        product = weights @ np.where(missing, np.float32(0), values)
+        product[(weights != 0).astype(np.float32) @ missing.astype(np.float32) > 0] = np.nan
+    return product
 
 
 def _bright(block: NDArray[Any], lookup: tuple[Floats, int] | None) -> Iterator[tuple[int, Floats]]:

@@ -101,3 +101,12 @@ def test_samples_are_read_as_a_line_between_them(start, length, n_out):
         x = low + (high - low) * (np.arange(4000) + 0.5) / 4000
         expected = np.interp(x, np.arange(20) + 0.5, values).mean()
         assert whole(made)[i] @ values == pytest.approx(expected, abs=1e-5)
+
+
+def test_what_is_outside_spreads_to_no_more_than_touches_it():
+    values = films.pixels(60, 50, seed=5).astype(np.float32)
+    values[:17], values[:, 41:] = np.nan, np.nan
+    got = area_average(values, 0, 0, 50, 60, (30, 25))
+    expected = values.reshape(30, 2, 25, 2).mean((1, 3))  # rows 16 and 17, columns 40 and 41 are half outside
+    np.testing.assert_array_equal(np.isnan(got), np.isnan(expected))
+    np.testing.assert_allclose(got[9:, :20], expected[9:, :20], rtol=1e-5)

@@ -111,7 +111,7 @@ def test_training_shows_a_hip_as_the_runtime_does(films: tuple[Path, dict[str, P
         (hip,) = find_hips(one, finder, bundle.inputs, bundle.manifest.plausibility)
     assert isinstance(hip, Hip)
     with Image.open(io.BytesIO(png16(stored_roi(one, hip)))) as image:
-        trained = network_image(np.asarray(image))
+        trained = network_image(np.asarray(image), bundle.inputs["bmd"])
     shown = hip_image(one, hip, bundle.inputs["bmd"])
     assert trained == pytest.approx(shown, abs=1e-3)
     assert np.abs(trained - shown[..., ::-1]).mean() > 0.1  # so that a mirrored one would be seen

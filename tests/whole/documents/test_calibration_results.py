@@ -54,12 +54,12 @@ def test_the_readme_says_what_coverage_found() -> None:
 
 
 def test_the_page_says_what_intervals_cover_on_whole_films() -> None:
-    """The finder's own error costs coverage, which regions cut around a known place do not show."""
+    """They are made for wider anatomies and films than these, which they hold too often."""
     score = json.loads((ROOT / "export" / "results" / "score.json").read_text())
     whole = score["bmd"]["femoral_neck"]["coverage_of_90_percent_interval"]
     validated = facts("validation")["precisions"]["int8"]["sites"]["femoral_neck"]["figures"]["coverage"]["value"]
-    said = f"less at the neck: {whole:.1%} of the fresh films above, and {validated:.1%} of those".replace("%", " %")
-    assert max(whole, validated) < 0.9
+    said = f"hold at the neck {whole:.1%} of the fresh films above, and {validated:.1%} of those".replace("%", " %")
+    assert min(whole, validated) > 0.9
     assert said in PAGE
 
 

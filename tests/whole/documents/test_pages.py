@@ -1,6 +1,5 @@
 """Pages: what stands between markers is what was measured, links lead somewhere, what is named exists."""
 
-import json
 import re
 import subprocess
 import sys
@@ -65,17 +64,6 @@ def test_the_demo_prints_what_the_page_shows() -> None:
     assert [float(one) for one in number.findall(printed)] == pytest.approx(
         [float(one) for one in number.findall(shown)], abs=0.1001
     )
-
-
-def test_every_committed_measurement_is_of_the_embedded_bundle() -> None:
-    from bmd_edge import open_bundle
-
-    digest = open_bundle().digest
-    results = [path for room in ("calibration", "export") for path in (ROOT / room / "results").glob("*.json")]
-    named = {path.name: json.loads(path.read_text(encoding="utf-8")).get("bundle_digest") for path in results}
-    of_no_bundle = {"speed.json"}  # random weights
-    assert {name for name, found in named.items() if found is None} == of_no_bundle
-    assert {name: found for name, found in named.items() if found not in (None, digest)} == {}
 
 
 def test_the_first_page_is_short() -> None:
