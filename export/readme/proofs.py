@@ -24,12 +24,12 @@ def coverage(found: dict[str, Any], score: dict[str, Any], validation: dict[str,
     return _paragraph(
         f"On fresh **synthetic** regions of interest ({sites['total_hip']['shipped']['hips']:,} of them, cut around the"
         f" true place of the hip plus an assumed error of the finder; `calibration/results/coverage.json`{_of(found)})"
-        f" the INT8 intervals, calibrated on {found['calibrated_on_hips']['int8']:,} hips, cover {neck} at the neck and {hip} at"
-        f" the total hip; by a maker that no training saw, {_percent(unseen[0]['coverage'])} and"
+        f" the INT8 intervals, calibrated on {found['calibrated_on_hips']['int8']:,} hips, cover {neck} at the neck and"
+        f" {hip} at the total hip; by a maker that no training saw, {_percent(unseen[0]['coverage'])} and"
         f" {_percent(unseen[1]['coverage'])} of {unseen[0]['hips']} hips. The headline's cuts had {' and '.join(kept)}"
-        f" on {sum(one['subjects'] for one in cuts.values()):,} subjects. On whole films, where the finder itself places"
-        f" the region, the embedded bundle's intervals hold at the neck {_percent(fresh)} of the fresh films above, and"
-        f" {_percent(validated)} of those validated against DEXA-like labels, where {_percent(found['wanted'], 0)} are"
+        f" on {sum(one['subjects'] for one in cuts.values()):,} subjects. On whole films, where the finder itself"
+        f" places the region, the embedded bundle's intervals hold at the neck {_percent(fresh)} of the fresh films"
+        f" above, and {_percent(validated)} of those validated against DEXA-like labels, where {_percent(found['wanted'], 0)} are"
         " meant: they are made for films and anatomies that differ more."
     )
 
@@ -41,9 +41,9 @@ def recalibration(found: dict[str, Any]) -> str:
     bias = [one["abs_bias_gcm2"] for one in planted]
     rmse = [one["nothing"]["rmse_change"] for one in sites]
     return _paragraph(
-        f"On **synthetic** films (`calibration/results/planted.json`{_of(found)}): with +0.05 g/cm2 and a slope of 0.9 planted,"
-        f" {planted[0]['subjects']} subjects leave a bias of {max(one['median'] for one in bias):.3f} in the median and"
-        f" {max(one['p90'] for one in bias):.3f} in nine of ten draws on {planted[0]['other_subjects']} others; where"
+        f"On **synthetic** films (`calibration/results/planted.json`{_of(found)}): with +0.05 g/cm2 and a slope of 0.9"
+        f" planted, {planted[0]['subjects']} subjects leave a bias of {max(one['median'] for one in bias):.3f} in the"
+        f" median and {max(one['p90'] for one in bias):.3f} in nine of ten draws on {planted[0]['other_subjects']} others; where"
         f" nothing was planted the RMSE grows by {_percent(max(one['mean'] for one in rmse))} on average, and by"
         f" {_percent(max(one['p90'] for one in rmse))} in one draw of ten."
     )
@@ -58,9 +58,9 @@ def drift(found: dict[str, Any]) -> str:
     seen = ", ".join(f"{words} {delays[name]:.0f}" for name, words in _SHIFTS.items())
     run = round(int8["in_control"]["average_run_length"], -2)
     return _paragraph(
-        f"On **synthetic** films (`calibration/results/drift.json`{_of(found)}) nine of ten planted shifts are seen within"
-        f" so many studies: {seen}; in control there is one false alarm in {run:,} studies. Ten kV more that no header states"
-        " are not seen: they hardly move the image."
+        f"On **synthetic** films (`calibration/results/drift.json`{_of(found)}) nine of ten planted shifts are seen"
+        f" within so many studies: {seen}; in control there is one false alarm in {run:,} studies. Ten kV more that no"
+        " header states are not seen: they hardly move the image."
     )
 
 
