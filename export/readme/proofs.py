@@ -29,8 +29,8 @@ def coverage(found: dict[str, Any], score: dict[str, Any], validation: dict[str,
         f" {_percent(unseen[1]['coverage'])} of {unseen[0]['hips']} hips. The headline's cuts had {' and '.join(kept)}"
         f" on {sum(one['subjects'] for one in cuts.values()):,} subjects. On whole films, where the finder itself"
         f" places the region, the embedded bundle's intervals hold at the neck {_percent(fresh)} of the fresh films"
-        f" above, and {_percent(validated)} of those validated against DEXA-like labels, where {_percent(found['wanted'], 0)} are"
-        " meant: they are made for films and anatomies that differ more."
+        f" above, and {_percent(validated)} of those validated against DEXA-like labels, where"
+        f" {_percent(found['wanted'], 0)} are meant: they are made for films and anatomies that differ more."
     )
 
 
@@ -43,8 +43,8 @@ def recalibration(found: dict[str, Any]) -> str:
     return _paragraph(
         f"On **synthetic** films (`calibration/results/planted.json`{_of(found)}): with +0.05 g/cm2 and a slope of 0.9"
         f" planted, {planted[0]['subjects']} subjects leave a bias of {max(one['median'] for one in bias):.3f} in the"
-        f" median and {max(one['p90'] for one in bias):.3f} in nine of ten draws on {planted[0]['other_subjects']} others; where"
-        f" nothing was planted the RMSE grows by {_percent(max(one['mean'] for one in rmse))} on average, and by"
+        f" median and {max(one['p90'] for one in bias):.3f} in nine of ten draws on"
+        f" {planted[0]['other_subjects']} others; where nothing was planted the RMSE grows by {_percent(max(one['mean'] for one in rmse))} on average, and by"
         f" {_percent(max(one['p90'] for one in rmse))} in one draw of ten."
     )
 
