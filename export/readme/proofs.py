@@ -44,7 +44,8 @@ def recalibration(found: dict[str, Any]) -> str:
         f"On **synthetic** films (`calibration/results/planted.json`{_of(found)}): with +0.05 g/cm2 and a slope of 0.9"
         f" planted, {planted[0]['subjects']} subjects leave a bias of {max(one['median'] for one in bias):.3f} in the"
         f" median and {max(one['p90'] for one in bias):.3f} in nine of ten draws on"
-        f" {planted[0]['other_subjects']} others; where nothing was planted the RMSE grows by {_percent(max(one['mean'] for one in rmse))} on average, and by"
+        f" {planted[0]['other_subjects']} others; where nothing was planted the RMSE grows by"
+        f" {_percent(max(one['mean'] for one in rmse))} on average, and by"
         f" {_percent(max(one['p90'] for one in rmse))} in one draw of ten."
     )
 
