@@ -182,7 +182,8 @@ def test_screening_all_of_them_gives_each_file_one_coded_object(tmp_path):
     for name, report in got.items():
         code = expected(name)
         if code is not None:
-            assert (report["status"], report["reason"]) == ("refused", code), name
+            assert report["status"] in ("refused", "left_out"), name
+            assert report["reason"] == code, name
             assert not any(hip["estimates"] for hip in report["hips"]), name
     hips = [[(h["side"], h["status"], h["reason"], h["estimates"]) for h in got[f"wg04_radiographs/{n}.dcm"]["hips"]]
             for n in RG2]  # fmt: skip
