@@ -76,13 +76,28 @@ def femur_shape(rng: np.random.Generator, radius: float, age: float, spread: flo
         "greater_overhang_mm": between(rng, 0.0, 1.2 * spread, -4.0, 4.0),
         "greater_tilt_deg": rng.normal(12.0, 3.0 * spread),
         "fossa_mm": radius / HEAD_RADIUS_MM * rng.uniform(3.5, 7.5),
-        "lesser_scale": between(rng, 1.0, 0.11 * spread, 0.6, 1.4),
-        "lesser_turn_deg": between(rng, 50.0, 5.0 * spread, 25.0, 75.0),
-        "lesser_drop_mm": radius * between(rng, 2.62, 0.07 * spread, 2.3, 2.95),
+        **(_screened_lesser(rng, radius) if spread == 1.0 else _wide_lesser(rng, radius)),
         "bow_deg": rng.normal(0.0, 0.8 * spread),
         "surface_noise_mm": between(rng, 0.40, 0.08 * spread, 0.2, 0.8),
         "cortex_uneven": rng.uniform(0.08, 0.10 + 0.06 * spread),
         "density_uneven": rng.uniform(0.10, 0.10 + 0.08 * spread),
+    }  # fmt: skip
+
+
+def _screened_lesser(rng: np.random.Generator, radius: float) -> Numbers:
+    return {
+        "lesser_scale": between(rng, 1.0, 0.11, 0.6, 1.4), "lesser_reach": 1.037,
+        "lesser_turn_deg": between(rng, 50.0, 5.0, 25.0, 75.0),
+        "lesser_drop_mm": radius * between(rng, 2.62, 0.07, 2.3, 2.95),
+    }  # fmt: skip
+
+
+def _wide_lesser(rng: np.random.Generator, radius: float) -> Numbers:
+    """From low, flat and posterior to that of the Visible Human woman: 2.0 radii below the head's center, its tip 1.3
+    to 1.5 radii medial of the shaft's axis, as she is turned."""
+    return {
+        "lesser_scale": between(rng, 1.05, 0.22, 0.6, 1.5), "lesser_reach": rng.uniform(0.95, 1.75),
+        "lesser_turn_deg": rng.uniform(20.0, 70.0), "lesser_drop_mm": radius * rng.uniform(1.95, 2.95),
     }  # fmt: skip
 
 
