@@ -15,6 +15,8 @@ import math
 import numpy as np
 
 POPULATIONS = ("screening", "wide")
+WIDE_EDITION = 2
+"""Counts the changes of the wide population, so that no cohort of an earlier one is taken for one of this."""
 SITES = ("head", "superior", "inferior", "calcar", "metaphysis", "shaft", "greater")
 HEAD_RADIUS_MM = 21.9
 
@@ -29,6 +31,8 @@ SHARE, SHARE_SPREAD = 0.5, 0.55
 REST_FOLLOWS, REST_SPREAD = 0.25, 0.42  # how trochanter and shaft follow the level of head and neck
 DENSEST_GCM3 = 0.5
 CORTEX_SITE_SD, DENSITY_SITE_SD = 0.27, 0.38
+CORTEX_SOLID = (0.5, 1.05)
+"""Of dense cortical bone: pores take up to half of an old neck's cortex, so its thickness alone tells no mineral."""
 
 Numbers = dict[str, float]
 
@@ -150,7 +154,8 @@ def wide_mineral(rng: np.random.Generator, radius: float) -> Numbers:
     f_c, f_t = wide_factors(rng)
     level = 0.5 * (f_c + f_t)
     rest = level ** (REST_FOLLOWS - 1.0) * _site(rng, REST_SPREAD)
-    sites = {site: _site(rng, CORTEX_SITE_SD) for site in SITES}
+    solid = rng.uniform(*CORTEX_SOLID)
+    sites = {site: _site(rng, CORTEX_SITE_SD) / math.sqrt(solid) for site in SITES}
     named = ("head", "compressive", "tensile", "neck", "trochanter", "canal")
     density = {site: _site(rng, DENSITY_SITE_SD) for site in named}
     for site in ("metaphysis", "shaft", "greater"):
@@ -160,7 +165,7 @@ def wide_mineral(rng: np.random.Generator, radius: float) -> Numbers:
     return {
         **{name: min(value, DENSEST_GCM3) if name.endswith("gcm3") else value for name, value in values.items()},
         "shaft_cortex_mm": min(values["shaft_cortex_mm"], 0.38 * radius),
-        "cortical_gcm3": 1.10 * rng.uniform(0.85, 1.05), "ward_loss": rng.uniform(0.15, 0.95),
+        "cortical_gcm3": 1.10 * solid, "ward_loss": rng.uniform(0.15, 0.95),
     }  # fmt: skip
 
 
