@@ -57,6 +57,7 @@ def _numbers(f: Femur) -> F64:
         f.canal_gcm3, f.surface_noise_mm, 1.0 if f.open_growth_plates else 0.0,
         f.neck_offset_mm, f.head_flat, f.head_ap_ratio, f.cam_mm, f.osteophyte_mm, f.shaft_flare,
         f.greater_width, f.greater_rise_mm, f.greater_overhang_mm, math.radians(f.lesser_turn_deg), f.fossa_mm,
+        f.lesser_reach,
     ])  # fmt: skip
 
 
@@ -162,7 +163,7 @@ def _femur(xs: F64, ys: F64, zs: F64, p: F64, bumps: F32) -> tuple[F32, F32, NDA
     lesser, drop, bow = p[9], p[11], p[12]
     u = radius / 21.9
     base_z, axis_x = length * nz, length * nx
-    around = 1.037 * shaft  # of the lesser trochanter's center from the shaft axis
+    around = p[40] * shaft  # of the lesser trochanter's center from the shaft axis
     medial, back = around * np.cos(p[38]), around * np.sin(p[38])
     for i in range(shape[0]):
         for j in range(shape[1]):
@@ -187,7 +188,7 @@ def _femur(xs: F64, ys: F64, zs: F64, p: F64, bumps: F32) -> tuple[F32, F32, NDA
                     7.6 * u * lesser,
                     13.0 * u * lesser,
                 )
-                crest = _crest(x, y, z, u, axis_x, shaft, drop)
+                crest = _crest(x, y, z, u, axis_x, shaft * p[40] / 1.037, drop)
                 d = smooth_min(tube, neck, 9.0 * u)
                 d = smooth_min(d, head, 4.0 * u)
                 d = smooth_min(d, big, 7.0 * u)

@@ -15,6 +15,8 @@ import math
 import numpy as np
 
 POPULATIONS = ("screening", "wide")
+WIDE_EDITION = 2
+"""Counts the changes of the wide population, so that no cohort of an earlier one is taken for one of this."""
 SITES = ("head", "superior", "inferior", "calcar", "metaphysis", "shaft", "greater")
 HEAD_RADIUS_MM = 21.9
 
@@ -29,6 +31,8 @@ SHARE, SHARE_SPREAD = 0.5, 0.55
 REST_FOLLOWS, REST_SPREAD = 0.25, 0.42  # how trochanter and shaft follow the level of head and neck
 DENSEST_GCM3 = 0.5
 CORTEX_SITE_SD, DENSITY_SITE_SD = 0.27, 0.38
+CORTEX_SOLID = (0.5, 1.05)
+"""Of dense cortical bone: pores take up to half of an old neck's cortex, so its thickness alone tells no mineral."""
 
 Numbers = dict[str, float]
 
@@ -76,13 +80,28 @@ def femur_shape(rng: np.random.Generator, radius: float, age: float, spread: flo
         "greater_overhang_mm": between(rng, 0.0, 1.2 * spread, -4.0, 4.0),
         "greater_tilt_deg": rng.normal(12.0, 3.0 * spread),
         "fossa_mm": radius / HEAD_RADIUS_MM * rng.uniform(3.5, 7.5),
-        "lesser_scale": between(rng, 1.0, 0.11 * spread, 0.6, 1.4),
-        "lesser_turn_deg": between(rng, 50.0, 5.0 * spread, 25.0, 75.0),
-        "lesser_drop_mm": radius * between(rng, 2.62, 0.07 * spread, 2.3, 2.95),
+        **(_screened_lesser(rng, radius) if spread == 1.0 else _wide_lesser(rng, radius)),
         "bow_deg": rng.normal(0.0, 0.8 * spread),
         "surface_noise_mm": between(rng, 0.40, 0.08 * spread, 0.2, 0.8),
         "cortex_uneven": rng.uniform(0.08, 0.10 + 0.06 * spread),
         "density_uneven": rng.uniform(0.10, 0.10 + 0.08 * spread),
+    }  # fmt: skip
+
+
+def _screened_lesser(rng: np.random.Generator, radius: float) -> Numbers:
+    return {
+        "lesser_scale": between(rng, 1.0, 0.11, 0.6, 1.4), "lesser_reach": 1.037,
+        "lesser_turn_deg": between(rng, 50.0, 5.0, 25.0, 75.0),
+        "lesser_drop_mm": radius * between(rng, 2.62, 0.07, 2.3, 2.95),
+    }  # fmt: skip
+
+
+def _wide_lesser(rng: np.random.Generator, radius: float) -> Numbers:
+    """From low, flat and posterior to that of the Visible Human woman: 2.0 radii below the head's center, its tip 1.3
+    to 1.5 radii medial of the shaft's axis, as she is turned."""
+    return {
+        "lesser_scale": between(rng, 1.05, 0.22, 0.6, 1.5), "lesser_reach": rng.uniform(0.95, 1.75),
+        "lesser_turn_deg": rng.uniform(20.0, 70.0), "lesser_drop_mm": radius * rng.uniform(1.95, 2.95),
     }  # fmt: skip
 
 
@@ -135,7 +154,8 @@ def wide_mineral(rng: np.random.Generator, radius: float) -> Numbers:
     f_c, f_t = wide_factors(rng)
     level = 0.5 * (f_c + f_t)
     rest = level ** (REST_FOLLOWS - 1.0) * _site(rng, REST_SPREAD)
-    sites = {site: _site(rng, CORTEX_SITE_SD) for site in SITES}
+    solid = rng.uniform(*CORTEX_SOLID)
+    sites = {site: _site(rng, CORTEX_SITE_SD) / math.sqrt(solid) for site in SITES}
     named = ("head", "compressive", "tensile", "neck", "trochanter", "canal")
     density = {site: _site(rng, DENSITY_SITE_SD) for site in named}
     for site in ("metaphysis", "shaft", "greater"):
@@ -145,7 +165,7 @@ def wide_mineral(rng: np.random.Generator, radius: float) -> Numbers:
     return {
         **{name: min(value, DENSEST_GCM3) if name.endswith("gcm3") else value for name, value in values.items()},
         "shaft_cortex_mm": min(values["shaft_cortex_mm"], 0.38 * radius),
-        "cortical_gcm3": 1.10 * rng.uniform(0.85, 1.05), "ward_loss": rng.uniform(0.15, 0.95),
+        "cortical_gcm3": 1.10 * solid, "ward_loss": rng.uniform(0.15, 0.95),
     }  # fmt: skip
 
 
