@@ -46,8 +46,8 @@ def test_the_wide_population_holds_small_and_large_bones(people: list[Subject]) 
 
 
 def test_the_wide_population_reaches_around_the_visible_human_woman(people: list[Subject]) -> None:
-    """Her lesser trochanter: 2.0 radii of the head below its center, its tip 1.33 radii from the shaft's axis seen along
-    the neck, 1.49 after 30 degrees of external rotation (measured on the mesh FemurL of her, zlib licence)."""
+    """Her lesser trochanter: 2.0 radii of the head below its center, its tip 1.33 radii from the shaft's axis seen
+    along the neck, 1.49 after 30 degrees of external rotation (measured on her mesh FemurL, zlib licence)."""
     femora = [f for s in people for f in s.femora.values()]
     assert min(f.lesser_drop_mm / f.head_radius_mm for f in femora) < 2.0
     assert max(f.lesser_drop_mm / f.head_radius_mm for f in femora) > 2.9
