@@ -63,8 +63,7 @@ def femur_shape(rng: np.random.Generator, radius: float, age: float, spread: flo
     worn = max(age - 55.0, 0.0) / 35.0  # arthritis comes with age
     cam = rng.random() < 0.15 * spread
     return {
-        "head_radius_mm": radius, "neck_shaft_deg": rng.normal(127.5, 4.6 if spread == 1.0 else 6.5),
-        "neck_length_mm": 2.28 * radius + between(rng, 0.0, 2.2 * spread, -9.0, 9.0),
+        "head_radius_mm": radius, **(_screened_neck(rng, radius) if spread == 1.0 else _wide_neck(rng, radius)),
         "neck_half_mm": radius * (between(rng, 0.695, 0.033 * spread, 0.54, 0.85) + 0.0006 * (age - 65.0)),
         "neck_ap_ratio": between(rng, 0.83, 0.05 * spread, 0.64, 1.0),
         "neck_offset_mm": between(rng, 0.0, 0.6 * spread, -2.5, 2.5),
@@ -76,7 +75,7 @@ def femur_shape(rng: np.random.Generator, radius: float, age: float, spread: flo
         "shaft_flare": between(rng, 1.0, 0.15 * spread, 0.4, 1.8),
         "greater_scale": between(rng, 1.0, 0.05 * spread, 0.8, 1.2),
         "greater_width": between(rng, 1.0, 0.06 * spread, 0.75, 1.3),
-        "greater_rise_mm": between(rng, 0.0, 1.5 * spread, -6.0, 6.0),
+        "greater_rise_mm": between(rng, 0.0, 1.5 * spread, -6.0, 6.0) if spread == 1.0 else rng.uniform(-8.0, 8.0),
         "greater_overhang_mm": between(rng, 0.0, 1.2 * spread, -4.0, 4.0),
         "greater_tilt_deg": rng.normal(12.0, 3.0 * spread),
         "fossa_mm": radius / HEAD_RADIUS_MM * rng.uniform(3.5, 7.5),
@@ -86,6 +85,21 @@ def femur_shape(rng: np.random.Generator, radius: float, age: float, spread: flo
         "cortex_uneven": rng.uniform(0.08, 0.10 + 0.06 * spread),
         "density_uneven": rng.uniform(0.10, 0.10 + 0.08 * spread),
     }  # fmt: skip
+
+
+def _screened_neck(rng: np.random.Generator, radius: float) -> Numbers:
+    return {
+        "neck_shaft_deg": rng.normal(127.5, 4.6),
+        "neck_length_mm": 2.28 * radius + between(rng, 0.0, 2.2, -9.0, 9.0),
+    }
+
+
+def _wide_neck(rng: np.random.Generator, radius: float) -> Numbers:
+    """From short and vara, the trochanter's tip above the head's center, to long and valga."""
+    return {
+        "neck_shaft_deg": between(rng, 127.5, 9.0, 106.0, 149.0),
+        "neck_length_mm": radius * between(rng, 2.26, 0.24, 1.65, 2.8),
+    }
 
 
 def _screened_lesser(rng: np.random.Generator, radius: float) -> Numbers:
