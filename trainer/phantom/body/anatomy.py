@@ -33,7 +33,7 @@ class Femur:
     greater_tilt_deg: float
     fossa_mm: float  # radius of the trochanteric fossa
     lesser_scale: float
-    lesser_reach: float  # of its center from the shaft's axis, in half widths of the shaft
+    lesser_reach: float  # of its middle from the shaft's axis, in half widths of the shaft
     lesser_turn_deg: float  # around the shaft, from medial to posterior
     lesser_drop_mm: float  # head center to lesser trochanter along z
     bow_deg: float
