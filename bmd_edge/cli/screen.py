@@ -199,6 +199,6 @@ def _say_where(out: Path, summary: "RunSummary") -> None:
             err=True,
         )
     if summary.left:
-        what = "file was" if summary.left == 1 else "files were"
-        typer.echo(f"{summary.left} {what} still changing: run the same command again to read them.", err=True)
+        what, them = ("file was", "it") if summary.left == 1 else ("files were", "them")
+        typer.echo(f"{summary.left} {what} still changing: run the same command again to read {them}.", err=True)
     typer.echo(f"Report: {out / 'report' / 'index.html'}; tables: {out / 'results.csv'}, results.jsonl", err=True)

@@ -89,8 +89,9 @@ def _counts(summary: RunSummary) -> str:
     also = f", {films['left_out']} left out" * (films["left_out"] > 0)
     also += f", {summary.repeated} shown by another file" * (summary.repeated > 0)
     return (
-        f"{summary.files} files: {films['read']} read, {films['refused']} refused, {films['failed']} failed{also}. "
-        f"{hips['read']} hips with a number, {hips['refused']} refused."
+        f"{summary.files} file{'s' * (summary.files != 1)}: {films['read']} read, {films['refused']} refused, "
+        f"{films['failed']} failed{also}. "
+        f"{hips['read']} hip{'s' * (hips['read'] != 1)} with a number, {hips['refused']} refused."
     )
 
 

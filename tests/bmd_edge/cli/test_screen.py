@@ -41,7 +41,7 @@ def test_one_film_is_enough(inside, films: Path, tmp_path: Path) -> None:
     code, out, _ = inside("screen", films / "right.dcm", "--out", tmp_path / "out", "--dry-run")
     assert (code, out) == (0, "read    right.dcm\n")
     code, out, _ = inside("screen", films / "right.dcm", "--out", tmp_path / "out")
-    assert (code, "1 files: 1 read" in out) == (0, True)
+    assert (code, "1 file: 1 read" in out) == (0, True)
     code, _, err = inside("screen", films / "pelvis.dcm", "--out", tmp_path / "out", "--dry-run")
     assert "1 to read, 0 finished before, 0 no films; nothing" in err
 

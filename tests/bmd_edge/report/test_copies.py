@@ -21,6 +21,15 @@ def test_the_same_pixels_under_another_uid_or_none_are_said_so(reports: dict[str
     assert marks == {"b": ("same_pixels", "a"), "c": ("same_pixels", "a")}
 
 
+def test_the_film_that_is_there_now_and_has_the_plainest_name_counts(reports: dict[str, FilmReport]) -> None:
+    marks = _marks(reports, ("a/hip (1).dcm", "1", "p"), ("a/hip.dcm", "1", "p"), ("a/hip_j2k.dcm", "1", "p"))
+    assert marks == {"a/hip (1).dcm": ("duplicate", "a/hip.dcm"), "a/hip_j2k.dcm": ("duplicate", "a/hip.dcm")}
+    gone = replace(reports["right"], file="a", film_id="0" * 16, sop_instance_uid="1", pixel_digest="p")
+    for film_now in ("missing", "replaced"):
+        films = [replace(gone, film_now=film_now), replace(gone, file="b", film_id="1" * 16)]
+        assert copies(films) == {("a", "0" * 16): ("duplicate", "b")}
+
+
 def test_one_uid_for_two_pictures_is_a_conflict_of_both(reports: dict[str, FilmReport]) -> None:
     marks = _marks(reports, ("a", "1", "p"), ("b", "1", "p"), ("c", "1", "q"), ("d", "2", "r"))
     assert marks == {"a": ("conflict", "c"), "b": ("duplicate", "a"), "c": ("conflict", "a")}
