@@ -32,7 +32,7 @@ _NEXT = "At the next film, if one is taken anyway:"
 
 REFUSALS: dict[str, Refusal] = {
     # The file
-    "empty_file": Refusal("The file is empty.", "Export the film again from the archive."),
+    "empty_file": Refusal("The file is empty.", "If it was meant as a film, export it again from the archive."),
     "not_dicom": Refusal(
         "The file is not a DICOM file.", "Export the film as DICOM; other files may stay in the folder."
     ),

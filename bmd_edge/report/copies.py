@@ -24,10 +24,12 @@ def copies(reports: Iterable[FilmReport]) -> Copies:
         instance = of_instance[report.sop_instance_uid] if report.sop_instance_uid else []
         if digest in first_of_pixels:
             first = first_of_pixels[digest]
+            again = any(digest == other for *_, other in instance)
             patients = {report.patient_pseudonym, first.patient_pseudonym} - {None}
-            kind = "same_pixels" if len(patients) < 2 else "other_patient"
-            kind = "duplicate" if any(digest == other for *_, other in instance) else kind
+            kind = "other_patient" if len(patients) > 1 else "duplicate" if again else "same_pixels"
             marks[report.file, report.film_id] = kind, first.file
+            if kind == "other_patient":  # nobody knows which of the two is right
+                marks.setdefault((first.file, first.film_id), (kind, report.file))
         else:
             first_of_pixels[digest] = report
         instance.append((report.file, report.film_id, digest))
