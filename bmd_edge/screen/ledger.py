@@ -260,7 +260,7 @@ class Ledger:
 
 
 def _latest_last(rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
-    """Rows that are sorted by their first column, the key, with films that had a name before the one that has it now."""
+    """Rows sorted by their first column, the key, but films that had a name before the one that has it now."""
     for _, films in groupby(rows, key=lambda row: row[0].partition(b"\0")[0]):
         yield from sorted(films, key=lambda row: b"\0" not in row[0])
 
