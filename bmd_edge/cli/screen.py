@@ -178,7 +178,7 @@ def _print_plan(settings: str, films: Path, out: Path, fresh: bool) -> None:
     gone = 0 if only else len(done.keys() - {item.key for item in items})
     missing = f", {gone} finished before and not there now" * (gone > 0)
     typer.echo(
-        f"{totals['read']} to read, {moved}{totals['skip']} finished before, {totals['leave']} no films{missing}; "
+        f"{totals['read']} to read, {moved}{totals['skip']} finished before, {totals['leave']} left out{missing}; "
         "nothing was done.",
         err=True,
     )
