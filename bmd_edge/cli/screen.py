@@ -178,7 +178,7 @@ def _print_plan(settings: str, films: Path, out: Path, fresh: bool) -> None:
     gone = 0 if only else len(done.keys() - {item.key for item in items})
     missing = f", {gone} finished before and not there now" * (gone > 0)
     typer.echo(
-        f"{totals['read']} to read, {moved}{totals['skip']} finished before, {totals['leave']} no films{missing}; "
+        f"{totals['read']} to read, {moved}{totals['skip']} finished before, {totals['leave']} left out{missing}; "
         "nothing was done.",
         err=True,
     )
@@ -199,6 +199,6 @@ def _say_where(out: Path, summary: "RunSummary") -> None:
             err=True,
         )
     if summary.left:
-        what = "file was" if summary.left == 1 else "files were"
-        typer.echo(f"{summary.left} {what} still changing: run the same command again to read them.", err=True)
+        what, them = ("file was", "it") if summary.left == 1 else ("files were", "them")
+        typer.echo(f"{summary.left} {what} still changing: run the same command again to read {them}.", err=True)
     typer.echo(f"Report: {out / 'report' / 'index.html'}; tables: {out / 'results.csv'}, results.jsonl", err=True)

@@ -89,8 +89,9 @@ def _counts(summary: RunSummary) -> str:
     also = f", {films['left_out']} left out" * (films["left_out"] > 0)
     also += f", {summary.repeated} shown by another file" * (summary.repeated > 0)
     return (
-        f"{summary.files} files: {films['read']} read, {films['refused']} refused, {films['failed']} failed{also}. "
-        f"{hips['read']} hips with a number, {hips['refused']} refused."
+        f"{summary.files} file{'s' * (summary.files != 1)}: {films['read']} read, {films['refused']} refused, "
+        f"{films['failed']} failed{also}. "
+        f"{hips['read']} hip{'s' * (hips['read'] != 1)} with a number, {hips['refused']} refused."
     )
 
 
@@ -116,11 +117,12 @@ def _print_copies(console: Console, marks: Copies) -> None:
     for (file, _), (kind, other) in marks.items():
         names.setdefault(kind, []).append(f"{visible(file or '')} (see {visible(other or '')})")
     for kind, files in names.items():
-        what = f"{len(files)} of the files. {COPIES[kind]}"
         if kind in COUNTED_ONCE:
-            _print_named(console, what, "Counted once.", files, "")
+            what = "copy" if len(files) == 1 else "copies"
+            _print_named(console, f"{len(files)} {what}. {COPIES[kind]}", "Counted once.", files, "")
         else:
-            _print_named(console, what, "Each is counted; find out which is right.", files, "yellow")
+            sentence = f"{len(files)} in conflict. {COPIES[kind]}"
+            _print_named(console, sentence, "Each is counted; find out which is right.", files, "yellow")
 
 
 def _print_named(console: Console, sentence: str, remedy: str, files: list[str], style: str) -> None:

@@ -36,7 +36,7 @@ _VERSIONS = ("numpy", "pydicom", "imagecodecs", "Pillow", "onnxruntime", "onnxru
 def check_folders(films: Path, out: Path) -> None:
     """UsageError unless `films` is a film, or a folder and `out` lies outside it: results must not become input."""
     if not films.exists():
-        raise UsageError("the folder of films does not exist")
+        raise UsageError("the folder or film does not exist: check its name, and whether its share is mounted")
     if not (films.is_dir() or films.is_file()):
         raise UsageError("the films are neither a folder nor a file: give one of these")
     if not os.access(named(films)[0], os.R_OK | os.X_OK):

@@ -26,7 +26,7 @@ def test_dry_run_changes_nothing(inside, films: Path, tmp_path: Path) -> None:
     code, out, err = inside("screen", films, "--out", tmp_path / "out", "--dry-run")
     assert code == 0
     assert out.splitlines() == ["leave   link.dcm", "read    pelvis.dcm", "read    right.dcm"]
-    assert "2 to read, 0 finished before, 1 no films" in err
+    assert "2 to read, 0 finished before, 1 left out" in err
     assert not (tmp_path / "out").exists()
     inside("screen", films, "--out", tmp_path / "out")
     before = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
@@ -41,9 +41,9 @@ def test_one_film_is_enough(inside, films: Path, tmp_path: Path) -> None:
     code, out, _ = inside("screen", films / "right.dcm", "--out", tmp_path / "out", "--dry-run")
     assert (code, out) == (0, "read    right.dcm\n")
     code, out, _ = inside("screen", films / "right.dcm", "--out", tmp_path / "out")
-    assert (code, "1 files: 1 read" in out) == (0, True)
+    assert (code, "1 file: 1 read" in out) == (0, True)
     code, _, err = inside("screen", films / "pelvis.dcm", "--out", tmp_path / "out", "--dry-run")
-    assert "1 to read, 0 finished before, 0 no films; nothing" in err
+    assert "1 to read, 0 finished before, 0 left out; nothing" in err
 
 
 def test_a_folder_without_films_says_so(inside, tmp_path: Path) -> None:

@@ -40,8 +40,8 @@ def test_what_is_no_film_and_what_repeats_another_stands_apart(inside, films: Pa
     assert code == 0
     assert "1 left out. The file is not a DICOM file." in out
     assert "1 left out. The entry is a link, and none is followed in a folder." in out
-    assert "1 of the files. The same image as another file" in out
-    assert "right.dcm (see right again.dcm)" in out
+    assert "1 copy. The same image as another file" in out
+    assert "right again.dcm (see right.dcm)" in out
     assert "5 files: 2 read, 0 refused, 0 failed, 2 left out, 1 shown by another file. 3 hips with a number" in out
     assert len([line for line in out.splitlines() if "(0." in line]) == 3
 
@@ -50,7 +50,7 @@ def test_one_uid_for_two_pictures_is_named(inside, films: Path, tmp_path: Path) 
     for bone in (1900, 2000):
         (films / f"{bone}.dcm").write_bytes(hip_dicom("R", bone=bone, SOPInstanceUID="1.2.3"))
     _, out, _ = inside("screen", films, "--out", tmp_path / "out")
-    assert "2 of the files. Another file has the same SOP Instance UID and other pixels" in out
+    assert "2 in conflict. Another file has the same SOP Instance UID and other pixels" in out
     assert "1900.dcm (see 2000.dcm), 2000.dcm (see 1900.dcm)" in out
     assert "4 files: 4 read" in out
 
