@@ -1,7 +1,8 @@
-"""The public way in: a verified bundle that opens screeners."""
+"""The public ways in: a verified bundle that opens screeners, and a screener in one step."""
 
 import os
 from dataclasses import fields
+from typing import Any
 
 from bmd_edge.bundle.bundle import VerifiedBundle, read_bundle
 from bmd_edge.film.scale import GivenSpacing
@@ -32,3 +33,10 @@ def open_bundle(path: str | os.PathLike[str] | None = None) -> Bundle:
     """
     verified = read_bundle(path)
     return Bundle(**{field.name: getattr(verified, field.name) for field in fields(verified)})
+
+
+def open_screener(bundle: str | os.PathLike[str] | None, patient_key: bytes | None = None, **settings: Any) -> Screener:
+    """Open a screener on the bundle in folder `bundle`, None for the embedded one; `settings` as for `Screener`."""
+    screener = Screener(read_bundle(bundle), **settings)
+    screener.patient_key = patient_key
+    return screener

@@ -17,7 +17,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from bmd_edge.bundle.bundle import VerifiedBundle, read_bundle
+from bmd_edge.bundle.bundle import VerifiedBundle
 from bmd_edge.engine.base import Engine
 from bmd_edge.engine.open import open_engine
 from bmd_edge.engine.self_test import self_test
@@ -312,15 +312,6 @@ def name_of(path: bytes) -> str | None:
         return film_id(read_bytes(os.fsdecode(path), links=False))
     except (FilmRefused, FilmFailed):
         return None
-
-
-def open_screener(
-    bundle: "str | os.PathLike[str] | None", patient_key: bytes | None = None, **settings: Any
-) -> Screener:
-    """Open a screener on the bundle in folder `bundle`, None for the embedded one; `settings` as for `Screener`."""
-    screener = Screener(read_bundle(bundle), **settings)
-    screener.patient_key = patient_key
-    return screener
 
 
 def unexpected(name: str | None, error: Exception) -> Loaded:
