@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 def screen(
     films: Annotated[Path, typer.Argument(metavar="FILMS", help="Folder of films, its subfolders too; or one film.")],
     bundle: BundleOption = None,
+    key: Annotated[Path | None, typer.Option(help="Public key, PEM: only a bundle that its owner signed.")] = None,
     out: OutOption = Path("bmd-edge-results"),
     device: DeviceOption = "auto",
     precision: PrecisionOption = "auto",
@@ -55,6 +56,7 @@ def screen(
 
     Prints a table and writes results.csv, results.jsonl, run.json and report/index.html into --out.
     """
+    from bmd_edge.bundle.bundle import read_bundle
     from bmd_edge.cli.terminal import print_results
     from bmd_edge.film.scale import GivenSpacing
     from bmd_edge.report.film_report import RESEARCH_USE
@@ -72,6 +74,7 @@ def screen(
         "spacing_mm": None if spacing_mm is None else GivenSpacing(spacing_mm, override_spacing),
         "recalibration": either_recalibration(recalibration, site),
         "patient_key": _patient_key(),
+        "signed": read_bundle(bundle, key).signed if key else None,
     }
     with Crew(partial(open_screener, bundle, threads=1, **settings), 1 if dry_run else threads, memory_mb) as crew:
         if dry_run:

@@ -75,6 +75,7 @@ def print_results(out: Path, summary: RunSummary) -> None:
         _print_without(console, _counted(ledger, marks))
     _print_copies(console, marks)
     console.print(_counts(summary))
+    console.print(f"Bundle {visible(summary.bundle)}, {summary.signature_said}.", markup=False)
     console.print(f"{RESEARCH_USE} {visible(summary.notice)}", style="bold", markup=False)
 
 
@@ -88,9 +89,10 @@ def _counts(summary: RunSummary) -> str:
     films, hips = summary.films, summary.hips
     also = f", {films['left_out']} left out" * (films["left_out"] > 0)
     also += f", {summary.repeated} shown by another file" * (summary.repeated > 0)
+    files, with_number = ("file" if summary.files == 1 else "files"), ("hip" if hips["read"] == 1 else "hips")
     return (
-        f"{summary.files} files: {films['read']} read, {films['refused']} refused, {films['failed']} failed{also}. "
-        f"{hips['read']} hips with a number, {hips['refused']} refused."
+        f"{summary.files} {files}: {films['read']} read, {films['refused']} refused, {films['failed']} failed{also}. "
+        f"{hips['read']} {with_number} with a number, {hips['refused']} refused."
     )
 
 

@@ -146,7 +146,8 @@ class Screener:
         notice = self.bundle.manifest.validity.notice
         if self._calibration.operating_points is None and self.bundle.calibration[self.precision].operating_points:
             notice = f"{notice} {NO_HEADLINE}"  # so that run.json, the pages and the terminal say it
-        return Setup(self.settings_digest, self.spacing_mm, notice, failed, self._key_name)
+        made_with = (self.settings_digest, self.spacing_mm, notice, failed, self._key_name)
+        return Setup(*made_with, self.bundle.signature, self.bundle.signed and self.bundle.signed.key_sha256)
 
     def examine(self, tasks: Iterable[FilmJob]) -> Iterator[tuple[FilmJob, FilmOutcome]]:
         """Examine films one after the other in this process; whatever is wrong with one is its outcome."""
