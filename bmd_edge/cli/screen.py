@@ -28,6 +28,17 @@ if TYPE_CHECKING:
     from bmd_edge.screen.workers import Crew
 
 
+OverrideOption = Annotated[
+    bool, typer.Option("--override-spacing", help="--spacing-mm for all films, whatever they state; flags each.")
+]
+MemoryOption = Annotated[
+    int | None, typer.Option(min=1, help="Memory for all processes; default 100 MB and 350 MB per film at a time.")
+]
+ForgetMissingOption = Annotated[
+    bool, typer.Option("--forget-missing", help="Forget results in --out of films that are not there now.")
+]
+
+
 def screen(
     films: Annotated[Path, typer.Argument(metavar="FILMS", help="Folder of films, its subfolders too; or one film.")],
     bundle: BundleOption = None,
@@ -36,21 +47,18 @@ def screen(
     device: DeviceOption = "auto",
     precision: PrecisionOption = "auto",
     spacing_mm: Annotated[float | None, typer.Option(help="Detector's pixel size, mm, for films without one.")] = None,
-    override_spacing: Annotated[
-        bool, typer.Option("--override-spacing", help="--spacing-mm for all films, whatever they state; flags each.")
-    ] = False,
+    override_spacing: OverrideOption = False,
     recalibration: RecalibrationOption = None,
     site: FormerRecalibrationOption = None,
     threads: ThreadsOption = None,
-    memory_mb: Annotated[
-        int | None, typer.Option(min=1, help="Memory for all processes; default 100 MB and 350 MB per film at a time.")
-    ] = None,
+    memory_mb: MemoryOption = None,
+    accession: Annotated[
+        bool, typer.Option("--accession", help="Write accession numbers into the results, to find films by.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print results.jsonl instead of a table.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Forget earlier results in --out and start anew.")] = False,
-    forget_missing: Annotated[
-        bool, typer.Option("--forget-missing", help="Forget results in --out of films that are not there now.")
-    ] = False,
+    forget_missing: ForgetMissingOption = False,
 ) -> None:
     """Estimate the BMD of every hip on FILMS.
 
@@ -74,6 +82,7 @@ def screen(
         "spacing_mm": None if spacing_mm is None else GivenSpacing(spacing_mm, override_spacing),
         "recalibration": either_recalibration(recalibration, site),
         "patient_key": _patient_key(),
+        "accession": accession,
         "signed": read_bundle(bundle, key).signed if key else None,
     }
     with Crew(partial(open_screener, bundle, threads=1, **settings), 1 if dry_run else threads, memory_mb) as crew:

@@ -44,15 +44,17 @@ def open_screener(
     bundle: str | os.PathLike[str] | None,
     patient_key: bytes | None = None,
     signed: Signed | None = None,
+    accession: bool = False,
     **settings: Any,
 ) -> Screener:
     """Open a screener on the bundle in folder `bundle`, None for the embedded one; `settings` as for `Screener`.
 
-    `signed` is that of the bundle as it was opened with a key: BundleError if another bundle is there now.
+    `patient_key` and `accession` are set as `Screener` explains. `signed` is that of the bundle as it was opened with a
+    key: BundleError if another bundle is there now.
     """
     opened = read_bundle(bundle)
     if signed and opened.digest != signed.digest:
         raise BundleError("the bundle is not the one whose signature was checked, it has changed just now: start anew")
     screener = Screener(replace(opened, signed=signed), **settings)
-    screener.patient_key = patient_key
+    screener.patient_key, screener.accession = patient_key, accession
     return screener

@@ -62,7 +62,8 @@ class Screener:
         stages: is told what the screener is at, for measuring (`bmd_edge.screen.jobs.Stages`).
 
     `most_bytes` may be set to limit the memory that decoding a film takes; a film that needs more fails. `patient_key`
-    may be set, before the first film, to give films the pseudonyms of their patients.
+    may be set, before the first film, to give films the pseudonyms of their patients, and `accession` to keep their
+    accession numbers.
 
     Raises:
         EngineError, BundleError, MissingExtra, UsageError: the networks cannot be opened as asked, or their self-test
@@ -88,6 +89,7 @@ class Screener:
         self.spacing, self.spacing_mm = given, given and given.mm
         self.most_bytes: int | None = None
         self.patient_key: bytes | None = None
+        self.accession = False
         self.coarsest_mm = min(spec.spacing_mm for spec in bundle.inputs.values()) / _FILM_PIXELS
         self.recalibration = None if recalibration is None else open_recalibration(recalibration, bundle)
         self._stages, self._closed = stages, False
@@ -132,7 +134,7 @@ class Screener:
         """Names everything a report depends on besides the film: 16 hex digits."""
         recalibration = self.recalibration.digest if self.recalibration else None
         given = [self._key_name, self.device, self.precision, self.spacing, recalibration]
-        facts = [__version__, SCHEMA_VERSION, self.bundle.digest, *given]
+        facts = [__version__, SCHEMA_VERSION, self.bundle.digest, *given, *["accession"] * self.accession]
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
 
     @property
@@ -211,6 +213,7 @@ class Screener:
                     coarsest_mm=self.coarsest_mm,
                     most_bytes=self.most_bytes,
                     patient_key=self.patient_key,
+                    accession=self.accession,
                 )
             return Loaded(film.film_id, film)
         except FilmRefused as error:
