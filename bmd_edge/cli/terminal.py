@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from bmd_edge.cli.hips_shown import print_hips
+from bmd_edge.cli.minutes import Minutes
 from bmd_edge.errors import REFUSALS
 from bmd_edge.report.copies import Copies, copies, marked
 from bmd_edge.report.film_report import COPIES, COUNTED_ONCE, RESEARCH_USE, FilmReport, RunSummary
@@ -24,12 +25,15 @@ PIPED_WIDTH = 140
 
 
 @contextmanager
-def progress_bar() -> Iterator[Callable[[int, int], None]]:
-    """A progress bar on stderr, or nothing where stderr is no terminal; call it with (done, total)."""
+def progress_bar(what: str = "films") -> Iterator[Callable[[int, int], None]]:
+    """Progress on stderr, called with (done, total): a bar on a terminal, a line a minute in a file or pipe."""
     console = Console(stderr=True)
+    if not console.is_terminal:
+        yield Minutes(what)
+        return
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task("Films", total=None)
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 

@@ -6,6 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from bmd_edge.cli.terminal import progress_bar
 from tests.support.screening import hip_dicom
 
 ROOT = Path(__file__).parents[3]
@@ -78,3 +81,19 @@ def test_a_terminal_without_unicode_gets_escapes(films: Path, tmp_path: Path) ->
     assert done.returncode == 0, done.stderr
     assert "\\u674e.txt" in done.stdout
     assert "right.dcm" in done.stdout
+
+
+def test_progress_in_a_pipe_is_a_line_a_minute(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with progress_bar("hips found") as tell:
+        tell(1, 3)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr("bmd_edge.cli.minutes.EVERY_S", 0.0)
+    with progress_bar("hips found") as tell:
+        tell(1, 3)
+        tell(2, 3)
+    assert [line.split(",")[0] for line in capsys.readouterr().err.splitlines()] == [
+        "hips found: 1 of 3",
+        "hips found: 2 of 3",
+    ]
