@@ -93,26 +93,29 @@ def _counts(summary: RunSummary) -> str:
     films, hips = summary.films, summary.hips
     also = f", {films['left_out']} left out" * (films["left_out"] > 0)
     also += f", {summary.repeated} shown by another file" * (summary.repeated > 0)
-    files, with_number = ("file" if summary.files == 1 else "files"), ("hip" if hips["read"] == 1 else "hips")
     return (
-        f"{summary.files} {files}: {films['read']} read, {films['refused']} refused, {films['failed']} failed{also}. "
-        f"{hips['read']} {with_number} with a number, {hips['refused']} refused."
+        f"{_counted_as(summary.files, 'file')}: {films['read']} read, {films['refused']} refused, {films['failed']} failed"
+        f"{also}. {_counted_as(hips['read'], 'hip')} with a number, {hips['refused']} refused."
     )
+
+
+def _counted_as(n: int, kind: str) -> str:
+    return f"{n} {kind}{'' if n == 1 else 's'}"
 
 
 def _print_without(console: Console, reports: Iterable[FilmReport]) -> None:
     """What got no number, by reason: sentence, remedy, names; first films, then what is none."""
-    names: dict[tuple[bool, str], list[str]] = {}
+    names: dict[tuple[bool, str, str], list[str]] = {}
     for report in reports:
         file, left_out = visible(report.file or ""), report.status == "left_out"
         for hip in report.hips:
             if hip.reason:
-                names.setdefault((left_out, hip.reason), []).append(f"{file} ({hip.side or 'side unknown'})")
+                names.setdefault((left_out, hip.reason, "hip"), []).append(f"{file} ({hip.side or 'side unknown'})")
         if report.reason and not report.hips:
-            names.setdefault((left_out, report.reason), []).append(file)
-    for (left_out, reason), files in sorted(names.items(), key=lambda item: (item[0][0], -len(item[1]), item[0][1])):
+            names.setdefault((left_out, report.reason, "file"), []).append(file)
+    for (left_out, reason, kind), files in sorted(names.items(), key=lambda one: (one[0][0], -len(one[1]), one[0])):
         what, style = ("left out", "") if left_out else ("without a number", "yellow")
-        sentence = f"{len(files)} {what}. {REFUSALS[reason].sentence}"
+        sentence = f"{_counted_as(len(files), kind)} {what}. {REFUSALS[reason].sentence}"
         _print_named(console, sentence, REFUSALS[reason].remedy, files, style)
 
 

@@ -41,8 +41,8 @@ def test_what_is_no_film_and_what_repeats_another_stands_apart(inside, films: Pa
     (films / "right again.dcm").write_bytes((films / "right.dcm").read_bytes())
     code, out, _ = inside("screen", films, "--out", tmp_path / "out")
     assert code == 0
-    assert "1 left out. The file is not a DICOM file." in out
-    assert "1 left out. The entry is a link, and none is followed in a folder." in out
+    assert "1 file left out. The file is not a DICOM file." in out
+    assert "1 file left out. The entry is a link, and none is followed in a folder." in out
     assert "1 of the files. The same image as another file" in out
     assert "right.dcm (see right again.dcm)" in out
     assert "5 files: 2 read, 0 refused, 0 failed, 2 left out, 1 shown by another file. 3 hips with a number" in out
