@@ -94,8 +94,8 @@ def _counts(summary: RunSummary) -> str:
     also = f", {films['left_out']} left out" * (films["left_out"] > 0)
     also += f", {summary.repeated} shown by another file" * (summary.repeated > 0)
     return (
-        f"{_counted_as(summary.files, 'file')}: {films['read']} read, {films['refused']} refused, {films['failed']} failed"
-        f"{also}. {_counted_as(hips['read'], 'hip')} with a number, {hips['refused']} refused."
+        f"{_counted_as(summary.files, 'file')}: {films['read']} read, {films['refused']} refused, {films['failed']}"
+        f" failed{also}. {_counted_as(hips['read'], 'hip')} with a number, {hips['refused']} refused."
     )
 
 
