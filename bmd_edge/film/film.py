@@ -28,6 +28,7 @@ class FilmFacts:
         scanned_assumed | given.
     acquisition_date: YYYY-MM-DD, of the acquisition, else of the series or the study.
     patient_pseudonym: a keyed hash of the patient's ID, the same for all films of a patient under one key.
+    accession_number: by which the archive finds the examination, and with it the patient; read only if asked for.
     pixel_digest: a hash of the stored values, as far as they were decoded: the same in every lossless compression.
     view: "AP". sex: "F" or "M". kvp: tube voltage in kV. exposure_index: of IEC 62494-1.
     """
@@ -38,6 +39,7 @@ class FilmFacts:
     series_instance_uid: str | None = None
     acquisition_date: str | None = None
     patient_pseudonym: str | None = None
+    accession_number: str | None = None
     pixel_digest: str | None = None
     spacing_mm: tuple[float, float] | None = None
     spacing_source: str | None = None

@@ -18,11 +18,13 @@ _DATE = re.compile(r"(\d{4})([.-]?)(\d\d)\2(\d\d)")  # PS3.5 6.2, DA; ACR-NEMA 3
 _SEXES = {"F": "F", "FEMALE": "F", "W": "F", "WOMAN": "F", "WEIBLICH": "F", "M": "M", "MALE": "M", "MAN": "M"}
 
 
-def read_patient(header: Header, key: bytes | None = None) -> tuple[dict[str, Any], tuple[str, ...]]:
+def read_patient(
+    header: Header, key: bytes | None = None, accession: bool = False
+) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Read the facts of `FilmFacts` about the patient, and flags; a stated age below 18 years is refused as `immature`.
 
     The stated age counts before the one that birth date and study date give; where they differ, it is flagged.
-    `key` makes the patient's pseudonym; there is none without it.
+    `key` makes the patient's pseudonym; there is none without it. `accession` keeps the accession number.
     """
     stated, reckoned = _stated_age(header), _reckoned_age(header)
     known = _known(stated)
@@ -44,6 +46,7 @@ def read_patient(header: Header, key: bytes | None = None) -> tuple[dict[str, An
         "sex": sex,
         "acquisition_date": taken and taken.isoformat(),
         "patient_pseudonym": _pseudonym(header, key) if key else None,
+        "accession_number": header.text(0x00080050) if accession else None,
     }
     return facts, flags
 

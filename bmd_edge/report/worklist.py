@@ -40,6 +40,7 @@ class Row:
     link: str
     patient: str
     date: str
+    accession: str
     lowest_t: str
     said: str
     to_do: str
@@ -116,6 +117,7 @@ def _row(report: FilmReport, link: str) -> Row:
         link=link,
         patient=report.patient_pseudonym or "",
         date=report.acquisition_date or "",
+        accession=visible(report.accession_number or ""),
         lowest_t="" if lowest is None else signed(lowest),
         said=" ".join(filter(None, [said, *sentences, *notes])),
         to_do=" ".join(filter(None, remedies)),

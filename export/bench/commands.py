@@ -17,7 +17,7 @@ from bmd_edge.errors import UsageError
 
 def bench(
     folder: Annotated[
-        Path | None, typer.Argument(metavar="[FOLDER]", help="Films to measure with; default films made for it.")
+        Path | None, typer.Argument(metavar="FOLDER", help="Films to measure with; default films made for it.")
     ] = None,
     bundle: BundleOption = None,
     threads: ThreadsOption = None,

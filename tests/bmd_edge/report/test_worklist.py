@@ -74,6 +74,7 @@ def test_a_row_says_who_when_what_and_what_to_do(reports: dict[str, FilmReport])
         link="#film-1",
         patient="pt-a",
         date="2024-01-02",
+        accession="",
         lowest_t=signed(min(estimate.t_score for hip in pelvis.hips for estimate in hip.estimates)),
         said="The film cannot tell. Left: The hip holds an implant. "
         "Not in the folder now; the result of an earlier run.",
