@@ -212,4 +212,4 @@ def _examine(film: Film, finder: Engine, inputs: Inputs, numbers: Plausibility, 
             reason = "not_measurable"
     if reason is not None:
         raise HipRefused(reason, side=side, landmarks_px=landmarks)
-    return Hip(side, landmarks, box, hip_flags(film, numbers, side, look, box, region), look.score)
+    return Hip(side, landmarks, box, hip_flags(film, numbers, side, look, box, region), look.score, region)
