@@ -140,7 +140,9 @@ _NUMBER = re.compile(r"\d+[de]?\d*")
 def pixel_digest(stored: Stored) -> str:
     """Return a name for stored values (rows, columns), whatever their compression: 16 hex digits of their SHA-256."""
     values = np.ascontiguousarray(stored, stored.dtype.newbyteorder("<"))
-    return "px-" + hashlib.sha256(repr(stored.shape).encode() + values.tobytes()).hexdigest()[:16]
+    digest = hashlib.sha256(repr(stored.shape).encode())
+    digest.update(values.data)
+    return "px-" + digest.hexdigest()[:16]
 
 
 def film_id(data: bytes) -> str:
