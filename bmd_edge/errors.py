@@ -32,7 +32,7 @@ _NEXT = "At the next film, if one is taken anyway:"
 
 REFUSALS: dict[str, Refusal] = {
     # The file
-    "empty_file": Refusal("The file is empty.", "Export the film again from the archive."),
+    "empty_file": Refusal("The file is empty.", "If it was meant as a film, export it again from the archive."),
     "not_dicom": Refusal(
         "The file is not a DICOM file.", "Export the film as DICOM; other files may stay in the folder."
     ),
@@ -96,8 +96,8 @@ REFUSALS: dict[str, Refusal] = {
         "Give the detector's pixel size with --spacing-mm.",
     ),
     "implausible_scale": Refusal(
-        "The pixel size cannot be right: Imager Pixel Spacing, Pixel Spacing or the magnification.",
-        "Check these elements of the header; where they are wrong, use --spacing-mm with --override-spacing.",
+        "The pixel size cannot be right: that of the header, the one given with --spacing-mm, or the magnification.",
+        "Check a size that was given; where the header's is wrong, give the detector's and --override-spacing.",
     ),
     "poor_exposure": Refusal(
         "The film is blank, saturated or without contrast.",
@@ -160,7 +160,7 @@ FLAGS: dict[str, str] = {
     "spacing_not_square": "Pixel size differs between rows and columns; a detector's does not.",
     "spacing_contradiction": "Pixel Spacing contradicts the stated magnification; the image may have been resampled.",
     "calibration_uncertain": "Pixel Spacing of a derived image, without a calibration type.",
-    "decimal_comma": "The header writes numbers with a decimal comma; they were read so.",
+    "decimal_comma": "The header writes commas in numbers, or between them; they were read so.",
     "magnification_contradiction": "The stated magnification contradicts the stated distances; the first was used.",
     "magnification_assumed": "Magnification not stated; assumed 1.15 +- 0.05.",
     "side_contradiction": "The header's side contradicts the anatomy.",
@@ -176,6 +176,7 @@ FLAGS: dict[str, str] = {
     "sigmoid_perhaps_twice": "The display curve (SIGMOID) may be burned into the pixels already and was applied again.",
     "high_bit_contradiction": "High Bit contradicts the pixels, which were read as they lie.",
     "age_contradiction": "The stated age contradicts birth date and study date; the stated one was used.",
+    "age_spelling": "The age is not written as the standard has it, 067Y; it was read where its meaning is clear.",
     "sex_spelling": "The sex is not written F, M or O; it was read where its meaning is clear.",
     "rotated_hip": "The hip looks strongly rotated; the estimate is less certain.",
     "shaft_short": "Little shaft is visible below the lesser trochanter.",

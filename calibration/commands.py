@@ -123,7 +123,7 @@ def world(
     tables: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="WORLD[:NAME]=TABLE...", help="Film tables, each synthetic, foreign or real: real:ours=films.csv."
+            metavar="WORLD[:NAME]=TABLE", help="Film tables, each synthetic, foreign or real: real:ours=films.csv."
         ),
     ] = None,
     bundle: BundleOption = None,
@@ -277,7 +277,7 @@ def _calibrated(found: "Calibrated") -> list[str]:
 
 def drift(
     runs: Annotated[
-        list[Path] | None, typer.Argument(metavar="[RUN]...", help="Folders of `bmd-edge screen`, oldest first.")
+        list[Path] | None, typer.Argument(metavar="RUN", help="Folders of `bmd-edge screen`, oldest first.")
     ] = None,
     bundle: BundleOption = None,
     baseline: Annotated[

@@ -16,7 +16,7 @@ PHANTOM_NOTICE = "Trained and measured on films of a digital hip phantom, never 
 def export(
     runs: Annotated[
         list[Path],
-        typer.Argument(metavar="RUN...", help="Run folder of the BMD network; of several, their ensemble is made."),
+        typer.Argument(metavar="RUN", help="Run folder of the BMD network; of several, their ensemble is made."),
     ],
     table: Annotated[
         Path, typer.Option(help="Film table; its split `calibrate` gives ranges, error budget and interval.")

@@ -131,19 +131,14 @@ def prepared(table: Path, out: Path, settings: "Config") -> Path:
     """The table to train on: regions are cut from DICOM films first; hips left out are listed in the run folder."""
     from collections import Counter
 
-    from rich.console import Console
-    from rich.progress import Progress
-
+    from bmd_edge.cli.terminal import progress_bar
     from trainer.images.cut_rois import check_rows, roi_table
     from trainer.run.settings import BmdConfig
 
     if isinstance(settings, BmdConfig):
         check_rows(table, settings)
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("finding the hips", total=None)
-        table, left_out = roi_table(
-            table, lambda done, total: bar.update(task, completed=done, total=total), out / "left_out.csv"
-        )
+    with progress_bar("hips found") as tell:
+        table, left_out = roi_table(table, tell, out / "left_out.csv")
     if left_out:
         reasons = ", ".join(f"{code} {n}" for code, n in Counter(one.code for one in left_out).most_common())
         typer.echo(f"{len(left_out)} hips are left out ({reasons}): {out / 'left_out.csv'}", err=True)

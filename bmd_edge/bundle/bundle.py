@@ -4,7 +4,7 @@ import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +18,11 @@ from bmd_edge.bundle.layout import (
     MANIFEST,
     MAX_MANIFEST_BYTES,
     MODEL_FILES,
+    SIGNATURE,
 )
 from bmd_edge.bundle.manifest import Manifest, inputs_of
 from bmd_edge.bundle.network_input import InputSpec
+from bmd_edge.bundle.signature import check_signature
 from bmd_edge.bundle.strict_json import parse, read_json
 from bmd_edge.bundle.verify import (
     check_calibration,
@@ -33,13 +35,20 @@ from bmd_edge.bundle.verify import (
 from bmd_edge.errors import BundleError
 
 
+class Signed(NamedTuple):
+    """A bundle whose signature holds: its digest, and the SHA-256 of the file of the public key."""
+
+    digest: str
+    key_sha256: str
+
+
 @dataclass(frozen=True, slots=True)
 class VerifiedBundle:
     """A bundle whose every byte was checked; made by `read_bundle`.
 
     `digest` is the SHA-256 of the manifest's bytes and so names every file of the bundle.
     `calibration` maps precision ("fp32", "int8") to the numbers for that model; `inputs` maps "finder_survey",
-    "finder_closeup" and "bmd" to their preprocessing.
+    "finder_closeup" and "bmd" to their preprocessing. `signed` is None where no signature was checked.
     """
 
     root: Path
@@ -47,10 +56,18 @@ class VerifiedBundle:
     digest: str
     calibration: dict[str, PrecisionCalibration]
     inputs: dict[str, InputSpec]
+    signed: Signed | None = None
 
     def precisions(self, model: str) -> tuple[str, ...]:
         """Precisions the bundle holds for "finder" or "bmd", fp32 first."""
         return tuple(name for name in MODEL_FILES[model] if name in self.manifest.models[model].files)
+
+    @property
+    def signature(self) -> str:
+        """What is known of its signature: a key of `bmd_edge.report.film_report.SIGNATURES`."""
+        if self.signed:
+            return "verified"
+        return "not_checked" if (self.root / SIGNATURE).is_file() else "unsigned"
 
     @property
     def int8_on_gpu(self) -> bool:
@@ -91,10 +108,16 @@ class VerifiedBundle:
         return found
 
 
-def read_bundle(path: str | os.PathLike[str] | None = None) -> VerifiedBundle:
+def read_bundle(
+    path: str | os.PathLike[str] | None = None, key: str | os.PathLike[str] | None = None
+) -> VerifiedBundle:
     """Read and verify the bundle in folder `path`; None is the one embedded in the package.
 
-    Raises BundleError, naming the first thing that is wrong and what to do about it.
+    With the file `key`, the public key of an elliptic curve as PEM, only a bundle that its owner signed is opened.
+
+    Raises:
+        BundleError: names the first thing that is wrong and what to do about it.
+        UsageError, MissingExtra: the key cannot be used, or what checks signatures is not installed.
     """
     root = Path(path) if path is not None else Path(__file__).parents[1] / "data" / "bundle"
     if not (root / MANIFEST).is_file():
@@ -109,4 +132,6 @@ def read_bundle(path: str | os.PathLike[str] | None = None) -> VerifiedBundle:
     numbers = read_json(read_verified(root / CALIBRATION, manifest.files), CALIBRATION)
     calibration = parse(CalibrationFile, numbers, CALIBRATION)
     check_calibration(calibration, manifest)
-    return VerifiedBundle(root, manifest, hashlib.sha256(raw).hexdigest(), calibration.precisions, inputs)
+    digest = hashlib.sha256(raw).hexdigest()
+    signed = None if key is None else Signed(digest, check_signature(root, Path(key)))
+    return VerifiedBundle(root, manifest, digest, calibration.precisions, inputs, signed)

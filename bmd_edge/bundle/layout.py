@@ -9,7 +9,7 @@ calibration.json  numbers only, bound to the sha256 of the model they were fitte
 golden.npz        inputs and expected outputs of each model and precision (`bmd_edge.engine.self_test`)
 MODEL_CARD.md     the same facts for people
 drift.json        means and covariances that `bmd-edge drift` compares films with; may be missing
-bundle.sig        optional: signature over all other files (`bmd-edge sign`); only `bmd-edge verify` reads it
+bundle.sig        optional: signature over all other files (`bmd-edge sign`), read where a key is given to check it with
 """
 
 SCHEMA = 1

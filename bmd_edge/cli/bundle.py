@@ -37,6 +37,8 @@ def info(bundle: BundleArgument = None, as_json: JsonOption = False) -> None:
 def _bundle_facts(bundle: "VerifiedBundle") -> Iterator[tuple[str, str]]:
     manifest = bundle.manifest
     yield "bundle", f"{manifest.version}, digest {bundle.digest[:16]}"
+    signature = {"unsigned": "none", "not_checked": "not checked; `bmd-edge verify` and `screen --key` check it"}
+    yield "signature", signature[bundle.signature]
     yield "made", f"{manifest.provenance.created[:10]}"
     yield "trained on", manifest.validity.training_data
     yield "notice", manifest.validity.notice

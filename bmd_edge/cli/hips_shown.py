@@ -32,7 +32,7 @@ def print_hips(console: Console, reports: Iterable[FilmReport]) -> None:
     show = _list if console.width < LIST_BELOW else _table
     console.print(show(list(reports), console.width, notes))
     for text, mark in notes.items():
-        console.print(f"  {mark}  {text}", markup=False)
+        console.print(Padding(Text(f"{mark}  {text}"), (0, 0, 0, 2)))
     console.print()
 
 

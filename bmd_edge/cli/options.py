@@ -10,7 +10,7 @@ from bmd_edge.errors import UsageError
 
 BundleArgument = Annotated[
     Path | None,
-    typer.Argument(metavar="[BUNDLE]", help="Bundle folder; default the embedded one.", autocompletion=bundles),
+    typer.Argument(metavar="BUNDLE", help="Bundle folder; default the embedded one.", autocompletion=bundles),
 ]
 BundleOption = Annotated[
     Path | None, typer.Option(help="Bundle folder; default the embedded one.", autocompletion=bundles)

@@ -28,39 +28,49 @@ if TYPE_CHECKING:
     from bmd_edge.screen.workers import Crew
 
 
+OverrideOption = Annotated[
+    bool, typer.Option("--override-spacing", help="--spacing-mm for all films, whatever they state; flags each.")
+]
+MemoryOption = Annotated[
+    int | None, typer.Option(min=1, help="Memory for all processes; default 100 MB and 350 MB per film at a time.")
+]
+ForgetMissingOption = Annotated[
+    bool, typer.Option("--forget-missing", help="Forget results in --out of films that are not there now.")
+]
+
+
 def screen(
     films: Annotated[Path, typer.Argument(metavar="FILMS", help="Folder of films, its subfolders too; or one film.")],
     bundle: BundleOption = None,
+    key: Annotated[Path | None, typer.Option(help="Public key, PEM: only a bundle that its owner signed.")] = None,
     out: OutOption = Path("bmd-edge-results"),
     device: DeviceOption = "auto",
     precision: PrecisionOption = "auto",
     spacing_mm: Annotated[float | None, typer.Option(help="Detector's pixel size, mm, for films without one.")] = None,
-    override_spacing: Annotated[
-        bool, typer.Option("--override-spacing", help="--spacing-mm for all films, whatever they state; flags each.")
-    ] = False,
+    override_spacing: OverrideOption = False,
     recalibration: RecalibrationOption = None,
     site: FormerRecalibrationOption = None,
     threads: ThreadsOption = None,
-    memory_mb: Annotated[
-        int | None, typer.Option(min=1, help="Memory for all processes; default 100 MB and 350 MB per film at a time.")
-    ] = None,
+    memory_mb: MemoryOption = None,
+    accession: Annotated[
+        bool, typer.Option("--accession", help="Write accession numbers into the results, to find films by.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print results.jsonl instead of a table.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Forget earlier results in --out and start anew.")] = False,
-    forget_missing: Annotated[
-        bool, typer.Option("--forget-missing", help="Forget results in --out of films that are not there now.")
-    ] = False,
+    forget_missing: ForgetMissingOption = False,
 ) -> None:
     """Estimate the BMD of every hip on FILMS.
 
     Prints a table and writes results.csv, results.jsonl, run.json and report/index.html into --out.
     """
+    from bmd_edge.bundle.bundle import read_bundle
     from bmd_edge.cli.terminal import print_results
     from bmd_edge.film.scale import GivenSpacing
     from bmd_edge.report.film_report import RESEARCH_USE
     from bmd_edge.report.safe_text import visible
+    from bmd_edge.screen.open import open_screener
     from bmd_edge.screen.run import check_folders
-    from bmd_edge.screen.screener import open_screener
     from bmd_edge.screen.workers import Crew
 
     check_folders(films, out)
@@ -72,6 +82,8 @@ def screen(
         "spacing_mm": None if spacing_mm is None else GivenSpacing(spacing_mm, override_spacing),
         "recalibration": either_recalibration(recalibration, site),
         "patient_key": _patient_key(),
+        "accession": accession,
+        "signed": read_bundle(bundle, key).signed if key else None,
     }
     with Crew(partial(open_screener, bundle, threads=1, **settings), 1 if dry_run else threads, memory_mb) as crew:
         if dry_run:
@@ -102,7 +114,7 @@ def demo(bundle: BundleOption = None, out: OutOption = Path("bmd-edge-demo")) ->
     """Screen the embedded films and check their outcomes."""
     from bmd_edge.cli.terminal import print_results
     from bmd_edge.screen.ledger import known
-    from bmd_edge.screen.screener import open_screener
+    from bmd_edge.screen.open import open_screener
     from bmd_edge.screen.workers import Crew
 
     data = Path(__file__).parents[1] / "data"
@@ -178,7 +190,7 @@ def _print_plan(settings: str, films: Path, out: Path, fresh: bool) -> None:
     gone = 0 if only else len(done.keys() - {item.key for item in items})
     missing = f", {gone} finished before and not there now" * (gone > 0)
     typer.echo(
-        f"{totals['read']} to read, {moved}{totals['skip']} finished before, {totals['leave']} no films{missing}; "
+        f"{totals['read']} to read, {moved}{totals['skip']} finished before, {totals['leave']} left out{missing}; "
         "nothing was done.",
         err=True,
     )
@@ -199,6 +211,6 @@ def _say_where(out: Path, summary: "RunSummary") -> None:
             err=True,
         )
     if summary.left:
-        what = "file was" if summary.left == 1 else "files were"
-        typer.echo(f"{summary.left} {what} still changing: run the same command again to read them.", err=True)
+        what, them = ("file was", "it") if summary.left == 1 else ("files were", "them")
+        typer.echo(f"{summary.left} {what} still changing: run the same command again to read {them}.", err=True)
     typer.echo(f"Report: {out / 'report' / 'index.html'}; tables: {out / 'results.csv'}, results.jsonl", err=True)

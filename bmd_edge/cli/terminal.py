@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from bmd_edge.cli.hips_shown import print_hips
+from bmd_edge.cli.minutes import Minutes
 from bmd_edge.errors import REFUSALS
 from bmd_edge.report.copies import Copies, copies, marked
 from bmd_edge.report.film_report import COPIES, COUNTED_ONCE, RESEARCH_USE, FilmReport, RunSummary
@@ -24,12 +25,15 @@ PIPED_WIDTH = 140
 
 
 @contextmanager
-def progress_bar() -> Iterator[Callable[[int, int], None]]:
-    """A progress bar on stderr, or nothing where stderr is no terminal; call it with (done, total)."""
+def progress_bar(what: str = "films") -> Iterator[Callable[[int, int], None]]:
+    """Progress on stderr, called with (done, total): a bar on a terminal, a line a minute in a file or pipe."""
     console = Console(stderr=True)
+    if not console.is_terminal:
+        yield Minutes(what)
+        return
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task("Films", total=None)
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
@@ -75,6 +79,7 @@ def print_results(out: Path, summary: RunSummary) -> None:
         _print_without(console, _counted(ledger, marks))
     _print_copies(console, marks)
     console.print(_counts(summary))
+    console.print(f"Bundle {visible(summary.bundle)}, {summary.signature_said}.", markup=False)
     console.print(f"{RESEARCH_USE} {visible(summary.notice)}", style="bold", markup=False)
 
 
@@ -89,24 +94,28 @@ def _counts(summary: RunSummary) -> str:
     also = f", {films['left_out']} left out" * (films["left_out"] > 0)
     also += f", {summary.repeated} shown by another file" * (summary.repeated > 0)
     return (
-        f"{summary.files} files: {films['read']} read, {films['refused']} refused, {films['failed']} failed{also}. "
-        f"{hips['read']} hips with a number, {hips['refused']} refused."
+        f"{_counted_as(summary.files, 'file')}: {films['read']} read, {films['refused']} refused, {films['failed']}"
+        f" failed{also}. {_counted_as(hips['read'], 'hip')} with a number, {hips['refused']} refused."
     )
+
+
+def _counted_as(n: int, kind: str) -> str:
+    return f"{n} {kind}{'' if n == 1 else 's'}"
 
 
 def _print_without(console: Console, reports: Iterable[FilmReport]) -> None:
     """What got no number, by reason: sentence, remedy, names; first films, then what is none."""
-    names: dict[tuple[bool, str], list[str]] = {}
+    names: dict[tuple[bool, str, str], list[str]] = {}
     for report in reports:
         file, left_out = visible(report.file or ""), report.status == "left_out"
         for hip in report.hips:
             if hip.reason:
-                names.setdefault((left_out, hip.reason), []).append(f"{file} ({hip.side or 'side unknown'})")
+                names.setdefault((left_out, hip.reason, "hip"), []).append(f"{file} ({hip.side or 'side unknown'})")
         if report.reason and not report.hips:
-            names.setdefault((left_out, report.reason), []).append(file)
-    for (left_out, reason), files in sorted(names.items(), key=lambda item: (item[0][0], -len(item[1]), item[0][1])):
+            names.setdefault((left_out, report.reason, "file"), []).append(file)
+    for (left_out, reason, kind), files in sorted(names.items(), key=lambda one: (one[0][0], -len(one[1]), one[0])):
         what, style = ("left out", "") if left_out else ("without a number", "yellow")
-        sentence = f"{len(files)} {what}. {REFUSALS[reason].sentence}"
+        sentence = f"{_counted_as(len(files), kind)} {what}. {REFUSALS[reason].sentence}"
         _print_named(console, sentence, REFUSALS[reason].remedy, files, style)
 
 
@@ -116,11 +125,12 @@ def _print_copies(console: Console, marks: Copies) -> None:
     for (file, _), (kind, other) in marks.items():
         names.setdefault(kind, []).append(f"{visible(file or '')} (see {visible(other or '')})")
     for kind, files in names.items():
-        what = f"{len(files)} of the files. {COPIES[kind]}"
         if kind in COUNTED_ONCE:
-            _print_named(console, what, "Counted once.", files, "")
+            what = "copy" if len(files) == 1 else "copies"
+            _print_named(console, f"{len(files)} {what}. {COPIES[kind]}", "Counted once.", files, "")
         else:
-            _print_named(console, what, "Each is counted; find out which is right.", files, "yellow")
+            sentence = f"{len(files)} in conflict. {COPIES[kind]}"
+            _print_named(console, sentence, "Each is counted; find out which is right.", files, "yellow")
 
 
 def _print_named(console: Console, sentence: str, remedy: str, files: list[str], style: str) -> None:

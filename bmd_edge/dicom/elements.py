@@ -211,10 +211,26 @@ class Walk:
     def _item_elements(self, pos: int, end: int, depth: int, closed: bool) -> tuple[dict[int, Element], int]:
         """Read the elements of an item, up to `end` or, where the length is not stated, to its delimiter."""
         elements: dict[int, Element] = {}
-        while True:
-            if closed and pos >= end:
-                return elements, pos
-            if not closed and self._item_header(pos, end)[0] == _ITEM_END:
-                return elements, pos + 8
-            tag, element, pos = self._element(pos, end, depth)
-            self._keep(elements, tag, element)
+        explicit, self.explicit = self.explicit, self._item_is_explicit(pos)
+        try:
+            while True:
+                if closed and pos >= end:
+                    return elements, pos
+                if not closed and self._item_header(pos, end)[0] == _ITEM_END:
+                    return elements, pos + 8
+                tag, element, pos = self._element(pos, end, depth)
+                self._keep(elements, tag, element)
+        finally:
+            self.explicit = explicit
+
+    def _item_is_explicit(self, pos: int) -> bool:
+        """Whether an item states value representations, as its first element tells: some makers copy sequences from a
+        data set of the other kind as they are.
+        """
+        raw = self.data[pos + 4 : pos + 6]
+        if not self.little or len(raw) < 2 or self._peek(pos) == _ITEM_END:
+            return self.explicit
+        known = raw.decode("ascii", "replace") in _SHORT_VRS | _LONG_VRS
+        explicit = known or (self.explicit and raw.isalpha() and raw.isupper())
+        self.irregular += explicit != self.explicit
+        return explicit

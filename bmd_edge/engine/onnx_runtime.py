@@ -48,7 +48,8 @@ class OnnxEngine(Engine):
     def _open(self) -> None:
         ort = onnxruntime_module()
         if PROVIDERS[self.device] not in ort.get_available_providers():
-            raise EngineError(f"ONNX Runtime has no {self.device} here: install 'bmd-edge[gpu]' or use --device cpu")
+            how = f"{install('gpu')}, in a new environment, for it never goes beside '.[cpu]'"
+            raise EngineError(f"ONNX Runtime has no {self.device} here: {how}; or use --device cpu")
         options = ort.SessionOptions()
         options.intra_op_num_threads = self._threads
         options.inter_op_num_threads = 1

@@ -23,7 +23,7 @@ _CR, _DX, _DX_PROCESSING, _SC = (
 )
 _DIRECTORY_RECORDS = 0x00041220  # PS3.3 F.3
 _RAW_WORDS = frozenset(["RAW", "UNPROCESSED"])
-_MODALITIES = (None, "CR", "DX", "DR", "RG", "RF", "OT", "SC")
+_MODALITIES = ("", "CR", "DX", "DR", "RG", "RF", "OT", "SC")
 
 
 def check_kind(header: Header) -> None:
@@ -35,13 +35,13 @@ def check_kind(header: Header) -> None:
         raise FilmRefused("not_for_presentation")
     if kind not in (_CR, _DX, _SC):
         raise FilmRefused("not_radiograph" if kind else "broken_dicom", f"SOP class {kind or 'missing'}")
-    modality = header.text(0x00080060)
+    modality = (header.text(0x00080060) or "").upper()
     if modality not in _MODALITIES:
         raise FilmRefused("not_radiograph", "another modality")
     if PIXEL_DATA not in header:
         # Float and double pixel data (7FE0,0008 and 0009) are no radiograph either
         raise FilmRefused("no_pixels")
-    photometric = header.text(0x00280004)
+    photometric = (header.text(0x00280004) or "").upper()
     if photometric not in ("MONOCHROME1", "MONOCHROME2") or header.integer(0x00280002) not in (1, None):
         raise FilmRefused("not_grayscale" if photometric else "broken_dicom", "photometric interpretation")
     frames = header.decimal(0x00280008)

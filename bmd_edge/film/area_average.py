@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _ROWS, _COLUMNS = 8, 16  # outputs of one matrix product: enough to keep it busy, few enough to make no wide gaps
+_STRIP = 32  # rows whose levels are looked up at once
 _FLOATS = 1 << 20  # values that are looked up at a time
 
 Floats = NDArray[np.float32]
@@ -30,12 +31,18 @@ class Shares:
 
     def bands(self, outputs: int) -> Iterator[tuple[int, int, int, Floats]]:
         """So many outputs at a time: their first, the range of inputs they touch, and a matrix (outputs, inputs)."""
-        number = np.clip(self.first[:, None] + np.arange(self.share.shape[1]), 0, self.inputs - 1)
+        number = self.first[:, None] + np.arange(self.share.shape[1])
+        inside, last = np.clip(number, 0, self.inputs - 1), self.inputs - 1
+        line, share = np.arange(outputs)[:, None], self.share.astype(np.float32)
         for start in range(self.low, self.high, outputs):
-            band = slice(start, min(start + outputs, self.high))
-            left, right = int(number[band].min()), int(number[band].max()) + 1
-            matrix = np.zeros((band.stop - start, right - left), np.float32)
-            np.add.at(matrix, (np.arange(len(matrix))[:, None], number[band] - left), self.share[band])
+            stop = min(start + outputs, self.high)
+            left, right = int(inside[start, 0]), int(inside[stop - 1, -1]) + 1
+            matrix = np.zeros((stop - start, right - left), np.float32)
+            place = line[: stop - start], inside[start:stop] - left
+            if number[start, 0] < 0 or number[stop - 1, -1] > last:  # what is beyond an end adds to the one there
+                np.add.at(matrix, place, self.share[start:stop])
+            else:
+                matrix[place] = share[start:stop]
             yield start, left, right, matrix
 
 
@@ -94,22 +101,25 @@ def area_average(
         return out
     first, last = across[0][1], max(right for _, _, right, _ in across)
     total = np.zeros((shape[0], last - first), np.float32)
-    for row, top, bottom, weights in down.bands(_ROWS):
-        for start, values in _bright(pixels[top:bottom, first:last], lookup):
-            total[row : row + len(weights)] += _product(weights[:, start : start + len(values)], values)
-    seen = slice(down.low, down.high)
-    for column, left, right, weights in across:
-        out[seen, column : column + len(weights)] = _product(weights, total[seen, left - first : right - first].T).T
+    seen = slice(down.low, down.high), slice(across[0][0], across[-1][0] + len(across[-1][3]))
+    for product in (np.matmul, _product):
+        for row, top, bottom, weights in down.bands(_ROWS):
+            total[row : row + len(weights)] = 0
+            for start, values in _bright(pixels[top:bottom, first:last], lookup):
+                total[row : row + len(weights)] += product(weights[:, start : start + len(values)], values)
+        for column, left, right, weights in across:
+            values = total[seen[0], left - first : right - first]
+            out[seen[0], column : column + len(weights)] = product(weights, values.T).T
+        if not np.isnan(out[seen]).any():
+            break
     return out
 
 
 def _product(weights: Floats, values: Floats) -> Floats:
     """Matrix product in which a weight of 0 times NaN, what is outside a film, is 0."""
-    product: Floats = weights @ values
-    if np.isnan(product).any():
-        missing = np.isnan(values)
-        product = weights @ np.where(missing, np.float32(0), values)
-        product[(weights != 0).astype(np.float32) @ missing.astype(np.float32) > 0] = np.nan
+    missing = np.isnan(values)
+    product: Floats = weights @ np.where(missing, np.float32(0), values)
+    product[(weights != 0).astype(np.float32) @ missing.astype(np.float32) > 0] = np.nan
     return product
 
 
@@ -126,5 +136,9 @@ def _bright(block: NDArray[Any], lookup: tuple[Floats, int] | None) -> Iterator[
 
 def looked_up(values: NDArray[np.integer[Any]], table: Floats, first: int) -> Floats:
     """What a table that begins with the value `first` makes of integers; all of them are in it."""
-    index = values if first == 0 else np.subtract(values, first, dtype=np.intp)
-    return table.take(index, mode="clip")  # numpy is faster where it need not ask
+    out = np.empty(values.shape, np.float32)
+    for start in range(0, len(values), _STRIP):  # numpy makes wide indices of them: a strip's stay in the cache
+        part = values[start : start + _STRIP]
+        index = part if first == 0 else np.subtract(part, first, dtype=np.intp)
+        table.take(index, mode="clip", out=out[start : start + _STRIP])  # numpy is faster where it need not ask
+    return out

@@ -28,6 +28,7 @@ class FilmFacts:
         scanned_assumed | given.
     acquisition_date: YYYY-MM-DD, of the acquisition, else of the series or the study.
     patient_pseudonym: a keyed hash of the patient's ID, the same for all films of a patient under one key.
+    accession_number: by which the archive finds the examination, and with it the patient; read only if asked for.
     pixel_digest: a hash of the stored values, as far as they were decoded: the same in every lossless compression.
     view: "AP". sex: "F" or "M". kvp: tube voltage in kV. exposure_index: of IEC 62494-1.
     """
@@ -38,6 +39,7 @@ class FilmFacts:
     series_instance_uid: str | None = None
     acquisition_date: str | None = None
     patient_pseudonym: str | None = None
+    accession_number: str | None = None
     pixel_digest: str | None = None
     spacing_mm: tuple[float, float] | None = None
     spacing_source: str | None = None
@@ -138,7 +140,9 @@ _NUMBER = re.compile(r"\d+[de]?\d*")
 def pixel_digest(stored: Stored) -> str:
     """Return a name for stored values (rows, columns), whatever their compression: 16 hex digits of their SHA-256."""
     values = np.ascontiguousarray(stored, stored.dtype.newbyteorder("<"))
-    return "px-" + hashlib.sha256(repr(stored.shape).encode() + values.tobytes()).hexdigest()[:16]
+    digest = hashlib.sha256(repr(stored.shape).encode())
+    digest.update(values.data)
+    return "px-" + digest.hexdigest()[:16]
 
 
 def film_id(data: bytes) -> str:

@@ -134,7 +134,7 @@ def _window(header: Header, x: Values, centers: list[float] | None, widths: list
     if not centers or not widths or len(centers) != len(widths):
         return None
     center, width = centers[0], widths[0]
-    function = header.text(_FUNCTION) or "LINEAR"
+    function = (header.text(_FUNCTION) or "LINEAR").upper()
     if (function == "LINEAR" and width >= 1) or (function == "LINEAR_EXACT" and width > 0):
         return x  # PS3.3 C.11.2.1.2.1, C.11.2.1.3.2: a straight line, and the ends that it hides
     if function == "SIGMOID" and width > 0:  # PS3.3 C.11.2.1.3.1
@@ -180,11 +180,11 @@ def _bone_bright(header: Header, shown: Values, flags: _Flags) -> Values:
     MONOCHROME1 shows its lowest value white (PS3.3 C.7.6.3.1.2), and a DX film then has the shape INVERSE (PS3.3
     C.8.11.3.1.2): two names of ONE inversion. Where they disagree the film is inverted if either says so, and flagged.
     """
-    monochrome1 = header.text(PHOTOMETRIC) == "MONOCHROME1"
-    shape = header.text(_PRESENTATION_SHAPE)
-    if shape is not None and (shape == "INVERSE") != monochrome1:
+    photometric, shape = ((header.text(tag) or "").upper() for tag in (PHOTOMETRIC, _PRESENTATION_SHAPE))
+    monochrome1, inverse = photometric == "MONOCHROME1", shape == "INVERSE"
+    if shape and inverse != monochrome1:
         flags.add("polarity_uncertain")
-    return 1.0 - shown if monochrome1 or shape == "INVERSE" else shown
+    return 1.0 - shown if monochrome1 or inverse else shown
 
 
 def _padding(header: Header, stored: Values, signed: bool) -> NDArray[np.bool_]:

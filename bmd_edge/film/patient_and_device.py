@@ -12,15 +12,19 @@ from bmd_edge.errors import FilmRefused
 ADULT_YEARS = 18.0
 MAX_AGE_YEARS = 110.0  # anonymizers write births in 1900
 _AGES_APART_YEARS = 2.0  # whole years cut off, and birth dates of which only the year is kept
+_AGE = re.compile(r"0*(\d{1,3}) ?([DWMYdwmy]?)")  # PS3.5 6.2, AS: three digits and a letter, which some leave out
+_DATE = re.compile(r"(\d{4})([.-]?)(\d\d)\2(\d\d)")  # PS3.5 6.2, DA; ACR-NEMA 300 had points
 # PS3.3 C.7.1.1 knows F, M and O; a spelling whose meaning is clear is read and flagged
 _SEXES = {"F": "F", "FEMALE": "F", "W": "F", "WOMAN": "F", "WEIBLICH": "F", "M": "M", "MALE": "M", "MAN": "M"}
 
 
-def read_patient(header: Header, key: bytes | None = None) -> tuple[dict[str, Any], tuple[str, ...]]:
+def read_patient(
+    header: Header, key: bytes | None = None, accession: bool = False
+) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Read the facts of `FilmFacts` about the patient, and flags; a stated age below 18 years is refused as `immature`.
 
     The stated age counts before the one that birth date and study date give; where they differ, it is flagged.
-    `key` makes the patient's pseudonym; there is none without it.
+    `key` makes the patient's pseudonym; there is none without it. `accession` keeps the accession number.
     """
     stated, reckoned = _stated_age(header), _reckoned_age(header)
     known = _known(stated)
@@ -32,6 +36,7 @@ def read_patient(header: Header, key: bytes | None = None) -> tuple[dict[str, An
     apart = known is not None and reckoned is not None and 0 < reckoned <= MAX_AGE_YEARS
     doubts = {
         "age_contradiction": apart and abs((known or 0) - (reckoned or 0)) > _AGES_APART_YEARS,
+        "age_spelling": stated is not None and not re.fullmatch(r"\d{1,3}[DWMY]", header.text(0x00101010) or ""),
         "sex_spelling": written not in (None, sex, "O"),
     }
     flags = tuple(flag for flag, stands in doubts.items() if stands)
@@ -41,6 +46,7 @@ def read_patient(header: Header, key: bytes | None = None) -> tuple[dict[str, An
         "sex": sex,
         "acquisition_date": taken and taken.isoformat(),
         "patient_pseudonym": _pseudonym(header, key) if key else None,
+        "accession_number": header.text(0x00080050) if accession else None,
     }
     return facts, flags
 
@@ -61,12 +67,12 @@ def _known(age: float | None) -> float | None:
 def _stated_age(header: Header) -> float | None:
     """PatientAge in years; None where it is absent or no age."""
     stated = header.text(0x00101010)
-    match = re.fullmatch(r"(\d{1,3})([DWMY])", stated or "")
+    match = _AGE.fullmatch(stated or "")
     if match is None:
         if stated:
             header.note()
         return None
-    return round(int(match[1]) / {"D": 365.25, "W": 52.18, "M": 12.0, "Y": 1.0}[match[2]], 2)
+    return round(int(match[1]) / {"D": 365.25, "W": 52.18, "M": 12.0, "Y": 1.0}[match[2].upper() or "Y"], 2)
 
 
 def _reckoned_age(header: Header) -> float | None:
@@ -84,8 +90,11 @@ def _date(header: Header, tag: int) -> date | None:
     text = header.text(tag)
     if not text:
         return None
+    match = _DATE.match(text)
+    if match is None or match[2]:
+        header.note()
     try:
-        return date(int(text[:4]), int(text[4:6]), int(text[6:8]))
+        return date(int(match[1]), int(match[3]), int(match[4])) if match else None
     except ValueError:
         header.note()
         return None

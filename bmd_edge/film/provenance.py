@@ -15,5 +15,5 @@ def read_provenance(header: Header, lossy: bool) -> tuple[str, ...]:
         header.text(_CONVERSION) in _PICTURES or "SECONDARY" in kinds[1:2] or any("SCREEN" in kind for kind in kinds)
     )
     # DCMTK's compression with loss burns the display curve in, makes the image DERIVED, and keeps the function
-    curved = lossy and kinds[0] == "DERIVED" and header.text(_VOI_FUNCTION) == "SIGMOID"
+    curved = lossy and kinds[0] == "DERIVED" and (header.text(_VOI_FUNCTION) or "").upper() == "SIGMOID"
     return ("secondary_image",) * copied + ("sigmoid_perhaps_twice",) * curved

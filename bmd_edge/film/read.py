@@ -57,6 +57,7 @@ def read_film(
     coarsest_mm: float = 0.0,
     most_bytes: int | None = None,
     patient_key: bytes | None = None,
+    accession: bool = False,
 ) -> Film:
     """Read one film from a path, the bytes of a DICOM file, or a pydicom data set (read as it would be
     written, and named by those bytes). A link is followed: whoever names it means what it leads to.
@@ -66,7 +67,7 @@ def read_film(
     `coarsest_mm` is the pixel size at the hip to which the film may be reduced by 2 or 4: less work for who needs no
     more. Points and boxes remain those of the film as stored. `most_bytes` limits the memory that decoding is reckoned
     to take; more is `FilmFailed("out_of_memory")`, before anything is allocated.
-    `patient_key` makes `Film.patient_pseudonym`; there is none without it.
+    `patient_key` makes `Film.patient_pseudonym`, and `accession` keeps `Film.accession_number`; there is none without.
     Raises `FilmRefused` with a code of `errors.REFUSALS`, or `FilmFailed("file_unreadable")`; TypeError and UsageError
     as `check_source`. Safe to call from several threads; nothing is printed or logged.
     """
@@ -75,7 +76,7 @@ def read_film(
         raise ValueError("spacing_mm must be positive")
     check_source(source)
     try:
-        return _film(film_bytes(source), given, coarsest_mm, most_bytes, patient_key)
+        return _film(film_bytes(source), given, coarsest_mm, most_bytes, (patient_key, accession))
     except MemoryError as error:
         raise FilmFailed("out_of_memory") from error
 
@@ -178,13 +179,17 @@ def _without_commands(dataset: "Dataset") -> "Dataset":
 
 
 def _film(
-    data: bytes, given: GivenSpacing | None, coarsest_mm: float, most_bytes: int | None, key: bytes | None
+    data: bytes,
+    given: GivenSpacing | None,
+    coarsest_mm: float,
+    most_bytes: int | None,
+    found_by: tuple[bytes | None, bool],
 ) -> Film:
     """Judge the header, then decode: the order of the checks is the order in which the codes win."""
     header, body = read_header(data)
     check_kind(header)
     layout, syntax = read_layout(header, MAX_PIXELS), transfer_syntax(header.transfer_syntax)
-    facts, flags = _facts(header, layout, given, key)
+    facts, flags = _facts(header, layout, given, found_by)
     step = next((step for step in (4, 2) if step * max(facts["spacing_mm"]) <= coarsest_mm), 1)
     _check_memory(decode_bytes(header.transfer_syntax, layout, len(body), step), most_bytes)
     frame = frame_bytes(header, body, syntax.encapsulated)
@@ -214,12 +219,12 @@ def _film(
 
 
 def _facts(
-    header: Header, layout: PixelLayout, given: GivenSpacing | None, key: bytes | None
+    header: Header, layout: PixelLayout, given: GivenSpacing | None, found_by: tuple[bytes | None, bool]
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """What the header says of the film, by the names of `Film`'s fields, and flags."""
+    """What the header says of the film, by the names of `Film`, and flags; `found_by` as for `read_patient`."""
     body_part = read_body_part(header)
     view, view_flags = read_view(header)
-    patient, patient_flags = read_patient(header, key)
+    patient, patient_flags = read_patient(header, *found_by)
     side, side_flags = read_side(header)
     scale = read_scale(header, (layout.rows, layout.columns), given)
     facts = {

@@ -26,6 +26,7 @@ _UNKNOWN = [1.0, 1.0]  # what ITK, and so SimpleITK and 3D Slicer, writes for a 
 _SPACINGS_EQUAL = 0.01  # relative; DS values are rounded
 _MAGNIFICATIONS_EQUAL = 0.04  # relative: the doubt about ASSUMED_MAGNIFICATION
 _COMMA_NUMBER = re.compile(r"\d+(,\d+)?")
+_COMMA_BETWEEN = re.compile(r"(\d*\.\d+), ?(\d*\.\d+)")
 
 
 class GivenSpacing(NamedTuple):
@@ -149,11 +150,13 @@ def _pair(header: Header, tag: int) -> tuple[float, float] | None:
 
 
 def _decimals(header: Header, tag: int) -> list[float] | None:
-    """As `Header.decimals`, but a decimal comma, which the standard does not know (PS3.5 6.2), is read."""
+    """As `Header.decimals`, but commas, unknown to the standard (PS3.5 6.2), are read, in numbers or between them."""
     texts = header.texts(tag)
     if not any("," in text for text in texts):
         return header.decimals(tag)
     header.note()
+    if len(texts) == 1 and (pair := _COMMA_BETWEEN.fullmatch(texts[0])):
+        return [float(number) for number in pair.groups()]
     return [float(text.replace(",", ".")) for text in texts] if all(map(_COMMA_NUMBER.fullmatch, texts)) else None
 
 

@@ -136,8 +136,9 @@ def _frame(film: Film, center_px: tuple[float, float], spec: InputSpec, side: st
 
 
 def _look(film: Film, finder: Engine, spec: InputSpec, frames: list[_Frame]) -> list[Look]:
-    regions = {frame.box_px: film.region(*frame.box_px, shape=(spec.size_px, spec.size_px)) for frame in frames}
-    images = [normalize(regions[f.box_px][:, ::-1] if f.mirrored else regions[f.box_px], spec) for f in frames]
+    boxes = {frame.box_px for frame in frames}
+    made = {box: normalize(film.region(*box, shape=(spec.size_px, spec.size_px)), spec) for box in boxes}
+    images = [made[frame.box_px][..., ::-1] if frame.mirrored else made[frame.box_px] for frame in frames]
     raw = finder.run({"image": np.stack(images)})
     looks = []
     for frame, heatmaps, logits, embedding in zip(frames, raw["heatmaps"], raw["kind"], raw["embedding"], strict=True):
@@ -211,4 +212,4 @@ def _examine(film: Film, finder: Engine, inputs: Inputs, numbers: Plausibility, 
             reason = "not_measurable"
     if reason is not None:
         raise HipRefused(reason, side=side, landmarks_px=landmarks)
-    return Hip(side, landmarks, box, hip_flags(film, numbers, side, look, box, region), look.score)
+    return Hip(side, landmarks, box, hip_flags(film, numbers, side, look, box, region), look.score, region)

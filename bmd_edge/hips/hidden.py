@@ -62,13 +62,14 @@ def _distance_mm(
 ) -> NDArray[np.float64]:
     """From the pixels of a region to the nearest of the lines between pairs of landmarks, mm."""
     left, top, width, height = box_px
-    x = left + width * (np.arange(shape[1]) + 0.5) / shape[1]
-    y = top + height * (np.arange(shape[0]) + 0.5) / shape[0]
-    at = to_mm(film, np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2))
+    row_mm, column_mm = film.spacing_mm
+    x = column_mm * (left + width * (np.arange(shape[1]) + 0.5) / shape[1])
+    y = row_mm * (top + height * (np.arange(shape[0]) + 0.5) / shape[0])[:, None]
     points = to_mm(film, points_px)
-    nearest = np.full(len(at), np.inf)
+    nearest: NDArray[np.float64] = np.full((len(y), len(x)), np.inf)
     for a, b in pairs:
-        along = points[b] - points[a]
-        share = np.clip((at - points[a]) @ along / max(float(along @ along), 1e-9), 0.0, 1.0)
-        nearest = np.minimum(nearest, np.hypot(*(at - points[a] - share[:, None] * along).T))
-    return nearest.reshape(shape)
+        along_x, along_y = points[b] - points[a]
+        to_x, to_y = x - points[a, 0], y - points[a, 1]
+        share = np.clip((to_x * along_x + to_y * along_y) / max(along_x**2 + along_y**2, 1e-9), 0.0, 1.0)
+        np.minimum(nearest, (to_x - share * along_x) ** 2 + (to_y - share * along_y) ** 2, out=nearest)
+    return np.sqrt(nearest, out=nearest)

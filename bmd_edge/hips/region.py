@@ -1,6 +1,6 @@
 """A hip and its region of interest: the square on the film, and the image of it that the BMD network takes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,8 @@ class Hip:
 
     `side` is the patient's ("R" or "L"), from the anatomy. `landmarks_px` maps each of `LANDMARKS` to (x, y) and
     `box_px` is (left, top, width, height) of the region of interest, both in stored-image pixels; the top-left corner
-    of the film is (0, 0) (PS3.3 C.18.6). `score` is the mean heat-map peak of the core landmarks, 0..1.
+    of the film is (0, 0) (PS3.3 C.18.6). `score` is the mean heat-map peak of the core landmarks, 0..1. `region` is what
+    the finder has already cut of the film at `box_px`, so that it need not be cut again.
     """
 
     side: str
@@ -33,6 +34,7 @@ class Hip:
     box_px: tuple[float, float, float, float]
     flags: tuple[str, ...]
     score: float
+    region: NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
 
 
 def hip_image(film: Film, hip: Hip, spec: InputSpec, scale: float = 1.0) -> NDArray[np.float32]:
@@ -42,7 +44,10 @@ def hip_image(film: Film, hip: Hip, spec: InputSpec, scale: float = 1.0) -> NDAr
     """
     left, top, width, height = hip.box_px
     box = (left - (scale - 1) / 2 * width, top - (scale - 1) / 2 * height, scale * width, scale * height)
-    region = film.region(*box, shape=(spec.size_px, spec.size_px))
+    shape = spec.size_px, spec.size_px
+    region = hip.region if scale == 1 else None
+    if region is None or region.shape != shape:
+        region = film.region(*box, shape=shape)
     return normalize(region[:, ::-1] if hip.side == "L" else region, spec)
 
 

@@ -3,14 +3,17 @@
 The size, depth and component count written in a codestream are compared with the DICOM header BEFORE a decoder sees
 the bytes: a 600-byte JPEG 2000 may otherwise ask for gigabytes.
 
-Decoders are chosen for strictness before speed. OpenJPH fills a stream that ends early without an error, so OpenJPEG
-decodes HTJ2K although it is slower. libjpeg-turbo does the same: for the usual lossless scan the bits that the frame
-needs are counted (`bmd_edge.pixels.lossless_scan`); any other JPEG is decoded twice with two different tails, and the
-two must agree.
+Decoders are chosen for strictness before speed. OpenJPH, the fastest for HTJ2K, fills a stream that ends early without
+an error: it gets those alone whose tiles end where they say, and in a version that raises its errors; OpenJPEG judges
+whatever it does not decode. libjpeg-turbo fills streams too: for the usual lossless scan the bits that the frame needs
+are counted (`bmd_edge.pixels.lossless_scan`); any other JPEG is decoded twice with two different tails, and the two
+must agree.
 """
 
+import inspect
 import io
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import imagecodecs
@@ -20,7 +23,7 @@ from PIL import Jpeg2KImagePlugin
 
 from bmd_edge.errors import FilmRefused
 from bmd_edge.pixels.half_size import Reduced
-from bmd_edge.pixels.jpeg_header import Codestream, jpeg_2000_header, jpeg_header
+from bmd_edge.pixels.jpeg_header import Codestream, jpeg_2000_header, jpeg_header, tiles_fill
 from bmd_edge.pixels.layout import CLIP_SHARE, PixelLayout, Stored
 from bmd_edge.pixels.lossless_scan import is_complete, read_scan
 
@@ -37,6 +40,11 @@ _DECODERS: dict[str, Callable[..., Any]] = {
     "jpeg_ls": imagecodecs.jpegls_decode,
     "jpeg_2000": imagecodecs.jpeg2k_decode,
 }
+
+_REDUCES = "skipres" in inspect.signature(imagecodecs.jpeg2k_decode).parameters
+"""From 2026.10.10 on imagecodecs leaves out the finest levels of a wavelet, and its OpenJPH raises its errors."""
+_BELOW_ZERO = 0xC000
+"""OpenJPH wraps values below 0 around; none of 15 bits is thrown as far up as that."""
 
 
 def decode_codestream(family: str, data: bytes, layout: PixelLayout) -> Stored:
@@ -79,12 +87,10 @@ def decode_jpeg_2000_reduced(data: bytes, layout: PixelLayout, step: int) -> tup
     plain = not (layout.signed or stream.signed or layout.overlay_bits) and layout.high_bit == layout.bits_stored - 1
     if step == 1 or not plain:
         return None
-    frame = call_decoder("jpeg_2000", _openjpeg, data, step.bit_length() - 1)
+    frame = _reduced(data, stream, layout, step.bit_length() - 1)
     shape = -(-stream.rows // step), -(-stream.columns // step)
-    if frame.shape != shape or frame.dtype != (np.uint8 if stream.bits == 8 else np.uint16):
+    if frame.shape != shape or frame.dtype != (np.uint8 if stream.bits <= 8 else np.uint16):
         raise FilmRefused("decode_failed", "the decoder returned another shape")
-    if stream.bits > 8:
-        frame >>= 16 - stream.bits
     top = (1 << layout.bits_stored) - 1
     # The wavelet throws a white area's edges a little too far; what is farther out is a wrong header, or none: the
     # whole frame will tell.
@@ -93,7 +99,20 @@ def decode_jpeg_2000_reduced(data: bytes, layout: PixelLayout, step: int) -> tup
     return np.minimum(frame, frame.dtype.type(top)), Reduced((stream.rows, stream.columns), step)
 
 
-def _openjpeg(data: bytes, halvings: int) -> NDArray[Any]:
+def _reduced(data: bytes, stream: Codestream, layout: PixelLayout, halvings: int) -> NDArray[Any]:
+    """The values of a JPEG 2000 codestream, halved so often, by the fastest decoder here that is strict with it."""
+    if not _REDUCES:
+        return np.asarray(call_decoder("jpeg_2000", _by_pillow, data, stream, halvings))
+    if stream.high_throughput and not stream.lossy and 8 < layout.bits_stored < 16 and tiles_fill(data):
+        with suppress(FilmRefused):
+            frame = np.asarray(call_decoder("htj2k", imagecodecs.htj2k_decode, data, skipres=halvings))
+            if frame.dtype == np.uint16:
+                frame[frame >= _BELOW_ZERO] = 0
+                return frame
+    return np.asarray(call_decoder("jpeg_2000", imagecodecs.jpeg2k_decode, data, skipres=halvings))
+
+
+def _by_pillow(data: bytes, stream: Codestream, halvings: int) -> NDArray[Any]:
     """OpenJPEG through Pillow, which puts 9 to 15 bits at the upper end of 16."""
     image = Jpeg2KImagePlugin.Jpeg2KImageFile(io.BytesIO(data))
     image.reduce = halvings
@@ -101,7 +120,8 @@ def _openjpeg(data: bytes, halvings: int) -> NDArray[Any]:
     width, height = (-(-side >> halvings) << halvings for side in image.size)
     image._size = width, height
     image.load()
-    return np.array(image)
+    frame = np.array(image)
+    return np.right_shift(frame, 16 - stream.bits, out=frame) if stream.bits > 8 else frame
 
 
 def loses(family: str, data: bytes | memoryview) -> bool:

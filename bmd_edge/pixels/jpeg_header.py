@@ -23,6 +23,7 @@ class Codestream:
     tiles: int = 1  # JPEG 2000 only
     lossy: bool = False
     levels: int = 0  # JPEG 2000 only: how often it can be halved while it is decoded, 0 where its grid is shifted
+    high_throughput: bool = False  # JPEG 2000 only: its blocks are those of HTJ2K
 
 
 def jpeg_header(data: bytes) -> Codestream:
@@ -68,7 +69,7 @@ def jpeg_2000_header(data: bytes) -> Codestream:
     """Read the SIZ segment of a JPEG 2000 or HTJ2K codestream (ITU-T T.800 A.5.1)."""
     if data[:4] != b"\xff\x4f\xff\x51" or len(data) < 45:
         raise FilmRefused("decode_failed", "not a JPEG 2000 codestream")
-    _, x, y, x0, y0, tile_x, tile_y, tile_x0, tile_y0, components = struct.unpack(">H8LH", data[6:42])
+    capabilities, x, y, x0, y0, tile_x, tile_y, tile_x0, tile_y0, components = struct.unpack(">H8LH", data[6:42])
     depth, step_x, step_y = data[42:45]
     if components == 1 and (step_x, step_y) != (1, 1):
         raise FilmRefused("inconsistent_pixels", "subsampled JPEG 2000")
@@ -86,7 +87,16 @@ def jpeg_2000_header(data: bytes) -> Codestream:
         tiles=tiles,
         lossy=lossy,
         levels=0 if x0 or y0 or tile_x0 or tile_y0 else levels,
+        high_throughput=bool(capabilities & 0x4000),  # ITU-T T.814 A.2
     )
+
+
+def tiles_fill(data: bytes) -> bool:
+    """Whether the lengths of a JPEG 2000 codestream's tile-parts lead from its first one to its end marker."""
+    pos, end = data.find(b"\xff\x90"), len(data) - 2
+    while 0 < pos <= end - 12 and data[pos : pos + 4] == b"\xff\x90\x00\x0a":  # ITU-T T.800 A.4.2
+        pos += int.from_bytes(data[pos + 6 : pos + 10], "big") or end - pos
+    return pos == end and data[end:] == b"\xff\xd9"
 
 
 def _wavelet(data: bytes) -> tuple[int, bool]:

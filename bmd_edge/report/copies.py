@@ -1,5 +1,6 @@
 """Which files show one and the same image, or claim to: by SOP Instance UID and by pixels, whatever their names."""
 
+import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
@@ -11,21 +12,24 @@ Copies = dict[tuple[str | None, str | None], tuple[str, str | None]]
 
 
 def copies(reports: Iterable[FilmReport]) -> Copies:
-    """Mark, in the order of the reports, every file that repeats an earlier one, and every one of a conflict."""
+    """Mark every file that repeats another, and every one of a conflict.
+
+    Of several the one counts that is there now, and comes first by name without suffix: `hip.dcm`, not `hip (1).dcm`.
+    """
     first_of_pixels: dict[str, FilmReport] = {}
     of_instance: dict[str, list[tuple[str | None, str | None, str]]] = defaultdict(list)
     marks: Copies = {}
-    for report in reports:
-        digest = report.pixel_digest
-        if digest is None:
-            continue
+    for report in sorted((replace(one, hips=()) for one in reports if one.pixel_digest), key=_rank):
+        digest = report.pixel_digest or ""
         instance = of_instance[report.sop_instance_uid] if report.sop_instance_uid else []
         if digest in first_of_pixels:
             first = first_of_pixels[digest]
+            again = any(digest == other for *_, other in instance)
             patients = {report.patient_pseudonym, first.patient_pseudonym} - {None}
-            kind = "same_pixels" if len(patients) < 2 else "other_patient"
-            kind = "duplicate" if any(digest == other for *_, other in instance) else kind
+            kind = "other_patient" if len(patients) > 1 else "duplicate" if again else "same_pixels"
             marks[report.file, report.film_id] = kind, first.file
+            if kind == "other_patient":  # nobody knows which of the two is right
+                marks.setdefault((first.file, first.film_id), (kind, report.file))
         else:
             first_of_pixels[digest] = report
         instance.append((report.file, report.film_id, digest))
@@ -36,6 +40,11 @@ def copies(reports: Iterable[FilmReport]) -> Copies:
             if others and marks.get((file, name), ("", None))[0] != "duplicate":
                 marks[file, name] = "conflict", others[-1]
     return marks
+
+
+def _rank(report: FilmReport) -> tuple[bool, str, str]:
+    file = report.file or ""
+    return report.film_now != "there", os.path.splitext(file)[0], file
 
 
 def marked(report: FilmReport, marks: Copies) -> FilmReport:

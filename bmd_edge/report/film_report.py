@@ -30,6 +30,12 @@ FILM_NOW = {
     "unreadable": "Could not be read again; the result of an earlier run.",
 }
 """Where a film is as of the last run, and what is said beside a result whose film is not there."""
+SIGNATURES = {
+    "unsigned": "unsigned",
+    "not_checked": "signature not checked",
+    "verified": "signature verified",
+}
+"""What is known of the bundle's signature, and how it is said."""
 RESEARCH_USE = "Research use only, not for diagnosis. Estimated from a radiograph; confirm by DXA."
 
 
@@ -117,7 +123,8 @@ class RunSummary:
     `left` counts files that were still changing and are left for the next run, `not_there` the results whose films are
     not there now, by the keys of `FILM_NOW`; they are among `films` and `hips`. `copies` counts files that show what
     another one shows, by the keys of `COPIES`; those of `COUNTED_ONCE` are not among `films` and `hips`. `patient_key`
-    is the fingerprint of the pseudonyms' key.
+    is the fingerprint of the pseudonyms' key. `signature` is a key of `SIGNATURES`, `signature_key` the SHA-256 of the
+    file of the public key where it was verified.
     """
 
     schema_version: int
@@ -137,6 +144,14 @@ class RunSummary:
     not_there: dict[str, int] = field(default_factory=dict)
     patient_key: str | None = None
     copies: dict[str, int] = field(default_factory=dict)
+    signature: str = "unsigned"
+    signature_key: str | None = None
+
+    @property
+    def signature_said(self) -> str:
+        """What is known of the bundle's signature, in words; with the start of the key's SHA-256."""
+        key = f" (key {self.signature_key[:16]})" if self.signature_key else ""
+        return SIGNATURES[self.signature] + key
 
     @property
     def repeated(self) -> int:

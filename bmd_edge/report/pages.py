@@ -148,13 +148,13 @@ def _facts(report: FilmReport) -> list[str]:
 
 
 def _identity(report: FilmReport) -> list[str]:
-    """By what the film can be found again: the start of the SHA-256 of its bytes, and its UIDs."""
+    """By what the film can be found again: the start of the SHA-256 of its bytes, its UIDs, its accession number."""
     film = [f"film {report.film_id}"] if report.film_id else []
     return [*film, *(fact for name in FACTS if _is_uid(name) for fact in _named(report, name))]
 
 
 def _is_uid(name: str) -> bool:
-    return name.endswith(("_uid", "_pseudonym", "_digest"))
+    return name.endswith(("_uid", "_pseudonym", "_digest", "accession_number"))
 
 
 def _named(report: FilmReport, name: str) -> list[str]:

@@ -34,6 +34,11 @@ _FACTS: dict[str, tuple[dict[str, Any], str]] = {
         "A hash of the patient's ID under a key in this user's configuration: the same for all films of one patient"
         " under one key (its fingerprint is patient_key of run.json), and telling nothing else.",
     ),
+    "accession_number": (
+        {},
+        "Accession Number (0008,0050), by which the archive finds the examination, and with it the patient; null unless"
+        " screen --accession asks for it.",
+    ),
     "pixel_digest": ({}, "A hash of the stored values: the same in every lossless compression."),
     "spacing_mm": (
         {},

@@ -29,7 +29,7 @@ def thumbnail(film: Film) -> Thumbnail:
     scale = LONG_SIDE_PX / max(height_mm, width_mm)
     height_px, width_px = max(round(height_mm * scale), 1), max(round(width_mm * scale), 1)
     image = film.region(0, 0, columns, rows, shape=(height_px, width_px))
-    low, high = np.nanpercentile(image, (0.5, 99.5))
+    low, high = np.nanpercentile(image[::2, ::2], (0.5, 99.5))  # a quarter of it says as much
     gray = np.clip((image - low) / max(high - low, 1e-6), 0, 1) * 255
     file = io.BytesIO()
     Image.fromarray(np.round(np.nan_to_num(gray)).astype(np.uint8)).save(file, "JPEG", quality=82, optimize=True)

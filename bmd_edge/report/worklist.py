@@ -7,7 +7,7 @@ from operator import attrgetter
 from bmd_edge.errors import REFUSALS
 from bmd_edge.measure.headline import lowest_t_score
 from bmd_edge.measure.t_score import T_SCORE_REASONS
-from bmd_edge.report.film_report import COPIES, FILM_NOW, FilmReport
+from bmd_edge.report.film_report import COPIES, COUNTED_ONCE, FILM_NOW, FilmReport
 from bmd_edge.report.safe_text import visible
 
 SECTIONS = {
@@ -28,14 +28,19 @@ _SIDES = {"R": "Right: ", "L": "Left: ", None: ""}
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One film: `link` leads to its card, `find` is what else it can be searched by; empty is what is not known."""
+    """One file: `link` leads to its card, `find` is what else it can be searched by; empty is what is not known.
+
+    `counts` is False where another file shows the same image and counts for both.
+    """
 
     section: str
+    counts: bool
     find: str
     film: str
     link: str
     patient: str
     date: str
+    accession: str
     lowest_t: str
     said: str
     to_do: str
@@ -43,7 +48,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """The groups of a section, the newest first. `patients` is None where one of them is not known.
+    """The groups of a section, the newest first. `patients` is None where that of a film is not known.
 
     A group is the rows of one patient, the newest first; of one visit, or one film, where the patient is not known.
     """
@@ -58,13 +63,14 @@ class Section:
 
     @property
     def films(self) -> int:
-        """Number of films."""
-        return sum(map(len, self.groups))
+        """Number of films; several files of one image are one."""
+        return sum(row.counts for rows in self.groups for row in rows)
 
     @property
     def patients(self) -> int | None:
         """Number of patients."""
-        return len(self.groups) if all(rows[0].patient for rows in self.groups) else None
+        counted = [rows[0].patient for rows in self.groups if any(row.counts for row in rows)]
+        return len(counted) if all(counted) else None
 
 
 @dataclass(slots=True)
@@ -105,11 +111,13 @@ def _row(report: FilmReport, link: str) -> Row:
     lowest = lowest_t_score(estimate for hip in report.hips for estimate in hip.estimates)
     return Row(
         section=_section(report),
+        counts=report.copy not in COUNTED_ONCE,
         find=" ".join(filter(None, [report.patient_pseudonym, report.study_instance_uid, report.film_id])),
         film=visible(report.file or "(no file)"),
         link=link,
         patient=report.patient_pseudonym or "",
         date=report.acquisition_date or "",
+        accession=visible(report.accession_number or ""),
         lowest_t="" if lowest is None else signed(lowest),
         said=" ".join(filter(None, [said, *sentences, *notes])),
         to_do=" ".join(filter(None, remedies)),

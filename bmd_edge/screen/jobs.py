@@ -23,7 +23,8 @@ class Setup:
     """What a screener works with, as far as the owner of a run must know it.
 
     `digest` names everything a report depends on besides the film. `failed` is the report of a film that could not be
-    processed, to be given its file and film_id. `patient_key` is the fingerprint of the key of the pseudonyms.
+    processed, to be given its file and film_id. `patient_key` is the fingerprint of the key of the pseudonyms,
+    `signature` a key of `bmd_edge.report.film_report.SIGNATURES`, `signature_key` the SHA-256 of the key's file.
     """
 
     digest: str
@@ -31,6 +32,8 @@ class Setup:
     notice: str
     failed: FilmReport
     patient_key: str | None = None
+    signature: str = "unsigned"
+    signature_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,8 @@ and its times, so that a folder of finished films is checked without opening one
 film_id tells a film that was moved, or touched, from another one of the same size and time of modification.
 
 No result goes unless somebody says so: what was said of films that are not there now stays, with a mark. A film whose
-name another one has taken since keeps its row under that name, a NUL and its film_id: no path holds a NUL.
+name another one has taken since keeps its row under that name, a NUL and its film_id: no path holds a NUL. It stands
+before the film that has the name now: whoever takes the last line of a name has today's film.
 """
 
 import errno
@@ -17,8 +18,10 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Set
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, astuple, replace
+from itertools import groupby
 from pathlib import Path
 from tempfile import mkdtemp
+from typing import Any
 
 from bmd_edge.errors import UsageError
 from bmd_edge.report.film_report import FilmReport, RunSummary
@@ -231,19 +234,17 @@ class Ledger:
             self._db.execute("DELETE FROM films WHERE key IN (SELECT key FROM absent WHERE film_now<>'unreadable')")
 
     def reports(self) -> Iterator[FilmReport]:
-        """All reports, sorted by path."""
+        """All reports, sorted by path; of one path, that of the film that is there now is the last."""
         with _translated():
-            for text, film_now in self._db.execute(
-                "SELECT report, film_now FROM films LEFT JOIN absent USING (key) ORDER BY key"
-            ):
+            query = "SELECT key, report, film_now FROM films LEFT JOIN absent USING (key) ORDER BY key"
+            for _, text, film_now in _latest_last(self._db.execute(query)):
                 yield report_of(json.loads(text), film_now)
 
     def entries(self) -> Iterator[tuple[FilmReport, Thumbnail | None]]:
-        """All reports with their pictures, sorted by path."""
+        """All reports with their pictures, in the order of `reports`."""
         with _translated():
-            for row in self._db.execute(
-                f"SELECT film_now, {_COLUMNS} FROM films LEFT JOIN absent USING (key) ORDER BY key"
-            ):
+            query = f"SELECT key, film_now, {_COLUMNS} FROM films LEFT JOIN absent USING (key) ORDER BY key"
+            for _, *row in _latest_last(self._db.execute(query)):
                 yield entry_of(*row)
 
     def written(self, settings: str) -> RunSummary | None:
@@ -256,6 +257,12 @@ class Ledger:
         """Note that the results files hold just the films of the ledger."""
         with _translated():
             self._db.execute("INSERT INTO written VALUES (?,?)", (settings, json.dumps(asdict(summary))))
+
+
+def _latest_last(rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
+    """Rows sorted by their first column, the key, but films that had a name before the one that has it now."""
+    for _, films in groupby(rows, key=lambda row: row[0].partition(b"\0")[0]):
+        yield from sorted(films, key=lambda row: b"\0" not in row[0])
 
 
 def remove(out: Path) -> None:

@@ -36,7 +36,7 @@ _VERSIONS = ("numpy", "pydicom", "imagecodecs", "Pillow", "onnxruntime", "onnxru
 def check_folders(films: Path, out: Path) -> None:
     """UsageError unless `films` is a film, or a folder and `out` lies outside it: results must not become input."""
     if not films.exists():
-        raise UsageError("the folder of films does not exist")
+        raise UsageError("the folder or film does not exist: check its name, and whether its share is mounted")
     if not (films.is_dir() or films.is_file()):
         raise UsageError("the films are neither a folder nor a file: give one of these")
     if not os.access(named(films)[0], os.R_OK | os.X_OK):
@@ -129,7 +129,7 @@ def _screen(
     if forget_missing:
         ledger.forget_missing()
     summary = ledger.written(settings)
-    if summary is None or summary.versions != versions() or summary.left != len(left) or not _is_there(out):
+    if summary is None or not _still_so(summary, screener.setup, len(left)) or not _is_there(out):
         summary = write_results(out, ledger, screener.setup, len(left))
         ledger.note_written(settings, summary)
     return summary
@@ -144,6 +144,12 @@ def _adopt(screener: Screener | Crew, folder: Path, ledger: Ledger, items: Seque
         if name and ledger.adopt(item.key, item.file, item.stamp, screener.setup.digest, name):
             finished.add(item.key)
     return finished
+
+
+def _still_so(summary: RunSummary, setup: Setup, left: int) -> bool:
+    """Whether what was said of a run beside its films would be said again."""
+    said = (summary.versions, summary.left, summary.signature, summary.signature_key)
+    return said == (versions(), left, setup.signature, setup.signature_key)
 
 
 def _is_there(out: Path) -> bool:
@@ -194,6 +200,8 @@ def _summary(setup: Setup, ledger: Ledger, left: int, marks: Copies) -> RunSumma
         patient_key=setup.patient_key,
         copies=count_copies(marks),
         site_calibration=setup.failed.site_calibration,
+        signature=setup.signature,
+        signature_key=setup.signature_key,
         **count(marked(report, marks) for report in ledger.reports()),
     )
 

@@ -17,7 +17,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from bmd_edge.bundle.bundle import VerifiedBundle, read_bundle
+from bmd_edge.bundle.bundle import VerifiedBundle
 from bmd_edge.engine.base import Engine
 from bmd_edge.engine.open import open_engine
 from bmd_edge.engine.self_test import self_test
@@ -62,7 +62,8 @@ class Screener:
         stages: is told what the screener is at, for measuring (`bmd_edge.screen.jobs.Stages`).
 
     `most_bytes` may be set to limit the memory that decoding a film takes; a film that needs more fails. `patient_key`
-    may be set, before the first film, to give films the pseudonyms of their patients.
+    may be set, before the first film, to give films the pseudonyms of their patients, and `accession` to keep their
+    accession numbers.
 
     Raises:
         EngineError, BundleError, MissingExtra, UsageError: the networks cannot be opened as asked, or their self-test
@@ -88,6 +89,7 @@ class Screener:
         self.spacing, self.spacing_mm = given, given and given.mm
         self.most_bytes: int | None = None
         self.patient_key: bytes | None = None
+        self.accession = False
         self.coarsest_mm = min(spec.spacing_mm for spec in bundle.inputs.values()) / _FILM_PIXELS
         self.recalibration = None if recalibration is None else open_recalibration(recalibration, bundle)
         self._stages, self._closed = stages, False
@@ -132,7 +134,7 @@ class Screener:
         """Names everything a report depends on besides the film: 16 hex digits."""
         recalibration = self.recalibration.digest if self.recalibration else None
         given = [self._key_name, self.device, self.precision, self.spacing, recalibration]
-        facts = [__version__, SCHEMA_VERSION, self.bundle.digest, *given]
+        facts = [__version__, SCHEMA_VERSION, self.bundle.digest, *given, *["accession"] * self.accession]
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
 
     @property
@@ -146,7 +148,8 @@ class Screener:
         notice = self.bundle.manifest.validity.notice
         if self._calibration.operating_points is None and self.bundle.calibration[self.precision].operating_points:
             notice = f"{notice} {NO_HEADLINE}"  # so that run.json, the pages and the terminal say it
-        return Setup(self.settings_digest, self.spacing_mm, notice, failed, self._key_name)
+        made_with = (self.settings_digest, self.spacing_mm, notice, failed, self._key_name)
+        return Setup(*made_with, self.bundle.signature, self.bundle.signed and self.bundle.signed.key_sha256)
 
     def examine(self, tasks: Iterable[FilmJob]) -> Iterator[tuple[FilmJob, FilmOutcome]]:
         """Examine films one after the other in this process; whatever is wrong with one is its outcome."""
@@ -210,6 +213,7 @@ class Screener:
                     coarsest_mm=self.coarsest_mm,
                     most_bytes=self.most_bytes,
                     patient_key=self.patient_key,
+                    accession=self.accession,
                 )
             return Loaded(film.film_id, film)
         except FilmRefused as error:
@@ -312,15 +316,6 @@ def name_of(path: bytes) -> str | None:
         return film_id(read_bytes(os.fsdecode(path), links=False))
     except (FilmRefused, FilmFailed):
         return None
-
-
-def open_screener(
-    bundle: "str | os.PathLike[str] | None", patient_key: bytes | None = None, **settings: Any
-) -> Screener:
-    """Open a screener on the bundle in folder `bundle`, None for the embedded one; `settings` as for `Screener`."""
-    screener = Screener(read_bundle(bundle), **settings)
-    screener.patient_key = patient_key
-    return screener
 
 
 def unexpected(name: str | None, error: Exception) -> Loaded:

@@ -61,7 +61,7 @@ def by_study(hips: Seen, study: Sequence[str]) -> Seen:
 def of_rows(rows: Sequence[HipRow], *answers: NDArray[Any]) -> Seen:
     """Studies of a film table, one per subject; `answers` are bmd, spread, embedding and gray of its hips, (n, ...).
 
-    Size and tube voltage come from the columns `x_head_center_x` ... and `x_kvp`, where there are such.
+    Size and tube voltage come from the columns that `size_in_table_mm` knows and from `x_kvp`, where there are such.
     """
     facts = [
         (
@@ -86,7 +86,7 @@ def of_reports(reports: Iterable[FilmReport]) -> tuple[Seen, list[str]]:
         for hip in report.hips:
             if hip.network is None:
                 continue
-            size = np.log(size_on_film_mm(hip, report))
+            size = np.log(size_on_film_mm(hip.landmarks_px, report.spacing_mm))
             facts.append((_or_nan(report.age_years), _female(report.sex), size, _or_nan(report.kvp)))
             answers.append((hip.network.bmd_gcm2, hip.network.spread_gcm2, hip.network.embedding, hip.network.gray))
             studies.append(report.study_instance_uid or report.film_id or "")

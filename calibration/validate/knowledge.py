@@ -21,7 +21,7 @@ def knowledge_of(kept: Sequence[Pair], films: Sequence[FilmAnswers], precision: 
     of the hip from its landmarks on the film.
     """
     sizes_mm = {
-        (film.film, hip.side): size_on_film_mm(hip, film.reports[precision])
+        (film.film, hip.side): size_on_film_mm(hip.landmarks_px, film.reports[precision].spacing_mm)
         for film in films
         for hip in film.reports[precision].hips
     }

@@ -20,6 +20,7 @@ from bmd_edge.film.read import read_film
 PIXELS = 9_000_000
 BITS = 12
 _NOISE = 8.0  # gray levels of 4096; lossless files then are 2.5 times smaller than the pixels, as those of real films
+_SPACINGS = ("ImagerPixelSpacing", "PixelSpacing")
 _DEMO = Path(bmd_edge.__file__).parent / "data" / "demo"
 
 Pixels = NDArray[np.uint16]
@@ -54,27 +55,28 @@ ENCODERS: dict[str, tuple[str, Callable[[Pixels], Any]]] = {
 """Name -> (transfer syntax UID, pixels (rows, columns) uint16 -> frame)."""
 
 
-def films(syntax: str, count: int, seed: int = 0) -> Iterator[bytes]:
+def films(syntax: str, count: int, seed: int = 0, detector_mm: float | None = None) -> Iterator[bytes]:
     """`count` films in the transfer syntax of that name, the embedded ones in turn, each with its own noise and UIDs.
 
-    Enlarged (bicubic) to 9 megapixels; the header's spacing shrinks with the pixels.
+    Enlarged (bicubic) to 9 megapixels, or to pixels of `detector_mm`; the header's spacing shrinks with the pixels.
     """
     sources = sorted(_DEMO.glob("*.dcm"))
     for number in range(count):
-        yield _film(sources[number % len(sources)], syntax, np.random.default_rng([seed, number]))
+        yield _film(sources[number % len(sources)], syntax, np.random.default_rng([seed, number]), detector_mm)
 
 
-def _film(source: Path, syntax: str, random: np.random.Generator) -> bytes:
+def _film(source: Path, syntax: str, random: np.random.Generator, detector_mm: float | None) -> bytes:
     uid, encode = ENCODERS[syntax]
     small = read_film(source).stored
-    factor = (PIXELS / small.size) ** 0.5
+    dataset = pydicom.dcmread(source)
+    stated = next(dataset[name].value[0] for name in _SPACINGS if name in dataset)
+    factor = float(stated) / detector_mm if detector_mm else (PIXELS / small.size) ** 0.5
     rows, columns = (round(size * factor) for size in small.shape)
     large = Image.fromarray(small.astype(np.float32)).resize((columns, rows), Image.Resampling.BICUBIC)
     noisy = np.asarray(large) + random.normal(0, _NOISE, (rows, columns)).astype(np.float32)
     pixels = np.clip(np.rint(noisy), 0, (1 << BITS) - 1).astype(np.uint16)
-    dataset = pydicom.dcmread(source)
     dataset.Rows, dataset.Columns = rows, columns
-    for name in ("ImagerPixelSpacing", "PixelSpacing"):
+    for name in _SPACINGS:
         if name in dataset:
             dataset[name].value = [f"{value / factor:.6g}" for value in dataset[name].value]
     name = UID(f"2.25.{random.integers(10**17, 10**18)}")

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from bmd_edge.bundle.manifest import CalibrationFilms
 from bmd_edge.bundle.network_input import BMD, InputSpec
+from bmd_edge.cli.minutes import Minutes
 from bmd_edge.errors import TableError, UsageError
 from bmd_edge.film.film import short_id
 from bmd_edge.measure.t_score import t_score_reason
@@ -32,7 +33,7 @@ MANY_MAKERS = "random"
 
 def table_of_rois(table: Path, progress: Callable[[str], None]) -> Path:
     """The table itself if it holds ROI images; for DICOM films that of the ROIs that the embedded finder cuts."""
-    rois, left_out = roi_table(table)
+    rois, left_out = roi_table(table, Minutes("hips found", progress))
     if left_out:
         progress(f"{table.name}: {len(left_out)} hips are left out, as the finder refuses them")
     return rois

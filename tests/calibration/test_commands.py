@@ -69,7 +69,10 @@ def test_what_is_validated_is_what_screening_says(table, tmp_path, monkeypatch, 
         assert "Dr X" not in text
         assert str(tmp_path) not in text
 
+    monkeypatch.setattr("bmd_edge.cli.minutes.EVERY_S", 0.0)
     assert run(monkeypatch, "--table", table, "--out", tmp_path / "again") == 0
+    told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("films: ")]
+    assert [line.split(",")[0] for line in told] == [f"films: {n} of 5" for n in range(1, 6)]
     for name in ("validation.html", "validation.json", "pairs.csv"):
         assert (tmp_path / "again" / name).read_bytes() == (out / name).read_bytes()
 

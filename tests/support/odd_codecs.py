@@ -16,6 +16,7 @@ from tests.support.films import (
     JPEG_EXTENDED,
     JPEG_LOSSLESS,
     JPEG_LOSSLESS_SV1,
+    JPEG_LS,
     JPEG_LS_NEAR,
     LOSSLESS,
     NATIVE,
@@ -42,6 +43,24 @@ def _black_end() -> NDArray[Any]:
 def _filled(stream: bytes) -> bytes:
     """With a fill byte before the end marker, as DCMTK writes it."""
     return stream[:-2] + b"\xff" + stream[-2:]
+
+
+def _zero_before_end(stream: bytes) -> bytes:
+    """As in the samples of DICOM's working group 4."""
+    return stream[:-2] + b"\0" + stream[-2:]
+
+
+def _8_in_16(syntax: str) -> bytes:
+    """The header allocates 16 bits for the 8 that are stored; the codestream may know of 8 only."""
+    frame = pixels(bits=8)
+    stream = rle(frame.astype("uint16")) if syntax == RLE else encoded(frame, syntax, 8)
+    return dicom_bytes(frame.astype("uint16"), syntax, 8, how={"stream": stream})
+
+
+def _jpeg_12_of_10() -> bytes:
+    """JPEG knows 8 and 12 bits; the header states the 10 that the values need."""
+    frame = pixels(bits=10)
+    return dicom_bytes(frame, JPEG_EXTENDED, 10, how={"stream": encoded(frame, JPEG_EXTENDED, 12)})
 
 
 def _denied(syntax: str, codecformat: str = "j2k") -> bytes:
@@ -85,6 +104,10 @@ def codec_cases() -> list[Case]:
         Case("j2k_9_7_denied", _denied(JPEG_2000), None, _LOSSY),
         Case("j2k_9_7_in_jp2", _denied(JPEG_2000, codecformat="jp2"), None, _LOSSY),
         Case("htj2k_9_7_denied", dicom_bytes(frame, HTJ2K, LossyImageCompression="00"), None, _LOSSY),
+        Case("jpeg_ls_zero_before_end", film(JPEG_LS, _zero_before_end(encoded(frame, JPEG_LS, 12)))),
+        Case("jpeg_ls_cut", film(JPEG_LS, encoded(frame, JPEG_LS, 12)[:-900] + b"\xff\xd9"), "decode_failed"),
+        *(Case(f"8_bits_in_16_{syntax}", _8_in_16(syntax)) for syntax in LOSSLESS),
+        Case("jpeg_12_of_10", _jpeg_12_of_10(), None, _LOSSY),
         Case("jpeg_ls_near", dicom_bytes(frame, JPEG_LS_NEAR), None, _LOSSY),
         Case("rle_short", film(RLE, rle(frame[:60])), "pixel_length"),
         Case("two_codestreams", _two_streams(stream), "multi_frame"),

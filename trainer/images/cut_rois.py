@@ -8,7 +8,7 @@ on, and the next training on the same films starts at once.
 import json
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from hashlib import sha256
 from itertools import groupby
@@ -28,8 +28,9 @@ from bmd_edge.table.film_table import HipRow, read_table, write_table
 from bmd_edge.version import __version__
 from calibration.pairs.dexa_checks import dexa_findings, refuse_errors
 from calibration.pairs.finding import weight
+from calibration.pairs.hip_size import SIZE
 from trainer.images.copies import check_copies
-from trainer.images.cutter import MAKER, UNREADABLE, Codes, CutFilm, CutJob, Cutter
+from trainer.images.cutter import AGE, MAKER, SEX, SIZE_OF, UNREADABLE, Codes, CutFilm, CutJob, Cutter
 from trainer.images.roi_files import ROI_PX, ROI_SPACING_MM
 from trainer.images.rows import MIN_LABELS, NO_UNLABELLED, number
 from trainer.run.settings import BmdConfig, SemiConfig
@@ -52,14 +53,14 @@ _NAMED = 5  # broken films that an error names; it counts the rest
 class CutOutcome:
     """What became of a row: `roi` is the image's path in the cache, None with the code of `REFUSALS` that says why.
 
-    `readable` is False where the film itself cannot be read; `maker` is the header's.
+    `readable` is False where the film itself cannot be read; `known` holds the facts of `cutter.MAKER` and the others.
     """
 
     row: HipRow
     roi: str | None
     code: str | None = None
     readable: bool = True
-    maker: str | None = None
+    known: Codes = field(default_factory=dict)
 
 
 def check_rows(table: Path, config: BmdConfig) -> None:
@@ -131,16 +132,28 @@ def roi_table(
 
 
 def _of_roi(row: HipRow, made: CutOutcome, folder: Path) -> HipRow:
-    """The row of a region; what its film's header calls the maker stands beside what the table calls him."""
-    roi = made.roi or ""
+    """The row of a region; what the table leaves open of age, sex, maker and size of the hip is the film's.
+
+    What its header calls the maker stands beside what the table calls him.
+    """
+    roi, known = made.roi or "", made.known
+    maker, age, sex, size = (known.get(name) for name in (MAKER, AGE, SEX, f"{SIZE_OF}{row.side}"))
     facts = {"x_image": "roi", "x_spacing_mm": str(ROI_SPACING_MM)}
-    facts |= {HEADER_MAKER: made.maker} if made.maker else {}
-    return replace(row, film=roi, film_path=folder / roi, maker=row.maker or made.maker, extra={**row.extra, **facts})
+    facts |= {HEADER_MAKER: maker} if maker else {}
+    return replace(
+        row,
+        film=roi,
+        film_path=folder / roi,
+        maker=row.maker or maker,
+        age_years=float(age) if row.age_years is None and age else row.age_years,
+        sex=row.sex or sex,
+        extra={**({SIZE: size} if size else {}), **row.extra, **facts},
+    )
 
 
 def _key(table: Path, bundle: VerifiedBundle) -> str:
     """Names all that a stored region depends on besides its film: an upgrade of the program cuts anew."""
-    facts = [__version__, bundle.digest, BMD.fingerprint(), str(ROI_PX), str(ROI_SPACING_MM)]
+    facts = [__version__, SIZE, bundle.digest, BMD.fingerprint(), str(ROI_PX), str(ROI_SPACING_MM)]
     return sha256(b"\n".join([bytes(table.resolve()), *(fact.encode() for fact in facts)])).hexdigest()[:16]
 
 
@@ -210,7 +223,7 @@ def _outcomes(job: CutJob, rows: list[HipRow], codes: Codes) -> Iterator[CutOutc
         if UNREADABLE in codes:
             yield CutOutcome(row, None, codes[UNREADABLE], readable=False)
         elif (code := codes.get(row.side, "not_a_hip")) is None:
-            yield CutOutcome(row, f"roi/{job.name}-{row.side}.png", maker=codes.get(MAKER))
+            yield CutOutcome(row, f"roi/{job.name}-{row.side}.png", known=codes)
         else:
             yield CutOutcome(row, None, code)
 

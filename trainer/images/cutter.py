@@ -14,14 +14,17 @@ from bmd_edge.hips.region import Hip
 from bmd_edge.screen.jobs import FilmJob, FilmOutcome
 from bmd_edge.screen.screener import Screener, unexpected
 from bmd_edge.system.files import replace_bytes
+from calibration.pairs.hip_size import size_on_film_mm
 from trainer.images.gray_png import png16
 from trainer.images.roi_files import stored_roi
 
 UNREADABLE = "unreadable"
 """In place of a side: the code of a film that cannot be read, however often it is asked for."""
 
-MAKER = "maker"
-"""In place of a side: who made the film, as its header says, where it does."""
+MAKER, AGE, SEX, SIZE_OF = "maker", "age_years", "sex", "size_mm_"
+"""In place of a side: what the header says of maker and patient, and, with the side, the size of a hip in mm by the
+landmarks that were found; where it is known.
+"""
 
 _JUDGED = frozenset(
     ("wrong_body_part", "wrong_view", "no_spacing", "implausible_scale", "poor_exposure", "not_a_hip", "immature")
@@ -29,7 +32,7 @@ _JUDGED = frozenset(
 """Refusals that judge what a film shows, not its file: such films are left out, as they would be in use."""
 
 Codes = dict[str, str | None]
-"""Side -> code of `REFUSALS`, None where its region has been stored; or `UNREADABLE` -> code; `MAKER` -> name."""
+"""Side -> code of `REFUSALS`, None where its region has been stored; or `UNREADABLE` -> code; `MAKER` and others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +83,12 @@ class Cutter(Screener):
             hips = find_hips(film, self._finder, self._inputs, self.bundle.manifest.plausibility)
         except FilmRefused as error:
             return dict.fromkeys("RL", error.code)
-        found: Codes = {MAKER: film.maker} if film.maker else {}
+        said = {MAKER: film.maker, AGE: film.age_years, SEX: film.sex}
+        found: Codes = {name: str(value) for name, value in said.items() if value is not None}
         for hip in hips:
             for side in hip.side or "RL":  # a hip whose side nobody knows may be either
                 found[side] = hip.code if isinstance(hip, HipRefused) else None
             if isinstance(hip, Hip):
+                found[f"{SIZE_OF}{hip.side}"] = f"{size_on_film_mm(hip.landmarks_px, film.spacing_mm):.2f}"
                 replace_bytes(self._folder / f"{task.name}-{hip.side}.png", png16(stored_roi(film, hip)))
         return found

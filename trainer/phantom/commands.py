@@ -1,8 +1,6 @@
 """`bmd-edge phantom OUT ...` makes a cohort; `bmd-edge phantom check` measures the phantom against its targets."""
 
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from bmd_edge.cli.minutes import Minutes
 from bmd_edge.cli.options import BundleArgument, JsonOption, PrecisionOption
 
 if TYPE_CHECKING:
@@ -156,10 +153,11 @@ def score_command(
     import json
     from functools import partial
 
+    from bmd_edge.cli.terminal import progress_bar
     from trainer.phantom.judge.repeatability import repeatability
     from trainer.phantom.judge.score import score
 
-    with _told("phantom films scored") as tell:
+    with progress_bar("phantom films scored") as tell:
         done = count(1)
         read = partial(repeatability, poses=poses) if poses > 1 else score
         figures = read(
@@ -188,9 +186,10 @@ def reduced_command(
     """How far reduced decoding moves the estimates of phantom films; prints JSON. Figures are synthetic."""
     import json
 
+    from bmd_edge.cli.terminal import progress_bar
     from trainer.phantom.judge.reduced_decoding import compare
 
-    with _told("phantom films read whole and reduced") as tell:
+    with progress_bar("phantom films read whole and reduced") as tell:
         done = count(1)
         figures = compare(
             bundle, n, seed, pixel_mm, precision=precision, workers=workers, progress=lambda: tell(next(done), n)
@@ -204,9 +203,10 @@ def shifted_command(
     workers: Annotated[int, typer.Option(help="Processes, one thread each.")] = 2,
 ) -> None:
     """Make regions of hips under planted shifts, for `python -m export.proofs.drift_delay`; prints the table."""
+    from bmd_edge.cli.terminal import progress_bar
     from trainer.phantom.cohort.shifted import make_shifted
 
-    with _told("phantom films") as tell:
+    with progress_bar("phantom films") as tell:
         typer.echo(make_shifted(n, workers, tell))
 
 
@@ -218,29 +218,14 @@ def demo_command(data: Annotated[Path, typer.Argument(help="Folder that gets dem
     write_demo(data)
 
 
-@contextmanager
-def _told(what: str) -> Iterator[Callable[[int, int], None]]:
-    """Progress on stderr, called with (done, total): a bar on a terminal, a line a minute in a file or pipe."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield Minutes(what)
-        return
-    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console) as bar:
-        task = bar.add_task("films", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
-
-
 def with_progress(config: "CohortConfig", out: Path, workers: int, split: str = "test") -> Path:
     """Make or finish a cohort and tell how far it is; returns its film table, whose DICOM films `split` shares out."""
+    from bmd_edge.cli.terminal import progress_bar
     from trainer.phantom.cohort.make import make_cohort
     from trainer.phantom.cohort.practice import check_split, share_out
 
     check_split(split)
-    with _told("phantom films") as tell:
+    with progress_bar("phantom films") as tell:
         table = make_cohort(config, out, workers, tell)
     share_out(table, split)
     return table

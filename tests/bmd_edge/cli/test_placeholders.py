@@ -9,6 +9,7 @@ import typer
 from bmd_edge.cli.main import app
 from bmd_edge.cli.placeholders import command_of
 from bmd_edge.cli.workshops import WORKSHOPS
+from trainer.phantom.commands import app as phantom
 
 
 def placeholders(command: Any) -> dict[str, str]:
@@ -31,6 +32,18 @@ def test_a_placeholder_is_the_options_own_name_or_its_unit() -> None:
     assert found["screen spacing_mm"] == "MM"
     assert found["screen memory_mb"].startswith("MB")
     assert len(found) > 10
+
+
+def test_arguments_are_named_alike() -> None:
+    commands = {**command_of(app).commands, **command_of(phantom).commands}
+    named = {
+        f"{name} {one.name}": one.metavar
+        for name, command in commands.items()
+        for one in command.params
+        if one.param_type_name == "argument"
+    }
+    assert named.items() >= {"screen films": "FILMS", "info bundle": "BUNDLE", "make out": "OUT"}.items()
+    assert [metavar for metavar in named.values() if not re.fullmatch("[A-Z]+", metavar)] == []
 
 
 @pytest.mark.parametrize("name", sorted(set(WORKSHOPS) - {"train", "phantom", "table"}))  # these load torch

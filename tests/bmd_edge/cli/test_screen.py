@@ -1,14 +1,23 @@
 """What `screen`, `demo` and `schema` say and write."""
 
+import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
+from bmd_edge import open_bundle
+from bmd_edge.bundle.bundle import Signed, read_bundle
 from bmd_edge.cli import screen
+from bmd_edge.errors import BundleError
 from bmd_edge.report.film_report import RESEARCH_USE
 from bmd_edge.report.schema import json_schema
 from bmd_edge.screen import run
+from bmd_edge.screen.open import open_screener
+from export.bundle.sign import sign_bundle
 from tests.bmd_edge.cli.program import program
 from tests.support.screening import hip_dicom
 
@@ -26,7 +35,7 @@ def test_dry_run_changes_nothing(inside, films: Path, tmp_path: Path) -> None:
     code, out, err = inside("screen", films, "--out", tmp_path / "out", "--dry-run")
     assert code == 0
     assert out.splitlines() == ["leave   link.dcm", "read    pelvis.dcm", "read    right.dcm"]
-    assert "2 to read, 0 finished before, 1 no films" in err
+    assert "2 to read, 0 finished before, 1 left out" in err
     assert not (tmp_path / "out").exists()
     inside("screen", films, "--out", tmp_path / "out")
     before = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
@@ -41,9 +50,9 @@ def test_one_film_is_enough(inside, films: Path, tmp_path: Path) -> None:
     code, out, _ = inside("screen", films / "right.dcm", "--out", tmp_path / "out", "--dry-run")
     assert (code, out) == (0, "read    right.dcm\n")
     code, out, _ = inside("screen", films / "right.dcm", "--out", tmp_path / "out")
-    assert (code, "1 files: 1 read" in out) == (0, True)
+    assert (code, "1 file: 1 read" in out) == (0, True)
     code, _, err = inside("screen", films / "pelvis.dcm", "--out", tmp_path / "out", "--dry-run")
-    assert "1 to read, 0 finished before, 0 no films; nothing" in err
+    assert "1 to read, 0 finished before, 0 left out; nothing" in err
 
 
 def test_a_folder_without_films_says_so(inside, tmp_path: Path) -> None:
@@ -146,3 +155,56 @@ def test_ctrl_c_says_how_to_go_on(inside, films: Path, tmp_path: Path, monkeypat
     monkeypatch.setattr(run, "_examine", examine)
     _, out, _ = inside("screen", films, "--out", tmp_path / "out", "--dry-run")
     assert sorted(line.split()[0] for line in out.splitlines()) == ["read", "skip"]
+
+
+def test_with_a_key_only_what_its_owner_signed_is_run(bundle: Path, films: Path, tmp_path: Path) -> None:
+    own, other = keys(tmp_path / "own"), keys(tmp_path / "other")
+    signed = read_bundle(shutil.copytree(bundle, tmp_path / "signed"))
+    out, page = tmp_path / "out", tmp_path / "out" / "report" / "index.html"
+
+    def screened(root: Path, *options: object) -> tuple[int, str, str]:
+        done = program("screen", films, "--bundle", root, "--out", out, "--threads", 1, *options)
+        return done.returncode, done.stdout, done.stderr
+
+    code, _, err = screened(signed.root, "--key", own[1])
+    assert (code, err.strip().splitlines()) == (4, [err.strip()])
+    assert "the bundle is not signed" in err
+    said = screened(signed.root)[1]
+    assert ("Bundle test, unsigned." in said, kept(out)) == (True, ("unsigned", None))
+
+    sign_bundle(signed, own[0])
+    said = screened(signed.root)[1]
+    assert ("signature not checked." in said, kept(out)) == (True, ("not_checked", None))
+    assert "), signature not checked" in page.read_text()
+    code, _, err = screened(signed.root, "--key", other[1])
+    assert (code, err.strip().splitlines()) == (4, [err.strip()])
+    assert "the signature does not hold: Key mismatch" in err
+    assert kept(out) == ("not_checked", None)
+    assert screened(signed.root, "--key", tmp_path / "nowhere.pem")[0] == 2
+
+    name = hashlib.sha256(own[1].read_bytes()).hexdigest()
+    said = screened(signed.root, "--key", own[1])[1]
+    assert (f"signature verified (key {name[:16]})." in said, kept(out)) == (True, ("verified", name))
+    assert f"), signature verified (key {name[:16]})" in page.read_text()
+    assert open_bundle(signed.root, own[1]).signature == "verified"
+
+
+def test_a_bundle_that_is_exchanged_after_its_signature_was_checked_is_not_run(bundle: Path) -> None:
+    with pytest.raises(BundleError, match="not the one whose signature was checked"):
+        open_screener(bundle, signed=Signed("0" * 64, "1" * 64))
+
+
+def keys(folder: Path) -> tuple[Path, Path]:
+    """A private key and its public one."""
+    folder.mkdir()
+    private, pem = ec.generate_private_key(ec.SECP256R1()), serialization.Encoding.PEM
+    own, public = folder / "own.pem", folder / "public.pem"
+    own.write_bytes(private.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
+    public.write_bytes(private.public_key().public_bytes(pem, serialization.PublicFormat.SubjectPublicKeyInfo))
+    return own, public
+
+
+def kept(out: Path) -> tuple[str, str | None]:
+    """What run.json says of the signature."""
+    run = json.loads((out / "run.json").read_text())
+    return run["signature"], run["signature_key"]

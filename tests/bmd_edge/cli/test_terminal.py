@@ -6,6 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from bmd_edge.cli.terminal import progress_bar
 from tests.support.screening import hip_dicom
 
 ROOT = Path(__file__).parents[3]
@@ -38,10 +41,10 @@ def test_what_is_no_film_and_what_repeats_another_stands_apart(inside, films: Pa
     (films / "right again.dcm").write_bytes((films / "right.dcm").read_bytes())
     code, out, _ = inside("screen", films, "--out", tmp_path / "out")
     assert code == 0
-    assert "1 left out. The file is not a DICOM file." in out
-    assert "1 left out. The entry is a link, and none is followed in a folder." in out
-    assert "1 of the files. The same image as another file" in out
-    assert "right.dcm (see right again.dcm)" in out
+    assert "1 file left out. The file is not a DICOM file." in out
+    assert "1 file left out. The entry is a link, and none is followed in a folder." in out
+    assert "1 copy. The same image as another file" in out
+    assert "right again.dcm (see right.dcm)" in out
     assert "5 files: 2 read, 0 refused, 0 failed, 2 left out, 1 shown by another file. 3 hips with a number" in out
     assert len([line for line in out.splitlines() if "(0." in line]) == 3
 
@@ -50,7 +53,7 @@ def test_one_uid_for_two_pictures_is_named(inside, films: Path, tmp_path: Path) 
     for bone in (1900, 2000):
         (films / f"{bone}.dcm").write_bytes(hip_dicom("R", bone=bone, SOPInstanceUID="1.2.3"))
     _, out, _ = inside("screen", films, "--out", tmp_path / "out")
-    assert "2 of the files. Another file has the same SOP Instance UID and other pixels" in out
+    assert "2 in conflict. Another file has the same SOP Instance UID and other pixels" in out
     assert "1900.dcm (see 2000.dcm), 2000.dcm (see 1900.dcm)" in out
     assert "4 files: 4 read" in out
 
@@ -78,3 +81,19 @@ def test_a_terminal_without_unicode_gets_escapes(films: Path, tmp_path: Path) ->
     assert done.returncode == 0, done.stderr
     assert "\\u674e.txt" in done.stdout
     assert "right.dcm" in done.stdout
+
+
+def test_progress_in_a_pipe_is_a_line_a_minute(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with progress_bar("hips found") as tell:
+        tell(1, 3)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr("bmd_edge.cli.minutes.EVERY_S", 0.0)
+    with progress_bar("hips found") as tell:
+        tell(1, 3)
+        tell(2, 3)
+    assert [line.split(",")[0] for line in capsys.readouterr().err.splitlines()] == [
+        "hips found: 1 of 3",
+        "hips found: 2 of 3",
+    ]

@@ -56,3 +56,37 @@ def test_an_unclosed_sequence_is_refused():
     with pytest.raises(FilmRefused) as caught:
         read_film(films.patched(whole, b"\xfe\xff\xdd\xe0\0\0\0\0", b"\xfe\xff\x0d\xe0\0\0\0\0"))
     assert caught.value.code in ("truncated", "broken_dicom")
+
+
+@pytest.mark.parametrize("closed", [True, False])
+def test_items_in_the_other_encoding_than_the_file_are_read(closed):
+    """Makers copy private sequences as they are; some write what they should not into an UN of undefined length."""
+
+    def item(body):
+        end = b"" if closed else b"\xfe\xff\x0d\xe0\0\0\0\0"
+        return struct.pack("<HHL", 0xFFFE, 0xE000, len(body) if closed else 0xFFFFFFFF) + body + end
+
+    end = b"\xfe\xff\xdd\xe0\0\0\0\0"
+    plain, words = implicit(0x00080060, b"CT"), explicit(0x00080060, b"CS", b"CT")
+    original = read_film(films.dicom_bytes())
+    for vr, body in ((b"SQ", plain), (b"UN", plain), (b"UN", words)):
+        start = struct.pack("<HH2sHL", 0x0029, 0x1010, vr, 0, 0xFFFFFFFF)
+        film = read_film(films.before_pixels(start + item(body) + item(body) + end))
+        np.testing.assert_array_equal(film.stored, original.stored)
+    data = films.dicom_bytes(syntax=films.IMPLICIT)
+    place = data.rindex(struct.pack("<HHL", 0x7FE0, 0x0010, films.pixels().nbytes))
+    private = struct.pack("<HHL", 0x0029, 0x1010, 0xFFFFFFFF) + item(words) + end
+    film = read_film(data[:place] + private + data[place:])
+    np.testing.assert_array_equal(film.stored, original.stored)
+    assert "header_irregular" in film.flags
+
+
+def test_what_is_asked_for_is_found_in_an_item_of_the_other_encoding():
+    values = np.arange(4096)[::-1].astype("<u2").tobytes()
+    body = implicit(0x00283002, struct.pack("<3H", 4096, 0, 12)) + implicit(0x00283006, values)
+    item = struct.pack("<HHL", 0xFFFE, 0xE000, len(body)) + body
+    voi = struct.pack("<HH2sHL", 0x0028, 0x3010, b"SQ", 0, len(item)) + item
+    film = read_film(films.before_pixels(voi))
+    frame = films.pixels()
+    assert bright(film)[np.unravel_index(frame.argmax(), frame.shape)] == 0
+    assert "header_irregular" in film.flags

@@ -40,7 +40,7 @@ def test_precision_the_bundle_lacks_is_an_error(bundle: VerifiedBundle) -> None:
 
 def test_asking_for_a_missing_gpu_never_falls_back(bundle: VerifiedBundle, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
-    with pytest.raises(EngineError, match="no cuda here"):
+    with pytest.raises(EngineError, match=r"no cuda here: pip install '\.\[gpu\]' .*in a new environment"):
         open_engine(bundle, "bmd", device="cuda")
 
 

@@ -56,6 +56,17 @@ def test_either_name_of_the_inversion_turns_the_film_once():
     assert "polarity_uncertain" in film.flags
 
 
+def test_words_of_the_display_mean_the_same_in_small_letters():
+    window = {"WindowCenter": "1800", "WindowWidth": "1500", "PhotometricInterpretation": "MONOCHROME1"}
+    stated = {"VOILUTFunction": "SIGMOID", "PresentationLUTShape": "INVERSE"}
+    film = read_film(films.dicom_bytes(**window, **stated))
+    same = read_film(films.dicom_bytes(**window, **{name: word.capitalize() for name, word in stated.items()}))
+    np.testing.assert_array_equal(bright(same), bright(film))
+    assert same.flags == film.flags == ()
+    linear = read_film(films.dicom_bytes(**window, VOILUTFunction="LINEAR", PresentationLUTShape="INVERSE"))
+    assert np.abs(bright(linear) - bright(film)).max() > 0.05
+
+
 @pytest.mark.parametrize(
     ("bits", "signed", "elements"),
     [

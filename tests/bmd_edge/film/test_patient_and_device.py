@@ -2,6 +2,7 @@
 
 import pytest
 
+from bmd_edge.errors import FilmRefused
 from bmd_edge.film.read import read_film
 from tests.support import films
 
@@ -16,6 +17,35 @@ from tests.support import films
 )  # fmt: skip
 def test_age(elements, age):
     assert read_film(films.dicom_bytes(**elements)).age_years == age
+
+
+@pytest.mark.parametrize(
+    ("written", "age", "flagged"),
+    [("42", 42, True), ("067", 67, True), ("0067", 67, True), ("067y", 67, True), ("067 Y", 67, True),
+     ("67Y", 67, False), ("816m", 68, True), ("000", None, True), ("67 YEARS", None, False), ("6.7Y", None, False)],
+)  # fmt: skip
+def test_an_age_in_another_spelling_is_read_and_flagged(written, age, flagged):
+    film = read_film(films.dicom_bytes(PatientAge=written, PatientBirthDate=None))
+    assert (film.age_years, "age_spelling" in film.flags) == (age, flagged)
+
+
+def test_a_child_in_another_spelling_is_a_child():
+    with pytest.raises(FilmRefused, match="immature"):
+        read_film(films.dicom_bytes(PatientAge="12", PatientBirthDate=None))
+
+
+@pytest.mark.parametrize(
+    ("written", "age"),
+    [("1950.12.11", 73.4), ("1950-12-11", 73.4), ("19501211", 73.4), ("1950.12-11", None), ("1950.13.11", None),
+     ("1950", None), ("00010101", None)],
+)  # fmt: skip
+def test_dates_of_the_standard_before_this_one_are_read(written, age):
+    assert read_film(films.dicom_bytes(PatientAge=None, PatientBirthDate=written)).age_years == age
+
+
+def test_a_date_with_points_orders_the_visit():
+    film = read_film(films.dicom_bytes(StudyDate="2024.05.17"))
+    assert (film.acquisition_date, "header_irregular" in film.flags) == ("2024-05-17", True)
 
 
 def test_sex_and_device():

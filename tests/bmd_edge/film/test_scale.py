@@ -106,6 +106,19 @@ def test_a_decimal_comma_is_read_and_flagged():
     assert "decimal_comma" not in read_film(films.dicom_bytes()).flags
 
 
+@pytest.mark.parametrize(("text", "spacing"), [("0.14,0.14", (0.14, 0.14)), ("0.14, .15", (0.14, 0.15))])
+def test_a_comma_between_two_numbers_is_read_and_flagged(text, spacing):
+    film = read_film(films.patched(films.dicom_bytes(), b"0.14\\0.14", text.encode().ljust(9)))
+    assert film.spacing_mm == pytest.approx((spacing[0] / 1.2, spacing[1] / 1.2))
+    assert "decimal_comma" in film.flags
+
+
+@pytest.mark.parametrize("text", ["0,14,0,14", "0.14,0.1.", "0.1,0.1,0", "0.20\\0\\.2", "0.14 0.14"])
+def test_what_is_no_pair_with_a_comma_between_is_refused(text):
+    with pytest.raises(FilmRefused, match="Imager Pixel Spacing is no pair of positive numbers"):
+        read_film(films.patched(films.dicom_bytes(), b"0.14\\0.14", text.encode().ljust(9)[:9]))
+
+
 @pytest.mark.parametrize("text", ["0,1,", ",140", "0,1a"])
 def test_what_is_no_number_with_a_comma_is_refused(text):
     odd = films.dicom_bytes().replace(b"0.14", text.encode())

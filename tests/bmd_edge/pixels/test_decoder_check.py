@@ -8,6 +8,7 @@ import pytest
 from bmd_edge.errors import EngineError
 from bmd_edge.pixels import decoder_check, jpeg
 from bmd_edge.pixels.decoder_check import check_decoders, decoder_differences
+from bmd_edge.pixels.transfer_syntaxes import transfer_syntax
 from tests.support import films
 from tests.support.screening import drawn_screener
 
@@ -27,6 +28,13 @@ def test_one_gray_level_more_is_noticed(family, monkeypatch):
         check_decoders()
     with pytest.raises(EngineError):
         drawn_screener()
+
+
+def test_one_gray_level_more_in_a_reduced_frame_is_noticed(monkeypatch):
+    good = jpeg._reduced
+    monkeypatch.setattr(jpeg, "_reduced", lambda *given: good(*given) + np.uint8(1))
+    wrong = {uid for uid, difference in decoder_differences().items() if difference}
+    assert wrong == {uid for uid in films.LOSSLESS if transfer_syntax(uid).family == "jpeg_2000"}
 
 
 def test_a_decoder_that_is_gone_is_noticed(monkeypatch):

@@ -1,15 +1,19 @@
 """Half and quarter size: the same gray levels in the same places, whatever the syntax."""
 
+import hashlib
 import itertools
+import json
+from pathlib import Path
 
 import imagecodecs
 import numpy as np
 import pytest
 
 from bmd_edge.errors import FilmRefused
+from bmd_edge.pixels import jpeg
 from bmd_edge.pixels.decode import decode, decode_reduced
 from bmd_edge.pixels.half_size import Reduced, reduced
-from bmd_edge.pixels.jpeg_header import jpeg_2000_header
+from bmd_edge.pixels.jpeg_header import jpeg_2000_header, tiles_fill
 from bmd_edge.pixels.layout import PixelLayout
 from tests.bmd_edge.pixels.codestreams import layout, native
 from tests.support import films
@@ -141,3 +145,91 @@ def test_a_codestream_without_enough_levels_is_reduced_as_far_as_it_goes() -> No
     stream = bytes(imagecodecs.jpeg2k_encode(frame, codecformat="j2k", reversible=True, level=0, resolutions=2))
     assert jpeg_2000_header(stream).levels == 1
     assert reduce(films.JPEG_2000_LOSSLESS, stream, layout(frame, 12), 4)[1].step == 2
+
+
+DECODERS = Path(__file__).parents[2] / "results" / "decoders.json"
+"""What reduced frames were under each version of imagecodecs that the code tells apart."""
+
+
+def digests() -> dict[str, str]:
+    """Reduced frames of every lossless syntax, as OpenJPEG and OpenJPH see them in the version that is installed."""
+    found = {}
+    for syntax, bits, step in itertools.product(JPEG_2000, (8, 12, 15, 16), (2, 4)):
+        frame = films.pixels(117, 90, bits, seed=bits)
+        frame[40:60, 30:50] = (1 << bits) - 1
+        frame[60:70, 30:50] = 0  # thrown below 0 beside it
+        got, _ = reduce(syntax, films.encoded(frame, syntax, bits), layout(frame, bits), step)
+        found[f"{syntax} {bits} 1/{step}"] = hashlib.sha256(got.tobytes()).hexdigest()[:16]
+    return found
+
+
+def test_frames_are_the_same_with_every_version_of_the_decoders() -> None:
+    recorded = json.loads(DECODERS.read_text(encoding="utf-8"))
+    assert len(recorded) == 2  # with reduced decoding of imagecodecs' own and without
+    for version, frames in recorded.items():
+        assert digests() == frames, version
+
+
+@pytest.fixture
+def openjph(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """As where imagecodecs reduces: OpenJPH leaves values below 0 wrapped; the streams that it was given."""
+    given: list[bytes] = []
+
+    def decode_htj2k(data: bytes, skipres: int) -> np.ndarray:
+        given.append(data)
+        values = whole(data).astype(np.int64)[:: 1 << skipres, :: 1 << skipres]
+        return (values - 100).astype(np.uint16)
+
+    def decode_jpeg_2000(data: bytes, skipres: int) -> np.ndarray:
+        return whole(data)[:: 1 << skipres, :: 1 << skipres]
+
+    whole = imagecodecs.jpeg2k_decode
+    monkeypatch.setattr(jpeg, "_REDUCES", True)
+    monkeypatch.setattr(imagecodecs, "htj2k_decode", decode_htj2k)
+    monkeypatch.setattr(imagecodecs, "jpeg2k_decode", decode_jpeg_2000)
+    return given
+
+
+def test_what_openjph_wraps_below_zero_is_zero(openjph: list[bytes]) -> None:
+    frame = np.full((64, 64), 3000, np.uint16)
+    frame[:32] = 20
+    stream = films.encoded(frame, films.HTJ2K_LOSSLESS, 12)
+    got, _ = decode_reduced(films.HTJ2K_LOSSLESS, stream, layout(frame, 12), 2)
+    assert len(openjph) == 1
+    assert (np.unique(got[:16]).tolist(), np.unique(got[16:]).tolist()) == ([0], [2900])
+
+
+@pytest.mark.parametrize(
+    ("syntax", "bits"),
+    [(films.HTJ2K_LOSSLESS, 8), (films.HTJ2K_LOSSLESS, 16), (films.HTJ2K, 12), (films.JPEG_2000_LOSSLESS, 12)],
+)
+def test_what_openjph_would_change_is_left_to_openjpeg(openjph: list[bytes], syntax: str, bits: int) -> None:
+    frame = films.pixels(64, 66, bits)
+    assert decode_reduced(syntax, films.encoded(frame, syntax, bits), layout(frame, bits), 2)
+    assert not openjph
+
+
+def test_openjph_gets_no_stream_whose_tiles_do_not_fill_it(openjph: list[bytes]) -> None:
+    frame = films.pixels(64, 66)
+    stream = films.encoded(frame, films.HTJ2K_LOSSLESS, 12)
+    assert tiles_fill(stream)
+    for cut in range(stream.find(b"\xff\x93"), len(stream) - 2, 97):
+        with pytest.raises(FilmRefused):
+            decode_reduced(films.HTJ2K_LOSSLESS, stream[:cut] + stream[-2:], layout(frame, 12), 2)
+    assert not openjph
+    place = stream.find(b"\xff\x90") + 6
+    open_end = stream[:place] + b"\0\0\0\0" + stream[place + 4 :]  # a last tile may go on to the end without a length
+    assert tiles_fill(open_end)
+    assert not tiles_fill(stream[:-2])
+
+
+def test_openjpeg_judges_what_openjph_refuses(openjph: list[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(data: bytes, skipres: int) -> np.ndarray:
+        raise RuntimeError
+
+    monkeypatch.setattr(imagecodecs, "htj2k_decode", refuse)
+    frame = films.pixels(64, 66)
+    got, _ = decode_reduced(
+        films.HTJ2K_LOSSLESS, films.encoded(frame, films.HTJ2K_LOSSLESS, 12), layout(frame, 12), 2
+    )
+    np.testing.assert_array_equal(got, frame[::2, ::2])

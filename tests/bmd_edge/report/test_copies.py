@@ -21,6 +21,15 @@ def test_the_same_pixels_under_another_uid_or_none_are_said_so(reports: dict[str
     assert marks == {"b": ("same_pixels", "a"), "c": ("same_pixels", "a")}
 
 
+def test_the_film_that_is_there_now_and_has_the_plainest_name_counts(reports: dict[str, FilmReport]) -> None:
+    marks = _marks(reports, ("a/hip (1).dcm", "1", "p"), ("a/hip.dcm", "1", "p"), ("a/hip_j2k.dcm", "1", "p"))
+    assert marks == {"a/hip (1).dcm": ("duplicate", "a/hip.dcm"), "a/hip_j2k.dcm": ("duplicate", "a/hip.dcm")}
+    gone = replace(reports["right"], file="a", film_id="0" * 16, sop_instance_uid="1", pixel_digest="p")
+    for film_now in ("missing", "replaced"):
+        films = [replace(gone, film_now=film_now), replace(gone, file="b", film_id="1" * 16)]
+        assert copies(films) == {("a", "0" * 16): ("duplicate", "b")}
+
+
 def test_one_uid_for_two_pictures_is_a_conflict_of_both(reports: dict[str, FilmReport]) -> None:
     marks = _marks(reports, ("a", "1", "p"), ("b", "1", "p"), ("c", "1", "q"), ("d", "2", "r"))
     assert marks == {"a": ("conflict", "c"), "b": ("duplicate", "a"), "c": ("conflict", "a")}
@@ -31,7 +40,10 @@ def test_one_picture_of_two_patients_counts_for_both(reports: dict[str, FilmRepo
     one = replace(reports["right"], pixel_digest="p")
     films = [("a", "1", "anna"), ("b", "2", "berta"), ("c", "3", None)]
     made = [replace(one, file=file, sop_instance_uid=uid, patient_pseudonym=who) for file, uid, who in films]
-    assert [kind for kind, _ in copies(made).values()] == ["other_patient", "same_pixels"]
+    assert {str(file): mark for (file, _), mark in copies(made).items()} == {
+        "a": ("other_patient", "b"), "b": ("other_patient", "a"), "c": ("same_pixels", "a"),
+    }  # fmt: skip
+    assert copies(replace(film, sop_instance_uid="1") for film in made[:2]) == copies(made[:2])  # or its ID was changed
     counted = count(marked(report, copies(made)) for report in made)
     assert counted["films"]["read"] == 2
 

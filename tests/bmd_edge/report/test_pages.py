@@ -149,7 +149,7 @@ def test_the_notice_bundle_and_version_head_every_printed_sheet(reports: dict[st
     """The head of a table is repeated on every sheet; this is its whole content."""
     page = index_page(tmp_path, list(reports.values()))
     head = Parsed(page.split('<div class="running">')[1].split("</div>")[0]).text
-    assert head == f"{RESEARCH_USE} {NOTICE} bmd-edge 0 \N{MIDDLE DOT} bundle test ({'ab' * 8})"
+    assert head == f"{RESEARCH_USE} {NOTICE} bmd-edge 0 \N{MIDDLE DOT} bundle test ({'ab' * 8}), unsigned"
     printed = page.split("@media print")[1].split("</style>")[0]
     assert ".running { display: table-header-group; break-inside: avoid; }" in printed
     assert "body { display: table;" in printed

@@ -68,11 +68,13 @@ def test_a_row_says_who_when_what_and_what_to_do(reports: dict[str, FilmReport])
     ((((row,),),),) = ([section.groups for section in listed([pelvis]).sections()],)
     assert row == Row(
         section="refer_for_dxa",
+        counts=True,
         find=f"pt-a {pelvis.film_id}",
         film="p.dcm",
         link="#film-1",
         patient="pt-a",
         date="2024-01-02",
+        accession="",
         lowest_t=signed(min(estimate.t_score for hip in pelvis.hips for estimate in hip.estimates)),
         said="The film cannot tell. Left: The hip holds an implant. "
         "Not in the folder now; the result of an earlier run.",
@@ -80,6 +82,15 @@ def test_a_row_says_who_when_what_and_what_to_do(reports: dict[str, FilmReport])
     )
     unknown = listed([reports["unknown"]]).sections()[0].groups[0][0]
     assert (unknown.lowest_t, unknown.said) == ("", "No headline. No T-score: age unknown.")
+
+
+def test_files_of_one_image_are_one_film_of_one_patient(reports: dict[str, FilmReport]) -> None:
+    one = known(reports["right"], "a.dcm", band="not_suspected", patient_pseudonym="pt-a")
+    again = replace(one, file="b.dcm", film_id="0" * 16, copy="duplicate", copy_of="a.dcm")
+    nobody = replace(one, file="c.dcm", film_id="1" * 16, copy="same_pixels", copy_of="a.dcm", patient_pseudonym=None)
+    (section,) = listed([one, again, nobody]).sections()
+    assert sorted(row.film for group in section.groups for row in group) == ["a.dcm", "b.dcm", "c.dcm"]
+    assert (section.films, section.patients) == (1, 1)
 
 
 def test_files_without_a_header_stand_by_reason(reports: dict[str, FilmReport]) -> None:

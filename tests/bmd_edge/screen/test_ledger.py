@@ -76,6 +76,17 @@ def test_a_film_that_cannot_be_read_again_keeps_what_was_said_of_it(tmp_path: Pa
         ]
 
 
+def test_whoever_takes_the_last_line_of_a_name_has_the_film_that_is_there(tmp_path: Path) -> None:
+    with closing(Ledger(tmp_path)) as ledger:
+        for film in (b"one", b"two", b"three"):
+            put(ledger, b"a", report(b"a", film))
+        put(ledger, b"a b", report(b"a b"))
+        expected = [("a", "replaced"), ("a", "replaced"), ("a", "there"), ("a b", "there")]
+        assert [(one.file, one.film_now) for one in ledger.reports()] == expected
+        assert [(one.file, one.film_now) for one, _ in ledger.entries()] == expected
+        assert {one.file: one.film_id for one in ledger.reports()}["a"] == report(b"a", b"three").film_id
+
+
 def test_a_failure_is_replaced_by_whatever_comes_next(tmp_path: Path) -> None:
     with closing(Ledger(tmp_path)) as ledger:
         for one in (FAILED, replace(FAILED, film_id="known"), FAILED, report(b"a"), report(b"a")):

@@ -340,3 +340,25 @@ def test_no_patient_in_any_result(films: Path, tmp_path: Path, capfd, caplog) ->
     assert b"CANARY" in (films / "right.dcm").read_bytes()
     assert str(tmp_path).encode() not in written
     assert np.frombuffer(written, np.uint8).size > 10_000
+
+
+def test_accession_numbers_are_written_only_where_they_are_asked_for(tmp_path: Path) -> None:
+    folder, out = tmp_path / "films", tmp_path / "out"
+    folder.mkdir()
+    (folder / "IM0001").write_bytes(hip_dicom("R", AccessionNumber="CANARY-77"))
+    files = ("results.csv", "results.jsonl", "report/index.html", "ledger.sqlite")
+
+    def screened(accession: bool, fresh: bool = False) -> set[str]:
+        with drawn_screener() as screener:
+            screener.accession = accession
+            screen_folder(screener, folder, out, fresh=fresh)
+        found = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+        return {path.relative_to(out).as_posix() for path, raw in found.items() if b"CANARY" in raw}
+
+    assert screened(False) == set()
+    assert screened(True) == set(files)
+    assert objects(out)["IM0001"]["accession_number"] == "CANARY-77"
+    page = (out / "report" / "index.html").read_text()
+    assert (page.count("accession CANARY-77"), page.count("accession number CANARY-77")) == (1, 1)  # worklist and card
+    assert screened(False) <= {"ledger.sqlite"}
+    assert screened(False, fresh=True) == set()

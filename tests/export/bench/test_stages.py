@@ -12,6 +12,7 @@ from bmd_edge.bundle.bundle import read_bundle
 from bmd_edge.errors import MissingExtra
 from bmd_edge.screen import screener
 from bmd_edge.screen.jobs import FilmJob
+from bmd_edge.screen.open import open_screener
 from export.bench import stages
 
 ROOT = Path(__file__).parents[3]
@@ -74,8 +75,8 @@ def test_the_numbers_are_the_same_with_a_clock(two_films: Path) -> None:
     jobs = [FilmJob(os.fsencode(path), path.name) for path in sorted(two_films.iterdir())]
     clock = stages.Clock()
     with (
-        screener.open_screener(None, device="cpu", threads=1) as plain,
-        screener.open_screener(None, device="cpu", threads=1, stages=clock) as timed,
+        open_screener(None, device="cpu", threads=1) as plain,
+        open_screener(None, device="cpu", threads=1, stages=clock) as timed,
     ):
         assert plain.settings_digest == timed.settings_digest
         assert list(plain.examine(jobs)) == list(timed.examine(jobs))

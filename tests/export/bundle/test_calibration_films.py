@@ -76,7 +76,7 @@ def test_dicom_films_are_cut_as_in_training(
     """A hospital's table names DICOM films: the export uses the regions that training used, from the same cache."""
     rois, said = made[0] / "cohort" / "films.csv", []
     refused = CutOutcome(read_table(rois)[0], None, "implant")
-    monkeypatch.setattr("export.bundle.calibration_films.roi_table", lambda _: (rois, [refused]))
+    monkeypatch.setattr("export.bundle.calibration_films.roi_table", lambda *_: (rois, [refused]))
     assert calibration_films.table_of_rois(tmp_path / "ours.csv", said.append) == rois
     assert said == ["ours.csv: 1 hips are left out, as the finder refuses them"]
 

@@ -26,6 +26,8 @@ from bmd_edge.screen.jobs import FilmJob, FilmOutcome
 from bmd_edge.screen.workers import Crew
 from bmd_edge.sites import SITES
 from bmd_edge.table.film_table import HipRow, read_table, write_table
+from calibration.pairs.hip_size import SIZE, size_in_table_mm
+from calibration.statistics.knowledge import of_person
 from trainer.commands import train as command
 from trainer.images import cut_rois
 from trainer.images.cut_rois import check_rows, roi_table
@@ -101,6 +103,33 @@ def test_films_become_rois_as_the_phantom_cuts_them(
     listed = list(csv.DictReader((tmp_path / "left_out.csv").read_text().splitlines()))
     assert listed[0]["reason"] == "implant"
     assert "The hip holds an implant." in listed[0]["remedy"]
+
+
+def test_age_sex_and_size_of_a_clinics_hips_are_those_of_the_films(
+    films: tuple[Path, dict[str, PhantomFilm]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a network is judged against must be known of films whose table says nothing of it."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    folder = films[0].parent
+    rows = {row.film: row for row in read_table(films[0])}
+    bare = [dataclasses.replace(rows[name], age_years=None, sex=None) for name in ("right.dcm", "left.dcm")]
+    write_table(folder / "bare.csv", bare)
+    cut = read_table(roi_table(folder / "bare.csv")[0])
+    for name, row in zip(("right.dcm", "left.dcm"), cut, strict=True):
+        header, (hip,) = read_film(folder / name), films[1][name].hips
+        assert (row.age_years, row.sex) == (header.age_years, header.sex) != (None, None)
+        head, lesser = (np.array(hip.landmarks_px[name]) for name in ("head_center", "lesser_trochanter"))
+        assert size_in_table_mm(row) == pytest.approx(np.hypot(*(head - lesser)) * header.spacing_mm[0], rel=0.1)
+    measured = dataclasses.replace(rows["right.dcm"], extra={SIZE: "61,5"})
+    write_table(folder / "bare.csv", [measured, rows["left.dcm"]])
+    stated, found = read_table(roi_table(folder / "bare.csv")[0])
+    assert (stated.age_years, size_in_table_mm(stated)) == (70.0, 61.5)
+    assert found.extra[SIZE] == cut[1].extra[SIZE]
+    person = of_person([row.age_years for row in cut], [row.sex for row in cut], [size_in_table_mm(row) for row in cut])
+    assert {name: bool(np.isfinite(values).all()) for name, values in person.items()} == dict.fromkeys(person, True)
+    assert list(person) == ["age", "sex", "size of the hip"]
+    with pytest.raises(TableError, match=r"right\.dcm, column x_hip_size_mm: 'large' is no number"):
+        size_in_table_mm(dataclasses.replace(measured, extra={SIZE: "large"}))
 
 
 @pytest.mark.parametrize("name", ["right.dcm", "left.dcm"])

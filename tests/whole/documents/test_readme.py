@@ -31,9 +31,10 @@ DEMO = Path(bmd_edge.__file__).parent / "data" / "demo"
 
 def test_nobody_is_told_to_install_from_an_index_what_is_on_none():
     """A name that nobody has registered belongs to whoever does so first: no page and no remedy may give it to pip."""
-    named = re.compile(r"pip3? (install|download)[^\n]*?[ '\"]bmd[-_]edge(?!\S*\.whl)\b", re.IGNORECASE)
+    named = re.compile(r"pip3? (install|download)[^\n]*?[ '\"]bmd[-_]edge(?!\S*\.whl)\b|bmd[-_]edge\[\w", re.IGNORECASE)
     assert named.search("pip install 'bmd-edge[cpu]'")
     assert named.search("$ pip install --upgrade bmd-edge")
+    assert named.search("it has no cuda: install 'bmd-edge[gpu]'")
     assert not named.search("pip install './bmd_edge-0.1.0-py3-none-any.whl[cpu]'")
     assert not named.search("pip install '.[cpu]' in a checkout of the project")
     kinds = ("*.py", "*.md", "*.j2", "*.toml", "Makefile")
