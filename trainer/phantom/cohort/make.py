@@ -26,7 +26,7 @@ from bmd_edge.errors import UsageError
 from bmd_edge.film.area_average import area_average
 from bmd_edge.sites import SITES
 from bmd_edge.system.files import replace_bytes
-from bmd_edge.table.film_table import HipRow, write_table
+from bmd_edge.table.film_table import BMD_RANGE_GCM2, HipRow, write_table
 from trainer.images.gray_png import png16
 from trainer.images.roi_files import ROI_PX, ROI_SPACING_MM
 from trainer.phantom.cohort.plan import FINDER_ERROR_MM, MAX_FINDER_ERROR_MM, CohortConfig, Item, items
@@ -130,7 +130,10 @@ def _row(
         # Films of one view teach that their hip is the same: they carry the truth, without a scanner's error.
         label = hip.label_bmd_gcm2 if item.spec.view_seed is None else hip.true_bmd_gcm2
         if item.split != "unlabelled":
-            cells |= {f"bmd_{site}_gcm2": f"{label[site]:.3f}" for site in SITES} | {"scale": "hologic"}
+            # A few bones of the wide population have more or less mineral than a film table takes for anyone's.
+            low, high = BMD_RANGE_GCM2
+            known = {f"bmd_{site}_gcm2": f"{label[site]:.3f}" for site in SITES if low <= round(label[site], 3) <= high}
+            cells |= known | ({"scale": "hologic"} if known else {})
     return cells
 
 

@@ -2,6 +2,7 @@
 
 import json
 from collections import defaultdict
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -106,6 +107,19 @@ def test_regions_to_learn_from_show_one_hip_on_several_films(tmp_path):
             assert value == pytest.approx(float(one.extra[f"x_true_bmd_{site}"]), abs=5e-4)
         assert one.film_path.read_bytes() != other.film_path.read_bytes()
     assert rows[0].bmd_gcm2 != rows[1].bmd_gcm2
+
+
+def test_more_mineral_than_a_table_takes_for_anyones_is_no_label(tmp_path, monkeypatch):
+    real = make.film
+
+    def denser(spec):
+        found = real(spec)
+        labels = {"femoral_neck": 1.1, "total_hip": 2.145}
+        return replace(found, hips=tuple(replace(hip, label_bmd_gcm2=labels) for hip in found.hips))
+
+    monkeypatch.setattr(make, "film", denser)
+    rows = read_table(make_cohort(CohortConfig(labelled=1, calibrate=0, unlabelled=0), tmp_path, 1))
+    assert [row.bmd_gcm2 for row in rows] == [{"femoral_neck": 1.1, "total_hip": None}]
 
 
 def test_resuming_makes_only_what_is_missing(made, monkeypatch):
