@@ -45,11 +45,6 @@ def _filled(stream: bytes) -> bytes:
     return stream[:-2] + b"\xff" + stream[-2:]
 
 
-def _zero_before_end(stream: bytes) -> bytes:
-    """As in the samples of DICOM's working group 4."""
-    return stream[:-2] + b"\0" + stream[-2:]
-
-
 def _8_in_16(syntax: str) -> bytes:
     """The header allocates 16 bits for the 8 that are stored; the codestream may know of 8 only."""
     frame = pixels(bits=8)
@@ -104,10 +99,6 @@ def codec_cases() -> list[Case]:
         Case("j2k_9_7_denied", _denied(JPEG_2000), None, _LOSSY),
         Case("j2k_9_7_in_jp2", _denied(JPEG_2000, codecformat="jp2"), None, _LOSSY),
         Case("htj2k_9_7_denied", dicom_bytes(frame, HTJ2K, LossyImageCompression="00"), None, _LOSSY),
-        Case("jpeg_ls_zero_before_end", film(JPEG_LS, _zero_before_end(encoded(frame, JPEG_LS, 12)))),
-        Case("jpeg_ls_cut", film(JPEG_LS, encoded(frame, JPEG_LS, 12)[:-900] + b"\xff\xd9"), "decode_failed"),
-        *(Case(f"8_bits_in_16_{syntax}", _8_in_16(syntax)) for syntax in LOSSLESS),
-        Case("jpeg_12_of_10", _jpeg_12_of_10(), None, _LOSSY),
         Case("jpeg_ls_near", dicom_bytes(frame, JPEG_LS_NEAR), None, _LOSSY),
         Case("rle_short", film(RLE, rle(frame[:60])), "pixel_length"),
         Case("two_codestreams", _two_streams(stream), "multi_frame"),
@@ -128,7 +119,20 @@ def codec_cases() -> list[Case]:
         Case("native_in_fragments", _native_in_fragments(frame), "broken_dicom"),
         Case("jpeg_unencapsulated", _unencapsulated(lossless), "broken_dicom"),
     ]
-    return cases
+    return cases + _maker_cases(encoded(frame, JPEG_LS, 12))
+
+
+def _maker_cases(stream: bytes) -> list[Case]:
+    """What makers write that the standard allows, or nearly."""
+    cut, zero_before_end = (dicom_bytes(syntax=JPEG_LS, how={"stream": one}) for one in (
+        stream[:-900] + b"\xff\xd9", stream[:-2] + b"\0" + stream[-2:]  # as samples of DICOM's working group 4
+    ))  # fmt: skip
+    return [
+        Case("jpeg_ls_zero_before_end", zero_before_end),
+        Case("jpeg_ls_cut", cut, "decode_failed"),
+        *(Case(f"8_bits_in_16_{syntax}", _8_in_16(syntax)) for syntax in LOSSLESS),
+        Case("jpeg_12_of_10", _jpeg_12_of_10(), None, _LOSSY),
+    ]
 
 
 def _resized_j2k(stream: bytes, size: int) -> bytes:
