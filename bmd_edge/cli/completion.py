@@ -19,7 +19,7 @@ _PLAIN = re.compile(r"[\w ./+,:=@~^\[\](){}#-]*")
 """Paths that are offered: what Typer hands zsh is evaluated there, and it leaves a backslash as it is."""
 
 _AT_ONCE = 'if [[ $zsh_eval_context[-1] == loadautofunc ]]; then %(complete_func)s "$@"; fi'
-"""zsh runs an installed script at the first Tab of a session; Typer's says there what completes, and completes nothing."""
+"""zsh runs an installed script at the first Tab of a session; Typer's only says there what will complete."""
 
 
 class Program(TyperGroup):

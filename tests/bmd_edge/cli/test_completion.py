@@ -99,7 +99,7 @@ def test_zsh(place: dict[str, str]) -> None:
 
 
 def test_fish(place: dict[str, str]) -> None:
-    """Its own engine of completion, which loads what was installed; its editor asks terminals what these do not answer."""
+    """By its own engine of completion, which loads what was installed; its editor wants a terminal that answers."""
     installed(place, "fish")
     lines = "; ".join(f"complete -C '{line}' | cut -f 1" for line in CASES)
     assert dict(zip(CASES, said(place, "fish", "-c", lines).splitlines(), strict=True)) == CASES
