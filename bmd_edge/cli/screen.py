@@ -102,6 +102,7 @@ def demo(bundle: BundleOption = None, out: OutOption = Path("bmd-edge-demo")) ->
     """Screen the embedded films and check their outcomes."""
     from bmd_edge.cli.terminal import print_results
     from bmd_edge.screen.ledger import known
+    from bmd_edge.screen.run import orphaned
     from bmd_edge.screen.screener import open_screener
     from bmd_edge.screen.workers import Crew
 
@@ -109,7 +110,7 @@ def demo(bundle: BundleOption = None, out: OutOption = Path("bmd-edge-demo")) ->
     if not (data / "demo.json").is_file():
         raise EngineError("this installation holds no demo films: install bmd-edge again")
     expected = json.loads((data / "demo.json").read_text(encoding="utf-8"))
-    if not {os.fsdecode(key) for key in known(out)} <= expected.keys():
+    if orphaned(out) or not {os.fsdecode(key) for key in known(out)} <= expected.keys():
         raise UsageError("--out holds results of other films, which the demo would write over: give another --out")
     with Crew(partial(open_screener, bundle, threads=1)) as crew:
         summary = _run(crew, data / "demo", out, fresh=True)

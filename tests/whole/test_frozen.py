@@ -3,6 +3,7 @@
 `BMD_EDGE_FROZEN=1 pytest tests/whole/test_frozen.py` where PyInstaller is installed.
 """
 
+import faulthandler
 import os
 import subprocess
 import sys
@@ -52,6 +53,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    faulthandler.cancel_dump_traceback_later()  # it ends the run of any other test that takes as long
     folder = tmp_path_factory.mktemp("service")
     (folder / "service.py").write_text(SERVICE)
     options = ["--onedir", "--noconfirm", "--paths", ROOT, "--collect-data", "bmd_edge"]
