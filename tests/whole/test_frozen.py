@@ -60,7 +60,8 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Path:
     options += ["--collect-submodules", "imagecodecs"]
     options += [word for name in NOT_NEEDED for word in ("--exclude-module", name)]
     command = [sys.executable, "-m", "PyInstaller", *options, "service.py"]
-    done = subprocess.run(list(map(str, command)), cwd=folder, capture_output=True, text=True)
+    place = {**os.environ, "PYTHONPATH": str(ROOT)}  # the data of this checkout
+    done = subprocess.run(list(map(str, command)), env=place, cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return folder / "dist" / "service" / "service"
 
@@ -83,7 +84,8 @@ def answer(work: tuple[Path, Path]) -> str:
 
 def run(service: Path, *words: object) -> subprocess.CompletedProcess[str]:
     place = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    return subprocess.run([service, *map(str, words)], env=place, capture_output=True, text=True, timeout=600)
+    command = [service, *map(str, words)]
+    return subprocess.run(command, env=place, cwd=service.parent, capture_output=True, text=True, timeout=600)
 
 
 def test_it_reads_in_its_own_process(service: Path, work: tuple[Path, Path], answer: str) -> None:
