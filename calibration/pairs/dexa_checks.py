@@ -65,7 +65,7 @@ def named_rows(rows: Iterable[HipRow]) -> str:
 
 
 def _exchanged_sites(rows: Sequence[HipRow]) -> Iterator[Finding]:
-    """The columns of the two sites exchanged, in all rows or in those of one scale, maker or split; or one of them twice.
+    """The columns of the two sites exchanged, in all rows or in those of one scale, maker or split; or one twice.
 
     On the Hologic scale no sound table has a majority with the neck above the total hip. As other scanners tell it the
     two lie so close together that a clinic might: there it is a warning.

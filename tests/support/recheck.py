@@ -17,6 +17,7 @@ from tempfile import TemporaryDirectory
 from bmd_edge import open_bundle
 from bmd_edge.screen.folder_plan import stamp_of
 from bmd_edge.screen.ledger import Ledger
+from bmd_edge.system.patient_key import patient_key
 
 DEMO = Path(__file__).parents[2] / "bmd_edge" / "data" / "demo"
 RESULT = Path(__file__).parents[2] / "tests" / "results" / "recheck.json"
@@ -26,6 +27,7 @@ def filled(folder: Path, out: Path, n: int) -> None:
     """Make `n` files, 500 to a subfolder, each with the report of a demo film in the ledger; without pictures."""
     out.mkdir()
     with open_bundle().screener(device="cpu", threads=1) as screener:
+        screener.patient_key = patient_key()  # as the command does it
         settings, report = screener.setup.digest, screener.read(DEMO / "pelvis.dcm")
     with closing(Ledger(out)) as ledger:
         ledger._db.execute("BEGIN")
