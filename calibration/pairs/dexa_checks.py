@@ -76,7 +76,7 @@ def _exchanged_sites(rows: Sequence[HipRow]) -> Iterator[Finding]:
     if len(same) >= EXCHANGED_ROWS and len(same) > len(both) / 2:
         sentence = (
             f"The {columns} hold the same numbers in {len(same)} of {len(both)} hips ({named_rows(same)}): one of them"
-            " is a copy of the other. Put each site's own there."
+            " is a copy of the other. Put the DEXA of each there."
         )
         yield Finding("sites_copied", "error", sentence, len(same))
         return
