@@ -51,20 +51,21 @@ def validate(
     from bmd_edge.errors import UsageError
     from calibration.validate.acceptance import accept as judge
     from calibration.validate.acceptance import limit
+    from calibration.validate.earlier_report import check_report
     from calibration.validate.validate import validate as measure
 
     if table is None:
         raise UsageError("validate needs --table TABLE, a film table with DEXA")
-    if out.resolve() == table.resolve().parent:
-        raise UsageError("--out is the folder of the table: choose another")
+    line = either_recalibration(recalibration, site)
+    check_report(out / "validation.json", verified := read_bundle(bundle), [table], split, line)
     limits = [limit(text) for text in accept or ()]
     with progress_bar() as progress:
         made = measure(
-            read_bundle(bundle),
+            verified,
             table,
             split=split,
             known=known or (),
-            recalibration=either_recalibration(recalibration, site),
+            recalibration=line,
             device=device,
             threads=threads,
             progress=progress,
@@ -113,10 +114,8 @@ def _say(facts: dict[str, Any], out: Path) -> None:
 
 
 def _said(figure: dict[str, Any]) -> str:
-    if figure["value"] is None:
-        return "-"
     ends = "" if figure["low"] is None else f" ({figure['low']:.3f} to {figure['high']:.3f})"
-    return f"{figure['value']:.3f}{ends}"
+    return "-" if figure["value"] is None else f"{figure['value']:.3f}{ends}"
 
 
 def world(
@@ -145,17 +144,16 @@ def world(
 
     from bmd_edge.bundle.bundle import read_bundle
     from bmd_edge.cli.terminal import progress_bar
-    from bmd_edge.errors import UsageError
     from bmd_edge.system.files import replace_file
+    from calibration.validate.earlier_report import check_report
     from calibration.world.page import write_page
     from calibration.world.world import named_tables, score
 
     named = named_tables(tables or [])
-    if any(out.resolve() == table.path.resolve().parent for table in named):
-        raise UsageError("--out is the folder of a table: choose another")
+    check_report(out / "world.json", verified := read_bundle(bundle), [table.path for table in named], split)
     with progress_bar() as progress:
         made = score(
-            read_bundle(bundle),
+            verified,
             named,
             split=split,
             known=known or (),
@@ -220,12 +218,13 @@ def calibrate(
     from bmd_edge.errors import UsageError
     from bmd_edge.report.safe_text import visible
     from calibration.fit.recalibration import calibrate as fitted
-    from calibration.fit.recalibration import write_recalibration
+    from calibration.fit.recalibration import check_file, write_recalibration
 
     if table is None:
         raise UsageError("calibrate needs --table TABLE, a film table with DEXA")
+    check_file(out, verified := read_bundle(bundle), table)
     with progress_bar() as progress:
-        found = fitted(read_bundle(bundle), table, device, threads, progress)
+        found = fitted(verified, table, device, threads, progress)
     write_recalibration(out, found.file)
     for line in _calibrated(found):
         typer.echo(line)

@@ -115,13 +115,14 @@ def demo(bundle: BundleOption = None, out: OutOption = Path("bmd-edge-demo")) ->
     from bmd_edge.cli.terminal import print_results
     from bmd_edge.screen.ledger import known
     from bmd_edge.screen.open import open_screener
+    from bmd_edge.screen.run import orphaned
     from bmd_edge.screen.workers import Crew
 
     data = Path(__file__).parents[1] / "data"
     if not (data / "demo.json").is_file():
         raise EngineError("this installation holds no demo films: install bmd-edge again")
     expected = json.loads((data / "demo.json").read_text(encoding="utf-8"))
-    if not {os.fsdecode(key) for key in known(out)} <= expected.keys():
+    if orphaned(out) or not {os.fsdecode(key) for key in known(out)} <= expected.keys():
         raise UsageError("--out holds results of other films, which the demo would write over: give another --out")
     with Crew(partial(open_screener, bundle, threads=1)) as crew:
         summary = _run(crew, data / "demo", out, fresh=True)

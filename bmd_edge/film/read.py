@@ -84,8 +84,11 @@ def read_film(
 def check_source(source: FilmSource) -> None:
     """Tell a mistake of the caller from whatever may be wrong with a film; reads nothing.
 
-    TypeError: `source` is nothing that a film is read from. UsageError: a data set that does not say how it is encoded.
+    TypeError: `source` is nothing that a film is read from. UsageError: a data set that does not say how it is encoded,
+    or a path that no system takes.
     """
+    if isinstance(source, str | os.PathLike) and "\0" in os.fsdecode(source):
+        raise UsageError("the path of the film holds a NUL: no file is called so")
     if isinstance(source, str | os.PathLike | bytes | bytearray | memoryview):
         return
     pydicom = sys.modules.get("pydicom")  # whoever hands in a data set has loaded it

@@ -47,9 +47,12 @@ def is_sound(uid: str, difference: int | None) -> bool:
 
 def check_decoders() -> None:
     """Raise EngineError if a decoder is missing or gives other values than it should; a few milliseconds."""
-    remedy = "pip install --force-reinstall imagecodecs"
-    if getattr(sys, "frozen", False):  # its decoders are modules that no import names
+    remedy, again = "pip install --force-reinstall imagecodecs", "install bmd-edge again"
+    if getattr(sys, "frozen", False):  # its decoders are modules that no import names, and data are no modules
         remedy = "freeze all of imagecodecs with the program (PyInstaller: --collect-submodules imagecodecs)"
+        again = "freeze them with the program (PyInstaller: --collect-data bmd_edge)"
+    if not CANARIES.is_file():
+        raise EngineError(f"this program lacks bmd-edge's data files, by which decoders are tested: {again}")
     for uid, difference in decoder_differences().items():
         if not is_sound(uid, difference):
             name, decoder = syntaxes()[uid]

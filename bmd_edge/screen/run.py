@@ -80,15 +80,15 @@ def screen_folder(
         _sweep(out)
         if fresh:
             remove_ledger(out)
-        elif _orphaned(out):
+        elif orphaned(out):
             what = f"--out holds results without their {LEDGER}, and this run would write over them"
             raise UsageError(f"{what}: give another --out, or --fresh, which forgets them")
         with closing(Ledger(out)) as ledger:
             return _screen(screener, films, out, ledger, forget_missing, progress)
 
 
-def _orphaned(out: Path) -> bool:
-    """Whether there are results that no ledger keeps."""
+def orphaned(out: Path) -> bool:
+    """Whether there are results in folder `out` that no ledger keeps."""
     results = out / "results.jsonl"
     return not (out / LEDGER).is_file() and results.is_file() and results.stat().st_size > 0
 

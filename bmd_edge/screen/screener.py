@@ -192,6 +192,7 @@ class Screener:
             EngineError: a network failed. Whatever is wrong with the film is a report, never an error.
             TypeError, UsageError: mistakes of the caller, as `bmd_edge.film.read.check_source` finds them.
         """
+        check_source(source)
         if isinstance(source, str | os.PathLike):
             source = os.path.realpath(source)
         return self.measure(self.load(source), file)
@@ -201,7 +202,6 @@ class Screener:
 
         Needs no network and may run beside `measure`.
         """
-        check_source(source)
         data: bytes | None = None
         try:
             with self._stages("read"):

@@ -136,8 +136,7 @@ class Crew:
 
     def film_ids(self, tasks: Iterable[FilmJob]) -> Iterator[tuple[FilmJob, str | None]]:
         """The film_id of each file, in any order; None where it cannot be read, or not in time."""
-        for task, name in self._round(tasks, self._workers, None):
-            yield task, name or None
+        yield from ((task, name or None) for task, name in self._round(tasks, self._workers, None))
 
     def _round(
         self, tasks: Iterable[FilmJob], workers: Sequence["_Worker"], most_bytes: int | None
@@ -173,8 +172,7 @@ class Crew:
                 return
 
     def _lost(self, task: FilmJob, name: str | None) -> FilmOutcome:
-        report = replace(self.setup.failed, file=task.file, film_id=name, reason="worker_lost")
-        return FilmOutcome(report)
+        return FilmOutcome(replace(self.setup.failed, file=task.file, film_id=name, reason="worker_lost"))
 
 
 class _Worker:
@@ -201,16 +199,19 @@ class _Worker:
         # Films want the same large buffers again and again: what is given back to the system faults in anew.
         kept = {"MALLOC_MMAP_THRESHOLD_": str(_KEPT_BYTES), "MALLOC_TRIM_THRESHOLD_": str(_KEPT_BYTES)}
         with theirs:
-            self._process = subprocess.Popen(
-                [_python(), "-P", "-m", "bmd_edge.screen.workers", str(theirs.fileno())],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=None if sys.stderr else subprocess.DEVNULL,  # it is None where it is closed
-                pass_fds=[theirs.fileno()],
-                env={**environment_of_workers(), **one_thread, **kept, _WORKER: "1"},
-                process_group=0,  # Ctrl-C goes to the owner alone, who ends the workers
-            )
-        with suppress(BrokenPipeError):  # it will be missed at the first message that does not come
+            try:
+                self._process = subprocess.Popen(
+                    [_python(), "-P", "-m", "bmd_edge.screen.workers", str(theirs.fileno())],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=None if sys.stderr else subprocess.DEVNULL,  # it is None where it is closed
+                    pass_fds=[theirs.fileno()],
+                    env={**environment_of_workers(), **one_thread, **kept, _WORKER: "1"},
+                    process_group=0,  # Ctrl-C goes to the owner alone, who ends the workers
+                )
+            except (FileNotFoundError, PermissionError) as error:
+                raise EngineError(f"{_python()} cannot be started ({error.strerror}): {_OTHER_PYTHON}") from None
+        with suppress(BrokenPipeError):  # missed at the first message that does not come
             self.connection.send(self._order)
 
     @property

@@ -45,7 +45,7 @@ def export_key(file: Path, path: Path | None = None) -> bytes:
 
     Raises UsageError where there is such a file already, or no key can be kept; OSError if it cannot be written.
     """
-    key = patient_key(path)
+    key = patient_key(path or key_file())
     if key is None:
         raise UsageError("the key in the configuration folder cannot be read or made: check its permissions")
     try:

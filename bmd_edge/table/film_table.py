@@ -33,6 +33,8 @@ OPTIONAL_COLUMNS = ("maker", "bmi", "pose", "dxa_date", "film_date")
 BMD_RANGE_GCM2 = (0.2, 2.0)
 AGE_RANGE_YEARS = (0.0, 120.0)
 BMI_RANGE = (8.0, 100.0)
+_WORKBOOKS = (b"PK\3\4", b"\xd0\xcf\x11\xe0")
+"""How files of spreadsheets begin: .xlsx and .ods, and .xls."""
 
 T = TypeVar("T")
 
@@ -72,7 +74,10 @@ def read_table(path: str | os.PathLike[str]) -> list[HipRow]:
     """
     path = Path(path)
     try:
-        sheet = read_sheet(path.read_bytes())
+        raw = path.read_bytes()
+        if raw.startswith(_WORKBOOKS):
+            raise TableError(f"{path.name}: a spreadsheet's own file; save the table as CSV UTF-8")
+        sheet = read_sheet(raw)
     except OSError as error:
         raise TableError(f"{path.name}: the film table cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
@@ -138,7 +143,7 @@ def _hip_row(number: int, cells: Mapping[str, str], folder: Path) -> HipRow:
         film=film,
         film_path=found_film(folder, film),
         table_row=number,
-        subject=need("subject", str),
+        subject=need("subject", _whole_name),
         side=need("side", _one_of(SIDES)),
         split=need("split", _one_of(SPLITS)),
         age_years=get("age_years", _number("years", *AGE_RANGE_YEARS)),
@@ -181,6 +186,16 @@ def _relative(text: str) -> str:
     if path.is_absolute() or ".." in path.parts or "\\" in text or not path.parts or not text.isprintable():
         raise ValueError(f"{_quote(text)} must be a path relative to the table's folder, with forward slashes")
     return str(path)
+
+
+def _whole_name(text: str) -> str:
+    """The name of a subject, all of it: of a long number a spreadsheet keeps the first digits, the same for many."""
+    if re.fullmatch(r"\d[.,]\d+E\+\d+", text):
+        raise ValueError(
+            f"{_quote(text)} is a number that a spreadsheet has shortened: make the column text there, and put the"
+            " subjects in again"
+        )
+    return text
 
 
 def _one_of(choices: Sequence[str]) -> Callable[[str], str]:

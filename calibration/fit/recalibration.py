@@ -88,7 +88,7 @@ def calibrate(
     file = RecalibrationFile(
         schema=SCHEMA,
         bundle_digest=bundle.digest,
-        table_sha256=hashlib.sha256(table.read_bytes()).hexdigest(),
+        table_sha256=_sha256(table),
         scales=dict(sorted(scales.items())),
         precisions={name: {site: fit.line for site, fit in sites.items()} for name, sites in fits.items()},
         operating_points=points,
@@ -141,6 +141,28 @@ def _answer(row: HipRow, report: FilmReport) -> NetworkAnswer | str:
         if hip.side == row.side:
             return hip.network or hip.reason or "hip_not_found"
     return report.reason or "hip_not_found"
+
+
+def check_file(path: Path, bundle: VerifiedBundle, table: Path) -> None:
+    """Look at the file that a recalibration is going to be written to, before any film is read.
+
+    Raises:
+        UsageError: it holds another one, with which results may have been made, or something else.
+    """
+    if not path.exists() or not table.is_file():  # a missing table is said where it is read
+        return
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        same = (found["bundle_digest"], found["table_sha256"]) == (bundle.digest, _sha256(table))
+    except (OSError, ValueError, KeyError, TypeError):
+        same = False
+    if not same:
+        what = "--out holds a recalibration of another bundle or table, or something else, which would be lost"
+        raise UsageError(f"{what}: give another --out, or delete it")
+
+
+def _sha256(table: Path) -> str:
+    return hashlib.sha256(table.read_bytes()).hexdigest()
 
 
 def write_recalibration(path: Path, file: RecalibrationFile) -> None:

@@ -37,7 +37,7 @@ Another scale fits better if the square of the distance in these SDs is smaller 
 
 def dexa_findings(rows: Sequence[HipRow]) -> list[Finding]:
     """Findings of rows of a table; hips without DEXA say nothing. Films are not looked at."""
-    return [*_exchanged_sites(rows), *_misnamed_scales(rows), *_dates_apart(rows)]
+    return [*_exchanged_sites(rows), *_misnamed_scales(rows), *_dates_apart(rows), *_two_persons(rows)]
 
 
 def refuse_errors(table: str, findings: Iterable[Finding]) -> list[Finding]:
@@ -65,13 +65,21 @@ def named_rows(rows: Iterable[HipRow]) -> str:
 
 
 def _exchanged_sites(rows: Sequence[HipRow]) -> Iterator[Finding]:
-    """The columns of the two sites exchanged, in all rows or in those of one scale, maker or split.
+    """The columns of the two sites exchanged, in all rows or in those of one scale, maker or split; or one twice.
 
     On the Hologic scale no sound table has a majority with the neck above the total hip. As other scanners tell it the
     two lie so close together that a clinic might: there it is a warning.
     """
     both = [row for row in rows if all(row.bmd_gcm2[site] is not None for site in SITES)]
     columns = "columns bmd_femoral_neck_gcm2 and bmd_total_hip_gcm2"
+    same = [row for row in both if len(set(row.bmd_gcm2.values())) == 1]
+    if len(same) >= EXCHANGED_ROWS and len(same) > len(both) / 2:
+        sentence = (
+            f"The {columns} hold the same numbers in {len(same)} of {len(both)} hips ({named_rows(same)}): one of them"
+            " is a copy of the other. Put the DEXA of each there."
+        )
+        yield Finding("sites_copied", "error", sentence, len(same))
+        return
     for severity, above in (("error", _neck_above), ("warning", _neck_above_as_written)):
         for part, some in _parts(both):
             odd = [row for row in some if above(row)]
@@ -167,3 +175,20 @@ def _dates_apart(rows: Sequence[HipRow]) -> Iterator[Finding]:
 
 def _days(first: date | None, second: date | None) -> int:
     return abs((first - second).days) if first and second else 0
+
+
+# -- subjects -----------------------------------------------------------------------------------------------------
+
+
+def _two_persons(rows: Sequence[HipRow]) -> Iterator[Finding]:
+    """One name for women and men: the numbers of two clinics, or names that were cut off."""
+    sexes: dict[str, set[str]] = {}
+    for row in rows:
+        sexes.setdefault(row.subject, set()).update([row.sex] if row.sex else [])
+    odd = [row for row in rows if len(sexes[row.subject]) > 1]
+    if odd:
+        sentence = (
+            f"One subject has both sexes in {named_rows(odd)} (columns subject and sex): two persons of one name count"
+            " as one. Name them apart, or correct the sex."
+        )
+        yield Finding("two_sexes", "warning", sentence, len(odd))

@@ -4,12 +4,15 @@ Run folders name their subjects; film tables name subjects and films, films by t
 """
 
 import json
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 from bmd_edge.errors import TableError
-from bmd_edge.film.film import film_id
+from bmd_edge.screen.jobs import FilmJob
+from bmd_edge.screen.workers import Crew
 from bmd_edge.table.film_table import HipRow, read_table
 
 
@@ -45,8 +48,24 @@ def read_known(paths: Iterable[Path]) -> Known:
 
 
 def known_rows(rows: Iterable[HipRow]) -> Known:
-    """Subjects and films of rows of a table; films are named by the hash of their bytes."""
+    """Subjects and films of rows of a table; films are named by the hash of their bytes.
+
+    A film that cannot be read, or not in time, counts as `unread`.
+    """
     rows = list(rows)
     paths = {row.film: row.film_path for row in rows}
-    films = {name: film_id(path.read_bytes()) for name, path in paths.items() if path.is_file()}
-    return Known(frozenset(row.subject for row in rows), frozenset(films.values()), len(paths) - len(films))
+    jobs = [FilmJob(os.fsencode(os.path.realpath(path)), film) for film, path in paths.items() if path.is_file()]
+    films = _film_ids(jobs) if jobs else []
+    return Known(frozenset(row.subject for row in rows), frozenset(films), len(paths) - len(films))
+
+
+def _film_ids(jobs: Iterable[FilmJob]) -> list[str]:
+    """Named by workers: a file whose read never returns would hold up this process for good."""
+    with Crew(cast(Any, _Namer)) as crew:
+        return [name for _, name in crew.film_ids(jobs) if name]
+
+
+class _Namer:
+    """What a worker opens that only names films, in the place of a screener: no network."""
+
+    setup = "names films"

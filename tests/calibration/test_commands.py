@@ -75,6 +75,11 @@ def test_what_is_validated_is_what_screening_says(table, tmp_path, monkeypatch, 
     assert [line.split(",")[0] for line in told] == [f"films: {n} of 5" for n in range(1, 6)]
     for name in ("validation.html", "validation.json", "pairs.csv"):
         assert (tmp_path / "again" / name).read_bytes() == (out / name).read_bytes()
+    table.write_text(ROWS.replace("0.640", "0.641"))
+    assert run(monkeypatch, "--table", table, "--out", tmp_path / "again") == 2
+    assert "another --out" in capsys.readouterr().err
+    for name in ("validation.html", "validation.json", "pairs.csv"):
+        assert (tmp_path / "again" / name).read_bytes() == (out / name).read_bytes()
 
 
 def test_a_recalibration_is_validated_in_place_of_the_bundle(table, tmp_path, monkeypatch):

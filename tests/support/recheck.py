@@ -17,10 +17,10 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from bmd_edge import open_bundle
 from bmd_edge.bundle.bundle import read_bundle
 from bmd_edge.screen.folder_plan import stamp_of
 from bmd_edge.screen.ledger import Ledger
-from bmd_edge.screen.screener import open_screener
 from bmd_edge.system.patient_key import patient_key
 
 DEMO = Path(__file__).parents[2] / "bmd_edge" / "data" / "demo"
@@ -30,7 +30,8 @@ RESULT = Path(__file__).parents[2] / "tests" / "results" / "recheck.json"
 def filled(folder: Path, out: Path, n: int) -> None:
     """Make `n` files, 500 to a subfolder, each with the report of a demo film in the ledger; without pictures."""
     out.mkdir()
-    with open_screener(None, patient_key(), device="cpu", threads=1) as screener:
+    with open_bundle().screener(device="cpu", threads=1) as screener:
+        screener.patient_key = patient_key()  # as the command does it
         settings, report = screener.setup.digest, screener.read(DEMO / "pelvis.dcm")
     with closing(Ledger(out)) as ledger:
         ledger._db.execute("BEGIN")

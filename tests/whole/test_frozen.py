@@ -3,6 +3,7 @@
 `BMD_EDGE_FROZEN=1 pytest tests/whole/test_frozen.py` where PyInstaller is installed.
 """
 
+import faulthandler
 import os
 import subprocess
 import sys
@@ -52,13 +53,15 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    faulthandler.cancel_dump_traceback_later()  # it ends the run of any other test that takes as long
     folder = tmp_path_factory.mktemp("service")
     (folder / "service.py").write_text(SERVICE)
     options = ["--onedir", "--noconfirm", "--paths", ROOT, "--collect-data", "bmd_edge"]
     options += ["--collect-submodules", "imagecodecs"]
     options += [word for name in NOT_NEEDED for word in ("--exclude-module", name)]
     command = [sys.executable, "-m", "PyInstaller", *options, "service.py"]
-    done = subprocess.run(list(map(str, command)), cwd=folder, capture_output=True, text=True)
+    place = {**os.environ, "PYTHONPATH": str(ROOT)}  # the data of this checkout
+    done = subprocess.run(list(map(str, command)), env=place, cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return folder / "dist" / "service" / "service"
 
@@ -81,7 +84,8 @@ def answer(work: tuple[Path, Path]) -> str:
 
 def run(service: Path, *words: object) -> subprocess.CompletedProcess[str]:
     place = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    return subprocess.run([service, *map(str, words)], env=place, capture_output=True, text=True, timeout=600)
+    command = [service, *map(str, words)]
+    return subprocess.run(command, env=place, cwd=service.parent, capture_output=True, text=True, timeout=600)
 
 
 def test_it_reads_in_its_own_process(service: Path, work: tuple[Path, Path], answer: str) -> None:

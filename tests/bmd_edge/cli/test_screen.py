@@ -91,6 +91,14 @@ def test_the_demo_does_not_write_over_results_of_other_films(inside, films: Path
     assert (tmp_path / "out" / "results.csv").read_bytes() == before
 
 
+def test_the_demo_does_not_write_over_results_without_their_ledger(inside, films: Path, tmp_path: Path) -> None:
+    inside("screen", films, "--out", tmp_path / "out")
+    (tmp_path / "out" / "ledger.sqlite").unlink()
+    before = (tmp_path / "out" / "results.csv").read_bytes()
+    assert inside("demo", "--out", tmp_path / "out")[0] == 2
+    assert (tmp_path / "out" / "results.csv").read_bytes() == before
+
+
 def demo_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, expected: dict[str, object]) -> None:
     (tmp_path / "data" / "demo").mkdir(parents=True)
     (tmp_path / "data" / "demo" / "right.dcm").write_bytes(hip_dicom("R"))

@@ -48,3 +48,12 @@ def test_a_decoder_that_is_gone_is_noticed(monkeypatch):
     monkeypatch.setattr(sys, "frozen", True, raising=False)
     with pytest.raises(EngineError, match="freeze all of imagecodecs"):
         check_decoders()
+
+
+def test_a_program_without_its_data_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(decoder_check, "CANARIES", tmp_path / "canaries.npz")
+    with pytest.raises(EngineError, match=r"lacks bmd-edge's data files.*: install bmd-edge again"):
+        check_decoders()
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    with pytest.raises(EngineError, match="--collect-data bmd_edge"):
+        check_decoders()

@@ -105,6 +105,13 @@ def test_a_mistake_of_the_caller_is_an_exception_and_no_report(source) -> None:
         screener.read(source)
 
 
+def test_a_path_that_no_system_takes_is_a_mistake_of_the_caller() -> None:
+    with drawn_screener() as screener:
+        for read in (screener.read, read_film):
+            with pytest.raises(UsageError, match="holds a NUL"):
+                read("a\0.dcm")
+
+
 def test_a_data_set_is_read_as_it_was_received_or_its_file_meta_is_asked_for() -> None:
     dataset = pydicom.dcmread(io.BytesIO(hip_dicom("R")))
     with drawn_screener() as screener:

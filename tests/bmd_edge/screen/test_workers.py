@@ -177,6 +177,11 @@ def test_what_never_speaks_is_no_worker(tmp_path: Path, monkeypatch: pytest.Monk
     other_python(executable(tmp_path / "service", "exec sleep 60"))
     with pytest.raises(EngineError, match=r"service does not start as a worker: name a Python.*set_executable"):
         Crew(drawn_screener, 1)
+    (tmp_path / "service").chmod(0o644)
+    for name in ("none", "service"):
+        other_python(str(tmp_path / name))
+        with pytest.raises(EngineError, match=rf"/{name} cannot be started \(.*\): name a Python.*set_executable"):
+            Crew(drawn_screener, 1)
 
 
 SERVICE = """
@@ -218,9 +223,8 @@ def test_a_frozen_program_says_what_to_do_and_takes_another_python(tmp_path: Pat
 
 def test_an_opener_that_no_worker_can_load_is_named(tmp_path: Path) -> None:
     code = "from bmd_edge import Crew\ndef opener(): pass\nCrew(opener, 1)"
-    assert "UsageError: the opener cannot be loaded in a worker" in " ".join(
-        service(tmp_path, code.replace("Crew(opener", "Crew(opener")).stderr.replace("bmd_edge.errors.", "").split()
-    )
+    said = service(tmp_path, code).stderr.replace("bmd_edge.errors.", "")
+    assert "UsageError: the opener cannot be loaded in a worker" in " ".join(said.split())
 
 
 @pytest.mark.parametrize("closed", [(0,), (1,), (0, 1), (0, 1, 2)], ids=str)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from bmd_edge.errors import UsageError
-from bmd_edge.system.patient_key import patient_key
+from bmd_edge.system.patient_key import export_key, patient_key
 from bmd_edge.system.places import configuration, engine_cache, phantom_cache
 
 PLACES = [(engine_cache, "CACHE", "tensorrt"), (phantom_cache, "CACHE", "phantom"), (configuration, "CONFIG", "")]
@@ -44,3 +44,5 @@ def test_an_account_without_home_is_told_what_to_set(place: Callable[[], Path], 
 @pytest.mark.usefixtures("homeless")
 def test_an_account_without_home_has_no_key() -> None:
     assert patient_key() is None
+    with pytest.raises(UsageError, match="no home folder: set XDG_CONFIG_HOME"):
+        export_key(Path("key"))

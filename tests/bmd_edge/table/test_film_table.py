@@ -84,6 +84,8 @@ def test_round_trip_is_exact(tmp_path: Path) -> None:
         (GOOD.replace("hologic", ""), "scale", "empty beside a BMD"),
         (GOOD.replace("hologic", "Hologic"), "scale", "one of hologic"),
         (GOOD.replace("S1", ""), "subject", "empty"),
+        (GOOD.replace("S1", "1.23457E+12"), "subject", "shortened: make the column text"),
+        (GOOD.replace("S1", '"1,2E+07"'), "subject", "shortened: make the column text"),
         (GOOD.replace("a/1.dcm", ""), "film", "empty"),
         (GOOD.replace("a/1.dcm", "../1.dcm"), "film", "relative to the table's folder"),
         (GOOD.replace("a/1.dcm", "a/../../1.dcm"), "film", "relative to the table's folder"),
@@ -115,6 +117,13 @@ def test_a_wrong_header_names_the_column(tmp_path: Path, header: str, column: st
     with pytest.raises(TableError, match=says) as caught:
         read_table(table(tmp_path, header=header))
     assert str(caught.value).startswith(f"row 1, column {column}")
+
+
+@pytest.mark.parametrize("raw", [b"PK\3\4\x14\0\6\0", b"\xd0\xcf\x11\xe0\xa1\xb1"], ids=["xlsx", "xls"])
+def test_a_spreadsheets_own_file_is_named(tmp_path: Path, raw: bytes) -> None:
+    (tmp_path / "films.xlsx").write_bytes(raw)
+    with pytest.raises(TableError, match=r"films\.xlsx: a spreadsheet's own file; save the table as CSV UTF-8"):
+        read_table(tmp_path / "films.xlsx")
 
 
 def test_one_subject_in_two_splits(tmp_path: Path) -> None:

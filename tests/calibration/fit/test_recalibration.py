@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import date, timedelta
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from bmd_edge.bundle.bundle import VerifiedBundle
 from bmd_edge.bundle.manifest import ModelFacts
 from bmd_edge.engine.base import FunctionEngine
 from bmd_edge.errors import TableError, UsageError
+from bmd_edge.measure.recalibration import SCHEMA, RecalibrationFile
 from bmd_edge.screen.screener import Screener
 from bmd_edge.sites import SITES
 from bmd_edge.table.film_table import HipRow, read_table, write_table
@@ -136,3 +138,23 @@ def test_a_clinic_recalibrates_with_its_films_and_undoes_it(tmp_path: Path) -> N
     again = workshop.calibrate(bundle, table)
     workshop.write_recalibration(tmp_path / "again.json", again.file)
     assert (tmp_path / "again.json").read_bytes() == (tmp_path / "recalibration.json").read_bytes()
+
+
+def test_a_recalibration_takes_the_place_of_none_but_itself(tmp_path: Path) -> None:
+    bundle, table, out = one_precision(), tmp_path / "films.csv", tmp_path / "recalibration.json"
+    table.write_text("film,subject\n")
+    workshop.check_file(out, bundle, table)
+    digest = sha256(table.read_bytes()).hexdigest()
+    file = RecalibrationFile(SCHEMA, bundle.digest, digest, {"hologic": 40}, {}, {})
+    workshop.write_recalibration(out, file)
+    workshop.check_file(out, bundle, table)
+    workshop.write_recalibration(out, replace(file, bundle_digest="0" * 64))
+    other = tmp_path / "notes.txt"
+    other.write_text("mine")
+    for taken in (out, other, table, tmp_path):
+        with pytest.raises(UsageError, match="which would be lost: give another --out"):
+            workshop.check_file(taken, bundle, table)
+    table.write_text("film,subject,side\n")
+    workshop.write_recalibration(out, file)
+    with pytest.raises(UsageError, match="of another bundle or table"):
+        workshop.check_file(out, bundle, table)

@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import pytest
 
@@ -33,6 +34,16 @@ def test_films_and_subjects_that_were_learned_from_are_left_out(tmp_path):
     used = made.facts["precisions"]["int8"]["sites"]["total_hip"]
     assert used["subjects"] < 40
     assert {one["code"] for one in made.facts["findings"]} >= {"film_seen", "subject_seen"}
+
+
+def test_films_are_named_in_workers_and_one_whose_read_never_returns_is_unread(tmp_path, monkeypatch):
+    """The process that has the table would wait for good."""
+    (tmp_path / "a.dcm").write_bytes(b"some film")
+    monkeypatch.setattr(Path, "read_bytes", lambda path: pytest.fail(f"{path.name} was read in the owner"))
+    row = HipRow(film="a.dcm", film_path=tmp_path / "a.dcm", subject="P1", side="R", split="train")
+    assert learned_from.known_rows([row]).films == {film_id(b"some film")}
+    monkeypatch.setattr(learned_from.Crew, "film_ids", lambda _, jobs: ((job, None) for job in jobs))
+    assert learned_from.known_rows([row]) == Known(frozenset({"P1"}), frozenset(), 1)
 
 
 def test_a_table_that_was_learned_from_names_its_films_by_their_bytes(tmp_path):
