@@ -31,5 +31,8 @@ class Minutes:
             return
         self._told = now
         speed = (done - self._first) / (now - self._began)
-        left = f", about {(total - done) / speed / 60:.0f} min left" if speed > 0 else ""
-        self._tell(f"{self._what}: {done} of {total}{left}")
+        self._tell(f"{self._what}: {done} of {total}{_said((total - done) / speed / 60) if speed > 0 else ''}")
+
+
+def _said(minutes: float) -> str:
+    return ", less than a minute left" if minutes < 1 else f", about {minutes:.0f} min left"

@@ -23,7 +23,7 @@ _SAID = {
     "refer_for_dxa": ("The film cannot tell.", "Refer for DXA."),
     "not_suspected": ("Low BMD not suspected; low BMD is not ruled out.", ""),
 }
-_SIDES = {"R": "Right: ", "L": "Left: ", None: ""}
+_SIDES = {"R": ["right"], "L": ["left"], None: []}
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +102,13 @@ class Worklist:
 
 def _row(report: FilmReport, link: str) -> Row:
     said, to_do = _SAID.get(report.band or "", (no_headline(report) or "", ""))
-    doubted = [(hip.reason, _SIDES[hip.side]) for hip in report.hips if hip.reason]
-    if report.reason and not report.hips:
-        doubted = [(report.reason, "")]
-    sentences = [f"{side}{REFUSALS[reason].sentence}" for reason, side in doubted]
+    doubted: dict[str, list[str]] = {report.reason: []} if report.reason and not report.hips else {}
+    for hip in report.hips:
+        if hip.reason:
+            doubted.setdefault(hip.reason, []).extend(_SIDES[hip.side])
+    sentences = [f"{_of_sides(sides)}{REFUSALS[reason].sentence}" for reason, sides in doubted.items()]
     notes = [FILM_NOW[report.film_now], COPIES[report.copy] if report.copy else ""]
-    remedies = dict.fromkeys([to_do, *(REFUSALS[reason].remedy for reason, _ in doubted)])
+    remedies = dict.fromkeys([to_do, *(REFUSALS[reason].remedy for reason in doubted)])
     lowest = lowest_t_score(estimate for hip in report.hips for estimate in hip.estimates)
     return Row(
         section=_section(report),
@@ -122,6 +123,10 @@ def _row(report: FilmReport, link: str) -> Row:
         said=" ".join(filter(None, [said, *sentences, *notes])),
         to_do=" ".join(filter(None, remedies)),
     )
+
+
+def _of_sides(sides: list[str]) -> str:
+    return f"{' and '.join(sides).capitalize()}: " if sides else ""
 
 
 def _section(report: FilmReport) -> str:

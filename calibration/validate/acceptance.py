@@ -9,6 +9,7 @@ from bmd_edge.errors import UsageError
 from bmd_edge.report.pages import SITE_NAMES
 from bmd_edge.sites import SITES
 from calibration.pairs.finding import Finding
+from calibration.statistics.bootstrap import MIN_SUBJECTS
 
 FIGURES = ("r", "ccc", "rmse_gcm2", "mae_gcm2", "bias_gcm2", "slope", "within_lsc", "coverage", "auroc")
 """What a limit may be set for; bias counts by its size, AUROC is that of T <= -2.5 by hip."""
@@ -77,7 +78,8 @@ def findings(accepted: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
     for one in accepted:
         if one["verdict"] != "met":
             measured = one["measured"]
-            ends = "" if measured["low"] is None else f" ({measured['low']:.3f} to {measured['high']:.3f})"
+            few = f", no interval: {MIN_SUBJECTS} subjects are the least"
+            ends = few if measured["low"] is None else f" ({measured['low']:.3f} to {measured['high']:.3f})"
             value = "no value" if measured["value"] is None else f"{measured['value']:.3f}{ends}"
             said = "missed" if one["verdict"] == "missed" else "not shown to be met"
             sentence = f"{SITE_NAMES[one['site']]}: {one['figure']} {one['sense']} {one['value']:g} is {said}: {value}."

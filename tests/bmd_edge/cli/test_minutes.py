@@ -20,3 +20,11 @@ def test_a_standstill_is_said_without_a_guess() -> None:
     for now[0] in (0.0, 61.0):
         tell(3, 9)
     assert said == ["films: 3 of 9"]
+
+
+def test_the_last_minute_is_said_as_such() -> None:
+    now, said = [0.0], list[str]()
+    tell = Minutes("films", said.append, lambda: now[0])
+    for now[0], done in ((0.0, 0), (60.0, 90)):
+        tell(done, 100)
+    assert said == ["films: 90 of 100, less than a minute left"]

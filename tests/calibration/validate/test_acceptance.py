@@ -36,6 +36,9 @@ def verdict(text: str, low: float | None, high: float | None) -> str:
         [] if one["verdict"] == "met" else [f"acceptance_{one['verdict']}"]
     )
     assert {found["severity"] for found in facts["findings"]} <= {"error"}
+    assert ["no interval: 10 subjects are the least" in found["sentence"] for found in facts["findings"]] == (
+        [low is None] * len(facts["findings"])
+    )
     return one["verdict"]
 
 
