@@ -120,7 +120,7 @@ def demo(bundle: BundleOption = None, out: OutOption = Path("bmd-edge-demo")) ->
 
     data = Path(__file__).parents[1] / "data"
     if not (data / "demo.json").is_file():
-        raise EngineError("this installation holds no demo films: install bmd-edge again")
+        raise EngineError("this installation holds no demo films: install the program again")
     expected = json.loads((data / "demo.json").read_text(encoding="utf-8"))
     if orphaned(out) or not {os.fsdecode(key) for key in known(out)} <= expected.keys():
         raise UsageError("--out holds results of other films, which the demo would write over: give another --out")

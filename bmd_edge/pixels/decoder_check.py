@@ -47,7 +47,7 @@ def is_sound(uid: str, difference: int | None) -> bool:
 
 def check_decoders() -> None:
     """Raise EngineError if a decoder is missing or gives other values than it should; a few milliseconds."""
-    remedy, again = "pip install --force-reinstall imagecodecs", "install bmd-edge again"
+    remedy, again = "pip install --force-reinstall imagecodecs", "install the program again"
     if getattr(sys, "frozen", False):  # its decoders are modules that no import names, and data are no modules
         remedy = "freeze all of imagecodecs with the program (PyInstaller: --collect-submodules imagecodecs)"
         again = "freeze them with the program (PyInstaller: --collect-data bmd_edge)"

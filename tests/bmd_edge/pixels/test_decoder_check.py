@@ -52,7 +52,7 @@ def test_a_decoder_that_is_gone_is_noticed(monkeypatch):
 
 def test_a_program_without_its_data_says_so(tmp_path, monkeypatch):
     monkeypatch.setattr(decoder_check, "CANARIES", tmp_path / "canaries.npz")
-    with pytest.raises(EngineError, match=r"lacks bmd-edge's data files.*: install bmd-edge again"):
+    with pytest.raises(EngineError, match=r"lacks bmd-edge's data files.*: install the program again"):
         check_decoders()
     monkeypatch.setattr(sys, "frozen", True, raising=False)
     with pytest.raises(EngineError, match="--collect-data bmd_edge"):

@@ -265,53 +265,6 @@ def test_folders_that_are_none(films: Path, tmp_path: Path) -> None:
         run(films, tmp_path / "file")
 
 
-def test_one_film_is_read_and_nothing_is_said_of_others(films: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    run(films, out)
-    before = objects(out)
-    (tmp_path / "later.dcm").write_bytes(hip_dicom("L"))
-    (tmp_path / "link").symlink_to("later.dcm")
-    with Counting() as screener:
-        for name in ("later.dcm", "link"):
-            summary = screen_folder(screener, tmp_path / name, out)
-        assert screener.names == ["later.dcm"]
-    assert summary.not_there == {}
-    found = objects(out)
-    assert (found.pop("later.dcm")["status"], found) == ("read", before)
-
-
-def test_one_film_may_lie_beside_its_results(films: Path) -> None:
-    assert run(films / "right.dcm", films / "out").complete
-
-
-def test_what_is_named_is_refused_and_not_left_out(films: Path, tmp_path: Path) -> None:
-    """Whoever names a file means it as a film, whatever it is called."""
-    assert objects_of(films / "LICENSE.txt", tmp_path / "1") == ("refused", "not_dicom")
-    (films / "right.dcm").rename(films / "right.tmp")
-    assert objects_of(films / "right.tmp", tmp_path / "2") == ("read", None)
-
-
-def objects_of(film: Path, out: Path) -> tuple[str, str | None]:
-    run(film, out)
-    ((_, item),) = objects(out).items()
-    return item["status"], item["reason"]
-
-
-def test_four_files_of_one_image_count_once_and_a_conflict_twice(tmp_path: Path) -> None:
-    folder = tmp_path / "films"
-    folder.mkdir()
-    one = hip_dicom("R", SOPInstanceUID="1.2.3")
-    for name in ("a.dcm", "b.dcm", "c.dcm"):
-        (folder / name).write_bytes(one)
-    (folder / "d.dcm").write_bytes(hip_dicom("R", SOPInstanceUID="1.2.4"))
-    summary = run(folder, tmp_path / "once")
-    assert (summary.films["read"], summary.hips["read"], summary.repeated, summary.files) == (1, 1, 3, 4)
-    assert (summary.copies, summary.complete) == ({"duplicate": 2, "same_pixels": 1}, True)
-    (folder / "e.dcm").write_bytes(hip_dicom("R", bone=2000, SOPInstanceUID="1.2.3"))
-    summary = run(folder, tmp_path / "conflict")
-    assert (summary.films["read"], summary.copies["conflict"], summary.files) == (2, 2, 5)
-
-
 def test_a_ledger_that_is_none_is_named_with_the_remedy(films: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "ledger.sqlite").write_bytes(b"not a database" * 100)

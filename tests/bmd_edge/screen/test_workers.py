@@ -56,8 +56,7 @@ def children(pid: int) -> list[int]:
 
 
 def alive(pid: int) -> bool:
-    stat = Path(f"/proc/{pid}/stat")
-    return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z"
+    return (stat := Path(f"/proc/{pid}/stat")).exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z"
 
 
 def test_a_crew_of_any_size_gives_what_one_process_gives(tmp_path: Path) -> None:

@@ -166,7 +166,8 @@ def _femur(xs: F64, ys: F64, zs: F64, p: F64, bumps: F32) -> tuple[F32, F32, NDA
     farther = (p[40] - 1.037) * shaft  # a lesser trochanter that reaches far has a broad base
     around = 1.037 * shaft + 0.35 * farther  # of its center from the shaft axis
     medial, back = around * np.cos(p[38]), around * np.sin(p[38])
-    longer, deeper, higher = 0.65 * farther * np.cos(p[38]), 0.65 * farther * np.sin(p[38]), 0.5 * farther
+    wide, deep = 8.2 * u * lesser + 0.65 * farther * np.cos(p[38]), 7.6 * u * lesser + 0.65 * farther * np.sin(p[38])
+    high, soft = 13.0 * u * lesser + 0.5 * farther, 6.0 * u + 0.5 * max(farther, 0.0)
     for i in range(shape[0]):
         for j in range(shape[1]):
             y = ys[j]
@@ -182,20 +183,13 @@ def _femur(xs: F64, ys: F64, zs: F64, p: F64, bumps: F32) -> tuple[F32, F32, NDA
                 tube = smooth_max(tube, 0.93 * z + 0.36 * (x - axis_x) + 0.62 * radius, 10.0 * u)
                 big = _greater(x - axis_x, y, z, u, p)
                 lx, lz = x - center + medial, z + drop
-                small = ellipsoid(
-                    0.94 * lx + 0.34 * lz,
-                    y + back,
-                    -0.34 * lx + 0.94 * lz,
-                    8.2 * u * lesser + longer,
-                    7.6 * u * lesser + deeper,
-                    13.0 * u * lesser + higher,
-                )
+                small = ellipsoid(0.94 * lx + 0.34 * lz, y + back, -0.34 * lx + 0.94 * lz, wide, deep, high)
                 crest = _crest(x, y, z, u, axis_x, shaft, drop)
                 d = smooth_min(tube, neck, 9.0 * u)
                 d = smooth_min(d, head, 4.0 * u)
                 d = smooth_min(d, big, 7.0 * u)
                 d = smooth_min(d, crest, 6.0 * u)
-                d = smooth_min(d, small, 6.0 * u + max(higher, 0.0))
+                d = smooth_min(d, small, soft)
                 # trochanteric fossa
                 pit = (x - axis_x + 3.0 * u) ** 2 + (y + 14.0 * u) ** 2 + 0.5 * (z + 12.0 * u - p[36]) ** 2
                 d = smooth_max(d, p[39] - np.sqrt(pit), 4.0 * u) if p[39] > 0.0 else d
