@@ -229,7 +229,5 @@ def test_openjpeg_judges_what_openjph_refuses(openjph: list[bytes], monkeypatch:
 
     monkeypatch.setattr(imagecodecs, "htj2k_decode", refuse)
     frame = films.pixels(64, 66)
-    got, _ = decode_reduced(
-        films.HTJ2K_LOSSLESS, films.encoded(frame, films.HTJ2K_LOSSLESS, 12), layout(frame, 12), 2
-    )
+    got, _ = decode_reduced(films.HTJ2K_LOSSLESS, films.encoded(frame, films.HTJ2K_LOSSLESS, 12), layout(frame, 12), 2)
     np.testing.assert_array_equal(got, frame[::2, ::2])
