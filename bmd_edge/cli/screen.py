@@ -85,7 +85,8 @@ def screen(
         "accession": accession,
         "signed": read_bundle(bundle, key).signed if key else None,
     }
-    with Crew(partial(open_screener, bundle, threads=1, **settings), 1 if dry_run else threads, memory_mb) as crew:
+    workers = 1 if dry_run or films.is_file() else threads
+    with Crew(partial(open_screener, bundle, threads=1, **settings), workers, memory_mb) as crew:
         if dry_run:
             _print_plan(crew.setup.digest, films, out, fresh)
             return

@@ -25,8 +25,8 @@ class Hip:
 
     `side` is the patient's ("R" or "L"), from the anatomy. `landmarks_px` maps each of `LANDMARKS` to (x, y) and
     `box_px` is (left, top, width, height) of the region of interest, both in stored-image pixels; the top-left corner
-    of the film is (0, 0) (PS3.3 C.18.6). `score` is the mean heat-map peak of the core landmarks, 0..1. `region` is what
-    the finder has already cut of the film at `box_px`, so that it need not be cut again.
+    of the film is (0, 0) (PS3.3 C.18.6). `score` is the mean heat-map peak of the core landmarks, 0..1. `region`, where
+    it is known, is the film at `box_px`, so that it need not be cut again.
     """
 
     side: str

@@ -214,7 +214,7 @@ def cold(bundle: Path | None, say: Say, times: int = 10) -> dict[str, Any]:
         write_films(folder, ["jpeg_2000"], 1, 1)
         python, program = [sys.executable], [sys.executable, "-m", "bmd_edge"]
         given = ["--bundle", str(bundle)] if bundle else []
-        screen = [*program, "screen", str(folder), "--fresh", "--out", str(Path(scratch) / "out"), *given]
+        screen = [*program, "screen", str(folder / "00000.dcm"), "--fresh", "--out", str(Path(scratch) / "out"), *given]
         commands = {
             "python": [*python, "-c", "pass"],
             "import": [*python, "-c", "import bmd_edge"],

@@ -55,13 +55,13 @@ def numbers(names: list[str], *, saturates: bool) -> Numbers:
     return found
 
 
-def emulated(cpu: str, names: list[str]) -> Numbers:
-    """`numbers` on an emulated CPU."""
+def emulated(cpu: str, names: list[str], seconds: float | None = None) -> Numbers:
+    """`numbers` on an emulated CPU; subprocess.TimeoutExpired after so many seconds."""
     path = os.pathsep.join(entry or os.getcwd() for entry in (str(ROOT), *sys.path))
     command = [EMULATOR, "-cpu", cpu, os.path.realpath(sys.executable), "-m", "tests.support.other_cpus", "--on", cpu]
     one_thread = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
     env = {**os.environ, **one_thread, "PYTHONPATH": path}
-    done = subprocess.run([*command, *names], capture_output=True, text=True, env=env, cwd=ROOT)
+    done = subprocess.run([*command, *names], capture_output=True, text=True, env=env, cwd=ROOT, timeout=seconds)
     if done.returncode:
         raise RuntimeError(f"{cpu}: {done.stderr[-500:]}")
     found: Numbers = json.loads(done.stdout)

@@ -208,6 +208,8 @@ def test_there_is_one_writer() -> None:
         "bmd_edge/system/files.py",
         "bmd_edge/screen/ledger.py",  # a copy in a scratch folder, to read where nothing can be written
         "bmd_edge/system/patient_key.py",  # made once, and only where there is none; imported as the others write
+        "export/bench/against.py",  # films in a scratch folder
+        "export/bench/one_build.py",  # a file of the kernel's
         "export/bench/stages.py",  # films in a scratch folder, and a file of the kernel's
         "export/bundle/pack.py",  # a scratch folder, which is synced and renamed as a whole
         "export/bundle/self_test_outputs.py",  # the same
