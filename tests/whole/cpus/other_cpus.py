@@ -1,6 +1,6 @@
 """The same films on other CPUs, which qemu-user emulates: does one film give one number?
 
-    python -m tests.support.other_cpus --out tests/results/other_cpus.json
+    python -m tests.whole.cpus.other_cpus --out tests/results/other_cpus.json
 
 measures all demo films on the machine itself, on a Nehalem (SSE4.2) and on a Haswell (AVX2), both without VNNI. An
 emulated CPU runs some hundred times slower, so the two networks alone run there, without their self-test. Where 8-bit
@@ -28,7 +28,7 @@ from bmd_edge.hips.region import SCALES, Hip, hip_image
 from bmd_edge.measure.estimate import over_scales
 from bmd_edge.system.files import replace_bytes
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 DEMO = Path(bmd_edge.__file__).parent / "data" / "demo"
 CPUS = ("Nehalem", "Haswell")
 EMULATOR = "qemu-x86_64"
@@ -58,7 +58,16 @@ def numbers(names: list[str], *, saturates: bool) -> Numbers:
 def emulated(cpu: str, names: list[str], seconds: float | None = None) -> Numbers:
     """`numbers` on an emulated CPU; subprocess.TimeoutExpired after so many seconds."""
     path = os.pathsep.join(entry or os.getcwd() for entry in (str(ROOT), *sys.path))
-    command = [EMULATOR, "-cpu", cpu, os.path.realpath(sys.executable), "-m", "tests.support.other_cpus", "--on", cpu]
+    command = [
+        EMULATOR,
+        "-cpu",
+        cpu,
+        os.path.realpath(sys.executable),
+        "-m",
+        "tests.whole.cpus.other_cpus",
+        "--on",
+        cpu,
+    ]
     one_thread = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
     env = {**os.environ, **one_thread, "PYTHONPATH": path}
     done = subprocess.run([*command, *names], capture_output=True, text=True, env=env, cwd=ROOT, timeout=seconds)
@@ -93,7 +102,7 @@ def main() -> None:
     here = numbers(names, saturates=onnx_runtime._saturates())
     there = {cpu: emulated(cpu, names) for cpu in CPUS}
     found = {
-        "command": "python -m tests.support.other_cpus",
+        "command": "python -m tests.whole.cpus.other_cpus",
         "bundle": read_bundle().digest,
         "films": names,
         "largest_difference_gcm2": {

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from bmd_edge.engine import onnx_runtime
-from tests.support.other_cpus import CPUS, EMULATOR, emulated, largest_difference, numbers
+from tests.whole.cpus.other_cpus import CPUS, EMULATOR, emulated, largest_difference, numbers
 
 ALLOWED_GCM2 = {"fp32": 0.0001, "int8": 0.001}
 FILM = "right_hip.dcm"

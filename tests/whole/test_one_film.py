@@ -2,10 +2,22 @@
 
 from pathlib import Path
 
+import pytest
+
 from bmd_edge.report.film_report import RunSummary
 from bmd_edge.screen.run import screen_folder
 from tests.bmd_edge.screen.screened import Counting, objects
 from tests.support.screening import drawn_screener, hip_dicom
+
+
+@pytest.fixture
+def films(tmp_path: Path) -> Path:
+    folder = tmp_path / "films"
+    folder.mkdir()
+    (folder / "right.dcm").write_bytes(hip_dicom("R"))
+    (folder / "implant.dcm").write_bytes(hip_dicom("R", implant="R"))
+    (folder / "LICENSE.txt").write_text("text")
+    return folder
 
 
 def run(folder: Path, out: Path) -> RunSummary:
