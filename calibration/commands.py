@@ -18,8 +18,6 @@ from bmd_edge.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from bmd_edge.bundle.calibration import HeadlineCuts
-    from calibration.fit.recalibration import Calibrated
     from calibration.validate.validate import Validation
 
 
@@ -221,58 +219,18 @@ def calibrate(
     from bmd_edge.report.safe_text import visible
     from calibration.fit.recalibration import calibrate as fitted
     from calibration.fit.recalibration import write_recalibration
+    from calibration.fit.words import said
 
     if table is None:
         raise UsageError("calibrate needs --table TABLE, a film table with DEXA")
     with progress_bar() as progress:
         found = fitted(read_bundle(bundle), table, device, threads, progress)
     write_recalibration(out, found.file)
-    for line in _calibrated(found):
+    for line in said(found):
         typer.echo(line)
     for finding in found.findings:
         typer.echo(visible(f"{finding.severity}: {finding.sentence}"), err=True)
     typer.echo(f"Use it with: bmd-edge screen FOLDER --recalibration {out}; leaving it out undoes it.", err=True)
-
-
-def _headline(points: "HeadlineCuts | None") -> str:
-    from calibration.fit.headline_cuts import MIN_SUBJECTS
-
-    if points is None:
-        return (
-            f"none; its cuts need {MIN_SUBJECTS} subjects of 50 or more with low BMD (DXA T <= -2.5) and"
-            f" {MIN_SUBJECTS} without, age, sex and DXA of both sites known"
-        )
-    return (
-        f"low suspected at an estimated T <= {points.low_suspected_t:.2f}, DXA advised at T <="
-        f" {points.refer_for_dxa_t:.2f}, fitted on {points.cases} subjects with low BMD and {points.others} without"
-    )
-
-
-def _calibrated(found: "Calibrated") -> list[str]:
-    from bmd_edge.errors import REFUSALS
-    from bmd_edge.report.film_report import RESEARCH_USE
-    from calibration.fit.site_line import HALF_WIDTH_GCM2
-
-    said = []
-    for precision, sites in found.fits.items():
-        for site, fit in sites.items():
-            line = fit.line
-            said += [
-                f"{site.replace('_', ' ')}, {precision}: DEXA = {line.intercept_gcm2:+.3f} + {line.slope:.3f} x film,"
-                f" {line.hips} hips of {line.subjects} subjects",
-                f"  mean shift known to +-{fit.half_width_gcm2:.3f} g/cm2 (95 %); {fit.subjects_for_aim} subjects would"
-                f" give +-{HALF_WIDTH_GCM2}. SD left {fit.residual_sd_gcm2:.3f} g/cm2",
-            ]
-        said.append(f"headline, {precision}: {_headline(found.file.operating_points[precision])}")
-    said.append(
-        "DXA scales: "
-        + ", ".join(f"{n} hips {scale}" for scale, n in found.file.scales.items())
-        + "; converted to Hologic (Lu 2001, Hanson 1997)"
-    )
-    for reason, n in found.left_out.items():
-        what = REFUSALS[reason].sentence if reason in REFUSALS else "The film shows no such hip."
-        said.append(f"{n} hip{'s' if n > 1 else ''} without a number: {what}")
-    return [*said, RESEARCH_USE]
 
 
 def drift(
