@@ -37,6 +37,12 @@ def validate(
     accept: Annotated[
         list[str] | None, typer.Option(metavar="LIMIT", help="Limit to keep, such as rmse_gcm2<=0.07; repeatable.")
     ] = None,
+    plan: Annotated[
+        Path | None, typer.Option(help="Plan that `study freeze` has written: deviations are named.")
+    ] = None,
+    plan_key: Annotated[
+        Path | None, typer.Option(help="Public key that verifies the signature of --plan, PEM.")
+    ] = None,
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
 ) -> None:
@@ -47,6 +53,8 @@ def validate(
     from bmd_edge.bundle.bundle import read_bundle
     from bmd_edge.cli.terminal import progress_bar
     from bmd_edge.errors import UsageError
+    from calibration.study.deviations import against_plan
+    from calibration.study.frozen import checked_plan
     from calibration.validate.acceptance import accept as judge
     from calibration.validate.acceptance import limit
     from calibration.validate.validate import validate as measure
@@ -56,6 +64,7 @@ def validate(
     if out.resolve() == table.resolve().parent:
         raise UsageError("--out is the folder of the table: choose another")
     limits = [limit(text) for text in accept or ()]
+    planned = checked_plan(plan, plan_key)
     with progress_bar() as progress:
         made = measure(
             read_bundle(bundle),
@@ -68,6 +77,8 @@ def validate(
             progress=progress,
         )
     judge(made.facts, limits)
+    if planned:
+        against_plan(made, planned, table, split, verified=plan_key is not None, earlier=out / "validation.json")
     _write(made, out)
     _say(made.facts, out)
     if any(finding["severity"] == "error" for finding in made.facts["findings"]):

@@ -23,7 +23,10 @@ from bmd_edge.system.patient_key import export_key, import_key
 from bmd_edge.table.film_table import HipRow, write_table
 from calibration.fit.recalibration import write_recalibration
 from calibration.pairs.pairs import write_pairs
+from calibration.study.frozen import write_plan
+from calibration.study.plan_page import write_page as write_plan_page
 from export.bundle.pack import pack
+from tests.calibration.study.plans import plan
 from tests.support.bundles import tiny_parts
 from tests.support.screening import drawn_screener
 from trainer.images.cut_rois import _write_left_out
@@ -79,6 +82,8 @@ WRITERS: dict[str, Callable[[Path], object]] = {
         folder / "site.json", RecalibrationFile(SCHEMA, "0" * 64, "0" * 64, {}, {}, {})
     ),
     "calibration/pairs/pairs.py": lambda folder: write_pairs(folder / "pairs.csv", [], {}),
+    "calibration/study/frozen.py": lambda folder: write_plan(folder / "plan.json", plan()),
+    "calibration/study/plan_page.py": lambda folder: write_plan_page(folder / "plan.html", plan()),
     "export/bundle/pack.py": bundle,
     "trainer/images/cut_rois.py": lambda folder: _write_left_out(folder / "left_out.csv", []),
     "trainer/paper_table/plot.py": lambda folder: draw(
