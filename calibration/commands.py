@@ -21,6 +21,23 @@ if TYPE_CHECKING:
     from calibration.validate.validate import Validation
 
 
+KnownOption = Annotated[
+    list[Path] | None,
+    typer.Option(help="A film table or training run that the bundle has learned from; repeatable."),
+]
+AcceptOption = Annotated[
+    list[str] | None, typer.Option(metavar="LIMIT", help="Limit to keep, such as rmse_gcm2<=0.07; repeatable.")
+]
+PlanOption = Annotated[Path | None, typer.Option(help="Plan of `study freeze`: every deviation is named.")]
+PlanKeyOption = Annotated[Path | None, typer.Option(help="Public key that verifies the plan's signature, PEM.")]
+SummaryOption = Annotated[
+    Path | None, typer.Option(help="Write what may leave the clinic, for `study pool`: no patient's value.")
+]
+ReleaseOption = Annotated[
+    bool, typer.Option("--release-table", help="Let --summary tell the 2x2 table of the primary aim.")
+]
+
+
 def validate(
     bundle: BundleArgument = None,
     table: Annotated[Path | None, typer.Option(help="Film table with DEXA; its films are whole DICOM films.")] = None,
@@ -28,21 +45,14 @@ def validate(
         "bmd-edge-validation"
     ),
     split: Annotated[str, typer.Option(help="Rows to validate on; the others count as learned from.")] = "test",
-    known: Annotated[
-        list[Path] | None,
-        typer.Option(help="A film table or training run that the bundle has learned from; repeatable."),
-    ] = None,
+    known: KnownOption = None,
     recalibration: RecalibrationOption = None,
     site: FormerRecalibrationOption = None,
-    accept: Annotated[
-        list[str] | None, typer.Option(metavar="LIMIT", help="Limit to keep, such as rmse_gcm2<=0.07; repeatable.")
-    ] = None,
-    plan: Annotated[
-        Path | None, typer.Option(help="Plan that `study freeze` has written: deviations are named.")
-    ] = None,
-    plan_key: Annotated[
-        Path | None, typer.Option(help="Public key that verifies the signature of --plan, PEM.")
-    ] = None,
+    accept: AcceptOption = None,
+    plan: PlanOption = None,
+    plan_key: PlanKeyOption = None,
+    summary: SummaryOption = None,
+    release_table: ReleaseOption = False,
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
 ) -> None:
@@ -55,6 +65,7 @@ def validate(
     from bmd_edge.errors import UsageError
     from calibration.study.deviations import against_plan
     from calibration.study.frozen import checked_plan
+    from calibration.study.summary import share
     from calibration.validate.acceptance import accept as judge
     from calibration.validate.acceptance import limit
     from calibration.validate.validate import validate as measure
@@ -63,24 +74,28 @@ def validate(
         raise UsageError("validate needs --table TABLE, a film table with DEXA")
     if out.resolve() == table.resolve().parent:
         raise UsageError("--out is the folder of the table: choose another")
-    limits = [limit(text) for text in accept or ()]
-    planned = checked_plan(plan, plan_key)
-    with progress_bar() as progress:
+    if release_table and not summary:
+        raise UsageError("--release-table is about a --summary: name its file")
+    limits, planned = [limit(text) for text in accept or ()], checked_plan(plan, plan_key)
+    opened, clinic = read_bundle(bundle), either_recalibration(recalibration, site)
+    with progress_bar() as bar:
         made = measure(
-            read_bundle(bundle),
+            opened,
             table,
             split=split,
             known=known or (),
-            recalibration=either_recalibration(recalibration, site),
+            recalibration=clinic,
             device=device,
             threads=threads,
-            progress=progress,
+            progress=bar,
         )
     judge(made.facts, limits)
     if planned:
         against_plan(made, planned, table, split, verified=plan_key is not None, earlier=out / "validation.json")
     _write(made, out)
     _say(made.facts, out)
+    if summary:
+        share(summary, made, table, split, release_table=release_table)
     if any(finding["severity"] == "error" for finding in made.facts["findings"]):
         raise typer.Exit(3)
 
@@ -138,10 +153,7 @@ def world(
     bundle: BundleOption = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for page and figures.")] = Path("bmd-edge-world"),
     split: Annotated[str, typer.Option(help="Rows to score on; the others count as learned from.")] = "test",
-    known: Annotated[
-        list[Path] | None,
-        typer.Option(help="A film table or training run that the bundle has learned from; repeatable."),
-    ] = None,
+    known: KnownOption = None,
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
 ) -> None:

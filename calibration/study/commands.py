@@ -135,3 +135,32 @@ def freeze(
         frozen.sign_plan(out, key)
     typer.echo(f"Frozen {made.made}, digest {made.digest}{'' if key else ', not signed'}.")
     typer.echo(f"Plan: {out}; to print: {out.with_suffix('.html')}. Then: bmd-edge validate --plan {out}", err=True)
+
+
+@app.command()
+def pool(
+    summaries: Annotated[
+        list[Path] | None, typer.Argument(metavar="SUMMARY...", help="What `validate --summary` wrote in each clinic.")
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for page and figures.")] = Path("bmd-edge-pool"),
+) -> None:
+    """Combine the summaries of several clinics: fixed and random effects, heterogeneity, what a new clinic may expect.
+
+    Writes pool.html and pool.json into --out. No film and no patient's value leaves a clinic for it.
+    """
+    from bmd_edge.errors import UsageError
+    from calibration.study.pool import pooled
+    from calibration.study.pool_page import said, write_pool
+    from calibration.study.summary import read_summary
+
+    files = summaries or []
+    names = [path.stem for path in files]
+    if len(set(names)) < len(names):
+        raise UsageError("two summaries have one name: each file's name stands for its clinic")
+    facts = pooled({path.stem: read_summary(path) for path in files})
+    write_pool(out, facts)
+    for line in said(facts):
+        typer.echo(line)
+    for finding in facts["findings"]:
+        typer.echo(f"note: {finding}", err=True)
+    typer.echo(f"Report: {out / 'pool.html'}; figures: {out / 'pool.json'}", err=True)
