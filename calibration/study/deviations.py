@@ -8,7 +8,7 @@ from typing import Any
 
 from bmd_edge.table.film_table import HipRow, read_table
 from calibration.pairs.dexa_checks import named_rows
-from calibration.pairs.finding import Finding
+from calibration.pairs.finding import Finding, weight
 from calibration.study.aims import OF_SUBJECTS, aims
 from calibration.study.endpoints import WEIGHT_COLUMN, endpoints
 from calibration.study.frozen import StudyPlan
@@ -38,7 +38,7 @@ def against_plan(
         earlier: where a validation.json from before may lie.
     """
     rows = of_split(table, read_table(table), split)
-    found = sorted(deviations(made, plan, rows, earlier), key=lambda one: one.severity)
+    found = list(deviations(made, plan, rows, earlier))
     if not verified:
         sentence = "The signature of the plan was not checked (--plan-key): who wrote it cannot be told."
         found.append(Finding("plan_not_verified", "note", sentence))
@@ -60,7 +60,7 @@ def against_plan(
             said = "missed" if one["verdict"] == "missed" else "not shown"
             sentence = f"Planned aim {one['aim']}{', the primary endpoint,' if one['primary'] else ''} is {said}."
             found.append(Finding(f"aim_{one['verdict']}", "error" if one["primary"] else "warning", sentence, one["n"]))
-    facts["findings"] = [*map(asdict, found), *facts["findings"]]
+    facts["findings"] = [*map(asdict, sorted(found, key=weight)), *facts["findings"]]
 
 
 def deviations(

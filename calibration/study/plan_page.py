@@ -68,7 +68,8 @@ def said(draft: Mapping[str, Any]) -> Iterator[str]:
             yield f"  {one['aim']}: {one['power']:.0%} likely; with {sizes['power']:.0%} still shown: {_margin(one)}"
     for name, one in sizes["comparators"].items():
         yield f"Expected AUROC: films {one['film']:.2f}, {name.upper()} {one['comparator']:.2f}"
-    yield "It rests on: " + "; ".join(f"{name} {value}" for name, value in _assumed(draft["assumptions"]))
+    yield "It rests on:"
+    yield from (f"  {name}: {value}" for name, value in _assumed(draft["assumptions"]))
     yield RESEARCH_USE
 
 
@@ -80,7 +81,7 @@ def _assumed(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
     found = []
     for name, value in facts.items():
         shown = ", ".join(f"{SITE_NAMES[k].lower()} {v:g}" for k, v in value.items()) if isinstance(value, dict) else ""
-        found.append((NAMES[name], shown or f"{value}"))
+        found.append((NAMES[name], shown or (f"{value:g}" if isinstance(value, float) else f"{value}")))
     return found
 
 
@@ -132,11 +133,11 @@ def write_page(path: Path, plan: StudyPlan) -> None:
 
 
 def _laid_down(plan: StudyPlan) -> list[tuple[str, str]]:
-    cuts = plan.cuts and ", ".join(f"{name.replace('_', ' ')} <= {value:.2f}" for name, value in plan.cuts.items())
+    cuts = "low suspected at an estimated T <= {low_suspected_t:.2f}, DXA advised at T <= {refer_for_dxa_t:.2f}"
     return [
-        ("Cuts of the headline", cuts or "none: the bundle gives no headline"),
+        ("Cuts of the headline", cuts.format(**plan.cuts) if plan.cuts else "none: the bundle gives no headline"),
         ("Subgroups", ", ".join(plan.subgroups) or "none; any other is explored afterwards"),
-        ("Left out", "; ".join(plan.exclusions) or "nobody but those that `validate` leaves out, with its finding"),
+        ("Left out", "; ".join(plan.exclusions) or "nobody but whom the validation leaves out, each with a finding"),
         ("Days between film and DEXA", f"{plan.days} at most"),
         ("DEXA", f"{plan.dexa_maker}, scale {plan.scale}; compared on the Hologic scale"),
         ("Films without a number", _REFUSALS[plan.refusals]),

@@ -113,8 +113,11 @@ def planned(
             }
             for one, now in zip(sizes, reached, strict=True)
         ],
-        "smaller": [_row(f"{part:.0%} of the subjects", round(subjects * part), sizes, known) for part in SMALLER],
-        "subgroups": [_row(name, round(subjects * part), sizes, known) for name, part in subgroups.items()],
+        "smaller": [
+            _row(f"{100 * part:.0f} % of the subjects", round(subjects * part), sizes, known, wanted)
+            for part in SMALLER
+        ],
+        "subgroups": [_row(name, round(subjects * part), sizes, known, wanted) for name, part in subgroups.items()],
         "comparators": {
             one.against: dict(zip(("film", "comparator"), compared(known, one.against)[3:], strict=True))
             for one in aims
@@ -123,10 +126,14 @@ def planned(
     }
 
 
-def _row(name: str, subjects: int, sizes: Sequence[Size], known: Assumptions) -> dict[str, Any]:
+def _row(name: str, subjects: int, sizes: Sequence[Size], known: Assumptions, wanted: float) -> dict[str, Any]:
     """What a study or part of so many subjects with both numbers shows of each aim: power, and margin in its place."""
     shown = [
-        {"aim": one.aim.text, "power": power(one.aim, known, subjects), "margin": shown_by(one.aim, known, subjects)}
+        {
+            "aim": one.aim.text,
+            "power": power(one.aim, known, subjects),
+            "margin": shown_by(one.aim, known, subjects, wanted),
+        }
         for one in sizes
     ]
     return {"part": name, "subjects": subjects, "shown": shown}

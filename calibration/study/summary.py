@@ -102,7 +102,8 @@ def jackknife(figures: Callable[[F64], Mapping[str, F64]], subject: Sequence[str
 
 
 def summarize(made: Validation, rows: Sequence[HipRow], *, release_table: bool, ledger: Path | None = None) -> Summary:
-    """The summary of a validation, recorded in the ledger of the clinic.
+    """The summary of a validation, recorded in the ledger of the clinic; of hips with DEXA of both sites, so that no
+    number differs from site to site.
 
     Args:
         made: the validation, held against a plan or not.

@@ -39,7 +39,7 @@ KNOWN = Assumptions(
 SHORT_OF_PLAN = 0.03
 """The lower 95 % bound of the share that is reached may lie so far below the plan."""
 
-RESAMPLES = 500
+RESAMPLES = 1000
 _HOW = Bootstrap(resamples=RESAMPLES)
 
 

@@ -92,6 +92,10 @@ def test_the_report_holds_plan_endpoints_deviations_and_what_cannot_be_told(plan
     assert [one["primary"] for one in facts["endpoints"]] == [True, *[False] * len(AIMS)]
     assert "plan_not_verified" in facts["deviations"]
     assert {"aim_missed", "aim_not_shown"} & {one["code"] for one in held.facts["findings"]}
+    severities = [one["severity"] for one in held.facts["findings"]]
+    assert severities == sorted(severities[: -len(made.facts["findings"])], key=("error", "warning", "note").index) + [
+        one["severity"] for one in made.facts["findings"]
+    ]
     write_page(tmp_path / "page.html", held)
     page = (tmp_path / "page.html").read_text()
     for text in (

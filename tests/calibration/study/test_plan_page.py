@@ -23,7 +23,8 @@ def test_the_page_says_all_that_is_laid_down_and_is_the_same_each_time(tmp_path:
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
     page = (tmp_path / "a").read_text()
     for text in (made.digest, made.bundle_digest, "frogs &amp; toads", "33 at most", "Horizon", "men: ", "(primary)",
-                 f"<b>{made.enrolled}</b>", "low suspected t &lt;= -2.60", "Signature", "a guess"):  # fmt: skip
+                 f"<b>{made.enrolled}</b>", "low suspected at an estimated T &lt;= -2.60", "Signature",
+                 "a guess"):  # fmt: skip
         assert text in page, text
     asked = [one.topic for one in ITEMS if one.answer is None]
     assert len(asked) > 10
@@ -37,4 +38,4 @@ def test_the_terminal_gets_sizes_smaller_studies_and_assumptions() -> None:
     assert lines[0].startswith(f"Enroll {sizes['enrolled']} subjects")
     assert any(line.startswith("men, ") for line in lines)
     assert any(line.startswith("Expected AUROC: films 0.") and "OST 0." in line for line in lines)
-    assert any("hips with both numbers per subject 1.5" in line for line in lines)
+    assert any("hips with both numbers per subject: 1.5" in line for line in lines)

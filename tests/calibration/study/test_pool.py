@@ -11,7 +11,7 @@ from bmd_edge.errors import UsageError
 from calibration.study.pool import FIGURES, combined, pooled, tau2_interval
 from calibration.study.summary import KIND, SCHEMA, Estimate, Summary
 
-# Colditz et al., JAMA 1994;271:698-702: tuberculosis after BCG in 13 trials (ill and well with it, ill and well without)
+# Colditz et al., JAMA 1994;271:698-702: tuberculosis after BCG in 13 trials (ill, well with it; ill, well without)
 # as the example of metafor in R has it; the figures below are those that its pages print.
 TRIALS = np.array([
     (4, 119, 11, 128), (6, 300, 29, 274), (3, 228, 11, 209), (62, 13536, 248, 12619), (33, 5036, 47, 5761),
@@ -78,6 +78,12 @@ def test_hartung_and_knapp_by_hand_and_a_new_clinic() -> None:
     wide = stats.t.ppf(0.975, 3) * np.sqrt(tau2 + scale / weights.sum())
     assert found["prediction"] == pytest.approx((mean, mean - wide, mean + wide))
     assert combined(effects[:2], variances[:2])["prediction"] is None
+
+
+def test_clinics_that_happen_to_agree_do_not_make_the_interval_narrow() -> None:
+    found = combined(np.array([0.85, 0.8501, 0.8499]), np.full(3, 1e-3))
+    error = np.sqrt(1e-3 / 3)
+    assert found["random"][2] - found["random"][0] == pytest.approx(stats.t.ppf(0.975, 2) * error)
 
 
 def test_clinics_alike_have_no_variance_between_them() -> None:

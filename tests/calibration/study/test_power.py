@@ -10,8 +10,7 @@ from statsmodels.stats.power import TTestPower
 from statsmodels.stats.proportion import proportion_confint
 
 from calibration.study.aims import aims
-from calibration.study.power import _compared, compared, exact, narrow, power, reachable
-from calibration.study.sizes import shown_by
+from calibration.study.power import _compared, compared, exact, limit_widths, narrow, power, reachable
 from tests.calibration.study.test_assumptions import KNOWN
 
 SITE = "femoral_neck."
@@ -36,9 +35,14 @@ def test_the_limit_of_an_rmse_is_that_of_simulated_errors() -> None:
 @pytest.mark.parametrize(("n", "in_sds"), [(100, 0.34), (200, 0.24)])
 def test_limits_of_agreement_are_known_as_bland_says(n: int, in_sds: float) -> None:
     """J. M. Bland, "How can I decide the sample size for a study of agreement?": +-1.96 sqrt(3 / n) SD."""
+    widths = limit_widths(n, 1.0, 0.6)
+    assert widths.mean(0) == pytest.approx([in_sds, in_sds], abs=0.01)
+    assert np.array_equal(widths, limit_widths(n, 1.0, 0.6))
+    paired = limit_widths(n, 2.0, 0.999)  # a second hip that says the same
+    assert paired.mean(0) == pytest.approx(widths.mean(0), rel=0.02)
+    assert limit_widths(n, 2.0, 0.0).mean() == pytest.approx(widths.mean() / np.sqrt(2), rel=0.02)
     (aim,) = aims(SITE + "loa_gcm2=+-0.02")
-    # half of the studies find an SD below the true one, and so an interval below the expected one
-    assert shown_by(aim, KNOWN, n, 0.5) / 0.06 == pytest.approx(in_sds, abs=0.01)
+    assert power(aim, KNOWN, n) == (0.06 * widths.max(1) <= 0.02).mean()
 
 
 def test_exact_intervals_are_newcombes_and_those_of_statsmodels() -> None:

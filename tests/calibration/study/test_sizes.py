@@ -56,7 +56,7 @@ def test_a_plan_holds_all_aims_at_once() -> None:
     found = planned(wanted, KNOWN, {"men": 0.2})
     assert found["subjects"] == max(one["subjects"] for one in found["aims"])
     assert all(one["power_in_study"] >= 0.895 for one in found["aims"])
-    assert found["smaller"][0]["part"] == "25% of the subjects"
+    assert found["smaller"][0]["part"] == "25 % of the subjects"
     assert found["subgroups"][0]["subjects"] == round(0.2 * found["subjects"])
     assert found["comparators"]["ost"]["film"] > found["comparators"]["ost"]["comparator"] > 0.6
 
