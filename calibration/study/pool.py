@@ -122,15 +122,15 @@ def combined(effects: F64, variances: F64) -> dict[str, Any]:
     tau2 = max(float(found.tau2), 0.0)
     low, high = found.conf_int(use_t=False)[0]
     mean, t = float(found.mean_effect_re), float(stats.t.ppf(0.975, k - 1))
-    error = math.sqrt(max(float(found.var_hksj_re), float(found.var_eff_w_re)))
-    wide = t * math.hypot(math.sqrt(tau2), error)
+    spread = math.sqrt(max(float(found.var_hksj_re), float(found.var_eff_w_re)))
+    wide = t * math.hypot(math.sqrt(tau2), spread)
     ends = tau2_interval(effects, variances)
     # Higgins & Thompson, Stat Med 2002;21:1539-1558: the variance that a typical clinic has within
     weights = 1 / variances
     within = (k - 1) * weights.sum() / (weights.sum() ** 2 - (weights**2).sum())
     return {
         "fixed": (float(found.mean_effect_fe), float(low), float(high)),
-        "random": (mean, mean - t * error, mean + t * error),
+        "random": (mean, mean - t * spread, mean + t * spread),
         "prediction": (mean, mean - wide, mean + wide) if k > 2 else None,
         "q": float(found.q),
         "q_p": float(stats.chi2.sf(found.q, k - 1)),
