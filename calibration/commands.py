@@ -18,9 +18,24 @@ from bmd_edge.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from bmd_edge.bundle.calibration import HeadlineCuts
-    from calibration.fit.recalibration import Calibrated
     from calibration.validate.validate import Validation
+
+
+KnownOption = Annotated[
+    list[Path] | None,
+    typer.Option(help="A film table or training run that the bundle has learned from; repeatable."),
+]
+AcceptOption = Annotated[
+    list[str] | None, typer.Option(metavar="LIMIT", help="Limit to keep, such as rmse_gcm2<=0.07; repeatable.")
+]
+PlanOption = Annotated[Path | None, typer.Option(help="Plan of `study freeze`: every deviation is named.")]
+PlanKeyOption = Annotated[Path | None, typer.Option(help="Public key that verifies the plan's signature, PEM.")]
+SummaryOption = Annotated[
+    Path | None, typer.Option(help="Write what may leave the clinic, for `study pool`: no patient's value.")
+]
+ReleaseOption = Annotated[
+    bool, typer.Option("--release-table", help="Let --summary tell the 2x2 table of the primary aim.")
+]
 
 
 def validate(
@@ -30,15 +45,14 @@ def validate(
         "bmd-edge-validation"
     ),
     split: Annotated[str, typer.Option(help="Rows to validate on; the others count as learned from.")] = "test",
-    known: Annotated[
-        list[Path] | None,
-        typer.Option(help="A film table or training run that the bundle has learned from; repeatable."),
-    ] = None,
+    known: KnownOption = None,
     recalibration: RecalibrationOption = None,
     site: FormerRecalibrationOption = None,
-    accept: Annotated[
-        list[str] | None, typer.Option(metavar="LIMIT", help="Limit to keep, such as rmse_gcm2<=0.07; repeatable.")
-    ] = None,
+    accept: AcceptOption = None,
+    plan: PlanOption = None,
+    plan_key: PlanKeyOption = None,
+    summary: SummaryOption = None,
+    release_table: ReleaseOption = False,
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
 ) -> None:
@@ -49,6 +63,9 @@ def validate(
     from bmd_edge.bundle.bundle import read_bundle
     from bmd_edge.cli.terminal import progress_bar
     from bmd_edge.errors import UsageError
+    from calibration.study.deviations import against_plan
+    from calibration.study.frozen import checked_plan
+    from calibration.study.summary import share
     from calibration.validate.acceptance import accept as judge
     from calibration.validate.acceptance import limit
     from calibration.validate.earlier_report import check_report
@@ -56,9 +73,11 @@ def validate(
 
     if table is None:
         raise UsageError("validate needs --table TABLE, a film table with DEXA")
+    if release_table and not summary:
+        raise UsageError("--release-table is about a --summary: name its file")
     line = either_recalibration(recalibration, site)
     check_report(out / "validation.json", verified := read_bundle(bundle), [table], split, line)
-    limits = [limit(text) for text in accept or ()]
+    limits, planned = [limit(text) for text in accept or ()], checked_plan(plan, plan_key)
     with progress_bar() as progress:
         made = measure(
             verified,
@@ -71,8 +90,12 @@ def validate(
             progress=progress,
         )
     judge(made.facts, limits)
+    if planned:
+        against_plan(made, planned, table, split, verified=plan_key is not None, earlier=out / "validation.json")
     _write(made, out)
     _say(made.facts, out)
+    if summary:
+        share(summary, made, table, split, release_table=release_table)
     if any(finding["severity"] == "error" for finding in made.facts["findings"]):
         raise typer.Exit(3)
 
@@ -128,10 +151,7 @@ def world(
     bundle: BundleOption = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for page and figures.")] = Path("bmd-edge-world"),
     split: Annotated[str, typer.Option(help="Rows to score on; the others count as learned from.")] = "test",
-    known: Annotated[
-        list[Path] | None,
-        typer.Option(help="A film table or training run that the bundle has learned from; repeatable."),
-    ] = None,
+    known: KnownOption = None,
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
 ) -> None:
@@ -219,6 +239,7 @@ def calibrate(
     from bmd_edge.report.safe_text import visible
     from calibration.fit.recalibration import calibrate as fitted
     from calibration.fit.recalibration import check_file, write_recalibration
+    from calibration.fit.words import said
 
     if table is None:
         raise UsageError("calibrate needs --table TABLE, a film table with DEXA")
@@ -226,52 +247,11 @@ def calibrate(
     with progress_bar() as progress:
         found = fitted(verified, table, device, threads, progress)
     write_recalibration(out, found.file)
-    for line in _calibrated(found):
+    for line in said(found):
         typer.echo(line)
     for finding in found.findings:
         typer.echo(visible(f"{finding.severity}: {finding.sentence}"), err=True)
     typer.echo(f"Use it with: bmd-edge screen FOLDER --recalibration {out}; leaving it out undoes it.", err=True)
-
-
-def _headline(points: "HeadlineCuts | None") -> str:
-    from calibration.fit.headline_cuts import MIN_SUBJECTS
-
-    if points is None:
-        return (
-            f"none; its cuts need {MIN_SUBJECTS} subjects of 50 or more with low BMD (DXA T <= -2.5) and"
-            f" {MIN_SUBJECTS} without, age, sex and DXA of both sites known"
-        )
-    return (
-        f"low suspected at an estimated T <= {points.low_suspected_t:.2f}, DXA advised at T <="
-        f" {points.refer_for_dxa_t:.2f}, fitted on {points.cases} subjects with low BMD and {points.others} without"
-    )
-
-
-def _calibrated(found: "Calibrated") -> list[str]:
-    from bmd_edge.errors import REFUSALS
-    from bmd_edge.report.film_report import RESEARCH_USE
-    from calibration.fit.site_line import HALF_WIDTH_GCM2
-
-    said = []
-    for precision, sites in found.fits.items():
-        for site, fit in sites.items():
-            line = fit.line
-            said += [
-                f"{site.replace('_', ' ')}, {precision}: DEXA = {line.intercept_gcm2:+.3f} + {line.slope:.3f} x film,"
-                f" {line.hips} hips of {line.subjects} subjects",
-                f"  mean shift known to +-{fit.half_width_gcm2:.3f} g/cm2 (95 %); {fit.subjects_for_aim} subjects would"
-                f" give +-{HALF_WIDTH_GCM2}. SD left {fit.residual_sd_gcm2:.3f} g/cm2",
-            ]
-        said.append(f"headline, {precision}: {_headline(found.file.operating_points[precision])}")
-    said.append(
-        "DXA scales: "
-        + ", ".join(f"{n} hips {scale}" for scale, n in found.file.scales.items())
-        + "; converted to Hologic (Lu 2001, Hanson 1997)"
-    )
-    for reason, n in found.left_out.items():
-        what = REFUSALS[reason].sentence if reason in REFUSALS else "The film shows no such hip."
-        said.append(f"{n} hip{'s' if n > 1 else ''} without a number: {what}")
-    return [*said, RESEARCH_USE]
 
 
 def drift(

@@ -35,6 +35,7 @@ WORKSHOPS = {
     ),
     "export": Workshop("export.commands", "export", "export", "Turn training runs into a bundle."),
     "validate": Workshop("calibration.commands", "validate", "calibrate", "Measure a bundle against DEXA."),
+    "study": Workshop("calibration.study.commands", "app", "calibrate", "Plan, freeze and pool studies against DEXA."),
     "world": Workshop(
         "calibration.commands", "world", "calibrate", "Score a bundle on synthetic, foreign and real films."
     ),

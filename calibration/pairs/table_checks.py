@@ -6,6 +6,7 @@ figures cannot be trusted as they stand.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 
 from bmd_edge.measure.estimate import PLAUSIBLE_GCM2
 from bmd_edge.measure.t_score import REFERENCES
@@ -17,6 +18,7 @@ from calibration.pairs.exchanged_sides import exchanged_sides
 from calibration.pairs.finding import Finding
 from calibration.pairs.learned_from import Known
 from calibration.pairs.pairs import Pair
+from calibration.pairs.person_checks import person_findings
 
 MIN_SUBJECTS = 30
 """Below it every interval is wide, and the exact ones lean on normal errors."""
@@ -47,6 +49,7 @@ def examine(rows: Sequence[HipRow], pairs: Sequence[Pair], known: Known, precisi
     _unusual(rigor, kept)
     _scales(rigor, kept)
     rigor.findings.extend(dexa_findings(rows))
+    rigor.findings.extend(person_findings(rows, date.today()))
     _few(rigor, kept, precision)
     return rigor
 

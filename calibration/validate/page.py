@@ -17,6 +17,7 @@ from calibration.statistics.detection import TARGETS, t_scores
 from calibration.validate import plots
 from calibration.validate.headline import headline_data
 from calibration.validate.one_site import data_of, selected
+from calibration.validate.reporting_items import ITEMS
 from calibration.validate.validate import Validation
 
 MINUS = "\N{MINUS SIGN}"
@@ -78,6 +79,7 @@ def write_page(path: Path, made: Validation) -> None:
                 quantized=[_quantized(made, name) for name in facts["quantized"]],
                 said=said,
                 targets=[_minus(f"{t:g}") for t in TARGETS],
+                items=ITEMS,
             )
         )
 

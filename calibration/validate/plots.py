@@ -118,15 +118,18 @@ def roc(score: F64, targets: Mapping[str, Bools], marks: Sequence[tuple[float, f
     return _svg(draw)
 
 
-def forest(whole: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], name: str, label: str) -> str:
-    """One figure by subgroup with its interval, beside that of the whole cohort (line and band)."""
+def forest(
+    whole: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], name: str, label: str, *, zero: bool = True
+) -> str:
+    """One figure by subgroup with its interval, beside that of the whole cohort (line and band); `zero` marks 0."""
 
     def draw(axes: Axes) -> None:
         everyone = whole["figures"][name]
         if everyone["low"] is not None:
             axes.axvspan(everyone["low"], everyone["high"], color=AMBER, alpha=0.16, lw=0)
         axes.axvline(everyone["value"], color=AMBER, lw=1)
-        axes.axvline(0, color=SOFT, lw=0.8, ls="--")
+        if zero:
+            axes.axvline(0, color=SOFT, lw=0.8, ls="--")
         names = []
         for place, row in enumerate([{"division": "all", "part": "hips", **whole}, *rows]):
             figure = row["figures"][name]

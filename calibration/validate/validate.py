@@ -149,6 +149,7 @@ def compare(
     facts["knowledge"] = {name: knowledge.facts_of(sites) for name, sites in known.items()}
     facts["flow"] = flow(pairs, checked.left_out, primary)
     facts["acceptance"] = []  # until somebody names limits: `calibration.validate.acceptance`
+    facts["plan"] = None  # until it is held against one: `calibration.study.deviations`
     findings += [*knowledge.findings(known[primary]), *_figure_findings(facts)]
     facts["findings"] = [asdict(finding) for finding in sorted(findings, key=weight)]
     return Validation(rounded(facts), pairs, list(films), checked.left_out)

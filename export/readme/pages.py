@@ -57,6 +57,9 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
             facts("calibration/results/coverage.json"), facts(SCORE), facts(VALIDATION)
         ),
         "recalibration": lambda: proofs.recalibration(facts("calibration/results/planted.json")),
+        "study": lambda: proofs.study(
+            facts("calibration/results/study_sizes.json"), facts("calibration/results/study_pooling.json")
+        ),
         "drift": lambda: proofs.drift(facts("calibration/results/drift.json")),
         "map": partial(rooms.text, "calibration"),
     },

@@ -16,8 +16,8 @@ from bmd_edge.measure.recalibration import SCHEMA, RecalibrationFile
 from bmd_edge.screen.screener import Screener
 from bmd_edge.sites import SITES
 from bmd_edge.table.film_table import HipRow, read_table, write_table
-from calibration.commands import _calibrated
 from calibration.fit import recalibration as workshop
+from calibration.fit.words import said
 from calibration.pairs.answers import FilmAnswers
 from tests.support.screening import drawn_bmd, drawn_bundle, drawn_finder, hip_dicom
 
@@ -125,7 +125,7 @@ def test_a_clinic_recalibrates_with_its_films_and_undoes_it(tmp_path: Path) -> N
     assert found.left_out == {"implant": 1}
     assert found.file.scales == {"hologic": 34}
     assert found.file.operating_points == {"fp32": None}  # no age, no sex, nobody with low BMD
-    assert any(line.startswith("headline, fp32: none; its cuts need 30 subjects") for line in _calibrated(found))
+    assert any(line.startswith("headline, fp32: none; its cuts need 30 subjects") for line in said(found))
     lines = found.file.precisions["fp32"]
     assert {line.subjects for line in lines.values()} == {33}
     for line in lines.values():

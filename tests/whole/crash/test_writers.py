@@ -23,7 +23,13 @@ from bmd_edge.system.patient_key import export_key, import_key
 from bmd_edge.table.film_table import HipRow, write_table
 from calibration.fit.recalibration import write_recalibration
 from calibration.pairs.pairs import write_pairs
+from calibration.study.frozen import write_plan
+from calibration.study.plan_page import write_page as write_plan_page
+from calibration.study.release import Ledger, record
+from calibration.study.summary import write_summary
 from export.bundle.pack import pack
+from tests.calibration.study.plans import plan
+from tests.calibration.study.test_pool import clinic
 from tests.support.bundles import tiny_parts
 from tests.support.screening import drawn_screener
 from trainer.images.cut_rois import _write_left_out
@@ -79,6 +85,10 @@ WRITERS: dict[str, Callable[[Path], object]] = {
         folder / "site.json", RecalibrationFile(SCHEMA, "0" * 64, "0" * 64, {}, {}, {})
     ),
     "calibration/pairs/pairs.py": lambda folder: write_pairs(folder / "pairs.csv", [], {}),
+    "calibration/study/frozen.py": lambda folder: write_plan(folder / "plan.json", plan()),
+    "calibration/study/release.py": lambda folder: record(Ledger("c", "s"), {}, folder / "ledger.json"),
+    "calibration/study/summary.py": lambda folder: write_summary(folder / "summary.json", clinic("c", {})),
+    "calibration/study/plan_page.py": lambda folder: write_plan_page(folder / "plan.html", plan()),
     "export/bundle/pack.py": bundle,
     "trainer/images/cut_rois.py": lambda folder: _write_left_out(folder / "left_out.csv", []),
     "trainer/paper_table/plot.py": lambda folder: draw(
@@ -89,7 +99,8 @@ WRITERS: dict[str, Callable[[Path], object]] = {
     "trainer/run/run_folder.py": lambda folder: write_tensors(folder / "weights", {"weight": torch.ones(3)}, {}),
 }
 AFTER_LONG_WORK = {
-    "calibration/commands.py", "calibration/validate/page.py", "calibration/world/page.py",
+    "calibration/commands.py", "calibration/study/pool_page.py", "calibration/validate/page.py",
+    "calibration/world/page.py", "export/proofs/study_pooling.py", "export/proofs/study_sizes.py",
     "export/bench/int8_speed.py", "export/proofs/class_head.py", "export/proofs/drift_delay.py",
     "export/proofs/steady_verdict.py", "export/proofs/surroundings.py", "trainer/images/cutter.py",
     "export/proofs/intervals.py",

@@ -135,6 +135,7 @@ COMMANDS = sorted(
         if line.startswith("bmd-edge ") and " " in line
     }
 )
+WITH_ACTIONS = ("phantom", "study")
 MODULES = sorted({found for page in ALL for found in re.findall(r"python -m ([\w.]+)", text(page))})
 
 
@@ -143,7 +144,7 @@ def helps() -> dict[str, str]:
     """What `--help` of each command says."""
     found = {name: help_of(name) for name in commands_of(help_of())}
     assert set(WORKSHOPS) <= set(found)
-    return found | {f"phantom {name}": help_of("phantom", name) for name in commands_of(found["phantom"])}
+    return found | {f"{one} {name}": help_of(one, name) for one in WITH_ACTIONS for name in commands_of(found[one])}
 
 
 def help_of(*words: str) -> str:
@@ -164,7 +165,7 @@ def test_commands_and_options_that_pages_name_exist(helps: dict[str, str]) -> No
     missing = []
     for command in COMMANDS:
         words = command.split()[1:]
-        name = " ".join(words[:2]) if words[0] == "phantom" else words[0]
+        name = " ".join(words[:2]) if words[0] in WITH_ACTIONS else words[0]
         name = "phantom make" if name.startswith("phantom ") and name not in helps else name
         known = options(helps.get(name, help_of())) | {"--help"}
         named = {word.partition("=")[0] for word in words if word.startswith("--")}

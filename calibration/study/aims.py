@@ -1,0 +1,82 @@
+"""What a study is to show, as it is written on the command line: one figure, one number."""
+
+import re
+from dataclasses import dataclass
+
+from bmd_edge.errors import UsageError
+from bmd_edge.sites import SITES
+
+FORMS = {
+    "bias_gcm2": "bias_gcm2<=0.02",
+    "rmse_gcm2": "rmse_gcm2<=0.07",
+    "loa_gcm2": "loa_gcm2=+-0.02",
+    "coverage": "coverage=0.90+-0.05",
+    "sensitivity": "sensitivity=0.90+-0.08",
+    "specificity": "specificity=0.90+-0.05",
+    "auroc": "auroc>=age-0.05",
+    "int8_rmse_change": "int8_rmse_change<=0.02",
+}
+"""Every figure, with an example of how its aim is written."""
+
+COMPARATORS = ("age", "ost")
+"""What an AUROC is compared with on the same subjects; OST is 0.2 x (kg - years) (Koh, Osteoporos Int 2001;12:699)."""
+
+OF_SUBJECTS = ("sensitivity", "specificity", "auroc")
+"""Figures by film, one film of a subject; the others are of hips and have a site."""
+
+_SITE = r"(?:(?P<site>\w+)\.)?"
+_NUMBER = r"(\d*\.?\d+)"
+_PATTERNS = (
+    re.compile(rf"{_SITE}(?P<figure>bias_gcm2|rmse_gcm2|int8_rmse_change)<=(?P<margin>{_NUMBER})"),
+    re.compile(rf"{_SITE}(?P<figure>loa_gcm2)=\+-(?P<margin>{_NUMBER})"),
+    re.compile(rf"{_SITE}(?P<figure>coverage)=(?P<expected>{_NUMBER})\+-(?P<margin>{_NUMBER})"),
+    re.compile(rf"(?P<figure>sensitivity|specificity)=(?P<expected>{_NUMBER})\+-(?P<margin>{_NUMBER})"),
+    re.compile(rf"(?P<figure>auroc)>=(?P<against>{'|'.join(COMPARATORS)})-(?P<margin>{_NUMBER})"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Aim:
+    """One aim. `margin` is what the figure must keep: g/cm2, a share, or the half-width of a 95 % interval.
+
+    bias, RMSE and the change by INT8: the whole interval keeps it. Coverage: the whole interval lies within `expected`
+    +- margin. Limits of agreement, sensitivity, specificity: the interval is at most so wide, to both sides together
+    twice the margin. AUROC: not below that of `against` by more. `site` is None for a figure by film.
+    """
+
+    figure: str
+    margin: float
+    expected: float | None = None
+    against: str | None = None
+    site: str | None = None
+
+    @property
+    def text(self) -> str:
+        """As it is written on the command line; `aims` reads it back equal."""
+        site = f"{self.site}." if self.site else ""
+        if self.figure == "auroc":
+            return f"auroc>={self.against}-{self.margin:g}"
+        if self.figure == "loa_gcm2":
+            return f"{site}loa_gcm2=+-{self.margin:g}"
+        middle = "<=" if self.expected is None else f"={self.expected:g}+-"
+        return f"{site}{self.figure}{middle}{self.margin:g}"
+
+
+def aims(text: str) -> list[Aim]:
+    """Aims from `rmse_gcm2<=0.07` and the like, one for each site where none is named; UsageError says the forms."""
+    found = next(filter(None, (one.fullmatch(text.replace(" ", "")) for one in _PATTERNS)), None)
+    parts = found.groupdict() if found else {}
+    site = parts.get("site")
+    margin = float(parts.get("margin") or 0)
+    expected = None if parts.get("expected") is None else float(parts["expected"])
+    room = margin if parts.get("figure") == "coverage" else 0
+    inside = expected is None or 0 < expected - room < 1 >= expected + room
+    if not found or site not in (None, *SITES) or not 0 < margin < 1 or not inside:
+        raise UsageError(
+            f"--aim {text}: write one of {', '.join(FORMS.values())}; of one site SITE.FIGURE, sites are"
+            f" {', '.join(SITES)}; AUROC is compared with {' or '.join(COMPARATORS)}"
+        )
+    one = Aim(parts["figure"], margin, expected, parts.get("against"), site)
+    if one.figure in OF_SUBJECTS or site:
+        return [one]
+    return [Aim(one.figure, margin, expected, None, name) for name in SITES]

@@ -1,0 +1,159 @@
+"""What a plan takes for granted of the bundle's errors and the clinic's subjects, and where it is from.
+
+The bundle's own error model: DEXA is its estimate plus an error that does not depend on the estimate (the estimate
+shrinks towards the mean), with the RMSE that the bundle states of hips it has not learned from. A former validation of
+films of the clinic knows better.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from scipy import stats
+
+from bmd_edge.bundle.bundle import VerifiedBundle
+from bmd_edge.errors import UsageError
+from bmd_edge.measure.t_score import OSTEOPOROSIS_T
+from bmd_edge.sites import SITES
+
+COMPARATOR_R = {"age": 0.3, "ost": 0.45}
+"""Correlation with DEXA, by its size. Age: 0.0046 g/cm2 a year and an SD of 0.148 among subjects of an age SD of 10
+years (Taiwan, Hologic, means of three age groups). OST: what an AUROC of about 0.78 for T <= -2.5 comes to."""
+
+PREVALENCE = 0.2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assumptions:
+    """Numbers that sizes rest on. SDs in g/cm2; `hips` is the mean number of hips with both numbers per subject (1 to
+    2), `hip_r` the correlation of the errors of a subject's two hips, `left_out` the share of subjects without a number
+    (refused, or no DEXA in time), `prevalence` that of a DXA T-score of -2.5 or less.
+
+    `rmse_gcm2` and `bias_gcm2` by site; `int8_sd_gcm2` is the SD of INT8 minus fp32 at one hip.
+    """
+
+    rmse_gcm2: dict[str, float]
+    bias_gcm2: dict[str, float]
+    int8_sd_gcm2: float
+    bmd_sd_gcm2: float = 0.148
+    hips: float = 1.0
+    hip_r: float = 0.6
+    left_out: float = 0.15
+    prevalence: float = PREVALENCE
+    coverage: float = 0.9
+    r_age: float = COMPARATOR_R["age"]
+    r_ost: float = COMPARATOR_R["ost"]
+    source: str = "the bundle's own error model"
+
+    def effective(self, subjects: float, r: float) -> float:
+        """Independent hips that `subjects` are worth where the figure's parts of one subject correlate by `r`.
+
+        With 1 or 2 hips each, the variance of a mean grows by 1 + 2 (hips - 1) r / hips.
+        """
+        return subjects * self.hips / (1 + 2 * (self.hips - 1) * r / self.hips)
+
+
+def of_bundle(bundle: VerifiedBundle, precision: str) -> Assumptions:
+    """What the bundle says of itself.
+
+    Raises:
+        UsageError: it states no RMSE, as bundles made before it was measured do not.
+    """
+    known = bundle.manifest.knowledge
+    sites = known.precisions.get(precision) if known else None
+    if not sites or set(sites) != set(SITES):
+        raise UsageError("this bundle states no errors: give a former validation with --pilot validation.json")
+    return Assumptions(
+        rmse_gcm2={site: round(sites[site].mean.rmse_gcm2, 4) for site in SITES},
+        bias_gcm2=dict.fromkeys(SITES, 0.0),
+        int8_sd_gcm2=_int8_sd_gcm2(bundle),
+    )
+
+
+def _int8_sd_gcm2(bundle: VerifiedBundle) -> float:
+    """From the 95th percentile of the shift that the bundle states, as if it were normal."""
+    shifts = bundle.manifest.guard.get("int8", {}).values()
+    return round(max((one.p95_shift_gcm2 for one in shifts), default=0.0) / float(stats.norm.ppf(0.975)), 5)
+
+
+def of_pilot(path: Path, bundle: VerifiedBundle) -> Assumptions:
+    """What a validation.json has measured, and what the bundle says beside it; UsageError where the file is none."""
+    try:
+        facts = json.loads(path.read_bytes())
+        precision = facts["precisions"][facts["primary"]]
+        sites = {site: precision["sites"][site] for site in SITES}
+        hips = max(one["hips"] / max(one["subjects"], 1) for one in sites.values())
+        rows = facts["table"]["rows"]
+        low = precision["headline"]["targets"][f"{OSTEOPOROSIS_T:g}"]["prevalence"]["value"]
+        return Assumptions(
+            rmse_gcm2={site: float(one["figures"]["rmse_gcm2"]["value"]) for site, one in sites.items()},
+            bias_gcm2={site: float(one["figures"]["bias_gcm2"]["value"]) for site, one in sites.items()},
+            int8_sd_gcm2=_int8_sd_gcm2(bundle),
+            hips=min(max(round(hips, 2), 1.0), 2.0),
+            prevalence=round(low, 3) if low else PREVALENCE,
+            coverage=round(min(float(one["figures"]["coverage"]["value"]) for one in sites.values()), 3),
+            left_out=round(sum(precision["rows_without_a_number"].values()) / rows, 3),
+            source=f"a validation of {sites[SITES[0]]['subjects']} subjects ({facts['table']['sha256'][:16]})",
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"--pilot {path.name}: no validation.json with figures of both sites") from error
+
+
+def assumed(before: Assumptions, texts: Sequence[str]) -> Assumptions:
+    """`before` with what is given as NAME=VALUE, of one site NAME.SITE=VALUE.
+
+    Raises:
+        UsageError: no such name, or a value that cannot be.
+    """
+    found = before
+    for text in texts:
+        name, _, value = text.partition("=")
+        name, _, site = name.strip().partition(".")
+        try:
+            found = _with(found, name, site, float(value))
+        except ValueError:
+            names = [one.name for one in fields(Assumptions) if one.name != "source"]
+            raise UsageError(
+                f"--assume {text}: write NAME=VALUE or NAME.SITE=VALUE with a value that can be; names are"
+                f" {', '.join(names)}"
+            ) from None
+    _possible(found)
+    return found
+
+
+def shares(texts: Sequence[str]) -> dict[str, float]:
+    """Parts of the subjects from NAME=SHARE; UsageError says the form."""
+    found = {}
+    for text in texts:
+        name, _, share = text.partition("=")
+        try:
+            found[name.strip()] = float(share)
+        except ValueError:
+            found[""] = 0.0
+        if not all(found) or not all(0 < one < 1 for one in found.values()):
+            raise UsageError(f"--subgroup {text}: write NAME=SHARE with a share between 0 and 1, such as men=0.2")
+    return found
+
+
+def _with(found: Assumptions, name: str, site: str, value: float) -> Assumptions:
+    now = getattr(found, name, None)
+    bounds = (1.0, 2.0) if name == "hips" else (-0.5, 0.5) if name == "bias_gcm2" else (0.0, 0.999)
+    if not isinstance(now, float | Mapping) or (site and isinstance(now, float)) or site not in ("", *SITES):
+        raise ValueError
+    if not bounds[0] <= value <= bounds[1] or (value == 0.0 and name in ("prevalence", "bmd_sd_gcm2", "coverage")):
+        raise ValueError
+    changed: dict[str, Any] = {name: value}
+    if isinstance(now, Mapping):
+        changed = {name: {**now, **dict.fromkeys([site] if site else SITES, value)}}
+    return replace(found, **changed, source=f"{found.source}; given: {name}{'.' if site else ''}{site}")
+
+
+def _possible(found: Assumptions) -> None:
+    for site, rmse in found.rmse_gcm2.items():
+        if not 0 < rmse < found.bmd_sd_gcm2:
+            raise UsageError(
+                f"{site}: an RMSE of {rmse:g} is not below the SD of DEXA, {found.bmd_sd_gcm2:g} g/cm2: such estimates"
+                " know nothing; correct --assume rmse_gcm2 or bmd_sd_gcm2"
+            )

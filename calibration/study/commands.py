@@ -1,0 +1,166 @@
+"""`bmd-edge study`: plan, freeze and pool studies of the agreement with DEXA."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bmd_edge.cli.options import BundleOption
+
+app = typer.Typer(
+    help="Plan a study against DEXA, freeze the plan, pool the studies of several clinics. Research use only.",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+@app.command()
+def plan(
+    aim: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--aim",
+            metavar="AIM",
+            help="What is to be shown, the primary one first; repeatable: bias_gcm2<=0.02, rmse_gcm2<=0.07,"
+            " loa_gcm2=+-0.02, coverage=0.90+-0.05, sensitivity=0.90+-0.08, specificity=0.90+-0.05, auroc>=age-0.05,"
+            " auroc>=ost-0.05, int8_rmse_change<=0.02.",
+        ),
+    ] = None,
+    bundle: BundleOption = None,
+    pilot: Annotated[Path | None, typer.Option(help="validation.json of earlier films of the clinic.")] = None,
+    assume: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="What is known better, such as prevalence=0.25.")
+    ] = None,
+    subgroup: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=SHARE", help="A part to look at, such as men=0.2; repeatable.")
+    ] = None,
+    power: Annotated[float, typer.Option(help="Probability of showing each aim.")] = 0.9,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Draft of the plan, for `study freeze`.")] = Path(
+        "study-draft.json"
+    ),
+) -> None:
+    """Say how many subjects and films a study needs, and what smaller ones could still show."""
+    from dataclasses import asdict
+
+    from bmd_edge.bundle.bundle import read_bundle
+    from bmd_edge.errors import UsageError
+    from calibration.study import assumptions
+    from calibration.study.aims import aims
+    from calibration.study.frozen import write_draft
+    from calibration.study.plan_page import said
+    from calibration.study.sizes import planned
+    from calibration.validate.validate import primary_of, rounded
+
+    if not 0.5 <= power <= 0.99:
+        raise UsageError("--power lies between 0.5 and 0.99")
+    parts = assumptions.shares(subgroup or ())
+    wanted = [one for text in aim or () for one in aims(text)]
+    opened = read_bundle(bundle)
+    precision = primary_of("cpu", opened.precisions("bmd"))
+    known = assumptions.of_bundle(opened, precision) if pilot is None else assumptions.of_pilot(pilot, opened)
+    known = assumptions.assumed(known, assume or ())
+    points = opened.calibration[precision].operating_points
+    draft = {
+        "bundle": opened.manifest.version,
+        "bundle_digest": opened.digest,
+        "precision": precision,
+        "cuts": {"low_suspected_t": points.low_suspected_t, "refer_for_dxa_t": points.refer_for_dxa_t}
+        if points
+        else None,
+        "assumptions": asdict(known),
+        "sizes": rounded(planned(wanted, known, parts, power)),
+    }
+    write_draft(out, draft)
+    for line in said(draft):
+        typer.echo(line)
+    typer.echo(f"Draft: {out}. Freeze it before the first result is seen: bmd-edge study freeze {out}", err=True)
+
+
+@app.command()
+def freeze(
+    draft: Annotated[Path, typer.Argument(metavar="DRAFT", help="What `study plan` has written.")],
+    days: Annotated[int | None, typer.Option(help="Most days between film and DEXA.")] = None,
+    scale: Annotated[str | None, typer.Option(help="Scale of the DEXA: hologic, lunar, norland or sbmd.")] = None,
+    dexa_maker: Annotated[str | None, typer.Option(help="Maker and model of the DEXA.")] = None,
+    subgroup: Annotated[
+        list[str] | None,
+        typer.Option(metavar="DIVISION", help="sex, age, BMI, maker, spacing or side; repeatable."),
+    ] = None,
+    exclude: Annotated[
+        list[str] | None, typer.Option(metavar="TEXT", help="Whom the study leaves out; repeatable.")
+    ] = None,
+    refusals: Annotated[
+        str, typer.Option(help="Films without a number: against (wrong answers) or left_out.")
+    ] = "against",
+    screened: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="RUN", help="Folder of a screening run from before the plan; repeatable."),
+    ] = None,
+    key: Annotated[Path | None, typer.Option(help="Private key to sign with, PEM.")] = None,
+    out: Annotated[Path, typer.Option("--out", "-o", help="The plan; its page lies beside it.")] = Path(
+        "study-plan.json"
+    ),
+) -> None:
+    """Freeze a plan before its results: one JSON file with time and digest, signed with --key, and a page to print."""
+    from datetime import UTC, datetime
+
+    from bmd_edge.errors import UsageError
+    from bmd_edge.table.film_table import SCALES
+    from calibration.study import frozen
+    from calibration.study.plan_page import write_page
+    from calibration.validate.subgroups import PARTS
+
+    if days is None or scale not in SCALES or not (dexa_maker or "").strip():
+        raise UsageError(f"freeze needs --days DAYS, --scale ({', '.join(SCALES)}) and --dexa-maker NAME")
+    if not 0 <= days <= frozen.MAX_DAYS or refusals not in frozen.REFUSALS:
+        raise UsageError(f"--days lies in 0-{frozen.MAX_DAYS}, --refusals is {' or '.join(frozen.REFUSALS)}")
+    if unknown := sorted(set(subgroup or ()) - set(PARTS)):
+        raise UsageError(f"--subgroup {unknown[0]}: validate divides by {', '.join(PARTS)}")
+    made = frozen.frozen(
+        frozen.read_draft(draft),
+        datetime.now(UTC),
+        subgroups=tuple(dict.fromkeys(subgroup or ())),
+        exclusions=tuple(exclude or ()),
+        days=days,
+        scale=scale,
+        dexa_maker=dexa_maker,
+        refusals=refusals,
+        screened=frozen.screened_films(screened or ()),
+    )
+    frozen.write_plan(out, made)
+    write_page(out.with_suffix(".html"), made)
+    if key:
+        frozen.sign_plan(out, key)
+    typer.echo(f"Frozen {made.made}, digest {made.digest}{'' if key else ', not signed'}.")
+    typer.echo(f"Plan: {out}; to print: {out.with_suffix('.html')}. Then: bmd-edge validate --plan {out}", err=True)
+
+
+@app.command()
+def pool(
+    summaries: Annotated[
+        list[Path] | None, typer.Argument(metavar="SUMMARY...", help="What `validate --summary` wrote in each clinic.")
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for page and figures.")] = Path("bmd-edge-pool"),
+) -> None:
+    """Combine the summaries of several clinics: fixed and random effects, heterogeneity, what a new clinic may expect.
+
+    Writes pool.html and pool.json into --out. No film and no patient's value leaves a clinic for it.
+    """
+    from bmd_edge.errors import UsageError
+    from calibration.study.pool import pooled
+    from calibration.study.pool_page import said, write_pool
+    from calibration.study.summary import read_summary
+
+    files = summaries or []
+    names = [path.stem for path in files]
+    if len(set(names)) < len(names):
+        raise UsageError("two summaries have one name: each file's name stands for its clinic")
+    facts = pooled({path.stem: read_summary(path) for path in files})
+    write_pool(out, facts)
+    for line in said(facts):
+        typer.echo(line)
+    for finding in facts["findings"]:
+        typer.echo(f"note: {finding}", err=True)
+    typer.echo(f"Report: {out / 'pool.html'}; figures: {out / 'pool.json'}", err=True)

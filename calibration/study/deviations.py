@@ -1,0 +1,176 @@
+"""A finished validation beside the plan it was made for: every deviation by name, and what cannot be told."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from bmd_edge.table.film_table import HipRow, read_table
+from calibration.pairs.dexa_checks import named_rows
+from calibration.pairs.finding import Finding, weight
+from calibration.study.aims import OF_SUBJECTS, aims
+from calibration.study.endpoints import WEIGHT_COLUMN, endpoints
+from calibration.study.frozen import StudyPlan
+from calibration.validate.validate import Validation, of_split
+
+CANNOT_TELL = (
+    "whether the clock of the machine was right when the plan was frozen, or when figures were made",
+    "whether these films were screened elsewhere, or in a run that was not named with --screened, before the plan",
+    "whether other plans were frozen beside this one and not shown",
+    "whether the films of the table are all that the plan asks for, or chosen among them",
+    "whether the exclusions in words were kept: who chose the films answers for them",
+)
+"""What no file shows: the report says it beside the deviations."""
+
+
+def against_plan(
+    made: Validation, plan: StudyPlan, table: Path, split: str, *, verified: bool, earlier: Path | None = None
+) -> None:
+    """Put the plan, its endpoints and its deviations into the facts and findings of a validation.
+
+    Args:
+        made: the validation.
+        plan: the frozen plan.
+        table: the film table, for dates and weights.
+        split: which rows of it were validated.
+        verified: whether the plan's signature was checked.
+        earlier: where a validation.json from before may lie.
+    """
+    rows = of_split(table, read_table(table), split)
+    found = list(deviations(made, plan, rows, earlier))
+    if not verified:
+        sentence = "The signature of the plan was not checked (--plan-key): who wrote it cannot be told."
+        found.append(Finding("plan_not_verified", "note", sentence))
+    facts = made.facts
+    facts["plan"] = {
+        "digest": plan.digest,
+        "made": plan.made,
+        "verified": verified,
+        "subjects": plan.subjects,
+        "refusals": plan.refusals,
+        "subgroups": list(plan.subgroups),
+        "exclusions": list(plan.exclusions),
+        "endpoints": endpoints(made, plan, rows),
+        "deviations": [one.code for one in found],
+        "cannot_tell": list(CANNOT_TELL),
+    }
+    for one in facts["plan"]["endpoints"]:
+        if one["verdict"] != "met":
+            said = "missed" if one["verdict"] == "missed" else "not shown"
+            sentence = f"Planned aim {one['aim']}{', the primary endpoint,' if one['primary'] else ''} is {said}."
+            found.append(Finding(f"aim_{one['verdict']}", "error" if one["primary"] else "warning", sentence, one["n"]))
+    facts["findings"] = [*map(asdict, sorted(found, key=weight)), *facts["findings"]]
+
+
+def deviations(
+    made: Validation, plan: StudyPlan, rows: Sequence[HipRow], earlier: Path | None = None
+) -> Iterator[Finding]:
+    """Everything in which the validation is not as planned; severity "error" where its figures are of something else
+    than was planned.
+    """
+    yield from _another_bundle(made.facts, plan)
+    yield from _seen_before(made, plan, earlier)
+    yield from _too_few(made, plan)
+    yield from _dates(plan, rows)
+    yield from _dexa(plan, rows)
+    yield from _added(made.facts, plan)
+    if any("ost" in text for text in plan.aims) and not all(WEIGHT_COLUMN in row.extra for row in rows):
+        sentence = f"OST needs the weight of every subject in the column {WEIGHT_COLUMN}; rows without it do not count."
+        yield Finding("plan_weights_missing", "warning", sentence, sum(WEIGHT_COLUMN not in row.extra for row in rows))
+
+
+def _another_bundle(facts: Mapping[str, Any], plan: StudyPlan) -> Iterator[Finding]:
+    if facts["bundle_digest"] != plan.bundle_digest:
+        sentence = (
+            f"The plan is for bundle {plan.bundle} ({plan.bundle_digest[:16]}), measured was {facts['bundle']}"
+            f" ({facts['bundle_digest'][:16]})."
+        )
+        yield Finding("plan_other_bundle", "error", sentence)
+    if facts["primary"] != plan.precision:
+        sentence = f"The plan is for {plan.precision}, shown first is {facts['primary']}: use the planned --device."
+        yield Finding("plan_other_precision", "error", sentence)
+    points = facts["precisions"][facts["primary"]]["headline"]["operating_points"]
+    cuts = {name: round(points[name], 6) for name in ("low_suspected_t", "refer_for_dxa_t")} if points else None
+    planned = plan.cuts and {name: round(value, 6) for name, value in plan.cuts.items()}
+    if facts["site_calibration"] is not None or cuts != planned:
+        sentence = "The estimates or cuts are not those of the plan: a recalibration was used, or other cuts."
+        yield Finding("plan_other_cuts", "error", sentence)
+
+
+def _seen_before(made: Validation, plan: StudyPlan, earlier: Path | None) -> Iterator[Finding]:
+    before = set(plan.screened)
+    films = tuple(sorted({one.film_id for one in made.pairs if one.film_id in before and one.film_id}))
+    if films:
+        hips = sum(one.film_id in before for one in made.pairs)
+        sentence = "These films had been screened when the plan was frozen: their results may have been seen."
+        yield Finding("plan_films_screened_before", "error", sentence, hips, films)
+    if earlier and earlier.is_file() and earlier.stat().st_mtime < datetime.fromisoformat(plan.made).timestamp():
+        sentence = "--out holds a validation from before the plan was frozen: results may have been seen."
+        yield Finding("plan_after_results", "error", sentence)
+
+
+def _too_few(made: Validation, plan: StudyPlan) -> Iterator[Finding]:
+    primary = made.facts["primary"]
+    numbers = {one.subject for one in made.kept if one.answers[primary].bmd_gcm2 and any(one.dexa_gcm2.values())}
+    subjects = len({one.subject for one in made.pairs})
+    if len(numbers) < plan.subjects:
+        sentence = (
+            f"{len(numbers)} subjects with both numbers, planned were {plan.subjects}; {subjects} subjects enrolled,"
+            f" planned were {plan.enrolled}."
+        )
+        yield Finding("plan_fewer_subjects", "warning", sentence)
+    several = subjects - len({one.film for one in made.pairs})
+    if several < 0 and any(aims(text)[0].figure in OF_SUBJECTS for text in plan.aims):
+        sentence = f"{-several} films more than subjects; the plan counts one film of a subject."
+        yield Finding("plan_several_films", "note", sentence)
+
+
+def _dates(plan: StudyPlan, rows: Sequence[HipRow]) -> Iterator[Finding]:
+    missing = [row for row in rows if not (row.film_date and row.dxa_date)]
+    if missing:
+        sentence = (
+            f"Film or DEXA without a date (columns film_date and dxa_date) in {named_rows(missing)}: whether"
+            f" {plan.days} days lie between them at most cannot be told."
+        )
+        yield Finding("plan_dates_missing", "warning", sentence, len(missing))
+    far = [row for row in rows if _days(row) > plan.days]
+    if far:
+        turned = sum(any(_days(one) <= plan.days for one in _day_and_month_exchanged(row)) for row in far)
+        hint = f" With day and month of one date exchanged {turned} of them would be inside." if turned else ""
+        sentence = (
+            f"More than the {plan.days} days of the plan between film and DEXA in {named_rows(far)}; they are in the"
+            f" figures.{hint}"
+        )
+        yield Finding("plan_outside_days", "warning", sentence, len(far))
+
+
+def _days(row: HipRow) -> int:
+    return abs((row.film_date - row.dxa_date).days) if row.film_date and row.dxa_date else 0
+
+
+def _day_and_month_exchanged(row: HipRow) -> Iterator[HipRow]:
+    for name in ("film_date", "dxa_date"):
+        day = getattr(row, name)
+        if day and day.day <= 12:
+            yield replace(row, **{name: day.replace(month=day.day, day=day.month)})
+
+
+def _dexa(plan: StudyPlan, rows: Sequence[HipRow]) -> Iterator[Finding]:
+    other = [row for row in rows if row.scale and row.scale != plan.scale]
+    if other:
+        used = ", ".join(sorted({str(row.scale) for row in other}))
+        sentence = f"DEXA of scale {used} in {named_rows(other)}, planned is {plan.scale}."
+        yield Finding("plan_other_scale", "warning", sentence, len(other))
+
+
+def _added(facts: Mapping[str, Any], plan: StudyPlan) -> Iterator[Finding]:
+    shown = {row["division"] for rows in facts["subgroups"].values() for row in rows}
+    if added := sorted(shown - set(plan.subgroups)):
+        sentence = f"Subgroups that the plan does not name, to be read as explored afterwards: {', '.join(added)}."
+        yield Finding("plan_subgroups_added", "note", sentence)
+    if facts["acceptance"]:
+        limits = {f"{one['site']}.{one['figure']}{one['sense']}{one['value']:g}" for one in facts["acceptance"]}
+        if more := sorted(limits - set(plan.aims)):
+            sentence = f"Limits that the plan does not name (--accept): {', '.join(more)}."
+            yield Finding("plan_limits_added", "note", sentence)

@@ -1,0 +1,175 @@
+"""Each aim of a plan against what was measured, as the plan counts it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bmd_edge.measure.headline import lowest_t_score
+from bmd_edge.measure.t_score import OSTEOPOROSIS_T, t_score
+from bmd_edge.table.film_table import HipRow
+from calibration.pairs.pairs import Pair
+from calibration.statistics import detection
+from calibration.statistics.bootstrap import F64, Figure, by_subject
+from calibration.study.aims import Aim, aims
+from calibration.study.frozen import StudyPlan
+from calibration.validate.acceptance import Limit, verdicts
+from calibration.validate.one_site import with_exact_shares
+from calibration.validate.validate import Validation, rounded
+
+WEIGHT_COLUMN = "x_weight_kg"
+CALLED = {"sensitivity": ("low_suspected", "refer_for_dxa"), "specificity": ("low_suspected",)}
+"""Headlines that call a film low: sensitivity is that of the cut for it, specificity that of the other."""
+
+
+@dataclass(frozen=True, slots=True)
+class Film:
+    """A film whose DXA T-score is known: lowest DXA T; lowest estimated T and headline, None where it has no number."""
+
+    film: str
+    subject: str
+    dexa_t: float
+    estimated_t: float | None
+    band: str | None
+    age_years: float
+    weight_kg: float | None
+
+
+def endpoints(made: Validation, plan: StudyPlan, rows: Sequence[HipRow]) -> list[dict[str, Any]]:
+    """What became of each aim of the plan, the primary first: measured with 95 % interval, number, verdict.
+
+    `rows` are those of the table, for the weight that OST needs. Verdicts as of `validate --accept`; a half-width is
+    met or not shown.
+    """
+    films = films_of(made, rows)
+    found = [rounded(_endpoint(aims(text)[0], made, films, plan)) for text in plan.aims]
+    return [{"aim": text, "primary": k == 0, **one} for k, (text, one) in enumerate(zip(plan.aims, found, strict=True))]
+
+
+def films_of(made: Validation, rows: Sequence[HipRow]) -> list[Film]:
+    """Films of subjects whose T-score may be given and whose DEXA is known, in the order of the table."""
+    primary = made.facts["primary"]
+    weights = {row.film: _weight(row) for row in rows}
+    reports = {one.film: one.reports[primary] for one in made.films}
+    dexa: dict[str, float] = {}
+    first: dict[str, Pair] = {}
+    for one in made.kept:
+        for site, value in one.dexa_gcm2.items():
+            if value is not None and one.has_t_score:
+                dexa[one.film] = min(dexa.get(one.film, np.inf), t_score(site, value))
+                first.setdefault(one.film, one)
+    found = []
+    for film, one in first.items():
+        lowest = lowest_t_score(estimate for hip in reports[film].hips for estimate in hip.estimates)
+        band = reports[film].band
+        age = one.age_years or 0.0  # known: a T-score may be given
+        found.append(Film(film, one.subject, dexa[film], lowest, band, age, weights.get(film)))
+    return found
+
+
+def _weight(row: HipRow) -> float | None:
+    try:
+        return float(row.extra[WEIGHT_COLUMN].replace(",", "."))
+    except (KeyError, ValueError):
+        return None
+
+
+def _endpoint(aim: Aim, made: Validation, films: Sequence[Film], plan: StudyPlan) -> dict[str, Any]:
+    facts = made.facts
+    sites = facts["precisions"][facts["primary"]]["sites"]
+    match aim.figure:
+        case "bias_gcm2" | "rmse_gcm2":
+            (one,) = verdicts([Limit(aim.figure, "<=", aim.margin, aim.site)], sites)
+            return {"measured": one["measured"], "n": one["hips"], "verdict": one["verdict"]}
+        case "coverage":
+            figure = sites[aim.site]["figures"]["coverage"]
+            return {"measured": figure, "n": sites[aim.site]["hips"], "verdict": _within(aim, figure)}
+        case "loa_gcm2":
+            ends = [sites[aim.site]["figures"][name] for name in ("loa_low_gcm2", "loa_high_gcm2")]
+            widest = max(ends, key=lambda one: (one["high"] or np.inf) - (one["low"] or 0.0))
+            return {"measured": widest, "n": sites[aim.site]["hips"], "verdict": _narrow(aim, widest)}
+        case "int8_rmse_change":
+            return _int8(aim, facts)
+        case "auroc":
+            return _auroc(aim, films)
+    return _share(aim, films, plan)
+
+
+def _within(aim: Aim, figure: Mapping[str, Any]) -> str:
+    low, high = figure["low"], figure["high"]
+    least, most = (aim.expected or 0) - aim.margin, (aim.expected or 0) + aim.margin
+    if low is None or high is None:
+        return "not_shown"
+    return "met" if least <= low and high <= most else "missed" if high < least or low > most else "not_shown"
+
+
+def _narrow(aim: Aim, figure: Mapping[str, Any]) -> str:
+    known = figure["low"] is not None and figure["high"] is not None
+    return "met" if known and figure["high"] - figure["low"] <= 2 * aim.margin else "not_shown"
+
+
+def _int8(aim: Aim, facts: Mapping[str, Any]) -> dict[str, Any]:
+    if "int8" not in facts["quantized"]:
+        return {"measured": Figure(None)._asdict(), "n": 0, "verdict": "not_shown"}
+    one = facts["quantized"]["int8"]["sites"][aim.site]
+    figure = one["figures"]["rmse_change"]
+    return {"measured": figure, "n": one["hips"], "verdict": _bound(figure, aim.margin)}
+
+
+def _bound(figure: Mapping[str, Any], most: float) -> str:
+    if figure["high"] is None:
+        return "not_shown"
+    return "met" if figure["high"] <= most else "missed" if figure["low"] > most else "not_shown"
+
+
+def score_of(against: str) -> Callable[[Film], float | None]:
+    """The comparator's score of a film, low for low BMD; None where it is not known."""
+    if against == "age":
+        return lambda one: -one.age_years
+    return lambda one: None if one.weight_kg is None else 0.2 * (one.weight_kg - one.age_years)
+
+
+def _auroc(aim: Aim, films: Sequence[Film]) -> dict[str, Any]:
+    """AUROC of the films minus the comparator's, T <= -2.5, on the films that have both; paired, by subject."""
+    score = score_of(aim.against or "")
+    both = [one for one in films if one.estimated_t is not None and score(one) is not None]
+    film = np.array([one.estimated_t for one in both], np.float64)
+    other = np.array([score(one) for one in both], np.float64)
+    low = np.array([one.dexa_t <= OSTEOPOROSIS_T for one in both], np.bool_)
+
+    def difference(weights: F64) -> dict[str, F64]:
+        areas = [detection.areas(one, low, weights)["auroc"] for one in (film, other)]
+        return {"difference": areas[0] - areas[1]}
+
+    figure = by_subject(difference, [one.subject for one in both])["difference"]._asdict()
+    opposite = {"high": None if figure["low"] is None else -figure["low"], "low": -(figure["high"] or 0.0)}
+    return {"measured": figure, "n": len(both), "verdict": _bound(opposite, aim.margin), "cases": int(low.sum())}
+
+
+def _share(aim: Aim, films: Sequence[Film], plan: StudyPlan) -> dict[str, Any]:
+    """Sensitivity or specificity at the cut, T <= -2.5; a film without a number counts as the plan says."""
+    counted = [one for one in films if one.band is not None or plan.refusals == "against"]
+    low = np.array([one.dexa_t <= OSTEOPOROSIS_T for one in counted], np.bool_)
+    called = np.array([_called(one, aim.figure) for one in counted], np.bool_)
+    found = by_subject(lambda w: detection.two_way(called, low, w), [one.subject for one in counted])
+    kind = low if aim.figure == "sensitivity" else ~low
+    figure = with_exact_shares({aim.figure: found[aim.figure]}, {aim.figure: int(kind.sum())})[aim.figure]
+    cells = {
+        "true_low": called & low,
+        "missed": ~called & low,
+        "false_low": called & ~low,
+        "true_other": ~called & ~low,
+    }
+    return {
+        "measured": figure,
+        "n": int(kind.sum()),
+        "verdict": _narrow(aim, figure),
+        "table": {name: int(cell.sum()) for name, cell in cells.items()},
+        "without_a_number": sum(one.band is None for one in counted),
+    }
+
+
+def _called(one: Film, figure: str) -> bool:
+    """Whether the film is called low; without a number the answer is the wrong one."""
+    return one.dexa_t > OSTEOPOROSIS_T if one.band is None else one.band in CALLED[figure]

@@ -1,0 +1,145 @@
+"""A frozen plan as a page to print, and a draft in words for the terminal."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from bmd_edge.measure.t_score import REFERENCE_NAME
+from bmd_edge.report.film_report import RESEARCH_USE
+from bmd_edge.report.pages import SITE_NAMES, templates
+from bmd_edge.system.files import replace_file
+from calibration import validate
+from calibration.study.aims import Aim, aims
+from calibration.study.frozen import StudyPlan
+from calibration.validate.reporting_items import ITEMS
+
+_TEMPLATES = Path(__file__).parent / "templates", Path(validate.__file__).parent / "templates"
+_REFUSALS = {
+    "against": "count as wrong answers for sensitivity and specificity, and in no other figure",
+    "left_out": "count in no figure, and are listed by reason",
+}
+NAMES = {
+    "rmse_gcm2": "RMSE, g/cm2",
+    "bias_gcm2": "bias, g/cm2",
+    "int8_sd_gcm2": "SD of INT8 minus fp32 at a hip, g/cm2",
+    "bmd_sd_gcm2": "SD of DEXA among subjects, g/cm2",
+    "hips": "hips with both numbers per subject",
+    "hip_r": "correlation of the errors of two hips",
+    "left_out": "share of subjects without both numbers",
+    "prevalence": "share with a DXA T-score of -2.5 or less",
+    "coverage": "share inside the 90 % interval",
+    "r_age": "correlation of DEXA and age",
+    "r_ost": "correlation of DEXA and OST",
+    "source": "from",
+}
+"""Assumptions as a reader sees them."""
+
+
+def words(aim: Aim) -> str:
+    """An aim in a sentence's half."""
+    site = f"{SITE_NAMES[aim.site].lower()}: " if aim.site else ""
+    margin, expected, other = f"{aim.margin:g}", f"{aim.expected or 0:g}", (aim.against or "").upper()
+    return (
+        site
+        + {
+            "bias_gcm2": f"the mean difference from DEXA lies within +-{margin} g/cm2",
+            "rmse_gcm2": f"the RMSE is at most {margin} g/cm2",
+            "loa_gcm2": f"each limit of agreement is known to +-{margin} g/cm2",
+            "coverage": f"the 90 % interval covers {expected} +- {margin}",
+            "sensitivity": f"sensitivity for T <= -2.5 is known to +-{margin}, {expected} expected",
+            "specificity": f"specificity for T <= -2.5 is known to +-{margin}, {expected} expected",
+            "auroc": f"the AUROC for T <= -2.5 is not below that of {other} by more than {margin}",
+            "int8_rmse_change": f"INT8 raises the RMSE by no more than {margin} of it",
+        }[aim.figure]
+    )
+
+
+def said(draft: Mapping[str, Any]) -> Iterator[str]:
+    """A draft line by line."""
+    sizes = draft["sizes"]
+    yield f"Enroll {sizes['enrolled']} subjects, one film each: {sizes['subjects']} with both numbers are needed."
+    for one in sizes["aims"]:
+        yield f"  {one['aim']}: {one['subjects']} with both numbers, {one['enrolled']} to enroll"
+        yield f"    {words(aims(one['aim'])[0])}; {one['power_in_study']:.0%} likely in this study"
+    yield f"All aims together: shown with at least {sizes['power_of_all_at_least']:.0%}. The first is the primary one."
+    for row in [*sizes["smaller"], *sizes["subgroups"]]:
+        yield f"{row['part']}, {row['subjects']} with both numbers:"
+        for one in row["shown"]:
+            yield f"  {one['aim']}: {one['power']:.0%} likely; with {sizes['power']:.0%} still shown: {_margin(one)}"
+    for name, one in sizes["comparators"].items():
+        yield f"Expected AUROC: films {one['film']:.2f}, {name.upper()} {one['comparator']:.2f}"
+    yield "It rests on:"
+    yield from (f"  {name}: {value}" for name, value in _assumed(draft["assumptions"]))
+    yield RESEARCH_USE
+
+
+def _margin(one: Mapping[str, Any]) -> str:
+    return "none" if one["margin"] is None else f"{one['margin']:g}"
+
+
+def _assumed(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
+    found = []
+    for name, value in facts.items():
+        shown = ", ".join(f"{SITE_NAMES[k].lower()} {v:g}" for k, v in value.items()) if isinstance(value, dict) else ""
+        found.append((NAMES[name], shown or (f"{value:g}" if isinstance(value, float) else f"{value}")))
+    return found
+
+
+def write_page(path: Path, plan: StudyPlan) -> None:
+    """Write the page, atomically; the same plan gives the same bytes."""
+    sizes = plan.sizes
+    rows = [
+        {
+            "label": f"{row['part']}: {row['subjects']}",
+            "cells": [
+                f"{'–' if one['margin'] is None else _margin(one)} ({100 * one['power']:.0f} %)" for one in row["shown"]
+            ],
+        }
+        for row in [*sizes["smaller"], *sizes["subgroups"]]
+    ]
+    shown = [
+        {
+            **one,
+            "text": one["aim"],
+            "words": words(aims(one["aim"])[0]),
+            "power": f"{100 * one['power_in_study']:.0f} %",
+        }
+        for one in sizes["aims"]
+    ]
+    summary = {
+        "notice": "A plan: nothing has been measured for it.",
+        "versions": {"bmd-edge": plan.version},
+        "bundle": plan.bundle,
+        "bundle_digest": plan.bundle_digest,
+        "device": "plan",
+        "precision": plan.precision,
+    }
+    with replace_file(path) as file:
+        file.writelines(
+            templates(*_TEMPLATES)
+            .get_template("plan.html.j2")
+            .generate(
+                research_use=RESEARCH_USE,
+                reference=REFERENCE_NAME,
+                summary=summary,
+                plan=plan,
+                aims=shown,
+                smaller=rows,
+                laid_down=_laid_down(plan),
+                assumptions=_assumed(plan.assumptions),
+                items=[one for one in ITEMS if one.answer is None],
+            )
+        )
+
+
+def _laid_down(plan: StudyPlan) -> list[tuple[str, str]]:
+    cuts = "low suspected at an estimated T <= {low_suspected_t:.2f}, DXA advised at T <= {refer_for_dxa_t:.2f}"
+    return [
+        ("Cuts of the headline", cuts.format(**plan.cuts) if plan.cuts else "none: the bundle gives no headline"),
+        ("Subgroups", ", ".join(plan.subgroups) or "none; any other is explored afterwards"),
+        ("Left out", "; ".join(plan.exclusions) or "nobody but whom the validation leaves out, each with a finding"),
+        ("Days between film and DEXA", f"{plan.days} at most"),
+        ("DEXA", f"{plan.dexa_maker}, scale {plan.scale}; compared on the Hologic scale"),
+        ("Films without a number", _REFUSALS[plan.refusals]),
+        ("Films screened before this plan", f"{len(plan.screened)}, named in the plan's file"),
+    ]

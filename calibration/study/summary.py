@@ -1,0 +1,265 @@
+"""A study as it may leave the clinic: estimates with variances, no value of a patient, no small cell.
+
+Variances are of the delete-one-subject jackknife, to two digits, and counts are multiples of five: the exact number of
+subjects, and so a small difference between two numbers, cannot be made of them. Shares with fewer than five on a side
+are withheld, but the 2x2 table of the primary endpoint where the clinic confirms its release.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bmd_edge.bundle.strict_json import parse, read_json
+from bmd_edge.errors import BundleError, UsageError
+from bmd_edge.measure.t_score import OSTEOPOROSIS_T
+from bmd_edge.report.film_report import RESEARCH_USE
+from bmd_edge.sites import SITES
+from bmd_edge.system.files import replace_file
+from bmd_edge.table.film_table import HipRow, read_table
+from bmd_edge.version import __version__
+from calibration.pairs.pairs import Pair
+from calibration.statistics import agreement, detection
+from calibration.statistics.bootstrap import F64
+from calibration.study.endpoints import CALLED, Film, films_of
+from calibration.study.release import SMALLEST, blurred, ledger_file, merged, read_ledger, record, small, used
+from calibration.validate.one_site import data_of
+from calibration.validate.validate import Validation, of_split
+
+SCHEMA = 1
+KIND = "bmd-edge study summary"
+MIN_SUBJECTS = 30
+"""Below it nothing leaves the clinic."""
+
+SCALES = {"bias_gcm2": "identity", "rmse_gcm2": "log", "coverage": "logit", "sensitivity": "logit",
+          "specificity": "logit", "auroc": "logit"}  # fmt: skip
+"""On what scale each figure is told and pooled."""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A figure on its scale, and its variance there."""
+
+    estimate: float
+    variance: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """What the file says. `estimates` by name, `SITE.FIGURE` or, of films, `FIGURE`; `withheld` says why one is not
+    there. `table` is the 2x2 table of the primary endpoint, if released.
+    """
+
+    kind: str
+    schema: int
+    use: str
+    version: str
+    clinic: str
+    bundle: str
+    bundle_digest: str
+    precision: str
+    site_calibration: str | None
+    plan: str | None
+    subjects: int
+    without_a_number: dict[str, int]
+    estimates: dict[str, Estimate]
+    table: dict[str, int] | None
+    withheld: dict[str, str]
+
+
+def transformed(figure: str, value: Any) -> Any:
+    """A figure's value on the scale it is pooled on."""
+    with np.errstate(all="ignore"):
+        scale = SCALES[figure]
+        return value if scale == "identity" else np.log(value) if scale == "log" else np.log(value / (1 - value))
+
+
+def back(figure: str, value: float) -> float:
+    """The other way."""
+    scale = SCALES[figure]
+    return value if scale == "identity" else float(np.exp(value)) if scale == "log" else float(1 / (1 + np.exp(-value)))
+
+
+def jackknife(figures: Callable[[F64], Mapping[str, F64]], subject: Sequence[str]) -> dict[str, Estimate]:
+    """Figures of all hips or films (on their scales), with the variance of leaving out one subject after the other.
+
+    Efron & Stein, Ann Stat 1981;9:586-596. A figure that does not exist is left out.
+    """
+    codes = np.unique(np.asarray(subject), return_inverse=True)[1]
+    n = int(codes.max()) + 1 if len(codes) else 0
+    weights = 1.0 - (codes[None, :] == np.arange(n)[:, None])
+    whole = {name: transformed(name, value) for name, value in figures(np.ones((1, len(codes)))).items()}
+    found = {}
+    for name, value in figures(weights).items() if n > 1 else ():
+        left = transformed(name, value)
+        variance = (n - 1) / n * float(((left - left.mean()) ** 2).sum())
+        if np.isfinite(whole[name][0]) and np.isfinite(variance) and variance > 0:
+            found[name] = Estimate(float(whole[name][0]), variance)
+    return found
+
+
+def summarize(made: Validation, rows: Sequence[HipRow], *, release_table: bool, ledger: Path | None = None) -> Summary:
+    """The summary of a validation, recorded in the ledger of the clinic; of hips with DEXA of both sites, so that no
+    number differs from site to site.
+
+    Args:
+        made: the validation, held against a plan or not.
+        rows: the table's rows.
+        release_table: the clinic confirms that the 2x2 table of the primary endpoint is told, whatever its cells.
+        ledger: of what was released; by default that of the user.
+
+    Raises:
+        UsageError: too few subjects; the primary endpoint has no table; or it differs too little from a summary before.
+    """
+    facts = made.facts
+    primary = facts["primary"]
+    pairs = [one for one in made.kept if one.answers[primary].bmd_gcm2 and None not in one.dexa_gcm2.values()]
+    subjects = len({one.subject for one in pairs})
+    if subjects < MIN_SUBJECTS:
+        raise UsageError(f"{subjects} subjects with both sites: below {MIN_SUBJECTS} no summary leaves the clinic")
+    name, table = _primary_table(facts)
+    if release_table and table is None:
+        raise UsageError("--release-table is for a plan whose primary aim is sensitivity or specificity")
+    released = table if release_table else None
+    estimates, withheld = {}, {}
+    for part, one, why in _estimates(made, pairs, films_of(made, rows), primary, released, name):
+        if one is None:
+            withheld[part] = why
+        else:
+            estimates[part] = Estimate(_decimals(part, one.estimate), float(f"{one.variance:.2g}"))
+    path = ledger or ledger_file()
+    book = read_ledger(path)
+    record(book, used(book, pairs), path)
+    return Summary(
+        kind=KIND,
+        schema=SCHEMA,
+        use=RESEARCH_USE,
+        version=__version__,
+        clinic=book.clinic,
+        bundle=facts["bundle"],
+        bundle_digest=facts["bundle_digest"],
+        precision=primary,
+        site_calibration=facts["site_calibration"],
+        plan=facts["plan"] and facts["plan"]["digest"],
+        subjects=blurred(subjects) or 0,
+        without_a_number=merged(facts["precisions"][primary]["rows_without_a_number"]),
+        estimates=estimates,
+        table=released,
+        withheld=withheld,
+    )
+
+
+def _decimals(part: str, value: float) -> float:
+    """Shares to two decimals of their logit, so that no exact count can be made of them."""
+    return round(value, 2 if SCALES[part.rpartition(".")[2]] == "logit" else 6) + 0.0
+
+
+def _primary_table(facts: Mapping[str, Any]) -> tuple[str | None, dict[str, int] | None]:
+    """Figure and 2x2 table of the plan's primary endpoint; none without a plan, or of another kind."""
+    for one in (facts["plan"] or {}).get("endpoints", [])[:1]:
+        if "table" in one:
+            return one["aim"].partition("=")[0], dict(one["table"])
+    return None, None
+
+
+def _estimates(
+    made: Validation,
+    pairs: Sequence[Pair],
+    films: Sequence[Film],
+    precision: str,
+    released: Mapping[str, int] | None,
+    primary: str | None,
+) -> Iterator[tuple[str, Estimate | None, str]]:
+    few = "a cell below five"
+    subject = [one.subject for one in pairs]
+    for site in SITES:
+        data = data_of(pairs, site, precision)
+        inside = int(((data.low <= data.y) & (data.y <= data.high)).sum())
+        found = jackknife(_of_hips(data), subject)
+        for name in ("bias_gcm2", "rmse_gcm2", "coverage"):
+            hidden = name == "coverage" and small(inside, len(pairs) - inside)
+            yield f"{site}.{name}", None if hidden else found.get(name), few if hidden else "no variance"
+    against = (made.facts["plan"] or {}).get("refusals") == "against"
+    yield from _of_films(films, released, primary, against)
+
+
+def _of_hips(data: agreement.Data) -> Callable[[F64], dict[str, F64]]:
+    def figures(weights: F64) -> dict[str, F64]:
+        found = agreement.figures(data, weights)
+        return {name: found[name] for name in ("bias_gcm2", "rmse_gcm2", "coverage")}
+
+    return figures
+
+
+def _of_films(
+    films: Sequence[Film], released: Mapping[str, int] | None, primary: str | None, against: bool
+) -> Iterator[tuple[str, Estimate | None, str]]:
+    """Area, sensitivity and specificity, T <= -2.5. A share is withheld if it tells a small cell, or does so by its
+    difference from the released table of the other cut.
+    """
+    shown = [one for one in films if one.estimated_t is not None]
+    low = np.array([one.dexa_t <= OSTEOPOROSIS_T for one in shown], np.bool_)
+    if small(int(low.sum()), int((~low).sum())):
+        yield "auroc", None, "a cell below five"
+    else:
+        score = np.array([one.estimated_t for one in shown], np.float64)
+        found = jackknife(lambda w: {"auroc": detection.areas(score, low, w)["auroc"]}, [one.subject for one in shown])
+        yield "auroc", found.get("auroc"), "no variance"
+    counted = [one for one in films if one.band is not None or against]
+    for figure, bands in CALLED.items():
+        cells = _cells(counted, figure, bands)
+        if figure == primary and released is not None:
+            right, wrong = _row(released, figure)
+            yield figure, _corrected(right, wrong), ""
+        elif small(*cells):
+            yield figure, None, "a cell below five"
+        elif released is not None and abs(cells[1] - _row(released, figure)[1]) < SMALLEST:
+            yield figure, None, "its difference from the released table is below five"
+        else:
+            yield figure, _corrected(*cells), ""
+
+
+def _cells(films: Sequence[Film], figure: str, bands: Sequence[str]) -> tuple[int, int]:
+    """Right and wrong answers of the kind that the figure is about; a film without a number is a wrong one."""
+    wanted = figure == "sensitivity"
+    kind = [one for one in films if (one.dexa_t <= OSTEOPOROSIS_T) == wanted]
+    right = sum(one.band is not None and (one.band in bands) == wanted for one in kind)
+    return right, len(kind) - right
+
+
+def _row(table: Mapping[str, int], figure: str) -> tuple[int, int]:
+    names = ("true_low", "missed") if figure == "sensitivity" else ("true_other", "false_low")
+    return table[names[0]], table[names[1]]
+
+
+def _corrected(right: int, wrong: int) -> Estimate:
+    """Logit of a share with half a film added to both sides (Haldane, Ann Hum Genet 1956;20:309-311)."""
+    return Estimate(float(np.log((right + 0.5) / (wrong + 0.5))), 1 / (right + 0.5) + 1 / (wrong + 0.5))
+
+
+def share(path: Path, made: Validation, table: Path, split: str, *, release_table: bool) -> None:
+    """Write the summary of a validation of the rows of a split; errors as of `summarize`."""
+    rows = of_split(table, read_table(table), split)
+    write_summary(path, summarize(made, rows, release_table=release_table))
+
+
+def write_summary(path: Path, summary: Summary) -> None:
+    """Write the summary, atomically."""
+    with replace_file(path) as file:
+        file.write(json.dumps(asdict(summary), indent=1) + "\n")
+
+
+def read_summary(path: Path) -> Summary:
+    """Read a summary; UsageError where it is none, or of another schema."""
+    try:
+        facts = read_json(path.read_bytes(), path.name)
+        if not isinstance(facts, dict) or facts.get("kind") != KIND:
+            raise UsageError(f"{path.name}: no summary that `bmd-edge validate --summary` has written")
+        if facts.get("schema") != SCHEMA:
+            raise UsageError(f"{path.name}: a summary of schema {facts.get('schema')}, this version reads {SCHEMA}")
+        return parse(Summary, facts, path.name)
+    except (OSError, BundleError) as error:
+        raise UsageError(f"{path.name}: no summary of a study ({error})") from error

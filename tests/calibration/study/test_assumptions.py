@@ -1,0 +1,75 @@
+"""What sizes rest on: of the bundle, of a pilot, of what is given."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bmd_edge.bundle.bundle import read_bundle
+from bmd_edge.errors import UsageError
+from calibration.study.assumptions import Assumptions, assumed, of_bundle, of_pilot, shares
+from tests.support.cohorts import made_bundle
+
+RESULTS = Path(__file__).parents[3] / "calibration" / "results"
+KNOWN = Assumptions(
+    rmse_gcm2={"femoral_neck": 0.06, "total_hip": 0.05},
+    bias_gcm2={"femoral_neck": 0.0, "total_hip": 0.0},
+    int8_sd_gcm2=0.001,
+)
+
+
+def test_the_bundle_states_its_own_errors() -> None:
+    bundle = read_bundle()
+    known = of_bundle(bundle, "int8")
+    stated = bundle.manifest.knowledge.precisions["int8"]["femoral_neck"].mean.rmse_gcm2
+    assert known.rmse_gcm2["femoral_neck"] == pytest.approx(stated, abs=1e-4)
+    assert 0 < known.int8_sd_gcm2 < 0.005
+    with pytest.raises(UsageError, match="--pilot"):
+        of_bundle(made_bundle(), "int8")
+
+
+def test_a_pilot_knows_better(tmp_path: Path) -> None:
+    facts = json.loads((RESULTS / "validation.json").read_text())
+    known = of_pilot(RESULTS / "validation.json", read_bundle())
+    site = facts["precisions"][facts["primary"]]["sites"]["total_hip"]
+    assert known.rmse_gcm2["total_hip"] == site["figures"]["rmse_gcm2"]["value"]
+    assert known.hips == pytest.approx(229 / 158, abs=0.01)
+    assert "validation of 158 subjects" in known.source
+    (tmp_path / "other.json").write_text("{}")
+    with pytest.raises(UsageError, match=r"no validation\.json"):
+        of_pilot(tmp_path / "other.json", read_bundle())
+
+
+def test_what_is_given_stands_and_is_named() -> None:
+    found = assumed(KNOWN, ["prevalence=0.3", "rmse_gcm2.total_hip=0.07", "hips=1.5"])
+    assert (found.prevalence, found.hips) == (0.3, 1.5)
+    assert found.rmse_gcm2 == {"femoral_neck": 0.06, "total_hip": 0.07}
+    assert "given: prevalence; given: rmse_gcm2.total_hip; given: hips" in found.source
+
+
+@pytest.mark.parametrize(
+    "text", ["age=3", "prevalence", "prevalence=0", "prevalence=1.2", "hips=3", "prevalence.total_hip=0.2", "source=1"]
+)
+def test_what_cannot_be_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="write NAME=VALUE"):
+        assumed(KNOWN, [text])
+    with pytest.raises(UsageError, match="know nothing"):
+        assumed(KNOWN, ["rmse_gcm2=0.2"])
+
+
+def test_shares_of_parts() -> None:
+    assert shares(["men=0.2", "over 80=.1"]) == {"men": 0.2, "over 80": 0.1}
+    for text in ("men", "men=1", "=0.2", "men=few"):
+        with pytest.raises(UsageError, match="NAME=SHARE"):
+            shares([text])
+
+
+def test_two_hips_count_as_their_correlation_says() -> None:
+    rng = np.random.default_rng(3)
+    both, r, draws = rng.random((20000, 60)) < 0.5, 0.6, rng.standard_normal((3, 20000, 60))
+    right = np.sqrt(r) * draws[0] + np.sqrt(1 - r) * draws[1]
+    left = np.sqrt(r) * draws[0] + np.sqrt(1 - r) * draws[2]
+    means = (right + both * left).sum(1) / (1 + both).sum(1)
+    known = assumed(KNOWN, ["hips=1.5", "hip_r=0.6"])
+    assert 1 / means.var() == pytest.approx(known.effective(60, 0.6), rel=0.04)

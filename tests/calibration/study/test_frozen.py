@@ -1,0 +1,116 @@
+"""A frozen plan: what is written is read, what was changed is refused, what is signed is verified."""
+
+import json
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bmd_edge.errors import UsageError
+from calibration.study.frozen import (
+    checked_plan,
+    read_draft,
+    read_plan,
+    screened_films,
+    sign_plan,
+    signature_of,
+    verify_plan,
+    write_draft,
+    write_plan,
+)
+from tests.calibration.study.plans import draft, plan
+
+
+def test_a_plan_is_read_back_equal_and_never_written_over(tmp_path: Path) -> None:
+    path = tmp_path / "plan.json"
+    write_plan(path, plan())
+    assert read_plan(path) == plan()
+    before = path.read_bytes()
+    with pytest.raises(UsageError, match="not written over"):
+        write_plan(path, plan(days=400))
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "change", [{"days": 91}, {"aims": ["sensitivity=0.5+-0.4"]}, {"made": "2024-01-01T00:00:00+00:00"}, {"cuts": None}]
+)
+def test_a_changed_plan_is_refused(change: dict, tmp_path: Path) -> None:
+    path = tmp_path / "plan.json"
+    write_plan(path, plan())
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(UsageError, match="its digest does not fit"):
+        read_plan(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "no plan"), ("[]", "no plan"), ("{}", "a plan of schema None, this version reads 1"),
+        ('{"schema": 1}', "no plan"), ('{"schema": 9}', "schema 9"), ("{" * 100_000, "no plan"),
+    ],
+)  # fmt: skip
+def test_what_is_no_plan_is_refused_in_one_line(text: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "plan.json").write_text(text)
+    with pytest.raises(UsageError, match=said) as found:
+        read_plan(tmp_path / "plan.json")
+    assert "\n" not in str(found.value)
+    with pytest.raises(UsageError, match="cannot be read"):
+        read_plan(tmp_path / "none.json")
+
+
+def test_a_draft_is_no_plan_and_a_plan_no_draft(tmp_path: Path) -> None:
+    write_draft(tmp_path / "draft.json", draft())
+    assert read_draft(tmp_path / "draft.json")["sizes"] == draft()["sizes"]
+    with pytest.raises(UsageError, match="no plan"):
+        read_plan(tmp_path / "draft.json")
+    write_plan(tmp_path / "plan.json", plan())
+    for name in ("plan.json", "none.json"):
+        with pytest.raises(UsageError):
+            read_draft(tmp_path / name)
+
+
+def openssl(*words: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["openssl", *map(str, words)], capture_output=True, text=True)
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> tuple[Path, Path]:
+    private, public = tmp_path / "key.pem", tmp_path / "pub.pem"
+    made = openssl("ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", private)
+    if made.returncode:
+        pytest.skip("no openssl here")
+    assert openssl("ec", "-in", private, "-pubout", "-out", public).returncode == 0
+    return private, public
+
+
+def test_a_signature_holds_for_its_plan_and_for_openssl(keys: tuple[Path, Path], tmp_path: Path) -> None:
+    private, public = keys
+    path = tmp_path / "plan.json"
+    write_plan(path, plan())
+    with pytest.raises(UsageError, match=r"plan\.json\.sig: is not there"):
+        verify_plan(path, public)
+    sign_plan(path, private)
+    verify_plan(path, public)
+    assert checked_plan(path, public) == plan()
+    assert openssl("dgst", "-sha256", "-verify", public, "-signature", signature_of(path), path).returncode == 0
+    forged = replace(plan(), days=400, digest="")
+    path.unlink()
+    write_plan(path, replace(forged, digest=forged.own_digest))
+    assert read_plan(path).days == 400  # whoever has no key cannot tell
+    with pytest.raises(UsageError, match="does not hold"):
+        checked_plan(path, public)
+    for wrong in (private, path):
+        with pytest.raises(UsageError, match="--plan-key"):
+            verify_plan(path, wrong)
+    with pytest.raises(UsageError, match="--key"):
+        sign_plan(path, public)
+    with pytest.raises(UsageError, match="name it"):
+        checked_plan(None, public)
+
+
+def test_films_of_earlier_runs_are_read(tmp_path: Path) -> None:
+    (tmp_path / "results.jsonl").write_text('{"film_id": "b"}\n{"film_id": "a"}\n{"film_id": null}\n')
+    assert screened_films([tmp_path, tmp_path]) == ("a", "b")
+    with pytest.raises(UsageError, match="--screened"):
+        screened_films([tmp_path / "none"])

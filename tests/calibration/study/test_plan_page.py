@@ -1,0 +1,41 @@
+"""The page of a plan, and its words."""
+
+from pathlib import Path
+
+from calibration.study.aims import FORMS, aims
+from calibration.study.plan_page import said, words, write_page
+from calibration.study.sizes import planned
+from calibration.validate.reporting_items import ITEMS
+from tests.calibration.study.plans import draft, plan
+from tests.calibration.study.test_assumptions import KNOWN
+
+
+def test_every_aim_has_words() -> None:
+    found = {words(one) for text in FORMS.values() for one in aims(text)}
+    assert len(found) == 13
+
+
+def test_the_page_says_all_that_is_laid_down_and_is_the_same_each_time(tmp_path: Path) -> None:
+    sizes = planned([*aims("rmse_gcm2<=0.07"), *aims("sensitivity=0.90+-0.1")], KNOWN, {"men": 0.2})
+    made = plan(of=draft() | {"sizes": sizes}, days=33, exclusions=("frogs & toads",))
+    for name in ("a", "b"):
+        write_page(tmp_path / name, made)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    page = (tmp_path / "a").read_text()
+    for text in (made.digest, made.bundle_digest, "frogs &amp; toads", "33 at most", "Horizon", "men: ", "(primary)",
+                 f"<b>{made.enrolled}</b>", "low suspected at an estimated T &lt;= -2.60", "Signature",
+                 "a guess"):  # fmt: skip
+        assert text in page, text
+    asked = [one.topic for one in ITEMS if one.answer is None]
+    assert len(asked) > 10
+    assert all(one.replace("'", "&#39;") in page for one in asked)
+    assert all(one.topic not in page for one in ITEMS if one.answer)
+
+
+def test_the_terminal_gets_sizes_smaller_studies_and_assumptions() -> None:
+    sizes = planned(aims("auroc>=ost-0.05"), KNOWN, {"men": 0.2})
+    lines = list(said(draft() | {"sizes": sizes}))
+    assert lines[0].startswith(f"Enroll {sizes['enrolled']} subjects")
+    assert any(line.startswith("men, ") for line in lines)
+    assert any(line.startswith("Expected AUROC: films 0.") and "OST 0." in line for line in lines)
+    assert any("hips with both numbers per subject: 1.5" in line for line in lines)
