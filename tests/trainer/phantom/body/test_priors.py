@@ -66,9 +66,9 @@ def _tip(f: Femur, turned_deg: float) -> float:
 def test_of_the_wide_population_thickness_does_not_tell_how_solid_a_cortex_is(people: list[Subject]) -> None:
     right = [s.femora["R"] for s in people]
     solid = np.array([f.cortical_gcm3 for f in right]) / 1.10
-    assert solid.min() < 0.55
-    assert solid.max() > 1.0
+    assert solid.min() < 0.77
+    assert solid.max() > 1.03
     screened = [Subject.draw(seed).femora["R"].cortical_gcm3 for seed in range(300)]
     assert np.std(1.10 * solid) > 3 * np.std(screened)
     thick = _log(right, "superior_cortex_mm", "inferior_cortex_mm")
-    assert -0.6 < _r(thick, np.log(solid)) < 0.0  # as much mineral in a thicker, more porous one
+    assert -0.4 < _r(thick, np.log(solid)) < 0.05  # as much mineral in a thicker, more porous one
