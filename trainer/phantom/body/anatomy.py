@@ -56,7 +56,7 @@ class Femur:
     cortex_uneven: float  # relative SD of the slow change of cortical thickness
     density_uneven: float
     noise_seed: int
-    open_growth_plates: bool = False
+    growth_plates: float = 0.0  # how wide open: 1 is a small child's, 0 closed
 
     @property
     def neck_axis(self) -> tuple[float, float, float]:
@@ -129,6 +129,7 @@ class Implant:
 
 SIDES = ("R", "L")
 IMPLANTS = ("total_hip", "hemiarthroplasty", "nail", "plate", "screws")
+ADOLESCENT_YEARS = 13.0  # from then on as large as an adult
 FRACTURES = ("neck", "intertrochanteric", "shaft", "malunion")
 
 
@@ -157,11 +158,19 @@ class Subject:
         return _draw_wide(seed) if population == "wide" else _draw_screening(seed)
 
     @classmethod
-    def draw_immature(cls, seed: int) -> "Subject":
-        """A child of about 1 to 15 years: small, with open growth plates. For refusal cases only."""
+    def draw_immature(cls, seed: int, population: str = "screening") -> "Subject":
+        """A child of about 1 to 13 years: small, with open growth plates. For refusal cases only.
+
+        Half of the wide population are adolescents instead, to 17 years: as large as adults, the plates of the femora
+        as thin as a line.
+        """
         rng = np.random.default_rng(np.random.SeedSequence([seed, 0x696E66]))
         adult = cls.draw(seed)
         size = float(rng.uniform(0.35, 0.75))
+        if population == "wide" and rng.random() < 0.5:
+            size, plates = float(rng.uniform(0.85, 1.02)), rng.uniform(0.05, 0.4)
+            femora = {side: _child_femur(femur, size, plates) for side, femur in adult.femora.items()}
+            return replace(adult, age_years=ADOLESCENT_YEARS + 24.0 * (size - 0.85), bmi=21.0, femora=femora)
         femora = {side: _child_femur(femur, size) for side, femur in adult.femora.items()}
         pelvis = replace(
             adult.pelvis, scale=adult.pelvis.scale * size,
@@ -227,7 +236,7 @@ def _pelvis(rng: np.random.Generator, numbers: dict[str, Any]) -> Pelvis:
     return Pelvis(**numbers, noise_seed=int(rng.integers(2**31)))
 
 
-def _child_femur(f: Femur, size: float) -> Femur:
+def _child_femur(f: Femur, size: float, plates: float = 1.0) -> Femur:
     """A femur scaled down, thin at the ends, straight-necked (coxa valga of the young) and with open growth plates."""
     lengths = ("head_radius_mm", "neck_length_mm", "neck_half_mm", "shaft_half_mm", "lesser_drop_mm", "fossa_mm")
     cortices = (
@@ -241,11 +250,11 @@ def _child_femur(f: Femur, size: float) -> Femur:
     )
     values: dict[str, Any] = {name: getattr(f, name) * size for name in lengths}
     values |= {name: getattr(f, name) * size**0.8 for name in cortices}
-    young = values["head_radius_mm"] * (1.0 - 0.25 * (0.75 - size) / 0.4)
+    young = values["head_radius_mm"] * (1.0 - 0.25 * max(0.75 - size, 0.0) / 0.4)
     return replace(
         f, **{**values, "head_radius_mm": young}, neck_shaft_deg=f.neck_shaft_deg + 12.0 * (0.9 - size),
         lesser_scale=f.lesser_scale * 0.7, surface_noise_mm=0.2, cam_mm=0.0, osteophyte_mm=0.0,
-        open_growth_plates=True,
+        growth_plates=plates,
     )  # fmt: skip
 
 

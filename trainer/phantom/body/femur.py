@@ -22,7 +22,7 @@ def femur_grid(femur: Femur) -> Grid:
     surface_mm: "greater" and "lesser", the points of the two trochanters that can form the silhouette.
     """
     radius = femur.head_radius_mm
-    step = STEP_MM * (0.6 if femur.open_growth_plates else 1.0)
+    step = STEP_MM * (0.6 if femur.growth_plates else 1.0)
     lower = np.array([-radius - 3.0, -1.35 * radius, -femur.lesser_drop_mm - 62.0 * radius / 21.9])
     upper = np.array([femur.shaft_offset_mm + 1.55 * radius, 1.25 * radius, radius + 3.0])
     x, y, z = axes(lower, upper, step)
@@ -54,7 +54,7 @@ def _numbers(f: Femur) -> F64:
         f.shaft_cortex_mm,
         f.greater_cortex_mm, f.head_gcm3, f.compressive_gcm3, f.tensile_gcm3, f.neck_gcm3, f.ward_loss,
         f.trochanter_gcm3,
-        f.canal_gcm3, f.surface_noise_mm, 1.0 if f.open_growth_plates else 0.0,
+        f.canal_gcm3, f.surface_noise_mm, f.growth_plates,
         f.neck_offset_mm, f.head_flat, f.head_ap_ratio, f.cam_mm, f.osteophyte_mm, f.shaft_flare,
         f.greater_width, f.greater_rise_mm, f.greater_overhang_mm, math.radians(f.lesser_turn_deg), f.fossa_mm,
         f.lesser_reach,
@@ -109,19 +109,19 @@ def _shaft(x: float, y: float, rise: float, half: float, ap: float, wide: float)
 
 
 @njit(cache=True, fastmath=True, inline="always")
-def _growth_plates(d: float, head: float, big: float, t: float, x: float, z: float, u: float) -> float:
+def _growth_plates(d: float, head: float, big: float, t: float, x: float, z: float, u: float, wide: float) -> float:
     """Cartilage shows as nothing: a small separate head nucleus, a rounded neck end, a gap below the greater
-    trochanter."""
-    nucleus = head + 3.5 * u + 5.0 * max(0.75 - u, 0.0)
-    neck_end = 10.0 * u - t + 3.0 * np.exp(-t / (6.0 * u) * 0.5)
-    rest = smooth_max(d, neck_end + 2.5, 3.0 * u)
-    plate = abs(0.62 * (x - 8.0 * u) + 0.78 * (z + 20.0 * u) + 0.12 * x) - 1.3
+    trochanter; of an adolescent (`wide` well below 1) a line each."""
+    nucleus = head + wide * (3.5 * u + 5.0 * max(0.75 - u, 0.0))
+    neck_end = 8.5 * u - t + wide * (1.5 * u + 3.0 * np.exp(-t / (6.0 * u) * 0.5))
+    rest = smooth_max(d, neck_end + 2.5 * wide, 3.0 * u * wide)
+    plate = abs(0.62 * (x - 8.0 * u) + 0.78 * (z + 20.0 * u) + 0.12 * x) - 0.5 - 0.8 * wide
     tip = max(d, -(0.62 * (x - 8.0 * u) + 0.78 * (z + 20.0 * u))) if big < 4.0 else 9.0
     if big < 5.0 and x > -2.0 * u:
         rest = max(rest, -plate)
         if u < 0.55 and tip < 0.0:
             rest = 2.0
-    return min(smooth_max(nucleus, t - 7.0 * u, 2.0 * u), rest)
+    return min(smooth_max(nucleus, t - (8.5 - 1.5 * wide) * u, 2.0 * u * wide), rest)
 
 
 @njit(cache=True, fastmath=True, inline="always")
@@ -193,8 +193,9 @@ def _femur(xs: F64, ys: F64, zs: F64, p: F64, bumps: F32) -> tuple[F32, F32, NDA
                 # trochanteric fossa
                 pit = (x - axis_x + 3.0 * u) ** 2 + (y + 14.0 * u) ** 2 + 0.5 * (z + 12.0 * u - p[36]) ** 2
                 d = smooth_max(d, p[39] - np.sqrt(pit), 4.0 * u) if p[39] > 0.0 else d
-                if p[28] > 0.5:
-                    d = _growth_plates(d, head, big, t, x - axis_x, z, u)
+                if p[28] > 0.0:
+                    bent = 0.25 * (1.0 - p[28]) * (s * s + y * y) / radius  # the head sits on the neck like a cap
+                    d = _growth_plates(d, head, big, t - bent, x - axis_x, z, u, p[28])
                 calm = (
                     0.5 + 0.5 * _ramp(head / 1.5) - 0.3 * _ramp((-z - drop) / (0.3 * radius))
                 )  # head and shaft are smooth

@@ -21,7 +21,7 @@ from trainer.phantom.beam.clutter import Canvas, add_clutter
 from trainer.phantom.beam.soft_parts import Leg
 from trainer.phantom.beam.tissue import COARSE_MM, Tissue, draw_limb, draw_tissue
 from trainer.phantom.body.bodies import femur_transform
-from trainer.phantom.film.scene import CHILD_SIZE, FilmSpec, Scene, stream, subject_of
+from trainer.phantom.film.scene import FilmSpec, Scene, size_of, stream, subject_of
 from trainer.phantom.film.view import View, view_of
 from trainer.phantom.shapes.coarse_grid import upsample
 from trainer.phantom.shapes.ray_march import Geometry
@@ -36,7 +36,7 @@ class Body:
 
     def __init__(self, spec: FilmSpec, scene: Scene) -> None:
         frame = scene.frame
-        size = CHILD_SIZE if spec.case == "immature" else 1.0
+        size = size_of(scene.subject)
         legs_px, self.middle = _legs(scene)
         self.unit = size / frame.spacing_mm  # film pixels per body mm
         reach = TISSUE_REACH_MM

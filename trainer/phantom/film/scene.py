@@ -10,7 +10,7 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.phantom.body.anatomy import FRACTURES, IMPLANTS, Subject
+from trainer.phantom.body.anatomy import ADOLESCENT_YEARS, FRACTURES, IMPLANTS, Subject
 from trainer.phantom.body.bodies import bodies_of, hip_center_mm, landmarks
 from trainer.phantom.body.other_bones import draw_scene
 from trainer.phantom.body.pose import Pose
@@ -99,13 +99,18 @@ class Scene:
 @lru_cache(maxsize=2)
 def _subject(seed: int, case: str, side: str, case_seed: int, population: str) -> Subject:
     if case == "immature":
-        return Subject.draw_immature(seed)
+        return Subject.draw_immature(seed, population)
     subject, rng = Subject.draw(seed, population), stream(case_seed, "case")
     if case == "implant":
         return subject.with_implant(side, str(rng.choice(IMPLANTS)), rng)
     if case == "fracture":
         return subject.with_fracture(side, str(rng.choice(FRACTURES)), rng)
     return subject
+
+
+def size_of(subject: Subject) -> float:
+    """How large the frame and the soft tissue of a person are, of an adult's."""
+    return CHILD_SIZE if subject.age_years < ADOLESCENT_YEARS else 1.0
 
 
 def subject_of(spec: FilmSpec) -> Subject:
@@ -168,7 +173,7 @@ def _exposed(
 
 def _frame(spec: FilmSpec, rng: np.random.Generator, subject: Subject, pose: Pose) -> tuple[Geometry, tuple[str, ...]]:
     """The film's frame around the hip or the pelvis, and which femora can be on it."""
-    scale = CHILD_SIZE if spec.case == "immature" else 1.0
+    scale = size_of(subject)
     centers = {side: hip_center_mm(subject, side, pose) for side in ("R", "L")}
     aim = (float(rng.normal(0, 12)), float(rng.normal(0, 20)))
     wide = spec.pose == "wide" or spec.case != "intact"

@@ -1,7 +1,9 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from trainer.phantom.body.anatomy import Subject
+from trainer.phantom.body.anatomy import ADOLESCENT_YEARS, Femur, Subject
 from trainer.phantom.body.femur import femur_grid
 
 
@@ -23,7 +25,7 @@ def test_a_population_has_to_be_known() -> None:
 def test_children_are_small_and_have_open_growth_plates() -> None:
     child = Subject.draw_immature(23)
     assert child.femora["R"].head_radius_mm < 17.0
-    assert child.femora["R"].open_growth_plates
+    assert child.femora["R"].growth_plates == 1.0
     assert child.pelvis.open_growth_plates
     assert child.age_years < 18
     from scipy.ndimage import label
@@ -32,3 +34,27 @@ def test_children_are_small_and_have_open_growth_plates() -> None:
     pieces = np.sort(np.bincount(label(distance < 0)[0].ravel())[1:])
     assert len(pieces) >= 2  # the head nucleus lies apart from the shaft
     assert pieces[-2] > 300
+
+
+def test_half_of_the_immature_of_the_wide_population_are_nearly_grown() -> None:
+    children = [Subject.draw_immature(seed, "wide") for seed in range(60)]
+    grown = [child for child in children if child.age_years >= ADOLESCENT_YEARS]
+    assert 18 <= len(grown) <= 42
+    for one in grown:
+        adult = Subject.draw(one.seed).femora["R"]
+        assert one.age_years < 18
+        assert one.femora["R"].head_radius_mm > 0.8 * adult.head_radius_mm
+        assert 0.0 < one.femora["R"].growth_plates < 0.5
+        assert not one.pelvis.open_growth_plates
+
+
+def test_an_adolescents_growth_plates_are_thin_gaps() -> None:
+    femur = Subject.draw(23).femora["R"]
+    open_, closed = (_bone_mm3(replace(femur, growth_plates=wide)) for wide in (0.3, 0.0))
+    assert 0.93 * closed < open_ < 0.995 * closed
+    assert _bone_mm3(replace(femur, growth_plates=1.0)) < 0.9 * closed
+
+
+def _bone_mm3(femur: Femur) -> float:
+    grid = femur_grid(femur)
+    return float((grid.distance_mm < 0).sum() * grid.step_mm**3)
