@@ -24,7 +24,7 @@ screen: .venv/.installed ## Screen a folder of your own films: make screen FILMS
 	@.venv/bin/bmd-edge screen "$(FILMS)" --out "$(OUT)" || { code=$$?; [ $$code -eq 3 ] || exit $$code; }
 
 test: .venv-dev/.installed lint ## Install everything but the GPU extra into .venv-dev, then lint and test
-	.venv-dev/bin/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+	OMP_NUM_THREADS=1 .venv-dev/bin/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 compile-check: .venv-dev/.installed ## Build every exported network with TensorRT's parser and compiler, without a GPU
 	.venv-dev/bin/python -m export.proofs.compile_check

@@ -89,7 +89,7 @@ def freeze(
         typer.Option(metavar="DIVISION", help="sex, age, BMI, maker, spacing or side; repeatable."),
     ] = None,
     exclude: Annotated[
-        list[str] | None, typer.Option(metavar="TEXT", help="Whom the study leaves out; repeatable.")
+        list[str] | None, typer.Option(metavar="WHOM", help="Whom the study leaves out; repeatable.")
     ] = None,
     refusals: Annotated[
         str, typer.Option(help="Films without a number: against (wrong answers) or left_out.")

@@ -56,7 +56,7 @@ def test_no_placeholder_is_a_type(name: str) -> None:
         wrapped.command()(target)
     found = placeholders(command_of(wrapped))
     assert found
-    shown = {one: word for one, word in found.items() if not re.fullmatch(r"[\[\]A-Z_.]+(\[.*\])?", word)}
+    shown = {one: word for one, word in found.items() if not re.fullmatch(r"[\[\]A-Z_.=]+(\[.*\])?", word)}
     assert shown == {}
     assert not {"TEXT", "PATH", "INTEGER", "FLOAT", "DIRECTORY", "FILENAME"} & set(found.values())
     assert "--install-completion" not in str(found)

@@ -24,7 +24,15 @@ def test_outcomes_of_films(tmp_path: Path) -> None:
     with Cutter(BUNDLE, tmp_path) as cutter:
         good = cut(cutter, DEMO / "left_hip.dcm")
         assert isinstance(good, CutFilm)
-        assert good.codes == {"L": None, "maker": pydicom.dcmread(DEMO / "left_hip.dcm").Manufacturer}
+        header = pydicom.dcmread(DEMO / "left_hip.dcm")
+        size_mm = float(good.codes.pop("size_mm_L"))
+        assert 45.0 < size_mm < 75.0
+        assert good.codes == {
+            "L": None,
+            "maker": header.Manufacturer,
+            "age_years": f"{int(header.PatientAge[:3]):.1f}",
+            "sex": header.PatientSex,
+        }
         with Image.open(tmp_path / "a-L.png") as image:
             assert image.size == (ROI_PX, ROI_PX)
 

@@ -13,6 +13,8 @@ ROOT = Path(__file__).parents[3]
 RESULTS = sorted(path for room in ("export", "calibration") for path in (ROOT / room / "results").glob("*.json"))
 WITHOUT_A_BUNDLE = {"speed"}
 """Results of networks with random weights."""
+WITHOUT_A_NETWORK = {"study_pooling", "study_sizes"}
+"""Results of simulated studies."""
 EARLIER = {"bench": "bmd_edge", "cold": "bmd_edge", "day": "bmd_edge"}
 EARLIER |= {"coverage": "calibration", "planted": "calibration", "drift": "calibration"}
 """Results of the bundle before, to be measured anew (`make proofs`, `bmd-edge bench`), and whose page says so."""
@@ -23,6 +25,10 @@ def test_each_result_is_of_the_embedded_bundle(path: Path) -> None:
     found = json.loads(path.read_text(encoding="utf-8"))
     if path.stem in WITHOUT_A_BUNDLE:
         assert found["weights"] == "random"
+        return
+    if path.stem in WITHOUT_A_NETWORK:
+        assert found["synthetic"] is True
+        assert "bundle_digest" not in found
         return
     if path.stem in EARLIER:
         page = (ROOT / EARLIER[path.stem] / "README.md").read_text(encoding="utf-8")
