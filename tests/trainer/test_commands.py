@@ -54,7 +54,7 @@ def test_command_prints_settings_and_trains(cohort: Path, tmp_path: Path, monkey
     assert "# Highest learning rate of Adam." in shown.stdout
     path = tmp_path / "own.toml"
     path.write_text(shown.stdout)
-    small = ["--set", "width=0.125"]
+    small = ["--set", "width=0.125", "--set", "steps=4"]
     done = runner.invoke(app, [str(path), "--table", str(cohort), "--out", str(tmp_path / "run"), *small])
     assert done.exit_code == 0
     assert "training in float32: this machine has no instructions for bfloat16" in done.stderr
@@ -66,7 +66,7 @@ def test_command_prints_settings_and_trains(cohort: Path, tmp_path: Path, monkey
         for k, row in enumerate(rows)
     ]
     write_table(cohort.with_name("tested.csv"), moved)
-    settings = read_config(str(path), {"width": "0.125"})
+    settings = read_config(str(path), {"width": "0.125", "steps": "4"})
     assert isinstance(settings, BmdConfig)
     found = on_test(settings, cohort.with_name("tested.csv"), tmp_path / "run")["total_hip"]
     tested = [row for row in read_table(cohort.with_name("tested.csv")) if row.split == "test"]
