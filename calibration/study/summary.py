@@ -7,7 +7,7 @@ are withheld, but the 2x2 table of the primary endpoint where the clinic confirm
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,19 @@ from calibration.pairs.pairs import Pair
 from calibration.statistics import agreement, detection
 from calibration.statistics.bootstrap import F64
 from calibration.study.endpoints import CALLED, Film, films_of
-from calibration.study.release import SMALLEST, blurred, ledger_file, merged, read_ledger, record, small, used
+from calibration.study.release import (
+    SMALLEST,
+    Cells,
+    Release,
+    blurred,
+    ledger_file,
+    merged,
+    read_ledger,
+    record,
+    small,
+    too_near,
+    used,
+)
 from calibration.validate.one_site import data_of
 from calibration.validate.validate import Validation, of_split
 
@@ -124,15 +136,24 @@ def summarize(made: Validation, rows: Sequence[HipRow], *, release_table: bool, 
     if release_table and table is None:
         raise UsageError("--release-table is for a plan whose primary aim is sensitivity or specificity")
     released = table if release_table else None
-    estimates, withheld = {}, {}
-    for part, one, why in _estimates(made, pairs, films_of(made, rows), primary, released, name):
-        if one is None:
-            withheld[part] = why
-        else:
-            estimates[part] = Estimate(_decimals(part, one.estimate), float(f"{one.variance:.2g}"))
     path = ledger or ledger_file()
     book = read_ledger(path)
-    record(book, used(book, pairs), path)
+    answers = " ".join((facts["bundle_digest"], primary, facts["site_calibration"] or "-"))
+    now = Release(used(book, made.kept), answers)
+    told = [Cells(figure, *_row(released, figure)) for figure in CALLED] if released else []
+    if number := next(filter(None, (too_near(book, now, cells) for cells in told)), None):
+        raise UsageError(
+            f"--release-table: with summary {number} of this clinic the table would tell a cell below five: leave it out"
+        )
+    estimates, withheld = {}, {}
+    for part, one, why, cells in _estimates(made, pairs, films_of(made, rows), primary, released, name):
+        number = too_near(book, now, cells) if one and cells else None
+        if one is None or number:
+            withheld[part] = f"its difference from summary {number} of this clinic is below five" if number else why
+            continue
+        estimates[part] = Estimate(_decimals(part, one.estimate), float(f"{one.variance:.2g}"))
+        told += [cells] if cells else []
+    record(book, replace(now, told=tuple(dict.fromkeys(told))), path)
     return Summary(
         kind=KIND,
         schema=SCHEMA,
@@ -172,7 +193,8 @@ def _estimates(
     precision: str,
     released: Mapping[str, int] | None,
     primary: str | None,
-) -> Iterator[tuple[str, Estimate | None, str]]:
+) -> Iterator[tuple[str, Estimate | None, str, Cells | None]]:
+    """Every figure: its name, the estimate or why there is none, and the counts that the estimate tells."""
     few = "a cell below five"
     subject = [one.subject for one in pairs]
     for site in SITES:
@@ -181,7 +203,8 @@ def _estimates(
         found = jackknife(_of_hips(data), subject)
         for name in ("bias_gcm2", "rmse_gcm2", "coverage"):
             hidden = name == "coverage" and small(inside, len(pairs) - inside)
-            yield f"{site}.{name}", None if hidden else found.get(name), few if hidden else "no variance"
+            cells = Cells(f"{site}.coverage", inside, len(pairs) - inside) if name == "coverage" else None
+            yield f"{site}.{name}", None if hidden else found.get(name), few if hidden else "no variance", cells
     against = (made.facts["plan"] or {}).get("refusals") == "against"
     yield from _of_films(films, released, primary, against)
 
@@ -196,30 +219,30 @@ def _of_hips(data: agreement.Data) -> Callable[[F64], dict[str, F64]]:
 
 def _of_films(
     films: Sequence[Film], released: Mapping[str, int] | None, primary: str | None, against: bool
-) -> Iterator[tuple[str, Estimate | None, str]]:
+) -> Iterator[tuple[str, Estimate | None, str, Cells | None]]:
     """Area, sensitivity and specificity, T <= -2.5. A share is withheld if it tells a small cell, or does so by its
     difference from the released table of the other cut.
     """
     shown = [one for one in films if one.estimated_t is not None]
     low = np.array([one.dexa_t <= OSTEOPOROSIS_T for one in shown], np.bool_)
     if small(int(low.sum()), int((~low).sum())):
-        yield "auroc", None, "a cell below five"
+        yield "auroc", None, "a cell below five", None
     else:
         score = np.array([one.estimated_t for one in shown], np.float64)
         found = jackknife(lambda w: {"auroc": detection.areas(score, low, w)["auroc"]}, [one.subject for one in shown])
-        yield "auroc", found.get("auroc"), "no variance"
+        yield "auroc", found.get("auroc"), "no variance", None
     counted = [one for one in films if one.band is not None or against]
     for figure, bands in CALLED.items():
-        cells = _cells(counted, figure, bands)
+        right, wrong = cells = _cells(counted, figure, bands)
+        told = Cells(figure, right, wrong)
         if figure == primary and released is not None:
-            right, wrong = _row(released, figure)
-            yield figure, _corrected(right, wrong), ""
+            yield figure, _corrected(*_row(released, figure)), "", told
         elif small(*cells):
-            yield figure, None, "a cell below five"
-        elif released is not None and abs(cells[1] - _row(released, figure)[1]) < SMALLEST:
-            yield figure, None, "its difference from the released table is below five"
+            yield figure, None, "a cell below five", None
+        elif released is not None and abs(wrong - _row(released, figure)[1]) < SMALLEST:
+            yield figure, None, "its difference from the released table is below five", None
         else:
-            yield figure, _corrected(*cells), ""
+            yield figure, _corrected(right, wrong), "", told
 
 
 def _cells(films: Sequence[Film], figure: str, bands: Sequence[str]) -> tuple[int, int]:

@@ -13,8 +13,9 @@ from bmd_edge.errors import UsageError
 from bmd_edge.table.film_table import read_table
 from calibration.statistics.detection import two_way
 from calibration.study.deviations import against_plan
-from calibration.study.endpoints import CALLED, Film
+from calibration.study.endpoints import CALLED, Film, films_of
 from calibration.study.frozen import StudyPlan
+from calibration.study.release import Cells
 from calibration.study.summary import (
     SCALES,
     _cells,
@@ -109,6 +110,44 @@ def test_too_few_subjects_and_almost_the_same_ones_are_refused(held: tuple, tmp_
         summarize(less, rows, release_table=False, ledger=tmp_path / "ledger.json")
 
 
+def test_a_film_without_a_number_cannot_be_told_by_difference_either(held: tuple, tmp_path: Path) -> None:
+    of = plan(of=draft(("sensitivity=0.9+-0.2",)))
+    summary(held, tmp_path, of)
+    made, table, rows = held
+    gone = next(
+        one.subject
+        for one in made.kept
+        if not one.answers["int8"].bmd_gcm2 and any(one.dexa_gcm2.values()) and one.has_t_score
+    )
+    less = replace(made, pairs=[one for one in made.pairs if one.subject != gone])
+    with pytest.raises(UsageError, match="would tell about them"):
+        summary((less, table, rows), tmp_path, of)
+
+
+def test_the_same_subjects_counted_otherwise_do_not_tell_a_small_cell(held: tuple, tmp_path: Path) -> None:
+    against, left_out = (plan(of=draft(("sensitivity=0.9+-0.2",)), refusals=how) for how in ("against", "left_out"))
+    made, _, rows = held
+    refused = [one for one in films_of(made, rows) if one.band is None and one.dexa_t <= -2.5]
+    assert 0 < len(refused) < 5
+    first = summary(held, tmp_path, against, release=True)
+    with pytest.raises(UsageError, match="--release-table: with summary 1"):
+        summary(held, tmp_path, left_out, release=True)
+    assert summary(held, tmp_path, against, release=True) == first
+
+
+def test_a_share_of_a_part_of_the_subjects_does_not_tell_a_small_cell_of_the_rest(held: tuple, tmp_path: Path) -> None:
+    first = summary(held, tmp_path, plan())
+    made, table, rows = held
+    gone = list(dict.fromkeys(one.subject for one in made.pairs))[:9]
+    less = replace(made, pairs=[one for one in made.pairs if one.subject not in gone])
+    second = summary((less, table, rows), tmp_path, plan())
+    why = "its difference from summary 1 of this clinic is below five"
+    assert "specificity" in first.estimates
+    assert second.withheld["specificity"] == why
+    assert summary((less, table, rows), tmp_path, plan()) == second
+    assert summary(held, tmp_path, plan()) == first
+
+
 BANDS = ("low_suspected", "refer_for_dxa", "not_suspected", None)
 CELLS = st.fixed_dictionaries({(low, band): st.integers(0, 12) for low in (True, False) for band in BANDS})
 
@@ -128,7 +167,8 @@ def test_no_share_tells_a_cell_below_five_alone_or_by_difference(
     if primary:
         (tp, fn), (tn, fp) = (_cells(counted, name, CALLED[primary]) for name in ("sensitivity", "specificity"))
         released = {"true_low": tp, "missed": fn, "false_low": fp, "true_other": tn}
-    for figure, one, _ in _of_films(films, released, primary, against):
+    for figure, one, _, told in _of_films(films, released, primary, against):
+        assert one is None or figure == "auroc" or told == Cells(figure, *_cells(counted, figure, CALLED[figure]))
         if one is None or figure == primary:
             continue
         if figure == "auroc":
