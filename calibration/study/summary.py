@@ -50,6 +50,12 @@ SCALES = {"bias_gcm2": "identity", "rmse_gcm2": "log", "coverage": "logit", "sen
           "specificity": "logit", "auroc": "logit"}  # fmt: skip
 """On what scale each figure is told and pooled."""
 
+FIGURES = (
+    *(f"{site}.{name}" for site in SITES for name in ("bias_gcm2", "rmse_gcm2", "coverage")),
+    "sensitivity", "specificity", "auroc",
+)  # fmt: skip
+"""Every figure that a summary may tell."""
+
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
@@ -62,7 +68,8 @@ class Estimate:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
     """What the file says. `estimates` by name, `SITE.FIGURE` or, of films, `FIGURE`; `withheld` says why one is not
-    there. `table` is the 2x2 table of the primary endpoint, if released.
+    there. `refusals` is how the plan counts films without a number, None without one: they are left out. `table` is the
+    2x2 table of the primary endpoint, if released.
     """
 
     kind: str
@@ -75,6 +82,7 @@ class Summary:
     precision: str
     site_calibration: str | None
     plan: str | None
+    refusals: str | None
     subjects: int
     without_a_number: dict[str, int]
     estimates: dict[str, Estimate]
@@ -165,6 +173,7 @@ def summarize(made: Validation, rows: Sequence[HipRow], *, release_table: bool, 
         precision=primary,
         site_calibration=facts["site_calibration"],
         plan=facts["plan"] and facts["plan"]["digest"],
+        refusals=facts["plan"] and facts["plan"]["refusals"],
         subjects=blurred(subjects) or 0,
         without_a_number=merged(facts["precisions"][primary]["rows_without_a_number"]),
         estimates=estimates,
@@ -283,6 +292,12 @@ def read_summary(path: Path) -> Summary:
             raise UsageError(f"{path.name}: no summary that `bmd-edge validate --summary` has written")
         if facts.get("schema") != SCHEMA:
             raise UsageError(f"{path.name}: a summary of schema {facts.get('schema')}, this version reads {SCHEMA}")
-        return parse(Summary, facts, path.name)
-    except (OSError, BundleError) as error:
-        raise UsageError(f"{path.name}: no summary of a study ({error})") from error
+        found = parse(Summary, facts, path.name)
+    except OSError as error:
+        raise UsageError(f"{path.name}: cannot be read ({error.strerror}): `validate --summary` writes one") from error
+    except BundleError as error:
+        raise UsageError(f"{path.name}: no summary of a study, have it written anew ({error})") from error
+    for name, one in found.estimates.items():
+        if name not in FIGURES or not one.variance > 0:
+            raise UsageError(f"{path.name}: {name} is no figure with a variance: changed by hand? have it written anew")
+    return found

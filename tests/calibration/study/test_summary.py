@@ -204,6 +204,22 @@ def test_scales_go_there_and_back(figure: str) -> None:
     assert back(figure, float(transformed(figure, 0.37))) == pytest.approx(0.37)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        *({"estimates": {"femoral_neck.bias_gcm2": {"estimate": 0.1, "variance": one}}} for one in (0, -1e-6)),
+        {"estimates": {"femoral_neck.median": {"estimate": 0.1, "variance": 1e-6}}},
+    ],
+)
+def test_a_figure_that_could_not_be_pooled_is_refused(change: dict, held: tuple, tmp_path: Path) -> None:
+    facts = json.loads(json.dumps(asdict(summary(held, tmp_path)))) | change
+    (tmp_path / "s.json").write_text(json.dumps(facts))
+    with pytest.raises(UsageError, match=r"is no figure with a variance: changed by hand\? have it written anew"):
+        read_summary(tmp_path / "s.json")
+    with pytest.raises(UsageError, match=r"none\.json: cannot be read \(No such file"):
+        read_summary(tmp_path / "none.json")
+
+
 @pytest.mark.parametrize("change", [{"kind": "other"}, {"schema": 2}, {"more": 1}, {"subjects": "forty"}])
 def test_another_schema_is_refused(change: dict, held: tuple, tmp_path: Path) -> None:
     facts = json.loads(json.dumps(asdict(summary(held, tmp_path)))) | change
