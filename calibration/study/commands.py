@@ -158,6 +158,7 @@ def pool(
     Writes pool.html and pool.json into --out. No film and no patient's value leaves a clinic for it.
     """
     from bmd_edge.errors import UsageError
+    from bmd_edge.report.safe_text import visible
     from calibration.study.pool import pooled
     from calibration.study.pool_page import said, write_pool
     from calibration.study.summary import read_summary
@@ -171,5 +172,5 @@ def pool(
     for line in said(facts):
         typer.echo(line)
     for finding in facts["findings"]:
-        typer.echo(f"note: {finding}", err=True)
+        typer.echo(visible(f"note: {finding}"), err=True)
     typer.echo(f"Report: {out / 'pool.html'}; figures: {out / 'pool.json'}", err=True)

@@ -128,6 +128,8 @@ def read_plan(path: Path) -> StudyPlan:
     """
     try:
         facts = read_json(_bytes(path), path.name)
+        if isinstance(facts, dict) and facts.get("kind") == _DRAFT:
+            raise UsageError(f"{path.name}: a draft, not frozen: `bmd-edge study freeze {path.name}` first")
         if isinstance(facts, dict) and facts.get("schema") != SCHEMA:
             raise UsageError(f"{path.name}: a plan of schema {facts.get('schema')}, this version reads {SCHEMA}")
         plan = parse(StudyPlan, facts, path.name)

@@ -7,7 +7,7 @@ the subjects, for the comparison.
 import hashlib
 import json
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -33,9 +33,9 @@ def merged(counts: Mapping[str, int]) -> dict[str, int]:
     return {name: told for name, n in sorted(large.items()) if (told := blurred(n)) is not None}
 
 
-def small(*cells: int) -> bool:
-    """Whether one of the cells must not be told."""
-    return min(cells) < SMALLEST
+def small(*cells: Iterable[str]) -> bool:
+    """Whether one of the cells must not be told: it holds fewer than five subjects, however many hips or films."""
+    return any(len(set(subjects)) < SMALLEST for subjects in cells)
 
 
 # -- the ledger -----------------------------------------------------------------------------------------------------

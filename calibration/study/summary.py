@@ -115,8 +115,10 @@ def jackknife(figures: Callable[[F64], Mapping[str, F64]], subject: Sequence[str
     found = {}
     for name, value in figures(weights).items() if n > 1 else ():
         left = transformed(name, value)
+        if not np.isfinite([whole[name][0], *left]).all():  # a share of all or none has no logit
+            continue
         variance = (n - 1) / n * float(((left - left.mean()) ** 2).sum())
-        if np.isfinite(whole[name][0]) and np.isfinite(variance) and variance > 0:
+        if variance > 0:
             found[name] = Estimate(float(whole[name][0]), variance)
     return found
 
@@ -208,12 +210,13 @@ def _estimates(
     subject = [one.subject for one in pairs]
     for site in SITES:
         data = data_of(pairs, site, precision)
-        inside = int(((data.low <= data.y) & (data.y <= data.high)).sum())
+        covered = (data.low <= data.y) & (data.y <= data.high)
+        cells = Cells(f"{site}.coverage", int(covered.sum()), int((~covered).sum()))
+        few_outside = small(*([one for one, y in zip(subject, covered, strict=True) if y == k] for k in (True, False)))
         found = jackknife(_of_hips(data), subject)
         for name in ("bias_gcm2", "rmse_gcm2", "coverage"):
-            hidden = name == "coverage" and small(inside, len(pairs) - inside)
-            cells = Cells(f"{site}.coverage", inside, len(pairs) - inside) if name == "coverage" else None
-            yield f"{site}.{name}", None if hidden else found.get(name), few if hidden else "no variance", cells
+            hidden, told = (few_outside, cells) if name == "coverage" else (False, None)
+            yield f"{site}.{name}", None if hidden else found.get(name), few if hidden else "no variance", told
     against = (made.facts["plan"] or {}).get("refusals") == "against"
     yield from _of_films(films, released, primary, against)
 
@@ -234,7 +237,7 @@ def _of_films(
     """
     shown = [one for one in films if one.estimated_t is not None]
     low = np.array([one.dexa_t <= OSTEOPOROSIS_T for one in shown], np.bool_)
-    if small(int(low.sum()), int((~low).sum())):
+    if small(*([one.subject for one, y in zip(shown, low, strict=True) if y == k] for k in (True, False))):
         yield "auroc", None, "a cell below five", None
     else:
         score = np.array([one.estimated_t for one in shown], np.float64)
@@ -242,7 +245,8 @@ def _of_films(
         yield "auroc", found.get("auroc"), "no variance", None
     counted = [one for one in films if one.band is not None or against]
     for figure, bands in CALLED.items():
-        right, wrong = cells = _cells(counted, figure, bands)
+        cells = _cells(counted, figure, bands)
+        right, wrong = map(len, cells)
         told = Cells(figure, right, wrong)
         if figure == primary and released is not None:
             yield figure, _corrected(*_row(released, figure)), "", told
@@ -254,12 +258,16 @@ def _of_films(
             yield figure, _corrected(right, wrong), "", told
 
 
-def _cells(films: Sequence[Film], figure: str, bands: Sequence[str]) -> tuple[int, int]:
-    """Right and wrong answers of the kind that the figure is about; a film without a number is a wrong one."""
+def _cells(films: Sequence[Film], figure: str, bands: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Subjects of the films with right, and with wrong answers of the kind that the figure is about; a film without a
+    number is a wrong one.
+    """
     wanted = figure == "sensitivity"
-    kind = [one for one in films if (one.dexa_t <= OSTEOPOROSIS_T) == wanted]
-    right = sum(one.band is not None and (one.band in bands) == wanted for one in kind)
-    return right, len(kind) - right
+    cells: tuple[list[str], list[str]] = ([], [])
+    for one in films:
+        if (one.dexa_t <= OSTEOPOROSIS_T) == wanted:
+            cells[one.band is None or (one.band in bands) != wanted].append(one.subject)
+    return cells
 
 
 def _row(table: Mapping[str, int], figure: str) -> tuple[int, int]:

@@ -63,7 +63,7 @@ def test_what_is_no_plan_is_refused_in_one_line(text: str, said: str, tmp_path: 
 def test_a_draft_is_no_plan_and_a_plan_no_draft(tmp_path: Path) -> None:
     write_draft(tmp_path / "draft.json", draft())
     assert read_draft(tmp_path / "draft.json")["sizes"] == draft()["sizes"]
-    with pytest.raises(UsageError, match="no plan"):
+    with pytest.raises(UsageError, match=r"a draft, not frozen: `bmd-edge study freeze draft\.json` first"):
         read_plan(tmp_path / "draft.json")
     write_plan(tmp_path / "plan.json", plan())
     for name in ("plan.json", "none.json"):

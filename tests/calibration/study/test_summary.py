@@ -1,6 +1,7 @@
 """A summary holds no patient's value and no small cell, and says what the validation says."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -64,6 +65,13 @@ def test_the_jackknife_of_a_mean_is_its_standard_error_and_knows_of_clusters() -
     x = np.repeat(x, 2)
     twice = jackknife(lambda w: {"bias_gcm2": w @ x / w.sum(-1)}, [f"s{k // 2}" for k in range(100)])["bias_gcm2"]
     assert twice.variance == pytest.approx(alone.variance)
+
+
+def test_a_share_of_all_has_no_estimate_and_no_warning() -> None:
+    inside = np.ones(40)
+    assert jackknife(lambda w: {"coverage": w @ inside / w.sum(-1)}, [f"s{k}" for k in range(40)]) == {}
+    inside[0] = 0.0
+    assert jackknife(lambda w: {"coverage": w @ inside / w.sum(-1)}, [f"s{k}" for k in range(40)]) == {}
 
 
 def test_no_patient_and_no_small_number_is_in_the_file(held: tuple, tmp_path: Path) -> None:
@@ -152,6 +160,25 @@ BANDS = ("low_suspected", "refer_for_dxa", "not_suspected", None)
 CELLS = st.fixed_dictionaries({(low, band): st.integers(0, 12) for low in (True, False) for band in BANDS})
 
 
+def counts(films: list[Film], figure: str, bands: Sequence[str]) -> tuple[int, ...]:
+    return tuple(map(len, _cells(films, figure, bands)))
+
+
+def test_a_cell_is_as_small_as_its_subjects_are_few() -> None:
+    """Six films with a wrong answer each, of six subjects or of three; six cases, of six subjects or of three."""
+    for subjects, told in ((6, True), (3, False)):
+        films = [
+            Film(f"{low}{called}{k}", f"{low}{called}{k % subjects}", t, k + t / 2, band, 70, None)
+            for low, t in (("low", -3.0), ("other", 0.0))
+            for called, band in (("called", "low_suspected"), ("not", "not_suspected"))
+            for k in range(6)
+        ]
+        found = {name: one for name, one, _, _ in _of_films(films, None, None, True)}
+        assert [one is not None for one in found.values()] == [True, told, told]
+        cases = [one for one in films if one.dexa_t == 0.0 or one.band == "low_suspected"]
+        assert (next(one for _, one, _, _ in _of_films(cases, None, None, True)) is not None) == told
+
+
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(CELLS, st.sampled_from([None, *CALLED]), st.booleans())
 def test_no_share_tells_a_cell_below_five_alone_or_by_difference(
@@ -165,10 +192,10 @@ def test_no_share_tells_a_cell_below_five_alone_or_by_difference(
     counted = [one for one in films if one.band is not None or against]
     released = None
     if primary:
-        (tp, fn), (tn, fp) = (_cells(counted, name, CALLED[primary]) for name in ("sensitivity", "specificity"))
+        (tp, fn), (tn, fp) = (counts(counted, name, CALLED[primary]) for name in ("sensitivity", "specificity"))
         released = {"true_low": tp, "missed": fn, "false_low": fp, "true_other": tn}
     for figure, one, _, told in _of_films(films, released, primary, against):
-        assert one is None or figure == "auroc" or told == Cells(figure, *_cells(counted, figure, CALLED[figure]))
+        assert one is None or figure == "auroc" or told == Cells(figure, *counts(counted, figure, CALLED[figure]))
         if one is None or figure == primary:
             continue
         if figure == "auroc":
@@ -177,7 +204,7 @@ def test_no_share_tells_a_cell_below_five_alone_or_by_difference(
             ]
             assert min(kinds) >= 5
             continue
-        right, wrong = _cells(counted, figure, CALLED[figure])
+        right, wrong = counts(counted, figure, CALLED[figure])
         assert min(right, wrong) >= 5
         if released:
             told = released["missed" if figure == "sensitivity" else "false_low"]
@@ -194,7 +221,7 @@ def test_cells_are_those_of_the_two_way_table(cells: dict) -> None:
     low = np.array([one.dexa_t <= -2.5 for one in films], bool)
     for figure, bands in CALLED.items():
         called = np.array([one.band in bands for one in films], bool)
-        right, wrong = _cells(films, figure, bands)
+        right, wrong = counts(films, figure, bands)
         value = two_way(called, low, np.ones((1, len(films))))[figure][0]
         assert np.isnan(value) if right + wrong == 0 else value == pytest.approx(right / (right + wrong))
 
