@@ -192,7 +192,9 @@ def _possible(found: Assumptions) -> None:
         value = getattr(found, name)
         for one in value.values() if isinstance(value, Mapping) else [value]:
             if not low <= one <= high:
-                raise UsageError(f"{name} {one:g} from {found.source} cannot be planned with: correct it, {_form(name)}")
+                raise UsageError(
+                    f"{name} {one:g} from {found.source} cannot be planned with: correct it, {_form(name)}"
+                )
     for site, rmse in found.rmse_gcm2.items():
         if abs(found.bias_gcm2[site]) >= rmse:
             raise UsageError(

@@ -178,7 +178,9 @@ def _dexa(plan: StudyPlan, rows: Sequence[HipRow]) -> Iterator[Finding]:
             f" {plan.dexa_maker}, as planned, cannot be told."
         )
         yield Finding("plan_dexa_maker_missing", "note", sentence, len(silent))
-    makers = [row for row in measured if not _same(row.extra.get(DEXA_MAKER_COLUMN) or plan.dexa_maker, plan.dexa_maker)]
+    makers = [
+        row for row in measured if not _same(row.extra.get(DEXA_MAKER_COLUMN) or plan.dexa_maker, plan.dexa_maker)
+    ]
     if makers:
         used = ", ".join(sorted({row.extra[DEXA_MAKER_COLUMN] for row in makers}))
         sentence = f"DEXA by {used} in {named_rows(makers)}, planned is {plan.dexa_maker}: another device, or spelling."

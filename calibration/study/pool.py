@@ -167,8 +167,8 @@ def findings(facts: Mapping[str, Any]) -> list[str]:
     if len(set(counted.values())) > 1:
         against = ", ".join(name for name, how in counted.items() if how == "against")
         said.append(
-            f"Films without a number are wrong answers for sensitivity and specificity in {against}, and left out in the"
-            " others: these two figures are of different things; have the summaries written by one plan."
+            f"Films without a number are wrong answers for sensitivity and specificity in {against}, and left out in"
+            " the others: these two figures are of different things; have the summaries written by one plan."
         )
     for figure, one in facts["figures"].items():
         if one["not_told"]:

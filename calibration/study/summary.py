@@ -153,7 +153,7 @@ def summarize(made: Validation, rows: Sequence[HipRow], *, release_table: bool, 
     told = [Cells(figure, *_row(released, figure)) for figure in CALLED] if released else []
     if number := next(filter(None, (too_near(book, now, cells) for cells in told)), None):
         raise UsageError(
-            f"--release-table: with summary {number} of this clinic the table would tell a cell below five: leave it out"
+            f"--release-table: with summary {number} of this clinic the table tells a cell below five: leave it out"
         )
     estimates, withheld = {}, {}
     for part, one, why, cells in _estimates(made, pairs, films_of(made, rows), primary, released, name):

@@ -29,7 +29,10 @@ def validation(folder: Path, change: Any = None, subjects: int = 90) -> tuple[Va
     from datetime import date
 
     rows, films = cohort(subjects)
-    dated = [replace(row, film_date=date(2025, 3, 10), dxa_date=date(2025, 4, 2), scale="hologic", extra=MAKER) for row in rows]
+    dated = [
+        replace(row, film_date=date(2025, 3, 10), dxa_date=date(2025, 4, 2), scale="hologic", extra=MAKER)
+        for row in rows
+    ]
     rows = [change(row) for row in dated] if change else dated
     table = table_of(folder, rows)
     return compare(made_bundle(), table, "test", Known(), films, "cpu"), table

@@ -88,9 +88,10 @@ def test_no_byte_of_a_plan_can_change_what_it_says(tmp_path: Path) -> None:
     for place in range(len(raw)):
         path.write_bytes(raw[:place] + bytes([raw[place] ^ 1]) + raw[place + 1 :])
         try:
-            assert read_plan(path) == plan(), place
-        except UsageError as error:
-            assert "\n" not in str(error)
+            read = read_plan(path)
+        except UsageError:
+            continue
+        assert read == plan(), place
 
 
 def test_a_page_or_signature_of_another_plan_is_not_written_over(tmp_path: Path) -> None:

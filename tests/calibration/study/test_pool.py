@@ -26,7 +26,8 @@ BCG_VARIANCES = 1 / ILL - 1 / (ILL + WELL) + 1 / ILL_WITHOUT - 1 / (ILL_WITHOUT 
 def clinic(name: str, estimates: dict[str, Estimate], **other: object) -> Summary:
     facts = {
         "kind": KIND, "schema": SCHEMA, "use": "", "version": "", "clinic": name, "bundle": "b", "bundle_digest": "d",
-        "precision": "int8", "site_calibration": None, "plan": None, "refusals": None, "subjects": 100, "without_a_number": {},
+        "precision": "int8", "site_calibration": None, "plan": None, "refusals": None, "subjects": 100,
+        "without_a_number": {},
         "estimates": estimates, "table": None, "withheld": {},
     }  # fmt: skip
     return Summary(**{**facts, **other})
