@@ -1,6 +1,7 @@
 """What a study is to show, as it is written on the command line: one figure, one number."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from bmd_edge.errors import UsageError
@@ -90,3 +91,12 @@ def aims(text: str) -> list[Aim]:
     if one.figure in OF_SUBJECTS or site:
         return [one]
     return [Aim(one.figure, margin, expected, None, name) for name in SITES]
+
+
+def check_aims(wanted: Iterable[Aim], *, headline: bool, int8: bool) -> None:
+    """Raise UsageError for an aim at what the bundle does not have: a headline with its cuts, INT8 networks."""
+    for one in wanted:
+        if one.figure in ("sensitivity", "specificity") and not headline:
+            raise UsageError(f"--aim {one.text}: this bundle gives no headline, so no {one.figure}: leave the aim out")
+        if one.figure == "int8_rmse_change" and not int8:
+            raise UsageError(f"--aim {one.text}: this bundle has no INT8 networks: leave the aim out")

@@ -47,7 +47,7 @@ def plan(
     from bmd_edge.bundle.bundle import read_bundle
     from bmd_edge.errors import UsageError
     from calibration.study import assumptions
-    from calibration.study.aims import aims
+    from calibration.study.aims import aims, check_aims
     from calibration.study.frozen import write_draft
     from calibration.study.plan_page import said
     from calibration.study.sizes import planned
@@ -60,11 +60,7 @@ def plan(
     opened = read_bundle(bundle)
     precision = primary_of("cpu", opened.precisions("bmd"))
     points = opened.calibration[precision].operating_points
-    for one in wanted:
-        if one.figure in ("sensitivity", "specificity") and points is None:
-            raise UsageError(f"--aim {one.text}: this bundle gives no headline, so it has no {one.figure}")
-        if one.figure == "int8_rmse_change" and "int8" not in opened.precisions("bmd"):
-            raise UsageError(f"--aim {one.text}: this bundle has no INT8 networks")
+    check_aims(wanted, headline=points is not None, int8="int8" in opened.precisions("bmd"))
     known = assumptions.of_bundle(opened, precision) if pilot is None else assumptions.of_pilot(pilot, opened)
     known = assumptions.assumed(known, assume or ())
     draft = {

@@ -4,7 +4,7 @@ import pytest
 
 from bmd_edge.errors import UsageError
 from bmd_edge.sites import SITES
-from calibration.study.aims import FORMS, OF_SUBJECTS, aims
+from calibration.study.aims import FORMS, OF_SUBJECTS, aims, check_aims
 
 
 @pytest.mark.parametrize("figure", FORMS)
@@ -39,3 +39,15 @@ def test_signs_as_they_are_printed_are_read() -> None:
     assert aims("sensitivity = 0.9 ± 0.08") == aims("sensitivity=0.9+-0.08")
     assert aims("auroc ≥ age-0.05") == aims("auroc>=age-0.05")
     assert aims("bias_gcm2≤0.02") == aims("bias_gcm2<=0.02")
+
+
+def test_what_the_bundle_does_not_have_is_not_aimed_at() -> None:
+    wanted = [one for text in FORMS.values() for one in aims(text)]
+    check_aims(wanted, headline=True, int8=True)
+    for has, said in (
+        ({"headline": False, "int8": True}, "no headline"),
+        ({"headline": True, "int8": False}, "no INT8"),
+    ):
+        with pytest.raises(UsageError, match=said):
+            check_aims(wanted, **has)
+        check_aims(aims("bias_gcm2<=0.02"), **has)
