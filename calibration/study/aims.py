@@ -1,6 +1,7 @@
 """What a study is to show, as it is written on the command line: one figure, one number."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from bmd_edge.errors import UsageError
@@ -21,11 +22,14 @@ FORMS = {
 COMPARATORS = ("age", "ost")
 """What an AUROC is compared with on the same subjects; OST is 0.2 x (kg - years) (Koh, Osteoporos Int 2001;12:699)."""
 
+COMPARATOR_NAMES = {"age": "age", "ost": "OST"}
+
 OF_SUBJECTS = ("sensitivity", "specificity", "auroc")
 """Figures by film, one film of a subject; the others are of hips and have a site."""
 
 _SITE = r"(?:(?P<site>\w+)\.)?"
 _NUMBER = r"(\d*\.?\d+)"
+_LEAST = 0.0001  # margins and shares are told to so much
 _PATTERNS = (
     re.compile(rf"{_SITE}(?P<figure>bias_gcm2|rmse_gcm2|int8_rmse_change)<=(?P<margin>{_NUMBER})"),
     re.compile(rf"{_SITE}(?P<figure>loa_gcm2)=\+-(?P<margin>{_NUMBER})"),
@@ -64,19 +68,35 @@ class Aim:
 
 def aims(text: str) -> list[Aim]:
     """Aims from `rmse_gcm2<=0.07` and the like, one for each site where none is named; UsageError says the forms."""
-    found = next(filter(None, (one.fullmatch(text.replace(" ", "")) for one in _PATTERNS)), None)
+    plain = text.replace(" ", "").replace("±", "+-").replace("≤", "<=").replace("≥", ">=")
+    found = next(filter(None, (one.fullmatch(plain) for one in _PATTERNS)), None)
     parts = found.groupdict() if found else {}
     site = parts.get("site")
     margin = float(parts.get("margin") or 0)
     expected = None if parts.get("expected") is None else float(parts["expected"])
-    room = margin if parts.get("figure") == "coverage" else 0
-    inside = expected is None or 0 < expected - room < 1 >= expected + room
-    if not found or site not in (None, *SITES) or not 0 < margin < 1 or not inside:
+    if not found or site not in (None, *SITES):
         raise UsageError(
             f"--aim {text}: write one of {', '.join(FORMS.values())}; of one site SITE.FIGURE, sites are"
             f" {', '.join(SITES)}; AUROC is compared with {' or '.join(COMPARATORS)}"
+        )
+    room = margin if parts["figure"] == "coverage" else 0
+    inside = expected is None or 0 < expected - room < 1 >= expected + room
+    if not inside or not _LEAST <= margin < 1 or any(round(x, 4) != x for x in (margin, expected or 0)):
+        raise UsageError(
+            f"--aim {text}: numbers are g/cm2 (mg/cm2 divided by 1000) or shares of 1 (percent divided by 100), with a"
+            f" margin from {_LEAST:.4f} to below 1 and four decimals at most; what is expected, with its margin for"
+            " coverage, lies within 0 and 1"
         )
     one = Aim(parts["figure"], margin, expected, parts.get("against"), site)
     if one.figure in OF_SUBJECTS or site:
         return [one]
     return [Aim(one.figure, margin, expected, None, name) for name in SITES]
+
+
+def check_aims(wanted: Iterable[Aim], *, headline: bool, int8: bool) -> None:
+    """Raise UsageError for an aim at what the bundle does not have: a headline with its cuts, INT8 networks."""
+    for one in wanted:
+        if one.figure in ("sensitivity", "specificity") and not headline:
+            raise UsageError(f"--aim {one.text}: this bundle gives no headline, so no {one.figure}: leave the aim out")
+        if one.figure == "int8_rmse_change" and not int8:
+            raise UsageError(f"--aim {one.text}: this bundle has no INT8 networks: leave the aim out")

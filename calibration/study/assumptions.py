@@ -7,7 +7,7 @@ films of the clinic knows better.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,28 @@ from bmd_edge.bundle.bundle import VerifiedBundle
 from bmd_edge.errors import UsageError
 from bmd_edge.measure.t_score import OSTEOPOROSIS_T
 from bmd_edge.sites import SITES
+from calibration.pairs.table_checks import MIN_SUBJECTS
 
 COMPARATOR_R = {"age": 0.3, "ost": 0.45}
 """Correlation with DEXA, by its size. Age: 0.0046 g/cm2 a year and an SD of 0.148 among subjects of an age SD of 10
 years (Taiwan, Hologic, means of three age groups). OST: what an AUROC of about 0.78 for T <= -2.5 comes to."""
 
 PREVALENCE = 0.2
+
+BOUNDS = {
+    "rmse_gcm2": (0.001, 0.999),
+    "bias_gcm2": (-0.5, 0.5),
+    "int8_sd_gcm2": (0.0, 0.5),
+    "bmd_sd_gcm2": (0.01, 0.999),
+    "hips": (1.0, 2.0),
+    "hip_r": (0.0, 0.999),
+    "left_out": (0.0, 0.95),
+    "prevalence": (0.0001, 0.9999),
+    "coverage": (0.01, 1.0),
+    "r_age": (0.0, 0.999),
+    "r_ost": (0.0, 0.999),
+}
+"""Between which values each number can be assumed: g/cm2, shares of 1, correlations, hips."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,18 +103,30 @@ def of_pilot(path: Path, bundle: VerifiedBundle) -> Assumptions:
         hips = max(one["hips"] / max(one["subjects"], 1) for one in sites.values())
         rows = facts["table"]["rows"]
         low = precision["headline"]["targets"][f"{OSTEOPOROSIS_T:g}"]["prevalence"]["value"]
-        return Assumptions(
+        subjects = min(int(one["subjects"]) for one in sites.values())
+        source = f"a validation of {subjects} subjects ({facts['table']['sha256'][:16]})"
+        digest, line = facts["bundle_digest"], facts["site_calibration"]
+        found = Assumptions(
             rmse_gcm2={site: float(one["figures"]["rmse_gcm2"]["value"]) for site, one in sites.items()},
             bias_gcm2={site: float(one["figures"]["bias_gcm2"]["value"]) for site, one in sites.items()},
             int8_sd_gcm2=_int8_sd_gcm2(bundle),
             hips=min(max(round(hips, 2), 1.0), 2.0),
-            prevalence=round(low, 3) if low else PREVALENCE,
+            prevalence=round(low, 3) if low and low < 1 else PREVALENCE,
             coverage=round(min(float(one["figures"]["coverage"]["value"]) for one in sites.values()), 3),
             left_out=round(sum(precision["rows_without_a_number"].values()) / rows, 3),
-            source=f"a validation of {sites[SITES[0]]['subjects']} subjects ({facts['table']['sha256'][:16]})",
+            source=source if low and low < 1 else f"{source}; prevalence not from it: all its subjects are of one kind",
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UsageError(f"--pilot {path.name}: no validation.json with figures of both sites") from error
+    if digest != bundle.digest or line is not None:
+        raise UsageError(
+            f"--pilot {path.name}: measured with {'a recalibration' if line else 'another bundle'}: validate the pilot"
+            " with the bundle that the study is planned for"
+        )
+    if subjects < MIN_SUBJECTS:
+        raise UsageError(f"--pilot {path.name}: {subjects} subjects, a pilot has {MIN_SUBJECTS} or more")
+    _possible(found)
+    return found
 
 
 def assumed(before: Assumptions, texts: Sequence[str]) -> Assumptions:
@@ -107,27 +135,28 @@ def assumed(before: Assumptions, texts: Sequence[str]) -> Assumptions:
     Raises:
         UsageError: no such name, or a value that cannot be.
     """
-    found = before
+    found, given = before, set[str]()
     for text in texts:
         name, _, value = text.partition("=")
+        if name.strip() in given:
+            raise UsageError(f"--assume {text}: {name.strip()} is given twice, give it once")
+        given.add(name.strip())
         name, _, site = name.strip().partition(".")
         try:
             found = _with(found, name, site, float(value))
         except ValueError:
-            names = [one.name for one in fields(Assumptions) if one.name != "source"]
-            raise UsageError(
-                f"--assume {text}: write NAME=VALUE or NAME.SITE=VALUE with a value that can be; names are"
-                f" {', '.join(names)}"
-            ) from None
+            raise UsageError(f"--assume {text}: {_form(name)}") from None
     _possible(found)
     return found
 
 
 def shares(texts: Sequence[str]) -> dict[str, float]:
     """Parts of the subjects from NAME=SHARE; UsageError says the form."""
-    found = {}
+    found: dict[str, float] = {}
     for text in texts:
         name, _, share = text.partition("=")
+        if name.strip() in found:
+            raise UsageError(f"--subgroup {text}: {name.strip()} is given twice, give it once")
         try:
             found[name.strip()] = float(share)
         except ValueError:
@@ -138,11 +167,10 @@ def shares(texts: Sequence[str]) -> dict[str, float]:
 
 
 def _with(found: Assumptions, name: str, site: str, value: float) -> Assumptions:
-    now = getattr(found, name, None)
-    bounds = (1.0, 2.0) if name == "hips" else (-0.5, 0.5) if name == "bias_gcm2" else (0.0, 0.999)
-    if not isinstance(now, float | Mapping) or (site and isinstance(now, float)) or site not in ("", *SITES):
+    if name not in BOUNDS or not BOUNDS[name][0] <= value <= BOUNDS[name][1]:
         raise ValueError
-    if not bounds[0] <= value <= bounds[1] or (value == 0.0 and name in ("prevalence", "bmd_sd_gcm2", "coverage")):
+    now = getattr(found, name)
+    if (site and not isinstance(now, Mapping)) or site not in ("", *SITES):
         raise ValueError
     changed: dict[str, Any] = {name: value}
     if isinstance(now, Mapping):
@@ -150,8 +178,29 @@ def _with(found: Assumptions, name: str, site: str, value: float) -> Assumptions
     return replace(found, **changed, source=f"{found.source}; given: {name}{'.' if site else ''}{site}")
 
 
+def _form(name: str) -> str:
+    if name not in BOUNDS:
+        return f"write NAME=VALUE or NAME.SITE=VALUE; names are {', '.join(BOUNDS)}"
+    low, high = BOUNDS[name]
+    form = f"{name}=VALUE{f' or {name}.SITE=VALUE' if name in ('rmse_gcm2', 'bias_gcm2') else ''}"
+    unit = "g/cm2" if name.endswith("_gcm2") else "hips" if name == "hips" else "a share or correlation, not percent"
+    return f"write {form} with a value from {low:g} to {high:g} ({unit})"
+
+
 def _possible(found: Assumptions) -> None:
+    for name, (low, high) in BOUNDS.items():
+        value = getattr(found, name)
+        for one in value.values() if isinstance(value, Mapping) else [value]:
+            if not low <= one <= high:
+                raise UsageError(
+                    f"{name} {one:g} from {found.source} cannot be planned with: correct it, {_form(name)}"
+                )
     for site, rmse in found.rmse_gcm2.items():
+        if abs(found.bias_gcm2[site]) >= rmse:
+            raise UsageError(
+                f"{site}: a bias of {found.bias_gcm2[site]:g} is not below the RMSE of {rmse:g} g/cm2, which holds it:"
+                " correct --assume bias_gcm2 or rmse_gcm2"
+            )
         if not 0 < rmse < found.bmd_sd_gcm2:
             raise UsageError(
                 f"{site}: an RMSE of {rmse:g} is not below the SD of DEXA, {found.bmd_sd_gcm2:g} g/cm2: such estimates"

@@ -47,7 +47,7 @@ def plan(
     from bmd_edge.bundle.bundle import read_bundle
     from bmd_edge.errors import UsageError
     from calibration.study import assumptions
-    from calibration.study.aims import aims
+    from calibration.study.aims import aims, check_aims
     from calibration.study.frozen import write_draft
     from calibration.study.plan_page import said
     from calibration.study.sizes import planned
@@ -59,9 +59,10 @@ def plan(
     wanted = [one for text in aim or () for one in aims(text)]
     opened = read_bundle(bundle)
     precision = primary_of("cpu", opened.precisions("bmd"))
+    points = opened.calibration[precision].operating_points
+    check_aims(wanted, headline=points is not None, int8="int8" in opened.precisions("bmd"))
     known = assumptions.of_bundle(opened, precision) if pilot is None else assumptions.of_pilot(pilot, opened)
     known = assumptions.assumed(known, assume or ())
-    points = opened.calibration[precision].operating_points
     draft = {
         "bundle": opened.manifest.version,
         "bundle_digest": opened.digest,
@@ -80,7 +81,7 @@ def plan(
 
 @app.command()
 def freeze(
-    draft: Annotated[Path, typer.Argument(metavar="DRAFT", help="What `study plan` has written.")],
+    draft: Annotated[Path | None, typer.Argument(metavar="DRAFT", help="What `study plan` has written.")] = None,
     days: Annotated[int | None, typer.Option(help="Most days between film and DEXA.")] = None,
     scale: Annotated[str | None, typer.Option(help="Scale of the DEXA: hologic, lunar, norland or sbmd.")] = None,
     dexa_maker: Annotated[str | None, typer.Option(help="Maker and model of the DEXA.")] = None,
@@ -112,12 +113,16 @@ def freeze(
     from calibration.study.plan_page import write_page
     from calibration.validate.subgroups import PARTS
 
-    if days is None or scale not in SCALES or not (dexa_maker or "").strip():
-        raise UsageError(f"freeze needs --days DAYS, --scale ({', '.join(SCALES)}) and --dexa-maker NAME")
-    if not 0 <= days <= frozen.MAX_DAYS or refusals not in frozen.REFUSALS:
-        raise UsageError(f"--days lies in 0-{frozen.MAX_DAYS}, --refusals is {' or '.join(frozen.REFUSALS)}")
+    if draft is None or days is None or scale not in SCALES or not dexa_maker or not dexa_maker.strip():
+        raise UsageError(f"freeze needs DRAFT, --days DAYS, --scale ({', '.join(SCALES)}) and --dexa-maker NAME")
+    if not 0 <= days <= frozen.MAX_DAYS:
+        raise UsageError(f"--days {days}: lies in 0-{frozen.MAX_DAYS}")
+    if refusals not in frozen.REFUSALS:
+        raise UsageError(f"--refusals {refusals}: is {' or '.join(frozen.REFUSALS)}")
     if unknown := sorted(set(subgroup or ()) - set(PARTS)):
         raise UsageError(f"--subgroup {unknown[0]}: validate divides by {', '.join(PARTS)}")
+    frozen.check_place(out)
+    sign = frozen.signer(key) if key else None
     made = frozen.frozen(
         frozen.read_draft(draft),
         datetime.now(UTC),
@@ -131,9 +136,9 @@ def freeze(
     )
     frozen.write_plan(out, made)
     write_page(out.with_suffix(".html"), made)
-    if key:
-        frozen.sign_plan(out, key)
-    typer.echo(f"Frozen {made.made}, digest {made.digest}{'' if key else ', not signed'}.")
+    if sign:
+        frozen.sign_plan(out, sign)
+    typer.echo(f"Frozen {made.made}, digest {made.digest}{'' if sign else ', not signed'}.")
     typer.echo(f"Plan: {out}; to print: {out.with_suffix('.html')}. Then: bmd-edge validate --plan {out}", err=True)
 
 
@@ -149,6 +154,7 @@ def pool(
     Writes pool.html and pool.json into --out. No film and no patient's value leaves a clinic for it.
     """
     from bmd_edge.errors import UsageError
+    from bmd_edge.report.safe_text import visible
     from calibration.study.pool import pooled
     from calibration.study.pool_page import said, write_pool
     from calibration.study.summary import read_summary
@@ -162,5 +168,5 @@ def pool(
     for line in said(facts):
         typer.echo(line)
     for finding in facts["findings"]:
-        typer.echo(f"note: {finding}", err=True)
+        typer.echo(visible(f"note: {finding}"), err=True)
     typer.echo(f"Report: {out / 'pool.html'}; figures: {out / 'pool.json'}", err=True)

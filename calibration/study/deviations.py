@@ -10,9 +10,11 @@ from bmd_edge.table.film_table import HipRow, read_table
 from calibration.pairs.dexa_checks import named_rows
 from calibration.pairs.finding import Finding, weight
 from calibration.study.aims import OF_SUBJECTS, aims
-from calibration.study.endpoints import WEIGHT_COLUMN, endpoints
+from calibration.study.endpoints import WEIGHT_COLUMN, WEIGHTS_KG, endpoints, weight_kg
 from calibration.study.frozen import StudyPlan
 from calibration.validate.validate import Validation, of_split
+
+DEXA_MAKER_COLUMN = "x_dexa_maker"
 
 CANNOT_TELL = (
     "whether the clock of the machine was right when the plan was frozen, or when figures were made",
@@ -75,9 +77,12 @@ def deviations(
     yield from _dates(plan, rows)
     yield from _dexa(plan, rows)
     yield from _added(made.facts, plan)
-    if any("ost" in text for text in plan.aims) and not all(WEIGHT_COLUMN in row.extra for row in rows):
-        sentence = f"OST needs the weight of every subject in the column {WEIGHT_COLUMN}; rows without it do not count."
-        yield Finding("plan_weights_missing", "warning", sentence, sum(WEIGHT_COLUMN not in row.extra for row in rows))
+    if any("ost" in text for text in plan.aims) and (none := [row for row in rows if weight_kg(row) is None]):
+        sentence = (
+            f"OST needs the weight of every subject in the column {WEIGHT_COLUMN}, {WEIGHTS_KG[0]:g}-{WEIGHTS_KG[1]:g}"
+            f" kg: {named_rows(none)} do not count for it."
+        )
+        yield Finding("plan_weights_missing", "warning", sentence, len(none))
 
 
 def _another_bundle(facts: Mapping[str, Any], plan: StudyPlan) -> Iterator[Finding]:
@@ -99,6 +104,9 @@ def _another_bundle(facts: Mapping[str, Any], plan: StudyPlan) -> Iterator[Findi
 
 
 def _seen_before(made: Validation, plan: StudyPlan, earlier: Path | None) -> Iterator[Finding]:
+    if datetime.fromisoformat(plan.made).timestamp() > datetime.now().timestamp():
+        sentence = f"The plan says it was frozen {plan.made}, which is still to come: a clock is wrong, here or there."
+        yield Finding("plan_in_the_future", "warning", sentence)
     before = set(plan.screened)
     films = tuple(sorted({one.film_id for one in made.pairs if one.film_id in before and one.film_id}))
     if films:
@@ -162,6 +170,25 @@ def _dexa(plan: StudyPlan, rows: Sequence[HipRow]) -> Iterator[Finding]:
         used = ", ".join(sorted({str(row.scale) for row in other}))
         sentence = f"DEXA of scale {used} in {named_rows(other)}, planned is {plan.scale}."
         yield Finding("plan_other_scale", "warning", sentence, len(other))
+    measured = [row for row in rows if any(row.bmd_gcm2.values())]
+    silent = [row for row in measured if not row.extra.get(DEXA_MAKER_COLUMN)]
+    if silent:
+        sentence = (
+            f"The maker of the DEXA (column {DEXA_MAKER_COLUMN}) is not in {named_rows(silent)}: whether it was"
+            f" {plan.dexa_maker}, as planned, cannot be told."
+        )
+        yield Finding("plan_dexa_maker_missing", "note", sentence, len(silent))
+    makers = [
+        row for row in measured if not _same(row.extra.get(DEXA_MAKER_COLUMN) or plan.dexa_maker, plan.dexa_maker)
+    ]
+    if makers:
+        used = ", ".join(sorted({row.extra[DEXA_MAKER_COLUMN] for row in makers}))
+        sentence = f"DEXA by {used} in {named_rows(makers)}, planned is {plan.dexa_maker}: another device, or spelling."
+        yield Finding("plan_other_dexa_maker", "warning", sentence, len(makers))
+
+
+def _same(maker: str, other: str) -> bool:
+    return maker.casefold().split() == other.casefold().split()
 
 
 def _added(facts: Mapping[str, Any], plan: StudyPlan) -> Iterator[Finding]:
@@ -169,6 +196,11 @@ def _added(facts: Mapping[str, Any], plan: StudyPlan) -> Iterator[Finding]:
     if added := sorted(shown - set(plan.subgroups)):
         sentence = f"Subgroups that the plan does not name, to be read as explored afterwards: {', '.join(added)}."
         yield Finding("plan_subgroups_added", "note", sentence)
+    if missing := sorted(set(plan.subgroups) - shown):
+        sentence = (
+            f"Subgroups of the plan that the report does not show, as all hips are of one part: {', '.join(missing)}."
+        )
+        yield Finding("plan_subgroups_missing", "note", sentence)
     if facts["acceptance"]:
         limits = {f"{one['site']}.{one['figure']}{one['sense']}{one['value']:g}" for one in facts["acceptance"]}
         if more := sorted(limits - set(plan.aims)):

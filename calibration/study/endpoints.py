@@ -9,6 +9,7 @@ import numpy as np
 from bmd_edge.measure.headline import lowest_t_score
 from bmd_edge.measure.t_score import OSTEOPOROSIS_T, t_score
 from bmd_edge.table.film_table import HipRow
+from bmd_edge.table.spreadsheet import decimal
 from calibration.pairs.pairs import Pair
 from calibration.statistics import detection
 from calibration.statistics.bootstrap import F64, Figure, by_subject
@@ -19,6 +20,7 @@ from calibration.validate.one_site import with_exact_shares
 from calibration.validate.validate import Validation, rounded
 
 WEIGHT_COLUMN = "x_weight_kg"
+WEIGHTS_KG = (20.0, 300.0)
 CALLED = {"sensitivity": ("low_suspected", "refer_for_dxa"), "specificity": ("low_suspected",)}
 """Headlines that call a film low: sensitivity is that of the cut for it, specificity that of the other."""
 
@@ -50,7 +52,7 @@ def endpoints(made: Validation, plan: StudyPlan, rows: Sequence[HipRow]) -> list
 def films_of(made: Validation, rows: Sequence[HipRow]) -> list[Film]:
     """Films of subjects whose T-score may be given and whose DEXA is known, in the order of the table."""
     primary = made.facts["primary"]
-    weights = {row.film: _weight(row) for row in rows}
+    weights = {row.film: weight_kg(row) for row in rows}
     reports = {one.film: one.reports[primary] for one in made.films}
     dexa: dict[str, float] = {}
     first: dict[str, Pair] = {}
@@ -68,11 +70,13 @@ def films_of(made: Validation, rows: Sequence[HipRow]) -> list[Film]:
     return found
 
 
-def _weight(row: HipRow) -> float | None:
+def weight_kg(row: HipRow) -> float | None:
+    """The subject's weight, None where it is missing or no weight of an adult in kg."""
     try:
-        return float(row.extra[WEIGHT_COLUMN].replace(",", "."))
+        found = decimal(row.extra[WEIGHT_COLUMN])
     except (KeyError, ValueError):
         return None
+    return found if WEIGHTS_KG[0] <= found <= WEIGHTS_KG[1] else None
 
 
 def _endpoint(aim: Aim, made: Validation, films: Sequence[Film], plan: StudyPlan) -> dict[str, Any]:

@@ -5,7 +5,7 @@ The digest in the file finds a change; only a signature finds who writes a chang
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -58,24 +58,34 @@ class StudyPlan:
     @property
     def own_digest(self) -> str:
         """The digest that fits what the plan says."""
-        facts = asdict(self) | {"digest": ""}
-        return hashlib.sha256(json.dumps(facts, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+        return _digest(asdict(self) | {"digest": ""})
+
+
+def _digest(facts: Mapping[str, Any]) -> str:
+    """SHA-256 of facts as JSON, whatever the order of their keys."""
+    return hashlib.sha256(json.dumps(facts, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 
 def write_draft(path: Path, facts: Mapping[str, Any]) -> None:
-    """Write what `study plan` has found, for `study freeze`."""
+    """Write what `study plan` has found, for `study freeze`, with a digest that finds a change by hand."""
+    facts = {"kind": _DRAFT, "schema": SCHEMA, **facts}
     with replace_file(path) as file:
-        file.write(json.dumps({"kind": _DRAFT, "schema": SCHEMA, **facts}, indent=1) + "\n")
+        file.write(json.dumps(facts | {"digest": _digest(facts)}, indent=1) + "\n")
 
 
 def read_draft(path: Path) -> dict[str, Any]:
-    """What `study plan` has written; UsageError where it is none."""
+    """What `study plan` has written; UsageError where it is none, or was changed."""
     try:
         facts = read_json(_bytes(path), path.name)
     except BundleError as error:
         raise UsageError(f"{error}: make the draft with `bmd-edge study plan`") from error
     if not isinstance(facts, dict) or facts.get("kind") != _DRAFT or facts.get("schema") != SCHEMA:
         raise UsageError(f"{path.name}: no draft of a plan of this version: make it with `bmd-edge study plan`")
+    if facts.pop("digest", None) != _digest(facts):
+        raise UsageError(
+            f"{path.name}: the draft was changed by hand, so its sizes need not fit its aims: make it with"
+            " `bmd-edge study plan`"
+        )
     return facts
 
 
@@ -94,14 +104,18 @@ def frozen(draft: Mapping[str, Any], now: datetime, **laid_down: Any) -> StudyPl
     return replace(plan, digest=plan.own_digest)
 
 
-def write_plan(path: Path, plan: StudyPlan) -> None:
-    """Write the plan, atomically.
+def check_place(path: Path) -> None:
+    """Raise UsageError where no plan can be written: a frozen plan, its page and its signature are not written over."""
+    if path.suffix != ".json":
+        raise UsageError(f"--out {path.name}: a plan's file ends in .json, its page beside it in .html")
+    for one in (path, path.with_suffix(".html"), signature_of(path)):
+        if one.exists():
+            raise UsageError(f"{one.name} is there, and a frozen plan is not written over: give another --out")
 
-    Raises:
-        UsageError: the file is there: a frozen plan is not written over.
-    """
-    if path.exists():
-        raise UsageError(f"{path.name} is there, and a frozen plan is not written over: give another --out")
+
+def write_plan(path: Path, plan: StudyPlan) -> None:
+    """Write the plan, atomically; errors as of `check_place`."""
+    check_place(path)
     with replace_file(path) as file:
         file.write(json.dumps(asdict(plan), indent=1, ensure_ascii=False) + "\n")
 
@@ -114,6 +128,8 @@ def read_plan(path: Path) -> StudyPlan:
     """
     try:
         facts = read_json(_bytes(path), path.name)
+        if isinstance(facts, dict) and facts.get("kind") == _DRAFT:
+            raise UsageError(f"{path.name}: a draft, not frozen: `bmd-edge study freeze {path.name}` first")
         if isinstance(facts, dict) and facts.get("schema") != SCHEMA:
             raise UsageError(f"{path.name}: a plan of schema {facts.get('schema')}, this version reads {SCHEMA}")
         plan = parse(StudyPlan, facts, path.name)
@@ -143,7 +159,10 @@ def _bytes(path: Path) -> bytes:
             raise UsageError(f"{path.name}: too large for a plan")
         return path.read_bytes()
     except OSError as error:
-        raise UsageError(f"{path.name}: cannot be read ({error.strerror})") from error
+        raise UsageError(
+            f"{path.name}: cannot be read ({error.strerror}): `bmd-edge study plan` makes a draft, `bmd-edge study"
+            " freeze` a plan"
+        ) from error
 
 
 # -- films that were there before -----------------------------------------------------------------------------------
@@ -169,8 +188,8 @@ def signature_of(path: Path) -> Path:
     return path.with_name(path.name + ".sig")
 
 
-def sign_plan(path: Path, private_key: Path) -> None:
-    """Sign the bytes of a plan with an elliptic-curve key (PEM), as `openssl dgst -sha256 -sign` does.
+def signer(private_key: Path) -> Callable[[bytes], bytes]:
+    """What signs bytes with an elliptic-curve key (PEM), as `openssl dgst -sha256 -sign` does; it has signed once.
 
     Raises:
         UsageError: the key is none.
@@ -179,12 +198,17 @@ def sign_plan(path: Path, private_key: Path) -> None:
     ec, hashes, serialization = _library()
     try:
         key = serialization.load_pem_private_key(private_key.read_bytes(), None)
-        signature = key.sign(path.read_bytes(), ec.ECDSA(hashes.SHA256()))
+        key.sign(b"", ec.ECDSA(hashes.SHA256()))
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise UsageError(
             f"--key {private_key.name}: no private elliptic-curve key in PEM without passphrase"
         ) from error
-    replace_bytes(signature_of(path), signature)
+    return lambda raw: bytes(key.sign(raw, ec.ECDSA(hashes.SHA256())))
+
+
+def sign_plan(path: Path, sign: Callable[[bytes], bytes]) -> None:
+    """Sign the bytes of a plan; the signature lies beside it."""
+    replace_bytes(signature_of(path), sign(path.read_bytes()))
 
 
 def verify_plan(path: Path, public_key: Path) -> None:

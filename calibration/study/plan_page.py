@@ -9,7 +9,7 @@ from bmd_edge.report.film_report import RESEARCH_USE
 from bmd_edge.report.pages import SITE_NAMES, templates
 from bmd_edge.system.files import replace_file
 from calibration import validate
-from calibration.study.aims import Aim, aims
+from calibration.study.aims import COMPARATOR_NAMES, Aim, aims
 from calibration.study.frozen import StudyPlan
 from calibration.validate.reporting_items import ITEMS
 
@@ -38,7 +38,7 @@ NAMES = {
 def words(aim: Aim) -> str:
     """An aim in a sentence's half."""
     site = f"{SITE_NAMES[aim.site].lower()}: " if aim.site else ""
-    margin, expected, other = f"{aim.margin:g}", f"{aim.expected or 0:g}", (aim.against or "").upper()
+    margin, expected, other = f"{aim.margin:g}", f"{aim.expected or 0:g}", COMPARATOR_NAMES.get(aim.against or "")
     return (
         site
         + {
@@ -67,7 +67,7 @@ def said(draft: Mapping[str, Any]) -> Iterator[str]:
         for one in row["shown"]:
             yield f"  {one['aim']}: {one['power']:.0%} likely; with {sizes['power']:.0%} still shown: {_margin(one)}"
     for name, one in sizes["comparators"].items():
-        yield f"Expected AUROC: films {one['film']:.2f}, {name.upper()} {one['comparator']:.2f}"
+        yield f"Expected AUROC: films {one['film']:.2f}, {COMPARATOR_NAMES[name]} {one['comparator']:.2f}"
     yield "It rests on:"
     yield from (f"  {name}: {value}" for name, value in _assumed(draft["assumptions"]))
     yield RESEARCH_USE
@@ -141,5 +141,9 @@ def _laid_down(plan: StudyPlan) -> list[tuple[str, str]]:
         ("Days between film and DEXA", f"{plan.days} at most"),
         ("DEXA", f"{plan.dexa_maker}, scale {plan.scale}; compared on the Hologic scale"),
         ("Films without a number", _REFUSALS[plan.refusals]),
-        ("Films screened before this plan", f"{len(plan.screened)}, named in the plan's file"),
+        ("Films screened before this plan", _screened(plan)),
     ]
+
+
+def _screened(plan: StudyPlan) -> str:
+    return f"{len(plan.screened)}, named in the plan's file" if plan.screened else "none, as the clinic says"

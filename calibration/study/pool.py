@@ -12,16 +12,11 @@ from scipy import optimize, stats
 
 from bmd_edge.errors import MissingExtra, UsageError
 from bmd_edge.report.film_report import RESEARCH_USE
-from bmd_edge.sites import SITES
 from bmd_edge.version import __version__
 from calibration.statistics.bootstrap import F64
-from calibration.study.summary import Summary, back
+from calibration.study.summary import FIGURES, Summary, back
 from calibration.validate.validate import rounded
 
-FIGURES = (
-    *(f"{site}.{name}" for site in SITES for name in ("bias_gcm2", "rmse_gcm2", "coverage")),
-    "sensitivity", "specificity", "auroc",
-)  # fmt: skip
 SCHEMA = 1
 
 
@@ -43,7 +38,8 @@ def pooled(named: Mapping[str, Summary]) -> dict[str, Any]:
         "bundle_digest": first.bundle_digest,
         "precision": first.precision,
         "clinics": {
-            name: {"subjects": one.subjects, "plan": one.plan, "withheld": one.withheld} for name, one in named.items()
+            name: {"subjects": one.subjects, "plan": one.plan, "refusals": one.refusals, "withheld": one.withheld}
+            for name, one in named.items()
         },
         "one_plan": first.plan is not None and len({one.plan for one in named.values()}) == 1,
         "figures": {figure: _figure(figure, named) for figure in FIGURES},
@@ -69,8 +65,13 @@ def _comparable(named: Mapping[str, Summary]) -> None:
         for other in files[:k]:
             if named[name].clinic == named[other].clinic:
                 raise UsageError(f"{other} and {name} are of one clinic: give its last summary only")
-            if named[name].estimates == named[other].estimates:
+            if _measured(named[name]) and _measured(named[name]) == _measured(named[other]):
                 raise UsageError(f"{other} and {name} say the same to the last digit: one set of subjects twice?")
+
+
+def _measured(one: Summary) -> dict[str, float]:
+    """Its figures in g/cm2, which no two sets of subjects share to the last digit; shares can be alike by chance."""
+    return {name: told.estimate for name, told in one.estimates.items() if name.endswith("_gcm2")}
 
 
 def _figure(figure: str, named: Mapping[str, Summary]) -> dict[str, Any]:
@@ -162,6 +163,13 @@ def findings(facts: Mapping[str, Any]) -> list[str]:
     said = []
     if not facts["one_plan"]:
         said.append("The clinics followed no plan, or not the same one.")
+    counted = {name: one["refusals"] or "left_out" for name, one in facts["clinics"].items()}
+    if len(set(counted.values())) > 1:
+        against = ", ".join(name for name, how in counted.items() if how == "against")
+        said.append(
+            f"Films without a number are wrong answers for sensitivity and specificity in {against}, and left out in"
+            " the others: these two figures are of different things; have the summaries written by one plan."
+        )
     for figure, one in facts["figures"].items():
         if one["not_told"]:
             said.append(

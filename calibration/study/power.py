@@ -137,6 +137,8 @@ def _int8(aim: Aim, known: Assumptions, subjects: int) -> float:
     shift / RMSE at one hip.
     """
     n = known.effective(subjects, known.hip_r**2)
+    if n < 3:
+        return 0.0
     error = known.int8_sd_gcm2 / known.rmse_gcm2[aim.site or ""] / np.sqrt(n)
     room = aim.margin - _int8_change(aim, known)
     return float(stats.norm.cdf(room / error - Z)) if error > 0 else float(room > 0)
@@ -171,6 +173,8 @@ def _kinds(subjects: int, share: float) -> tuple[NDArray[np.int64], F64]:
 def _share(aim: Aim, known: Assumptions, subjects: int) -> float:
     """The interval of sensitivity or specificity is narrow enough; summed over the cases that a study may meet."""
     share = known.prevalence if aim.figure == "sensitivity" else 1 - known.prevalence
+    if subjects < 1:
+        return 0.0
     counts, likely = _kinds(subjects, share)
     expected = aim.expected or 0.0
     return float(sum(p * narrow(int(n), expected, aim.margin) for n, p in zip(counts, likely, strict=True) if n))

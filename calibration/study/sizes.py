@@ -8,8 +8,9 @@ from typing import Any
 from scipy import stats
 
 from bmd_edge.errors import UsageError
+from bmd_edge.sites import SITES
 from calibration.pairs.table_checks import MIN_SUBJECTS
-from calibration.study.aims import FORMS, OF_SUBJECTS, Aim
+from calibration.study.aims import COMPARATOR_NAMES, FORMS, Aim
 from calibration.study.assumptions import Assumptions
 from calibration.study.power import compared, power, reachable, with_margin
 
@@ -38,8 +39,8 @@ def size(aim: Aim, known: Assumptions, wanted: float = POWER) -> Size:
     subjects = smallest(lambda n: power(aim, known, n), wanted) if reachable(aim, known) else None
     if subjects is None:
         raise UsageError(
-            f"--aim {aim.text}: no study of {MOST_SUBJECTS:,} subjects shows this under these assumptions"
-            f" ({_why_not(aim, known)}): aim at less, or correct them with --assume"
+            f"--aim {aim.text}: no study of {MOST_SUBJECTS:,} subjects shows this: {_why_not(aim, known)}; aim at less,"
+            " or correct it with --assume"
         )
     return Size(aim, subjects, enrolled(subjects, known), power(aim, known, subjects))
 
@@ -140,6 +141,17 @@ def _row(name: str, subjects: int, sizes: Sequence[Size], known: Assumptions, wa
 
 
 def _why_not(aim: Aim, known: Assumptions) -> str:
-    if aim.figure in OF_SUBJECTS:
-        return f"prevalence {known.prevalence:g}"
-    return f"RMSE {known.rmse_gcm2[aim.site or '']:g} g/cm2, coverage {known.coverage:g}, from {known.source}"
+    """What is assumed of the figure that the aim is about, in words."""
+    site = aim.site or SITES[0]
+    rmse, prevalence = f"the RMSE is taken as {known.rmse_gcm2[site]:g} g/cm2", f"prevalence {known.prevalence:g}"
+    said = {
+        "bias_gcm2": f"the bias is taken as {known.bias_gcm2[site]:g}, {rmse}",
+        "coverage": f"the interval is taken to cover {known.coverage:g}",
+        "sensitivity": prevalence,
+        "specificity": prevalence,
+        "int8_rmse_change": f"INT8 is taken to move a hip by an SD of {known.int8_sd_gcm2:g} g/cm2, {rmse}",
+    }
+    if aim.against:
+        film, other = compared(known, aim.against)[3:]
+        return f"expected are {film:.2f} for films and {other:.2f} for {COMPARATOR_NAMES[aim.against]}, {prevalence}"
+    return f"{said.get(aim.figure, rmse)} ({known.source})"

@@ -7,7 +7,7 @@ are withheld, but the 2x2 table of the primary endpoint where the clinic confirm
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,19 @@ from calibration.pairs.pairs import Pair
 from calibration.statistics import agreement, detection
 from calibration.statistics.bootstrap import F64
 from calibration.study.endpoints import CALLED, Film, films_of
-from calibration.study.release import SMALLEST, blurred, ledger_file, merged, read_ledger, record, small, used
+from calibration.study.release import (
+    SMALLEST,
+    Cells,
+    Release,
+    blurred,
+    ledger_file,
+    merged,
+    read_ledger,
+    record,
+    small,
+    too_near,
+    used,
+)
 from calibration.validate.one_site import data_of
 from calibration.validate.validate import Validation, of_split
 
@@ -37,6 +49,12 @@ MIN_SUBJECTS = 30
 SCALES = {"bias_gcm2": "identity", "rmse_gcm2": "log", "coverage": "logit", "sensitivity": "logit",
           "specificity": "logit", "auroc": "logit"}  # fmt: skip
 """On what scale each figure is told and pooled."""
+
+FIGURES = (
+    *(f"{site}.{name}" for site in SITES for name in ("bias_gcm2", "rmse_gcm2", "coverage")),
+    "sensitivity", "specificity", "auroc",
+)  # fmt: skip
+"""Every figure that a summary may tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +68,8 @@ class Estimate:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
     """What the file says. `estimates` by name, `SITE.FIGURE` or, of films, `FIGURE`; `withheld` says why one is not
-    there. `table` is the 2x2 table of the primary endpoint, if released.
+    there. `refusals` is how the plan counts films without a number, None without one: they are left out. `table` is the
+    2x2 table of the primary endpoint, if released.
     """
 
     kind: str
@@ -63,6 +82,7 @@ class Summary:
     precision: str
     site_calibration: str | None
     plan: str | None
+    refusals: str | None
     subjects: int
     without_a_number: dict[str, int]
     estimates: dict[str, Estimate]
@@ -95,8 +115,10 @@ def jackknife(figures: Callable[[F64], Mapping[str, F64]], subject: Sequence[str
     found = {}
     for name, value in figures(weights).items() if n > 1 else ():
         left = transformed(name, value)
+        if not np.isfinite([whole[name][0], *left]).all():  # a share of all or none has no logit
+            continue
         variance = (n - 1) / n * float(((left - left.mean()) ** 2).sum())
-        if np.isfinite(whole[name][0]) and np.isfinite(variance) and variance > 0:
+        if variance > 0:
             found[name] = Estimate(float(whole[name][0]), variance)
     return found
 
@@ -124,15 +146,24 @@ def summarize(made: Validation, rows: Sequence[HipRow], *, release_table: bool, 
     if release_table and table is None:
         raise UsageError("--release-table is for a plan whose primary aim is sensitivity or specificity")
     released = table if release_table else None
-    estimates, withheld = {}, {}
-    for part, one, why in _estimates(made, pairs, films_of(made, rows), primary, released, name):
-        if one is None:
-            withheld[part] = why
-        else:
-            estimates[part] = Estimate(_decimals(part, one.estimate), float(f"{one.variance:.2g}"))
     path = ledger or ledger_file()
     book = read_ledger(path)
-    record(book, used(book, pairs), path)
+    answers = " ".join((facts["bundle_digest"], primary, facts["site_calibration"] or "-"))
+    now = Release(used(book, made.kept), answers)
+    told = [Cells(figure, *_row(released, figure)) for figure in CALLED] if released else []
+    if number := next(filter(None, (too_near(book, now, cells) for cells in told)), None):
+        raise UsageError(
+            f"--release-table: with summary {number} of this clinic the table tells a cell below five: leave it out"
+        )
+    estimates, withheld = {}, {}
+    for part, one, why, cells in _estimates(made, pairs, films_of(made, rows), primary, released, name):
+        number = too_near(book, now, cells) if one and cells else None
+        if one is None or number:
+            withheld[part] = f"its difference from summary {number} of this clinic is below five" if number else why
+            continue
+        estimates[part] = Estimate(_decimals(part, one.estimate), float(f"{one.variance:.2g}"))
+        told += [cells] if cells else []
+    record(book, replace(now, told=tuple(dict.fromkeys(told))), path)
     return Summary(
         kind=KIND,
         schema=SCHEMA,
@@ -144,6 +175,7 @@ def summarize(made: Validation, rows: Sequence[HipRow], *, release_table: bool, 
         precision=primary,
         site_calibration=facts["site_calibration"],
         plan=facts["plan"] and facts["plan"]["digest"],
+        refusals=facts["plan"] and facts["plan"]["refusals"],
         subjects=blurred(subjects) or 0,
         without_a_number=merged(facts["precisions"][primary]["rows_without_a_number"]),
         estimates=estimates,
@@ -172,16 +204,19 @@ def _estimates(
     precision: str,
     released: Mapping[str, int] | None,
     primary: str | None,
-) -> Iterator[tuple[str, Estimate | None, str]]:
+) -> Iterator[tuple[str, Estimate | None, str, Cells | None]]:
+    """Every figure: its name, the estimate or why there is none, and the counts that the estimate tells."""
     few = "a cell below five"
     subject = [one.subject for one in pairs]
     for site in SITES:
         data = data_of(pairs, site, precision)
-        inside = int(((data.low <= data.y) & (data.y <= data.high)).sum())
+        covered = (data.low <= data.y) & (data.y <= data.high)
+        cells = Cells(f"{site}.coverage", int(covered.sum()), int((~covered).sum()))
+        few_outside = small(*([one for one, y in zip(subject, covered, strict=True) if y == k] for k in (True, False)))
         found = jackknife(_of_hips(data), subject)
         for name in ("bias_gcm2", "rmse_gcm2", "coverage"):
-            hidden = name == "coverage" and small(inside, len(pairs) - inside)
-            yield f"{site}.{name}", None if hidden else found.get(name), few if hidden else "no variance"
+            hidden, told = (few_outside, cells) if name == "coverage" else (False, None)
+            yield f"{site}.{name}", None if hidden else found.get(name), few if hidden else "no variance", told
     against = (made.facts["plan"] or {}).get("refusals") == "against"
     yield from _of_films(films, released, primary, against)
 
@@ -196,38 +231,43 @@ def _of_hips(data: agreement.Data) -> Callable[[F64], dict[str, F64]]:
 
 def _of_films(
     films: Sequence[Film], released: Mapping[str, int] | None, primary: str | None, against: bool
-) -> Iterator[tuple[str, Estimate | None, str]]:
+) -> Iterator[tuple[str, Estimate | None, str, Cells | None]]:
     """Area, sensitivity and specificity, T <= -2.5. A share is withheld if it tells a small cell, or does so by its
     difference from the released table of the other cut.
     """
     shown = [one for one in films if one.estimated_t is not None]
     low = np.array([one.dexa_t <= OSTEOPOROSIS_T for one in shown], np.bool_)
-    if small(int(low.sum()), int((~low).sum())):
-        yield "auroc", None, "a cell below five"
+    if small(*([one.subject for one, y in zip(shown, low, strict=True) if y == k] for k in (True, False))):
+        yield "auroc", None, "a cell below five", None
     else:
         score = np.array([one.estimated_t for one in shown], np.float64)
         found = jackknife(lambda w: {"auroc": detection.areas(score, low, w)["auroc"]}, [one.subject for one in shown])
-        yield "auroc", found.get("auroc"), "no variance"
+        yield "auroc", found.get("auroc"), "no variance", None
     counted = [one for one in films if one.band is not None or against]
     for figure, bands in CALLED.items():
         cells = _cells(counted, figure, bands)
+        right, wrong = map(len, cells)
+        told = Cells(figure, right, wrong)
         if figure == primary and released is not None:
-            right, wrong = _row(released, figure)
-            yield figure, _corrected(right, wrong), ""
+            yield figure, _corrected(*_row(released, figure)), "", told
         elif small(*cells):
-            yield figure, None, "a cell below five"
-        elif released is not None and abs(cells[1] - _row(released, figure)[1]) < SMALLEST:
-            yield figure, None, "its difference from the released table is below five"
+            yield figure, None, "a cell below five", None
+        elif released is not None and abs(wrong - _row(released, figure)[1]) < SMALLEST:
+            yield figure, None, "its difference from the released table is below five", None
         else:
-            yield figure, _corrected(*cells), ""
+            yield figure, _corrected(right, wrong), "", told
 
 
-def _cells(films: Sequence[Film], figure: str, bands: Sequence[str]) -> tuple[int, int]:
-    """Right and wrong answers of the kind that the figure is about; a film without a number is a wrong one."""
+def _cells(films: Sequence[Film], figure: str, bands: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Subjects of the films with right, and with wrong answers of the kind that the figure is about; a film without a
+    number is a wrong one.
+    """
     wanted = figure == "sensitivity"
-    kind = [one for one in films if (one.dexa_t <= OSTEOPOROSIS_T) == wanted]
-    right = sum(one.band is not None and (one.band in bands) == wanted for one in kind)
-    return right, len(kind) - right
+    cells: tuple[list[str], list[str]] = ([], [])
+    for one in films:
+        if (one.dexa_t <= OSTEOPOROSIS_T) == wanted:
+            cells[one.band is None or (one.band in bands) != wanted].append(one.subject)
+    return cells
 
 
 def _row(table: Mapping[str, int], figure: str) -> tuple[int, int]:
@@ -260,6 +300,12 @@ def read_summary(path: Path) -> Summary:
             raise UsageError(f"{path.name}: no summary that `bmd-edge validate --summary` has written")
         if facts.get("schema") != SCHEMA:
             raise UsageError(f"{path.name}: a summary of schema {facts.get('schema')}, this version reads {SCHEMA}")
-        return parse(Summary, facts, path.name)
-    except (OSError, BundleError) as error:
-        raise UsageError(f"{path.name}: no summary of a study ({error})") from error
+        found = parse(Summary, facts, path.name)
+    except OSError as error:
+        raise UsageError(f"{path.name}: cannot be read ({error.strerror}): `validate --summary` writes one") from error
+    except BundleError as error:
+        raise UsageError(f"{path.name}: no summary of a study, have it written anew ({error})") from error
+    for name, one in found.estimates.items():
+        if name not in FIGURES or not one.variance > 0:
+            raise UsageError(f"{path.name}: {name} is no figure with a variance: changed by hand? have it written anew")
+    return found

@@ -11,6 +11,7 @@ from calibration.validate.validate import Validation, compare
 from tests.support.cohorts import POINTS, cohort, made_bundle, table_of
 
 AIMS = ("femoral_neck.rmse_gcm2<=0.2", "sensitivity=0.9+-0.5", "specificity=0.9+-0.5", "auroc>=age-0.3")
+MAKER = {"x_dexa_maker": "Horizon"}
 LAID_DOWN: dict[str, Any] = {
     "subgroups": ("sex", "age", "BMI", "maker", "spacing", "side"),
     "exclusions": ("implants on both sides",),
@@ -28,7 +29,10 @@ def validation(folder: Path, change: Any = None, subjects: int = 90) -> tuple[Va
     from datetime import date
 
     rows, films = cohort(subjects)
-    dated = [replace(row, film_date=date(2025, 3, 10), dxa_date=date(2025, 4, 2), scale="hologic") for row in rows]
+    dated = [
+        replace(row, film_date=date(2025, 3, 10), dxa_date=date(2025, 4, 2), scale="hologic", extra=MAKER)
+        for row in rows
+    ]
     rows = [change(row) for row in dated] if change else dated
     table = table_of(folder, rows)
     return compare(made_bundle(), table, "test", Known(), films, "cpu"), table

@@ -4,7 +4,7 @@ import pytest
 
 from bmd_edge.errors import UsageError
 from bmd_edge.sites import SITES
-from calibration.study.aims import FORMS, OF_SUBJECTS, aims
+from calibration.study.aims import FORMS, OF_SUBJECTS, aims, check_aims
 
 
 @pytest.mark.parametrize("figure", FORMS)
@@ -17,10 +17,37 @@ def test_an_aim_is_read_back_equal_and_stands_for_each_site(figure: str) -> None
 
 @pytest.mark.parametrize(
     "text",
-    ["", "rmse<=0.07", "rmse_gcm2>=0.07", "spine.rmse_gcm2<=0.07", "coverage=0.95+-0.1", "sensitivity=1.2+-0.1",
-     "auroc>=frax-0.05",
-     "total_hip.sensitivity=0.9+-0.05", "coverage=0.9", "bias_gcm2<=0", "bias_gcm2<=2"],
+    ["", "rmse<=0.07", "rmse_gcm2>=0.07", "spine.rmse_gcm2<=0.07", "auroc>=frax-0.05", "rmse_mgcm2<=70",
+     "total_hip.sensitivity=0.9+-0.05", "coverage=0.9", "bias_gcm2<=0,02", "bias_gcm2<=1e-3"],
 )  # fmt: skip
 def test_nonsense_is_refused_with_the_forms(text: str) -> None:
     with pytest.raises(UsageError, match=r"write one of bias_gcm2<=0\.02"):
         aims(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["rmse_gcm2<=70", "sensitivity=90+-8", "sensitivity=1.2+-0.1", "coverage=0.95+-0.1", "bias_gcm2<=0",
+     "bias_gcm2<=2", "loa_gcm2=+-0.00001", "int8_rmse_change<=0.00005", "sensitivity=0.99999+-0.1"],
+)  # fmt: skip
+def test_wrong_units_are_refused_with_the_right_ones(text: str) -> None:
+    with pytest.raises(UsageError, match=r"mg/cm2 divided by 1000\) or shares of 1 \(percent divided by 100"):
+        aims(text)
+
+
+def test_signs_as_they_are_printed_are_read() -> None:
+    assert aims("sensitivity = 0.9 ± 0.08") == aims("sensitivity=0.9+-0.08")
+    assert aims("auroc ≥ age-0.05") == aims("auroc>=age-0.05")
+    assert aims("bias_gcm2≤0.02") == aims("bias_gcm2<=0.02")
+
+
+def test_what_the_bundle_does_not_have_is_not_aimed_at() -> None:
+    wanted = [one for text in FORMS.values() for one in aims(text)]
+    check_aims(wanted, headline=True, int8=True)
+    for has, said in (
+        ({"headline": False, "int8": True}, "no headline"),
+        ({"headline": True, "int8": False}, "no INT8"),
+    ):
+        with pytest.raises(UsageError, match=said):
+            check_aims(wanted, **has)
+        check_aims(aims("bias_gcm2<=0.02"), **has)

@@ -1,6 +1,8 @@
 """What sizes rest on: of the bundle, of a pilot, of what is given."""
 
 import json
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +10,7 @@ import pytest
 
 from bmd_edge.bundle.bundle import read_bundle
 from bmd_edge.errors import UsageError
-from calibration.study.assumptions import Assumptions, assumed, of_bundle, of_pilot, shares
+from calibration.study.assumptions import PREVALENCE, Assumptions, assumed, of_bundle, of_pilot, shares
 from tests.support.cohorts import made_bundle
 
 RESULTS = Path(__file__).parents[3] / "calibration" / "results"
@@ -49,13 +51,58 @@ def test_what_is_given_stands_and_is_named() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["age=3", "prevalence", "prevalence=0", "prevalence=1.2", "hips=3", "prevalence.total_hip=0.2", "source=1"]
-)
-def test_what_cannot_be_is_refused(text: str) -> None:
-    with pytest.raises(UsageError, match="write NAME=VALUE"):
+    ("text", "said"),
+    [
+        ("age=3", "names are rmse_gcm2"), ("source=1", "names are rmse_gcm2"), ("effective=1", "names are rmse_gcm2"),
+        ("prevalence", "from 0.0001 to 0.9999"), ("prevalence=0", "from 0.0001 to 0.9999"),
+        ("prevalence=1", "from 0.0001 to 0.9999"), ("prevalence=25", "not percent"), ("prevalence=nan", "not percent"),
+        ("hips=3", "from 1 to 2"), ("prevalence.total_hip=0.2", "write prevalence=VALUE with"),
+        ("rmse_gcm2.spine=0.1", "rmse_gcm2.SITE=VALUE"), ("rmse_gcm2=60", "to 0.999 (g/cm2)"),
+        ("rmse_gcm2=0.2", "know nothing"), ("bias_gcm2=0.06", "a bias of 0.06 is not below the RMSE"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_is_refused_with_what_can(text: str, said: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(said)):
         assumed(KNOWN, [text])
-    with pytest.raises(UsageError, match="know nothing"):
-        assumed(KNOWN, ["rmse_gcm2=0.2"])
+
+
+def test_what_is_given_twice_is_refused() -> None:
+    with pytest.raises(UsageError, match="prevalence is given twice"):
+        assumed(KNOWN, ["prevalence=0.2", "prevalence=0.3"])
+    with pytest.raises(UsageError, match="men is given twice"):
+        shares(["men=0.2", "men=0.3"])
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda facts: facts.update(bundle_digest="0" * 64), "measured with another bundle"),
+        (lambda facts: facts.update(site_calibration="f" * 16), "measured with a recalibration"),
+        (lambda facts: facts["precisions"]["int8"]["sites"]["total_hip"].update(subjects=29), "29 subjects, a pilot"),
+        (lambda facts: facts["table"].update(rows=270), "left_out"),
+        (lambda facts: facts.update(precisions=[]), "no validation.json"),
+    ],
+)
+def test_a_pilot_that_says_nothing_of_this_study_is_refused(
+    change: Callable[[dict], None], said: str, tmp_path: Path
+) -> None:
+    facts = json.loads((RESULTS / "validation.json").read_text())
+    facts["precisions"]["int8"]["rows_without_a_number"] = {"implant": 268}
+    facts["table"]["rows"] = 400
+    change(facts)
+    (tmp_path / "validation.json").write_text(json.dumps(facts))
+    with pytest.raises(UsageError, match=re.escape(said)):
+        of_pilot(tmp_path / "validation.json", read_bundle())
+
+
+@pytest.mark.parametrize("prevalence", [0, 1, None])
+def test_a_pilot_of_one_kind_of_subjects_does_not_tell_the_prevalence(prevalence: object, tmp_path: Path) -> None:
+    facts = json.loads((RESULTS / "validation.json").read_text())
+    facts["precisions"]["int8"]["headline"]["targets"]["-2.5"]["prevalence"]["value"] = prevalence
+    (tmp_path / "validation.json").write_text(json.dumps(facts))
+    known = of_pilot(tmp_path / "validation.json", read_bundle())
+    assert known.prevalence == PREVALENCE
+    assert "prevalence not from it" in known.source
 
 
 def test_shares_of_parts() -> None:

@@ -13,7 +13,7 @@ from bmd_edge.table.film_table import HipRow, read_table
 from calibration.study.deviations import against_plan, deviations
 from calibration.validate.acceptance import accept, limit
 from calibration.validate.page import write_page
-from tests.calibration.study.plans import AIMS, draft, plan, validation
+from tests.calibration.study.plans import AIMS, MAKER, draft, plan, validation
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +21,7 @@ def planned(tmp_path_factory: pytest.TempPathFactory) -> tuple:
     return validation(tmp_path_factory.mktemp("planned"))
 
 
-def codes(made: object, rows: object, **other: object) -> dict[str, object]:
+def codes(made: object, rows: object, /, **other: object) -> dict[str, object]:
     several = {"plan_several_films"}  # the cohort has subjects with two films
     return {one.code: one for one in deviations(made, plan(**other), rows) if one.code not in several}
 
@@ -42,6 +42,9 @@ def test_what_is_as_planned_has_no_deviation(planned: tuple) -> None:
         ("plan_outside_days", "warning", {"days": 22}),
         ("plan_other_scale", "warning", {"scale": "lunar"}),
         ("plan_subgroups_added", "note", {"subgroups": ("sex", "age", "BMI", "maker", "spacing")}),
+        ("plan_in_the_future", "warning", {"made": "2999-01-01"}),
+        ("plan_subgroups_missing", "note", {"subgroups": ("sex", "age", "BMI", "maker", "spacing", "side", "moon")}),
+        ("plan_other_dexa_maker", "warning", {"dexa_maker": "Prodigy"}),
         ("plan_weights_missing", "warning", {"of": draft((*AIMS, "auroc>=ost-0.3"))}),
         ("plan_films_screened_before", "error", {"screened": ("0000000000000000", "ffff")}),
     ],
@@ -61,6 +64,28 @@ def test_rows_without_dates_and_exchanged_days_are_told(planned: tuple) -> None:
     found = codes(made, [rows[0], turned, *rows[2:]])
     assert found["plan_outside_days"].hips == 1
     assert "With day and month of one date exchanged 1 of them would be inside" in found["plan_outside_days"].sentence
+
+
+def test_the_maker_of_the_dexa_is_checked_row_by_row(planned: tuple) -> None:
+    made, table = planned
+    rows = read_table(table)
+    assert codes(made, rows, dexa_maker=" HORIZON ") == {}
+    found = codes(made, [replace(rows[0], extra={}), replace(rows[1], extra={"x_dexa_maker": "iDXA"}), *rows[2:]])
+    assert "in row 2: whether it was Horizon, as planned" in found["plan_dexa_maker_missing"].sentence
+    assert found["plan_other_dexa_maker"].sentence.startswith("DEXA by iDXA in row 3, planned is Horizon")
+    unlabelled = replace(rows[0], extra={}, bmd_gcm2=dict.fromkeys(rows[0].bmd_gcm2))
+    assert codes(made, [unlabelled, *rows[1:]]) == {}
+
+
+@pytest.mark.parametrize("weight", ["70 kg", "70000", "7", "nan", "-70", "1e9"])
+def test_what_is_no_weight_in_kg_is_told(weight: str, planned: tuple) -> None:
+    made, table = planned
+    weighed = [replace(row, extra=MAKER | {"x_weight_kg": "61,5"}) for row in read_table(table)]
+    of = draft((*AIMS, "auroc>=ost-0.3"))
+    assert codes(made, weighed, of=of) == {}
+    odd = [replace(weighed[0], extra=MAKER | {"x_weight_kg": weight}), *weighed[1:]]
+    found = codes(made, odd, of=of)
+    assert "20-300 kg: row 2 do not count" in found["plan_weights_missing"].sentence
 
 
 def test_limits_that_are_added_are_told(planned: tuple) -> None:

@@ -15,6 +15,7 @@ from calibration.study.frozen import (
     screened_films,
     sign_plan,
     signature_of,
+    signer,
     verify_plan,
     write_draft,
     write_plan,
@@ -62,12 +63,46 @@ def test_what_is_no_plan_is_refused_in_one_line(text: str, said: str, tmp_path: 
 def test_a_draft_is_no_plan_and_a_plan_no_draft(tmp_path: Path) -> None:
     write_draft(tmp_path / "draft.json", draft())
     assert read_draft(tmp_path / "draft.json")["sizes"] == draft()["sizes"]
-    with pytest.raises(UsageError, match="no plan"):
+    with pytest.raises(UsageError, match=r"a draft, not frozen: `bmd-edge study freeze draft\.json` first"):
         read_plan(tmp_path / "draft.json")
     write_plan(tmp_path / "plan.json", plan())
     for name in ("plan.json", "none.json"):
         with pytest.raises(UsageError):
             read_draft(tmp_path / name)
+
+
+def test_a_draft_that_was_changed_by_hand_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "draft.json"
+    write_draft(path, draft())
+    facts = json.loads(path.read_text())
+    for change in ({"sizes": facts["sizes"] | {"subjects": 12}}, {"sizes": {}}, {"digest": ""}, {"more": 1}):
+        path.write_text(json.dumps(facts | change))
+        with pytest.raises(UsageError, match="changed by hand"):
+            read_draft(path)
+
+
+def test_no_byte_of_a_plan_can_change_what_it_says(tmp_path: Path) -> None:
+    path = tmp_path / "plan.json"
+    write_plan(path, plan())
+    raw = path.read_bytes()
+    for place in range(len(raw)):
+        path.write_bytes(raw[:place] + bytes([raw[place] ^ 1]) + raw[place + 1 :])
+        try:
+            read = read_plan(path)
+        except UsageError:
+            continue
+        assert read == plan(), place
+
+
+def test_a_page_or_signature_of_another_plan_is_not_written_over(tmp_path: Path) -> None:
+    for name in ("plan.html", "plan.json.sig"):
+        (tmp_path / name).write_text("kept")
+        with pytest.raises(UsageError, match=f"{name} is there"):
+            write_plan(tmp_path / "plan.json", plan())
+        (tmp_path / name).unlink()
+    for name in ("plan.html", "plan"):
+        with pytest.raises(UsageError, match=r"ends in \.json"):
+            write_plan(tmp_path / name, plan())
 
 
 def openssl(*words: object) -> subprocess.CompletedProcess[str]:
@@ -90,13 +125,13 @@ def test_a_signature_holds_for_its_plan_and_for_openssl(keys: tuple[Path, Path],
     write_plan(path, plan())
     with pytest.raises(UsageError, match=r"plan\.json\.sig: is not there"):
         verify_plan(path, public)
-    sign_plan(path, private)
+    sign_plan(path, signer(private))
     verify_plan(path, public)
     assert checked_plan(path, public) == plan()
     assert openssl("dgst", "-sha256", "-verify", public, "-signature", signature_of(path), path).returncode == 0
     forged = replace(plan(), days=400, digest="")
-    path.unlink()
-    write_plan(path, replace(forged, digest=forged.own_digest))
+    write_plan(tmp_path / "forged.json", replace(forged, digest=forged.own_digest))
+    (tmp_path / "forged.json").replace(path)
     assert read_plan(path).days == 400  # whoever has no key cannot tell
     with pytest.raises(UsageError, match="does not hold"):
         checked_plan(path, public)
@@ -104,7 +139,7 @@ def test_a_signature_holds_for_its_plan_and_for_openssl(keys: tuple[Path, Path],
         with pytest.raises(UsageError, match="--plan-key"):
             verify_plan(path, wrong)
     with pytest.raises(UsageError, match="--key"):
-        sign_plan(path, public)
+        signer(public)
     with pytest.raises(UsageError, match="name it"):
         checked_plan(None, public)
 

@@ -8,8 +8,8 @@ import statsmodels.api as sm
 from scipy import stats
 
 from bmd_edge.errors import UsageError
-from calibration.study.pool import FIGURES, combined, pooled, tau2_interval
-from calibration.study.summary import KIND, SCHEMA, Estimate, Summary
+from calibration.study.pool import combined, pooled, tau2_interval
+from calibration.study.summary import FIGURES, KIND, SCHEMA, Estimate, Summary
 
 # Colditz et al., JAMA 1994;271:698-702: tuberculosis after BCG in 13 trials (ill, well with it; ill, well without)
 # as the example of metafor in R has it; the figures below are those that its pages print.
@@ -26,7 +26,8 @@ BCG_VARIANCES = 1 / ILL - 1 / (ILL + WELL) + 1 / ILL_WITHOUT - 1 / (ILL_WITHOUT 
 def clinic(name: str, estimates: dict[str, Estimate], **other: object) -> Summary:
     facts = {
         "kind": KIND, "schema": SCHEMA, "use": "", "version": "", "clinic": name, "bundle": "b", "bundle_digest": "d",
-        "precision": "int8", "site_calibration": None, "plan": None, "subjects": 100, "without_a_number": {},
+        "precision": "int8", "site_calibration": None, "plan": None, "refusals": None, "subjects": 100,
+        "without_a_number": {},
         "estimates": estimates, "table": None, "withheld": {},
     }  # fmt: skip
     return Summary(**{**facts, **other})
@@ -118,6 +119,10 @@ def test_shares_come_back_from_their_scale_and_what_is_withheld_is_said() -> Non
         ({"site_calibration": "x"}, "of different recalibrations"),
         ({"clinic": "c1"}, "c1 and c2 are of one clinic"),
         ({"estimates": {"femoral_neck.bias_gcm2": Estimate(0.01, 4e-6)}}, "one set of subjects twice"),
+        (
+            {"estimates": {"femoral_neck.bias_gcm2": Estimate(0.01, 4e-6), "sensitivity": Estimate(2.0, 0.1)}},
+            "one set of subjects twice",
+        ),
     ],
 )
 def test_what_is_not_one_study_is_refused(change: dict, said: str) -> None:
@@ -138,3 +143,13 @@ def test_plans_are_compared() -> None:
     named["c1"] = replace(named["c1"], plan="q")
     assert not pooled(named)["one_plan"]
     assert any("not the same one" in text for text in pooled(named)["findings"])
+
+
+def test_films_without_a_number_counted_in_two_ways_are_told() -> None:
+    named = {name: replace(one, plan=name, refusals="against") for name, one in clinics([0.01, 0.02]).items()}
+    told = "wrong answers for sensitivity and specificity in c0, and left out"
+    assert not any(told in text for text in pooled(named)["findings"])
+    for how in ("left_out", None):
+        named["c1"] = replace(named["c1"], refusals=how)
+        assert any(told in text for text in pooled(named)["findings"])
+    assert pooled(named)["clinics"]["c1"]["refusals"] is None

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bmd_edge.errors import UsageError
-from calibration.study.release import Ledger, blurred, merged, read_ledger, record
+from calibration.study.release import Cells, Ledger, Release, blurred, merged, read_ledger, record, too_near
 
+ANSWERS = "a bundle"
 COUNTS = st.dictionaries(st.text(min_size=1, max_size=3), st.integers(0, 40), max_size=6)
 
 
@@ -51,14 +52,14 @@ def subjects(*numbers: int, value: str = "v") -> dict[str, str]:
 def test_a_summary_of_almost_the_same_subjects_is_refused(now: dict[str, str], refused: bool, tmp_path: Path) -> None:
     path = tmp_path / "folder" / "ledger.json"
     first = read_ledger(path)
-    record(first, subjects(*range(40)), path)
+    record(first, Release(subjects(*range(40)), ANSWERS), path)
     before = path.read_bytes()
     if refused:
         with pytest.raises(UsageError, match="fewer than 5 subjects came, went or changed since summary 1"):
-            record(read_ledger(path), now, path)
+            record(read_ledger(path), Release(now, ANSWERS), path)
         assert path.read_bytes() == before
     else:
-        record(read_ledger(path), now, path)
+        record(read_ledger(path), Release(now, ANSWERS), path)
     assert read_ledger(path).clinic == first.clinic
     assert path.stat().st_mode & 0o777 == 0o600
 
@@ -66,12 +67,12 @@ def test_a_summary_of_almost_the_same_subjects_is_refused(now: dict[str, str], r
 def test_every_earlier_summary_is_compared_with(tmp_path: Path) -> None:
     path = tmp_path / "ledger.json"
     for numbers in (range(40), range(60), range(80)):
-        record(read_ledger(path), subjects(*numbers), path)
+        record(read_ledger(path), Release(subjects(*numbers), ANSWERS), path)
     assert len(read_ledger(path).releases) == 3
-    record(read_ledger(path), subjects(*range(60)), path)
+    record(read_ledger(path), Release(subjects(*range(60)), ANSWERS), path)
     assert len(read_ledger(path).releases) == 3
     with pytest.raises(UsageError, match="since summary 2"):
-        record(read_ledger(path), subjects(*range(61)), path)
+        record(read_ledger(path), Release(subjects(*range(61)), ANSWERS), path)
 
 
 def test_a_damaged_ledger_stops_the_release(tmp_path: Path) -> None:
@@ -81,3 +82,32 @@ def test_a_damaged_ledger_stops_the_release(tmp_path: Path) -> None:
             read_ledger(tmp_path / "ledger.json")
     assert read_ledger(tmp_path / "none.json") != read_ledger(tmp_path / "none.json")
     assert isinstance(read_ledger(tmp_path / "none.json"), Ledger)
+
+
+@pytest.mark.parametrize(
+    ("now", "cells", "near"),
+    [
+        (range(40), (20, 10), False),  # the same again
+        (range(40), (20, 13), True),  # the same subjects, three more counted as wrong
+        (range(40), (20, 15), False),
+        (range(50), (25, 15), False),
+        (range(50), (24, 16), True),  # of the ten who came, four were right
+        (range(50), (30, 10), True),  # and none was wrong
+        (range(30), (15, 5), False),
+        (range(30), (10, 10), True),
+        (range(10, 60), (21, 11), False),  # ten went and twenty came: nobody can take the one from the other
+    ],
+)
+def test_cells_that_would_tell_a_small_one_by_difference_are_near(now: range, cells: tuple, near: bool) -> None:
+    before = Release(subjects(*range(40)), ANSWERS, (Cells("sensitivity", 20, 10),))
+    ledger = Ledger("c", "s", (Release(subjects(*range(100, 140)), ANSWERS), before))
+    later = Release(subjects(*now), ANSWERS)
+    assert too_near(ledger, later, Cells("sensitivity", *cells)) == (2 if near else None)
+    assert too_near(ledger, later, Cells("specificity", *cells)) is None
+
+
+def test_another_bundle_still_tells_how_many_cases_came() -> None:
+    ledger = Ledger("c", "s", (Release(subjects(*range(40)), ANSWERS, (Cells("sensitivity", 20, 10),)),))
+    assert too_near(ledger, Release(subjects(*range(40)), "another"), Cells("sensitivity", 22, 8)) is None
+    assert too_near(ledger, Release(subjects(*range(50)), "another"), Cells("sensitivity", 15, 17)) == 1
+    assert too_near(ledger, Release(subjects(*range(50)), "another"), Cells("sensitivity", 15, 20)) is None

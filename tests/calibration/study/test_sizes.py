@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bmd_edge.errors import UsageError
-from calibration.study.aims import aims
+from calibration.study.aims import FORMS, aims
 from calibration.study.assumptions import assumed
 from calibration.study.power import power, with_margin
 from calibration.study.sizes import enrolled, planned, shown_by, size, smallest
@@ -61,10 +61,30 @@ def test_a_plan_holds_all_aims_at_once() -> None:
     assert found["comparators"]["ost"]["film"] > found["comparators"]["ost"]["comparator"] > 0.6
 
 
-def test_what_is_out_of_reach_says_why() -> None:
-    with pytest.raises(UsageError, match=r"RMSE 0\.06"):
-        planned(aims("rmse_gcm2<=0.05"), KNOWN, {})
+def test_nothing_is_shown_by_two_people_or_none() -> None:
+    wanted = [one for text in FORMS.values() for one in aims(text)]
+    known = assumed(KNOWN, ["int8_sd_gcm2=0"])
+    found = planned([one for one in wanted if one.figure != "loa_gcm2"], known, {"few": 0.001, "none": 1e-6})
+    assert all(one["power"] == 0.0 for part in found["subgroups"] for one in part["shown"])
+    assert all(one["margin"] is None for part in found["subgroups"] for one in part["shown"])
+    assert all(power(one, known, n) == 0.0 for one in wanted for n in (0, 1, 2))
+
+
+@pytest.mark.parametrize(
+    ("aim", "given", "said"),
+    [
+        ("rmse_gcm2<=0.05", "hips=1", r"the RMSE is taken as 0\.06 g/cm2"),
+        ("bias_gcm2<=0.02", "bias_gcm2=-0.03", r"the bias is taken as -0\.03"),
+        ("loa_gcm2=+-0.0001", "hips=1", r"the RMSE is taken as 0\.06 g/cm2"),
+        ("coverage=0.90+-0.05", "coverage=0.99", r"taken to cover 0\.99"),
+        ("sensitivity=0.90+-0.02", "prevalence=0.001", r"prevalence 0\.001"),
+        ("int8_rmse_change<=0.0001", "int8_sd_gcm2=0.01", r"an SD of 0\.01"),
+        ("auroc>=ost-0.01", "r_ost=0.999", r"0\.\d\d for films and [01]\.\d\d for OST"),
+    ],
+)
+def test_what_is_out_of_reach_says_why(aim: str, given: str, said: str) -> None:
+    with pytest.raises(UsageError, match=said) as found:
+        planned(aims(aim), assumed(KNOWN, [given]), {})
+    assert str(found.value).endswith("or correct it with --assume")
     with pytest.raises(UsageError, match="plan needs --aim"):
         planned([], KNOWN, {})
-    with pytest.raises(UsageError, match=r"prevalence 0\.001"):
-        planned(aims("sensitivity=0.90+-0.02"), assumed(KNOWN, ["prevalence=0.001"]), {})

@@ -1,6 +1,7 @@
 """A summary holds no patient's value and no small cell, and says what the validation says."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -13,8 +14,9 @@ from bmd_edge.errors import UsageError
 from bmd_edge.table.film_table import read_table
 from calibration.statistics.detection import two_way
 from calibration.study.deviations import against_plan
-from calibration.study.endpoints import CALLED, Film
+from calibration.study.endpoints import CALLED, Film, films_of
 from calibration.study.frozen import StudyPlan
+from calibration.study.release import Cells
 from calibration.study.summary import (
     SCALES,
     _cells,
@@ -65,6 +67,13 @@ def test_the_jackknife_of_a_mean_is_its_standard_error_and_knows_of_clusters() -
     assert twice.variance == pytest.approx(alone.variance)
 
 
+def test_a_share_of_all_has_no_estimate_and_no_warning() -> None:
+    inside = np.ones(40)
+    assert jackknife(lambda w: {"coverage": w @ inside / w.sum(-1)}, [f"s{k}" for k in range(40)]) == {}
+    inside[0] = 0.0
+    assert jackknife(lambda w: {"coverage": w @ inside / w.sum(-1)}, [f"s{k}" for k in range(40)]) == {}
+
+
 def test_no_patient_and_no_small_number_is_in_the_file(held: tuple, tmp_path: Path) -> None:
     for of, release in ((None, False), (plan(of=draft(("sensitivity=0.9+-0.2",))), True)):
         found = summary(held, tmp_path, of, release)
@@ -109,8 +118,65 @@ def test_too_few_subjects_and_almost_the_same_ones_are_refused(held: tuple, tmp_
         summarize(less, rows, release_table=False, ledger=tmp_path / "ledger.json")
 
 
+def test_a_film_without_a_number_cannot_be_told_by_difference_either(held: tuple, tmp_path: Path) -> None:
+    of = plan(of=draft(("sensitivity=0.9+-0.2",)))
+    summary(held, tmp_path, of)
+    made, table, rows = held
+    gone = next(
+        one.subject
+        for one in made.kept
+        if not one.answers["int8"].bmd_gcm2 and any(one.dexa_gcm2.values()) and one.has_t_score
+    )
+    less = replace(made, pairs=[one for one in made.pairs if one.subject != gone])
+    with pytest.raises(UsageError, match="would tell about them"):
+        summary((less, table, rows), tmp_path, of)
+
+
+def test_the_same_subjects_counted_otherwise_do_not_tell_a_small_cell(held: tuple, tmp_path: Path) -> None:
+    against, left_out = (plan(of=draft(("sensitivity=0.9+-0.2",)), refusals=how) for how in ("against", "left_out"))
+    made, _, rows = held
+    refused = [one for one in films_of(made, rows) if one.band is None and one.dexa_t <= -2.5]
+    assert 0 < len(refused) < 5
+    first = summary(held, tmp_path, against, release=True)
+    with pytest.raises(UsageError, match="--release-table: with summary 1"):
+        summary(held, tmp_path, left_out, release=True)
+    assert summary(held, tmp_path, against, release=True) == first
+
+
+def test_a_share_of_a_part_of_the_subjects_does_not_tell_a_small_cell_of_the_rest(held: tuple, tmp_path: Path) -> None:
+    first = summary(held, tmp_path, plan())
+    made, table, rows = held
+    gone = list(dict.fromkeys(one.subject for one in made.pairs))[:9]
+    less = replace(made, pairs=[one for one in made.pairs if one.subject not in gone])
+    second = summary((less, table, rows), tmp_path, plan())
+    why = "its difference from summary 1 of this clinic is below five"
+    assert "specificity" in first.estimates
+    assert second.withheld["specificity"] == why
+    assert summary((less, table, rows), tmp_path, plan()) == second
+    assert summary(held, tmp_path, plan()) == first
+
+
 BANDS = ("low_suspected", "refer_for_dxa", "not_suspected", None)
 CELLS = st.fixed_dictionaries({(low, band): st.integers(0, 12) for low in (True, False) for band in BANDS})
+
+
+def counts(films: list[Film], figure: str, bands: Sequence[str]) -> tuple[int, ...]:
+    return tuple(map(len, _cells(films, figure, bands)))
+
+
+def test_a_cell_is_as_small_as_its_subjects_are_few() -> None:
+    """Six films with a wrong answer each, of six subjects or of three; six cases, of six subjects or of three."""
+    for subjects, told in ((6, True), (3, False)):
+        films = [
+            Film(f"{low}{called}{k}", f"{low}{called}{k % subjects}", t, k + t / 2, band, 70, None)
+            for low, t in (("low", -3.0), ("other", 0.0))
+            for called, band in (("called", "low_suspected"), ("not", "not_suspected"))
+            for k in range(6)
+        ]
+        found = {name: one for name, one, _, _ in _of_films(films, None, None, True)}
+        assert [one is not None for one in found.values()] == [True, told, told]
+        cases = [one for one in films if one.dexa_t == 0.0 or one.band == "low_suspected"]
+        assert (next(one for _, one, _, _ in _of_films(cases, None, None, True)) is not None) == told
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -126,9 +192,10 @@ def test_no_share_tells_a_cell_below_five_alone_or_by_difference(
     counted = [one for one in films if one.band is not None or against]
     released = None
     if primary:
-        (tp, fn), (tn, fp) = (_cells(counted, name, CALLED[primary]) for name in ("sensitivity", "specificity"))
+        (tp, fn), (tn, fp) = (counts(counted, name, CALLED[primary]) for name in ("sensitivity", "specificity"))
         released = {"true_low": tp, "missed": fn, "false_low": fp, "true_other": tn}
-    for figure, one, _ in _of_films(films, released, primary, against):
+    for figure, one, _, told in _of_films(films, released, primary, against):
+        assert one is None or figure == "auroc" or told == Cells(figure, *counts(counted, figure, CALLED[figure]))
         if one is None or figure == primary:
             continue
         if figure == "auroc":
@@ -137,7 +204,7 @@ def test_no_share_tells_a_cell_below_five_alone_or_by_difference(
             ]
             assert min(kinds) >= 5
             continue
-        right, wrong = _cells(counted, figure, CALLED[figure])
+        right, wrong = counts(counted, figure, CALLED[figure])
         assert min(right, wrong) >= 5
         if released:
             told = released["missed" if figure == "sensitivity" else "false_low"]
@@ -154,7 +221,7 @@ def test_cells_are_those_of_the_two_way_table(cells: dict) -> None:
     low = np.array([one.dexa_t <= -2.5 for one in films], bool)
     for figure, bands in CALLED.items():
         called = np.array([one.band in bands for one in films], bool)
-        right, wrong = _cells(films, figure, bands)
+        right, wrong = counts(films, figure, bands)
         value = two_way(called, low, np.ones((1, len(films))))[figure][0]
         assert np.isnan(value) if right + wrong == 0 else value == pytest.approx(right / (right + wrong))
 
@@ -162,6 +229,22 @@ def test_cells_are_those_of_the_two_way_table(cells: dict) -> None:
 @pytest.mark.parametrize("figure", SCALES)
 def test_scales_go_there_and_back(figure: str) -> None:
     assert back(figure, float(transformed(figure, 0.37))) == pytest.approx(0.37)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *({"estimates": {"femoral_neck.bias_gcm2": {"estimate": 0.1, "variance": one}}} for one in (0, -1e-6)),
+        {"estimates": {"femoral_neck.median": {"estimate": 0.1, "variance": 1e-6}}},
+    ],
+)
+def test_a_figure_that_could_not_be_pooled_is_refused(change: dict, held: tuple, tmp_path: Path) -> None:
+    facts = json.loads(json.dumps(asdict(summary(held, tmp_path)))) | change
+    (tmp_path / "s.json").write_text(json.dumps(facts))
+    with pytest.raises(UsageError, match=r"is no figure with a variance: changed by hand\? have it written anew"):
+        read_summary(tmp_path / "s.json")
+    with pytest.raises(UsageError, match=r"none\.json: cannot be read \(No such file"):
+        read_summary(tmp_path / "none.json")
 
 
 @pytest.mark.parametrize("change", [{"kind": "other"}, {"schema": 2}, {"more": 1}, {"subjects": "forty"}])

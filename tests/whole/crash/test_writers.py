@@ -25,7 +25,7 @@ from calibration.fit.recalibration import write_recalibration
 from calibration.pairs.pairs import write_pairs
 from calibration.study.frozen import write_plan
 from calibration.study.plan_page import write_page as write_plan_page
-from calibration.study.release import Ledger, record
+from calibration.study.release import Ledger, Release, record
 from calibration.study.summary import write_summary
 from export.bundle.pack import pack
 from tests.calibration.study.plans import plan
@@ -86,7 +86,7 @@ WRITERS: dict[str, Callable[[Path], object]] = {
     ),
     "calibration/pairs/pairs.py": lambda folder: write_pairs(folder / "pairs.csv", [], {}),
     "calibration/study/frozen.py": lambda folder: write_plan(folder / "plan.json", plan()),
-    "calibration/study/release.py": lambda folder: record(Ledger("c", "s"), {}, folder / "ledger.json"),
+    "calibration/study/release.py": lambda folder: record(Ledger("c", "s"), Release({}, ""), folder / "ledger.json"),
     "calibration/study/summary.py": lambda folder: write_summary(folder / "summary.json", clinic("c", {})),
     "calibration/study/plan_page.py": lambda folder: write_plan_page(folder / "plan.html", plan()),
     "export/bundle/pack.py": bundle,
