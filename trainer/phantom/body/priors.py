@@ -32,8 +32,7 @@ REST_FOLLOWS, REST_SPREAD = 0.25, 0.42  # how trochanter and shaft follow the le
 DENSEST_GCM3 = 0.5
 CORTEX_SITE_SD, DENSITY_SITE_SD = 0.27, 0.38
 CORTEX_SOLID = (0.75, 1.05)
-"""Of dense cortical bone: pores take up to a quarter of an old neck's cortex. Down to .5 taught a network no more of
-films from elsewhere, and less of these: what no film shows cannot be learned."""
+"""Share of a cortex that is dense bone, the rest pores. A thinner share makes a thicker cortex, by its square root."""
 
 Numbers = dict[str, float]
 

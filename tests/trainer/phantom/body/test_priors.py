@@ -64,11 +64,11 @@ def _tip(f: Femur, turned_deg: float) -> float:
 
 
 def test_of_the_wide_population_thickness_does_not_tell_how_solid_a_cortex_is(people: list[Subject]) -> None:
-    right = [s.femora["R"] for s in people]
-    solid = np.array([f.cortical_gcm3 for f in right]) / 1.10
+    femora = [f for s in people for f in s.femora.values()]
+    solid = np.array([f.cortical_gcm3 for f in femora]) / 1.10
     assert solid.min() < 0.77
     assert solid.max() > 1.03
     screened = [Subject.draw(seed).femora["R"].cortical_gcm3 for seed in range(300)]
     assert np.std(1.10 * solid) > 3 * np.std(screened)
-    thick = _log(right, "superior_cortex_mm", "inferior_cortex_mm")
-    assert -0.4 < _r(thick, np.log(solid)) < 0.05  # as much mineral in a thicker, more porous one
+    thick = _log(femora, "superior_cortex_mm", "inferior_cortex_mm")
+    assert -0.3 < _r(thick, np.log(solid)) < -0.02  # a more porous cortex is a little thicker
