@@ -13,14 +13,13 @@ from torch import Tensor, nn
 
 from bmd_edge.bundle.manifest import KINDS, LANDMARKS
 from bmd_edge.bundle.network_input import FINDER_CLOSEUP, FINDER_SURVEY, InputSpec, normalize
-from bmd_edge.errors import UsageError
 from bmd_edge.hips.finder import peaks_of
 from trainer.images.finder_views import IGNORED_KIND, View, closeup, exact_closeup, exact_survey, nonsense, survey
 from trainer.images.rows import read_rows, split_by_subject
 from trainer.images.vary_film import vary_film
 from trainer.images.whole_films import read_films
 from trainer.methods.losses import heatmap_loss, heatmap_targets, kind_loss, place_loss
-from trainer.networks.build import build, load_run
+from trainer.networks.build import build, take_over
 from trainer.run.settings import FinderConfig
 from trainer.run.task import Task
 
@@ -121,18 +120,6 @@ class FinderTask(Task):
         if not views:
             return np.empty((0, len(LANDMARKS), CELLS, CELLS), np.float32), np.empty((0, len(KINDS)), np.float32)
         return np.concatenate(maps), np.concatenate(kinds)
-
-
-def take_over(network: nn.Module, run: Path) -> None:
-    """Start from the best weights of a run folder.
-
-    Raises:
-        UsageError: the folder holds none, or those of a network of another shape.
-    """
-    try:
-        network.load_state_dict(load_run(run).state_dict())
-    except RuntimeError as error:
-        raise UsageError(f"init: {run.name} holds a network of another shape; give its channels") from error
 
 
 def _varied(views: Sequence[View]) -> list[View]:

@@ -26,7 +26,7 @@ from trainer.images.rows import MIN_LABELS, read_rows, split_by_subject
 from trainer.methods.losses import agreement_loss, difference_loss, label_loss, spread_loss, triplet_loss
 from trainer.methods.pairs import Pairs
 from trainer.networks.bmd_net import BmdNet
-from trainer.networks.build import build, folded
+from trainer.networks.build import build, folded, take_over
 from trainer.run.settings import BmdConfig, SemiConfig
 from trainer.run.task import Task
 
@@ -55,6 +55,8 @@ class BmdTask(Task):
         torch.manual_seed(config.seed)
         network = build(self.network_name, **self.network_kwargs)
         assert isinstance(network, BmdNet)
+        if config.init:
+            take_over(network, Path(config.init))  # its heads stay true: with its weights comes its scale of the labels
         self.network = network.to(config.device)
         self.steps = config.steps or max(1, len(self.train.rows) // config.batch)
         self.split = split_by_subject(self.train.rows + self.val.rows)

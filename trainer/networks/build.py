@@ -70,3 +70,15 @@ def load_run(run: Path | str) -> nn.Module:
     network = build(facts["network"], **kwargs)
     network.load_state_dict(weights)
     return network.eval()
+
+
+def take_over(network: nn.Module, run: Path) -> None:
+    """Start from the best weights of a run folder.
+
+    Raises:
+        UsageError: the folder holds none, or those of a network of another shape.
+    """
+    try:
+        network.load_state_dict(load_run(run).state_dict())
+    except RuntimeError as error:
+        raise UsageError(f"init: {run.name} holds a network of another shape; give its settings") from error

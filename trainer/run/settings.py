@@ -20,7 +20,7 @@ ROI_ROOM_MM = 10.4
 ADDED = frozenset(
     (
         "other_films", "reread_share", "difference_weight", "view_weight", "view_embedding_weight", "triplet_across",
-        "size_px", "low_percentile", "high_percentile", "disc_share",
+        "size_px", "low_percentile", "high_percentile", "disc_share", "init",
     )
 )  # fmt: skip
 """Settings that finished runs do not know: at their default they are not written, so that the text of those runs, by
@@ -71,6 +71,8 @@ class LoopConfig:
     """Splits of the film table that are learned from."""
     val_splits: tuple[str, ...] = ("val",)
     """Splits that choose the best checkpoint."""
+    init: Annotated[str, Folder()] = ""
+    """Run folder of a network of the same shape whose best weights the training starts from; empty: from none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -200,8 +202,6 @@ class SemiConfig(BmdConfig):
 class FinderConfig(LoopConfig):
     """Settings of the finder."""
 
-    init: Annotated[str, Folder()] = ""
-    """Run folder of a finder with the same channels whose best weights the training starts from; empty: from none."""
     channels: tuple[int, ...] = (16, 16, 32, 64, 96)
     """Channels at stride 2, 4, 8, 16, 32; multiples of 16."""
     n_embedding: Annotated[int, Above(0)] = 64

@@ -12,7 +12,8 @@ from bmd_edge.table.film_table import read_table, write_table
 from export.onnx_file.from_run import inputs_of_run
 from tests.trainer.small_trainings import SMALL_BMD, metrics, with_unlabelled
 from trainer.images.roi_files import roi_image
-from trainer.methods.supervised import BmdTask, label_scale, training_rows
+from trainer.methods.supervised import BmdTask, estimates, label_scale, training_rows
+from trainer.networks.build import load_run
 from trainer.run.loop import train
 from trainer.run.settings import BmdConfig
 
@@ -69,6 +70,24 @@ def test_only_films_without_a_label_are_revealed(cohort: Path) -> None:
     learned = training_rows(table, dataclasses.replace(SMALL_BMD, reveal=True))
     assert {row.split for row in learned} == {"train", "unlabelled"}
     assert {row.subject for row in learned} == {row.subject for row in rows if row.split in ("train", "unlabelled")}
+
+
+def test_training_may_start_from_another_run(cohort: Path, tmp_path: Path) -> None:
+    """Its estimates too: the scale of the labels comes with the weights, whatever the labels of the new table are."""
+    once = dataclasses.replace(SMALL_BMD, epochs=1)
+    train(BmdTask(once, cohort), once, tmp_path / "first")
+    rows = read_table(cohort)
+    denser = [
+        dataclasses.replace(row, bmd_gcm2={site: value and value + 0.2 for site, value in row.bmd_gcm2.items()})
+        for row in rows
+    ]
+    write_table(cohort.with_name("denser.csv"), denser)
+    config = dataclasses.replace(SMALL_BMD, init=str(tmp_path / "first"))
+    task = BmdTask(config, cohort.with_name("denser.csv"))
+    first, _ = estimates(load_run(tmp_path / "first"), task.val)
+    assert estimates(task.network, task.val)[0] == pytest.approx(first, abs=1e-6)
+    with pytest.raises(UsageError, match="another shape"):
+        BmdTask(dataclasses.replace(config, width=0.5), cohort)
 
 
 def test_patience_ends_a_training_early(cohort: Path, tmp_path: Path) -> None:
