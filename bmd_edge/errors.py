@@ -179,6 +179,7 @@ FLAGS: dict[str, str] = {
     "age_spelling": "The age is not written as the standard has it, 067Y; it was read where its meaning is clear.",
     "sex_spelling": "The sex is not written F, M or O; it was read where its meaning is clear.",
     "rotated_hip": "The hip looks strongly rotated; the estimate is less certain.",
+    "perhaps_not_intact": "Less surely intact than most hips: look for a fracture, an implant, open growth plates.",
     "shaft_short": "Little shaft is visible below the lesser trochanter.",
     "low_contrast": "The film has little contrast at the hip.",
     "partly_clipped": "Part of the bone lies at the film's highest gray value; what was there is lost.",

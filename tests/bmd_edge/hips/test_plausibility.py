@@ -210,6 +210,14 @@ def test_an_embedding_unlike_all_training_films():
     assert hip.code == "not_measurable"
 
 
+@pytest.mark.parametrize(("intact", "flagged"), [(0.6, True), (0.8, False)])
+def test_a_hip_that_is_less_surely_intact_than_most(intact, flagged):
+    finder, limits = painted_finder((intact, *((1 - intact) / 5,) * 5)), plausibility(min_intact=0.5, flag_intact=0.7)
+    (hip,) = found(painted_film({"R": (200, 120)}), finder, limits)
+    assert isinstance(hip, Hip)
+    assert ("perhaps_not_intact" in hip.flags) is flagged
+
+
 @pytest.mark.parametrize(("header", "flagged"), [("L", True), ("R", False), ("B", False), (None, False)])
 def test_a_header_that_names_the_other_side(header, flagged):
     (hip,) = found(painted_film({"R": (200, 120)}, side=header), painted_finder())
