@@ -91,8 +91,8 @@ class InputFacts:
 class Plausibility:
     """What a found hip must satisfy; the numbers are measured on phantom films (`export.bundle.finder_limits`).
 
-    `min_peak`, `min_intact` and `flag_intact` are probabilities; distances without a unit are Mahalanobis distances. A shape is the
-    landmarks relative to the head center in units of head center to lesser trochanter, 10 numbers
+    `min_peak`, `min_intact` and `flag_intact` are probabilities; distances without a unit are Mahalanobis distances. A
+    shape is the landmarks relative to the head center in units of head center to lesser trochanter, 10 numbers
     (`bmd_edge.hips.landmarks.shape_of`); an embedding is as long as the finder's. A precision is an inverse
     covariance, symmetric and positive definite. No check can be switched off.
 
