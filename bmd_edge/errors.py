@@ -207,8 +207,9 @@ class _Coded(BmdEdgeError):
         self.detail = detail
         super().__init__(f"{code}: {detail or REFUSALS[code].sentence}")
 
-    def __reduce__(self) -> tuple[type["_Coded"], tuple[Any, ...]]:
-        return type(self), (self.code, self.detail)  # an Exception's own would call with the message alone
+    def __reduce__(self) -> tuple[type["_Coded"], tuple[str, str], dict[str, Any]]:
+        # An Exception's own would call with the message alone. What is kept besides, notes among it, comes last.
+        return type(self), (self.code, self.detail), self.__dict__
 
 
 class FilmRefused(_Coded):
@@ -231,9 +232,6 @@ class HipRefused(_Coded):
         super().__init__(code, detail)
         self.side = side
         self.landmarks_px = landmarks_px or {}
-
-    def __reduce__(self) -> tuple[type["_Coded"], tuple[Any, ...]]:
-        return type(self), (self.code, self.detail, self.side, self.landmarks_px)
 
 
 class FilmFailed(_Coded):
@@ -260,8 +258,8 @@ class MissingExtra(UsageError):
         super().__init__(f"{module} is not installed: {install(extra)}")
         self._what = module, extra
 
-    def __reduce__(self) -> tuple[type["MissingExtra"], tuple[str, str]]:
-        return type(self), self._what
+    def __reduce__(self) -> tuple[type["MissingExtra"], tuple[str, str], dict[str, Any]]:
+        return type(self), self._what, self.__dict__
 
 
 class EngineError(BmdEdgeError):

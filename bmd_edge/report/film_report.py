@@ -64,7 +64,7 @@ class FilmReport(FilmFacts):
 
     `file` is the posix path relative to the screened folder, None for bytes and data sets.
     `band` is the headline, a key of `bmd_edge.measure.headline.HEADLINES`, None without one.
-    `site_calibration` is the SHA-256 of the recalibration's file. `film_now` is a key of `FILM_NOW`,
+    `recalibration` is the SHA-256 of the recalibration's file. `film_now` is a key of `FILM_NOW`,
     `copy`, a key of `COPIES`, says that the film `copy_of` shows the same.
     """
 
@@ -74,7 +74,7 @@ class FilmReport(FilmFacts):
     reason: str | None
     bundle: str
     bundle_digest: str
-    site_calibration: str | None = None
+    recalibration: str | None = None
     device: str
     precision: str
     band: str | None = None
@@ -140,7 +140,7 @@ class RunSummary:
     film_reasons: dict[str, int]
     hip_reasons: dict[str, int]
     left: int = 0
-    site_calibration: str | None = None
+    recalibration: str | None = None
     not_there: dict[str, int] = field(default_factory=dict)
     patient_key: str | None = None
     copies: dict[str, int] = field(default_factory=dict)

@@ -41,7 +41,7 @@ def write_run(path: Path, summary: RunSummary) -> None:
 
 _UID_COLUMNS = ("sop_instance_uid", "study_instance_uid", "series_instance_uid")
 _FACT_COLUMNS = tuple(name for name in FACTS if name not in ("spacing_mm", *_UID_COLUMNS))
-_RUN_COLUMNS = ("bundle", "bundle_digest", "site_calibration", "device", "precision")
+_RUN_COLUMNS = ("bundle", "bundle_digest", "recalibration", "device", "precision")
 _FILE_COLUMNS = ("file", "film_id", "film_now", "copy", "copy_of")
 _BAND_COLUMNS = ("band", "band_meaning")
 CSV_COLUMNS = (

@@ -73,7 +73,7 @@ def json_schema() -> dict[str, Any]:
         **_facts(),
         bundle=({"type": "string"}, "Version of the bundle, as its maker calls it."),
         bundle_digest=({"type": "string", "pattern": "^[0-9a-f]{64}$"}, "SHA-256 that names the bundle's content."),
-        site_calibration=(_TEXT, "SHA-256 of the clinic's recalibration (screen --recalibration); null without one."),
+        recalibration=(_TEXT, "SHA-256 of the clinic's recalibration (screen --recalibration); null without one."),
         device=({"enum": list(DEVICES)}, "What the networks ran on; function is an engine that a program has put in."),
         precision=({"enum": ["fp32", "int8"]}, "Arithmetic of the BMD network."),
         copy=({"enum": [None, *COPIES]}, "Whether another file shows the same image. " + _listed(COPIES)),

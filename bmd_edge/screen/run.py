@@ -199,7 +199,7 @@ def _summary(setup: Setup, ledger: Ledger, left: int, marks: Copies) -> RunSumma
         left=left,
         patient_key=setup.patient_key,
         copies=count_copies(marks),
-        site_calibration=setup.failed.site_calibration,
+        recalibration=setup.failed.recalibration,
         signature=setup.signature,
         signature_key=setup.signature_key,
         **count(marked(report, marks) for report in ledger.reports()),

@@ -298,7 +298,7 @@ class Screener:
             bundle_digest=self.bundle.digest,
             device=self.device,
             precision=self.precision,
-            site_calibration=self.recalibration.digest if self.recalibration else None,
+            recalibration=self.recalibration.digest if self.recalibration else None,
             band=film_headline(hips, self._calibration.operating_points),
             hips=hips,
             **facts,

@@ -105,7 +105,7 @@ def of_pilot(path: Path, bundle: VerifiedBundle) -> Assumptions:
         low = precision["headline"]["targets"][f"{OSTEOPOROSIS_T:g}"]["prevalence"]["value"]
         subjects = min(int(one["subjects"]) for one in sites.values())
         source = f"a validation of {subjects} subjects ({facts['table']['sha256'][:16]})"
-        digest, line = facts["bundle_digest"], facts["site_calibration"]
+        digest, line = facts["bundle_digest"], facts["recalibration"]
         found = Assumptions(
             rmse_gcm2={site: float(one["figures"]["rmse_gcm2"]["value"]) for site, one in sites.items()},
             bias_gcm2={site: float(one["figures"]["bias_gcm2"]["value"]) for site, one in sites.items()},

@@ -98,7 +98,7 @@ def _another_bundle(facts: Mapping[str, Any], plan: StudyPlan) -> Iterator[Findi
     points = facts["precisions"][facts["primary"]]["headline"]["operating_points"]
     cuts = {name: round(points[name], 6) for name in ("low_suspected_t", "refer_for_dxa_t")} if points else None
     planned = plan.cuts and {name: round(value, 6) for name, value in plan.cuts.items()}
-    if facts["site_calibration"] is not None or cuts != planned:
+    if facts["recalibration"] is not None or cuts != planned:
         sentence = "The estimates or cuts are not those of the plan: a recalibration was used, or other cuts."
         yield Finding("plan_other_cuts", "error", sentence)
 

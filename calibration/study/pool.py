@@ -56,7 +56,7 @@ def _comparable(named: Mapping[str, Summary]) -> None:
     for key, what in (
         ("bundle_digest", "bundles"),
         ("precision", "precisions"),
-        ("site_calibration", "recalibrations; pool estimates of the bundle itself"),
+        ("recalibration", "recalibrations; pool estimates of the bundle itself"),
     ):
         other = next((name for name in files if getattr(named[name], key) != getattr(named[files[0]], key)), None)
         if other:

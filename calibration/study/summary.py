@@ -80,7 +80,7 @@ class Summary:
     bundle: str
     bundle_digest: str
     precision: str
-    site_calibration: str | None
+    recalibration: str | None
     plan: str | None
     refusals: str | None
     subjects: int
@@ -148,7 +148,7 @@ def summarize(made: Validation, rows: Sequence[HipRow], *, release_table: bool, 
     released = table if release_table else None
     path = ledger or ledger_file()
     book = read_ledger(path)
-    answers = " ".join((facts["bundle_digest"], primary, facts["site_calibration"] or "-"))
+    answers = " ".join((facts["bundle_digest"], primary, facts["recalibration"] or "-"))
     now = Release(used(book, made.kept), answers)
     told = [Cells(figure, *_row(released, figure)) for figure in CALLED] if released else []
     if number := next(filter(None, (too_near(book, now, cells) for cells in told)), None):
@@ -173,7 +173,7 @@ def summarize(made: Validation, rows: Sequence[HipRow], *, release_table: bool, 
         bundle=facts["bundle"],
         bundle_digest=facts["bundle_digest"],
         precision=primary,
-        site_calibration=facts["site_calibration"],
+        recalibration=facts["recalibration"],
         plan=facts["plan"] and facts["plan"]["digest"],
         refusals=facts["plan"] and facts["plan"]["refusals"],
         subjects=blurred(subjects) or 0,

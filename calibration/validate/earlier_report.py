@@ -36,6 +36,6 @@ def _subject(file: Path) -> object:
         facts = json.loads(file.read_text(encoding="utf-8"))
         tables = [one["table"] for one in facts["worlds"]] if "worlds" in facts else [facts["table"]]
         about = sorted((table["sha256"], table["split"]) for table in tables)
-        return facts["bundle_digest"], about, facts.get("site_calibration")
+        return facts["bundle_digest"], about, facts.get("recalibration")
     except (ValueError, KeyError, TypeError):
         return None

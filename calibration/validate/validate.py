@@ -133,7 +133,7 @@ def compare(
         "bundle_makers": sorted(films_of_bundle.makers) if films_of_bundle else [],
         "bootstrap": ABOUT_BOOTSTRAP,
     }
-    facts["site_calibration"] = films[0].reports[primary].site_calibration
+    facts["recalibration"] = films[0].reports[primary].recalibration
     facts["precisions"] = {name: _precision(made, bundle, name) for name in precisions}
     facts["subgroups"] = {site: subgroups(*selected(made.kept, site, primary)) for site in SITES}
     facts["quantized"] = {

@@ -94,7 +94,8 @@ def kinds(kind: type[BmdEdgeError]) -> list[type[BmdEdgeError]]:
 def test_every_error_stays_itself_between_processes(kind: type[BmdEdgeError]) -> None:
     if kind.__name__.startswith("_"):
         return
-    error = RAISED.get(kind) or kind("what is wrong: the remedy")
+    error = copy.copy(RAISED.get(kind)) or kind("what is wrong: the remedy")
+    error.add_note("while reading the third film of the list")
     for again in (pickle.loads(pickle.dumps(error)), copy.copy(error), copy.deepcopy(error)):
         assert type(again) is kind
         assert (str(again), vars(again)) == (str(error), vars(error))

@@ -99,7 +99,7 @@ def test_a_recalibration_is_validated_in_place_of_the_bundle(table, tmp_path, mo
         expected = 0.05 + 0.9 * float(before["int8_bmd_total_hip_gcm2"])
         assert float(after["int8_bmd_total_hip_gcm2"]) == pytest.approx(expected, abs=1e-4)
     facts = json.loads((tmp_path / "with" / "validation.json").read_text())
-    assert facts["site_calibration"] == hashlib.sha256(made.read_bytes()).hexdigest()
+    assert facts["recalibration"] == hashlib.sha256(made.read_bytes()).hexdigest()
     assert {"recalibration_table_unknown", "recalibration_without_headline"} <= {
         one["code"] for one in facts["findings"]
     }

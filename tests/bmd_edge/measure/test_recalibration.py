@@ -38,8 +38,8 @@ def test_every_number_follows_the_line_of_its_site(tmp_path: Path) -> None:
     with drawn_screener() as plain, drawn_screener(recalibration=recalibration_file(tmp_path)) as local:
         before, after = plain.read(film), local.read(film)
         assert plain.settings_digest != local.settings_digest
-        assert after.site_calibration == local.recalibration.digest
-    assert before.site_calibration is None
+        assert after.recalibration == local.recalibration.digest
+    assert before.recalibration is None
     for old, new in zip(before.hips[0].estimates, after.hips[0].estimates, strict=True):
         line = LINES[old.site]
         expected = line.intercept_gcm2 + line.slope * old.bmd_gcm2

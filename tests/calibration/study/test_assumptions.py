@@ -77,7 +77,7 @@ def test_what_is_given_twice_is_refused() -> None:
     ("change", "said"),
     [
         (lambda facts: facts.update(bundle_digest="0" * 64), "measured with another bundle"),
-        (lambda facts: facts.update(site_calibration="f" * 16), "measured with a recalibration"),
+        (lambda facts: facts.update(recalibration="f" * 16), "measured with a recalibration"),
         (lambda facts: facts["precisions"]["int8"]["sites"]["total_hip"].update(subjects=29), "29 subjects, a pilot"),
         (lambda facts: facts["table"].update(rows=270), "left_out"),
         (lambda facts: facts.update(precisions=[]), "no validation.json"),

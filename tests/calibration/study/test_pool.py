@@ -26,7 +26,7 @@ BCG_VARIANCES = 1 / ILL - 1 / (ILL + WELL) + 1 / ILL_WITHOUT - 1 / (ILL_WITHOUT 
 def clinic(name: str, estimates: dict[str, Estimate], **other: object) -> Summary:
     facts = {
         "kind": KIND, "schema": SCHEMA, "use": "", "version": "", "clinic": name, "bundle": "b", "bundle_digest": "d",
-        "precision": "int8", "site_calibration": None, "plan": None, "refusals": None, "subjects": 100,
+        "precision": "int8", "recalibration": None, "plan": None, "refusals": None, "subjects": 100,
         "without_a_number": {},
         "estimates": estimates, "table": None, "withheld": {},
     }  # fmt: skip
@@ -116,7 +116,7 @@ def test_shares_come_back_from_their_scale_and_what_is_withheld_is_said() -> Non
     [
         ({"bundle_digest": "e"}, "c0 and c2 are not one study: they are of different bundles"),
         ({"precision": "fp32"}, "of different precisions"),
-        ({"site_calibration": "x"}, "of different recalibrations"),
+        ({"recalibration": "x"}, "of different recalibrations"),
         ({"clinic": "c1"}, "c1 and c2 are of one clinic"),
         ({"estimates": {"femoral_neck.bias_gcm2": Estimate(0.01, 4e-6)}}, "one set of subjects twice"),
         (
