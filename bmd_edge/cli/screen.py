@@ -154,11 +154,15 @@ def _unexpected_outcomes(out: Path, expected: dict[str, Any]) -> Iterator[str]:
             yield f"{file}: expected {expected.get(file)}, got {got}"
 
 
-def schema() -> None:
+def schema(
+    version: Annotated[int | None, typer.Option(min=1, help="Version of results.jsonl; default the newest.")] = None,
+) -> None:
     """Print the JSON Schema of a line of results.jsonl."""
-    from bmd_edge.report.schema import json_schema
+    from bmd_edge.report.schema import SCHEMA_VERSION, json_schema
 
-    typer.echo(json.dumps(json_schema(), indent=2))
+    if version and version > SCHEMA_VERSION:
+        raise UsageError(f"there is no version {version} of the schema: the newest is {SCHEMA_VERSION}")
+    typer.echo(json.dumps(json_schema(version or SCHEMA_VERSION), indent=2))
 
 
 # -- what screen and demo print -----------------------------------------------------------------------------------

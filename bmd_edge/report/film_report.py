@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from bmd_edge.bundle.calibration import HeadlineCuts
@@ -85,9 +85,9 @@ class FilmReport(FilmFacts):
 
     def to_dict(self) -> dict[str, Any]:
         """The object of results.jsonl, which `json_schema` describes."""
-        hidden = ("box_px", "network")
-        hips = [{key: value for key, value in asdict(hip).items() if key not in hidden} for hip in self.hips]
-        return {"schema_version": SCHEMA_VERSION, **self.kept(), "band_meaning": self.band_meaning, "hips": hips}
+        shown = replace(self, hips=tuple(replace(hip, network=None) for hip in self.hips)).kept()  # long to copy
+        hips = [{key: value for key, value in hip.items() if key not in ("box_px", "network")} for hip in shown["hips"]]
+        return {"schema_version": SCHEMA_VERSION, **shown, "band_meaning": self.band_meaning, "hips": hips}
 
     def kept(self) -> dict[str, Any]:
         """Every field, as the ledger keeps it: which file and what became of it, facts of the header, the rest."""

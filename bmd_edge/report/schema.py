@@ -1,6 +1,8 @@
 """The JSON Schema of results.jsonl: what each property means, in which unit, plane and orientation."""
 
+import json
 from dataclasses import fields
+from importlib.resources import files
 from typing import Any
 
 from bmd_edge.bundle.manifest import LANDMARKS
@@ -59,8 +61,11 @@ _SIDE = "The patient's side, from the anatomy: R right, L left, null unknown."
 _PIXELS = "in pixels of the stored image: x to the right, y down, the film's top-left corner at (0, 0)"
 
 
-def json_schema() -> dict[str, Any]:
-    """JSON Schema (2020-12) of one object of results.jsonl."""
+def json_schema(version: int = SCHEMA_VERSION) -> dict[str, Any]:
+    """JSON Schema (2020-12) of one object of results.jsonl; of an earlier version, as it was kept."""
+    if version != SCHEMA_VERSION:
+        kept = files("bmd_edge") / "data" / f"results-v{version}.json"
+        return dict(json.loads(kept.read_text(encoding="utf-8")))
     film = _object(
         schema_version=({"const": SCHEMA_VERSION}, "Version of this schema."),
         file=(_TEXT, "Path of the file below the screened folder, with slashes; null for bytes and data sets."),

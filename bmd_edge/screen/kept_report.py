@@ -20,7 +20,9 @@ def report_of(data: Mapping[str, Any], film_now: str | None) -> FilmReport:
     """The report that `FilmReport.kept` made, of this version or of an earlier one."""
     spacing = data["spacing_mm"] and tuple(data["spacing_mm"])
     hips = tuple(_hip(hip) for hip in data["hips"])
-    return _made(FilmReport, {**data, "spacing_mm": spacing, "hips": hips, "film_now": film_now or "there"})
+    line = data.get("recalibration", data.get("site_calibration"))  # its former name
+    facts = {"spacing_mm": spacing, "hips": hips, "film_now": film_now or "there", "recalibration": line}
+    return _made(FilmReport, {**data, **facts})
 
 
 def _hip(data: Mapping[str, Any]) -> HipReport:

@@ -32,7 +32,7 @@ from bmd_edge.screen.kept_report import entry_of, report_of
 NAME = "ledger.sqlite"
 _STAMP = "size, mtime_ns, changed_ns"
 _COLUMNS = "report, picture, width_px, height_px, film_width_px, film_height_px"
-_LAYOUT = 5
+_LAYOUT = 6
 _ABSENT = "TABLE absent (key BLOB PRIMARY KEY, film_now TEXT NOT NULL)"  # what is known of films that are not there
 _TABLES = f"""
 CREATE TABLE IF NOT EXISTS films (
@@ -117,7 +117,7 @@ class Ledger:
         self._db.execute("PRAGMA synchronous=FULL")  # NORMAL would lose the last rows in a power cut
         before = _layout(self._db)
         if before < _LAYOUT:
-            column = "ALTER TABLE films ADD COLUMN changed_ns INTEGER;" * (before > 0)
+            column = "ALTER TABLE films ADD COLUMN changed_ns INTEGER;" * (0 < before < 5)
             self._db.executescript(f"BEGIN; {column} {_TABLES}")
 
     def close(self) -> None:

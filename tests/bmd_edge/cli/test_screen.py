@@ -14,7 +14,7 @@ from bmd_edge.bundle.bundle import Signed, read_bundle
 from bmd_edge.cli import screen
 from bmd_edge.errors import BundleError
 from bmd_edge.report.film_report import RESEARCH_USE
-from bmd_edge.report.schema import json_schema
+from bmd_edge.report.schema import SCHEMA_VERSION, json_schema
 from bmd_edge.screen import run
 from bmd_edge.screen.open import open_screener
 from export.bundle.sign import sign_bundle
@@ -137,6 +137,10 @@ def test_schema() -> None:
     done = program("schema")
     assert done.returncode == 0
     assert json.loads(done.stdout) == json_schema()
+    assert json.loads(program("schema", "--version", "1").stdout) == json_schema(1)
+    later = program("schema", "--version", str(SCHEMA_VERSION + 1))
+    assert later.returncode == 2
+    assert f"the newest is {SCHEMA_VERSION}" in later.stderr
 
 
 def test_a_folder_that_cannot_be_written_is_named_as_the_user_named_it(inside, films: Path, tmp_path: Path) -> None:

@@ -128,7 +128,8 @@ def aged(out: Path, layout: int) -> None:
     with closing(sqlite3.connect(out / NAME)) as old, old:
         for name in ("put", "forget", "mark", "unmark"):
             old.execute(f"DROP TRIGGER {name}")
-        old.execute("ALTER TABLE films DROP COLUMN changed_ns")
+        if layout < 5:
+            old.execute("ALTER TABLE films DROP COLUMN changed_ns")
         if layout < 4:
             old.execute("DROP TABLE absent")
         if layout < 3:
@@ -141,6 +142,7 @@ def aged(out: Path, layout: int) -> None:
         for key, text in old.execute("SELECT key, report FROM films").fetchall():
             data = json.loads(text)
             del data["film_now"]
+            data["site_calibration"] = data.pop("recalibration")
             if layout == 1:
                 for hip in data["hips"]:
                     del hip["network"]
@@ -149,22 +151,23 @@ def aged(out: Path, layout: int) -> None:
         old.execute(f"PRAGMA user_version={layout}")
 
 
-@pytest.mark.parametrize("layout", [1, 2, 3, 4])
+@pytest.mark.parametrize("layout", [1, 2, 3, 4, 5])
 def test_a_ledger_of_an_earlier_version_is_read_and_taken_over(layout: int, tmp_path: Path) -> None:
-    with closing(Ledger(tmp_path)) as ledger:
-        put(ledger, b"a", report(b"a"))
-    aged(tmp_path, layout)
-    before = (tmp_path / NAME).read_bytes()
     network = None if layout == 1 else READ.hips[0].network
-    expected = replace(report(b"a"), hips=(replace(READ.hips[0], network=network),))
+    expected = replace(report(b"a"), recalibration="a digest", hips=(replace(READ.hips[0], network=network),))
+    with closing(Ledger(tmp_path)) as ledger:
+        put(ledger, b"a", expected)
+    aged(tmp_path, layout)
+    stamp = (1, 1, None if layout < 5 else 1)
+    before = (tmp_path / NAME).read_bytes()
     with closing(Ledger(tmp_path, to_read=True)) as ledger:
         assert list(ledger.reports()) == [expected]
-        assert ledger.done("settings") == {b"a": (1, 1, None)}
+        assert ledger.done("settings") == {b"a": stamp}
     assert (tmp_path / NAME).read_bytes() == before
     for _ in range(2):
         with closing(Ledger(tmp_path)) as ledger:
             assert list(ledger.reports()) == [expected]
-            assert ledger.done("settings") == {b"a": (1, 1, None)}
+            assert ledger.done("settings") == {b"a": stamp}
             assert ledger.written("settings") is None
             ledger.compare(set(), set())
             assert now(ledger) == {"a": "missing"}
