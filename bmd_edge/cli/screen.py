@@ -158,7 +158,8 @@ def schema(
     version: Annotated[int | None, typer.Option(min=1, help="Version of results.jsonl; default the newest.")] = None,
 ) -> None:
     """Print the JSON Schema of a line of results.jsonl."""
-    from bmd_edge.report.schema import SCHEMA_VERSION, json_schema
+    from bmd_edge.report.film_report import SCHEMA_VERSION
+    from bmd_edge.report.schema import json_schema
 
     if version and version > SCHEMA_VERSION:
         raise UsageError(f"there is no version {version} of the schema: the newest is {SCHEMA_VERSION}")
