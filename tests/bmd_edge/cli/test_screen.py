@@ -13,8 +13,7 @@ from bmd_edge import open_bundle
 from bmd_edge.bundle.bundle import Signed, read_bundle
 from bmd_edge.cli import screen
 from bmd_edge.errors import BundleError
-from bmd_edge.report.film_report import RESEARCH_USE
-from bmd_edge.report.film_report import SCHEMA_VERSION
+from bmd_edge.report.film_report import RESEARCH_USE, SCHEMA_VERSION
 from bmd_edge.report.schema import json_schema
 from bmd_edge.screen import run
 from bmd_edge.screen.open import open_screener
