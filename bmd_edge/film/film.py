@@ -157,3 +157,16 @@ def short_id(digest: str) -> str:
     be lost, or it would be infinite. Some programs take a d as an e.
     """
     return next(name for at in range(48) if not _NUMBER.fullmatch(name := digest[at : at + 16]))
+
+
+def former_id(name: str) -> str:
+    """What stands for a name that an earlier version gave, if it reads as a number; else that name."""
+    return film_id(name.encode()) if _NUMBER.fullmatch(name) else name
+
+
+def same_film(former: str, name: str) -> bool:
+    """Whether the film `name` had the name `former` in an earlier version, which took the first digits of any digest.
+
+    `short_id` goes on by a few digits where they read as a number; the others, four at least, are the same.
+    """
+    return former == name or (former_id(former) != former and any(former[n:] == name[:-n] for n in range(1, 13)))

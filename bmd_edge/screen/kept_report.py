@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, TypeVar
 
+from bmd_edge.film.film import former_id
 from bmd_edge.measure.estimate import Estimate
 from bmd_edge.measure.network_answer import NetworkAnswer
 from bmd_edge.report.film_report import FilmReport, HipReport
@@ -20,8 +21,13 @@ def report_of(data: Mapping[str, Any], film_now: str | None) -> FilmReport:
     """The report that `FilmReport.kept` made, of this version or of an earlier one."""
     spacing = data["spacing_mm"] and tuple(data["spacing_mm"])
     hips = tuple(_hip(hip) for hip in data["hips"])
-    line = data.get("recalibration", data.get("site_calibration"))  # its former name
-    facts = {"spacing_mm": spacing, "hips": hips, "film_now": film_now or "there", "recalibration": line}
+    facts = {
+        "spacing_mm": spacing,
+        "hips": hips,
+        "film_now": film_now or "there",
+        "film_id": data["film_id"] and former_id(data["film_id"]),
+        "recalibration": data.get("recalibration", data.get("site_calibration")),  # its former name
+    }
     return _made(FilmReport, {**data, **facts})
 
 

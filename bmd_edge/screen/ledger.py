@@ -24,6 +24,7 @@ from tempfile import mkdtemp
 from typing import Any
 
 from bmd_edge.errors import UsageError
+from bmd_edge.film.film import same_film
 from bmd_edge.report.film_report import FilmReport, RunSummary
 from bmd_edge.report.thumbnail import Thumbnail
 from bmd_edge.screen.folder_plan import Stamp
@@ -170,9 +171,10 @@ class Ledger:
         film, status, said = found or (None, None, False)
         if film is None or status == "failed":
             return False
-        if report.status == "failed" and report.film_id in (None, film):
+        same = report.film_id is not None and same_film(film, report.film_id)
+        if report.status == "failed" and (same or report.film_id is None):
             return True
-        if report.film_id != film and said:
+        if said and not same:
             kept = b"%b\0%b" % (key, film.encode())
             self._db.execute("UPDATE OR REPLACE films SET key=? WHERE key=?", (kept, key))
             self._db.execute("INSERT OR REPLACE INTO absent VALUES (?,'replaced')", (kept,))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bmd_edge.film.film import film_id, short_id
+from bmd_edge.film.film import film_id, former_id, same_film, short_id
 from bmd_edge.film.read import read_film
 from tests.support import films
 
@@ -60,6 +60,10 @@ def test_a_film_id_that_reads_as_a_number_takes_the_next_digits(start: str) -> N
     assert name != start
     with pytest.raises(ValueError, match="could not convert"):
         float(name.replace("d", "e"))
+    assert same_film(start, name)
+    assert short_id(former_id(start)) == former_id(start) != start
+    assert not same_film(start, former_id(start))
+    assert not same_film(name, start)
 
 
 def test_a_film_id_is_no_number_of_any_program_and_else_what_it_was() -> None:

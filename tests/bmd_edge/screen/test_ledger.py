@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from bmd_edge.errors import UsageError
+from bmd_edge.film.film import former_id
 from bmd_edge.report.film_report import FilmReport
 from bmd_edge.screen.ledger import NAME, Ledger
 from tests.bmd_edge.screen.mounts import read_only
@@ -173,6 +174,17 @@ def test_a_ledger_of_an_earlier_version_is_read_and_taken_over(layout: int, tmp_
             assert now(ledger) == {"a": "missing"}
             ledger.compare({b"a"}, {b"a"})
             assert now(ledger) == {"a": "there"}
+
+
+def test_a_film_whose_name_read_as_a_number_is_known_by_its_name_of_today(tmp_path: Path) -> None:
+    former, today = "0429491040446823", "29491040446823ab"
+    with closing(Ledger(tmp_path)) as ledger:
+        put(ledger, b"a", replace(report(b"a"), film_id=former))
+        assert [one.film_id for one in ledger.reports()] == [former_id(former)]
+        put(ledger, b"a", replace(FAILED, file="a", film_id=today))
+        assert now(ledger) == {"a": "unreadable"}
+        put(ledger, b"a", replace(report(b"a"), film_id=today), 2)
+        assert [(one.film_id, one.film_now) for one in ledger.reports()] == [(today, "there")]
 
 
 def test_a_ledger_of_a_later_version_is_left_as_it_is_and_nobody_is_told_to_forget_it(tmp_path: Path) -> None:
