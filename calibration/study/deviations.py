@@ -60,7 +60,8 @@ def against_plan(
     for one in facts["plan"]["endpoints"]:
         if one["verdict"] != "met":
             said = "missed" if one["verdict"] == "missed" else "not shown"
-            sentence = f"Planned aim {one['aim']}{', the primary endpoint,' if one['primary'] else ''} is {said}."
+            sentence = f"Planned aim {one['aim']}{', the primary endpoint,' if one['primary'] else ''} is {said}"
+            sentence += f": {one['why']}." if "why" in one else "."
             found.append(Finding(f"aim_{one['verdict']}", "error" if one["primary"] else "warning", sentence, one["n"]))
     facts["findings"] = [*map(asdict, sorted(found, key=weight)), *facts["findings"]]
 
