@@ -48,7 +48,8 @@ class Aim:
 
     bias, RMSE and the change by INT8: the whole interval keeps it. Coverage: the whole interval lies within `expected`
     +- margin. Limits of agreement, sensitivity, specificity: the interval is at most so wide, to both sides together
-    twice the margin. AUROC: not below that of `against` by more, on `MIN_OF_A_KIND` of each kind. `site` is None for a figure by film.
+    twice the margin. AUROC: not below that of `against` by more, on `MIN_OF_A_KIND` of each kind.
+    `site` is None for a figure by film.
     """
 
     figure: str

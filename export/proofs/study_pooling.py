@@ -3,10 +3,10 @@
 Sets of five clinics are drawn, each with its own number of subjects and its own mean difference from DEXA: in one kind
 of set one clinic is off by 0.05 g/cm2 and the others by nothing, in the other all are drawn around a mean. Each clinic
 gives its summary's bias and variance (jackknife by subject, rounded as they leave the clinic). The random effect's 95 %
-interval is to hold the mean of the clinics' true biases, or the mean they were drawn around. It speaks of all clinics like
-these, so of five that are given it says too little: the fixed effect is of these alone, each weighed by its precision
-(Rice et al., J R Stat Soc A 2018;181:205-227), and its interval is to hold that mean of their true biases. All figures are
-synthetic.
+interval is to hold the mean of the clinics' true biases, or the mean they were drawn around. It speaks of all clinics
+like these, so of five that are given it says too little: the fixed effect is of these alone, each weighed by its
+precision (Rice et al., J R Stat Soc A 2018;181:205-227), and its interval is to hold that mean of their true biases.
+All figures are synthetic.
 """
 
 import argparse
@@ -27,8 +27,8 @@ SUBJECTS = (60, 300)
 
 
 def pooled_set(kind: str, rng: np.random.Generator) -> tuple[bool, bool, bool, bool]:
-    """One set of clinics: whether the random effect's and the fixed one's interval hold the mean, the fixed one's that of
-    these clinics weighed by precision, and the prediction a new clinic.
+    """One set of clinics: whether the random effect's and the fixed one's interval hold the mean, the fixed one's that
+    of these clinics weighed by precision, and the prediction a new clinic.
     """
     one_off = np.array([OFF_GCM2, *[0.0] * (CLINICS - 1)])
     true = one_off if kind == "one off" else rng.normal(0, BETWEEN_GCM2, CLINICS)
