@@ -71,7 +71,7 @@ proofs: .venv-dev/.installed ## Prove intervals, recalibration, drift charts and
 	.venv-dev/bin/python -m export.proofs.class_head --n 72 --seed 1 --out export/results/class_head.json; \
 	.venv-dev/bin/python -m export.proofs.surroundings --n 20 --seed 1 --out export/results/surroundings.json; \
 	.venv-dev/bin/python -m export.proofs.study_sizes --n 2000 --out $$results/study_sizes.json; \
-	.venv-dev/bin/python -m export.proofs.study_pooling --n 100 --out $$results/study_pooling.json
+	.venv-dev/bin/python -m export.proofs.study_pooling --n 1000 --out $$results/study_pooling.json
 
 clean: ## Remove the environments and caches of this checkout
 	rm -rf .venv .venv-dev .pytest_cache .mypy_cache .ruff_cache .import_linter_cache $(OUT)

@@ -61,7 +61,7 @@ def _bundle_facts(bundle: "VerifiedBundle") -> Iterator[tuple[str, str]]:
 
 def _cuts(points: "HeadlineCuts | None") -> str:
     if points is None:
-        return "none, the bundle has no cuts for it"
+        return "none; an export sets its cuts on 30 judging subjects of 50 and more with low BMD and 30 without"
     said = f"low suspected at an estimated T <= {points.low_suspected_t:.2f}, "
     if points.refer_for_dxa_t > points.low_suspected_t:
         said += f"DXA advised at T <= {points.refer_for_dxa_t:.2f}, "

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterator
 from contextlib import suppress
-from glob import escape, iglob
 from itertools import islice
 from typing import Any
 
@@ -43,6 +42,8 @@ class Program(TyperGroup):
 
 def bundles(incomplete: str) -> Iterator[str]:
     """Folders with a bundle whose path begins with what is typed, in this folder and one below."""
+    from glob import escape, iglob
+
     for below in ("*/", "*/*/"):
         found = iglob(escape(incomplete) + below + MANIFEST)
         paths = (path.removesuffix(f"/{MANIFEST}") for path in islice(found, _MOST))

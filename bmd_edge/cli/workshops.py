@@ -1,7 +1,5 @@
 """Commands of the workshops, loaded when they are called; the runtime knows them by name only."""
 
-from base64 import urlsafe_b64encode
-from hashlib import sha256
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -102,6 +100,9 @@ def check_names(root: Path = Path(__file__).parents[2]) -> None:
 
 def _overwritten(root: Path, name: str) -> bool:
     """Whether a package's first file is no longer the one that was installed; False where it was not installed."""
+    from base64 import urlsafe_b64encode  # not at every start: hashlib loads OpenSSL
+    from hashlib import sha256
+
     file = f"{name}/__init__.py"
     for record in root.glob("bmd_edge-*.dist-info/RECORD"):
         for line in record.read_text(encoding="utf-8").splitlines():

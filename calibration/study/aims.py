@@ -24,6 +24,9 @@ COMPARATORS = ("age", "ost")
 
 COMPARATOR_NAMES = {"age": "age", "ost": "OST"}
 
+MIN_OF_A_KIND = 10
+"""Subjects with, and without, low BMD below which an AUROC is not compared: a bootstrap of so few says too little."""
+
 OF_SUBJECTS = ("sensitivity", "specificity", "auroc")
 """Figures by film, one film of a subject; the others are of hips and have a site."""
 
@@ -45,7 +48,8 @@ class Aim:
 
     bias, RMSE and the change by INT8: the whole interval keeps it. Coverage: the whole interval lies within `expected`
     +- margin. Limits of agreement, sensitivity, specificity: the interval is at most so wide, to both sides together
-    twice the margin. AUROC: not below that of `against` by more. `site` is None for a figure by film.
+    twice the margin. AUROC: not below that of `against` by more, on `MIN_OF_A_KIND` of each kind.
+    `site` is None for a figure by film.
     """
 
     figure: str

@@ -60,8 +60,11 @@ def against_plan(
     for one in facts["plan"]["endpoints"]:
         if one["verdict"] != "met":
             said = "missed" if one["verdict"] == "missed" else "not shown"
-            sentence = f"Planned aim {one['aim']}{', the primary endpoint,' if one['primary'] else ''} is {said}."
-            found.append(Finding(f"aim_{one['verdict']}", "error" if one["primary"] else "warning", sentence, one["n"]))
+            of_films = aims(one["aim"])[0].figure in OF_SUBJECTS
+            sentence = f"Planned aim {one['aim']}{', the primary endpoint,' if one['primary'] else ''} is {said}"
+            sentence += f" on {one['n']} films" * of_films + (f": {one['why']}." if "why" in one else ".")
+            severity, hips = "error" if one["primary"] else "warning", 0 if of_films else one["n"]
+            found.append(Finding(f"aim_{one['verdict']}", severity, sentence, hips))
     facts["findings"] = [*map(asdict, sorted(found, key=weight)), *facts["findings"]]
 
 

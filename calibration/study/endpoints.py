@@ -13,7 +13,7 @@ from bmd_edge.table.spreadsheet import decimal
 from calibration.pairs.pairs import Pair
 from calibration.statistics import detection
 from calibration.statistics.bootstrap import F64, Figure, by_subject
-from calibration.study.aims import Aim, aims
+from calibration.study.aims import MIN_OF_A_KIND, Aim, aims
 from calibration.study.frozen import StudyPlan
 from calibration.validate.acceptance import Limit, verdicts
 from calibration.validate.one_site import with_exact_shares
@@ -135,7 +135,10 @@ def score_of(against: str) -> Callable[[Film], float | None]:
 
 
 def _auroc(aim: Aim, films: Sequence[Film]) -> dict[str, Any]:
-    """AUROC of the films minus the comparator's, T <= -2.5, on the films that have both; paired, by subject."""
+    """AUROC of the films minus the comparator's, T <= -2.5, on the films that have both; paired, by subject.
+
+    With fewer than `MIN_OF_A_KIND` subjects of a kind it is not shown, as the plan counts on.
+    """
     score = score_of(aim.against or "")
     both = [one for one in films if one.estimated_t is not None and score(one) is not None]
     film = np.array([one.estimated_t for one in both], np.float64)
@@ -148,7 +151,12 @@ def _auroc(aim: Aim, films: Sequence[Film]) -> dict[str, Any]:
 
     figure = by_subject(difference, [one.subject for one in both])["difference"]._asdict()
     opposite = {"high": None if figure["low"] is None else -figure["low"], "low": -(figure["high"] or 0.0)}
-    return {"measured": figure, "n": len(both), "verdict": _bound(opposite, aim.margin), "cases": int(low.sum())}
+    kinds = [len({one.subject for one, is_low in zip(both, low, strict=True) if is_low == kind}) for kind in (1, 0)]
+    found = {"measured": figure, "n": len(both), "cases": int(low.sum())}
+    if min(kinds) < MIN_OF_A_KIND:
+        why = f"{kinds[0]} subjects with low BMD and {kinds[1]} without, {MIN_OF_A_KIND} of each are the least"
+        return {**found, "verdict": "not_shown", "why": why}
+    return {**found, "verdict": _bound(opposite, aim.margin)}
 
 
 def _share(aim: Aim, films: Sequence[Film], plan: StudyPlan) -> dict[str, Any]:

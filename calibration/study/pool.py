@@ -106,10 +106,11 @@ def _shown(figure: str, value: float, low: float, high: float) -> dict[str, floa
 def combined(effects: F64, variances: F64) -> dict[str, Any]:
     """Effects (k,) with variances, k >= 2, together; 95 % intervals, each (value, low, high).
 
-    fixed: inverse variances, normal. random: Paule and Mandel's tau2; Hartung and Knapp's interval (t, k - 1), not
-    narrower than without their factor: clinics that happen to agree prove nothing (Rover, BMC Med Res Methodol
-    2015;15:99). tau2: with Viechtbauer's Q-profile interval (Stat Med 2007;26:37-52), and i2 that goes with it.
-    prediction: of the true value of a new clinic, t of k - 1; None for two clinics.
+    fixed: inverse variances, normal; of these clinics alone (Rice et al., J R Stat Soc A 2018;181:205-227). random:
+    Paule and Mandel's tau2; Hartung and Knapp's interval (t, k - 1), not narrower than without their factor: clinics
+    that happen to agree prove nothing (Rover, BMC Med Res Methodol 2015;15:99). tau2: with Viechtbauer's Q-profile
+    interval (Stat Med 2007;26:37-52), and i2 that goes with it. prediction: of the true value of a new clinic
+    (t, k - 1); None for two clinics.
 
     Raises:
         MissingExtra: statsmodels is not installed.

@@ -90,8 +90,8 @@ def _shown(facts: Mapping[str, Any], figure: str, one: Mapping[str, Any]) -> dic
         "uri": uri,
         "pooled": pooled
         and {
-            "Random effects (Hartung-Knapp)": _said(pooled["random"]),
-            "Fixed effect": _said(pooled["fixed"]),
+            "Clinics like these (random effects, Hartung-Knapp)": _said(pooled["random"]),
+            "These clinics alone, by precision (fixed effects)": _said(pooled["fixed"]),
             "Expected in a new clinic, 95 %": "–"
             if not pooled["prediction"]
             else _said(pooled["prediction"], ends_only=True),

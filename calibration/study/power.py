@@ -11,13 +11,10 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from calibration.statistics.bootstrap import F64
-from calibration.study.aims import Aim
+from calibration.study.aims import MIN_OF_A_KIND, Aim
 from calibration.study.assumptions import Assumptions
 
 Z = float(stats.norm.ppf(0.975))
-MIN_OF_A_KIND = 10
-"""Subjects with, and without, low BMD below which an AUROC is not compared."""
-
 _GRID = (np.arange(400) + 0.5) / 400  # probabilities at which a distribution is summed
 _SIMULATED = 100_000
 _DRAWN = 1_000_000  # differences of all simulated studies of one size

@@ -19,7 +19,7 @@ from scipy import stats
 from bmd_edge.system.files import replace_file
 from calibration.statistics import agreement, detection
 from calibration.statistics.bootstrap import F64, Bootstrap, Figure, by_subject
-from calibration.study.aims import OF_SUBJECTS, Aim, aims
+from calibration.study.aims import MIN_OF_A_KIND, OF_SUBJECTS, Aim, aims
 from calibration.study.assumptions import Assumptions
 from calibration.study.sizes import POWER, size
 
@@ -105,6 +105,8 @@ def _auroc(aim: Aim, subjects: int, rng: np.random.Generator) -> bool:
     r = float(np.sqrt(1 - (worst**2 - KNOWN.bias_gcm2["femoral_neck"] ** 2) / KNOWN.bmd_sd_gcm2**2))
     r_other = KNOWN.r_age if aim.against == "age" else KNOWN.r_ost
     low = dexa <= stats.norm.ppf(KNOWN.prevalence)
+    if min(low.sum(), (~low).sum()) < MIN_OF_A_KIND:
+        return False
     scores = r * dexa + np.sqrt(1 - r**2) * noise, r_other * dexa + np.sqrt(1 - r_other**2) * other
 
     def difference(weights: F64) -> dict[str, F64]:

@@ -17,12 +17,16 @@ def work(size: TableSize, folder: Path, workers: int) -> Iterator[str]:
     Which setting of a row goes on is known after its trials only; both take as long.
     """
     films = sum(map(missing_films, (size.cohort, size.second_cohort)))
-    yield f"{films} films to make, about {films * FILM_CPU_S / 60 / workers:.0f} minutes with {workers} processes"
+    yield f"{films} films to make, {_about(films * FILM_CPU_S / 60 / workers)} with {workers} processes"
     plain: dict[str, dict[str, str]] = {recipe: {} for recipe in size.recipes}
     wanted = trials(size.recipes) + units(size, plain)
     runs = {run for unit in wanted if not (folder / f"{unit.name}.json").is_file() for run in runs_of(unit, size)}
     minutes = len(runs) * TRAINING_MINUTES * size.budget / workers
-    yield f"{len(runs)} trainings to run, about {minutes:.0f} minutes with {workers} processes"
+    yield f"{len(runs)} trainings to run, {_about(minutes)} with {workers} processes"
+
+
+def _about(minutes: float) -> str:
+    return f"about {minutes:.0f} minutes" if minutes >= 1.5 else "a minute or less"
 
 
 def missing_films(config: CohortConfig) -> int:

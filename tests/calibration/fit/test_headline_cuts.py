@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from sklearn.metrics import recall_score
 
+from bmd_edge.cli import bundle as bundle_command
 from bmd_edge.measure.estimate import estimates
 from bmd_edge.measure.headline import headline, lowest_t_score
 from bmd_edge.sites import SITES
 from bmd_edge.table.film_table import HipRow
-from calibration.fit.headline_cuts import cuts, fit_headline_cuts, lowest_by_subject
+from calibration.fit.headline_cuts import MIN_SUBJECTS, cuts, fit_headline_cuts, lowest_by_subject
 
 
 def scores(n: int, gap: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -134,3 +135,8 @@ def _calibration():
     from bmd_edge.bundle.calibration import PrecisionCalibration, SiteCalibration
 
     return PrecisionCalibration("0" * 64, {site: SiteCalibration(1.7, 0.9, 100) for site in SITES}, None)
+
+
+def test_info_says_how_many_make_a_headline() -> None:
+    said = bundle_command._cuts(None)
+    assert f"on {MIN_SUBJECTS} judging subjects of 50 and more with low BMD and {MIN_SUBJECTS} without" in said

@@ -108,6 +108,20 @@ def test_a_plan_that_is_younger_than_results_is_told(planned: tuple, tmp_path: P
         assert ("plan_after_results" in {one.code for one in deviations(made, now, read_table(table), earlier)}) == told
 
 
+def test_an_aim_that_is_not_shown_counts_what_its_figure_is_of(planned: tuple) -> None:
+    made, table = planned
+    held = replace(made, facts=json.loads(json.dumps(made.facts)))
+    wanted = ("femoral_neck.loa_gcm2=+-0.001", "sensitivity=0.9+-0.01")
+    against_plan(held, plan(of=draft(wanted)), table, "test", verified=True)
+    shown = [one for one in held.facts["findings"] if one["code"] == "aim_not_shown"]
+    found = {one["sentence"].split()[2].rstrip(","): one for one in shown}
+    hips, films = (one["n"] for one in held.facts["plan"]["endpoints"])
+    assert found[wanted[0]]["hips"] == hips > films > 0
+    assert found[wanted[0]]["sentence"].endswith("is not shown.")
+    assert found[wanted[1]]["hips"] == 0
+    assert found[wanted[1]]["sentence"].endswith(f"is not shown on {films} films.")
+
+
 def test_the_report_holds_plan_endpoints_deviations_and_what_cannot_be_told(planned: tuple, tmp_path: Path) -> None:
     made, table = planned
     held = replace(made, facts=json.loads(json.dumps(made.facts)))

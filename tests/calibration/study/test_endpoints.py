@@ -93,3 +93,15 @@ def test_without_weights_ost_is_not_shown(tmp_path: Path) -> None:
     made, table = validation(tmp_path)
     (found,) = endpoints(made, plan(of=draft(("auroc>=ost-0.3",))), read_table(table))
     assert (found["n"], found["verdict"], found["measured"]["value"]) == (0, "not_shown", None)
+
+
+@pytest.mark.parametrize(("subjects", "verdict"), [(9, "not_shown"), (10, "met")])
+def test_an_area_of_fewer_than_ten_subjects_of_a_kind_is_not_shown(subjects: int, verdict: str, held: tuple) -> None:
+    made, rows = held
+    low = {one.subject for one in films_of(made, rows) if one.estimated_t is not None and one.dexa_t <= -2.5}
+    gone = set(sorted(low)[subjects:])
+    few = replace(made, pairs=[one for one in made.pairs if one.subject not in gone])
+    (found,) = endpoints(few, plan(of=draft(("auroc>=age-0.3",))), rows)
+    assert found["cases"] >= subjects  # films
+    assert found["verdict"] == verdict
+    assert ("9 subjects with low BMD" in found.get("why", "")) == (subjects == 9)
