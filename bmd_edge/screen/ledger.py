@@ -26,9 +26,9 @@ from typing import Any
 from bmd_edge.errors import UsageError
 from bmd_edge.film.film import same_film
 from bmd_edge.report.film_report import FilmReport, RunSummary
+from bmd_edge.report.kept_report import entry_of, report_of
 from bmd_edge.report.thumbnail import Thumbnail
 from bmd_edge.screen.folder_plan import Stamp
-from bmd_edge.screen.kept_report import entry_of, report_of
 
 NAME = "ledger.sqlite"
 _STAMP = "size, mtime_ns, changed_ns"
