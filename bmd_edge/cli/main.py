@@ -20,6 +20,7 @@ from bmd_edge.cli.placeholders import command_of
 from bmd_edge.cli.screen import demo, schema, screen
 from bmd_edge.cli.workshops import HELP, WORKSHOPS, register
 from bmd_edge.errors import BmdEdgeError, EngineError, UsageError
+from bmd_edge.follow.commands import follow
 from bmd_edge.version import __version__
 
 EXIT_CODES = {
@@ -79,6 +80,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "compile": compile_engines,
     "schema": schema,
     "key": key,
+    "follow": follow,
 }
 
 for _name, _command in COMMANDS.items():

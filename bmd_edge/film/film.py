@@ -28,6 +28,7 @@ class FilmFacts:
         scanned_assumed | given.
     acquisition_date: YYYY-MM-DD, of the acquisition, else of the series or the study.
     patient_pseudonym: a keyed hash of the patient's ID, the same for all films of a patient under one key.
+    unit_pseudonym: a keyed hash of what the header says of the X-ray unit, the same for all films of one unit.
     accession_number: by which the archive finds the examination, and with it the patient; read only if asked for.
     pixel_digest: a hash of the stored values, as far as they were decoded: the same in every lossless compression.
     view: "AP". sex: "F" or "M". kvp: tube voltage in kV. exposure_index: of IEC 62494-1.
@@ -48,6 +49,7 @@ class FilmFacts:
     sex: str | None = None
     maker: str | None = None
     model: str | None = None
+    unit_pseudonym: str | None = None
     kvp: float | None = None
     exposure_index: float | None = None
 

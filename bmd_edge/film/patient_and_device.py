@@ -53,10 +53,25 @@ def read_patient(
 
 def _pseudonym(header: Header, key: bytes) -> str | None:
     """The same for all films of one patient ID and issuer (PS3.3 C.7.1.1) under one key, and telling nothing else."""
-    patient, issuer = (bytes(header.value(tag)).strip(b" \0") for tag in (0x00100020, 0x00100021))
-    if not patient:
-        return None
-    return "pt-" + hmac.new(key, issuer + b"\0" + patient, hashlib.sha256).hexdigest()[:16]
+    patient, issuer = _stripped(header, 0x00100020, 0x00100021)
+    return "pt-" + _keyed(key, issuer, patient) if patient else None
+
+
+def _unit(header: Header, key: bytes) -> str | None:
+    """The same for all films of one X-ray unit, as far as the header tells units apart.
+
+    Of Manufacturer and Manufacturer's Model Name, Device Serial Number and Station Name (PS3.3 C.7.5.1).
+    """
+    named = _stripped(header, 0x00080070, 0x00081090, 0x00181000, 0x00081010)
+    return "un-" + _keyed(key, *named) if any(named) else None
+
+
+def _stripped(header: Header, *tags: int) -> list[bytes]:
+    return [bytes(header.value(tag)).strip(b" \0") for tag in tags]
+
+
+def _keyed(key: bytes, *parts: bytes) -> str:
+    return hmac.new(key, b"\0".join(parts), hashlib.sha256).hexdigest()[:16]
 
 
 def _known(age: float | None) -> float | None:
@@ -100,12 +115,16 @@ def _date(header: Header, tag: int) -> date | None:
         return None
 
 
-def read_device(header: Header) -> dict[str, Any]:
-    """Read the facts of `FilmFacts` about what took the film; numbers out of range are unknown."""
+def read_device(header: Header, key: bytes | None = None) -> dict[str, Any]:
+    """Read the facts of `FilmFacts` about what took the film; numbers out of range are unknown.
+
+    `key` makes the unit's pseudonym; there is none without it.
+    """
     kvp, index = header.decimal(0x00180060), header.decimal(0x00181411)
     return {
         "maker": header.text(0x00080070),
         "model": header.text(0x00081090),
+        "unit_pseudonym": _unit(header, key) if key else None,
         "kvp": kvp if kvp is not None and 20 <= kvp <= 200 else None,
         "exposure_index": index if index is not None and index > 0 else None,
     }

@@ -240,7 +240,7 @@ def _facts(
         "side": side,
         "body_part": body_part,
     }
-    return facts | patient | read_device(header), (*scale.flags, *view_flags, *side_flags, *patient_flags)
+    return facts | patient | read_device(header, found_by[0]), (*scale.flags, *view_flags, *side_flags, *patient_flags)
 
 
 def _check_memory(needed: int, most_bytes: int | None) -> None:

@@ -1,4 +1,4 @@
-"""Reports as a ledger keeps them, read back: JSON -> `FilmReport`."""
+"""Reports as a ledger or results.jsonl keeps them, read back: JSON -> `FilmReport`."""
 
 import json
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ def entry_of(film_now: str | None, text: str, *image: Any) -> tuple[FilmReport, 
 
 
 def report_of(data: Mapping[str, Any], film_now: str | None) -> FilmReport:
-    """The report that `FilmReport.kept` made, of this version or of an earlier one."""
+    """The report that `FilmReport.kept` or `to_dict` made, of this version or of an earlier one."""
     spacing = data["spacing_mm"] and tuple(data["spacing_mm"])
     hips = tuple(_hip(hip) for hip in data["hips"])
     facts = {
@@ -33,7 +33,7 @@ def report_of(data: Mapping[str, Any], film_now: str | None) -> FilmReport:
 
 def _hip(data: Mapping[str, Any]) -> HipReport:
     landmarks = {name: tuple(point) for name, point in data["landmarks_px"].items()}
-    box = data["box_px"] and tuple(data["box_px"])
+    box = data.get("box_px") and tuple(data["box_px"])
     found = tuple(_made(Estimate, {**estimate, "flags": tuple(estimate["flags"])}) for estimate in data["estimates"])
     answer = data.get("network")
     network = answer and _made(NetworkAnswer, {name: tuple(values) for name, values in answer.items()})

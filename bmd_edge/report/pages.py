@@ -41,10 +41,11 @@ _SCRIPT = files("bmd_edge.report").joinpath("templates", "worklist.js").read_tex
 _SCALE_GCM2 = (0.3, 1.2)  # the axis of the interval drawings; what lies beyond is drawn at its end
 
 
-def write_pages(folder: Path, entries: Iterable[_Entry], summary: RunSummary) -> None:
+def write_pages(folder: Path, entries: Iterable[_Entry], summary: RunSummary, again: int = 0) -> None:
     """Write `index.html` and, beyond 100 films, one page per 100 films into `folder`; pages of an older run go.
 
-    The overview begins with the worklist; up to 100 films have their cards there too.
+    The overview begins with the worklist; up to 100 films have their cards there too. `again` is the number of hips
+    with films of several visits: where there are any, the overview leads to their page, `series.html`.
     """
     folder.mkdir(exist_ok=True)
     total = summary.files
@@ -67,6 +68,7 @@ def write_pages(folder: Path, entries: Iterable[_Entry], summary: RunSummary) ->
         "listing": listing,
         "films": [] if names else films,
         "shown_before": summary.repeated,
+        "again": again,
         "script": _SCRIPT,
         "script_digest": base64.b64encode(hashlib.sha256(_SCRIPT.encode()).digest()).decode(),
     }

@@ -54,6 +54,11 @@ _FACTS: dict[str, tuple[dict[str, Any], str]] = {
     "sex": ({"enum": ["F", "M", None]}, "Patient's Sex (0010,0040)."),
     "maker": ({}, "Manufacturer (0008,0070)."),
     "model": ({}, "Manufacturer's Model Name (0008,1090)."),
+    "unit_pseudonym": (
+        {},
+        "A hash of maker, model, serial number and station name of the X-ray unit under the same key: films of one unit"
+        " have the same, and another one is another unit, or a unit that was renamed.",
+    ),
     "kvp": ({}, "Tube voltage in kV."),
     "exposure_index": ({}, "Exposure index of IEC 62494-1, no unit."),
 }

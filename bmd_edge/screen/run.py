@@ -12,6 +12,7 @@ from contextlib import closing
 from pathlib import Path
 
 from bmd_edge.errors import EngineError, UsageError
+from bmd_edge.follow.page import write_series
 from bmd_edge.report.copies import Copies, copies, count_copies, marked
 from bmd_edge.report.film_report import SCHEMA_VERSION, RunSummary, count
 from bmd_edge.report.pages import write_pages
@@ -162,7 +163,9 @@ def write_results(out: Path, ledger: Ledger, setup: Setup, left: int = 0) -> Run
     summary = _summary(setup, ledger, left, marks)
     write_csv(out / "results.csv", (marked(report, marks) for report in ledger.reports()))
     write_jsonl(out / "results.jsonl", (marked(report, marks) for report in ledger.reports()))
-    write_pages(out / "report", ((marked(report, marks), picture) for report, picture in ledger.entries()), summary)
+    hips = write_series(out / "report", (marked(report, marks) for report in ledger.reports()), summary)
+    entries = ((marked(report, marks), picture) for report, picture in ledger.entries())
+    write_pages(out / "report", entries, summary, hips)
     write_run(out / "run.json", summary)
     return summary
 

@@ -1,8 +1,8 @@
 """Subjects of the phantom: every number of a body, drawn from one seed, and what may happen to it."""
 
 import math
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -180,6 +180,16 @@ class Subject:
         )  # fmt: skip
         return replace(adult, age_years=1.0 + 30.0 * (size - 0.35), bmi=16.5, femora=femora, pelvis=pelvis)
 
+    def with_loss(self, share: float) -> "Subject":
+        """The subject with a share (0 to 1) of all mineral lost: thinner cortices and less dense trabecular bone.
+
+        Sizes and places of bones stay, so areal BMD falls by about that share.
+        """
+        if not share:
+            return self
+        femora = {side: _less_mineral(femur, 1.0 - share) for side, femur in self.femora.items()}
+        return replace(self, femora=femora, pelvis=_less_mineral(self.pelvis, 1.0 - share))
+
     def with_implant(self, side: str, kind: str, rng: np.random.Generator) -> "Subject":
         """The subject with metal in one hip; kind is one of IMPLANTS."""
         if kind not in IMPLANTS:
@@ -234,6 +244,16 @@ def _femur(rng: np.random.Generator, shape: priors.Numbers, mineral: priors.Numb
 
 def _pelvis(rng: np.random.Generator, numbers: dict[str, Any]) -> Pelvis:
     return Pelvis(**numbers, noise_seed=int(rng.integers(2**31)))
+
+
+_Bone = TypeVar("_Bone", Femur, Pelvis)
+_SOLID = "cortical_gcm3"  # what is left of a cortex is as dense as before
+
+
+def _less_mineral(bone: _Bone, left: float) -> _Bone:
+    """The bone with so much of its cortical thickness and of its trabecular density left."""
+    mineral = [one.name for one in fields(bone) if one.name.endswith(("cortex_mm", "calcar_mm", "sourcil_mm", "gcm3"))]
+    return replace(bone, **{name: left * getattr(bone, name) for name in mineral if name != _SOLID})
 
 
 def _child_femur(f: Femur, size: float, plates: float = 1.0) -> Femur:

@@ -3,7 +3,7 @@ from them.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from zlib import crc32
 
@@ -37,6 +37,7 @@ class FilmSpec:
     "roi" (the square around the hip `side` only); pixel_mm of the film at the detector, each the mean of rays x rays
     rays; population as in POPULATIONS.
     kvp_shift is added to the tube voltage, and the header states spacing_factor times the true detector spacing.
+    loss is the share of the bones' mineral that the person has lost (`Subject.with_loss`), 0 to 1.
     """
 
     seed: int
@@ -53,6 +54,7 @@ class FilmSpec:
     view_seed: int | None = None
     population: str = "screening"
     rays: int = 1
+    loss: float = field(default=0.0, repr=False)  # UIDs are made of the repr, and those of a film stay
 
     @property
     def view(self) -> int:
@@ -97,10 +99,10 @@ class Scene:
 
 
 @lru_cache(maxsize=2)
-def _subject(seed: int, case: str, side: str, case_seed: int, population: str) -> Subject:
+def _subject(seed: int, case: str, side: str, case_seed: int, population: str, loss: float) -> Subject:
     if case == "immature":
         return Subject.draw_immature(seed, population)
-    subject, rng = Subject.draw(seed, population), stream(case_seed, "case")
+    subject, rng = Subject.draw(seed, population).with_loss(loss), stream(case_seed, "case")
     if case == "implant":
         return subject.with_implant(side, str(rng.choice(IMPLANTS)), rng)
     if case == "fracture":
@@ -115,7 +117,7 @@ def size_of(subject: Subject) -> float:
 
 def subject_of(spec: FilmSpec) -> Subject:
     """The patient of a film."""
-    return _subject(spec.subject, spec.case, spec.side, spec.view, spec.population)
+    return _subject(spec.subject, spec.case, spec.side, spec.view, spec.population, spec.loss)
 
 
 def check_spec(spec: FilmSpec) -> None:

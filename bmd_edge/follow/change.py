@@ -1,0 +1,147 @@
+"""Has an estimate changed? What can be said of a series, from how far repeated films of an unchanged hip differ.
+
+The last visit of each part of a series is compared with its first. A change is stated only where it lies beyond the
+least significant change, and only with a precision that was measured at the clinic.
+
+The SD is the upper 95 % limit of the RMS-SD, so that a lucky precision study makes no false alarms. The factor 1.96 of
+one comparison grows with their number (Bonferroni): every later visit is one, at each of both sites. So at most 5 % of
+unchanged hips get a false word of change from a whole series, not 5 % from each of its comparisons.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+
+from bmd_edge.follow.repeatability import LongitudinalSlope, RepeatabilityFile, SiteRepeatability
+from bmd_edge.follow.series import CONDITIONS, Series, Visit
+from bmd_edge.sites import SITES
+
+ALPHA = 0.05
+LOSS_A_YEAR = 0.01
+"""Ordinary loss, as a share of the BMD, for which it is said when it could be told."""
+_DAYS = 365.25
+_Z95 = NormalDist().inv_cdf(0.975)
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """Change a year, corrected for the longitudinal slope, with its 95 % interval; g/cm2 a year."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """The last visit of a part of a series minus its first, at one site.
+
+    lsc_gcm2: what it must exceed, here, for this number of films and comparisons; None without a precision.
+    stated: whether it does, by the clinic's own precision. rate: only with the clinic's own precision and longitudinal
+    slope, of stated changes and of others alike: chosen for their size, rates would be too large. years_to_tell: from
+    the first visit on until a loss of 1 % a year could be told.
+    """
+
+    site: str
+    first: Visit
+    last: Visit
+    years: float
+    change_gcm2: float
+    lsc_gcm2: float | None
+    stated: bool
+    rate: Rate | None
+    years_to_tell: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """A series with what can be said of it: `sd_gcm2` is that of a single film by part and site, None if unknown."""
+
+    series: Series
+    sd_gcm2: tuple[dict[str, float | None], ...]
+    changes: tuple[Change, ...]
+
+
+def follow(series: Series, known: RepeatabilityFile | None) -> Followed:
+    """Compare what may be compared; `known` counts where it is of the same bundle, recalibration and precision."""
+    comparisons = len(SITES) * sum(len(part) - 1 for part in series.parts)
+    figures = [_figures(part[0], known) for part in series.parts]
+    changes = [
+        _change(part, site, known, one.get(site), comparisons)
+        for part, one in zip(series.parts, figures, strict=True)
+        if len(part) > 1
+        for site in SITES
+    ]
+    sds = tuple({site: one[site].rms_sd_high_gcm2 if site in one else None for site in SITES} for one in figures)
+    return Followed(series, sds, tuple(changes))
+
+
+def _figures(visit: Visit, known: RepeatabilityFile | None) -> dict[str, SiteRepeatability]:
+    conditions = dict(zip(CONDITIONS, visit.conditions, strict=True))
+    if known is None:
+        return {}
+    same = (known.bundle_digest, known.site_calibration) == (
+        conditions["bundle_digest"],
+        conditions["site_calibration"],
+    )
+    return known.precisions.get(conditions["precision"] or "", {}) if same else {}
+
+
+def _change(
+    part: Sequence[Visit],
+    site: str,
+    known: RepeatabilityFile | None,
+    figures: SiteRepeatability | None,
+    comparisons: int,
+) -> Change:
+    first, last = part[0], part[-1]
+    years = (last.taken - first.taken).days / _DAYS
+    change = last.mean_gcm2(site) - first.mean_gcm2(site)
+    if figures is None:
+        return Change(site, first, last, years, change, None, False, None, None)
+    sd = figures.rms_sd_high_gcm2
+    least = least_change(sd, len(first.films), len(last.films), comparisons)
+    measured = known is not None and known.source == "clinic"
+    return Change(
+        site=site,
+        first=first,
+        last=last,
+        years=years,
+        change_gcm2=change,
+        lsc_gcm2=least,
+        stated=measured and abs(change) > least,
+        rate=corrected(*trend(part, site, sd), figures.slope) if measured and figures.slope else None,
+        years_to_tell=least / (LOSS_A_YEAR * first.mean_gcm2(site) * (figures.slope.slope if figures.slope else 1.0)),
+    )
+
+
+def least_change(sd_gcm2: float, first_films: int, last_films: int, comparisons: int) -> float:
+    """The least significant change between the means of so many films, at one of so many comparisons.
+
+    1.96 SD sqrt(1/n + 1/m) for one, which is 2.77 SD for single films; the quantile of 0.05 / k for k of them.
+    """
+    return NormalDist().inv_cdf(1 - ALPHA / (2 * comparisons)) * sd_gcm2 * math.sqrt(1 / first_films + 1 / last_films)
+
+
+def trend(part: Sequence[Visit], site: str, sd_gcm2: float) -> tuple[float, float]:
+    """Estimated change a year and its standard error: least squares over the visits, each weighted by its films."""
+    weights = [len(visit.films) for visit in part]
+    years = [(visit.taken - part[0].taken).days / _DAYS for visit in part]
+    middle = sum(w * t for w, t in zip(weights, years, strict=True)) / sum(weights)
+    spread = sum(w * (t - middle) ** 2 for w, t in zip(weights, years, strict=True))
+    moved = sum(w * (t - middle) * v.mean_gcm2(site) for w, t, v in zip(weights, years, part, strict=True))
+    return moved / spread, sd_gcm2 / math.sqrt(spread)
+
+
+def corrected(rate: float, error: float, slope: LongitudinalSlope) -> Rate | None:
+    """The rate over the longitudinal slope, with Fieller's 95 % interval (Fieller, J R Stat Soc B 1954;16:175-185).
+
+    None where the slope is not known to differ from 0: such an interval has no ends.
+    """
+    z2, slope_error = _Z95**2, (slope.high - slope.low) / (2 * _Z95)
+    bottom = slope.slope**2 - z2 * slope_error**2
+    if bottom <= 0:
+        return None
+    root = math.sqrt((rate * slope.slope) ** 2 - (rate**2 - z2 * error**2) * bottom)
+    return Rate(rate / slope.slope, (rate * slope.slope - root) / bottom, (rate * slope.slope + root) / bottom)

@@ -1,0 +1,61 @@
+"""The command about several visits: `bmd-edge follow`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+_SHOWN = 40
+
+
+def follow(
+    results: Annotated[
+        list[Path], typer.Argument(metavar="RESULTS", help="Folders of `bmd-edge screen`; the later counts.")
+    ],
+    repeatability: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="This clinic's precision, from `bmd-edge precision`.")
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for page, table and figures.")] = Path(
+        "bmd-edge-follow"
+    ),
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+) -> None:
+    """Say of every hip with films of several visits whether its estimate has changed, or whether that cannot be told.
+
+    Writes follow.html, follow.csv and follow.json into --out. Exit code 3 if films are in no series. Research use only.
+    """
+    from datetime import date
+
+    from bmd_edge.errors import UsageError
+    from bmd_edge.follow.change import follow as compared
+    from bmd_edge.follow.files import write_csv, write_json
+    from bmd_edge.follow.page import write_page
+    from bmd_edge.follow.repeatability import RepeatabilityFile, open_repeatability, phantoms
+    from bmd_edge.follow.results_files import page_facts, reports_in
+    from bmd_edge.follow.series import series_of
+    from bmd_edge.report.film_report import RESEARCH_USE
+
+    if out.exists() and not out.is_dir():
+        raise UsageError("--out is a file: give a folder")
+    known: RepeatabilityFile | None = open_repeatability(repeatability) if repeatability else phantoms()
+    reports = reports_in(results)
+    series, findings = series_of(reports, date.today())
+    hips = [compared(one, known) for one in series if len(one.visits) > 1]
+    if not any(one.lsc_gcm2 for hip in hips for one in hip.changes):
+        if repeatability and hips:
+            raise UsageError("--repeatability was measured with another bundle or recalibration than these films")
+        known = None
+    out.mkdir(parents=True, exist_ok=True)
+    write_page(out / "follow.html", hips, findings, known, page_facts(results, reports))
+    write_csv(out / "follow.csv", hips, known)
+    write_json(out / "follow.json", hips, findings, known)
+    if as_json:
+        typer.echo((out / "follow.json").read_text(encoding="utf-8"), nl=False)
+    else:
+        from bmd_edge.follow.words import summary
+
+        for line in summary(hips, len(series) - len(hips), findings, known, _SHOWN):
+            typer.echo(line)
+    typer.echo(RESEARCH_USE, err=as_json)
+    typer.echo(f"Report: {out / 'follow.html'}; figures: {out / 'follow.csv'}, follow.json", err=True)
+    raise typer.Exit(3 if findings else 0)

@@ -1,0 +1,105 @@
+"""What `bmd-edge follow` writes for machines: follow.csv, a row per visit of a hip, and follow.json."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from bmd_edge.follow.change import Change, Followed
+from bmd_edge.follow.repeatability import RepeatabilityFile
+from bmd_edge.follow.series import CONDITIONS, Finding, Visit
+from bmd_edge.follow.words import said
+from bmd_edge.report.film_report import RESEARCH_USE
+from bmd_edge.report.safe_text import safe_cell
+from bmd_edge.sites import SITES
+from bmd_edge.system.csv_cells import csv_line
+from bmd_edge.system.files import replace_file
+
+SCHEMA = 1
+_CHANGE = ("change_gcm2", "lsc_gcm2", "stated", "years_to_tell")
+_RATE = ("value", "low", "high")
+COLUMNS = (
+    "patient", "side", "part", "date", "films",
+    *(f"{part}_{site}_gcm2" for site in SITES for part in ("bmd", "low", "high")),
+    *(f"{name}_{site}" for site in SITES for name in _CHANGE),
+    *(f"rate_{end}_{site}_gcm2_a_year" for site in SITES for end in _RATE),
+    "first_date", "unit", "bundle", *CONDITIONS, "precision_from", "use",
+)  # fmt: skip
+"""The change stands in the row of the last visit of a part; `first_date` is that of the visit it is compared with."""
+
+
+def write_csv(path: Path, hips: Sequence[Followed], known: RepeatabilityFile | None) -> None:
+    """Write one row per visit of every hip, atomically."""
+    with replace_file(path) as file:
+        file.write(csv_line(COLUMNS))
+        for followed in hips:
+            for number, (part, sd) in enumerate(zip(followed.series.parts, followed.sd_gcm2, strict=True), 1):
+                for visit in part:
+                    cells = _visit(visit, sd) | {"patient": followed.series.patient, "side": followed.series.side}
+                    changes = [one for one in followed.changes if one.last is visit]
+                    cells |= {"part": number, "precision_from": known.source if known else None}
+                    cells |= {name: value for one in changes for name, value in _change_cells(one).items()}
+                    file.write(csv_line(safe_cell(cells.get(name)) for name in COLUMNS))
+
+
+def _visit(visit: Visit, sd: dict[str, float | None]) -> dict[str, Any]:
+    cells: dict[str, Any] = {"date": visit.taken.isoformat(), "films": len(visit.films), "use": RESEARCH_USE}
+    cells |= {"unit": visit.films[0].unit, "bundle": visit.films[0].bundle}
+    cells |= dict(zip(CONDITIONS, visit.conditions, strict=True))
+    for site in SITES:
+        mean, half = visit.mean_gcm2(site), visit.half_gcm2(site, sd[site])
+        ends = {"bmd": mean, "low": mean - half, "high": mean + half}
+        cells |= {f"{part}_{site}_gcm2": round(value, 4) for part, value in ends.items()}
+    return cells
+
+
+def _change_cells(one: Change) -> dict[str, Any]:
+    cells: dict[str, Any] = {f"{name}_{one.site}": _rounded(getattr(one, name)) for name in _CHANGE}
+    if one.rate:
+        cells |= {f"rate_{end}_{one.site}_gcm2_a_year": _rounded(getattr(one.rate, end)) for end in _RATE}
+    return cells | {"first_date": one.first.taken.isoformat()}
+
+
+def _rounded(value: float | bool | None) -> float | bool | None:
+    return round(value, 4) if isinstance(value, float) else value
+
+
+def write_json(
+    path: Path, hips: Sequence[Followed], findings: Sequence[Finding], known: RepeatabilityFile | None
+) -> None:
+    """Write everything that is known of the series, with the sentences of the page."""
+    facts = {
+        "schema": SCHEMA,
+        "use": RESEARCH_USE,
+        "precision": known and {"source": known.source, "bundle_digest": known.bundle_digest},
+        "hips": [_hip(one, known) for one in hips],
+        "in_no_series": [one._asdict() for one in findings],
+    }
+    with replace_file(path) as file:
+        file.write(json.dumps(facts, indent=1, allow_nan=False) + "\n")
+
+
+def _hip(followed: Followed, known: RepeatabilityFile | None) -> dict[str, Any]:
+    series = followed.series
+    return {
+        "patient": series.patient,
+        "side": series.side,
+        "visits": [
+            {"part": number, **{k: v for k, v in _visit(visit, sd).items() if k != "use"}}
+            for number, (part, sd) in enumerate(zip(series.parts, followed.sd_gcm2, strict=True), 1)
+            for visit in part
+        ],
+        "breaks": [{"date": when.isoformat(), "changed": what} for when, what in series.breaks],
+        "changes": [
+            {
+                "site": one.site,
+                "first_date": one.first.taken.isoformat(),
+                "last_date": one.last.taken.isoformat(),
+                **{name: _rounded(getattr(one, name)) for name in _CHANGE},
+                "rate_gcm2_a_year": one.rate and {k: _rounded(v) for k, v in asdict(one.rate).items()},
+            }
+            for one in followed.changes
+        ],
+        "said": said(followed, known),
+    }

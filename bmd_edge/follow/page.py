@@ -1,0 +1,112 @@
+"""The page of series: each hip of several visits with its charts, what can be said of it, and its visits."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import date
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from bmd_edge.follow.change import Followed, follow
+from bmd_edge.follow.chart import chart, letter_of
+from bmd_edge.follow.repeatability import RepeatabilityFile, phantoms
+from bmd_edge.follow.series import LEFT_OUT, Finding, series_of
+from bmd_edge.follow.words import SITE_WORDS, said, title
+from bmd_edge.measure.t_score import REFERENCE_NAME
+from bmd_edge.report.film_report import RESEARCH_USE, FilmReport, RunSummary
+from bmd_edge.report.pages import templates
+from bmd_edge.report.safe_text import visible
+from bmd_edge.sites import SITES
+from bmd_edge.system.files import replace_file
+
+_TEMPLATES = Path(__file__).with_name("templates")
+
+
+def write_page(
+    path: Path,
+    hips: Sequence[Followed],
+    findings: Sequence[Finding],
+    known: RepeatabilityFile | None,
+    summary: Any,
+    back: str | None = None,
+) -> None:
+    """Write the page of hips with several visits; `summary` is that of the run, or a mapping with what pages show.
+
+    `back` is where a link to the overview leads.
+    """
+    values = {
+        "research_use": RESEARCH_USE,
+        "reference": REFERENCE_NAME,
+        "summary": summary,
+        "back": back,
+        "patients": [
+            {"pseudonym": patient, "hips": [_hip(one, known) for one in some]}
+            for patient, some in groupby(hips, lambda one: one.series.patient)
+        ],
+        "source": known.source if known else None,
+        "findings": told(findings),
+    }
+    with replace_file(path) as file:
+        file.writelines(templates(_TEMPLATES).get_template("series.html.j2").generate(**values))
+
+
+def write_series(folder: Path, reports: Iterable[FilmReport], summary: RunSummary) -> int:
+    """Write `series.html` of a run into `folder`, where a hip has films of several visits; returns how many have.
+
+    The phantom's figure draws the band; a clinic's own is for `bmd-edge follow`.
+    """
+    path, known = folder / "series.html", phantoms()
+    series, findings = series_of(reports, date.today())
+    hips = [follow(one, known) for one in series if len(one.visits) > 1]
+    if hips:
+        folder.mkdir(exist_ok=True)
+        banded = any(one.lsc_gcm2 for hip in hips for one in hip.changes)
+        write_page(path, hips, findings, known if banded else None, summary, back="index.html")
+    else:
+        path.unlink(missing_ok=True)
+    return len(hips)
+
+
+def told(findings: Sequence[Finding]) -> list[dict[str, Any]]:
+    """Findings by code: sentence, remedy and the films, the most frequent first."""
+    return [
+        {
+            "code": code,
+            "sentence": LEFT_OUT[code][0],
+            "remedy": LEFT_OUT[code][1],
+            "films": [visible(name) for name in dict.fromkeys(_named(one) for one in findings if one.code == code)],
+        }
+        for code, _n in Counter(one.code for one in findings).most_common()
+    ]
+
+
+def _named(finding: Finding) -> str:
+    patient = f"{finding.patient}: " if finding.patient else ""
+    return f"{patient}{finding.file}{f' ({finding.side})' if finding.side else ''}"
+
+
+def _hip(followed: Followed, known: RepeatabilityFile | None) -> dict[str, Any]:
+    parts = followed.series.parts
+    letters = {visit: letter_of(number) for number, part in enumerate(parts) for visit in part}
+    sd = {visit: one for part, one in zip(parts, followed.sd_gcm2, strict=True) for visit in part}
+    return {
+        "title": title(followed.series),
+        "said": said(followed, known),
+        "stated": any(one.stated for one in followed.changes),
+        "charts": [{"site": SITE_WORDS[site], **chart(followed, site)} for site in SITES],
+        "visits": [
+            {
+                "taken": visit.taken.isoformat(),
+                "letter": letters[visit] if len(parts) > 1 else "",
+                "films": len(visit.films),
+                "unit": visible(visit.films[0].unit),
+                "bundle": visible(visit.films[0].bundle),
+                "numbers": [_number(visit.mean_gcm2(site), visit.half_gcm2(site, sd[visit][site])) for site in SITES],
+            }
+            for visit in followed.series.visits
+        ],
+    }
+
+
+def _number(mean: float, half: float) -> str:
+    return f"{mean:.3f} ({mean - half:.3f} to {mean + half:.3f})"

@@ -1,0 +1,105 @@
+"""What can be said of a series, in sentences. None of them says that a hip has not changed."""
+
+import textwrap
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from bmd_edge.follow.change import Change, Followed
+from bmd_edge.follow.repeatability import RepeatabilityFile
+from bmd_edge.follow.series import LEFT_OUT, Finding, Series
+from bmd_edge.report.safe_text import visible
+
+SITE_WORDS = {"femoral_neck": "Femoral neck", "total_hip": "Total hip"}
+FEW_VISITS = "Films of one visit only: nothing to compare."
+NO_PRECISION = (
+    "No change can be stated: how far films of one unchanged hip differ is not known for this bundle. Measure it with"
+    " `bmd-edge precision`, and give its file with --repeatability."
+)
+PHANTOM = (
+    "No change can be stated: this clinic's precision is not known. Measure it with `bmd-edge precision`, from films"
+    " that were taken anyway. The band is that of a digital phantom (synthetic)."
+)
+CANNOT = "a change cannot be told from chance"
+
+
+def said(followed: Followed, known: RepeatabilityFile | None) -> list[str]:
+    """What is said of one hip, the breaks first."""
+    lines = [f"From {when} on another {_listed(what)}: not compared with before." for when, what in _breaks(followed)]
+    if not followed.changes:
+        return [*lines, FEW_VISITS if len(followed.series.visits) == 1 else "No two visits can be compared."]
+    if all(one.lsc_gcm2 is None for one in followed.changes):
+        return [*lines, NO_PRECISION]
+    if known and known.source != "clinic":
+        lines.append(PHANTOM)
+    return [*lines, *(_site(one, known is not None and known.source == "clinic") for one in followed.changes)]
+
+
+def _breaks(followed: Followed) -> Iterator[tuple[str, list[str]]]:
+    return ((when.isoformat(), what) for when, what in followed.series.breaks)
+
+
+def _listed(words: list[str]) -> str:
+    return " and another ".join(words)
+
+
+def _site(one: Change, measured: bool) -> str:
+    head = f"{SITE_WORDS[one.site]}, {one.first.taken} to {one.last.taken}:"
+    soonest = f"A loss of 1 % a year could be told {one.years_to_tell:.0f} years after the first film at the earliest."
+    if one.lsc_gcm2 is None:
+        return f"{head} no precision is known for these films."
+    if not measured:
+        return f"{head} {soonest}"
+    change = f"{signed(one.change_gcm2)} g/cm²"
+    if not one.stated:
+        least = f"films of an unchanged hip differ by up to {one.lsc_gcm2:.3f}"
+        return f"{head} {CANNOT}. The estimates differ by {change}, {least}. {soonest}{_rate(one)}"
+    ends = f"{signed(one.change_gcm2 - one.lsc_gcm2)} to {signed(one.change_gcm2 + one.lsc_gcm2)}"
+    way = "lower" if one.change_gcm2 < 0 else "higher"
+    return (
+        f"{head} the estimate is {way}, by {change} ({ends}): more than films of an unchanged hip differ"
+        f" ({one.lsc_gcm2:.3f}). Confirm by DXA.{_rate(one)}"
+    )
+
+
+def _rate(one: Change) -> str:
+    if one.rate is None:
+        return " No rate is given: how far estimates follow true changes has not been measured here." * one.stated
+    low, high = signed(one.rate.low), signed(one.rate.high)
+    return f" Corrected for how estimates follow true changes: {signed(one.rate.value)} ({low} to {high}) g/cm² a year."
+
+
+def signed(value: float) -> str:
+    """A difference with its sign, three places, a true minus."""
+    return f"{value:+.3f}".replace("-", "\N{MINUS SIGN}")
+
+
+def title(series: Series) -> str:
+    """The hip, in words."""
+    return f"{ {'R': 'Right', 'L': 'Left'}[series.side] } hip"
+
+
+def summary(
+    hips: Sequence[Followed], of_one_visit: int, findings: Sequence[Finding], known: RepeatabilityFile | None, most: int
+) -> Iterator[str]:
+    """What a terminal shows: hips of several visits, at most so many, stated changes first; then what is missing."""
+    in_order = sorted(hips, key=lambda one: not any(change.stated for change in one.changes))
+    for followed in in_order[:most]:
+        visits = followed.series.visits
+        yield (
+            f"{followed.series.patient}, {title(followed.series).lower()}: {len(visits)} visits, {visits[0].taken} to"
+            f" {visits[-1].taken}"
+        )
+        for line in said(followed, known):
+            yield textwrap.fill(line, 116, initial_indent="  ", subsequent_indent="    ")
+    if len(hips) > most:
+        yield f"The first {most} hips; all {len(hips)} stand in follow.html and follow.csv."
+    yield f"{counted(len(hips), 'hip')} with films of several visits, {of_one_visit} of one visit only."
+    for code, _n in Counter(one.code for one in findings).most_common():
+        files = list(dict.fromkeys(visible(one.file) for one in findings if one.code == code))
+        yield f"{counted(len(files), 'film')} in no series. {LEFT_OUT[code][0]} {LEFT_OUT[code][1]}"
+        yield f"  {', '.join(files[:6])}{f' and {len(files) - 6} more in follow.json' if len(files) > 6 else ''}"
+
+
+def counted(n: int, what: str) -> str:
+    """A number with its noun."""
+    return f"{n} {what}{'' if n == 1 else 's'}"

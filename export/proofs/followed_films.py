@@ -1,0 +1,132 @@
+"""Films of phantom subjects over years: what `export.proofs.follow` looks at.
+
+A subject is filmed once a year, each time in another pose and with another exposure; its mineral falls by a planted
+rate. One unit states what it knows of the pixel size in one way, here the commonest and least: the detector's pixels
+and no magnification. Films are kept in the user's cache folder, so that an interrupted proof goes on, and the next
+bundle is looked at in a tenth of the time. All films are synthetic.
+"""
+
+import io
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from datetime import date
+from multiprocessing import get_context
+from pathlib import Path
+
+import pydicom
+
+from bmd_edge.report.film_report import FilmReport
+from bmd_edge.system.places import phantom_cache
+from trainer.phantom.film.maker_styles import TRAINING_MAKERS
+from trainer.phantom.film.scene import VERSION, FilmSpec
+from trainer.phantom.judge import score
+
+RATES = (0.0, 0.005, 0.01, 0.015, 0.03, 0.10)
+"""Loss of areal BMD a year, as a share of what is left."""
+MOST_VISITS = 6
+_SLOTS = (0, 0, 0, 0, 0, *(rate for rate in range(1, len(RATES)) for _ in range(3)))  # a quarter without a change
+_FIRST_SEED = 8_000_000_000  # apart from those of scores, shifted films, class head and steady verdicts
+_FILMS_OF_A_SUBJECT, _SUBJECTS_OF_A_GROUP, _FIRST_YEAR = 10, 100_000, 2015
+_PIXEL_MM = 0.6  # 0.5 at the hip: what the networks see of finer pixels they average
+AREAL_OF_LOSS = 0.9
+"""Areal BMD that goes with a share of `FilmSpec.loss`: what a thinner cortex leaves free is trabecular bone."""
+GROUPS = ("followed", "repeated", "other_unit", "both_hips")
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedFilm:
+    """One film: of which group and subject, its year (from 0), the subject's planted rate, the unit's letter."""
+
+    group: str
+    subject: int
+    year: int
+    rate: float
+    unit: str
+    spec: FilmSpec
+
+
+@dataclass(frozen=True, slots=True)
+class SeenFilm:
+    """A film that was read: what the report says, and the true areal BMD of each hip by side and site, g/cm2."""
+
+    planned: PlannedFilm
+    report: FilmReport
+    true_gcm2: dict[str, dict[str, float]]
+
+
+def plan(subjects: int, repeated: int, other_unit: int, both_hips: int) -> list[PlannedFilm]:
+    """The films of each group.
+
+    followed: 2 to 6 a subject, a quarter of the subjects without a change. repeated: two a subject, no change between
+    them: a clinic's precision. other_unit: four a subject, no change, the last two by another maker. both_hips: two
+    pelves a subject, no change.
+    """
+    films = []
+    for number in range(subjects):
+        rate = RATES[_SLOTS[number // 5 % len(_SLOTS)]]
+        films += [_film("followed", number, year, rate) for year in range(2 + number % (MOST_VISITS - 1))]
+    films += [_film("repeated", number, year) for number in range(repeated) for year in (0, 1)]
+    films += [_film("other_unit", number, year, unit=year // 2) for number in range(other_unit) for year in range(4)]
+    films += [_film("both_hips", number, year, kind="pelvis") for number in range(both_hips) for year in (0, 1)]
+    return films
+
+
+def _film(group: str, subject: int, year: int, rate: float = 0.0, unit: int = 0, kind: str = "hip") -> PlannedFilm:
+    first = _FIRST_SEED + (GROUPS.index(group) * _SUBJECTS_OF_A_GROUP + subject) * _FILMS_OF_A_SUBJECT
+    letter = TRAINING_MAKERS[(subject + unit) % len(TRAINING_MAKERS)]
+    loss = (1 - (1 - rate) ** year) / AREAL_OF_LOSS
+    spec = FilmSpec(
+        first + year, kind, "RL"[subject % 2], style=letter, pixel_mm=_PIXEL_MM, subject_seed=first, loss=loss
+    )
+    return PlannedFilm(group, subject, year, rate, letter, spec)
+
+
+def read(
+    bundle: Path | None,
+    films: Sequence[PlannedFilm],
+    *,
+    precision: str,
+    workers: int,
+    progress: Callable[[], None] = lambda: None,
+) -> list[SeenFilm]:
+    """Read films with a bundle (None: the embedded one), making those that are missing; `progress` after each."""
+    folder = phantom_cache() / f"follow-v{VERSION}"
+    folder.mkdir(parents=True, exist_ok=True)
+    found = []
+    with ProcessPoolExecutor(workers, get_context("spawn"), _open, (bundle, precision)) as pool:
+        for future in [pool.submit(_read, one, folder) for one in films]:
+            found.append(future.result())
+            progress()
+    return found
+
+
+def _open(bundle: Path | None, precision: str) -> None:
+    score.open_screener(bundle, precision)
+    score.opened().patient_key = b"phantom"
+
+
+def _read(planned: PlannedFilm, folder: Path) -> SeenFilm:
+    kept = score.kept_film(planned.spec, folder)
+    report = score.opened().read(dated(planned, kept.dicom))
+    return SeenFilm(planned, report, {hip.side: hip.true_bmd_gcm2 or {} for hip in kept.hips})
+
+
+def dated(planned: PlannedFilm, dicom: bytes) -> pydicom.FileDataset:
+    """The film with the header of its visit: patient, date, unit, and one way to state the pixel size."""
+    data = pydicom.dcmread(io.BytesIO(dicom))
+    data.PatientID = f"{planned.group}-{planned.subject}"
+    taken = date(_FIRST_YEAR + planned.year, 7, 1).strftime("%Y%m%d")
+    data.StudyDate = data.SeriesDate = data.ContentDate = taken
+    data.Manufacturer, data.ManufacturerModelName = f"Synthetic-{planned.unit}", f"Phantom {planned.unit}1"
+    spacing = data.get("ImagerPixelSpacing") or data.PixelSpacing
+    for name in (
+        "PixelSpacing",
+        "DistanceSourceToDetector",
+        "DistanceSourceToPatient",
+        "EstimatedRadiographicMagnificationFactor",
+    ):
+        if name in data:
+            delattr(data, name)
+    data.ImagerPixelSpacing = spacing
+    return data
