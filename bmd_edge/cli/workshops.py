@@ -38,6 +38,9 @@ WORKSHOPS = {
         "calibration.commands", "world", "calibrate", "Score a bundle on synthetic, foreign and real films."
     ),
     "calibrate": Workshop("calibration.commands", "calibrate", "calibrate", "Recalibrate a bundle for one clinic."),
+    "precision": Workshop(
+        "calibration.repeat.commands", "precision", "calibrate", "Measure how far films of one unchanged hip differ."
+    ),
     "drift": Workshop("calibration.commands", "drift", "calibrate", "Say whether films have drifted, and what moved."),
     "sign": Workshop("export.bundle.sign", "sign", "sign", "Sign a bundle with a private key."),
     "verify": Workshop("export.bundle.sign", "verify", "sign", "Verify a signed bundle, offline."),

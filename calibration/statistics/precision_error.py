@@ -1,7 +1,7 @@
 """Precision from repeated films of one hip, as densitometry states it for repeated scans (ISCD official positions).
 
-The precision error is the root mean square of each hip's SD (Gluer et al., Osteoporos Int 1995;5:262-270), the least
-significant change is 2.77 times it. Thirty degrees of freedom (30 hips twice, 15 three times) make it dependable.
+The precision error is the root mean square of each hip's SD, weighted by its degrees of freedom (Gluer et al.,
+Osteoporos Int 1995;5:262-270), the least significant change is 2.77 times it. Thirty degrees of freedom (30 hips twice, 15 three times) make it dependable.
 """
 
 from collections.abc import Sequence
@@ -31,7 +31,8 @@ def repeatability(values: Sequence[F64]) -> dict[str, float | int | None]:
         return facts | dict.fromkeys(names)
     sd = np.array([group.std(ddof=1) for group in groups])
     mean = np.array([group.mean() for group in groups])
-    rms = float(np.sqrt(np.mean(sd**2)))
+    weights = np.array([len(group) - 1 for group in groups]) / degrees
+    rms = float(np.sqrt(weights @ sd**2))
     low, high = (float(rms * np.sqrt(degrees / q)) for q in stats.chi2.ppf(np.array([0.975, 0.025]), degrees))
-    cv = float(np.sqrt(np.mean((sd / mean) ** 2)))
+    cv = float(np.sqrt(weights @ (sd / mean) ** 2))
     return facts | dict(zip(names, (rms, low, high, cv, LSC_FACTOR * rms), strict=True))
