@@ -19,53 +19,61 @@ PHANTOM = (
     "No change can be stated: this clinic's precision is not known. Measure it with `bmd-edge precision`, from films"
     " that were taken anyway. The band is that of a digital phantom (synthetic)."
 )
-CANNOT = "a change cannot be told from chance"
+NOTHING_SHARED = "No two visits can be compared."
+CANNOT = "A change cannot be told from chance"
 
 
 def said(followed: Followed, known: RepeatabilityFile | None) -> list[str]:
     """What is said of one hip, the breaks first."""
-    lines = [f"From {when} on another {_listed(what)}: not compared with before." for when, what in _breaks(followed)]
+    lines = [
+        f"From {when} on another {' and another '.join(what)}: not compared with before."
+        for when, what in followed.series.breaks
+    ]
     if not followed.changes:
-        return [*lines, FEW_VISITS if len(followed.series.visits) == 1 else "No two visits can be compared."]
+        return [*lines, FEW_VISITS if len(followed.series.visits) == 1 else NOTHING_SHARED]
     if all(one.lsc_gcm2 is None for one in followed.changes):
         return [*lines, NO_PRECISION]
-    if known and known.source != "clinic":
-        lines.append(PHANTOM)
-    return [*lines, *(_site(one, known is not None and known.source == "clinic") for one in followed.changes)]
-
-
-def _breaks(followed: Followed) -> Iterator[tuple[str, list[str]]]:
-    return ((when.isoformat(), what) for when, what in followed.series.breaks)
-
-
-def _listed(words: list[str]) -> str:
-    return " and another ".join(words)
-
-
-def _site(one: Change, measured: bool) -> str:
-    head = f"{SITE_WORDS[one.site]}, {one.first.taken} to {one.last.taken}:"
-    soonest = f"A loss of 1 % a year could be told {one.years_to_tell:.0f} years after the first film at the earliest."
-    if one.lsc_gcm2 is None:
-        return f"{head} no precision is known for these films."
+    measured = known is not None and known.source == "clinic"
     if not measured:
-        return f"{head} {soonest}"
-    change = f"{signed(one.change_gcm2)} g/cm²"
-    if not one.stated:
-        least = f"films of an unchanged hip differ by up to {one.lsc_gcm2:.3f}"
-        return f"{head} {CANNOT}. The estimates differ by {change}, {least}. {soonest}{_rate(one)}"
-    ends = f"{signed(one.change_gcm2 - one.lsc_gcm2)} to {signed(one.change_gcm2 + one.lsc_gcm2)}"
+        lines.append(PHANTOM)
+    for part in dict.fromkeys(one.first for one in followed.changes):
+        changes = [one for one in followed.changes if one.first is part]
+        lines += [_stated(one) for one in changes if one.stated]
+        untold = [one for one in changes if not one.stated and one.lsc_gcm2 is not None]
+        if untold:
+            lines.append(f"{_untold(untold) if measured else ''}{_soonest(untold)}")
+    return lines
+
+
+def _untold(changes: Sequence[Change]) -> str:
+    first, last = changes[0].first.taken, changes[0].last.taken
+    differ = " and ".join(f"{signed(one.change_gcm2)} ({SITE_WORDS[one.site].lower()})" for one in changes)
+    least = " and ".join(dict.fromkeys(f"{one.lsc_gcm2:.3f}" for one in changes))
+    unchanged = f"those of an unchanged hip by up to {least} g/cm²"
+    return f"{CANNOT}. {first} to {last} the estimates differ by {differ}, {unchanged}. "
+
+
+def _soonest(changes: Sequence[Change]) -> str:
+    years = min(one.years_to_tell or 0.0 for one in changes)
+    return f"A loss of 1 % a year could be told {years:.0f} years after the first film at the earliest."
+
+
+def _stated(one: Change) -> str:
+    least = one.lsc_gcm2 or 0.0
+    ends = f"{signed(one.change_gcm2 - least)} to {signed(one.change_gcm2 + least)}"
     way = "lower" if one.change_gcm2 < 0 else "higher"
     return (
-        f"{head} the estimate is {way}, by {change} ({ends}): more than films of an unchanged hip differ"
-        f" ({one.lsc_gcm2:.3f}). Confirm by DXA.{_rate(one)}"
+        f"{SITE_WORDS[one.site]}, {one.first.taken} to {one.last.taken}: the estimate is {way}, by"
+        f" {signed(one.change_gcm2)} ({ends}) g/cm², more than those of an unchanged hip differ ({least:.3f}). Confirm"
+        f" by DXA. {_rate(one)}"
     )
 
 
 def _rate(one: Change) -> str:
     if one.rate is None:
-        return " No rate is given: how far estimates follow true changes has not been measured here." * one.stated
+        return "No rate is given: how far estimates follow true changes has not been measured here."
     low, high = signed(one.rate.low), signed(one.rate.high)
-    return f" Corrected for how estimates follow true changes: {signed(one.rate.value)} ({low} to {high}) g/cm² a year."
+    return f"Corrected for how estimates follow true changes: {signed(one.rate.value)} ({low} to {high}) g/cm² a year."
 
 
 def signed(value: float) -> str:

@@ -46,8 +46,8 @@ def check_taken_under(table: str, rows: Sequence[HipRow]) -> None:
     if missing := [row.film for row in rows if not row.extra.get(TAKEN_UNDER)]:
         raise TableError(
             f"{table}: {len(missing)} rows do not say why their film was taken (column {TAKEN_UNDER}), {missing[0]} is"
-            f" the first: write {ROUTINE} for films that were taken anyway, else the approval. No film is taken for this"
-            " without one"
+            f" the first: write {ROUTINE} for films that were taken anyway, else the approval. No film is taken for"
+            " this without one"
         )
 
 

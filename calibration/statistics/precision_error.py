@@ -1,7 +1,8 @@
 """Precision from repeated films of one hip, as densitometry states it for repeated scans (ISCD official positions).
 
 The precision error is the root mean square of each hip's SD, weighted by its degrees of freedom (Gluer et al.,
-Osteoporos Int 1995;5:262-270), the least significant change is 2.77 times it. Thirty degrees of freedom (30 hips twice, 15 three times) make it dependable.
+Osteoporos Int 1995;5:262-270), the least significant change is 2.77 times it. Thirty degrees of freedom (30 hips
+twice, 15 three times) make it dependable.
 """
 
 from collections.abc import Sequence

@@ -85,10 +85,9 @@ def _film(group: str, subject: int, year: int, rate: float = 0.0, unit: int = 0,
 def read(
     bundle: Path | None,
     films: Sequence[PlannedFilm],
-    *,
     precision: str,
     workers: int,
-    progress: Callable[[], None] = lambda: None,
+    progress: Callable[[int, int], None],
 ) -> list[SeenFilm]:
     """Read films with a bundle (None: the embedded one), making those that are missing; `progress` after each."""
     folder = phantom_cache() / f"follow-v{VERSION}"
@@ -97,7 +96,7 @@ def read(
     with ProcessPoolExecutor(workers, get_context("spawn"), _open, (bundle, precision)) as pool:
         for future in [pool.submit(_read, one, folder) for one in films]:
             found.append(future.result())
-            progress()
+            progress(len(found), len(films))
     return found
 
 

@@ -1,0 +1,258 @@
+"""Proof of `bmd-edge follow`: `python -m export.proofs.follow --n 400 --out FILE --repeatability FILE`.
+
+Subjects of the phantom lose nothing or 0.5 to 10 % a year and are filmed two to six times. A clinic's precision is
+measured on other subjects; then the shipped line says of each series whether the hip has changed. How often it says so
+stands there twice: counted on the subjects as they were filmed, each with its one planted rate (`counted`), and, for
+every rate and number of visits, over all subjects (`modeled`): what two films of one hip differ by beyond its true
+change is their error, and any true change, times the longitudinal slope, is added to it. All figures are synthetic.
+
+An interrupted proof goes on where it stopped, and one of the next bundle takes a tenth of the time: films are kept.
+"""
+
+import argparse
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from bmd_edge.bundle.bundle import read_bundle
+from bmd_edge.cli.terminal import progress_bar
+from bmd_edge.follow.change import Followed, corrected, follow, trend
+from bmd_edge.follow.repeatability import SCHEMA, LongitudinalSlope, RepeatabilityFile, SiteRepeatability
+from bmd_edge.follow.series import series_of
+from bmd_edge.sites import SITES
+from bmd_edge.system.files import replace_file
+from calibration.repeat.longitudinal import longitudinal_slope
+from calibration.repeat.precision import site_repeatability, write_repeatability
+from calibration.statistics.bootstrap import F64
+from export.proofs.change_power import Errors, any_look, modeled, years_to_tell
+from export.proofs.followed_films import RATES, SeenFilm, plan, read
+from export.proofs.phantom_rois import named, run
+
+Groups = dict[tuple[str, int], list[SeenFilm]]
+"""The films of each subject by group and number, in the order of their years."""
+
+
+def by_subject_of(seen: Sequence[SeenFilm]) -> Groups:
+    """Films put together by subject."""
+    found: Groups = {}
+    for one in seen:
+        found.setdefault((one.planned.group, one.planned.subject), []).append(one)
+    return found
+
+
+def numbers(films: Sequence[SeenFilm], side: str | None = None) -> tuple[F64, F64]:
+    """Estimates and truth (films, sites) of the films' own side, or of `side`, where there is a number; g/cm2."""
+    rows = []
+    for film in films:
+        wanted = side or film.planned.spec.side
+        for hip in film.report.hips:
+            if hip.side == wanted and hip.estimates:
+                true = film.true_gcm2[wanted]
+                rows.append(([one.bmd_gcm2 for one in hip.estimates], [true[site] for site in SITES]))
+    values = np.array(rows, np.float64).reshape(-1, 2, len(SITES))
+    return values[:, 0], values[:, 1]
+
+
+def repeated(groups: Groups, unchanged_too: bool) -> dict[str, SiteRepeatability]:
+    """Of the group `repeated`, a clinic's precision study; with the unchanged followed ones all there is."""
+    found = []
+    for (group, subject), films in groups.items():
+        if group == "repeated" or (unchanged_too and group == "followed" and films[0].planned.rate == 0):
+            values, _ = numbers(films)
+            if len(values) > 1:
+                found.append((f"{group}-{subject}", values))
+    return {
+        site: site_repeatability([(name, values[:, column]) for name, values in found])
+        for column, site in enumerate(SITES)
+    }
+
+
+def slopes(groups: Groups) -> dict[str, LongitudinalSlope | None]:
+    """Estimated on true change, first film to last, of the subjects with a loss."""
+    subjects, estimate, true = [], [], []
+    for (group, subject), films in groups.items():
+        values, truth = numbers(films)
+        if group == "followed" and films[0].planned.rate > 0 and len(values) > 1:
+            subjects.append(str(subject))
+            estimate.append(values[-1] - values[0])
+            true.append(truth[-1] - truth[0])
+    if not subjects:
+        return dict.fromkeys(SITES)
+    y, x = np.stack(estimate), np.stack(true)
+    none = np.zeros(len(subjects))
+    return {site: longitudinal_slope(subjects, y[:, column], x[:, column], none) for column, site in enumerate(SITES)}
+
+
+def repeatability_file(
+    source: str, digest: str, precisions: dict[str, dict[str, SiteRepeatability]]
+) -> RepeatabilityFile:
+    """The figures as `bmd-edge follow` takes them."""
+    return RepeatabilityFile(SCHEMA, source, digest, None, None, {}, precisions, {})
+
+
+def followed_by(groups: Groups, group: str, known: RepeatabilityFile) -> dict[int, Followed]:
+    """What the shipped line says of each subject of a group with several visits, by number."""
+    found = {}
+    for (name, subject), films in groups.items():
+        if name == group:
+            series, _ = series_of([film.report for film in films], date(2026, 1, 1))
+            own = [one for one in series if one.side == films[0].planned.spec.side and len(one.visits) > 1]
+            if own:
+                found[subject] = follow(own[0], known)
+    return found
+
+
+def counted(groups: Groups, hips: dict[int, Followed]) -> list[dict[str, Any]]:
+    """How often a change is stated, by planted rate, over all numbers of visits."""
+    rows = []
+    for rate in RATES:
+        some = [one for subject, one in hips.items() if groups["followed", subject][0].planned.rate == rate]
+        rows.append({"loss_a_year": rate, **share(sum(any(c.stated for c in one.changes) for one in some), len(some))})
+    return rows
+
+
+def share(k: int, n: int) -> dict[str, Any]:
+    """A share with its exact 95 % interval (Clopper-Pearson)."""
+    if not n:
+        return {"n": 0, "stated": None, "low": None, "high": None}
+    ends = stats.binomtest(k, n).proportion_ci(0.95, method="exact")
+    return {"n": n, "stated": round(k / n, 4), "low": round(float(ends.low), 4), "high": round(float(ends.high), 4)}
+
+
+def units(groups: Groups, known: RepeatabilityFile) -> dict[str, Any]:
+    """How many series of four films name the change of unit on its date and compare nothing over it."""
+    hips = followed_by(groups, "other_unit", known)
+    changed = date(2017, 7, 1)
+    right = sum(
+        one.series.breaks == [(changed, ["X-ray unit"])]
+        and all((c.first.taken < changed) == (c.last.taken < changed) for c in one.changes)
+        for one in hips.values()
+    )
+    shifts = []
+    for (group, _), films in groups.items():
+        values, _ = numbers(films)
+        if group == "other_unit" and len(values) == 4:
+            shifts.append(values[2:].mean(0) - values[:2].mean(0))
+    spread = np.stack(shifts).std(0, ddof=1) if len(shifts) > 1 else np.full(len(SITES), np.nan)
+    named_share = share(right, len(hips))
+    named_share["named"] = named_share.pop("stated")
+    return named_share | {"sd_of_shift_gcm2": [round(float(one), 4) for one in spread]}
+
+
+def rates_covered(groups: Groups, hips: dict[int, Followed], found: dict[str, LongitudinalSlope | None]) -> Any:
+    """How often the 95 % interval of a corrected rate holds the true one, of series of three visits or more."""
+    held = {site: [0, 0] for site in SITES}
+    for subject, one in hips.items():
+        (part,) = one.series.parts[:1]
+        films = groups["followed", subject]
+        for site in SITES:
+            slope, sd = found[site], one.sd_gcm2[0][site]
+            if len(part) < 3 or slope is None or sd is None:
+                continue
+            rate = corrected(*trend(part, site, sd), slope)
+            years = np.array([film.planned.year for film in films], float)
+            true = np.array([film.true_gcm2[film.planned.spec.side][site] for film in films])
+            if rate:
+                held[site][0] += rate.low <= np.polyfit(years, true, 1)[0] <= rate.high
+                held[site][1] += 1
+    return {
+        site: {"covered" if k == "stated" else k: v for k, v in share(*some).items()} for site, some in held.items()
+    }
+
+
+def errors_of(groups: Groups, found: dict[str, LongitudinalSlope | None]) -> Errors:
+    """Of every followed hip: what is left of its estimates without its true change, and its first true BMD."""
+    slope = np.array([one.slope if (one := found[site]) else 1.0 for site in SITES])
+    left, first = [], []
+    for (group, _), films in sorted(groups.items()):
+        values, truth = numbers(films)
+        if group == "followed" and len(values) > 1:
+            left.append(values - slope * (truth - truth[0]))
+            first.append(truth[0])
+    return Errors(tuple(left), np.array(first), slope)
+
+
+def prove(groups: Groups, digest: str, precision: str, known: dict[str, SiteRepeatability]) -> dict[str, Any]:
+    """Every figure of one precision."""
+    found = slopes(groups)
+    clinic = repeated(groups, unchanged_too=False)
+    file = repeatability_file("clinic", digest, {precision: clinic})
+    hips, errors = followed_by(groups, "followed", file), errors_of(groups, found)
+    both = [
+        (numbers(films, "R")[0], numbers(films, "L")[0]) for (group, _), films in groups.items() if group == "both_hips"
+    ]
+    return {
+        "precision": precision,
+        "repeatability": {site: asdict(one) for site, one in known.items()},
+        "clinic": {site: asdict(one) for site, one in clinic.items()},
+        "longitudinal_slope": {site: one and asdict(one) for site, one in found.items()},
+        "counted": counted(groups, hips),
+        "modeled": modeled(errors, RATES),
+        "any_look": any_look(errors),
+        "other_unit": units(groups, file),
+        "rates_covered": rates_covered(groups, hips, found),
+        "years_to_tell_1_percent": years_to_tell(errors, [pair for pair in both if all(len(one) == 2 for one in pair)]),
+    }
+
+
+def main(arguments: Sequence[str], say: Callable[[str], object]) -> int:
+    """The command; returns its exit status: 1 where false alarms exceed 5 % or units go unnamed."""
+    parser = argparse.ArgumentParser(prog="python -m export.proofs.follow", description=__doc__.splitlines()[0])
+    parser.add_argument("bundle", nargs="?", type=Path, help="bundle folder; default the embedded one")
+    parser.add_argument("--n", type=int, default=400, help="subjects that are followed; others are added to them")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--before", type=Path, help="an earlier bundle, to say what its successor narrowed")
+    parser.add_argument("--out", type=Path, required=True, help="JSON file of the figures")
+    parser.add_argument("--repeatability", type=Path, help="JSON file of the phantom's figure, for `bmd-edge follow`")
+    asked = parser.parse_args(arguments)
+    bundle = read_bundle(asked.bundle)
+    films = plan(asked.n, max(asked.n // 5, 30), max(asked.n // 10, 10), max(asked.n // 10, 10))
+    whole, first = {}, ""
+    groups: dict[str, Groups] = {}
+    with progress_bar() as progress:
+        for precision in bundle.precisions("bmd"):
+            groups[precision] = by_subject_of(read(asked.bundle, films, precision, asked.workers, progress))
+            found = slopes(groups[precision])
+            known = repeated(groups[precision], unchanged_too=True)
+            whole[precision] = {site: replace(one, slope=found[site]) for site, one in known.items()}
+        first = "int8" if "int8" in groups else next(iter(groups))
+        before = asked.before and by_subject_of(read(asked.before, films, first, asked.workers, progress))
+    facts = {
+        "command": "python -m export.proofs.follow " + " ".join(named(one) for one in arguments),
+        "synthetic": True,
+        "bundle": bundle.manifest.version,
+        "bundle_digest": bundle.digest,
+        "subjects": asked.n,
+        "films": len(films),
+        **prove(groups[first], bundle.digest, first, whole[first]),
+        "before": before
+        and {
+            "bundle": read_bundle(asked.before).manifest.version,
+            "repeatability": {site: asdict(one) for site, one in repeated(before, unchanged_too=True).items()},
+            "longitudinal_slope": {site: one and asdict(one) for site, one in slopes(before).items()},
+            "years_to_tell_1_percent": years_to_tell(errors_of(before, slopes(before)), []),
+        },
+    }
+    with replace_file(asked.out) as file:
+        file.write(json.dumps(facts, indent=1, allow_nan=False) + "\n")
+    if asked.repeatability:
+        write_repeatability(asked.repeatability, repeatability_file("phantom", bundle.digest, whole))
+    return 0 if holds(facts, say) else 1
+
+
+def holds(facts: dict[str, Any], say: Callable[[str], object]) -> bool:
+    """Whether false alarms may be 5 % or fewer everywhere, and 95 % of the changes of unit are named."""
+    alarms = [facts["counted"][0], *(one for one in facts["modeled"] if one["loss_a_year"] == 0)]
+    named_units = facts["other_unit"]["named"] or 0.0
+    say(f"false alarms, lower ends of 95 %: {[one['low'] for one in alarms]}; units named: {named_units:.1%}")
+    return all((one["low"] or 0.0) <= 0.05 for one in alarms) and named_units >= 0.95
+
+
+if __name__ == "__main__":
+    run(main)

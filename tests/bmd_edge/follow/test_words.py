@@ -1,0 +1,69 @@
+"""What is said of a hip: never that it has not changed, and nothing that a technician may take noise for."""
+
+from datetime import date
+
+import pytest
+
+from bmd_edge.follow.change import follow
+from bmd_edge.follow.series import series_of
+from bmd_edge.follow.words import CANNOT, NO_PRECISION, PHANTOM, said, summary
+from tests.bmd_edge.follow.made_up import known, visited
+
+TODAY = date(2026, 1, 1)
+FIRST, LOWER, SAME = visited("2020-05-01", 0.8), visited("2024-05-01", 0.6), visited("2024-05-01", 0.79)
+OTHER_UNIT = visited("2024-05-01", 0.6, unit_pseudonym="un-b")
+
+
+def words(*films, of=None):
+    ((one,), _) = series_of(films, TODAY)
+    return " ".join(said(follow(one, of), of))
+
+
+@pytest.mark.parametrize("of", [known(), known("phantom"), known(slope=(0.8, 0.7, 0.9)), None])
+@pytest.mark.parametrize("films", [(FIRST, LOWER), (FIRST, SAME), (FIRST, OTHER_UNIT), (FIRST,)])
+def test_nothing_is_ever_called_stable_or_normal(films, of):
+    text = words(*films, of=of).lower()
+    assert not any(word in text for word in ("stable", "normal", "no change.", "unchanged since", "has not changed"))
+
+
+def test_a_change_beyond_chance_is_stated_with_its_interval():
+    text = words(FIRST, LOWER, of=known())
+    assert "the estimate is lower, by −0.200 (−0.279 to −0.121) g/cm²" in text
+    assert "Confirm by DXA." in text
+    assert "No rate is given" in text
+    assert "(−0.0" in words(FIRST, LOWER, of=known(slope=(0.8, 0.7, 0.9))).split("true changes: ")[1]
+
+
+def test_what_lies_within_chance_cannot_be_told():
+    text = words(FIRST, SAME, of=known())
+    assert CANNOT in text
+    assert "differ by −0.010 (femoral neck) and −0.010 (total hip), those of an unchanged hip by up to 0.079" in text
+    assert "a year." not in words(FIRST, SAME, of=known(slope=(0.8, 0.7, 0.9))).replace("1 % a year", "")
+    assert "A loss of 1 % a year could be told 10 years after the first film at the earliest." in text
+
+
+def test_without_a_precision_of_the_clinic_no_change_is_stated():
+    assert PHANTOM in words(FIRST, LOWER, of=known("phantom"))
+    assert "lower" not in words(FIRST, LOWER, of=known("phantom"))
+    assert words(FIRST, LOWER) == NO_PRECISION
+
+
+def test_a_change_of_unit_is_named_and_not_read_as_loss():
+    text = words(FIRST, OTHER_UNIT, of=known())
+    assert text.startswith("From 2024-05-01 on another X-ray unit: not compared with before.")
+    assert "lower" not in text
+
+
+def test_the_terminal_shows_stated_changes_first_and_what_is_missing():
+    films = [
+        FIRST,
+        SAME,
+        visited("2020-05-01", 0.8, side="L"),
+        visited("2024-05-01", 0.6, side="L"),
+        visited(None, 0.5),
+    ]
+    series, findings = series_of(films, TODAY)
+    lines = list(summary([follow(one, known()) for one in series[::-1]], 3, findings, known(), 1))
+    assert lines[0] == "pt-a, left hip: 2 visits, 2020-05-01 to 2024-05-01"
+    assert any("The first 1 hips; all 2" in line for line in lines)
+    assert "1 film in no series. The film has no date." in "\n".join(lines)
