@@ -55,7 +55,8 @@ def _untold(changes: Sequence[Change]) -> str:
 
 def _soonest(changes: Sequence[Change]) -> str:
     years = min(one.years_to_tell or 0.0 for one in changes)
-    return f"A loss of 1 % a year could be told {years:.0f} years after the first film at the earliest."
+    first = changes[0].first.taken
+    return f"A loss of 1 % a year could be told {years:.0f} years after the film of {first} at the earliest."
 
 
 def _stated(one: Change) -> str:

@@ -67,7 +67,7 @@ def hip_films(rows: Sequence[HipRow], films: Iterable[FilmAnswers], precision: s
             without += 1
             continue
         hip = found[row.subject, row.side]
-        if any(film.pixels == other.pixels for other in hip):
+        if film.pixels and any(film.pixels == other.pixels for other in hip):
             copies += 1
             continue
         named = row.extra.get(UNIT) or " ".join(filter(None, [row.maker or report.maker, report.model]))

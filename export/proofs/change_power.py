@@ -75,7 +75,7 @@ def _study(errors: Errors, rng: np.random.Generator) -> tuple[frozenset[int], F6
 
 def _shares(errors: Errors, lost: float, visits: int, studies: Sequence[tuple[frozenset[int], F64]]) -> F64:
     """By hip, how often a change is stated over all pairs of its films and all studies without it."""
-    thresholds = np.array([[least_change(sd, 1, 1, len(SITES) * (visits - 1)) for sd in study] for _, study in studies])
+    thresholds = _thresholds(studies, visits)
     found = []
     for number, films in enumerate(errors.estimates):
         others = np.array([number not in hips for hips, _ in studies])
@@ -90,24 +90,23 @@ def any_look(errors: Errors, seed: int = 2) -> list[dict[str, Any]]:
     """Unchanged hips that are looked at after every visit: the share of which a change was stated at least once."""
     rng = np.random.default_rng(seed)
     studies = [_study(errors, rng) for _ in range(DRAWS)]
+    least = np.stack([_thresholds(studies, visits) for visits in VISITS], axis=1)
     rows = []
     for visits in VISITS:
         shares = []
         for number, films in enumerate(errors.estimates):
-            if len(films) < visits:
-                continue
-            looks = [
-                (np.abs(films[k] - films[0])[None] > [[least_change(sd, 1, 1, len(SITES) * k) for sd in study]])
-                for hips, study in studies
-                if number not in hips
-                for k in range(1, visits)
-            ]
-            per_study = np.array(looks).reshape(-1, visits - 1, len(SITES)).any((1, 2))
-            shares.append(per_study.mean())
-        rows.append(
-            {"visits": visits, "n": len(shares), "stated": round(float(np.mean(shares)), 4) if shares else None}
-        )
+            if len(films) >= visits:
+                others = np.array([number not in hips for hips, _ in studies])
+                beyond = np.abs(films[1:visits] - films[0])[None] > least[others, : visits - 1]
+                shares.append(float(beyond.any((1, 2)).mean()))
+        stated = round(float(np.mean(shares)), 4) if shares else None
+        rows.append({"visits": visits, "n": len(shares), "stated": stated})
     return rows
+
+
+def _thresholds(studies: Sequence[tuple[frozenset[int], F64]], visits: int) -> F64:
+    """The least significant change after so many visits, (studies, sites)."""
+    return np.array([[least_change(sd, 1, 1, len(SITES) * (visits - 1)) for sd in study] for _, study in studies])
 
 
 def years_to_tell(errors: Errors, both: Sequence[tuple[F64, F64]]) -> dict[str, Any]:

@@ -95,6 +95,20 @@ def test_a_patient_has_one_pseudonym_under_one_key():
     assert pseudonym(PatientID=None) is None
 
 
+def test_a_unit_has_one_pseudonym_under_one_key():
+    def pseudonym(key=b"k" * 32, **elements):
+        return read_film(films.dicom_bytes(**elements), patient_key=key).unit_pseudonym
+
+    one = pseudonym()
+    assert one.startswith("un-")
+    assert one == pseudonym(PatientID="2", StudyDate="20250101", KVP=80)
+    for other in ({"ManufacturerModelName": "X"}, {"DeviceSerialNumber": "7"}, {"StationName": "ROOM2"}):
+        assert one != pseudonym(**other)
+    assert one != pseudonym(b"m" * 32)
+    assert pseudonym(key=None) is None
+    assert pseudonym(Manufacturer=None, ManufacturerModelName=None, StationName=None, DeviceSerialNumber=None) is None
+
+
 @pytest.mark.parametrize(
     ("elements", "taken"),
     [({}, "2024-05-17"), ({"AcquisitionDate": "20240518"}, "2024-05-18"), ({"SeriesDate": "20240516"}, "2024-05-16"),

@@ -39,7 +39,7 @@ def test_what_lies_within_chance_cannot_be_told():
     assert CANNOT in text
     assert "differ by −0.010 (femoral neck) and −0.010 (total hip), those of an unchanged hip by up to 0.079" in text
     assert "a year." not in words(FIRST, SAME, of=known(slope=(0.8, 0.7, 0.9))).replace("1 % a year", "")
-    assert "A loss of 1 % a year could be told 10 years after the first film at the earliest." in text
+    assert "A loss of 1 % a year could be told 10 years after the film of 2020-05-01 at the earliest." in text
 
 
 def test_without_a_precision_of_the_clinic_no_change_is_stated():

@@ -36,6 +36,21 @@ def test_children_are_small_and_have_open_growth_plates() -> None:
     assert pieces[-2] > 300
 
 
+def test_a_loss_takes_mineral_and_leaves_sizes() -> None:
+    from trainer.phantom.film.dxa_label import true_bmd
+
+    one = Subject.draw(17)
+    less = one.with_loss(0.1)
+    for name in ("shaft_cortex_mm", "calcar_mm", "neck_gcm3"):
+        assert getattr(less.femora["L"], name) == pytest.approx(0.9 * getattr(one.femora["L"], name))
+    assert less.pelvis.trabecular_gcm3 == pytest.approx(0.9 * one.pelvis.trabecular_gcm3)
+    for name in ("head_radius_mm", "neck_half_mm", "cortical_gcm3", "noise_seed"):
+        assert getattr(less.femora["R"], name) == getattr(one.femora["R"], name)
+    before, after = true_bmd(one.femora["R"]), true_bmd(less.femora["R"])
+    assert all(0.87 < after[site] / before[site] < 0.93 for site in before)
+    assert one.with_loss(0.0) is one
+
+
 def test_half_of_the_immature_of_the_wide_population_are_nearly_grown() -> None:
     children = [Subject.draw_immature(seed, "wide") for seed in range(60)]
     grown = [child for child in children if child.age_years >= ADOLESCENT_YEARS]

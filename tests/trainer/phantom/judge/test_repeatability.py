@@ -17,13 +17,13 @@ def test_the_films_of_a_subject_differ_in_pose_and_exposure_only():
 
 
 def test_precision_is_the_root_mean_square_over_subjects():
-    """By hand: SDs of 0.01 and 0.03 around 0.5 and 1.0; a subject with one number says nothing."""
+    """By hand: SDs of 0.01 and 0.03 around 0.5 and 1.0, of 1 and 2 degrees; a subject with one number says nothing."""
     two = np.array([0.5 - 0.01 / np.sqrt(2), 0.5 + 0.01 / np.sqrt(2)]), np.array([0.97, 1.0, 1.03])
     estimates = np.full((3, 3, 2), np.nan)
     estimates[0, :2, 0], estimates[1, :, 0], estimates[2, 0, 0] = two[0], two[1], 0.7
     found = precision_errors(estimates)["femoral_neck"]
     assert (found["n_subjects"], found["n_films"]) == (2, 5)
-    assert found["rms_sd_gcm2"] == pytest.approx(np.sqrt((0.01**2 + 0.03**2) / 2), abs=1e-4)
-    assert found["rms_cv_percent"] == pytest.approx(100 * np.sqrt((0.02**2 + 0.03**2) / 2), abs=0.01)
+    assert found["rms_sd_gcm2"] == pytest.approx(np.sqrt((0.01**2 + 2 * 0.03**2) / 3), abs=1e-4)
+    assert found["rms_cv_percent"] == pytest.approx(100 * np.sqrt((0.02**2 + 2 * 0.03**2) / 3), abs=0.01)
     assert found["least_significant_change_gcm2"] == pytest.approx(2.77 * found["rms_sd_gcm2"], abs=2e-4)
     assert precision_errors(estimates)["total_hip"] == {"n_subjects": 0}

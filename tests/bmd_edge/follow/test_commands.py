@@ -1,0 +1,51 @@
+"""The command as a technician has it: from the folders of runs to a page, and one line for each mistake."""
+
+import dataclasses
+import json
+
+import pytest
+
+from bmd_edge.report.results import write_jsonl
+from tests.bmd_edge.cli.program import program
+from tests.bmd_edge.follow.made_up import known, visited
+
+
+@pytest.fixture
+def run(tmp_path):
+    def write(*reports):
+        folder = tmp_path / "run"
+        folder.mkdir(exist_ok=True)
+        write_jsonl(folder / "results.jsonl", reports)
+        return folder
+
+    return write
+
+
+def test_a_series_is_followed_by_a_clinics_precision(run, tmp_path):
+    folder = run(visited("2020-05-01", 0.8), visited("2024-05-01", 0.6))
+    (tmp_path / "clinic.json").write_text(json.dumps(dataclasses.asdict(known())))
+    done = program("follow", folder, "--repeatability", tmp_path / "clinic.json", "--out", tmp_path / "out")
+    assert (done.returncode, "the estimate is lower, by −0.200" in done.stdout) == (0, True), done.stderr
+    assert "Research use only" in done.stdout
+    assert sorted(one.name for one in (tmp_path / "out").iterdir()) == ["follow.csv", "follow.html", "follow.json"]
+
+
+def test_json_goes_to_stdout_and_films_in_no_series_end_with_3(run, tmp_path):
+    folder = run(visited("2020-05-01", 0.8), visited(None, 0.6))
+    done = program("follow", folder, "--json", "--out", tmp_path / "out")
+    assert done.returncode == 3
+    assert json.loads(done.stdout)["in_no_series"][0]["code"] == "no_date"
+
+
+def test_mistakes_are_one_line(run, tmp_path):
+    folder = run(visited("2020-05-01", 0.8, bundle_digest="c"), visited("2024-05-01", 0.6, bundle_digest="c"))
+    (tmp_path / "clinic.json").write_text(json.dumps(dataclasses.asdict(known())))
+    for arguments, said in (
+        ((tmp_path / "nothing",), "holds no results"),
+        ((folder, "--repeatability", tmp_path / "clinic.json"), "measured with another bundle"),
+        ((folder, "--out", folder / "results.jsonl"), "--out is a file"),
+    ):
+        done = program("follow", *arguments, cwd=tmp_path)
+        assert done.returncode == 2
+        assert said in done.stderr
+        assert len(done.stderr.strip().splitlines()) == 1

@@ -1,0 +1,60 @@
+"""follow.csv and follow.json say the same, in the units that their names have."""
+
+import csv
+import json
+from datetime import date
+
+import pytest
+
+from bmd_edge.follow.change import follow
+from bmd_edge.follow.files import COLUMNS, write_csv, write_json
+from bmd_edge.follow.series import series_of
+from bmd_edge.report.film_report import RESEARCH_USE
+from tests.bmd_edge.follow.made_up import known, visited
+
+FILMS = [
+    visited("2020-05-01", 0.8),
+    visited("2022-05-01", 0.78, 0.7),
+    visited("2024-05-01", 0.6),
+    visited("2025-05-01", 0.7, unit_pseudonym="un-b", maker="=cmd"),
+    visited(None, 0.7),
+]
+
+
+@pytest.fixture
+def written(tmp_path):
+    of = known(slope=(0.8, 0.7, 0.9))
+    series, findings = series_of(FILMS, date(2026, 1, 1))
+    hips = [follow(one, of) for one in series]
+    write_csv(tmp_path / "follow.csv", hips, of)
+    write_json(tmp_path / "follow.json", hips, findings, of)
+    with (tmp_path / "follow.csv").open() as file:
+        return list(csv.DictReader(file)), json.loads((tmp_path / "follow.json").read_text()), hips
+
+
+def test_a_row_per_visit_with_the_change_in_that_of_the_last(written):
+    rows, _, hips = written
+    assert tuple(rows[0]) == COLUMNS
+    assert [(row["part"], row["date"], row["films"]) for row in rows] == [
+        ("1", "2020-05-01", "1"), ("1", "2022-05-01", "1"), ("1", "2024-05-01", "1"), ("2", "2025-05-01", "1"),
+    ]  # fmt: skip
+    assert [row["change_gcm2_total_hip"] for row in rows] == ["", "", "-0.2", ""]
+    assert rows[2]["stated_total_hip"] == "True"
+    assert float(rows[2]["lsc_gcm2_total_hip"]) == pytest.approx(hips[0].changes[1].lsc_gcm2, abs=1e-4)
+    assert float(rows[2]["rate_low_total_hip_gcm2_a_year"]) < float(rows[2]["rate_value_total_hip_gcm2_a_year"]) < 0
+    assert rows[2]["first_date"] == "2020-05-01"
+    assert rows[3]["unit"] == "'=cmd One"
+    assert {row["use"] for row in rows} == {RESEARCH_USE}
+
+
+def test_json_says_everything_with_the_sentences(written):
+    rows, facts, _ = written
+    (hip,) = facts["hips"]
+    assert facts["use"] == RESEARCH_USE
+    assert facts["in_no_series"][0]["code"] == "no_date"
+    assert hip["breaks"] == [{"date": "2025-05-01", "changed": ["X-ray unit"]}]
+    assert [one["stated"] for one in hip["changes"]] == [True, True]
+    assert [visit["bmd_total_hip_gcm2"] for visit in hip["visits"]] == [
+        float(row["bmd_total_hip_gcm2"]) for row in rows
+    ]
+    assert any("the estimate is lower" in line for line in hip["said"])

@@ -1,0 +1,72 @@
+"""The page of series stands alone, obeys no hostile text, and says research use where a number stands."""
+
+import re
+from dataclasses import replace
+from datetime import date
+
+from bmd_edge.follow.change import follow
+from bmd_edge.follow.page import told, write_page, write_series
+from bmd_edge.follow.series import Finding, series_of
+from bmd_edge.report.film_report import RESEARCH_USE, RunSummary, count
+from tests.bmd_edge.follow.made_up import DIGEST, known, visited
+
+HOSTILE = "<script>alert(1)</script>{{7*7}}\x1b[31m\u202e"
+FACTS = {
+    "versions": {"bmd-edge": "0"}, "bundle": "test-1", "bundle_digest": DIGEST, "device": "cpu", "precision": "int8",
+    "notice": "Drawn.",
+}  # fmt: skip
+
+
+def page(tmp_path, *films, of=None):
+    series, findings = series_of(films, date(2026, 1, 1))
+    hips = [follow(one, of) for one in series if len(one.visits) > 1]
+    write_page(tmp_path / "follow.html", hips, findings, of, FACTS)
+    return (tmp_path / "follow.html").read_text(encoding="utf-8")
+
+
+def test_a_page_holds_charts_sentences_and_numbers(tmp_path):
+    text = page(tmp_path, visited("2020-05-01", 0.8), visited("2024-05-01", 0.6), of=known())
+    assert text.count("<svg") == 2
+    assert RESEARCH_USE in text
+    assert "the estimate is lower" in text
+    assert 'class="followed stated"' in text
+    assert "0.800 (0.700 to 0.900)" in text
+    assert not re.search(r"<(script|link|img)|(src|href)=\"http", text)
+
+
+def test_a_band_of_the_phantom_is_drawn_and_called_so(tmp_path):
+    films = visited("2020-05-01", 0.8), visited("2024-05-01", 0.6)
+    assert 'class="synthetic"' in (text := page(tmp_path, *films, of=known("phantom")))
+    assert "digital phantom (synthetic)" in text
+    assert 'class="synthetic"' not in page(tmp_path, *films, of=known())
+
+
+def test_hostile_text_acts_nowhere(tmp_path):
+    film = visited("2024-05-01", 0.6, maker=HOSTILE, file=HOSTILE, bundle=HOSTILE)
+    text = page(tmp_path, visited("2020-05-01", 0.8), film, replace(film, acquisition_date=None), of=known())
+    assert "<script>" not in text
+    assert "49" not in re.findall(r"alert.{0,60}", text)[0]
+    assert "\x1b" not in text
+    assert "\u202e" not in text
+
+
+def test_findings_are_told_by_reason_with_their_films(tmp_path):
+    text = page(tmp_path, visited(None, 0.8), visited(None, 0.7), of=known())
+    assert "2 films in no series." in text
+    assert "No hip has films of several visits." in text
+    many = told(
+        [Finding("no_date", None, "a"), Finding("no_date", "pt-b", "a", "R"), Finding("side_unknown", None, "c")]
+    )
+    assert [(one["code"], one["films"]) for one in many] == [("no_date", ["a", "pt-b: a (R)"]), ("side_unknown", ["c"])]
+
+
+def test_a_run_has_the_page_where_a_hip_has_several_visits_and_else_loses_it(tmp_path):
+    films = [visited("2020-05-01", 0.8), visited("2024-05-01", 0.6)]
+    facts = {"versions": {"bmd-edge": "0"}, "bundle": "test-1", "bundle_digest": DIGEST, "notice": "Drawn."}
+    summary = RunSummary(
+        schema_version=2, device="cpu", precision="int8", spacing_given_mm=None, **facts, **count(films)
+    )
+    assert write_series(tmp_path, films, summary) == 1
+    assert 'href="index.html"' in (tmp_path / "series.html").read_text(encoding="utf-8")
+    assert write_series(tmp_path, films[:1], summary) == 0
+    assert not (tmp_path / "series.html").exists()
