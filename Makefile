@@ -48,7 +48,9 @@ bundle: .venv-dev/.installed ## Train the BMD network anew, remake the embedded 
 	$$run export $$(dirname $$rois)/run --table $$judges $$finder --version $(BUNDLE_VERSION) --out bmd_edge/data/bundle; \
 	$$run phantom demo bmd_edge/data; \
 	$$run phantom score --n 300 --seed 7 --json > export/results/score.json; \
-	$$run phantom score --poses 4 --n 25 --seed 7 --json > export/results/repeat.json
+	$$run phantom score --poses 4 --n 25 --seed 7 --json > export/results/repeat.json; \
+	.venv-dev/bin/python -m export.proofs.follow --n 400 --out calibration/results/follow.json \
+		--repeatability bmd_edge/data/repeatability.json
 	.venv-dev/bin/python -m export.readme
 
 picture: .venv-dev/.installed ## Take the README's picture of the demo report again (needs chromium)

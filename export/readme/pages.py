@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bmd_edge.system.files import replace_bytes
-from export.readme import figures, proofs, rooms, speed
+from export.readme import figures, followed, proofs, rooms, speed
 
 ROOT = Path(__file__).parents[2]
 VALIDATION = "calibration/results/validation.json"
@@ -60,6 +60,7 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
         "study": lambda: proofs.study(
             facts("calibration/results/study_sizes.json"), facts("calibration/results/study_pooling.json")
         ),
+        "follow": lambda: followed.follow(facts("calibration/results/follow.json")),
         "drift": lambda: proofs.drift(facts("calibration/results/drift.json")),
         "map": partial(rooms.text, "calibration"),
     },

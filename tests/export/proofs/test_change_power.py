@@ -16,7 +16,7 @@ def drawn(n=150, sd=0.02, slope=0.8, seed=0):
 
 def test_the_share_is_that_of_normal_errors():
     """By hand: errors of two films of each site are independent; the study's upper limit is 1.2 SD on average."""
-    rows = {(row["loss_a_year"], row["visits"]): row for row in modeled(drawn(600), (0.0, 0.10))}
+    rows = {(row["loss_a_year"], row["visits"]): row for row in modeled(drawn(400), (0.0, 0.10))}
     assert set(rows) == {(rate, n) for rate in (0.0, 0.10) for n in (2, 3, 4, 5, 6)}
     upper = 0.02 * np.sqrt(40 / stats.chi2.ppf(0.05, 40))
     for rate, visits in rows:
