@@ -7,6 +7,7 @@ import ast
 import os
 import stat
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,9 @@ import torch
 
 from bmd_edge.bundle.bundle import VerifiedBundle
 from bmd_edge.engine.engine_files import EngineCache, EngineTarget
+from bmd_edge.follow.files import write_csv as write_series_csv
+from bmd_edge.follow.files import write_json as write_series_json
+from bmd_edge.follow.page import write_page as write_series_page
 from bmd_edge.measure.recalibration import SCHEMA, RecalibrationFile
 from bmd_edge.report.film_report import RunSummary
 from bmd_edge.report.pages import write_pages
@@ -23,11 +27,13 @@ from bmd_edge.system.patient_key import export_key, import_key
 from bmd_edge.table.film_table import HipRow, write_table
 from calibration.fit.recalibration import write_recalibration
 from calibration.pairs.pairs import write_pairs
+from calibration.repeat.precision import write_repeatability
 from calibration.study.frozen import write_plan
 from calibration.study.plan_page import write_page as write_plan_page
 from calibration.study.release import Ledger, Release, record
 from calibration.study.summary import write_summary
 from export.bundle.pack import pack
+from tests.bmd_edge.follow.made_up import known
 from tests.calibration.study.plans import plan
 from tests.calibration.study.test_pool import clinic
 from tests.support.bundles import tiny_parts
@@ -64,6 +70,11 @@ def results(folder: Path) -> None:
     write_run(folder / "run.json", SUMMARY)
 
 
+def followed(folder: Path) -> None:
+    write_series_csv(folder / "follow.csv", [], None)
+    write_series_json(folder / "follow.json", [], [], None)
+
+
 def exported(folder: Path) -> Path:
     export_key(folder / "exported", folder / "other.key")
     return folder / "exported"
@@ -77,6 +88,8 @@ def bundle(folder: Path) -> VerifiedBundle:
 WRITERS: dict[str, Callable[[Path], object]] = {
     "bmd_edge/system/files.py": files,
     "bmd_edge/engine/engine_files.py": engines,
+    "bmd_edge/follow/files.py": followed,
+    "bmd_edge/follow/page.py": lambda folder: write_series_page(folder / "follow.html", [], [], None, asdict(SUMMARY)),
     "bmd_edge/report/pages.py": lambda folder: write_pages(folder, [], SUMMARY),
     "bmd_edge/report/results.py": results,
     "bmd_edge/system/patient_key.py": lambda folder: import_key(exported(folder.parent), folder / "patient.key"),
@@ -85,6 +98,7 @@ WRITERS: dict[str, Callable[[Path], object]] = {
         folder / "site.json", RecalibrationFile(SCHEMA, "0" * 64, "0" * 64, {}, {}, {})
     ),
     "calibration/pairs/pairs.py": lambda folder: write_pairs(folder / "pairs.csv", [], {}),
+    "calibration/repeat/precision.py": lambda folder: write_repeatability(folder / "precision.json", known()),
     "calibration/study/frozen.py": lambda folder: write_plan(folder / "plan.json", plan()),
     "calibration/study/release.py": lambda folder: record(Ledger("c", "s"), Release({}, ""), folder / "ledger.json"),
     "calibration/study/summary.py": lambda folder: write_summary(folder / "summary.json", clinic("c", {})),
@@ -103,7 +117,7 @@ AFTER_LONG_WORK = {
     "calibration/world/page.py", "export/proofs/study_pooling.py", "export/proofs/study_sizes.py",
     "export/bench/int8_speed.py", "export/proofs/class_head.py", "export/proofs/drift_delay.py",
     "export/proofs/steady_verdict.py", "export/proofs/surroundings.py", "trainer/images/cutter.py",
-    "export/proofs/intervals.py",
+    "export/proofs/intervals.py", "export/proofs/follow.py",
     "export/proofs/recalibration.py", "export/readme/pages.py", "export/readme/speed.py", "export/report/page.py",
     "trainer/paper_table/page.py", "trainer/paper_table/units.py", "trainer/phantom/cohort/demo.py",
     "trainer/commands.py", "trainer/phantom/judge/score.py", "trainer/run/loop.py",
