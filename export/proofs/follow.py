@@ -212,7 +212,7 @@ def main(arguments: Sequence[str], say: Callable[[str], object]) -> int:
     parser.add_argument("--repeatability", type=Path, help="JSON file of the phantom's figure, for `bmd-edge follow`")
     asked = parser.parse_args(arguments)
     bundle = read_bundle(asked.bundle)
-    films = plan(asked.n, max(asked.n // 5, 30), max(asked.n // 10, 10), max(asked.n // 10, 10))
+    films = plan(asked.n, max(asked.n // 5, 40), max(asked.n // 10, 10), max(asked.n // 10, 10))
     whole, first = {}, ""
     groups: dict[str, Groups] = {}
     with progress_bar() as progress:

@@ -71,7 +71,8 @@ def _after(found: dict[str, Any]) -> str:
     years = found["years_to_tell_1_percent"]
     apart = " and ".join(f"{years[site]['correlation of both hips']:.2f}" for site in SITES)
     return _paragraph(
-        "That is one comparison between two visits: 2.77 times the SD, over the estimated loss a year. Errors of both"
+        "That is one comparison between two visits: 2.77 times the SD, over the estimated loss a year; the interval is"
+        " that of the SD alone. Errors of both"
         f" hips of a pelvis are correlated by {apart}."
     )
 

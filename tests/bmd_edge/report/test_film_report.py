@@ -24,8 +24,8 @@ def test_the_fields_are_those_of_the_contract(reports: dict[str, FilmReport]) ->
     assert " ".join(film) == (
         "schema_version file film_id status reason warnings sop_instance_uid study_instance_uid"
         " series_instance_uid acquisition_date patient_pseudonym accession_number pixel_digest spacing_mm"
-        " spacing_source view age_years sex maker model kvp exposure_index bundle bundle_digest recalibration device"
-        " precision band film_now copy copy_of hips band_meaning"
+        " spacing_source view age_years sex maker model unit_pseudonym kvp exposure_index bundle bundle_digest"
+        " recalibration device precision band film_now copy copy_of hips band_meaning"
     )
     assert " ".join(film["hips"][0]) == "side status reason landmarks_px estimates"
     assert " ".join(film["hips"][0]["estimates"][0]) == (

@@ -21,6 +21,7 @@ ELSEWHERE = {
     "trainer/phantom/body/pelvis.py": "stands behind hips; phantom/film/test_film.py sees films of it",
     "bmd_edge/screen/jobs.py": "messages and a clock; screen/test_workers.py and export/bench/test_stages.py use them",
     "export/readme/pages.py": "whole/documents/test_pages.py: every page is what it writes",
+    "export/readme/followed.py": "whole/documents/test_pages.py: its words are on the page",
     "export/readme/proofs.py": "whole/documents/test_pages.py: its words are on the pages",
     "trainer/phantom/cohort/demo.py": "whole/test_embedded.py: the demo films are those that it writes",
     "trainer/phantom/judge/reduced_decoding.py": "measures for minutes; film/test_film.py compares reduced films",
