@@ -36,13 +36,13 @@ def _power(found: dict[str, Any]) -> str:
 
 
 def _rest(found: dict[str, Any]) -> str:
-    looks = max(found["any_look"], key=lambda row: row["visits"] if row["n"] else 0)
+    looks = max(found["any_look"], key=lambda row: row["stated"] or 0.0)
     units = found["other_unit"]
     slopes = " and ".join(f"{_slope(found['longitudinal_slope'][site])} ({_NAMES[site]})" for site in SITES)
     named = f"{units['named']:.0%} ({units['low']:.0%} to {units['high']:.0%}) of {units['n']} series"
     return _paragraph(
-        f"Whoever looks after each of {looks['visits']} visits gets a false word of {_percent(looks['stated'])} of"
-        f" unchanged hips. Estimated over true change is {slopes}; below 1 a loss is understated. A change of X-ray"
+        f"Whoever looks after every visit gets a false word of {_percent(looks['stated'])} of unchanged hips at most"
+        f" ({looks['visits']} visits, {looks['n']} hips). Estimated over true change is {slopes}; below 1 a loss is understated. A change of X-ray"
         f" unit halfway was named in {named}."
     )
 
