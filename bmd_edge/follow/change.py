@@ -81,9 +81,9 @@ def _figures(visit: Visit, known: RepeatabilityFile | None) -> dict[str, SiteRep
     conditions = dict(zip(CONDITIONS, visit.conditions, strict=True))
     if known is None:
         return {}
-    same = (known.bundle_digest, known.site_calibration) == (
+    same = (known.bundle_digest, known.recalibration) == (
         conditions["bundle_digest"],
-        conditions["site_calibration"],
+        conditions["recalibration"],
     )
     return known.precisions.get(conditions["precision"] or "", {}) if same else {}
 

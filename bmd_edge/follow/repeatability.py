@@ -65,14 +65,14 @@ class BetweenUnits:
 class RepeatabilityFile:
     """What the file says. `source` is one of `SOURCES`; `taken_under` counts films by why they were taken.
 
-    `site_calibration` is the SHA-256 of the recalibration that the films were read with. `precisions` maps precision
+    `recalibration` is the SHA-256 of the recalibration that the films were read with. `precisions` maps precision
     to site to figures; `between_units` is told apart and is in none of them.
     """
 
     schema: int
     source: str
     bundle_digest: str
-    site_calibration: str | None
+    recalibration: str | None
     table_sha256: str | None
     taken_under: dict[str, int]
     precisions: dict[str, dict[str, SiteRepeatability]]

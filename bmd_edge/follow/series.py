@@ -49,7 +49,7 @@ CONDITIONS = {
     "unit_pseudonym": "X-ray unit",
     "bundle_digest": "bundle",
     "precision": "precision of the network",
-    "site_calibration": "recalibration",
+    "recalibration": "recalibration",
     "spacing_source": "source of the pixel size",
 }
 """What films of one part of a series share, and how it is called where it changes."""

@@ -80,7 +80,7 @@ def measure(
         schema=SCHEMA,
         source="clinic",
         bundle_digest=bundle.digest,
-        site_calibration=digest,
+        recalibration=digest,
         table_sha256=hashlib.sha256(table.read_bytes()).hexdigest(),
         taken_under=dict(sorted(Counter(row.extra[TAKEN_UNDER] for row in rows).items())),
         precisions=found,

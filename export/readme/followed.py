@@ -42,8 +42,8 @@ def _rest(found: dict[str, Any]) -> str:
     named = f"{units['named']:.0%} ({units['low']:.0%} to {units['high']:.0%}) of {units['n']} series"
     return _paragraph(
         f"Whoever looks after every visit gets a false word of {_percent(looks['stated'])} of unchanged hips at most"
-        f" ({looks['visits']} visits, {looks['n']} hips). Estimated over true change is {slopes}; below 1 a loss is understated. A change of X-ray"
-        f" unit halfway was named in {named}."
+        f" ({looks['visits']} visits, {looks['n']} hips). Estimated over true change is {slopes}; below 1 a loss is"
+        f" understated. A change of X-ray unit halfway was named in {named}."
     )
 
 
