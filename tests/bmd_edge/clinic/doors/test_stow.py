@@ -4,6 +4,7 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from http import HTTPStatus
 from http.client import HTTPResponse
 from pathlib import Path
@@ -108,11 +109,10 @@ def path(config: Config, journal: Journal) -> Iterator[Path]:
 def post(path: Path, body: bytes, to: str = PATH, **headers: str) -> tuple[HTTPResponse, bytes]:
     connection = clinic.ToSocket(path)
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    connection.request("POST", to, body, {"Content-Type": TYPE, SUBJECT: "CN=xray1,O=clinic", **named})
-    response = connection.getresponse()
-    said = response.read()
-    connection.close()
-    return response, said
+    with closing(connection):
+        connection.request("POST", to, body, {"Content-Type": TYPE, SUBJECT: "CN=xray1,O=clinic", **named})
+        with closing(connection.getresponse()) as response:
+            return response, response.read()
 
 
 def test_a_film_is_kept_and_named_in_the_answer(path: Path, journal: Journal) -> None:
