@@ -41,6 +41,7 @@ WORKSHOPS = {
     ),
     "calibrate": Workshop("calibration.commands", "calibrate", "calibrate", "Recalibrate a bundle for one clinic."),
     "drift": Workshop("calibration.commands", "drift", "calibrate", "Say whether films have drifted, and what moved."),
+    "clinic": Workshop("bmd_edge.clinic.commands", "app", "clinic", "Run a box beside X-ray unit and archive."),
     "sign": Workshop("export.bundle.sign", "sign", "sign", "Sign a bundle with a private key."),
     "verify": Workshop("export.bundle.sign", "verify", "sign", "Verify a signed bundle, offline."),
 }

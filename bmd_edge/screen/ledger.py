@@ -10,13 +10,11 @@ name another one has taken since keeps its row under that name, a NUL and its fi
 before the film that has the name now: whoever takes the last line of a name has today's film.
 """
 
-import errno
 import json
-import os
 import shutil
 import sqlite3
 from collections.abc import Iterable, Iterator, Set
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import asdict, astuple, replace
 from itertools import groupby
 from pathlib import Path
@@ -28,6 +26,7 @@ from bmd_edge.report.film_report import FilmReport, RunSummary
 from bmd_edge.report.thumbnail import Thumbnail
 from bmd_edge.screen.folder_plan import Stamp
 from bmd_edge.screen.kept_report import entry_of, report_of
+from bmd_edge.system.sqlite_errors import translated
 
 NAME = "ledger.sqlite"
 _STAMP = "size, mtime_ns, changed_ns"
@@ -72,28 +71,10 @@ COMMIT;
 """
 _SAID = "json_array_length(report, '$.hips') > 0"
 """Something was said of a hip: a number, or why there is none."""
-_ERRNO = {
-    sqlite3.SQLITE_FULL: errno.ENOSPC,
-    sqlite3.SQLITE_IOERR: errno.EIO,
-    sqlite3.SQLITE_READONLY: errno.EROFS,
-    sqlite3.SQLITE_PERM: errno.EACCES,
-    sqlite3.SQLITE_CANTOPEN: errno.EACCES,
-}
 
 
-@contextmanager
-def _translated() -> Iterator[None]:
-    """Turn SQLite's errors into OSError where the disk is to blame, else into UsageError."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the rest tells kinds of one error apart
-        if code in _ERRNO:
-            raise OSError(_ERRNO[code], os.strerror(_ERRNO[code])) from error
-        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-            raise UsageError(f"{NAME} is open in another program: close it, then run again") from error
-        what = f"{NAME} cannot be used ({error}): give another --out, or --fresh, which forgets what it holds"
-        raise UsageError(what) from error
+def _translated() -> AbstractContextManager[None]:
+    return translated(NAME, "give another --out, or --fresh, which forgets what it holds")
 
 
 class Ledger:

@@ -1,0 +1,312 @@
+"""`clinic.toml`, the one file of settings of a clinic box.
+
+What is not known, of another type or unsafe is a UsageError that names the line. Standard library only: the guard
+inside Orthanc reads it too.
+"""
+
+import hashlib
+import ipaddress
+import re
+import stat
+import tomllib
+from dataclasses import MISSING, dataclass, field, fields
+from pathlib import Path
+from typing import Any, TypeVar, get_args, get_origin
+
+from bmd_edge.errors import UsageError
+
+NAME = "clinic.toml"
+KINDS = ("sr", "sc")
+_AE_TITLE = re.compile(r"[\x21-\x5b\x5d-\x7e]([\x20-\x5b\x5d-\x7e]{0,14}[\x21-\x5b\x5d-\x7e])?")  # PS3.5 6.2, AE
+_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.:-]{0,252}[A-Za-z0-9])?")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Box:
+    """The box itself. root: folder of journal, spool and outbox. min_free_mb: with less, no film is taken.
+
+    keep_days: how long film and objects stay once the archive answers for them.
+    """
+
+    root: str
+    ae_title: str = "BMDEDGE"
+    min_free_mb: int = 5000
+    keep_days: int = 30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doors:
+    """Where films come in, as "address:port" or "" for a door that is closed; folder: one that is watched.
+
+    dicom: C-STORE without TLS. dicom_tls, stow_tls: behind nginx, each sender with a certificate. stow: where
+    `bmd-edge serve` answers nginx, on this machine only. vlan: the network of a plain `dicom` is nobody else's.
+    """
+
+    dicom: str = "127.0.0.1:4242"
+    dicom_tls: str = ""
+    stow_tls: str = ""
+    stow: str = "127.0.0.1:8081"
+    folder: str = ""
+    vlan: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unit:
+    """An X-ray unit that may send films. spacing_if_missing_mm: its pixel size, for films that state none."""
+
+    ae_title: str
+    host: str
+    port: int = 104
+    spacing_if_missing_mm: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Destination:
+    """An archive. kind: "dicom" (C-STORE to ae_title at host:port) or "stow" (STOW-RS to url).
+
+    commit: ask for storage commitment. objects: which kinds it gets. ca: the authority of its certificate.
+    """
+
+    kind: str
+    ae_title: str = ""
+    host: str = ""
+    port: int = 104
+    url: str = ""
+    tls: bool = False
+    ca: str = ""
+    commit: bool = False
+    objects: tuple[str, ...] = KINDS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Commitment:
+    """Where archives report what they have committed to, "address:port"."""
+
+    bind: str = "127.0.0.1:11113"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tls:
+    """Files of this box's TLS; relative ones lie in its root."""
+
+    certificate: str = "tls/box.crt"
+    key: str = "tls/box.key"
+    ca: str = "tls/ca.crt"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What films are read with: as the options of `bmd-edge screen`. timeout_s: for one film, then its reader ends."""
+
+    bundle: str = ""
+    recalibration: str = ""
+    device: str = "auto"
+    precision: str = "auto"
+    timeout_s: int = 120
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """The whole file. approval: number of the study or of the ethics approval; without one nothing is delivered,
+    but to this machine itself. digest: of the file's bytes.
+    """
+
+    box: Box
+    door: Doors = field(default_factory=Doors)
+    units: dict[str, Unit] = field(default_factory=dict)
+    pacs: dict[str, Destination] = field(default_factory=dict)
+    commitment: Commitment = field(default_factory=Commitment)
+    tls: Tls = field(default_factory=Tls)
+    reading: Reading = field(default_factory=Reading)
+    approval: str = ""
+    path: Path = Path()
+    digest: str = ""
+
+    @property
+    def root(self) -> Path:
+        """The box's folder."""
+        return Path(self.box.root)
+
+    def delivers_to(self, destination: str) -> bool:
+        """Whether results may go there: an approval is named, or it is this machine."""
+        return bool(self.approval) or _is_loopback(_host_of(self.pacs[destination]))
+
+    def unit_of(self, ae_title: str) -> tuple[str, Unit] | None:
+        """The unit of this AE title, and its name; case does not count, as for Orthanc."""
+        for name, unit in self.units.items():
+            if unit.ae_title.casefold() == ae_title.strip().casefold():
+                return name, unit
+        return None
+
+
+def read_config(path: Path) -> Config:
+    """Read `clinic.toml`; UsageError names the file's line and the remedy, OSError where it cannot be read."""
+    data = path.read_bytes()
+    if path.stat().st_mode & (stat.S_IRWXO):
+        raise UsageError(f"{NAME} can be read by everybody: chmod o= {NAME}")
+    try:
+        text = data.decode()
+        loaded = tomllib.loads(text)
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"{NAME} is no TOML: {error}") from None
+    lines = _Lines(text)
+    config = _built(Config, loaded, "", lines, {"path": path, "digest": hashlib.sha256(data).hexdigest()})
+    _check(config, lines)
+    return config
+
+
+def address(text: str) -> tuple[str, int]:
+    """ "host:port" -> (host, port); an IPv6 address stands in brackets."""
+    host, _, port = text.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
+class _Lines:
+    """Says in which line of the file a key stands."""
+
+    def __init__(self, text: str) -> None:
+        self._lines = text.splitlines()
+
+    def error(self, key: str, what: str) -> UsageError:
+        """An error at the line of a dotted key: the first that holds its last name behind its table's."""
+        last = key.split(".")[-1]
+        tables = key.split(".")[:-1]
+        start = 0
+        for table in tables:
+            start = self._find(table, start) if self._find(table, start) >= 0 else start
+        number = self._find(last, start)
+        where = f" line {number + 1}" if number >= 0 else ""
+        return UsageError(f"{NAME}{where}: {key}: {what}")
+
+    def _find(self, name: str, start: int) -> int:
+        word = re.compile(rf"(?<![\w-]){re.escape(name)}(?![\w-])")
+        return next((n for n, line in enumerate(self._lines) if n >= start and word.search(line)), -1)
+
+
+_T = TypeVar("_T")
+
+
+def _built(kind: type[_T], found: dict[str, Any], key: str, lines: _Lines, given: dict[str, Any]) -> _T:
+    """A dataclass of a TOML table: every key known, every value of its field's type."""
+    values = dict(given)
+    known = {one.name: one for one in fields(kind) if one.name not in given}  # type: ignore[arg-type]
+    for name, value in found.items():
+        dotted = f"{key}.{name}" if key else name
+        if name not in known:
+            raise lines.error(dotted, f"unknown; known here: {', '.join(known)}")
+        values[name] = _value(known[name].type, value, dotted, lines)
+    for name, one in known.items():
+        if name not in values and one.default is MISSING and one.default_factory is MISSING:
+            raise lines.error(f"{key}.{name}" if key else name, "is missing")
+    return kind(**values)
+
+
+def _value(kind: Any, value: Any, key: str, lines: _Lines) -> Any:
+    if hasattr(kind, "__dataclass_fields__"):
+        if not isinstance(value, dict):
+            raise lines.error(key, "must be a table")
+        return _built(kind, value, key, lines, {})
+    if get_origin(kind) is dict:
+        if not isinstance(value, dict):
+            raise lines.error(key, "must be a table of tables")
+        return {name: _value(get_args(kind)[1], one, f"{key}.{name}", lines) for name, one in value.items()}
+    if get_origin(kind) is tuple:
+        if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+            raise lines.error(key, "must be a list of texts")
+        return tuple(value)
+    wanted = (float, int) if kind == float | None else kind
+    if not isinstance(value, wanted) or (isinstance(value, bool) and kind is not bool):
+        words = {str: "a text", int: "a whole number", bool: "true or false"}
+        raise lines.error(key, f"must be {words.get(kind, 'a number')}")
+    return value
+
+
+def _check(config: Config, lines: _Lines) -> None:
+    box, door = config.box, config.door
+    if not config.root.is_absolute():
+        raise lines.error("box.root", "must be the whole path of a folder")
+    _check_ae_title(box.ae_title, "box.ae_title", lines)
+    for name in ("min_free_mb", "keep_days"):
+        if getattr(box, name) < 1:
+            raise lines.error(f"box.{name}", "must be 1 or more")
+    for name in ("dicom", "dicom_tls", "stow_tls", "stow"):
+        if text := getattr(door, name):
+            _check_address(text, f"door.{name}", lines)
+    _check_address(config.commitment.bind, "commitment.bind", lines)
+    if door.dicom and not _is_loopback(address(door.dicom)[0]) and not door.vlan:
+        raise lines.error("door.dicom", "is open to the network without TLS: use dicom_tls, or say vlan = true")
+    if not _is_loopback(address(door.stow)[0]):
+        raise lines.error("door.stow", "must be on this machine (127.0.0.1); stow_tls is the one for the network")
+    if (door.dicom_tls or door.vlan) and not config.units:
+        raise lines.error("door", "is open to the network, and no unit is named: add units.NAME")
+    _check_units(config, lines)
+    for name, pacs in config.pacs.items():
+        _check_destination(pacs, f"pacs.{name}", lines)
+
+
+def _check_units(config: Config, lines: _Lines) -> None:
+    titles: dict[str, str] = {}
+    for name, unit in config.units.items():
+        key = f"units.{name}"
+        _check_name(name, key, lines)
+        _check_ae_title(unit.ae_title, f"{key}.ae_title", lines)
+        _check_host(unit.host, f"{key}.host", lines)
+        if titles.setdefault(unit.ae_title.casefold(), name) != name:
+            raise lines.error(f"{key}.ae_title", f"is that of {titles[unit.ae_title.casefold()]} too")
+        spacing = unit.spacing_if_missing_mm
+        if spacing is not None and not 0 < spacing < 10:
+            raise lines.error(f"{key}.spacing_if_missing_mm", "must be a pixel size in mm")
+
+
+def _check_destination(pacs: Destination, key: str, lines: _Lines) -> None:
+    _check_name(key.partition(".")[2], key, lines)
+    if pacs.kind not in ("dicom", "stow"):
+        raise lines.error(f"{key}.kind", 'must be "dicom" or "stow"')
+    if unknown := set(pacs.objects) - set(KINDS):
+        raise lines.error(f"{key}.objects", f"knows {', '.join(KINDS)}, not {', '.join(sorted(unknown))}")
+    if pacs.kind == "dicom":
+        _check_ae_title(pacs.ae_title, f"{key}.ae_title", lines)
+        _check_host(pacs.host, f"{key}.host", lines)
+        return
+    if not re.match(r"https?://[^/]+", pacs.url):
+        raise lines.error(f"{key}.url", "must be the address of a STOW-RS service, https://...")
+    if pacs.url.startswith("http:") and not _is_loopback(_host_of(pacs)):
+        raise lines.error(f"{key}.url", "must be https: results would cross the network as they are")
+    if pacs.commit:
+        raise lines.error(f"{key}.commit", "is for kind dicom only: STOW-RS has no storage commitment")
+
+
+def _check_name(name: str, key: str, lines: _Lines) -> None:
+    if not re.fullmatch(r"[A-Za-z0-9_-]{1,32}", name):
+        raise lines.error(key, "a name has at most 32 letters, digits, - and _")
+
+
+def _check_ae_title(title: str, key: str, lines: _Lines) -> None:
+    if not _AE_TITLE.fullmatch(title):
+        raise lines.error(key, "must be an AE title: 1 to 16 characters, no backslash")
+
+
+def _check_host(host: str, key: str, lines: _Lines) -> None:
+    if not _HOST.fullmatch(host):
+        raise lines.error(key, "must be a host's name or address")
+
+
+def _check_address(text: str, key: str, lines: _Lines) -> None:
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isdigit() or not 0 < int(port) < 65536:
+        raise lines.error(key, 'must be "address:port"')
+    try:
+        ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        raise lines.error(key, 'must be "address:port", with an IP address of this machine') from None
+
+
+def _host_of(pacs: Destination) -> str:
+    return pacs.host if pacs.kind == "dicom" else re.sub(r"https?://([^/:]+|\[[^]]*\]).*", r"\1", pacs.url).strip("[]")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

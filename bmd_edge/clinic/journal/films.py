@@ -1,0 +1,213 @@
+"""Films in the journal: received -> screening -> ready -> done; beside them quarantined.
+
+`screening` is a lease: after a restart the film is received again, and `tries` tells how often its reading began.
+"""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
+from enum import StrEnum
+from pathlib import PurePath
+
+from bmd_edge.clinic.journal.store import Journal
+
+SPOOL, OUTBOX = PurePath("spool"), PurePath("outbox")
+"""Folders in the box's root: films as they came, and objects as they go."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrival:
+    """A film at the door; the fields are the columns of table `film`."""
+
+    film_key: str
+    sop_uid: str
+    pixel_sha: str
+    header_sha: str
+    identity: str
+    syntax: str
+    size: int
+    door: str
+    unit: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilmRow(Arrival):
+    """A film that was taken. `n` is its place in the order of arrival; `report` is FilmReport as JSON."""
+
+    n: int
+    received_at: float
+    state: str
+    reason: str
+    tries: int
+    bundle: str
+    report: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectRow:
+    """A finished object: bytes that lie at `path` (relative to the root), synced, with this hash; only sent from now.
+
+    kind: sr | sc. version: 1, or one more than that of the object it replaces.
+    """
+
+    uid: str
+    film_key: str
+    kind: str
+    version: int
+    replaces: str | None
+    sha256: str
+    path: str
+    size: int
+    made_at: float
+
+
+class Known(StrEnum):
+    """What the journal knows of a film that arrives."""
+
+    NEW = "new"  # nothing, or another header, or the same pixels may stand in another syntax
+    AGAIN = "again"  # the very film, whatever its encoding
+    CONFLICT = "conflict"  # another film under its SOP Instance UID
+
+
+def known(journal: Journal, film: Arrival) -> tuple[Known, str]:
+    """What is known of this film, and the film_key of the one it is, or contradicts ("" for none)."""
+    query = "SELECT * FROM film WHERE sop_uid=? AND state<>'quarantined' ORDER BY n"
+    same_uid = journal.rows(query, film.sop_uid)
+    for row in same_uid:
+        mine = film.identity, film.pixel_sha, film.header_sha
+        if mine == (row["identity"], row["pixel_sha"], row["header_sha"]):
+            return Known.AGAIN, row["film_key"]
+    for row in same_uid:
+        other_pixels = film.pixel_sha != row["pixel_sha"] and film.syntax == row["syntax"]
+        if film.identity != row["identity"] or other_pixels:
+            return Known.CONFLICT, row["film_key"]
+    return Known.NEW, ""
+
+
+def take(journal: Journal, film: Arrival) -> Known:
+    """Write a film into the journal, where it is not yet: as received, or quarantined where it contradicts another.
+
+    Its file is whole and synced in the spool. A conflict that came before changes nothing.
+    """
+    with journal.change() as db:
+        what, other = known(journal, film)
+        state = {Known.NEW: "received", Known.CONFLICT: "quarantined"}.get(what)
+        if state is None:
+            journal.record("film_again", other, door=film.door, unit=film.unit)
+            return what
+        reason = "sop_uid_conflict" if what is Known.CONFLICT else ""
+        row = {**asdict(film), "received_at": journal.clock(), "state": state, "reason": reason}
+        names = ", ".join(row)
+        marks = ", ".join(f":{name}" for name in row)
+        new = db.execute(f"INSERT OR IGNORE INTO film ({names}) VALUES ({marks})", row).rowcount
+        journal.record(f"film_{state}" if new else "film_conflict_again", film.film_key, door=film.door, unit=film.unit)
+        return what
+
+
+def film(journal: Journal, film_key: str) -> FilmRow | None:
+    """The film of this key."""
+    return next(iter(_films(journal, "film_key=?", film_key)), None)
+
+
+def films_in(journal: Journal, *states: str) -> list[FilmRow]:
+    """Films in these states, in the order of their arrival."""
+    marks = ", ".join("?" * len(states))
+    return _films(journal, f"state IN ({marks})", *states)
+
+
+def films_since(journal: Journal, since: float) -> list[FilmRow]:
+    """Films that were received at or after a time, in the order of their arrival."""
+    return _films(journal, "received_at>=?", since)
+
+
+def start(journal: Journal, bundle: str) -> FilmRow | None:
+    """Lease the film that has waited longest: received -> screening, with the bundle it is read with."""
+    with journal.change() as db:
+        found = _films(journal, "state='received'", limit=1)
+        if not found:
+            return None
+        values = (bundle, found[0].film_key)
+        db.execute("UPDATE film SET state='screening', tries=tries+1, bundle=? WHERE film_key=?", values)
+        journal.record("film_screening", found[0].film_key, bundle=bundle, tries=found[0].tries + 1)
+        return film(journal, found[0].film_key)
+
+
+def release_leases(journal: Journal) -> None:
+    """After a restart: screening -> received, sending -> ready."""
+    with journal.change() as db:
+        films = db.execute("UPDATE film SET state='received' WHERE state='screening'").rowcount
+        sent = db.execute("UPDATE delivery SET state='ready' WHERE state='sending'").rowcount
+        if films or sent:
+            journal.record("leases_released", films=films, deliveries=sent)
+
+
+def finish(journal: Journal, film_key: str, report: str, objects: Iterable[ObjectRow], reason: str = "") -> None:
+    """screening -> ready, with the film's finished objects; -> done where there are none that are new.
+
+    `objects` lie synced in the outbox; one whose UID the journal has is left as it is.
+    """
+    with journal.change() as db:
+        new = 0
+        for made in objects:
+            row = asdict(made)
+            marks = ", ".join(f":{name}" for name in row)
+            new += db.execute(f"INSERT OR IGNORE INTO object ({', '.join(row)}) VALUES ({marks})", row).rowcount
+        state = "ready" if new else "done"
+        _move(journal, film_key, "screening", state, reason, report=report, objects=new)
+
+
+def quarantine(journal: Journal, film_key: str, reason: str) -> None:
+    """Screening -> quarantined: its decoded pixels contradict those of a film of the same SOP Instance UID."""
+    _move(journal, film_key, "screening", "quarantined", reason)
+
+
+def read_again(journal: Journal, film_key: str, reason: str) -> bool:
+    """-> received: after a recalibration, with a new bundle, or on demand; False where the film waits already."""
+    with journal.change() as db:
+        where = "film_key=? AND state IN ('ready', 'done')"
+        moved = db.execute(f"UPDATE film SET state='received', tries=0, reason=? WHERE {where}", (reason, film_key))
+        if moved.rowcount:
+            journal.record("film_read_again", film_key, reason=reason)
+        return bool(moved.rowcount)
+
+
+def settle(journal: Journal) -> None:
+    """ready -> done for films all of whose objects are where they were to go: each was asked for and none is open."""
+    open_delivery = "d.state IN ('ready', 'sending', 'held') OR (d.state='sent' AND d.commitment)"
+    query = f"""SELECT film_key FROM film WHERE state='ready'
+        AND EXISTS (SELECT 1 FROM object o JOIN delivery d ON d.uid=o.uid WHERE o.film_key=film.film_key)
+        AND NOT EXISTS (SELECT 1 FROM object o JOIN delivery d ON d.uid=o.uid
+                        WHERE o.film_key=film.film_key AND ({open_delivery}))"""
+    with journal.change():
+        for row in journal.rows(query):
+            _move(journal, row["film_key"], "ready", "done", "")
+
+
+def objects_of(journal: Journal, film_key: str) -> list[ObjectRow]:
+    """The objects made of a film, the latest version last."""
+    rows = journal.rows("SELECT * FROM object WHERE film_key=? ORDER BY version, kind", film_key)
+    return [ObjectRow(**dict(row)) for row in rows]
+
+
+def latest_object(journal: Journal, sop_uid: str, kind: str) -> ObjectRow | None:
+    """The newest object of this kind made of a film of this SOP Instance UID, whichever of its headers came."""
+    query = """SELECT object.* FROM object JOIN film USING (film_key) WHERE film.sop_uid=? AND object.kind=?
+        ORDER BY object.version DESC LIMIT 1"""
+    rows = journal.rows(query, sop_uid, kind)
+    return ObjectRow(**dict(rows[0])) if rows else None
+
+
+def _move(journal: Journal, film_key: str, before: str, after: str, reason: str, **more: object) -> None:
+    """One change of state; ValueError where the film is not in the state `before`, so that no lease is ended twice."""
+    report = more.pop("report", None)
+    with journal.change() as db:
+        values = (after, reason, report, film_key, before)
+        query = "UPDATE film SET state=?, reason=?, report=COALESCE(?, report) WHERE film_key=? AND state=?"
+        if not db.execute(query, values).rowcount:
+            raise ValueError(f"film {film_key[:16]} is not {before}")
+        journal.record(f"film_{after}", film_key, **({"reason": reason} if reason else {}), **more)
+
+
+def _films(journal: Journal, where: str, *values: object, limit: int = -1) -> list[FilmRow]:
+    names = ", ".join(field.name for field in fields(FilmRow))
+    rows = journal.rows(f"SELECT {names} FROM film WHERE {where} ORDER BY n LIMIT ?", *values, limit)
+    return [FilmRow(**dict(row)) for row in rows]
