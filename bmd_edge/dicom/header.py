@@ -8,6 +8,7 @@ the pixels is counted in `Header.irregular`.
 import math
 import re
 import struct
+from collections.abc import Iterator
 
 from bmd_edge.dicom.deflate import inflate
 from bmd_edge.dicom.elements import TRANSFER_SYNTAX, Element, Walk
@@ -116,6 +117,27 @@ class Header:
             self.note()
             return None
         return None if item is None else Header(self._walk, item[0])
+
+    def values(self) -> Iterator[tuple[int, "memoryview | list[Header]"]]:
+        """Every element's tag with its raw value, or with the items of a sequence, where it is a sound one."""
+        for tag, element in self._elements.items():
+            yield tag, self._items(element) or self.value(tag)
+
+    def _items(self, element: Element) -> "list[Header] | None":
+        """The items of a sequence; None where it is none, is empty or malformed."""
+        if element.fragments is not None or element.vr not in ("SQ", "UN", ""):
+            return None
+        items, pos = [], element.start
+        try:
+            while pos < element.end:
+                item = self._walk.first_item(Element("SQ", pos, element.end))
+                if item is None:
+                    return None
+                items.append(Header(self._walk, item[0]))
+                pos = item[1]
+        except FilmRefused:
+            return None
+        return items
 
     def several_items(self, tag: int) -> bool:
         """Whether a sequence goes on behind its first item."""

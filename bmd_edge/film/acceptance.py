@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from bmd_edge.dicom.elements import PIXEL_DATA
 from bmd_edge.dicom.header import Header
+from bmd_edge.dicom.sop_classes import CR, DX, DX_PROCESSING, SC
 from bmd_edge.errors import FilmRefused
 from bmd_edge.film.gray import Display
 from bmd_edge.pixels.layout import PixelLayout, Stored
@@ -15,12 +16,6 @@ MIN_LEVELS = 16
 EXPOSURE_SAMPLE = 500_000  # pixels
 MAX_SATURATED = 0.97
 
-_CR, _DX, _DX_PROCESSING, _SC = (
-    "1.2.840.10008.5.1.4.1.1.1",
-    "1.2.840.10008.5.1.4.1.1.1.1",
-    "1.2.840.10008.5.1.4.1.1.1.1.1",
-    "1.2.840.10008.5.1.4.1.1.7",
-)
 _DIRECTORY_RECORDS = 0x00041220  # PS3.3 F.3
 _RAW_WORDS = frozenset(["RAW", "UNPROCESSED"])
 _MODALITIES = ("", "CR", "DX", "DR", "RG", "RF", "OT", "SC")
@@ -31,9 +26,9 @@ def check_kind(header: Header) -> None:
     if _DIRECTORY_RECORDS in header:
         raise FilmRefused("dicom_directory")
     kind = header.uid(0x00080016)
-    if kind == _DX_PROCESSING or (kind in (_CR, _DX, _SC) and _is_raw(header)):
+    if kind == DX_PROCESSING or (kind in (CR, DX, SC) and _is_raw(header)):
         raise FilmRefused("not_for_presentation")
-    if kind not in (_CR, _DX, _SC):
+    if kind not in (CR, DX, SC):
         raise FilmRefused("not_radiograph" if kind else "broken_dicom", f"SOP class {kind or 'missing'}")
     modality = (header.text(0x00080060) or "").upper()
     if modality not in _MODALITIES:

@@ -108,7 +108,7 @@ def _written_beside(path: Path, mode: int) -> Iterator[io.BufferedWriter]:
     except BaseException:
         part.unlink(missing_ok=True)
         raise
-    _sync(path.parent)  # so that the name survives too
+    sync(path.parent)  # so that the name survives too
 
 
 def replace_folder(made: Path, path: Path, aside: Path) -> None:
@@ -117,16 +117,16 @@ def replace_folder(made: Path, path: Path, aside: Path) -> None:
     Its files are on the disk before it has its name. All three paths lie on one file system.
     """
     for file in sorted(made.iterdir()):
-        _sync(file)
-    _sync(made)
+        sync(file)
+    sync(made)
     if path.exists():
         path.rename(aside)
     made.rename(path)
-    _sync(path.parent)  # likewise
+    sync(path.parent)  # likewise
 
 
-def _sync(path: Path) -> None:
-    """Make what a file or folder holds survive a power cut."""
+def sync(path: Path) -> None:
+    """Make what a file or folder holds survive a power cut; OSError where it cannot be."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

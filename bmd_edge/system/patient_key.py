@@ -9,7 +9,7 @@ import secrets
 from pathlib import Path
 
 from bmd_edge.errors import UsageError
-from bmd_edge.system.files import NotRegular, TooLarge, read_file, replace_bytes
+from bmd_edge.system.files import NotRegular, TooLarge, read_file, replace_bytes, sync
 from bmd_edge.system.places import configuration
 
 _BYTES = 32
@@ -76,6 +76,9 @@ def import_key(file: Path, path: Path | None = None, *, replace: bool = False) -
 def _make(path: Path, key: bytes) -> None:
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(_written(key))
+        file.flush()
+        os.fsync(file.fileno())
+    sync(path.parent)  # a key that a power cut takes away cannot be made again
 
 
 def _written(key: bytes) -> bytes:

@@ -6,11 +6,11 @@
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
-from pathlib import PurePath
+from pathlib import Path
 
 from bmd_edge.clinic.journal.store import Journal
 
-SPOOL, OUTBOX = PurePath("spool"), PurePath("outbox")
+SPOOL, OUTBOX = "spool", "outbox"
 """Folders in the box's root: films as they came, and objects as they go."""
 
 
@@ -66,6 +66,11 @@ class Known(StrEnum):
     NEW = "new"  # nothing, or another header, or the same pixels may stand in another syntax
     AGAIN = "again"  # the very film, whatever its encoding
     CONFLICT = "conflict"  # another film under its SOP Instance UID
+
+
+def film_path(root: Path, film_key: str) -> Path:
+    """Where a film lies, whatever its state."""
+    return root / SPOOL / f"{film_key}.dcm"
 
 
 def known(journal: Journal, film: Arrival) -> tuple[Known, str]:
