@@ -52,11 +52,15 @@ class Doors:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unit:
-    """An X-ray unit that may send films. spacing_if_missing_mm: its pixel size, for films that state none."""
+    """An X-ray unit that may send films. tls: by `dicom_tls`, where `dicom` is open to the network too.
+
+    spacing_if_missing_mm: its detector's pixel size, for films that state none.
+    """
 
     ae_title: str
     host: str
     port: int = 104
+    tls: bool = False
     spacing_if_missing_mm: float | None = None
 
 
@@ -249,6 +253,8 @@ def _check_units(config: Config, lines: _Lines) -> None:
     for name, unit in config.units.items():
         key = f"units.{name}"
         _check_name(name, key, lines)
+        if name == "folder":
+            raise lines.error(key, "is the name of the watched folder: give another one")
         _check_ae_title(unit.ae_title, f"{key}.ae_title", lines)
         _check_host(unit.host, f"{key}.host", lines)
         if titles.setdefault(unit.ae_title.casefold(), name) != name:

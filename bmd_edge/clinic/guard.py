@@ -3,84 +3,74 @@
 Orthanc runs this file in the system's own Python, so all that it imports is of the standard library. It reads where
 `clinic.toml` lies from the section "BmdEdge" of Orthanc's configuration. Orthanc's filter for C-STORE gives its
 sender the status that `keep` returns: 0 stores, every other number discards, warnings too, and an exception is A700.
-A script that fails to load ends Orthanc. So whatever breaks here, no film is answered 0000.
+A script that fails to load ends Orthanc. And without this file Orthanc does not start, for its own folder of films
+cannot be made: the films that it wants to keep beside ours live in this file's memory, until they are deleted at once.
 """
 
 import json
 import logging
-import os
 import queue
 import sys
 import threading
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import orthanc
 
-_BEAT_S = 10.0
-WHO = "guard"
-"""Under this name the guard beats in the journal; `bmd-edge serve` sees there whether Orthanc runs without it."""
-
 # The folder of this file, which Orthanc has put in front, would make `config` and others of ours modules of their own.
-sys.path[:] = [entry for entry in sys.path if Path(entry).resolve() != Path(__file__).resolve().parent]
-sys.path.append(str(Path(__file__).resolve().parents[2]))
-config_module = import_module("bmd_edge.clinic.config")
-door_module = import_module("bmd_edge.clinic.door")
-store_module = import_module("bmd_edge.clinic.journal.store")
+_HERE = Path(__file__).resolve().parent
+sys.path[:] = [entry for entry in sys.path if Path(entry).resolve() != _HERE]
+sys.path.append(str(_HERE.parents[1]))
+from bmd_edge.clinic.config import read_config  # noqa: E402
+from bmd_edge.clinic.door import Door, Origin  # noqa: E402
+from bmd_edge.clinic.journal.store import Journal  # noqa: E402
 
 
 class Guard:
-    """The door behind Orthanc's C-STORE; Orthanc's own copy of a film goes as soon as it is there."""
+    """The door behind Orthanc's C-STORE."""
 
     def __init__(self) -> None:
-        path = Path(json.loads(orthanc.GetConfiguration())["BmdEdge"]["Config"])
-        self._config = config_module.read_config(path)
-        self._journal = store_module.Journal(self._config.root)
-        self._door = door_module.Door(self._config, self._journal)
+        self._config = read_config(Path(json.loads(orthanc.GetConfiguration())["BmdEdge"]["Config"]))
+        self._journal = Journal(self._config.root)
+        self._door = Door(self._config, self._journal)
         self._door.sweep()
-        self._copies: queue.Queue[str] = queue.Queue()
-        self._ends = threading.Event()
-        self._threads = [threading.Thread(target=one) for one in (self._beat, self._delete)]
+        self._journal.record("guard_started", config=self._config.digest)
+        self._copies: dict[str, bytes] = {}  # Orthanc's own of films, by its names for them
+        self._stored: queue.Queue[str] = queue.Queue()
+        self._cleaner = threading.Thread(target=self._clean)
 
     def keep(self, dicom: Any) -> int:
         """Orthanc's filter: the DIMSE status for the sender."""
         unit = self._config.unit_of(dicom.GetInstanceRemoteAet())
-        return int(self._door.keep(dicom.GetInstanceData(), door_module.Origin("dicom", unit[0] if unit else "")))
+        return int(self._door.keep(dicom.GetInstanceData(), Origin("dicom", unit[0] if unit else "")))
 
-    def stored(self, _dicom: Any, instance: str) -> None:
-        """Orthanc has a copy of its own, which nobody needs."""
-        self._copies.put(instance)
+    def register(self) -> None:
+        """Take the place of Orthanc's filter and of its folder of films."""
+        orthanc.RegisterIncomingCStoreInstanceFilter(self.keep)
+        orthanc.RegisterStorageArea(
+            lambda name, _kind, data: self._copies.update({name: data}),
+            lambda name, _kind: self._copies[name],
+            lambda name, _kind: self._copies.pop(name, None),
+        )
+        orthanc.RegisterOnStoredInstanceCallback(lambda _dicom, instance: self._stored.put(instance))
+        orthanc.RegisterOnChangeCallback(self._changed)
 
-    def changed(self, change: int, _level: int, _resource: str) -> None:
+    def _changed(self, change: int, _level: int, _resource: str) -> None:
         """Threads may call Orthanc from its start to its stop only."""
         if change == orthanc.ChangeType.ORTHANC_STARTED:
-            for instance in json.loads(orthanc.RestApiGet("/instances")):
-                self._copies.put(instance)
-            for thread in self._threads:
-                thread.start()
+            for instance in json.loads(orthanc.RestApiGet("/instances")):  # what a killed Orthanc had in its index
+                self._stored.put(instance)
+            self._cleaner.start()
         elif change == orthanc.ChangeType.ORTHANC_STOPPED:
-            self._ends.set()
-            self._copies.put("")
-            for thread in self._threads:
-                thread.join()
-            self._journal.close()
+            self._stored.put("")
+            self._cleaner.join()
 
-    def _beat(self) -> None:
-        while True:
-            try:
-                self._journal.beat(WHO, os.getpid(), config=self._config.digest)
-            except Exception as error:  # noqa: BLE001 - a beat that is missing is what tells
-                orthanc.LogError(f"guard: no beat: {type(error).__name__}")
-            if self._ends.wait(_BEAT_S):
-                return
-
-    def _delete(self) -> None:
-        while instance := self._copies.get():
+    def _clean(self) -> None:
+        while instance := self._stored.get():
             try:
                 orthanc.RestApiDelete(f"/instances/{instance}")
-            except orthanc.OrthancException as error:  # gone already, or stored twice at once
-                orthanc.LogInfo(f"guard: a copy stays: {error}")
+            except orthanc.OrthancException as error:  # a film that came twice at once is gone already
+                orthanc.LogInfo(f"guard: {error}")
 
 
 class _OrthancLog(logging.Handler):
@@ -90,7 +80,4 @@ class _OrthancLog(logging.Handler):
 
 
 logging.getLogger("bmd_edge").addHandler(_OrthancLog())
-guard = Guard()
-orthanc.RegisterIncomingCStoreInstanceFilter(guard.keep)
-orthanc.RegisterOnStoredInstanceCallback(guard.stored)
-orthanc.RegisterOnChangeCallback(guard.changed)
+Guard().register()

@@ -79,12 +79,6 @@ CREATE TABLE event (
     detail TEXT NOT NULL,
     chain TEXT NOT NULL                   -- SHA-256 over the row before and this one
 );
-CREATE TABLE beat (                       -- which processes live
-    who TEXT PRIMARY KEY,
-    at REAL NOT NULL,
-    pid INTEGER NOT NULL,
-    detail TEXT NOT NULL
-);
 PRAGMA user_version={_LAYOUT};
 """
 
@@ -193,12 +187,6 @@ class Journal:
                 return expected
             before = chain
         return None
-
-    def beat(self, who: str, pid: int, **detail: Any) -> None:
-        """Say that the process `who` lives."""
-        with self.change() as db:
-            row = (who, self.clock(), pid, json.dumps(detail, sort_keys=True))
-            db.execute("INSERT OR REPLACE INTO beat VALUES (?, ?, ?, ?)", row)
 
 
 def copy_journal(root: Path, to: Path) -> None:
