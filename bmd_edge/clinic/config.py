@@ -25,27 +25,28 @@ _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.:-]{0,252}[A-Za-z0-9])?")
 class Box:
     """The box itself. root: folder of journal, spool and outbox. min_free_mb: with less, no film is taken.
 
-    keep_days: how long film and objects stay once the archive answers for them.
+    keep_days: how long film and objects stay once the archive answers for them. scratch: folder in memory for what
+    Orthanc notes of films while they pass.
     """
 
     root: str
     ae_title: str = "BMDEDGE"
     min_free_mb: int = 5000
     keep_days: int = 30
+    scratch: str = "/run/bmd-edge"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Doors:
     """Where films come in, as "address:port" or "" for a door that is closed; folder: one that is watched.
 
-    dicom: C-STORE without TLS. dicom_tls, stow_tls: behind nginx, each sender with a certificate. stow: where
-    `bmd-edge serve` answers nginx, on this machine only. vlan: the network of a plain `dicom` is nobody else's.
+    dicom: C-STORE without TLS. dicom_tls, stow_tls: C-STORE and STOW-RS behind nginx, each sender with a certificate.
+    vlan: the network of a plain `dicom` is nobody else's.
     """
 
     dicom: str = "127.0.0.1:4242"
     dicom_tls: str = ""
     stow_tls: str = ""
-    stow: str = "127.0.0.1:8081"
     folder: str = ""
     vlan: bool = False
 
@@ -133,7 +134,7 @@ class Config:
 
     def delivers_to(self, destination: str) -> bool:
         """Whether results may go there: an approval is named, or it is this machine."""
-        return bool(self.approval) or _is_loopback(_host_of(self.pacs[destination]))
+        return bool(self.approval) or _is_loopback(host_of(self.pacs[destination]))
 
     def unit_of(self, ae_title: str) -> tuple[str, Unit] | None:
         """The unit of this AE title, and its name; case does not count, as for Orthanc."""
@@ -227,21 +228,20 @@ def _value(kind: Any, value: Any, key: str, lines: _Lines) -> Any:
 
 def _check(config: Config, lines: _Lines) -> None:
     box, door = config.box, config.door
-    if not config.root.is_absolute():
-        raise lines.error("box.root", "must be the whole path of a folder")
+    for name in ("root", "scratch"):
+        if not Path(getattr(box, name)).is_absolute():
+            raise lines.error(f"box.{name}", "must be the whole path of a folder")
     _check_ae_title(box.ae_title, "box.ae_title", lines)
     for name in ("min_free_mb", "keep_days"):
         if getattr(box, name) < 1:
             raise lines.error(f"box.{name}", "must be 1 or more")
-    for name in ("dicom", "dicom_tls", "stow_tls", "stow"):
+    for name in ("dicom", "dicom_tls", "stow_tls"):
         if text := getattr(door, name):
             _check_address(text, f"door.{name}", lines)
     _check_address(config.commitment.bind, "commitment.bind", lines)
     if door.dicom and not _is_loopback(address(door.dicom)[0]) and not door.vlan:
         raise lines.error("door.dicom", "is open to the network without TLS: use dicom_tls, or say vlan = true")
-    if not _is_loopback(address(door.stow)[0]):
-        raise lines.error("door.stow", "must be on this machine (127.0.0.1); stow_tls is the one for the network")
-    if (door.dicom_tls or door.vlan) and not config.units:
+    if (door.dicom_tls or door.stow_tls or door.vlan) and not config.units:
         raise lines.error("door", "is open to the network, and no unit is named: add units.NAME")
     _check_units(config, lines)
     for name, pacs in config.pacs.items():
@@ -276,7 +276,7 @@ def _check_destination(pacs: Destination, key: str, lines: _Lines) -> None:
         return
     if not re.match(r"https?://[^/]+", pacs.url):
         raise lines.error(f"{key}.url", "must be the address of a STOW-RS service, https://...")
-    if pacs.url.startswith("http:") and not _is_loopback(_host_of(pacs)):
+    if pacs.url.startswith("http:") and not _is_loopback(host_of(pacs)):
         raise lines.error(f"{key}.url", "must be https: results would cross the network as they are")
     if pacs.commit:
         raise lines.error(f"{key}.commit", "is for kind dicom only: STOW-RS has no storage commitment")
@@ -301,18 +301,23 @@ def _check_address(text: str, key: str, lines: _Lines) -> None:
     host, colon, port = text.rpartition(":")
     if not colon or not port.isdigit() or not 0 < int(port) < 65536:
         raise lines.error(key, 'must be "address:port"')
-    try:
-        ipaddress.ip_address(host.strip("[]"))
-    except ValueError:
-        raise lines.error(key, 'must be "address:port", with an IP address of this machine') from None
+    if not is_address(host.strip("[]")):
+        raise lines.error(key, 'must be "address:port", with an IP address of this machine')
 
 
-def _host_of(pacs: Destination) -> str:
+def host_of(pacs: Destination) -> str:
+    """The host of an archive, a name or an address."""
     return pacs.host if pacs.kind == "dicom" else re.sub(r"https?://([^/:]+|\[[^]]*\]).*", r"\1", pacs.url).strip("[]")
 
 
-def _is_loopback(host: str) -> bool:
+def is_address(host: str) -> bool:
+    """Whether this is an IP address and no name."""
     try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+        ipaddress.ip_address(host)
     except ValueError:
         return False
+    return True
+
+
+def _is_loopback(host: str) -> bool:
+    return host == "localhost" or (is_address(host) and ipaddress.ip_address(host).is_loopback)

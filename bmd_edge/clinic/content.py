@@ -137,3 +137,12 @@ def _add(found: "hashlib._Hash", header: Header, where: bytes) -> None:
 
 def _stripped(value: memoryview) -> bytes:
     return bytes(value).rstrip(b"\0 ")
+
+
+def sop_of(data: bytes) -> tuple[str, str]:
+    """SOP Class and SOP Instance UID of a DICOM file, whatever else is wrong with it; "" for what cannot be read."""
+    try:
+        header, _ = read_header(data)
+    except FilmRefused:
+        return "", ""
+    return header.uid(_SOP_CLASS) or "", header.uid(_SOP_UID) or ""

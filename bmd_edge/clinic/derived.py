@@ -8,12 +8,14 @@ import json
 import sys
 from pathlib import Path
 
-from bmd_edge.clinic.config import Config, address
+from bmd_edge.clinic.config import Config, address, host_of, is_address
 from bmd_edge.film.limits import MAX_FILE_BYTES
 
 ORTHANC_PLUGIN = "/usr/share/orthanc/plugins/libOrthancPython.so"
 NGINX_STREAM = "/usr/lib/nginx/modules/ngx_stream_module.so"
 USER = "bmd-edge"
+STOW_SOCKET = "stow.sock"
+"""Where our STOW-RS answers nginx: a socket that no other user may open, for nginx says who a sender is."""
 ORTHANC_LOG, NGINX_LOG = "log/orthanc.log", "log/nginx.log"
 MOST_BODY_BYTES = MAX_FILE_BYTES + (8 << 20)
 """Of one STOW-RS request: the largest film and what stands around it; a sender splits more."""
@@ -25,16 +27,17 @@ _TRANSFER_SYNTAXES += ["1.2.840.10008.1.2.5"]
 
 def derived(config: Config) -> dict[str, str]:
     """File name -> its text, for the folder of `clinic.toml`; only those whose doors are open."""
-    files = {"bmd-edge-serve.service": _unit(config, "results", _serve(config), "StateDirectoryMode=0700")}
+    files = {"bmd-edge-serve.service": _unit(config, "results", _serve(config))}
     if config.door.dicom:
         files["orthanc.json"] = orthanc_json(config)
         command = f"/usr/sbin/Orthanc --logfile={config.root / ORTHANC_LOG} {config.path.parent / 'orthanc.json'}"
-        # Orthanc holds films in memory, and deflated ones may grow a hundredfold there.
-        files["bmd-edge-orthanc.service"] = _unit(config, "C-STORE", command, "MemoryMax=3G")
+        # Orthanc reads whole films into memory before the guard sees them.
+        more = ["MemoryMax=3G", "PrivateDevices=yes", f"RuntimeDirectory={Path(config.box.scratch).name}"]
+        files["bmd-edge-orthanc.service"] = _unit(config, "C-STORE", command, *more, "RuntimeDirectoryMode=0700")
     if config.door.dicom_tls or config.door.stow_tls:
         files["nginx.conf"] = nginx_conf(config)
         command = f"/usr/sbin/nginx -e stderr -c {config.path.parent / 'nginx.conf'}"
-        files["bmd-edge-nginx.service"] = _unit(config, "TLS", command, "MemoryMax=512M")
+        files["bmd-edge-nginx.service"] = _unit(config, "TLS", command, "MemoryMax=512M", "PrivateDevices=yes")
     return files
 
 
@@ -69,7 +72,7 @@ def orthanc_json(config: Config) -> str:
         "BmdEdge": {"Config": str(config.path)},
         # Without the guard Orthanc would keep films here, and must not: it ends because this folder cannot be made.
         "StorageDirectory": "/dev/null/the-guard-is-missing",
-        "IndexDirectory": str(config.root / "orthanc"),
+        "IndexDirectory": str(Path(config.box.scratch) / "orthanc"),
     }
     return json.dumps(settings, indent=1) + "\n"
 
@@ -124,7 +127,7 @@ http {{
     location = /dicom-web/studies {{
       limit_except POST {{ deny all; }}
       if ($http_content_encoding) {{ return 415; }}
-      proxy_pass http://{door.stow};
+      proxy_pass http://unix:{root / STOW_SOCKET};
       proxy_read_timeout 60s;
       proxy_set_header X-Client-Subject $ssl_client_s_dn;
     }}
@@ -141,7 +144,9 @@ def _serve(config: Config) -> str:
 
 def _unit(config: Config, what: str, command: str, *more: str) -> str:
     """A systemd unit: no shell, no other folder to write to, no other host to talk to than those of clinic.toml."""
-    hosts = sorted({unit.host for unit in config.units.values()} | {p.host for p in config.pacs.values() if p.host})
+    hosts = {unit.host for unit in config.units.values()} | {host_of(pacs) for pacs in config.pacs.values()}
+    if all(map(is_address, hosts)):  # systemd looks no name up
+        more = (*more, "IPAddressDeny=any", f"IPAddressAllow={' '.join(['localhost', *sorted(hosts)])}")
     lines = [
         f"# Made from clinic.toml {config.digest[:16]}",
         "[Unit]",
@@ -159,7 +164,6 @@ def _unit(config: Config, what: str, command: str, *more: str) -> str:
         f"ReadWritePaths={config.root}",
         "ProtectHome=yes",
         "PrivateTmp=yes",
-        "PrivateDevices=yes",
         "ProtectKernelTunables=yes",
         "ProtectKernelModules=yes",
         "ProtectControlGroups=yes",

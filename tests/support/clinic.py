@@ -1,0 +1,105 @@
+"""A clinic box on loopback, with real peers: Orthanc with the guard, nginx, and DCMTK's and pynetdicom's senders."""
+
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from bmd_edge.clinic.config import Config
+from bmd_edge.clinic.derived import ORTHANC_PLUGIN
+from bmd_edge.clinic.init import prepare, write_config
+
+
+def free_port() -> int:
+    """A port of loopback that nobody listens on."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def needs(*programs: str) -> None:
+    """Skip the test where a peer is not installed."""
+    for program in programs:
+        if not (Path(program).exists() or shutil.which(program)):
+            pytest.skip(f"{program} is not installed")
+
+
+def box(place: Path, root: Path | None = None, **door: object) -> Config:
+    """A box with one unit, XRAY1 on this machine; `door` are lines of that table."""
+    port = door.pop("port", None) or free_port()
+    lines = {"dicom": f"127.0.0.1:{port}", **door}
+    text = f"""box = {{ root = "{root or place / "root"}", min_free_mb = 1, scratch = "{place / "scratch"}" }}
+units.xray1 = {{ ae_title = "XRAY1", host = "127.0.0.1" }}
+[door]
+"""
+    text += "".join(f"{name} = {_toml(value)}\n" for name, value in lines.items())
+    config = write_config(place / "etc", text)
+    prepare(config)
+    return config
+
+
+def _toml(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else f'"{value}"'
+
+
+@dataclass
+class Peer:
+    """A program that was started; it ends with the block that started it."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+    ports: tuple[int, ...] = field(default=())
+
+    def kill(self) -> None:
+        """SIGKILL, and wait until it is gone."""
+        self.process.kill()
+        self.process.wait()
+
+
+def wait_for(port: int, process: subprocess.Popen[bytes], seconds: float = 30) -> None:
+    """Wait until somebody listens on a port; the process must go on meanwhile."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and process.poll() is None:
+        with socket.socket() as probe:
+            probe.settimeout(1)
+            if not probe.connect_ex(("127.0.0.1", port)):
+                return
+        time.sleep(0.02)
+    raise AssertionError(f"nobody listens on {port}; the process: {process.poll()}")
+
+
+@contextmanager
+def started(command: list[str | Path], log: Path, *ports: int) -> Iterator[Peer]:
+    """A program that runs while the block does and listens on `ports`."""
+    with log.open("ab") as file:
+        process = subprocess.Popen(command, stdout=file, stderr=file)
+    try:
+        for port in ports:
+            wait_for(port, process)
+        yield Peer(process, log, ports)
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+@contextmanager
+def orthanc(config: Config) -> Iterator[Peer]:
+    """Debian's Orthanc, as it is derived from `clinic.toml`."""
+    needs("Orthanc", ORTHANC_PLUGIN)
+    port = int(config.door.dicom.rpartition(":")[2])
+    log = config.root / "log/orthanc.log"
+    command: list[str | Path] = ["Orthanc", f"--logfile={log}", config.path.parent / "orthanc.json"]
+    with started(command, config.root / "log/orthanc.out", port) as peer:
+        yield peer
