@@ -49,7 +49,7 @@ class Door:
         key = patient_key(file) if file.exists() or not journal.rows("SELECT 1 FROM film LIMIT 1") else None
         if key is None:  # another one would make every film that comes again a conflict
             raise UsageError(f"{PATIENT_KEY} in the box's folder is missing or cannot be read: restore the backup's")
-        self._key = key
+        self.key = key
 
     def keep(self, data: bytes, origin: Origin) -> Status:
         """Take the bytes of a DICOM file; once this returns KEPT it survives a power cut.
@@ -78,7 +78,7 @@ class Door:
             logger.error("door: the refusal is not in the journal: %s", getattr(failed, "strerror", None) or failed)
 
     def _taken(self, data: bytes, origin: Origin) -> Status:
-        film = Arrival(**asdict(content_of(data, self._key)), door=origin.door, unit=origin.unit)
+        film = Arrival(**asdict(content_of(data, self.key)), door=origin.door, unit=origin.unit)
         with self._lock:
             if known(self._journal, film)[0] is not Known.AGAIN:
                 if shutil.disk_usage(self._root).free < self._spare_bytes + len(data):

@@ -13,7 +13,7 @@ _FOLDERS = (SPOOL, OUTBOX, "log", "nginx", "tls")
 
 
 def write_config(folder: Path, text: str) -> Config:
-    """Write a new `clinic.toml`, readable by its owner and group alone; UsageError where there is one, or it is wrong."""
+    """Write a new `clinic.toml`, which others cannot read; UsageError where there is one, or the text is wrong."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder.resolve() / NAME
     if path.exists():

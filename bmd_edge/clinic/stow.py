@@ -7,6 +7,7 @@ its length; what it says of a sender is believed, so only it may open the socket
 import json
 import logging
 import re
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -129,6 +130,10 @@ class _Server(ThreadingMixIn, UnixStreamServer):
         self.turns = threading.BoundedSemaphore(_AT_A_TIME)
         super().__init__(str(config.root / STOW_SOCKET), _Handler)
 
+    def handle_error(self, request: object, client_address: object) -> None:
+        """The sender is gone, or a fault of ours: its traceback could quote a film."""
+        logger.error("stow: a request ended with %s", type(sys.exception()).__name__)
+
 
 class _Handler(BaseHTTPRequestHandler):
     server: _Server
@@ -198,7 +203,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+    def log_message(self, format: str, *args: object) -> None:
         """Nothing: a request line may hold anything, and what was taken or refused is in the journal."""
 
     def address_string(self) -> str:

@@ -71,6 +71,12 @@ CREATE TABLE delivery (
     PRIMARY KEY (uid, destination)
 );
 CREATE INDEX delivery_state ON delivery (destination, state, next_try);
+CREATE TABLE folder_file (              -- what of the watched folder was looked at
+    place TEXT PRIMARY KEY,               -- keyed hash of the path
+    size INTEGER NOT NULL,
+    mtime_ns INTEGER NOT NULL,
+    changed_ns INTEGER NOT NULL
+);
 CREATE TABLE event (
     n INTEGER PRIMARY KEY,
     at REAL NOT NULL,
