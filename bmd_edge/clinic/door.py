@@ -3,6 +3,7 @@
 The only writer of the spool. Standard library only, for the guard runs inside Orthanc's Python.
 """
 
+import hashlib
 import logging
 import os
 import shutil
@@ -31,6 +32,9 @@ class Origin:
 
     door: str
     unit: str
+
+
+_SPOOL = Origin("spool", "")
 
 
 class Door:
@@ -97,10 +101,19 @@ class Door:
                 part.unlink(missing_ok=True)
         listed = {row["film_key"] for row in self._journal.rows("SELECT film_key FROM film")}
         stray = [path for path in spool.glob("*.dcm") if path.stem not in listed]
-        taken = 0
-        for path in sorted(stray, key=os.path.getmtime):
-            try:
-                taken += self._taken(path.read_bytes(), Origin("spool", "")) is Status.KEPT
-            except NotTaken as error:
-                self.audit(Origin("spool", ""), error)
-        return taken
+        return sum(map(self._taken_in, sorted(stray, key=os.path.getmtime)))
+
+    def _taken_in(self, path: Path) -> bool:
+        data = path.read_bytes()
+        if hashlib.sha256(data).hexdigest() != path.stem:
+            logger.error("door: a file in the spool is not what its name says: %s", path.name[:16])
+            return False
+        try:
+            self._taken(data, _SPOOL)
+        except NotTaken as error:
+            self.audit(_SPOOL, error)
+            return False
+        if self._journal.rows("SELECT 1 FROM film WHERE film_key=?", path.stem):
+            return True
+        path.unlink()  # the same film in another encoding, which came by two doors at once
+        return False

@@ -72,7 +72,7 @@ def parts_of(body: bytes, content_type: str) -> list[memoryview]:
         if blank < 0:
             raise BadRequest(HTTPStatus.BAD_REQUEST, "a part has no header")
         _check_part(body[start:blank])
-        after = _after(body, mark, blank + 2)
+        after = _after(body, mark, blank + 4)
         found.append(view[blank + 4 : after - len(mark)])
         start = after
     if not found:
@@ -130,7 +130,7 @@ class _Server(ThreadingMixIn, UnixStreamServer):
         self.turns = threading.BoundedSemaphore(_AT_A_TIME)
         super().__init__(str(config.root / STOW_SOCKET), _Handler)
 
-    def handle_error(self, request: object, client_address: object) -> None:
+    def handle_error(self, *_: Any) -> None:
         """The sender is gone, or a fault of ours: its traceback could quote a film."""
         logger.error("stow: a request ended with %s", type(sys.exception()).__name__)
 
@@ -159,11 +159,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _unit(self) -> str:
         """The unit whose certificate this is: its common name is the unit's, or its AE title (RFC 2253)."""
-        name = re.search(r"(?:^|,)CN=([^,+\\]+)", self.headers.get(SUBJECT, ""))
-        if not name:
+        names = [part[3:] for part in re.split(r"(?<!\\),", self.headers.get(SUBJECT, "")) if part.startswith("CN=")]
+        if len(names) != 1:
             return ""
-        found = name[1] if name[1] in self.server.config.units else (self.server.config.unit_of(name[1]) or ("",))[0]
-        return found
+        config = self.server.config
+        return names[0] if names[0] in config.units else (config.unit_of(names[0]) or ("",))[0]
 
     def _check(self) -> None:
         if self.path != PATH:

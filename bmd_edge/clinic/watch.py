@@ -18,6 +18,7 @@ from bmd_edge.clinic.content import NotTaken, Status, content_of
 from bmd_edge.clinic.door import FOLDER, Door, Origin
 from bmd_edge.clinic.journal.folder import Stamp, forget, look, looked_at
 from bmd_edge.clinic.journal.store import Journal
+from bmd_edge.errors import UsageError
 from bmd_edge.film.limits import MAX_FILE_BYTES
 from bmd_edge.screen.folder_plan import PlannedFile, plan, unmoved
 from bmd_edge.system.files import NotRegular, TooLarge, open_file, read_file
@@ -88,11 +89,13 @@ class FolderDoor:
                 return
         except (NotRegular, FileNotFoundError):
             return
-        except TooLarge as error:
-            data = error.head  # refused as too large or as no DICOM file would be: no film
+        except TooLarge:
+            self._door.audit(_ORIGIN, NotTaken(Status.TOO_LARGE, "too_large"))
+            self._looked_at(place, item)
+            return
         except OSError as error:
             logger.warning("folder: a file cannot be read now: %s", error.strerror)
-            waiting.next_try = now + _RETRY_S
+            waiting.next_try = now + max(_RETRY_S, now - waiting.since)
             return
         if patient and not _is_whole(data):
             waiting.next_try = waiting.since + PATIENCE_S
@@ -100,6 +103,9 @@ class FolderDoor:
         if self._door.keep(data, _ORIGIN) == Status.NO_ROOM:
             waiting.next_try = now + _RETRY_S
             return
+        self._looked_at(place, item)
+
+    def _looked_at(self, place: str, item: PlannedFile) -> None:
         look(self._journal, place, item.stamp)
         self._done[place] = item.stamp
 
@@ -124,7 +130,10 @@ def watch(folder_door: FolderDoor, ends: threading.Event) -> None:
     took = 0.0
     while not ends.wait(max(POLL_S, took)):
         start = time.monotonic()
-        folder_door.poll()
+        try:
+            folder_door.poll()
+        except (OSError, UsageError) as error:  # of the journal: the films stay in the folder, for a later look
+            logger.error("folder: no film is taken: %s", getattr(error, "strerror", None) or error)
         took = time.monotonic() - start
 
 

@@ -3,14 +3,20 @@
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import time
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 
+import pydicom
 import pytest
+from pynetdicom import AE
+from pynetdicom.association import Association
 
 from bmd_edge.clinic.config import Config
 from bmd_edge.clinic.derived import ORTHANC_PLUGIN
@@ -92,6 +98,41 @@ def started(command: list[str | Path], log: Path, *ports: int) -> Iterator[Peer]
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+
+def send(
+    port: int,
+    films: Iterable[bytes],
+    calling: str = "XRAY1",
+    called: str = "BMDEDGE",
+    tls: ssl.SSLContext | None = None,
+) -> list[int | None] | None:
+    """Send films by C-STORE in one association: the status of each, None for one without an answer or whose syntax was
+    not accepted; None where the association was refused.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        data = [pydicom.dcmread(BytesIO(film)) for film in films]
+        sender = AE(calling)
+        for kind, syntax in {(one.SOPClassUID, one.file_meta.TransferSyntaxUID) for one in data}:
+            sender.add_requested_context(kind, syntax)
+        sender.acse_timeout = sender.dimse_timeout = sender.network_timeout = 40
+        connected = sender.associate("127.0.0.1", port, ae_title=called, tls_args=(tls, "") if tls else None)
+        if not connected.is_established:
+            return None
+        try:
+            return [_sent(connected, one) for one in data]
+        finally:
+            if connected.is_established:
+                connected.release()
+
+
+def _sent(connected: Association, film: pydicom.Dataset) -> int | None:
+    try:
+        status = connected.send_c_store(film)
+    except ValueError:  # no context was accepted for it
+        return None
+    return int(status.Status) if "Status" in status else None
 
 
 @contextmanager

@@ -1,0 +1,184 @@
+"""Orthanc with the guard: what the sender hears is what the journal knows, whatever is broken."""
+
+import json
+import sqlite3
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bmd_edge.clinic.config import Config
+from bmd_edge.clinic.derived import ORTHANC_PLUGIN
+from bmd_edge.clinic.journal.films import film_path, films_in
+from bmd_edge.clinic.journal.store import Journal
+from tests.support import clinic, films
+from tests.support.films import CANARY, dicom_bytes, pixels
+
+OTHER_CLASSES = "CT Image Storage is a SOP class that Orthanc accepts, and the door does not"
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Config, clinic.Peer]]:
+    config = clinic.box(tmp_path_factory.mktemp("box"))
+    with clinic.orthanc(config) as peer:
+        yield config, peer
+
+
+def film(number: int, **how: object) -> bytes:
+    return dicom_bytes(SOPInstanceUID=f"1.2.826.0.1.3680043.10.{number}", **how)
+
+
+def known(config: Config, *states: str) -> set[str]:
+    with Journal(config.root) as journal:
+        return {one.sop_uid for one in films_in(journal, *states)}
+
+
+def test_the_sender_hears_what_the_door_says(running: tuple[Config, clinic.Peer]) -> None:
+    config, peer = running
+    sent = {
+        "a film": (film(1), 0x0000),
+        "the film again": (film(1), 0x0000),
+        "the film in another syntax": (film(1, syntax=films.IMPLICIT), 0x0000),
+        "the film with another header": (film(1, PatientAge="069Y"), 0x0000),
+        "other pixels": (film(1, frame=pixels(seed=1)), 0xC010),
+        "another patient": (film(1, PatientID="OTHER"), 0xC010),
+        "another class": (film(2, SOPClassUID=films.CT), 0x0122),
+        "no pixels": (films.written(films.dataset(pixels(), SOPInstanceUID="1.2.3")), 0xC003),
+        "no UID": (film(3).replace(b"1.2.826.0.1.3680043.10.3", b"1.2.826.0.1.36800aa.10.3"), 0xC001),
+        "too many pixels": (film(4, Rows=20000, Columns=20000), 0xA900),
+        "a color screenshot": (film(5, SOPClassUID=films.SC, PhotometricInterpretation="RGB"), 0xC003),
+        "a hand": (film(6, BodyPartExamined="HAND", SOPClassUID=films.CR), 0x0000),
+    }
+    statuses = clinic.send(peer.ports[0], [data for data, _ in sent.values()])
+    assert statuses is not None
+    assert dict(zip(sent, statuses, strict=True)) == {name: status for name, (_, status) in sent.items()}
+    uid = "1.2.826.0.1.3680043.10."
+    assert known(config, "received") == {f"{uid}1", f"{uid}6"}
+    assert known(config, "quarantined") == {f"{uid}1"}
+
+
+def test_pixels_arrive_as_they_were_sent(running: tuple[Config, clinic.Peer]) -> None:
+    """Twelve transfer syntaxes untranscoded; deflated and HTJ2K are refused when the association is made."""
+    config, peer = running
+    syntaxes = [*films.NATIVE, *films.LOSSLESS, *films.LOSSY]
+    sent = {}
+    for number, syntax in enumerate(syntaxes, 20):
+        bits = 8 if syntax == films.JPEG_BASELINE else 12
+        sent[syntax] = film(number, syntax=syntax, bits=bits, frame=pixels(bits=bits))
+    statuses = {syntax: clinic.send(peer.ports[0], [data]) for syntax, data in sent.items()}
+    refused = {films.DEFLATED, films.HTJ2K_LOSSLESS, films.HTJ2K_RPCL, films.HTJ2K}
+    assert {syntax for syntax, status in statuses.items() if status != [0]} == refused
+    with Journal(config.root) as journal:
+        kept = {one.syntax: film_path(config.root, one.film_key).read_bytes() for one in films_in(journal, "received")
+                if int(one.sop_uid.rpartition(".")[2]) >= 20}  # fmt: skip
+    assert set(kept) == set(syntaxes) - refused
+    for syntax, data in kept.items():
+        assert stored(data) == stored(sent[syntax]), syntax
+
+
+def stored(data: bytes) -> bytes:
+    """The value of Pixel Data, fragments and all."""
+    import pydicom
+    from io import BytesIO
+
+    return bytes(pydicom.dcmread(BytesIO(data)).PixelData)
+
+
+def test_strangers_are_refused_when_they_call(running: tuple[Config, clinic.Peer]) -> None:
+    config, peer = running
+    assert clinic.send(peer.ports[0], [film(70)], calling="STRANGER") is None
+    assert clinic.send(peer.ports[0], [film(70)], called="PACS") is None
+    assert clinic.send(peer.ports[0], [film(71)], calling="xray1") == [0]
+    done = subprocess.run(["findscu", "-aet", "XRAY1", "-aec", "BMDEDGE", "-S", "-k", "QueryRetrieveLevel=STUDY",
+                           "127.0.0.1", str(peer.ports[0])], capture_output=True, text=True)  # fmt: skip
+    assert done.returncode, "a unit may store, and not query"
+    log = (config.root / "log/orthanc.log").read_text(encoding="utf-8")
+    assert "Rejected association for remote AET STRANGER" in log
+    assert "bad called AET in the request (PACS)" in log
+    assert known(config, "received") >= {"1.2.826.0.1.3680043.10.71"}
+
+
+def test_orthanc_keeps_nothing_of_its_own(running: tuple[Config, clinic.Peer]) -> None:
+    config, peer = running
+    clinic.send(peer.ports[0], [film(80 + n) for n in range(5)])
+    index = Path(config.box.scratch) / "orthanc/index"
+    end = time.monotonic() + 20
+    left = None
+    while left != 0 and time.monotonic() < end:
+        with sqlite3.connect(f"file:{index}?mode=ro", uri=True) as db:
+            (left,) = db.execute("SELECT COUNT(*) FROM Resources").fetchone()
+        time.sleep(0.1)
+    assert left == 0
+    elsewhere = [path for path in config.root.rglob("*") if path.is_file() and path.parent.name != "spool"]
+    assert not [path for path in elsewhere if CANARY.encode() in path.read_bytes()]
+
+
+# -- what is broken ---------------------------------------------------------------------------------------------------
+
+
+def edited(config: Config, **changes: object) -> Config:
+    """Change lines of Orthanc's configuration; None removes one."""
+    path = config.path.parent / "orthanc.json"
+    lines = json.loads(path.read_text(encoding="utf-8")) | changes
+    path.write_text(json.dumps({name: value for name, value in lines.items() if value is not None}), encoding="utf-8")
+    return config
+
+
+@pytest.mark.parametrize("missing", ["script", "plugin", "both lines", "clinic.toml", "key"])
+def test_without_the_guard_orthanc_does_not_start(tmp_path: Path, missing: str) -> None:
+    clinic.needs("Orthanc", ORTHANC_PLUGIN)
+    config = clinic.box(tmp_path)
+    if missing == "script":
+        edited(config, PythonScript=str(tmp_path / "gone.py"))
+    elif missing == "plugin":
+        edited(config, Plugins=[])
+    elif missing == "both lines":
+        edited(config, Plugins=None, PythonScript=None)
+    elif missing == "clinic.toml":
+        config.path.unlink()
+    else:
+        (config.root / "patient.key").write_bytes(b"damaged")
+    done = subprocess.run(["Orthanc", config.path.parent / "orthanc.json"], capture_output=True, timeout=60)
+    assert done.returncode > 0
+
+
+@pytest.mark.parametrize("fault", ["raise RuntimeError('CANARY')", "return None", "return 'text'", "return 1 << 20",
+                                   "return -1"])  # fmt: skip
+def test_a_guard_that_fails_keeps_nothing_and_says_so(tmp_path: Path, fault: str) -> None:
+    config = clinic.box(tmp_path)
+    script = tmp_path / "faulty.py"
+    guard = json.loads((config.path.parent / "orthanc.json").read_text(encoding="utf-8"))["PythonScript"]
+    text = Path(guard).read_text(encoding="utf-8").replace("__file__", repr(guard))
+    head, line, tail = text.partition("        unit = self._config.unit_of")
+    assert line
+    script.write_text(f"{head}        {fault}\n{line}{tail}", encoding="utf-8")
+    with clinic.orthanc(edited(config, PythonScript=str(script))) as peer:
+        assert clinic.send(peer.ports[0], [film(1)]) == [0xA700]
+    assert known(config, "received") == set()
+
+
+def test_a_journal_that_hangs_keeps_nothing_and_says_so(tmp_path: Path) -> None:
+    config = clinic.box(tmp_path)
+    with clinic.orthanc(config) as peer:
+        holder = sqlite3.connect(config.root / "journal.sqlite", isolation_level=None)
+        holder.execute("BEGIN IMMEDIATE")
+        assert clinic.send(peer.ports[0], [film(1)]) == [0xA700]
+        holder.execute("ROLLBACK")
+        holder.close()
+        assert clinic.send(peer.ports[0], [film(1)]) == [0]
+    assert len(known(config, "received")) == 1
+
+
+def test_after_a_kill_it_starts_again_and_has_all_it_said_it_had(tmp_path: Path) -> None:
+    config = clinic.box(tmp_path)
+    sent = set()
+    for number in range(3):
+        with clinic.orthanc(config) as peer:
+            uids = [f"1.2.826.0.1.3680043.10.{100 * number + n}" for n in range(1, 6)]
+            answers = clinic.send(peer.ports[0], [dicom_bytes(SOPInstanceUID=uid) for uid in uids])
+            sent |= {uid for uid, status in zip(uids, answers or [], strict=True) if status == 0}
+            peer.kill()
+    assert len(sent) == 15
+    assert known(config, "received") == sent

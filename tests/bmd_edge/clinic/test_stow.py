@@ -1,0 +1,206 @@
+"""STOW-RS: the body's parts, the answers of PS3.18, and the same door as all others."""
+
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPResponse
+from pathlib import Path
+
+import pytest
+
+from bmd_edge.clinic.config import Config
+from bmd_edge.clinic.content import Status
+from bmd_edge.clinic.derived import MOST_BODY_BYTES
+from bmd_edge.clinic.door import Door
+from bmd_edge.clinic.journal.films import films_in
+from bmd_edge.clinic.journal.store import Journal
+from bmd_edge.clinic.stow import MOST_PARTS, PATH, SUBJECT, BadRequest, Kept, answer, parts_of, stow_door
+from tests.support import clinic, films
+from tests.support.films import dicom_bytes
+
+TYPE = 'multipart/related; type="application/dicom"; boundary=mark'
+
+
+def body_of(*parts: bytes, kind: str = "application/dicom", mark: str = "mark") -> bytes:
+    head = f"--{mark}\r\nContent-Type: {kind}\r\n\r\n".encode()
+    return b"".join(head + part + b"\r\n" for part in parts) + f"--{mark}--\r\n".encode()
+
+
+@pytest.mark.parametrize("before", [b"", b"\r\n", b"a preamble\r\n"])
+def test_parts_are_found_byte_for_byte(before: bytes) -> None:
+    parts = [b"\r\n--mar", dicom_bytes(), b"", b"--mark is in the middle", b"ends\r\n"]
+    assert [bytes(part) for part in parts_of(before + body_of(*parts), TYPE)] == parts
+    assert [bytes(part) for part in parts_of(body_of(b"x", mark="a b?"), TYPE.replace("=mark", '="a b?"'))] == [b"x"]
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "status"),
+    [
+        (body_of(b"x"), "application/dicom", 415),
+        (body_of(b"x"), TYPE.replace("application/dicom", "application/dicom+json"), 415),
+        (body_of(b"x", kind="application/pdf"), TYPE, 415),
+        (body_of(b"x").replace(b"\r\n\r\n", b"\r\nContent-Transfer-Encoding: base64\r\n\r\n"), TYPE, 415),
+        (body_of(b"x"), "multipart/related", 400),
+        (body_of(b"x"), TYPE.replace("mark", '"' + "m" * 71 + '"'), 400),
+        (body_of(b"x"), TYPE.replace("mark", "other"), 400),
+        (body_of(), TYPE, 400),
+        (body_of(b"x")[:-10], TYPE, 400),
+        (b"--mark\r\n" + b"a" * 5000 + b"\r\n\r\nx\r\n--mark--", TYPE, 400),
+        (b"", TYPE, 400),
+        (body_of(*[b"x"] * (MOST_PARTS + 1)), TYPE, 413),
+    ],
+)
+def test_a_body_without_parts_is_told(body: bytes, kind: str, status: int) -> None:
+    with pytest.raises(BadRequest) as caught:
+        parts_of(body, kind)
+    assert caught.value.status == status
+
+
+@pytest.mark.parametrize(
+    ("statuses", "expected", "lists"),
+    [
+        ([0, 0], 200, {"00081199": 2}),
+        ([0, 0x0122], 202, {"00081199": 1, "00081198": 1}),
+        ([0xC010, 0xC003], 409, {"00081198": 2}),
+        ([0xA700, 0xA700], 503, {"00081198": 2}),
+        ([0xA700, 0], 202, {"00081199": 1, "00081198": 1}),
+    ],
+)
+def test_answers_are_those_of_the_standard(statuses: list[int], expected: int, lists: dict[str, int]) -> None:
+    status, data = answer([Kept("1.2", f"1.2.{n}", Status(one)) for n, one in enumerate(statuses)])
+    assert status == expected
+    assert {tag: len(element["Value"]) for tag, element in data.items()} == lists
+
+
+def test_what_cannot_be_read_fails_without_uids() -> None:
+    status, data = answer([Kept("", "", Status.UNREADABLE)])
+    assert (status, data) == (409, {"0008119A": {"vr": "SQ", "Value": [{"00081197": {"vr": "US", "Value": [0xC002]}}]}})
+
+
+class ToSocket(HTTPConnection):
+    """HTTP to a socket of the file system, as nginx speaks it."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost", timeout=30)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.connect(str(self._path))
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    return clinic.box(tmp_path)
+
+
+@pytest.fixture
+def journal(config: Config) -> Iterator[Journal]:
+    with Journal(config.root) as opened:
+        yield opened
+
+
+@pytest.fixture
+def path(config: Config, journal: Journal) -> Iterator[Path]:
+    with stow_door(config, Door(config, journal)) as path:
+        yield path
+
+
+def post(path: Path, body: bytes, to: str = PATH, **headers: str) -> tuple[HTTPResponse, bytes]:
+    connection = ToSocket(path)
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    connection.request("POST", to, body, {"Content-Type": TYPE, SUBJECT: "CN=xray1,O=clinic", **named})
+    response = connection.getresponse()
+    said = response.read()
+    connection.close()
+    return response, said
+
+
+def test_a_film_is_kept_and_named_in_the_answer(path: Path, journal: Journal) -> None:
+    assert path.stat().st_mode & 0o777 == 0o600
+    response, said = post(path, body_of(dicom_bytes(), dicom_bytes(SOPClassUID=films.CT), b"none"))
+    assert (response.status, response.headers["Content-Type"]) == (HTTPStatus.ACCEPTED, "application/dicom+json")
+    data = json.loads(said)
+    (kept,) = data["00081199"]["Value"]
+    assert kept["00081155"]["Value"] == ["1.2.826.0.1.3680043.10.1"]
+    assert data["00081198"]["Value"][0]["00081197"]["Value"] == [0x0122]
+    assert data["0008119A"]["Value"][0]["00081197"]["Value"] == [0xC002]
+    (film,) = films_in(journal, "received")
+    assert (film.door, film.unit) == ("stow", "xray1")
+
+
+@pytest.mark.parametrize("subject", ["CN=XRAY1", "O=clinic,CN=xRay1"])
+def test_a_unit_may_be_known_by_its_ae_title(path: Path, subject: str) -> None:
+    assert post(path, body_of(dicom_bytes()), X_Client_Subject=subject)[0].status == HTTPStatus.OK
+
+
+@pytest.mark.parametrize("subject", ["", "CN=xray2", "O=xray1", "CN=", "OU=a\\,CN=xray1,CN=stranger"])
+def test_a_stranger_is_refused_and_audited(path: Path, journal: Journal, subject: str) -> None:
+    assert post(path, body_of(dicom_bytes()), X_Client_Subject=subject)[0].status == HTTPStatus.FORBIDDEN
+    assert [row["what"] for row in journal.rows("SELECT what FROM event")] == ["refused"]
+    assert not films_in(journal, "received")
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Accept": "text/html"}, 406),
+        ({"Content_Encoding": "gzip"}, 415),
+        ({"Content_Length": str(MOST_BODY_BYTES + 1)}, 413),
+        ({"Content_Length": "-1"}, 411),
+        ({"Content_Type": "application/json"}, 415),
+    ],
+)
+def test_what_is_no_request_for_us_is_told(path: Path, headers: dict[str, str], status: int) -> None:
+    response, said = post(path, body_of(dicom_bytes()), **headers)
+    assert response.status == status
+    assert len(said.splitlines()) == 1
+
+
+def test_other_paths_and_methods_are_refused(path: Path) -> None:
+    assert post(path, b"", to="/dicom-web/studies/1.2")[0].status == HTTPStatus.NOT_FOUND
+    for method in ("GET", "DELETE", "OPTIONS"):
+        connection = ToSocket(path)
+        connection.request(method, PATH)
+        assert connection.getresponse().status == HTTPStatus.NOT_IMPLEMENTED
+        connection.close()
+
+
+def test_a_body_that_ends_early_keeps_nothing(path: Path, journal: Journal) -> None:
+    connection = ToSocket(path)
+    connection.connect()
+    body = body_of(dicom_bytes())
+    head = [
+        f"POST {PATH} HTTP/1.0",
+        f"Content-Type: {TYPE}",
+        f"{SUBJECT}: CN=xray1",
+        f"Content-Length: {len(body) + 9}",
+    ]
+    connection.sock.sendall("\r\n".join([*head, "", ""]).encode() + body)
+    connection.sock.shutdown(socket.SHUT_WR)
+    assert b" 400 " in connection.sock.recv(100)
+    connection.close()
+    assert not films_in(journal, "received")
+
+
+def test_several_at_once_are_all_kept(path: Path, journal: Journal) -> None:
+    bodies = [body_of(*[dicom_bytes(SOPInstanceUID=f"1.2.{n}.{m}") for m in range(3)]) for n in range(6)]
+    found: list[int] = []
+    threads = [threading.Thread(target=lambda one=one: found.append(post(path, one)[0].status)) for one in bodies]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [HTTPStatus.OK] * 6
+    assert len(films_in(journal, "received")) == 18
+
+
+def test_a_door_that_was_killed_opens_again(config: Config, journal: Journal) -> None:
+    left = socket.socket(socket.AF_UNIX)
+    left.bind(str(config.root / "stow.sock"))
+    left.close()
+    with stow_door(config, Door(config, journal)) as path:
+        assert post(path, body_of(dicom_bytes()))[0].status == HTTPStatus.OK
+    assert not path.exists()
