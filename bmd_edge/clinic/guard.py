@@ -22,6 +22,7 @@ _HERE = Path(__file__).resolve().parent
 sys.path[:] = [entry for entry in sys.path if Path(entry).resolve() != _HERE]
 sys.path.append(str(_HERE.parents[1]))
 from bmd_edge.clinic.config import read_config  # noqa: E402
+from bmd_edge.clinic.content import Status  # noqa: E402
 from bmd_edge.clinic.door import Door, Origin  # noqa: E402
 from bmd_edge.clinic.journal.store import Journal  # noqa: E402
 
@@ -41,8 +42,12 @@ class Guard:
 
     def keep(self, dicom: Any) -> int:
         """Orthanc's filter: the DIMSE status for the sender."""
-        unit = self._config.unit_of(dicom.GetInstanceRemoteAet())
-        return int(self._door.keep(dicom.GetInstanceData(), Origin("dicom", unit[0] if unit else "")))
+        try:
+            unit = self._config.unit_of(dicom.GetInstanceRemoteAet())
+            return int(self._door.keep(dicom.GetInstanceData(), Origin("dicom", unit[0] if unit else "")))
+        except Exception as error:  # noqa: BLE001 - Orthanc would log its message, which may quote a film
+            orthanc.LogError(f"guard: {type(error).__name__}")
+            return int(Status.NO_ROOM)
 
     def register(self) -> None:
         """Take the place of Orthanc's filter and of its folder of films."""
