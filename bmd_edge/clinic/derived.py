@@ -96,7 +96,7 @@ events {{ }}
     if door.dicom_tls:
         text += f"""
 stream {{
-  log_format door 'dicom $remote_addr $ssl_client_verify $status';
+  log_format door 'dicom $remote_addr $ssl_client_verify $status -';
   access_log {root / NGINX_LOG} door;
   server {{
     listen {door.dicom_tls} ssl;
@@ -110,7 +110,7 @@ stream {{
     if door.stow_tls:
         text += f"""
 http {{
-  log_format door 'stow $remote_addr $ssl_client_verify $status';
+  log_format door 'stow $remote_addr $ssl_client_verify $status $upstream_status';
   access_log {root / NGINX_LOG} door;
   server_tokens off;
   client_max_body_size {MOST_BODY_BYTES};

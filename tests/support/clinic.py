@@ -18,9 +18,18 @@ import pytest
 from pynetdicom import AE
 from pynetdicom.association import Association
 
+from bmd_edge.clinic import certificates
 from bmd_edge.clinic.config import Config
-from bmd_edge.clinic.derived import ORTHANC_PLUGIN
+from bmd_edge.clinic.derived import NGINX_STREAM, ORTHANC_PLUGIN
 from bmd_edge.clinic.init import prepare, write_config
+
+
+@contextmanager
+def quick_keys() -> Iterator[None]:
+    """Certificates with keys that are made at once; those of RSA take seconds each."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(certificates, "_KEY", ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"])
+        yield
 
 
 def free_port() -> int:
@@ -100,12 +109,23 @@ def started(command: list[str | Path], log: Path, *ports: int) -> Iterator[Peer]
                 process.wait()
 
 
+@contextmanager
+def nginx(config: Config) -> Iterator[Peer]:
+    """nginx, as it is derived from `clinic.toml`."""
+    needs("nginx", NGINX_STREAM)
+    ports = [int(text.rpartition(":")[2]) for text in (config.door.dicom_tls, config.door.stow_tls) if text]
+    command: list[str | Path] = ["nginx", "-e", "stderr", "-g", "user root;", "-c", config.path.parent / "nginx.conf"]
+    with started(command, config.root / "log/nginx.out", *ports) as peer:
+        yield peer
+
+
 def send(
     port: int,
     films: Iterable[bytes],
     calling: str = "XRAY1",
     called: str = "BMDEDGE",
     tls: ssl.SSLContext | None = None,
+    host: str = "127.0.0.1",
 ) -> list[int | None] | None:
     """Send films by C-STORE in one association: the status of each, None for one without an answer or whose syntax was
     not accepted; None where the association was refused.
@@ -117,7 +137,7 @@ def send(
         for kind, syntax in {(one.SOPClassUID, one.file_meta.TransferSyntaxUID) for one in data}:
             sender.add_requested_context(kind, syntax)
         sender.acse_timeout = sender.dimse_timeout = sender.network_timeout = 40
-        connected = sender.associate("127.0.0.1", port, ae_title=called, tls_args=(tls, "") if tls else None)
+        connected = sender.associate(host, port, ae_title=called, tls_args=(tls, host) if tls else None)
         if not connected.is_established:
             return None
         try:

@@ -1,0 +1,198 @@
+"""Who may not send is refused by whichever of nginx, Orthanc and our doors sees it first, and the journal has it."""
+
+import json
+import socket
+import ssl
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from http.client import HTTPException, HTTPSConnection
+from pathlib import Path
+
+import pytest
+
+from bmd_edge.clinic.audit import LogFollower
+from bmd_edge.clinic.certificates import make_authority, make_certificate
+from bmd_edge.clinic.config import Config
+from bmd_edge.clinic.derived import MOST_BODY_BYTES
+from bmd_edge.clinic.door import Door
+from bmd_edge.clinic.journal.films import films_in
+from bmd_edge.clinic.journal.store import Journal
+from bmd_edge.clinic.stow import PATH, stow_door
+from tests.support import clinic, films
+from tests.support.films import dicom_bytes
+
+TYPE = 'multipart/related; type="application/dicom"; boundary=mark'
+
+
+@dataclass
+class Running:
+    """A box with all doors open, and folders of certificates: its own, and a stranger's."""
+
+    config: Config
+    journal: Journal
+    dicom: int
+    dicom_tls: int
+    stow: int
+    other: Path
+
+    def context(self, folder: Path | None = None, name: str = "xray1") -> ssl.SSLContext:
+        own = self.config.root / "tls"
+        made = ssl.create_default_context(cafile=own / "ca.crt")
+        if name:
+            made.load_cert_chain((folder or own) / f"{name}.crt", (folder or own) / f"{name}.key")
+        return made
+
+    def refused(self, seen: int) -> list[str]:
+        """door and code of the refusals in the journal behind event `seen`."""
+        rows = self.journal.rows("SELECT detail FROM event WHERE what='refused' AND n>? ORDER BY n", seen)
+        return [f"{one['door']} {one['code']}" for one in map(json.loads, (row["detail"] for row in rows))]
+
+    @property
+    def last_event(self) -> int:
+        return int(self.journal.rows("SELECT COALESCE(MAX(n), 0) AS n FROM event")[0]["n"])
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    place = tmp_path_factory.mktemp("box")
+    ports = {name: f"127.0.0.1:{clinic.free_port()}" for name in ("dicom_tls", "stow_tls")}
+    config = clinic.box(place, **ports)
+    own, other = config.root / "tls", place / "other"
+    other.mkdir()
+    with clinic.quick_keys():
+        for folder in (own, other):
+            make_authority(folder)
+            make_certificate(folder, "xray1")
+        make_certificate(own, "box", ("127.0.0.1",))
+        make_certificate(own, "visitor")
+        make_certificate(own, "expired", days=-1)
+    with (
+        Journal(config.root) as journal,
+        stow_door(config, Door(config, journal)),
+        clinic.orthanc(config) as orthanc,
+        clinic.nginx(config) as nginx,
+    ):
+        yield Running(config, journal, orthanc.ports[0], *nginx.ports, other)
+
+
+def old_tls(context: ssl.SSLContext) -> ssl.SSLContext:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        context.minimum_version, context.maximum_version = ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    return context
+
+
+def post(running: Running, body: bytes, context: ssl.SSLContext | None = None, method: str = "POST",
+         path: str = PATH, **headers: str) -> int | None:  # fmt: skip
+    connection = HTTPSConnection("127.0.0.1", running.stow, context=context or running.context(), timeout=30)
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    try:
+        connection.request(method, path, body, {"Content-Type": TYPE, **named})
+        return connection.getresponse().status
+    except (OSError, HTTPException):
+        return None
+    finally:
+        connection.close()
+
+
+def body_of(film: bytes) -> bytes:
+    return b"--mark\r\nContent-Type: application/dicom\r\n\r\n" + film + b"\r\n--mark--\r\n"
+
+
+def goes_on(running: Running, number: int) -> None:
+    """The next film of a unit is kept, at every door."""
+    uids = [f"1.2.826.0.1.3680043.11.{number}.{door}" for door in range(3)]
+    plain, tls, stow = (dicom_bytes(SOPInstanceUID=uid) for uid in uids)
+    assert clinic.send(running.dicom, [plain]) == [0]
+    assert clinic.send(running.dicom_tls, [tls], tls=running.context()) == [0]
+    assert post(running, body_of(stow)) == 200
+    assert {film.sop_uid for film in films_in(running.journal, "received")} >= set(uids)
+
+
+def test_strangers_by_dicom_are_refused_and_audited(running: Running) -> None:
+    follower, seen = LogFollower(running.config, running.journal), running.last_event
+    film, tls = [dicom_bytes(SOPInstanceUID="1.2.3")], running.context()
+    assert clinic.send(running.dicom, film, calling="STRANGER") is None
+    assert clinic.send(running.dicom, film, called="PACS") is None
+    assert clinic.send(running.dicom_tls, film, calling="STRANGER", tls=tls) is None
+    assert clinic.send(running.dicom_tls, film) is None  # no TLS
+    assert clinic.send(running.dicom_tls, film, tls=running.context(name="")) is None
+    assert clinic.send(running.dicom_tls, film, tls=running.context(running.other)) is None
+    assert clinic.send(running.dicom_tls, film, tls=running.context(name="expired")) is None
+    with pytest.raises(OSError), socket.create_connection(("127.0.0.1", running.dicom_tls)) as raw:  # noqa: PT011
+        old_tls(running.context()).wrap_socket(raw, server_hostname="127.0.0.1")
+    follower.step()
+    assert sorted(running.refused(seen)) == [
+        "dicom certificate has expired",
+        "dicom no certificate, or none of TLS 1.2 and 1.3",
+        "dicom unable to verify the first certificate",
+        "dicom unknown_ae_title",
+        "dicom wrong_called_ae_title",
+    ]
+    assert "1.2.3" not in {one.sop_uid for one in films_in(running.journal, "received")}
+    goes_on(running, 1)
+
+
+def test_another_address_may_not_use_the_plain_port(running: Running) -> None:
+    """Orthanc listens on every address of the machine."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))
+        except OSError:
+            pytest.skip("this machine has no address but that of loopback")
+        mine = probe.getsockname()[0]
+    follower, seen = LogFollower(running.config, running.journal), running.last_event
+    assert clinic.send(running.dicom, [dicom_bytes(SOPInstanceUID="1.2.4")], host=mine) is None
+    follower.step()
+    assert running.refused(seen) == ["dicom unknown_ae_title"]
+
+
+def test_strangers_by_stow_are_refused_and_audited(running: Running) -> None:
+    follower, seen = LogFollower(running.config, running.journal), running.last_event
+    body = body_of(dicom_bytes(SOPInstanceUID="1.2.5"))
+    found = {
+        "no certificate": post(running, body, running.context(name="")),
+        "another authority": post(running, body, running.context(running.other)),
+        "expired": post(running, body, running.context(name="expired")),
+        "a certificate of ours that is no unit's": post(running, body, running.context(name="visitor")),
+        "TLS 1.1": post(running, body, old_tls(running.context())),
+        "another path": post(running, body, path="/dicom-web/studies/1.2"),
+        "a query": post(running, b"", method="GET", path="/dicom-web/studies?PatientName=CANARY"),
+        "another method": post(running, body, method="PUT"),
+        "gzip": post(running, body, Content_Encoding="gzip"),
+        "too long": post(running, b"", Content_Length=str(MOST_BODY_BYTES + 1)),
+    }
+    assert found == {
+        "no certificate": 400,
+        "another authority": 400,
+        "expired": 400,
+        "a certificate of ours that is no unit's": 403,
+        "TLS 1.1": None,
+        "another path": 403,
+        "a query": 403,
+        "another method": 403,
+        "gzip": 415,
+        "too long": 413,
+    }
+    follower.step()
+    assert sorted(running.refused(seen)) == [
+        "stow certificate has expired",
+        "stow no certificate, or none of TLS 1.2 and 1.3",
+        "stow status_403",
+        "stow status_413",
+        "stow status_415",
+        "stow unable to verify the first certificate",
+        "stow unknown_unit",
+    ]
+    goes_on(running, 2)
+    assert b"CANARY" not in (running.config.root / "log/nginx.log").read_bytes()
+
+
+def test_what_grows_as_it_is_read_comes_by_stow_only(running: Running) -> None:
+    """Orthanc would inflate a deflated data set before the guard sees it; our reader stops where a film ends."""
+    film = dicom_bytes(syntax=films.DEFLATED, SOPInstanceUID="1.2.6")
+    assert clinic.send(running.dicom, [film]) in (None, [None])
+    assert post(running, body_of(film)) == 200
+    goes_on(running, 3)
