@@ -7,9 +7,10 @@ import ssl
 import subprocess
 import time
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http.client import HTTPConnection
 from io import BytesIO
 from pathlib import Path
 
@@ -21,7 +22,10 @@ from pynetdicom.association import Association
 from bmd_edge.clinic import certificates
 from bmd_edge.clinic.config import Config
 from bmd_edge.clinic.derived import NGINX_STREAM, ORTHANC_PLUGIN
+from bmd_edge.clinic.door import Door
 from bmd_edge.clinic.init import prepare, write_config
+from bmd_edge.clinic.journal.store import Journal
+from bmd_edge.clinic.stow import PATH, SUBJECT, stow_door
 
 
 @contextmanager
@@ -153,6 +157,43 @@ def _sent(connected: Association, film: pydicom.Dataset) -> int | None:
     except ValueError:  # no context was accepted for it
         return None
     return int(status.Status) if "Status" in status else None
+
+
+class ToSocket(HTTPConnection):
+    """HTTP to a socket of the file system, as nginx speaks it."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost", timeout=60)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.connect(str(self._path))
+
+
+STOW_TYPE = 'multipart/related; type="application/dicom"; boundary=mark'
+
+
+def stow_body(*parts: bytes) -> bytes:
+    """The body of a STOW-RS request of type `STOW_TYPE`."""
+    head = b"--mark\r\nContent-Type: application/dicom\r\n\r\n"
+    return b"".join(head + part + b"\r\n" for part in parts) + b"--mark--\r\n"
+
+
+@contextmanager
+def stow(config: Config, journal: Journal) -> Iterator[Callable[[list[bytes]], int]]:
+    """STOW-RS as nginx asks it for XRAY1: films -> the answer's status."""
+    with stow_door(config, Door(config, journal)) as path:
+
+        def post(films: list[bytes]) -> int:
+            connection = ToSocket(path)
+            connection.request("POST", PATH, stow_body(*films), {"Content-Type": STOW_TYPE, SUBJECT: "CN=xray1"})
+            try:
+                return connection.getresponse().status
+            finally:
+                connection.close()
+
+        yield post
 
 
 @contextmanager

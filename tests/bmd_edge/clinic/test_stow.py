@@ -5,7 +5,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from http import HTTPStatus
-from http.client import HTTPConnection, HTTPResponse
+from http.client import HTTPResponse
 from pathlib import Path
 
 import pytest
@@ -20,7 +20,7 @@ from bmd_edge.clinic.stow import MOST_PARTS, PATH, SUBJECT, BadRequest, Kept, an
 from tests.support import clinic, films
 from tests.support.films import dicom_bytes
 
-TYPE = 'multipart/related; type="application/dicom"; boundary=mark'
+TYPE = clinic.STOW_TYPE
 
 
 def body_of(*parts: bytes, kind: str = "application/dicom", mark: str = "mark") -> bytes:
@@ -79,18 +79,6 @@ def test_what_cannot_be_read_fails_without_uids() -> None:
     assert (status, data) == (409, {"0008119A": {"vr": "SQ", "Value": [{"00081197": {"vr": "US", "Value": [0xC002]}}]}})
 
 
-class ToSocket(HTTPConnection):
-    """HTTP to a socket of the file system, as nginx speaks it."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__("localhost", timeout=30)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.connect(str(self._path))
-
-
 @pytest.fixture
 def config(tmp_path: Path) -> Config:
     return clinic.box(tmp_path)
@@ -109,7 +97,7 @@ def path(config: Config, journal: Journal) -> Iterator[Path]:
 
 
 def post(path: Path, body: bytes, to: str = PATH, **headers: str) -> tuple[HTTPResponse, bytes]:
-    connection = ToSocket(path)
+    connection = clinic.ToSocket(path)
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     connection.request("POST", to, body, {"Content-Type": TYPE, SUBJECT: "CN=xray1,O=clinic", **named})
     response = connection.getresponse()
@@ -162,14 +150,14 @@ def test_what_is_no_request_for_us_is_told(path: Path, headers: dict[str, str], 
 def test_other_paths_and_methods_are_refused(path: Path) -> None:
     assert post(path, b"", to="/dicom-web/studies/1.2")[0].status == HTTPStatus.NOT_FOUND
     for method in ("GET", "DELETE", "OPTIONS"):
-        connection = ToSocket(path)
+        connection = clinic.ToSocket(path)
         connection.request(method, PATH)
         assert connection.getresponse().status == HTTPStatus.NOT_IMPLEMENTED
         connection.close()
 
 
 def test_a_body_that_ends_early_keeps_nothing(path: Path, journal: Journal) -> None:
-    connection = ToSocket(path)
+    connection = clinic.ToSocket(path)
     connection.connect()
     body = body_of(dicom_bytes())
     head = [

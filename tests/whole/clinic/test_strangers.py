@@ -22,8 +22,6 @@ from bmd_edge.clinic.stow import PATH, stow_door
 from tests.support import clinic, films
 from tests.support.films import dicom_bytes
 
-TYPE = 'multipart/related; type="application/dicom"; boundary=mark'
-
 
 @dataclass
 class Running:
@@ -89,16 +87,12 @@ def post(running: Running, body: bytes, context: ssl.SSLContext | None = None, m
     connection = HTTPSConnection("127.0.0.1", running.stow, context=context or running.context(), timeout=30)
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     try:
-        connection.request(method, path, body, {"Content-Type": TYPE, **named})
+        connection.request(method, path, body, {"Content-Type": clinic.STOW_TYPE, **named})
         return connection.getresponse().status
     except (OSError, HTTPException):
         return None
     finally:
         connection.close()
-
-
-def body_of(film: bytes) -> bytes:
-    return b"--mark\r\nContent-Type: application/dicom\r\n\r\n" + film + b"\r\n--mark--\r\n"
 
 
 def goes_on(running: Running, number: int) -> None:
@@ -107,7 +101,7 @@ def goes_on(running: Running, number: int) -> None:
     plain, tls, stow = (dicom_bytes(SOPInstanceUID=uid) for uid in uids)
     assert clinic.send(running.dicom, [plain]) == [0]
     assert clinic.send(running.dicom_tls, [tls], tls=running.context()) == [0]
-    assert post(running, body_of(stow)) == 200
+    assert post(running, clinic.stow_body(stow)) == 200
     assert {film.sop_uid for film in films_in(running.journal, "received")} >= set(uids)
 
 
@@ -151,7 +145,7 @@ def test_another_address_may_not_use_the_plain_port(running: Running) -> None:
 
 def test_strangers_by_stow_are_refused_and_audited(running: Running) -> None:
     follower, seen = LogFollower(running.config, running.journal), running.last_event
-    body = body_of(dicom_bytes(SOPInstanceUID="1.2.5"))
+    body = clinic.stow_body(dicom_bytes(SOPInstanceUID="1.2.5"))
     found = {
         "no certificate": post(running, body, running.context(name="")),
         "another authority": post(running, body, running.context(running.other)),
@@ -194,5 +188,5 @@ def test_what_grows_as_it_is_read_comes_by_stow_only(running: Running) -> None:
     """Orthanc would inflate a deflated data set before the guard sees it; our reader stops where a film ends."""
     film = dicom_bytes(syntax=films.DEFLATED, SOPInstanceUID="1.2.6")
     assert clinic.send(running.dicom, [film]) in (None, [None])
-    assert post(running, body_of(film)) == 200
+    assert post(running, clinic.stow_body(film)) == 200
     goes_on(running, 3)
