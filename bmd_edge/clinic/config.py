@@ -12,6 +12,7 @@ import tomllib
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin
+from urllib.parse import urlsplit
 
 from bmd_edge.errors import UsageError
 
@@ -173,19 +174,23 @@ class _Lines:
         self._lines = text.splitlines()
 
     def error(self, key: str, what: str) -> UsageError:
-        """An error at the line of a dotted key: the first that holds its last name behind its table's."""
-        last = key.split(".")[-1]
-        tables = key.split(".")[:-1]
-        start = 0
+        """An error at the line of a dotted key, or at that of its table where the key is missing."""
+        *tables, last = key.split(".")
+        start, end = 0, len(self._lines)
         for table in tables:
-            start = self._find(table, start) if self._find(table, start) >= 0 else start
-        number = self._find(last, start)
+            start = max(self._find(table, start, end), start)
+        if tables:
+            inline = "=" in self._lines[start] if self._lines else False
+            headers = (n for n, line in enumerate(self._lines) if n > start and line.lstrip().startswith("["))
+            end = start + 1 if inline else next(headers, end)
+        number = self._find(last, start, end)
+        number = start if number < 0 and tables else number
         where = f" line {number + 1}" if number >= 0 else ""
         return UsageError(f"{NAME}{where}: {key}: {what}")
 
-    def _find(self, name: str, start: int) -> int:
+    def _find(self, name: str, start: int, end: int) -> int:
         word = re.compile(rf"(?<![\w-]){re.escape(name)}(?![\w-])")
-        return next((n for n, line in enumerate(self._lines) if n >= start and word.search(line)), -1)
+        return next((n for n in range(start, end) if word.search(self._lines[n])), -1)
 
 
 _T = TypeVar("_T")
@@ -307,7 +312,7 @@ def _check_address(text: str, key: str, lines: _Lines) -> None:
 
 def host_of(pacs: Destination) -> str:
     """The host of an archive, a name or an address."""
-    return pacs.host if pacs.kind == "dicom" else re.sub(r"https?://([^/:]+|\[[^]]*\]).*", r"\1", pacs.url).strip("[]")
+    return pacs.host if pacs.kind == "dicom" else urlsplit(pacs.url).hostname or ""
 
 
 def is_address(host: str) -> bool:

@@ -1,0 +1,103 @@
+"""clinic.toml: what is wrong in it is told with its line."""
+
+from pathlib import Path
+
+import pytest
+
+from bmd_edge.clinic.config import read_config
+from bmd_edge.errors import UsageError
+
+TEXT = """box = { root = "/var/lib/bmd-edge", ae_title = "BMDEDGE", min_free_mb = 5000, keep_days = 30 }
+door = { dicom = "127.0.0.1:4242", dicom_tls = "10.20.0.5:2762", stow_tls = "10.20.0.5:8443", folder = "" }
+units.xray1 = { ae_title = "XRAY1", host = "10.20.0.11", spacing_if_missing_mm = 0.143 }
+units.xray2 = { ae_title = "XRAY2", host = "xray2.clinic" }
+pacs.main = { kind = "dicom", ae_title = "PACS", host = "10.30.0.2", port = 11112, commit = true, objects = ["sr"] }
+pacs.web = { kind = "stow", url = "https://pacs.clinic/dicom-web" }
+approval = "2026-17"
+"""
+
+
+def written(folder: Path, text: str, mode: int = 0o600) -> Path:
+    path = folder / "clinic.toml"
+    path.write_text(text, encoding="utf-8")
+    path.chmod(mode)
+    return path
+
+
+def test_a_whole_file_is_read(tmp_path: Path) -> None:
+    config = read_config(written(tmp_path, TEXT))
+    assert (config.root, config.approval, config.box.keep_days) == (Path("/var/lib/bmd-edge"), "2026-17", 30)
+    assert config.units["xray1"].spacing_if_missing_mm == 0.143
+    assert (config.pacs["main"].objects, config.pacs["web"].objects) == (("sr",), ("sr", "sc"))
+    found = config.unit_of(" xray1 ")
+    assert found is not None
+    assert found[0] == "xray1"
+    assert config.unit_of("STRANGER") is None
+    assert read_config(written(tmp_path, TEXT + "\n")).digest != config.digest
+
+
+@pytest.mark.parametrize(
+    ("url", "approval", "delivers"),
+    [("https://pacs.clinic/x", "", False), ("https://pacs.clinic/x", "2026-17", True),
+     ("http://127.0.0.1:8042/x", "", True), ("https://[::1]/x", "", True), ("https://127.0.0.1.example/x", "", False),
+     ("https://127.0.0.1@example/x", "", False)],
+)  # fmt: skip
+def test_without_an_approval_nothing_leaves_this_machine(
+    tmp_path: Path, url: str, approval: str, delivers: bool
+) -> None:
+    text = f'box = {{ root = "/r" }}\npacs.web = {{ kind = "stow", url = "{url}" }}\napproval = "{approval}"\n'
+    assert read_config(written(tmp_path, text)).delivers_to("web") is delivers
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "what"),
+    [
+        ("commit", "comit", 5, "pacs.main.comit: unknown; known here: kind"),
+        ("approval =", "aproval =", 7, "aproval: unknown"),
+        ("keep_days = 30", "keep_days = 0", 1, "box.keep_days: must be 1 or more"),
+        ("keep_days = 30", 'keep_days = "30"', 1, "box.keep_days: must be a whole number"),
+        ("keep_days = 30", "keep_days = true", 1, "box.keep_days: must be a whole number"),
+        ("= 0.143", '= "0.143"', 3, "units.xray1.spacing_if_missing_mm: must be a number"),
+        ("= 0.143", "= 143.0", 3, "must be a pixel size in mm"),
+        ('root = "/var/lib', 'root = "var/lib', 1, "box.root: must be the whole path"),
+        ('"127.0.0.1:4242"', '"10.20.0.5:4242"', 2, "door.dicom: is open to the network without TLS"),
+        ('"127.0.0.1:4242"', '"localhost"', 2, 'door.dicom: must be "address:port"'),
+        ('"127.0.0.1:4242"', '"127.0.0.1:99999"', 2, 'door.dicom: must be "address:port"'),
+        ('"XRAY2"', '"xray1"', 4, "units.xray2.ae_title: is that of xray1 too"),
+        ('"XRAY2"', '"AN AE TITLE TOO LONG"', 4, "must be an AE title"),
+        ('"XRAY2"', '"A\\\\B"', 4, "must be an AE title"),
+        ('"xray2.clinic"', '"x y"', 4, "units.xray2.host: must be a host"),
+        ("units.xray2", "units.folder", 4, "is the name of the watched folder"),
+        (', host = "xray2.clinic"', "", 4, "units.xray2.host: is missing"),
+        ('ae_title = "XRAY1", ', "", 3, "units.xray1.ae_title: is missing"),
+        ('objects = ["sr"]', 'objects = ["sr", "pdf"]', 5, "pacs.main.objects: knows sr, sc, not pdf"),
+        ('objects = ["sr"]', 'objects = "sr"', 5, "pacs.main.objects: must be a list of texts"),
+        ('kind = "stow"', 'kind = "email"', 6, 'pacs.web.kind: must be "dicom" or "stow"'),
+        ("https://pacs", "http://pacs", 6, "pacs.web.url: must be https"),
+        ('"https://pacs.clinic/dicom-web"', '"pacs"', 6, "pacs.web.url: must be the address"),
+    ],
+)
+def test_what_is_wrong_is_told_with_its_line(tmp_path: Path, old: str, new: str, line: int, what: str) -> None:
+    assert TEXT.count(old) == 1
+    with pytest.raises(UsageError) as caught:
+        read_config(written(tmp_path, TEXT.replace(old, new)))
+    said = str(caught.value)
+    assert said.startswith(f"clinic.toml line {line}: ")
+    assert what in said
+
+
+def test_a_file_for_everybody_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="chmod o="):
+        read_config(written(tmp_path, TEXT, 0o644))
+
+
+def test_a_network_door_needs_named_units(tmp_path: Path) -> None:
+    text = 'box = { root = "/r" }\ndoor = { stow_tls = "10.0.0.1:8443" }\n'
+    with pytest.raises(UsageError, match="no unit is named"):
+        read_config(written(tmp_path, text))
+
+
+@pytest.mark.parametrize("text", ["box = {", "box = 1", "", b"\xff".decode("latin-1")])
+def test_what_is_no_such_file_is_told(tmp_path: Path, text: str) -> None:
+    with pytest.raises(UsageError, match=r"clinic\.toml"):
+        read_config(written(tmp_path, text))
