@@ -36,7 +36,15 @@ def make_certificate(folder: Path, name: str, addresses: tuple[str, ...] = (), d
         request = Path(scratch) / "request"
         _openssl("req", *_KEY, "-subj", f"/CN={name}", *more, "-keyout", folder / f"{name}.key", "-out", request)
         (folder / f"{name}.key").chmod(0o600)
-        by = ["-CA", folder / "ca.crt", "-CAkey", folder / "ca.key", "-CAcreateserial", "-copy_extensions", "copy"]
+        by: list[str | Path] = [
+            "-CA",
+            folder / "ca.crt",
+            "-CAkey",
+            folder / "ca.key",
+            "-CAcreateserial",
+            "-copy_extensions",
+            "copy",
+        ]
         _openssl("x509", "-req", "-days", str(days), "-in", request, *by, "-out", folder / f"{name}.crt")
 
 

@@ -173,24 +173,19 @@ class _Lines:
     def __init__(self, text: str) -> None:
         self._lines = text.splitlines()
 
-    def error(self, key: str, what: str) -> UsageError:
-        """An error at the line of a dotted key, or at that of its table where the key is missing."""
-        *tables, last = key.split(".")
-        start, end = 0, len(self._lines)
-        for table in tables:
-            start = max(self._find(table, start, end), start)
-        if tables:
-            inline = "=" in self._lines[start] if self._lines else False
-            headers = (n for n, line in enumerate(self._lines) if n > start and line.lstrip().startswith("["))
-            end = start + 1 if inline else next(headers, end)
-        number = self._find(last, start, end)
-        number = start if number < 0 and tables else number
-        where = f" line {number + 1}" if number >= 0 else ""
+    def error(self, key: str, what: str, *, at: str | None = None) -> UsageError:
+        """An error of a dotted key, with the line where it stands, or `at` stands: the first behind its tables."""
+        found = -1
+        for name in (key if at is None else at).split("."):
+            word = re.compile(rf"(?<![\w-]){re.escape(name)}(?![\w-])")
+            lines = range(max(found, 0), len(self._lines))
+            found = next((n for n in lines if name and word.search(self._lines[n])), found)
+        where = f" line {found + 1}" if found >= 0 else ""
         return UsageError(f"{NAME}{where}: {key}: {what}")
 
-    def _find(self, name: str, start: int, end: int) -> int:
-        word = re.compile(rf"(?<![\w-]){re.escape(name)}(?![\w-])")
-        return next((n for n in range(start, end) if word.search(self._lines[n])), -1)
+    def missing(self, key: str) -> UsageError:
+        """An error of a key that is not there, with the line of its table."""
+        return self.error(key, "is missing", at=key.rpartition(".")[0])
 
 
 _T = TypeVar("_T")
@@ -207,7 +202,7 @@ def _built(kind: type[_T], found: dict[str, Any], key: str, lines: _Lines, given
         values[name] = _value(known[name].type, value, dotted, lines)
     for name, one in known.items():
         if name not in values and one.default is MISSING and one.default_factory is MISSING:
-            raise lines.error(f"{key}.{name}" if key else name, "is missing")
+            raise lines.missing(f"{key}.{name}" if key else name)
     return kind(**values)
 
 
