@@ -9,7 +9,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.client import HTTPConnection
 from io import BytesIO
 from pathlib import Path
@@ -205,3 +205,8 @@ def orthanc(config: Config) -> Iterator[Peer]:
     command: list[str | Path] = ["Orthanc", f"--logfile={log}", config.path.parent / "orthanc.json"]
     with started(command, config.root / "log/orthanc.out", port) as peer:
         yield peer
+
+
+def moved(config: Config, root: Path) -> Config:
+    """The same box with its folder elsewhere."""
+    return replace(config, box=replace(config.box, root=str(root)))

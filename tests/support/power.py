@@ -1,7 +1,8 @@
 """A disk whose power can be cut: what a program did not sync is gone.
 
 The disk is an ext4 file system in a file, mounted through a loop device. Unsynced data waits in the kernel's memory, so
-a copy of that file holds what the disk would hold after a power cut at that moment.
+a copy of that file holds what the disk would hold after a power cut at that moment. While programs go on writing, only
+a copy that is made at once is such a moment: on a file system that shares blocks between files, XFS here.
 """
 
 import os
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-_SIZE_BYTES = 64 << 20
+_SIZE_BYTES, _AROUND_BYTES = 64 << 20, 2 << 30
 
 
 @dataclass(frozen=True)
@@ -24,35 +25,68 @@ class Disk:
     image: Path
     folder: Path
 
+    def cut(self, name: str) -> Path:
+        """The power goes now, for a copy of the disk; the disk itself goes on."""
+        copy = self.image.with_name(f"{name}.img")
+        subprocess.run(["cp", "--reflink=auto", self.image, copy], check=True)
+        return copy
+
+    @contextmanager
+    def left(self, copy: Path) -> Iterator[Path]:
+        """A folder with what a power cut has left; the copy is gone after that."""
+        with _mounted(copy, self.image.with_name("left")) as left:
+            yield left
+        copy.unlink()
+
     @contextmanager
     def after_power_cut(self) -> Iterator[Path]:
         """Yield a folder with what would be left if the power went now; the disk itself goes on."""
-        copy = self.image.with_name("copy.img")
-        shutil.copyfile(self.image, copy)
-        with _mounted(copy, self.image.with_name("left")) as left:
+        with self.left(self.cut("copy")) as left:
             yield left
 
 
 @contextmanager
-def disk(place: Path) -> Iterator[Disk]:
-    """Make a disk in the empty folder `place`; skips the test where no disk can be made, with the reason."""
-    if missing := [name for name in ("mkfs.ext4", "mount", "umount") if not shutil.which(name)]:
-        pytest.skip(f"{missing[0]} is not installed")
+def disk(place: Path, *, busy: bool = False) -> Iterator[Disk]:
+    """Make a disk in the empty folder `place`; skips the test where no disk can be made, with the reason.
+
+    A `busy` disk may be written to while its power is cut.
+    """
     if os.geteuid():
         pytest.skip("only root may mount a disk")
-    image = place / "disk.img"
-    with image.open("wb") as file:
-        file.truncate(_SIZE_BYTES)
-    subprocess.run(["mkfs.ext4", "-q", image], check=True)
-    with _mounted(image, place / "disk") as folder:
-        yield Disk(image, folder)
+    if not busy:
+        with _ext4(place) as made:
+            yield made
+        return
+    with (
+        _mounted(
+            _image(place / "around.img", _AROUND_BYTES, "mkfs.xfs", "-m", "reflink=1"), place / "around"
+        ) as around,
+        _ext4(around) as made,
+    ):
+        yield made
 
 
 @contextmanager
-def _mounted(image: Path, folder: Path) -> Iterator[Path]:
-    folder.mkdir(exist_ok=True)
+def _ext4(place: Path) -> Iterator[Disk]:
+    image = _image(place / "disk.img", _SIZE_BYTES, "mkfs.ext4")
     # commit: the kernel must not write on its own what the program did not sync.
-    command = ["mount", "-o", "loop,commit=600", image, folder]
+    with _mounted(image, place / "disk", "commit=600") as folder:
+        yield Disk(image, folder)
+
+
+def _image(path: Path, size: int, *mkfs: str) -> Path:
+    if missing := [name for name in (mkfs[0], "mount", "umount") if not shutil.which(name)]:
+        pytest.skip(f"{missing[0]} is not installed")
+    with path.open("wb") as file:
+        file.truncate(size)
+    subprocess.run([*mkfs, "-q", path], check=True)
+    return path
+
+
+@contextmanager
+def _mounted(image: Path, folder: Path, *options: str) -> Iterator[Path]:
+    folder.mkdir(exist_ok=True)
+    command = ["mount", "-o", ",".join(["loop", *options]), image, folder]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         pytest.skip(f"this machine mounts no loop device: {done.stderr.strip()}")

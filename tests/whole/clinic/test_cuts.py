@@ -1,0 +1,66 @@
+"""A film that was answered 0000 is there after a power cut and after a kill; the long run is in results/cuts.json."""
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from bmd_edge.clinic.content import Status
+from bmd_edge.clinic.door import Door, Origin
+from bmd_edge.clinic.journal.store import Journal
+from tests.support import clinic, clinic_cuts, power
+
+RESULTS = Path(__file__).with_name("results") / "cuts.json"
+
+
+def test_power_cuts_lose_no_film_that_was_answered_0000(tmp_path: Path) -> None:
+    found = clinic_cuts.power_cuts(tmp_path, cuts=3)
+    assert found["acknowledged_before_cuts"] > 10
+    assert (found["lost"], found["broken_rows"], found["boxes_that_go_on"]) == (0, 0, 3)
+
+
+def test_kills_lose_no_film_that_was_answered_0000(tmp_path: Path) -> None:
+    found = clinic_cuts.kills(tmp_path, times=10)
+    assert found["acknowledged"] > 10
+    assert (found["lost"], found["broken_rows"], found["half_files_after_restart"]) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("hasty", ["the journal", "the films"])
+def test_without_a_sync_films_are_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hasty: str) -> None:
+    """The first test can fail."""
+    if hasty == "the films":
+        monkeypatch.setattr("bmd_edge.clinic.door.replace_bytes", lambda path, data, **_: path.write_bytes(data))
+    acknowledged = clinic_cuts.Acknowledged()
+    with power.disk(tmp_path, busy=True) as disk:
+        config = clinic.box(tmp_path, root=disk.folder / "root")
+        with Journal(config.root) as journal:
+            if hasty == "the journal":
+                journal._db.execute("PRAGMA synchronous=NORMAL")
+            door = Door(config, journal)
+
+            def send(films: list[bytes]) -> list[bool]:
+                return [door.keep(film, Origin("dicom", "xray1")) == Status.KEPT for film in films]
+
+            with clinic_cuts.arriving(send, acknowledged):
+                end = time.monotonic() + 60
+                while len(before := acknowledged.now()) <= 10 and time.monotonic() < end:
+                    time.sleep(0.05)
+                copy = disk.cut("cut")
+        with disk.left(copy) as left:
+            lost, _ = clinic_cuts.missing(left / "root", before)
+    assert len(before) > 10
+    assert lost
+
+
+def test_the_long_run_lost_nothing() -> None:
+    found = json.loads(RESULTS.read_text(encoding="utf-8"))
+    assert found["power"]["cuts"] >= 50
+    assert found["kills"]["kills"] >= 100
+    assert (found["power"]["lost"], found["power"]["broken_rows"]) == (0, 0)
+    assert found["power"]["boxes_that_go_on"] == found["power"]["cuts"]
+    assert (found["kills"]["lost"], found["kills"]["broken_rows"], found["kills"]["half_files_after_restart"]) == (
+        0,
+        0,
+        0,
+    )
