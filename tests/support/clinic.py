@@ -19,13 +19,13 @@ import pytest
 from pynetdicom import AE
 from pynetdicom.association import Association
 
-from bmd_edge.clinic import certificates
 from bmd_edge.clinic.config import Config
-from bmd_edge.clinic.derived import NGINX_STREAM, ORTHANC_PLUGIN
-from bmd_edge.clinic.door import Door
-from bmd_edge.clinic.init import prepare, write_config
+from bmd_edge.clinic.doors.door import Door
+from bmd_edge.clinic.doors.stow import PATH, SUBJECT, stow_door
 from bmd_edge.clinic.journal.store import Journal
-from bmd_edge.clinic.stow import PATH, SUBJECT, stow_door
+from bmd_edge.clinic.setup import certificates
+from bmd_edge.clinic.setup.derived import NGINX_STREAM, ORTHANC_PLUGIN
+from bmd_edge.clinic.setup.init import prepare, write_config
 
 
 @contextmanager

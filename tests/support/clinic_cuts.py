@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from bmd_edge.clinic.config import Config
-from bmd_edge.clinic.content import Status
-from bmd_edge.clinic.door import Door, Origin
+from bmd_edge.clinic.doors.content import Status
+from bmd_edge.clinic.doors.door import Door, Origin
 from bmd_edge.clinic.journal.films import film_path, films_in
 from bmd_edge.clinic.journal.store import Journal
 from tests.support import clinic, power

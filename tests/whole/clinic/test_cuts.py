@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bmd_edge.clinic.content import Status
-from bmd_edge.clinic.door import Door, Origin
+from bmd_edge.clinic.doors.content import Status
+from bmd_edge.clinic.doors.door import Door, Origin
 from bmd_edge.clinic.journal.store import Journal
 from tests.support import clinic, clinic_cuts, power
 
@@ -30,7 +30,7 @@ def test_kills_lose_no_film_that_was_answered_0000(tmp_path: Path) -> None:
 def test_without_a_sync_films_are_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hasty: str) -> None:
     """The first test can fail."""
     if hasty == "the films":
-        monkeypatch.setattr("bmd_edge.clinic.door.replace_bytes", lambda path, data, **_: path.write_bytes(data))
+        monkeypatch.setattr("bmd_edge.clinic.doors.door.replace_bytes", lambda path, data, **_: path.write_bytes(data))
     acknowledged = clinic_cuts.Acknowledged()
     with power.disk(tmp_path, busy=True) as disk:
         config = clinic.box(tmp_path, root=disk.folder / "root")

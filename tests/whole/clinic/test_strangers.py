@@ -11,14 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from bmd_edge.clinic.audit import LogFollower
-from bmd_edge.clinic.certificates import make_authority, make_certificate
 from bmd_edge.clinic.config import Config
-from bmd_edge.clinic.derived import MOST_BODY_BYTES
-from bmd_edge.clinic.door import Door
+from bmd_edge.clinic.doors.audit import LogFollower
+from bmd_edge.clinic.doors.door import Door
+from bmd_edge.clinic.doors.stow import MOST_BODY_BYTES, PATH, stow_door
 from bmd_edge.clinic.journal.films import films_in
 from bmd_edge.clinic.journal.store import Journal
-from bmd_edge.clinic.stow import PATH, stow_door
+from bmd_edge.clinic.setup.certificates import make_authority, make_certificate
 from tests.support import clinic, films
 from tests.support.films import dicom_bytes
 

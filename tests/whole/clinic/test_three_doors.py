@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from bmd_edge.clinic import watch
 from bmd_edge.clinic.config import Config
-from bmd_edge.clinic.door import Door, Origin
+from bmd_edge.clinic.doors import watch
+from bmd_edge.clinic.doors.door import Door, Origin
+from bmd_edge.clinic.doors.watch import FolderDoor
 from bmd_edge.clinic.journal.films import film_path, films_in
 from bmd_edge.clinic.journal.store import Journal
-from bmd_edge.clinic.watch import FolderDoor
 from tests.support import clinic, films
 from tests.support.films import dicom_bytes, pixels
 

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from bmd_edge.clinic import watch as module
 from bmd_edge.clinic.config import Config
-from bmd_edge.clinic.door import Door
+from bmd_edge.clinic.doors import watch as module
+from bmd_edge.clinic.doors.door import Door
+from bmd_edge.clinic.doors.watch import PATIENCE_S, FolderDoor, watch
 from bmd_edge.clinic.journal.films import films_in
 from bmd_edge.clinic.journal.store import Journal
-from bmd_edge.clinic.watch import PATIENCE_S, FolderDoor, watch
 from tests.support import clinic
 from tests.support.films import CANARY, CT, dicom_bytes, pixels
 

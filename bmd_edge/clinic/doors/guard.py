@@ -20,10 +20,10 @@ import orthanc
 # The folder of this file, which Orthanc has put in front, would make `config` and others of ours modules of their own.
 _HERE = Path(__file__).resolve().parent
 sys.path[:] = [entry for entry in sys.path if Path(entry).resolve() != _HERE]
-sys.path.append(str(_HERE.parents[1]))
+sys.path.append(str(_HERE.parents[2]))
 from bmd_edge.clinic.config import read_config  # noqa: E402
-from bmd_edge.clinic.content import Status  # noqa: E402
-from bmd_edge.clinic.door import Door, Origin  # noqa: E402
+from bmd_edge.clinic.doors.content import Status  # noqa: E402
+from bmd_edge.clinic.doors.door import Door, Origin  # noqa: E402
 from bmd_edge.clinic.journal.store import Journal  # noqa: E402
 
 

@@ -7,7 +7,7 @@ import pydicom
 import pytest
 from pydicom.dataset import Dataset
 
-from bmd_edge.clinic.content import NotTaken, Status, content_of, sop_of
+from bmd_edge.clinic.doors.content import NotTaken, Status, content_of, sop_of
 from tests.support import films
 from tests.support.films import dicom_bytes, pixels, sequence
 

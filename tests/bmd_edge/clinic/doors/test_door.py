@@ -13,10 +13,11 @@ from pathlib import Path
 import pytest
 
 from bmd_edge.clinic.config import Config
-from bmd_edge.clinic.content import Status
-from bmd_edge.clinic.door import PATIENT_KEY, Door, Origin
+from bmd_edge.clinic.doors.content import Status
+from bmd_edge.clinic.doors.door import Door, Origin
 from bmd_edge.clinic.journal.films import film_path, films_in
 from bmd_edge.clinic.journal.store import Journal
+from bmd_edge.clinic.places import PATIENT_KEY
 from bmd_edge.errors import UsageError
 from tests.support import clinic, films
 from tests.support.films import CANARY, dicom_bytes, pixels

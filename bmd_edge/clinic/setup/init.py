@@ -4,8 +4,8 @@ import os
 from pathlib import Path
 
 from bmd_edge.clinic.config import NAME, Config, read_config
-from bmd_edge.clinic.derived import derived
 from bmd_edge.clinic.journal.films import OUTBOX, SPOOL
+from bmd_edge.clinic.setup.derived import derived
 from bmd_edge.errors import UsageError
 from bmd_edge.system.files import replace_bytes
 

@@ -11,9 +11,9 @@ import pydicom
 import pytest
 
 from bmd_edge.clinic.config import Config
-from bmd_edge.clinic.derived import ORTHANC_PLUGIN
 from bmd_edge.clinic.journal.films import film_path, films_in
 from bmd_edge.clinic.journal.store import Journal
+from bmd_edge.clinic.setup.derived import ORTHANC_PLUGIN
 from tests.support import clinic, films
 from tests.support.films import CANARY, dicom_bytes, pixels
 

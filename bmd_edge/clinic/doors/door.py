@@ -12,16 +12,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from bmd_edge.clinic.config import Config
-from bmd_edge.clinic.content import NotTaken, Status, content_of
+from bmd_edge.clinic.doors.content import NotTaken, Status, content_of
 from bmd_edge.clinic.journal.films import SPOOL, Arrival, Known, film_path, known, take
 from bmd_edge.clinic.journal.store import Journal
+from bmd_edge.clinic.places import PATIENT_KEY
 from bmd_edge.errors import UsageError
 from bmd_edge.system.files import replace_bytes
 from bmd_edge.system.patient_key import patient_key
 
 logger = logging.getLogger(__name__)
 
-PATIENT_KEY = "patient.key"
 FOLDER = "folder"
 """Both the door and the unit of films that come by the watched folder."""
 

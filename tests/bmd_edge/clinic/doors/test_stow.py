@@ -11,12 +11,21 @@ from pathlib import Path
 import pytest
 
 from bmd_edge.clinic.config import Config
-from bmd_edge.clinic.content import Status
-from bmd_edge.clinic.derived import MOST_BODY_BYTES
-from bmd_edge.clinic.door import Door
+from bmd_edge.clinic.doors.content import Status
+from bmd_edge.clinic.doors.door import Door
+from bmd_edge.clinic.doors.stow import (
+    MOST_BODY_BYTES,
+    MOST_PARTS,
+    PATH,
+    SUBJECT,
+    BadRequest,
+    Kept,
+    answer,
+    parts_of,
+    stow_door,
+)
 from bmd_edge.clinic.journal.films import films_in
 from bmd_edge.clinic.journal.store import Journal
-from bmd_edge.clinic.stow import MOST_PARTS, PATH, SUBJECT, BadRequest, Kept, answer, parts_of, stow_door
 from tests.support import clinic, films
 from tests.support.films import dicom_bytes
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bmd_edge.clinic.config import Config
-from bmd_edge.clinic.derived import NGINX_LOG, ORTHANC_LOG
 from bmd_edge.clinic.journal.store import Journal
+from bmd_edge.clinic.places import NGINX_LOG, ORTHANC_LOG
 
 _MOST_BYTES = 1 << 20
 """Of one look at a log; more than that in between is a flood, of which the rest is looked at next time."""

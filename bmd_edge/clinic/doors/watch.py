@@ -14,8 +14,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from bmd_edge.clinic.content import NotTaken, Status, content_of
-from bmd_edge.clinic.door import FOLDER, Door, Origin
+from bmd_edge.clinic.doors.content import NotTaken, Status, content_of
+from bmd_edge.clinic.doors.door import FOLDER, Door, Origin
 from bmd_edge.clinic.journal.folder import Stamp, forget, look, looked_at
 from bmd_edge.clinic.journal.store import Journal
 from bmd_edge.errors import UsageError

@@ -19,15 +19,18 @@ from socketserver import ThreadingMixIn, UnixStreamServer
 from typing import Any, NamedTuple
 
 from bmd_edge.clinic.config import Config
-from bmd_edge.clinic.content import NotTaken, Status, sop_of
-from bmd_edge.clinic.derived import MOST_BODY_BYTES, STOW_SOCKET
-from bmd_edge.clinic.door import Door, Origin
+from bmd_edge.clinic.doors.content import NotTaken, Status, sop_of
+from bmd_edge.clinic.doors.door import Door, Origin
+from bmd_edge.clinic.places import STOW_SOCKET
+from bmd_edge.film.limits import MAX_FILE_BYTES
 
 logger = logging.getLogger(__name__)
 
 PATH = "/dicom-web/studies"
 SUBJECT = "X-Client-Subject"
 MOST_PARTS = 200
+MOST_BODY_BYTES = MAX_FILE_BYTES + (8 << 20)
+"""The largest film and what stands around it; a sender splits more."""
 _MOST_PART_HEADER_BYTES = 4096
 _AT_A_TIME = 2
 """Requests whose bodies lie in memory; the next one waits in nginx."""

@@ -9,16 +9,12 @@ import sys
 from pathlib import Path
 
 from bmd_edge.clinic.config import Config, address, host_of, is_address
-from bmd_edge.film.limits import MAX_FILE_BYTES
+from bmd_edge.clinic.doors.stow import MOST_BODY_BYTES, PATH
+from bmd_edge.clinic.places import NGINX_LOG, ORTHANC_LOG, STOW_SOCKET
 
 ORTHANC_PLUGIN = "/usr/share/orthanc/plugins/libOrthancPython.so"
 NGINX_STREAM = "/usr/lib/nginx/modules/ngx_stream_module.so"
 USER = "bmd-edge"
-STOW_SOCKET = "stow.sock"
-"""Where our STOW-RS answers nginx: a socket that no other user may open, for nginx says who a sender is."""
-ORTHANC_LOG, NGINX_LOG = "log/orthanc.log", "log/nginx.log"
-MOST_BODY_BYTES = MAX_FILE_BYTES + (8 << 20)
-"""Of one STOW-RS request: the largest film and what stands around it; a sender splits more."""
 
 _TRANSFER_SYNTAXES = ["1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.4.*"]
 _TRANSFER_SYNTAXES += ["1.2.840.10008.1.2.5"]
@@ -68,7 +64,7 @@ def orthanc_json(config: Config) -> str:
         "OverwriteInstances": False,
         "HttpServerEnabled": False,
         "Plugins": [ORTHANC_PLUGIN],
-        "PythonScript": str(Path(__file__).with_name("guard.py")),
+        "PythonScript": str(Path(__file__).parents[1] / "doors" / "guard.py"),
         "BmdEdge": {"Config": str(config.path)},
         # Without the guard Orthanc would keep films here, and must not: it ends because this folder cannot be made.
         "StorageDirectory": "/dev/null/the-guard-is-missing",
@@ -124,7 +120,7 @@ http {{
   server {{
     listen {door.stow_tls} ssl;
     {certificates}
-    location = /dicom-web/studies {{
+    location = {PATH} {{
       limit_except POST {{ deny all; }}
       if ($http_content_encoding) {{ return 415; }}
       proxy_pass http://unix:{root / STOW_SOCKET};

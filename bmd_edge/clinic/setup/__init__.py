@@ -1,0 +1,5 @@
+"""What a box is set up with: folders, certificates, and the files of Orthanc, nginx and systemd.
+
+In: `clinic.toml`. Out: files that follow from it, and what is wrong with a box as it stands.
+Takes no film and sends none.
+"""
