@@ -154,7 +154,7 @@ def send(
 def _sent(connected: Association, film: pydicom.Dataset) -> int | None:
     try:
         status = connected.send_c_store(film)
-    except ValueError:  # no context was accepted for it
+    except (ValueError, RuntimeError):  # no context was accepted for it; the association is no more
         return None
     return int(status.Status) if "Status" in status else None
 
