@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 from bmd_edge.bundle.bundle import read_bundle
 from bmd_edge.engine.open import open_engine
@@ -11,15 +10,8 @@ from bmd_edge.errors import BmdEdgeError, install
 from bmd_edge.pixels.decoder_check import decoder_differences, is_sound
 from bmd_edge.pixels.transfer_syntaxes import syntaxes
 from bmd_edge.screen.run import versions
+from bmd_edge.system.check import Check
 from bmd_edge.system.machine import cpus
-
-
-class Check(NamedTuple):
-    """One thing that was looked at; if it is not sound, `detail` says what to do."""
-
-    sound: bool
-    what: str
-    detail: str
 
 
 def examine(bundle: Path | None) -> Iterator[Check]:

@@ -1,5 +1,9 @@
 """The clinic box's commands, `bmd-edge clinic ...`: their options, and no work."""
 
+from contextlib import closing
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
 app = typer.Typer(
@@ -9,3 +13,80 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+ConfigOption = Annotated[Path, typer.Option("--config", help="The box's clinic.toml.")]
+_CONFIG = Path("clinic.toml")
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder for clinic.toml and what follows from it.")],
+    root: Annotated[str, typer.Option(help="The box's folder: films and results, on an encrypted disk.")] = (
+        "/var/lib/bmd-edge"
+    ),
+    ae_title: Annotated[str, typer.Option(help="The box's AE title.")] = "BMDEDGE",
+    unit: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=AE@HOST", help="An X-ray unit that may send; repeatable.")
+    ] = None,
+    pacs: Annotated[str, typer.Option(metavar="AE@HOST:PORT", help="The archive that gets the results.")] = "",
+    tls: Annotated[str, typer.Option(metavar="ADDRESS", help="Take films by TLS at this address of the box.")] = "",
+    vlan: Annotated[str, typer.Option(metavar="ADDRESS", help="Take films without TLS at this address.")] = "",
+    watched: Annotated[str, typer.Option("--folder", help="Folder to watch for films.")] = "",
+) -> None:
+    """Write clinic.toml and what follows from it: files of Orthanc, nginx and systemd, certificates.
+
+    Where clinic.toml is there already, only what follows from it is made anew; certificates stay.
+    """
+    from bmd_edge.clinic.config import NAME, read_config
+    from bmd_edge.clinic.setup.init import Wishes, clinic_toml, make_certificates, prepare, write_config
+
+    if (folder / NAME).exists() and not (unit or pacs or tls or vlan or watched):
+        config = read_config((folder / NAME).resolve())
+    else:
+        units = tuple(unit or ())
+        wishes = Wishes(root=root, ae_title=ae_title, units=units, pacs=pacs, tls=tls, vlan=vlan, folder=watched)
+        config = write_config(folder, clinic_toml(wishes))
+    for name in prepare(config):
+        typer.echo(f"{config.path.parent / name}")
+    make_certificates(config)
+    typer.echo(f"Settings: {config.path}. Next: the README's steps, then `bmd-edge clinic doctor`.", err=True)
+
+
+@app.command()
+def watch(
+    folder: Annotated[Path | None, typer.Argument(help="Folder to watch; default that of clinic.toml.")] = None,
+    config: ConfigOption = _CONFIG,
+) -> None:
+    """Take the films that come into a folder, until Ctrl-C; `serve` reads them, and watches its own folder itself."""
+    import signal
+    import threading
+
+    from bmd_edge.clinic.config import read_config
+    from bmd_edge.clinic.doors.door import Door
+    from bmd_edge.clinic.doors.watch import FolderDoor
+    from bmd_edge.clinic.doors.watch import watch as run
+    from bmd_edge.clinic.journal.store import Journal
+    from bmd_edge.errors import UsageError
+
+    settings, ends = read_config(config), threading.Event()
+    watched = folder or (Path(settings.door.folder) if settings.door.folder else None)
+    if watched is None:
+        raise UsageError("name the folder: `bmd-edge clinic watch FOLDER`, or door.folder in clinic.toml")
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ends.set())
+    with closing(Journal(settings.root)) as journal:
+        typer.echo("Watching; Ctrl-C ends it. Films stay where they are.", err=True)
+        run(FolderDoor(Door(settings, journal), journal, watched), ends)
+
+
+@app.command()
+def doctor(config: ConfigOption = _CONFIG) -> None:
+    """Say whether the box is as clinic.toml says and can go on; exit code 4 where something needs attention."""
+    from bmd_edge.clinic.config import read_config
+    from bmd_edge.clinic.setup.doctor import examine
+
+    sound = True
+    for check in examine(read_config(config)):
+        typer.echo(f"{'ok' if check.sound else 'FAIL':<4}  {check.what:<34} {check.detail}")
+        sound = sound and check.sound
+    typer.echo("All is well." if sound else "Something needs attention: see the lines marked FAIL.", err=True)
+    raise typer.Exit(0 if sound else 4)

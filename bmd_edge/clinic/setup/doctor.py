@@ -1,0 +1,149 @@
+"""What `bmd-edge clinic doctor` looks at: whether a box is as clinic.toml says, and whether it can go on."""
+
+import shutil
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+
+from pynetdicom import AE
+from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
+
+from bmd_edge.clinic.config import Config, Destination, address
+from bmd_edge.clinic.journal.films import film_path, films_in
+from bmd_edge.clinic.journal.store import NAME as JOURNAL
+from bmd_edge.clinic.journal.store import Journal
+from bmd_edge.clinic.places import PATIENT_KEY
+from bmd_edge.clinic.setup.certificates import ends
+from bmd_edge.clinic.setup.derived import derived
+from bmd_edge.errors import UsageError
+from bmd_edge.screen.run_lock import check_local
+from bmd_edge.system.check import Check
+
+WARN_DAYS = 30
+_DEBIAN_ORTHANC = 8042
+"""HTTP port of the Orthanc that Debian's package starts by itself."""
+_TIMEOUT_S = 10
+
+
+def examine(config: Config) -> Iterator[Check]:
+    """Look at everything, one check after the other."""
+    yield Check(True, "clinic.toml", config.digest[:16])
+    yield from _files(config)
+    yield from _folder(config)
+    yield from _certificates(config)
+    try:
+        if (config.root / JOURNAL).is_file():
+            with closing(Journal(config.root)) as journal:
+                yield from _journal(config, journal)
+        else:
+            yield Check(True, "journal", "is made at the first start")
+    except (OSError, UsageError) as error:
+        yield Check(False, "journal", str(error))
+    yield from _orthanc(config)
+    for name, pacs in config.pacs.items():
+        yield _approved(config, name)
+        if pacs.kind == "dicom" and not pacs.tls:
+            yield _echo(config, name, pacs)
+
+
+def _files(config: Config) -> Iterator[Check]:
+    for name, text in derived(config).items():
+        path = config.path.parent / name
+        same = path.is_file() and path.read_text(encoding="utf-8") == text
+        yield Check(same, name, "follows from clinic.toml" if same else "does not: run `bmd-edge clinic init` again")
+
+
+def _folder(config: Config) -> Iterator[Check]:
+    root = config.root
+    if not root.is_dir():
+        yield Check(False, "box's folder", "is not there: run `bmd-edge clinic init`")
+        return
+    try:
+        check_local(root)
+        yield Check(True, "box's folder", "on a disk of this machine")
+    except UsageError:
+        yield Check(False, "box's folder", "is on a network file system: give box.root a disk of this machine")
+    mode = root.stat().st_mode & 0o077
+    yield Check(not mode, "box's folder is its owner's alone", "chmod go= box.root" if mode else "yes")
+    free_mb = shutil.disk_usage(root).free // 1_000_000
+    enough = free_mb >= config.box.min_free_mb
+    said = f"{free_mb} MB free, films are taken down to {config.box.min_free_mb} MB"
+    yield Check(enough, "room for films", said if enough else f"{said}: free some space")
+    key = (root / PATIENT_KEY).is_file()
+    yield Check(key, PATIENT_KEY, "is there" if key else "is missing: restore the backup's")
+
+
+def _certificates(config: Config) -> Iterator[Check]:
+    if not (config.door.dicom_tls or config.door.stow_tls):
+        return
+    for file in (config.tls.certificate, config.tls.ca):
+        path = config.root / file
+        try:
+            days = (ends(path) - datetime.now(UTC)).days
+        except UsageError:
+            yield Check(False, f"certificate {path.name}", "is not there or is none: run `bmd-edge clinic init`")
+            continue
+        fine = days >= WARN_DAYS
+        yield Check(fine, f"certificate {path.name}", f"{days} days left" + ("" if fine else ": make a new one"))
+
+
+def _journal(config: Config, journal: Journal) -> Iterator[Check]:
+    (sound,) = journal.rows("PRAGMA integrity_check(1)")
+    fine = sound[0] == "ok"
+    yield Check(fine, "journal", "whole" if fine else "damaged: stop the box and restore the newest backup")
+    broken = journal.broken_event()
+    (events,) = journal.rows("SELECT COUNT(*) AS n, MAX(at) AS newest FROM event")
+    said = f"{events['n']} events follow from each other" if broken is None else f"event {broken} was edited"
+    yield Check(broken is None, "audit", said)
+    ahead = round((events["newest"] or 0) - time.time())
+    yield Check(ahead < 1, "clock", "fine" if ahead < 1 else f"{ahead} s behind the newest event: set it right")
+    films = films_in(journal, "received", "screening", "ready")
+    lost = [film for film in films if not film_path(config.root, film.film_key).is_file()]
+    said = (
+        f"{len(films)} films in work" if not lost else f"{len(lost)} of {len(films)} films have no file: restore them"
+    )
+    yield Check(not lost, "spool", said)
+    if config.door.dicom:
+        started = journal.rows("SELECT detail FROM event WHERE what='guard_started' ORDER BY n DESC LIMIT 1")
+        current = bool(started) and config.digest in started[0]["detail"]
+        said = "started with this clinic.toml" if current else "not started with this clinic.toml: restart Orthanc"
+        yield Check(current, "guard", said)
+
+
+def _orthanc(config: Config) -> Iterator[Check]:
+    if config.door.dicom:
+        port = address(config.door.dicom)[1]
+        answers = _listens(port)
+        yield Check(answers, "C-STORE", f"port {port} " + ("answers" if answers else "is closed: start Orthanc"))
+    other = _listens(_DEBIAN_ORTHANC)
+    said = "runs: systemctl disable --now orthanc" if other else "does not run"
+    yield Check(not other, "Debian's own Orthanc", said)
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(2)
+        return not probe.connect_ex(("127.0.0.1", port))
+
+
+def _approved(config: Config, name: str) -> Check:
+    said = "results are delivered" if config.delivers_to(name) else "not delivering: no approval named in clinic.toml"
+    return Check(True, f"archive {name}", said)
+
+
+def _echo(config: Config, name: str, pacs: Destination) -> Check:
+    """C-ECHO, which an archive answers to senders that it knows."""
+    sender = AE(config.box.ae_title)
+    sender.add_requested_context(Verification)
+    sender.acse_timeout = sender.dimse_timeout = sender.network_timeout = sender.connection_timeout = _TIMEOUT_S
+    made = sender.associate(pacs.host, pacs.port, ae_title=pacs.ae_title)
+    if not made.is_established:
+        why = f"refuses {config.box.ae_title}: name it there" if made.is_rejected else "is not reached"
+        return Check(False, f"archive {name} answers", f"{pacs.ae_title} at {pacs.host}:{pacs.port} {why}")
+    try:
+        fine = made.send_c_echo().get("Status") == 0
+    finally:
+        made.release()
+    return Check(fine, f"archive {name} answers", "C-ECHO 0000" if fine else "C-ECHO failed: ask who runs it")
