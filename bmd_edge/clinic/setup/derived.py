@@ -16,6 +16,8 @@ ORTHANC_PLUGIN = "/usr/share/orthanc/plugins/libOrthancPython.so"
 NGINX_STREAM = "/usr/lib/nginx/modules/ngx_stream_module.so"
 USER = "bmd-edge"
 
+_CLOSED = ("PrivateDevices=yes", "MemoryDenyWriteExecute=yes")
+"""Of programs that need no GPU and make no code as they run."""
 _TRANSFER_SYNTAXES = ["1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.4.*"]
 _TRANSFER_SYNTAXES += ["1.2.840.10008.1.2.5"]
 """What Orthanc accepts by C-STORE. Not Deflated, which it inflates in memory before the guard is asked."""
@@ -28,12 +30,13 @@ def derived(config: Config) -> dict[str, str]:
         files["orthanc.json"] = orthanc_json(config)
         command = f"/usr/sbin/Orthanc --logfile={config.root / ORTHANC_LOG} {config.path.parent / 'orthanc.json'}"
         # Orthanc reads whole films into memory before the guard sees them.
-        more = ["MemoryMax=3G", "PrivateDevices=yes", f"RuntimeDirectory={Path(config.box.scratch).name}"]
-        files["bmd-edge-orthanc.service"] = _unit(config, "C-STORE", command, *more, "RuntimeDirectoryMode=0700")
+        files["bmd-edge-orthanc.service"] = _unit(
+            config, "C-STORE", command, "MemoryMax=3G", *_CLOSED, *_scratch(config)
+        )
     if config.door.dicom_tls or config.door.stow_tls:
         files["nginx.conf"] = nginx_conf(config)
         command = f"/usr/sbin/nginx -e stderr -c {config.path.parent / 'nginx.conf'}"
-        files["bmd-edge-nginx.service"] = _unit(config, "TLS", command, "MemoryMax=512M", "PrivateDevices=yes")
+        files["bmd-edge-nginx.service"] = _unit(config, "TLS", command, "MemoryMax=512M", *_CLOSED)
     return files
 
 
@@ -136,6 +139,13 @@ http {{
 
 def _serve(config: Config) -> str:
     return f"{sys.executable} -m bmd_edge clinic serve --config {config.path}"
+
+
+def _scratch(config: Config) -> list[str]:
+    folder = Path(config.box.scratch)
+    if folder.parent == Path("/run"):  # systemd makes it, and empties it when Orthanc ends
+        return [f"RuntimeDirectory={folder.name}", "RuntimeDirectoryMode=0700"]
+    return [f"ReadWritePaths={folder}"]
 
 
 def _unit(config: Config, what: str, command: str, *more: str) -> str:

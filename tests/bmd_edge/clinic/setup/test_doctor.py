@@ -1,0 +1,109 @@
+"""The doctor sees what is wrong with a box."""
+
+import shutil
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from pynetdicom import AE
+from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
+
+from bmd_edge.clinic.config import Config, Destination
+from bmd_edge.clinic.doors.door import Door, Origin
+from bmd_edge.clinic.journal.films import film_path, films_in
+from bmd_edge.clinic.journal.store import Journal
+from bmd_edge.clinic.setup import doctor
+from bmd_edge.clinic.setup.certificates import make_authority, make_certificate
+from bmd_edge.clinic.setup.doctor import examine
+from tests.support import clinic
+from tests.support.films import dicom_bytes
+
+
+@pytest.fixture
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
+    monkeypatch.setattr(doctor, "_DEBIAN_ORTHANC", clinic.free_port())
+    made = clinic.box(tmp_path, dicom_tls=f"127.0.0.1:{clinic.free_port()}")
+    with clinic.quick_keys():
+        make_authority(made.root / "tls")
+        make_certificate(made.root / "tls", "box", ("127.0.0.1",))
+    with closing(Journal(made.root)) as journal:
+        Door(made, journal).keep(dicom_bytes(), Origin("stow", "xray1"))
+        journal.record("guard_started", config=made.digest)
+    return made
+
+
+def failed(config: Config) -> set[str]:
+    return {check.what for check in examine(config) if not check.sound}
+
+
+def test_a_box_whose_orthanc_does_not_run_has_one_fault(config: Config) -> None:
+    assert failed(config) == {"C-STORE"}
+
+
+def test_a_running_box_is_well(config: Config) -> None:
+    with clinic.orthanc(config):
+        assert failed(config) == set()
+
+
+def one_film(config: Config) -> Path:
+    with closing(Journal(config.root)) as journal:
+        (film,) = films_in(journal, "received")
+    return film_path(config.root, film.film_key)
+
+
+def changed(config: Config, statement: str) -> None:
+    with closing(Journal(config.root)) as journal, journal.change() as db:
+        db.execute(statement)
+
+
+@pytest.mark.parametrize(
+    ("harm", "what"),
+    [
+        (lambda config: (config.path.parent / "orthanc.json").write_text("{}"), "orthanc.json"),
+        (lambda config: (config.path.parent / "nginx.conf").unlink(), "nginx.conf"),
+        (lambda config: (config.root / "tls/box.crt").unlink(), "certificate box.crt"),
+        (lambda config: (config.root / "patient.key").unlink(), "patient.key"),
+        (lambda config: config.root.chmod(0o755), "box's folder is its owner's alone"),
+        (lambda config: one_film(config).unlink(), "spool"),
+        (lambda config: changed(config, "UPDATE event SET what='x' WHERE n=1"), "audit"),
+        (lambda config: changed(config, "UPDATE event SET at=at+9999 WHERE n=2"), "clock"),
+        (lambda config: changed(config, "DELETE FROM event WHERE what='guard_started'"), "guard"),
+        (lambda config: (config.root / "journal.sqlite").write_bytes(b"damaged" * 999), "journal"),
+    ],
+)
+def test_every_harm_is_seen(config: Config, harm: Callable[[Config], object], what: str) -> None:
+    harm(config)
+    assert failed(config) - {"C-STORE", "audit", "guard"} | ({what} & failed(config)) == {what}
+
+
+def test_a_certificate_that_ends_soon_is_told(config: Config) -> None:
+    folder = config.root / "tls"
+    (folder / "box.crt").unlink()
+    with clinic.quick_keys():
+        make_certificate(folder, "box", ("127.0.0.1",), days=doctor.WARN_DAYS - 1)
+    assert failed(config) == {"C-STORE", "certificate box.crt"}
+
+
+def test_a_full_disk_and_another_orthanc_are_told(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(1, 1, 0))
+    with clinic.orthanc(config) as peer:
+        monkeypatch.setattr(doctor, "_DEBIAN_ORTHANC", peer.ports[0])
+        assert failed(config) == {"room for films", "Debian's own Orthanc"}
+
+
+def test_an_archive_is_asked(config: Config) -> None:
+    archive = AE("PACS")
+    archive.require_calling_aet = ["BMDEDGE"]
+    archive.add_supported_context(Verification)
+    port = clinic.free_port()
+    known = replace(config, pacs={"main": Destination(kind="dicom", ae_title="PACS", host="127.0.0.1", port=port)})
+    assert failed(known) == {"C-STORE", "archive main answers"}
+    server = archive.start_server(("127.0.0.1", port), block=False)
+    try:
+        assert failed(known) == {"C-STORE"}
+        stranger = replace(known, box=replace(known.box, ae_title="STRANGER"))
+        assert "archive main answers" in failed(stranger)
+    finally:
+        server.shutdown()
