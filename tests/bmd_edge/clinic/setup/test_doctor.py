@@ -93,6 +93,7 @@ def test_a_full_disk_and_another_orthanc_are_told(config: Config, monkeypatch: p
         assert failed(config) == {"room for films", "Debian's own Orthanc"}
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # pynetdicom leaves a refused socket
 def test_an_archive_is_asked(config: Config) -> None:
     archive = AE("PACS")
     archive.require_calling_aet = ["BMDEDGE"]

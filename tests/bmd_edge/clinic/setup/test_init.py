@@ -11,13 +11,13 @@ from bmd_edge.errors import UsageError
 from tests.support import clinic
 
 
-def wishes(folder: Path, **others: object) -> Wishes:
+def wishes(place: Path, **others: object) -> Wishes:
     given: dict[str, object] = {
         "units": ("xray1=XRAY1@10.20.0.11",),
         "pacs": "PACS@10.30.0.2:11112",
         "tls": "127.0.0.1",
     }
-    given |= {"root": str(folder / "root"), "ae_title": "BMDEDGE", "vlan": "", "folder": ""}
+    given |= {"root": str(place / "root"), "ae_title": "BMDEDGE", "vlan": "", "folder": ""}
     return Wishes(**(given | others))  # type: ignore[arg-type]
 
 
