@@ -140,15 +140,19 @@ def power_cuts(place: Path, cuts: int, seed: int = 0) -> dict[str, Any]:
 
 
 def kills(place: Path, times: int, seed: int = 0) -> dict[str, Any]:
-    """Kill Orthanc with its guard at random moments while it takes films; count what is lost."""
+    """Kill Orthanc with its guard after some films, while it takes others; count what is lost."""
     chance, acknowledged = random.Random(seed), Acknowledged()
     config = clinic.box(place)
     port = int(config.door.dicom.rpartition(":")[2])
     start = time.monotonic()
     with arriving(by_c_store(port), acknowledged):
         for _ in range(times):
+            before, wanted = len(acknowledged.now()), chance.randint(0, 2 * _A_TIME)
             with clinic.orthanc(config) as peer:
-                time.sleep(chance.uniform(0.1, 1.5))
+                end = time.monotonic() + 20
+                while len(acknowledged.now()) < before + wanted and time.monotonic() < end:
+                    time.sleep(0.005)
+                time.sleep(chance.uniform(0, 0.1))
                 peer.kill()
     with clinic.orthanc(config):
         lost, broken = missing(config.root, acknowledged.now())
@@ -159,20 +163,22 @@ def kills(place: Path, times: int, seed: int = 0) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Do what is asked and write the figures."""
+    """Measure what is asked and write the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--cuts", type=int, default=3)
-    parser.add_argument("--kills", type=int, default=10)
+    parser.add_argument("measure", choices=MEASURES)
+    parser.add_argument("--times", type=int, required=True)
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
-    command = f"python -m tests.support.clinic_cuts --cuts {given.cuts} --kills {given.kills} --out {given.out}"
-    result: dict[str, Any] = {"command": command, "films": "synthetic, 22 kB", "associations": ASSOCIATIONS}
+    command = f"python -m tests.support.clinic_cuts {given.measure} --times {given.times} --out {given.out}"
+    result: dict[str, Any] = {"command": command, "kind": "synthetic films of 22 kB", "associations": ASSOCIATIONS}
     result |= {"made": f"{datetime.now(UTC):%Y-%m-%d}", "kernel": platform.release()}
-    for name, measure, number in (("power", power_cuts, given.cuts), ("kills", kills, given.kills)):
-        with tempfile.TemporaryDirectory() as place:
-            result[name] = measure(Path(place), number)
+    with tempfile.TemporaryDirectory() as place:
+        result |= MEASURES[given.measure](Path(place), given.times)
     given.out.parent.mkdir(parents=True, exist_ok=True)
     given.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+
+
+MEASURES = {"power_cuts": power_cuts, "kills": kills}
 
 
 if __name__ == "__main__":
