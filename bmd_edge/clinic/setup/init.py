@@ -1,7 +1,6 @@
 """`bmd-edge clinic init`: a folder for `clinic.toml` and what follows from it, the box's own folder, certificates."""
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,7 +99,7 @@ def prepare(config: Config) -> list[str]:
         if path.exists():
             if path.read_text(encoding="utf-8") == text:
                 continue
-            os.replace(path, path.with_name(f"{name}.before"))
+            replace_bytes(path.with_name(f"{name}.before"), path.read_bytes(), mode=0o640)
         replace_bytes(path, text.encode(), mode=0o640)
         changed.append(name)
     return changed

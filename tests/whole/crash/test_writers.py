@@ -13,6 +13,11 @@ import pytest
 import torch
 
 from bmd_edge.bundle.bundle import VerifiedBundle
+from bmd_edge.clinic.config import Box, Config
+from bmd_edge.clinic.doors.content import Status
+from bmd_edge.clinic.doors.door import FOLDER, Door, Origin
+from bmd_edge.clinic.journal.store import Journal
+from bmd_edge.clinic.setup.init import write_config
 from bmd_edge.engine.engine_files import EngineCache, EngineTarget
 from bmd_edge.measure.recalibration import SCHEMA, RecalibrationFile
 from bmd_edge.report.film_report import RunSummary
@@ -31,6 +36,7 @@ from export.bundle.pack import pack
 from tests.calibration.study.plans import plan
 from tests.calibration.study.test_pool import clinic
 from tests.support.bundles import tiny_parts
+from tests.support.films import dicom_bytes
 from tests.support.screening import drawn_screener
 from trainer.images.cut_rois import _write_left_out
 from trainer.paper_table.plot import draw
@@ -74,8 +80,19 @@ def bundle(folder: Path) -> VerifiedBundle:
     return pack(folder / "bundle", tiny_parts(folder.parent / "work"))
 
 
+def kept(folder: Path) -> None:
+    """A film at the door, with `folder` as the spool."""
+    with pytest.MonkeyPatch.context() as patch, Journal(folder.parent) as journal:
+        for module in ("doors.door", "journal.films"):
+            patch.setattr(f"bmd_edge.clinic.{module}.SPOOL", folder.name)
+        box = Config(box=Box(root=str(folder.parent), min_free_mb=1))
+        assert Door(box, journal).keep(dicom_bytes(), Origin(FOLDER, FOLDER)) == Status.KEPT
+
+
 WRITERS: dict[str, Callable[[Path], object]] = {
     "bmd_edge/system/files.py": files,
+    "bmd_edge/clinic/doors/door.py": kept,
+    "bmd_edge/clinic/setup/init.py": lambda folder: write_config(folder, 'box = { root = "/r" }\n'),
     "bmd_edge/engine/engine_files.py": engines,
     "bmd_edge/report/pages.py": lambda folder: write_pages(folder, [], SUMMARY),
     "bmd_edge/report/results.py": results,
