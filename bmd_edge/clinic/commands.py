@@ -25,9 +25,9 @@ def init(
     ),
     ae_title: Annotated[str, typer.Option(help="The box's AE title.")] = "BMDEDGE",
     unit: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=AE@HOST", help="An X-ray unit that may send; repeatable.")
+        list[str] | None, typer.Option(help="An X-ray unit that may send, NAME=AE_TITLE@HOST; repeatable.")
     ] = None,
-    pacs: Annotated[str, typer.Option(metavar="AE@HOST:PORT", help="The archive that gets the results.")] = "",
+    pacs: Annotated[str, typer.Option(help="The archive that gets the results, AE_TITLE@HOST:PORT.")] = "",
     tls: Annotated[str, typer.Option(metavar="ADDRESS", help="Take films by TLS at this address of the box.")] = "",
     vlan: Annotated[str, typer.Option(metavar="ADDRESS", help="Take films without TLS at this address.")] = "",
     watched: Annotated[str, typer.Option("--folder", help="Folder to watch for films.")] = "",
