@@ -1,6 +1,6 @@
 """Films come in by three associations, and meanwhile the power goes or Orthanc is killed: what is left?
 
-python -m tests.support.clinic_cuts --cuts 50 --kills 100 --out FILE
+python -m tests.support.clinic.cuts --cuts 50 --kills 100 --out FILE
 """
 
 import argparse
@@ -169,7 +169,7 @@ def main() -> None:
     parser.add_argument("--times", type=int, required=True)
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
-    command = f"python -m tests.support.clinic_cuts {given.measure} --times {given.times} --out {given.out}"
+    command = f"python -m tests.support.clinic.cuts {given.measure} --times {given.times} --out {given.out}"
     result: dict[str, Any] = {"command": command, "kind": "synthetic films of 22 kB", "associations": ASSOCIATIONS}
     result |= {"made": f"{datetime.now(UTC):%Y-%m-%d}", "kernel": platform.release()}
     with tempfile.TemporaryDirectory() as place:
