@@ -44,4 +44,4 @@ def shrunk(film: Film, width_px: int, height_px: int) -> NDArray[np.uint8]:
     image = film.region(0, 0, columns, rows, shape=shape)
     low, high = np.nanpercentile(image[::2, ::2], (0.5, 99.5))  # a quarter of it says as much
     gray = np.clip((image - low) / max(high - low, 1e-6), 0, 1) * 255
-    return np.round(np.nan_to_num(gray)).astype(np.uint8)
+    return np.asarray(np.round(np.nan_to_num(gray)), np.uint8)

@@ -1,11 +1,12 @@
 """From a film's report to the finished bytes of its objects."""
 
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pydicom import dcmwrite
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from bmd_edge.clinic.objects import sc, sr
 from bmd_edge.clinic.objects.names import uid
@@ -39,21 +40,21 @@ def objects(
         occasion: when, by whom, and which version.
         film: the film as a picture, None where it could not be decoded.
     """
+    picture = result_picture(report, occasion, film)
     return (
         _finished("sr", sr.structured_report(report, study, occasion, _names("sr", answer, study, occasion))),
-        _finished(
-            "sc",
-            sc.secondary_capture(
-                report, result_picture(report, occasion, film), study, occasion, _names("sc", answer, study, occasion)
-            ),
-        ),
+        _finished("sc", sc.secondary_capture(report, picture, study, occasion, _names("sc", answer, study, occasion))),
     )
 
 
+def instance_uid(answer: str, kind: str, replaced: Mapping[str, str]) -> str:
+    """The SOP Instance UID of an object; what it replaces counts, since the object names it."""
+    return uid(answer, kind, *(replaced[name] for name in sorted(replaced)))
+
+
 def _names(kind: str, answer: str, study: Study, occasion: Occasion) -> dict[str, str]:
-    """A version's UID follows from what it replaces too: its text names it."""
     return {
-        "instance": uid(answer, kind, *occasion.version.replaced.values()),
+        "instance": instance_uid(answer, kind, occasion.version.replaced),
         "series": uid(study.sop_instance_uid, kind, "series"),
         "answer": answer,
     }
@@ -64,7 +65,7 @@ def _finished(kind: str, made: Dataset) -> Made:
     made.file_meta.MediaStorageSOPClassUID = made.SOPClassUID
     made.file_meta.MediaStorageSOPInstanceUID = made.SOPInstanceUID
     made.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    made.file_meta.ImplementationClassUID = IMPLEMENTATION
+    made.file_meta.ImplementationClassUID = UID(IMPLEMENTATION)
     made.file_meta.ImplementationVersionName = "BMD_EDGE"
     file = io.BytesIO()
     dcmwrite(file, made, enforce_file_format=True)

@@ -37,7 +37,7 @@ _MARK = "#ffe04a"
 
 
 class FilmPicture(NamedTuple):
-    """A whole film: `gray` (rows, columns) uint8, bone bright, at most `FILM_PX`, and its `rows` and `columns` before."""
+    """A whole film: `gray` (rows, columns) uint8, bone bright, at most `FILM_PX`; its own `rows` and `columns`."""
 
     gray: NDArray[np.uint8]
     rows: int

@@ -20,7 +20,7 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """Which version of a film's result it is. `replaced` maps the kinds of the one before to their UIDs, `why` says why.
+    """Which version of a film's result it is. `replaced`: the UIDs of the one before, by kind; `why` it is replaced.
 
     The first has the number 1, no `replaced` and no `why`.
     """

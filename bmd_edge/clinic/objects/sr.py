@@ -32,8 +32,8 @@ from highdicom.sr import (
     TrackingIdentifier,
 )
 from pydicom.dataset import Dataset
-from pydicom.sr.coding import Code
 from pydicom.sr.codedict import codes
+from pydicom.sr.coding import Code
 
 from bmd_edge.clinic.objects import codes as own
 from bmd_edge.clinic.objects.names import uid
@@ -144,6 +144,7 @@ def _group(
     }
     line = _line(hip, study) if hip else None
     film = study.sop_class_uid, study.sop_instance_uid
+    group: MeasurementsAndQualitativeEvaluations | PlanarROIMeasurementsAndQualitativeEvaluations
     if line is None:
         group = MeasurementsAndQualitativeEvaluations(source_images=[SourceImageForMeasurementGroup(*film)], **shared)
     else:

@@ -8,9 +8,9 @@ from typing import Any
 
 import pydicom
 from pydicom.config import IGNORE
+from pydicom.datadict import dictionary_VR
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
-from pydicom.datadict import dictionary_VR
 from pydicom.tag import Tag
 
 from bmd_edge.clinic.objects.names import uid
@@ -29,7 +29,7 @@ _SHAPES = {
     "PatientAge": r"\d{3}[DWMY]",
     "StudyID": r".{1,16}",
 }
-"""PS3.5 6.2. What breaks these would make the object invalid, and is left empty; who the patient is, is never touched."""
+"""PS3.5 6.2. What breaks these would make the object invalid: it is left empty. Who the patient is, is not touched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Study:
 def study_of(film: bytes) -> Study:
     """Read patient and study from the bytes of a film; its pixels are not touched.
 
-    A film without a Study or Series Instance UID gets one that follows from its own UID, so that its result has a place.
+    A film without a Study or Series Instance UID gets one that follows from its own UID: its result needs a place.
 
     Raises:
         ValueError: the film has no SOP Instance UID, or its header cannot be read. The text quotes nothing of it.
@@ -63,7 +63,7 @@ def study_of(film: bytes) -> Study:
         try:
             header = pydicom.dcmread(io.BytesIO(film), stop_before_pixels=True, force=True)
             return _study(header)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever a parser did, it is one film
             raise ValueError(f"the film's header cannot be read: {type(error).__name__}") from None
 
 
