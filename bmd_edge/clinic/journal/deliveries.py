@@ -29,20 +29,26 @@ class Delivery:
     kind: str
     path: str
     sha256: str
+    made_at: float
 
 
-_QUERY = """SELECT delivery.*, object.film_key, object.kind, object.path, object.sha256
+_QUERY = """SELECT delivery.*, object.film_key, object.kind, object.path, object.sha256, object.made_at
     FROM delivery JOIN object USING (uid) JOIN film USING (film_key)"""
 
 
-def address(journal: Journal, destination: str, kinds: Iterable[str], commitment: bool) -> int:
-    """Make a delivery to `destination` of every object of these kinds that has none; returns how many are new."""
+def address(
+    journal: Journal, destination: str, kinds: Iterable[str], commitment: bool, unapproved: bool = False
+) -> int:
+    """Make a delivery to `destination` of every object of these kinds that has none; returns how many are new.
+
+    Objects that name no approval are left out, but for a destination that may have `unapproved` ones.
+    """
     with journal.change() as db:
         new = 0
         for kind in kinds:
             query = "INSERT OR IGNORE INTO delivery (uid, destination, commitment, state, since) "
-            query += "SELECT uid, ?, ?, 'ready', ? FROM object WHERE kind=?"
-            new += db.execute(query, (destination, commitment, journal.clock(), kind)).rowcount
+            query += "SELECT uid, ?, ?, 'ready', ? FROM object WHERE kind=? AND (approval<>'' OR ?)"
+            new += db.execute(query, (destination, commitment, journal.clock(), kind, unapproved)).rowcount
         if new:
             journal.record("addressed", destination=destination, objects=new)
         return new
@@ -98,6 +104,17 @@ def asked(journal: Journal, uids: Iterable[str], destination: str, transaction: 
     with journal.change() as db:
         query = "UPDATE delivery SET asked=?, asks=asks+1, since=? WHERE uid=? AND destination=? AND state='sent'"
         db.executemany(query, [(transaction, journal.clock(), uid, destination) for uid in uids])
+
+
+def uncommitted(journal: Journal, destination: str, before: float) -> list[Delivery]:
+    """Objects that are there, for which a commitment was not asked, or not answered since `before`."""
+    where = "destination=? AND delivery.state='sent' AND commitment AND (asked='' OR since<=?) ORDER BY film.n, kind"
+    return _deliveries(journal, where, destination, before)
+
+
+def asked_in(journal: Journal, transaction: str) -> list[Delivery]:
+    """Objects that this storage commitment request is the last one about."""
+    return _deliveries(journal, "delivery.state='sent' AND asked=? AND asked<>'' ORDER BY film.n, kind", transaction)
 
 
 def in_state(journal: Journal, *states: str) -> list[Delivery]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+from bmd_edge.bundle.bundle import read_bundle
 from bmd_edge.clinic.objects.make import Made, instance_uid, objects
 from bmd_edge.clinic.objects.names import answer_key, uid
 from bmd_edge.clinic.objects.picture import FILM_PX, FilmPicture
@@ -23,7 +24,6 @@ from bmd_edge.report.film_report import FilmReport
 from bmd_edge.report.thumbnail import shrunk
 from bmd_edge.screen.jobs import FilmJob, FilmOutcome
 from bmd_edge.screen.screener import Screener
-from bmd_edge.bundle.bundle import read_bundle
 
 logger = logging.getLogger(__name__)
 
@@ -109,9 +109,7 @@ class Reader(Screener):
         return Box(self.name, uid("box", self.name, platform.node()), self.approval, notice)
 
 
-def open_reader(
-    bundle: Path | None, name: str, approval: str, patient_key: bytes | None, **settings: object
-) -> Reader:
+def open_reader(bundle: Path | None, name: str, approval: str, patient_key: bytes | None, **settings: object) -> Reader:
     """Open a reader on the bundle in folder `bundle`, None for the embedded one; `settings` as for `Screener`."""
     reader = Reader(read_bundle(bundle), **settings)  # type: ignore[arg-type]
     reader.name, reader.approval, reader.patient_key = name, approval, patient_key

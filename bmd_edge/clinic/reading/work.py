@@ -10,13 +10,13 @@ from functools import partial
 from pathlib import Path
 from threading import Event
 
-from bmd_edge.clinic.config import Config
+from bmd_edge.clinic.config import KINDS, Config
 from bmd_edge.clinic.door import PATIENT_KEY
 from bmd_edge.clinic.journal import films
 from bmd_edge.clinic.journal.films import FilmRow, ObjectRow
 from bmd_edge.clinic.journal.store import Journal
 from bmd_edge.clinic.reading.reader import Before, Reader, Result, ResultJob, open_reader
-from bmd_edge.errors import BmdEdgeError, EngineError
+from bmd_edge.errors import EngineError
 from bmd_edge.report.film_report import FilmReport
 from bmd_edge.report.results import json_line
 from bmd_edge.screen.jobs import FilmOutcome
@@ -95,7 +95,7 @@ def _job(config: Config, journal: Journal, film: FilmRow) -> ResultJob:
 
 def _before(journal: Journal, film: FilmRow) -> Before | None:
     """The newest result of the film, whichever of its headers it was made of."""
-    newest = films.latest_objects(journal, film.sop_uid)
+    newest = {kind: row for kind in KINDS if (row := films.latest_object(journal, film.sop_uid, kind))}
     if not newest:
         return None
     one = next(iter(newest.values()))
@@ -136,7 +136,8 @@ def _keep(config: Config, journal: Journal, film: FilmRow, outcome: FilmOutcome)
 
 def _kept(config: Config, journal: Journal, film: FilmRow, result: Result, number: int) -> ObjectRow:
     """Write an object, unless a process that was ended has done so already: then those are its bytes."""
-    made, path = result.made[number], films.OUTBOX / f"{result.made[number].sop_instance_uid}.dcm"
+    made = result.made[number]
+    path = f"{films.OUTBOX}/{made.sop_instance_uid}.dcm"
     if (config.root / path).exists():
         data = (config.root / path).read_bytes()
     else:
@@ -149,7 +150,7 @@ def _kept(config: Config, journal: Journal, film: FilmRow, result: Result, numbe
         version=result.version.number,
         replaces=result.version.replaced.get(made.kind),
         sha256=hashlib.sha256(data).hexdigest(),
-        path=str(path),
+        path=path,
         size=len(data),
         made_at=journal.clock(),
         approval=config.approval,
