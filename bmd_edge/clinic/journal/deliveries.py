@@ -5,6 +5,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from sqlite3 import Row
 
 from bmd_edge.clinic.journal.films import settle
 from bmd_edge.clinic.journal.store import Journal
@@ -57,7 +58,7 @@ def address(
 def lease(journal: Journal, destination: str, most: int = 100) -> list[Delivery]:
     """What is due at a destination now, ready -> sending, in the order of the films."""
     with journal.change() as db:
-        where = "destination=? AND delivery.state='ready' AND next_try<=? ORDER BY film.n, kind LIMIT ?"
+        where = "destination=? AND delivery.state='ready' AND next_try<=? ORDER BY film.n, object.version, kind LIMIT ?"
         due = _deliveries(journal, where, destination, journal.clock(), most)
         for one in due:
             values = (journal.clock(), one.uid, destination)
@@ -115,6 +116,23 @@ def uncommitted(journal: Journal, destination: str, before: float) -> list[Deliv
 def asked_in(journal: Journal, transaction: str) -> list[Delivery]:
     """Objects that this storage commitment request is the last one about."""
     return _deliveries(journal, "delivery.state='sent' AND asked=? AND asked<>'' ORDER BY film.n, kind", transaction)
+
+
+def unanswered(journal: Journal, before: float) -> list[Delivery]:
+    """Objects that were there before this time and are not committed yet, though that was wanted."""
+    return _deliveries(journal, "delivery.state='sent' AND commitment AND since<=? ORDER BY film.n, kind", before)
+
+
+def unaddressed(journal: Journal, destination: str, kind: str) -> list[Row]:
+    """`film_key`, `made_at` and `approval` of the objects of this kind that have no delivery to a destination."""
+    query = """SELECT film_key, made_at, approval FROM object WHERE kind=?
+        AND NOT EXISTS (SELECT 1 FROM delivery d WHERE d.uid=object.uid AND d.destination=?) ORDER BY made_at"""
+    return journal.rows(query, kind, destination)
+
+
+def of_film(journal: Journal, film_key: str) -> list[Delivery]:
+    """All deliveries of a film's objects."""
+    return _deliveries(journal, "object.film_key=? ORDER BY destination, object.version, kind", film_key)
 
 
 def in_state(journal: Journal, *states: str) -> list[Delivery]:

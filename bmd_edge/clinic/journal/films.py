@@ -130,6 +130,11 @@ def films_of(journal: Journal, sop_uid: str) -> list[FilmRow]:
     return _films(journal, "sop_uid=?", sop_uid)
 
 
+def films_named(journal: Journal, prefix: str) -> list[FilmRow]:
+    """Films whose key begins with these hex digits."""
+    return _films(journal, "substr(film_key, 1, ?)=?", len(prefix), prefix)
+
+
 def start(journal: Journal, bundle: str) -> FilmRow | None:
     """Lease the film that has waited longest: received -> screening, with the bundle it is read with."""
     with journal.change() as db:
