@@ -19,7 +19,7 @@ FILM_PX = 940, 1016
 """Width and height of the place for the film."""
 LEAST_TEXT_PX = 22
 """2 % of the height: smaller text cannot be read in a viewer."""
-SIDE_PX = 72
+SIDE_PX = 80
 """Capitals of 5 % of the height."""
 _TEXT_PX = 28
 _BAR_PX = HEIGHT_PX - FILM_PX[1]

@@ -90,6 +90,8 @@ def structured_report(report: FilmReport, study: Study, occasion: Occasion, name
     made.update(study.shared)
     made.CodingSchemeIdentificationSequence = [_scheme()]
     dated(made, occasion.received)
+    for equipment in made.ContributingEquipmentSequence:  # highdicom's own entry, of now
+        equipment.ContributionDateTime = occasion.received.strftime("%Y%m%d%H%M%S")
     return made
 
 
