@@ -21,6 +21,7 @@ logger = logging.getLogger(__name__)
 
 POLL_S = 0.25
 _AT_ONCE = 50
+_SILENT = "silent"
 COMMIT_WITHIN_S = 600.0
 """An archive that has not reported by then is asked again."""
 MOST_ASKS = 3
@@ -45,7 +46,8 @@ def deliver(config: Config, journal: Journal, name: str, stop: Event, on_report:
                     _ask(journal, archive, name)
             failures = 0
         except Unreachable as error:
-            failures += 1
+            # One that was reached and fell silent is tried soon: the object that silenced it waits longer than that.
+            failures = failures + 1 if error.answer.status != _SILENT else 1
             _put_off(journal, name, error.answer)
             logger.warning("%s: %s %s", name, error.answer.reason, error.answer.status)
             stop.wait(delay_s(failures))
@@ -97,7 +99,7 @@ def _send(journal: Journal, archive: DicomArchive | StowArchive, due: list[Deliv
             again = journal.clock() + delay_s(one.tries + 1)
             deliveries.try_again(journal, one.uid, one.destination, answer.status, answer.reason, again)
         if answer.reason == "pacs_down":
-            raise Unreachable("pacs_down", "silent")
+            raise Unreachable("pacs_down", _SILENT)
         if stop.is_set():
             return  # what is left is leased, and due again after the next start
 

@@ -1,6 +1,5 @@
 """The picture: what must be on it is on it, in letters that can be read."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -23,7 +22,7 @@ class Drawn(list[tuple[tuple[float, float, float, float], str, float]]):
 
 
 @pytest.fixture
-def drawn(monkeypatch: pytest.MonkeyPatch) -> Iterator[Drawn]:
+def drawn(monkeypatch: pytest.MonkeyPatch) -> Drawn:
     found, draw = Drawn(), ImageDraw.ImageDraw.text
 
     def text(self: ImageDraw.ImageDraw, xy: tuple[float, float], words: str, **how: object) -> None:
@@ -33,7 +32,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> Iterator[Drawn]:
         draw(self, xy, words, **how)
 
     monkeypatch.setattr(ImageDraw.ImageDraw, "text", text)
-    yield found
+    return found
 
 
 def said(drawn: Drawn) -> str:
