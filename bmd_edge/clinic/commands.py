@@ -91,6 +91,7 @@ def doctor(config: ConfigOption = _CONFIG) -> None:
     typer.echo("All is well." if sound else "Something needs attention: see the lines marked FAIL.", err=True)
     raise typer.Exit(0 if sound else 4)
 
+
 @app.command()
 def serve(config: ConfigOption = _CONFIG) -> None:
     """Read films and deliver results until SIGTERM or Ctrl-C."""

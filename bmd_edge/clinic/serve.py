@@ -16,12 +16,13 @@ from time import monotonic
 from bmd_edge.clinic.config import Config
 from bmd_edge.clinic.delivery.commitment import Reports, listening
 from bmd_edge.clinic.delivery.deliver import deliver
-from bmd_edge.clinic.door import Door
+from bmd_edge.clinic.doors.audit import LogFollower
+from bmd_edge.clinic.doors.door import Door
+from bmd_edge.clinic.doors.stow import stow_door
+from bmd_edge.clinic.doors.watch import FolderDoor, watch
 from bmd_edge.clinic.journal.films import release_leases
 from bmd_edge.clinic.journal.store import Journal
 from bmd_edge.clinic.reading.work import work
-from bmd_edge.clinic.stow import stow_door
-from bmd_edge.clinic.watch import FolderDoor, watch
 from bmd_edge.errors import BmdEdgeError, UsageError
 from bmd_edge.screen.run_lock import hold
 
@@ -29,6 +30,7 @@ logger = logging.getLogger(__name__)
 
 DRAIN_S = 8.0
 """How long work that has begun may take after SIGTERM; what is not finished by then is done after the next start."""
+_LOOK_S = 1.0
 _TAKEN = "the box is served already ({}): end that one first"
 
 
@@ -53,7 +55,7 @@ def serve(config: Config, stop: threading.Event) -> None:
         stack.enter_context(listening(config, reports))
         if config.door.stow_tls:
             stack.enter_context(stow_door(config, door))
-        _run(config, journal, stop, _tasks(config, journal, door, stop, reports))
+        _run(config, stop, _tasks(config, journal, door, stop, reports))
 
 
 def _tasks(
@@ -64,12 +66,13 @@ def _tasks(
         tasks[f"delivery to {name}"] = partial(deliver, config, journal, name, stop, reports.take)
         if not config.delivers_to(name):
             logger.warning("not delivering to %s: no approval named", name)
+    tasks["audit"] = partial(_follow, LogFollower(config, journal), stop)
     if config.door.folder:
         tasks["folder"] = partial(watch, FolderDoor(door, journal, Path(config.door.folder)), stop)
     return tasks
 
 
-def _run(config: Config, journal: Journal, stop: threading.Event, tasks: dict[str, Callable[[], None]]) -> None:
+def _run(config: Config, stop: threading.Event, tasks: dict[str, Callable[[], None]]) -> None:
     """Run the tasks side by side; the first that fails ends them all, and is raised."""
     failed: list[BaseException] = []
 
@@ -94,6 +97,12 @@ def _run(config: Config, journal: Journal, stop: threading.Event, tasks: dict[st
         thread.join(max(0.0, until - monotonic()))
     if failed:
         raise failed[0]
+
+
+def _follow(follower: LogFollower, stop: threading.Event) -> None:
+    """Write down whom Orthanc and nginx refuse."""
+    while not stop.wait(_LOOK_S):
+        follower.step()
 
 
 def _check_clock(journal: Journal) -> None:

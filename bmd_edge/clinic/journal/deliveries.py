@@ -67,8 +67,10 @@ def lease(journal: Journal, destination: str, most: int = 100) -> list[Delivery]
 
 
 def sent(journal: Journal, uid: str, destination: str, status: str) -> None:
-    """Sending -> sent: the archive has answered that it has it."""
-    _move(journal, uid, destination, "sending", "sent", "", status)
+    """Sending -> sent: the archive has answered that it has it; whether it keeps it, is to be asked anew."""
+    with journal.change() as db:
+        _move(journal, uid, destination, "sending", "sent", "", status)
+        db.execute("UPDATE delivery SET asked='' WHERE uid=? AND destination=?", (uid, destination))
 
 
 def committed(journal: Journal, uid: str, destination: str) -> None:

@@ -34,6 +34,7 @@ from highdicom.sr import (
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
+from pydicom.valuerep import DT
 
 from bmd_edge.clinic.objects import codes as own
 from bmd_edge.clinic.objects.names import uid
@@ -91,7 +92,7 @@ def structured_report(report: FilmReport, study: Study, occasion: Occasion, name
     made.CodingSchemeIdentificationSequence = [_scheme()]
     dated(made, occasion.received)
     for equipment in made.ContributingEquipmentSequence:  # highdicom's own entry, of now
-        equipment.ContributionDateTime = occasion.received.strftime("%Y%m%d%H%M%S")
+        equipment.ContributionDateTime = DT(occasion.received.replace(microsecond=0))
     return made
 
 

@@ -11,10 +11,10 @@ from pathlib import Path
 from threading import Event
 
 from bmd_edge.clinic.config import KINDS, Config
-from bmd_edge.clinic.door import PATIENT_KEY
 from bmd_edge.clinic.journal import films
 from bmd_edge.clinic.journal.films import FilmRow, ObjectRow
 from bmd_edge.clinic.journal.store import Journal
+from bmd_edge.clinic.places import PATIENT_KEY
 from bmd_edge.clinic.reading.reader import Before, Reader, Result, ResultJob, open_reader
 from bmd_edge.errors import EngineError
 from bmd_edge.report.film_report import FilmReport

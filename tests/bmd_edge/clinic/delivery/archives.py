@@ -17,7 +17,6 @@ from pynetdicom import AE, evt
 from pynetdicom.sop_class import (
     Comprehensive3DSRStorage,
     SecondaryCaptureImageStorage,
-    StorageCommitmentPushModel,
 )
 
 from tests.support.clinic import free_port, needs, started

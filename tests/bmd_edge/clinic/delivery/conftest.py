@@ -60,7 +60,7 @@ class Served:
         def run() -> None:
             try:
                 deliver(self.config, self.journal, name, stop, reports.take)
-            except BaseException as error:
+            except BaseException as error:  # noqa: BLE001 - seen by the test below
                 failed.append(error)
 
         with listening(self.config, reports):

@@ -107,6 +107,8 @@ def test_an_object_that_silences_the_archive_does_not_hold_up_the_others(served:
             box.until(lambda states: states.get("sent 0000") == 2)
 
 
+# pynetdicom leaves the socket of a connection that was refused to the garbage collector.
+@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 def test_nobody_there_then_somebody(served: Make) -> None:
     port = free_port()
     box = served(Archive(port).lines())

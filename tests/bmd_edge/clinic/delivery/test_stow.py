@@ -19,7 +19,7 @@ Make = Callable[..., Served]
 
 @contextmanager
 def server(status: int, body: Callable[[str], bytes], pause_s: float = 0.0) -> Iterator[tuple[str, list[bytes]]]:
-    """A server whose answer to every POST is `status` and `body`, one byte each `pause_s`; yields its URL and bodies."""
+    """A server whose answer to every POST is `status` and `body`, a byte each `pause_s`; yields its URL and bodies."""
     got: list[bytes] = []
 
     class Handler(BaseHTTPRequestHandler):

@@ -8,12 +8,12 @@ from pathlib import Path
 from threading import Event, Thread
 
 from bmd_edge.clinic.config import Config
-from bmd_edge.clinic.door import Door, Origin
-from bmd_edge.clinic.init import prepare, write_config
+from bmd_edge.clinic.doors.door import Door, Origin
 from bmd_edge.clinic.journal import films
 from bmd_edge.clinic.journal.store import Journal
 from bmd_edge.clinic.reading.reader import Reader
 from bmd_edge.clinic.reading.work import work
+from bmd_edge.clinic.setup.init import prepare, write_config
 from bmd_edge.screen.jobs import Loaded
 from tests.support.screening import drawn_bmd, drawn_bundle, drawn_finder
 
@@ -66,7 +66,7 @@ def read_all(config: Config, journal: Journal, open_it: Callable[[], Reader] | N
     def run() -> None:
         try:
             work(config, journal, stop, open_it or partial(drawn_reader, config.approval))
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - raised below
             failed.append(error)
 
     thread = Thread(target=run)
