@@ -97,8 +97,10 @@ def test_an_unasked_object_is_not_committed_by_an_empty_name(asked: Served) -> N
 
 
 def test_a_report_that_cannot_be_read_changes_nothing(asked: Served) -> None:
+    nameless = report("2.25.7", [one.uid for one in asked.objects])
+    del nameless.TransactionUID
     with reporting(asked) as association:
-        assert told(association, Dataset()) == 0x0110
+        assert told(association, nameless) == 0x0110
     assert asked.states() == {"sent 0000": 4}
 
 

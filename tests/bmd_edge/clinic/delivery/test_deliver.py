@@ -108,7 +108,9 @@ def test_an_object_that_silences_the_archive_does_not_hold_up_the_others(served:
 
 
 # pynetdicom leaves the socket of a connection that was refused to the garbage collector.
-@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.filterwarnings(
+    "ignore:unclosed <socket:ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
+)
 def test_nobody_there_then_somebody(served: Make) -> None:
     port = free_port()
     box = served(Archive(port).lines())
