@@ -2,11 +2,10 @@
 
 import hashlib
 import json
-import shutil
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +21,7 @@ from pynetdicom.sop_class import (
 from tests.support.clinic import free_port, needs, started
 
 TITLE = "PACS"
+CLASSES = (Comprehensive3DSRStorage, SecondaryCaptureImageStorage)
 
 
 @dataclass
@@ -58,11 +58,13 @@ def _accepted(archive: Archive, _: evt.Event) -> None:
 
 
 @contextmanager
-def archive(port: int | None = None, title: str = TITLE, **settings: Any) -> Iterator[Archive]:
-    """pynetdicom's archive; `settings` are fields of `Archive`."""
+def archive(
+    port: int | None = None, title: str = TITLE, classes: Sequence[str] = CLASSES, **settings: Any
+) -> Iterator[Archive]:
+    """pynetdicom's archive, which takes objects of `classes`; `settings` are fields of `Archive`."""
     entity = AE(title)
     entity.require_called_aet = True
-    for sop_class in (Comprehensive3DSRStorage, SecondaryCaptureImageStorage):
+    for sop_class in classes:
         entity.add_supported_context(sop_class)
     found = Archive(port or free_port(), **settings)
     handlers = [(evt.EVT_C_STORE, found.store), (evt.EVT_ACCEPTED, lambda event: _accepted(found, event))]
@@ -157,8 +159,3 @@ def data_set(file: bytes) -> bytes:
     """The data set of a DICOM file: what lies behind its file meta information."""
     length = int.from_bytes(file[140:144], "little")
     return file[144 + length :]
-
-
-def here(program: str) -> bool:
-    """Whether a program is installed."""
-    return bool(shutil.which(program) or Path(program).exists())

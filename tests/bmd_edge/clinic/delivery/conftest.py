@@ -1,5 +1,6 @@
 """A box with results in its outbox, made once and copied for each test."""
 
+import hashlib
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from bmd_edge.clinic.journal.films import ObjectRow
 from bmd_edge.clinic.journal.store import Journal
 from bmd_edge.clinic.reading.reader import Result, ResultJob
 from bmd_edge.clinic.reading.work import _keep
+from tests.bmd_edge.clinic.delivery.archives import data_set
 from tests.bmd_edge.clinic.reading.readers import box, drawn_reader, put
 from tests.support.screening import hip_dicom
 
@@ -47,6 +49,11 @@ class Served:
     def objects(self) -> list[ObjectRow]:
         rows = self.journal.rows("SELECT film_key FROM film ORDER BY n")
         return [one for row in rows for one in films.objects_of(self.journal, row["film_key"])]
+
+    def made(self) -> dict[str, str]:
+        """UID -> SHA-256 of the data set that was made."""
+        root = self.config.root
+        return {one.uid: hashlib.sha256(data_set((root / one.path).read_bytes())).hexdigest() for one in self.objects}
 
     def states(self) -> dict[str, int]:
         """How many deliveries are in which state, with the reason and the archive's status."""
@@ -82,6 +89,11 @@ class Served:
                 return found
             wait.wait(0.05)
         raise AssertionError(self.states())
+
+
+def all_sent(states: dict[str, int]) -> bool:
+    """Whether the four objects are there."""
+    return sum(n for said, n in states.items() if said.startswith(("sent", "committed"))) == 4
 
 
 @pytest.fixture
