@@ -2,6 +2,8 @@
 
 import csv
 import io
+import os
+import random
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -11,6 +13,7 @@ import pydicom
 import pytest
 
 from bmd_edge.clinic.objects.make import Made
+from bmd_edge.clinic.objects.study import study_of
 from bmd_edge.report.results import write_csv
 from bmd_edge.sites import SITES
 from tests.bmd_edge.clinic.objects.said import OCCASION, said_of, second
@@ -72,6 +75,41 @@ def test_both_objects_of_every_film_are_valid(name: str, tmp_path: Path) -> None
         assert errors("dciodvfy", path) == []
         paths.append(path)
     assert errors("dcentvfy", *paths) == []
+
+
+MIXED = int(os.environ.get("BMD_EDGE_MIXED_FILMS", "6"))
+"""How many films of mixed headers are made; 200 take some minutes."""
+
+
+def mixed(number: int) -> bytes:
+    """A film of a seed: which hips, and who the patient is, in every mix."""
+    draw = random.Random(number)
+    header = draw.choice([{}, LATIN, KANJI, UTF8, {"SpecificCharacterSet": ""}, {"PatientName": ""}])
+    header |= {"PatientSex": draw.choice(["F", "M", "O", None]), "PatientAge": draw.choice(["071Y", "045Y", None])}
+    gone = ("PatientName", "PatientID", "StudyInstanceUID", "EstimatedRadiographicMagnificationFactor", "ViewPosition")
+    header |= dict.fromkeys(draw.sample(gone, draw.randrange(3))) | {"SeriesNumber": number}
+    hips, implant = draw.choice([("R", ""), ("L", ""), ("RL", ""), ("RL", "L"), ("R", "R"), ("", "")])
+    return hip_dicom(hips, implant=implant, **header)
+
+
+@pytest.mark.skipif(not shutil.which("dciodvfy"), reason="dicom3tools is not installed")
+def test_objects_of_mixed_headers_are_valid(tmp_path: Path) -> None:
+    read = 0
+    for number in range(MIXED):
+        film = mixed(number)
+        (tmp_path / "film.dcm").write_bytes(film)
+        report, made = said_of(film)
+        read += report.status == "read"
+        for one in made.values():
+            (tmp_path / f"{one.kind}.dcm").write_bytes(one.data)
+            assert errors("dciodvfy", tmp_path / f"{one.kind}.dcm") == [], number
+        # dcentvfy compares bytes: a name in another character set than UTF-8 is another name to it.
+        both = study_of(film).shared
+        plain = f"{both.PatientName}{both.PatientID}".isascii()
+        alike = plain and "StudyInstanceUID" in pydicom.dcmread(io.BytesIO(film))
+        files = ["film.dcm"] * alike + ["sr.dcm", "sc.dcm"]
+        assert errors("dcentvfy", *(tmp_path / name for name in files)) == [], number
+    assert 0 < read < MIXED
 
 
 def numbers_of_sr(made: Made) -> dict[tuple[str, str, str], str]:
