@@ -1,8 +1,6 @@
 """The results of a day, for machines and for people; and the commands that print them."""
 
 import json
-import subprocess
-import sys
 import time
 from datetime import datetime
 from pathlib import Path
@@ -14,7 +12,6 @@ from bmd_edge.clinic.journal.store import Journal
 from bmd_edge.clinic.results import lines, since
 from bmd_edge.errors import UsageError
 from bmd_edge.report.results import json_line
-from tests.bmd_edge.clinic.delivery.archives import Archive
 from tests.bmd_edge.clinic.reading.readers import box, drawn_reader, put
 from tests.support.screening import hip_dicom
 
@@ -45,25 +42,3 @@ def test_a_day_and_a_time_are_local(monkeypatch: pytest.MonkeyPatch) -> None:
     assert since("2026-05-17 08:30", noon) == noon - 3.5 * 3600
     with pytest.raises(UsageError, match="--since"):
         since("yesterday", noon)
-
-
-def run(*words: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "bmd_edge", "clinic", *map(str, words)], capture_output=True, text=True, timeout=120
-    )
-
-
-def test_the_commands_print_and_end_as_they_say(tmp_path: Path) -> None:
-    config = box(tmp_path, Archive(11112).lines())
-    with Journal(config.root) as journal:
-        put(config, journal, hip_dicom("R"))
-    done = run("results", "--config", config.path)
-    assert (done.returncode, done.stdout.count("waiting")) == (0, 1)
-    assert "Research use only" in done.stderr
-    quiet = run("send", "--config", config.path)
-    assert (quiet.returncode, quiet.stdout, quiet.stderr.strip()) == (0, "", "Nothing hangs.")
-    held = run("send", "--held", "--dry-run", "--config", config.path)
-    assert (held.returncode, held.stderr.strip()) == (0, "0 objects would be sent again.")
-    wrong = run("send", "--film", "zz", "--config", config.path)
-    assert wrong.returncode == 2
-    assert wrong.stderr.startswith("bmd-edge: 0 films")
