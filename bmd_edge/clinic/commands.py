@@ -90,3 +90,65 @@ def doctor(config: ConfigOption = _CONFIG) -> None:
         sound = sound and check.sound
     typer.echo("All is well." if sound else "Something needs attention: see the lines marked FAIL.", err=True)
     raise typer.Exit(0 if sound else 4)
+
+
+@app.command()
+def serve(config: ConfigOption = _CONFIG) -> None:
+    """Read films and deliver results until SIGTERM or Ctrl-C."""
+    import logging
+    import threading
+
+    from bmd_edge.clinic.config import read_config
+    from bmd_edge.clinic.serve import serve as run
+
+    logging.getLogger("bmd_edge").setLevel(logging.INFO)
+    run(read_config(config), threading.Event())
+
+
+@app.command()
+def send(
+    config: ConfigOption = _CONFIG,
+    held: Annotated[bool, typer.Option("--held", help="Send again what is held.")] = False,
+    film: Annotated[str | None, typer.Option(help="Read this film again, by the start of its id.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+) -> None:
+    """Say what hangs, since when, why, and what to do; exit code 3 where something does."""
+    from bmd_edge.clinic.config import read_config
+    from bmd_edge.clinic.hanging import hanging, read_again
+    from bmd_edge.clinic.journal import deliveries
+    from bmd_edge.clinic.journal.store import Journal
+
+    settings = read_config(config)
+    with closing(Journal(settings.root)) as journal:
+        if film is not None:
+            typer.echo(read_again(journal, film, dry_run))
+            return
+        if held:
+            n = len(deliveries.in_state(journal, "held")) if dry_run else deliveries.release(journal)
+            typer.echo(f"{n} objects {'would be' if dry_run else 'are'} sent again.", err=True)
+            return
+        found = hanging(settings, journal)
+    for one in found:
+        typer.echo(one.line())
+    typer.echo(f"{len(found)} things hang." if found else "Nothing hangs.", err=True)
+    raise typer.Exit(3 if found else 0)
+
+
+@app.command()
+def results(
+    config: ConfigOption = _CONFIG,
+    since: Annotated[str | None, typer.Option(metavar="TIME", help="Day or time; default today.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the lines of results.jsonl.")] = False,
+) -> None:
+    """Print the results of the films that came in."""
+    from bmd_edge.clinic.config import read_config
+    from bmd_edge.clinic.journal.store import Journal
+    from bmd_edge.clinic.results import lines
+    from bmd_edge.clinic.results import since as started
+    from bmd_edge.report.film_report import RESEARCH_USE
+
+    settings = read_config(config)
+    with closing(Journal(settings.root)) as journal:
+        for line in lines(journal, started(since, journal.clock()), as_json):
+            typer.echo(line)
+    typer.echo(RESEARCH_USE, err=True)

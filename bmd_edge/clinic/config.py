@@ -133,9 +133,13 @@ class Config:
         """The box's folder."""
         return Path(self.box.root)
 
+    def is_local(self, destination: str) -> bool:
+        """Whether it is this machine."""
+        return _is_loopback(host_of(self.pacs[destination]))
+
     def delivers_to(self, destination: str) -> bool:
         """Whether results may go there: an approval is named, or it is this machine."""
-        return bool(self.approval) or _is_loopback(host_of(self.pacs[destination]))
+        return bool(self.approval) or self.is_local(destination)
 
     def unit_of(self, ae_title: str) -> tuple[str, Unit] | None:
         """The unit of this AE title, and its name; case does not count, as for Orthanc."""

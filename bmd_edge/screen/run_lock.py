@@ -20,10 +20,11 @@ of virtual machines (nfs, cifs, 9p, virtiofs, vboxsf, fuse.rclone, fuse ...): wh
 
 
 @contextmanager
-def hold(out: Path) -> Iterator[None]:
+def hold(out: Path, taken: str = "another run ({}) writes to this --out: wait, or give another one") -> Iterator[None]:
     """Hold the folder `out`; the kernel lets go of it however this process ends.
 
-    Raises UsageError, naming the process, while another one holds it; OSError where the folder cannot be written.
+    Raises UsageError with the words of `taken`, naming the process, while another one holds it; OSError where the
+    folder cannot be written.
     """
     handle = os.open(out / NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
@@ -31,7 +32,7 @@ def hold(out: Path) -> Iterator[None]:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             owner = os.read(handle, 20).decode("ascii", "replace").strip() or "unknown"
-            raise UsageError(f"another run (process {owner}) writes to this --out: wait, or give another one") from None
+            raise UsageError(taken.format(f"process {owner}")) from None
         os.ftruncate(handle, 0)
         os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
         yield

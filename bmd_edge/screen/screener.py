@@ -162,12 +162,15 @@ class Screener:
             yield task, name_of(task.path)
 
     def _outcome(self, task: FilmJob) -> FilmOutcome:
+        return self._said(task, self._loaded(task))
+
+    def _loaded(self, task: FilmJob) -> Loaded:
         if task.reason:
-            loaded = Loaded(
-                None, status="failed" if task.reason == "file_unreadable" else "refused", reason=task.reason
-            )
-        else:
-            loaded = self.load(Path(os.fsdecode(task.path)))
+            failed = task.reason in ("file_unreadable", "worker_lost")
+            return Loaded(None, status="failed" if failed else "refused", reason=task.reason)
+        return self.load(Path(os.fsdecode(task.path)))
+
+    def _said(self, task: FilmJob, loaded: Loaded) -> FilmOutcome:
         picture = None
         try:
             report = self.measure(loaded, task.file)

@@ -5,6 +5,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from sqlite3 import Row
 
 from bmd_edge.clinic.journal.films import settle
 from bmd_edge.clinic.journal.store import Journal
@@ -29,20 +30,26 @@ class Delivery:
     kind: str
     path: str
     sha256: str
+    made_at: float
 
 
-_QUERY = """SELECT delivery.*, object.film_key, object.kind, object.path, object.sha256
+_QUERY = """SELECT delivery.*, object.film_key, object.kind, object.path, object.sha256, object.made_at
     FROM delivery JOIN object USING (uid) JOIN film USING (film_key)"""
 
 
-def address(journal: Journal, destination: str, kinds: Iterable[str], commitment: bool) -> int:
-    """Make a delivery to `destination` of every object of these kinds that has none; returns how many are new."""
+def address(
+    journal: Journal, destination: str, kinds: Iterable[str], commitment: bool, unapproved: bool = False
+) -> int:
+    """Make a delivery to `destination` of every object of these kinds that has none; returns how many are new.
+
+    Objects that name no approval are left out, but for a destination that may have `unapproved` ones.
+    """
     with journal.change() as db:
         new = 0
         for kind in kinds:
             query = "INSERT OR IGNORE INTO delivery (uid, destination, commitment, state, since) "
-            query += "SELECT uid, ?, ?, 'ready', ? FROM object WHERE kind=?"
-            new += db.execute(query, (destination, commitment, journal.clock(), kind)).rowcount
+            query += "SELECT uid, ?, ?, 'ready', ? FROM object WHERE kind=? AND (approval<>'' OR ?)"
+            new += db.execute(query, (destination, commitment, journal.clock(), kind, unapproved)).rowcount
         if new:
             journal.record("addressed", destination=destination, objects=new)
         return new
@@ -51,7 +58,7 @@ def address(journal: Journal, destination: str, kinds: Iterable[str], commitment
 def lease(journal: Journal, destination: str, most: int = 100) -> list[Delivery]:
     """What is due at a destination now, ready -> sending, in the order of the films."""
     with journal.change() as db:
-        where = "destination=? AND delivery.state='ready' AND next_try<=? ORDER BY film.n, kind LIMIT ?"
+        where = "destination=? AND delivery.state='ready' AND next_try<=? ORDER BY film.n, object.version, kind LIMIT ?"
         due = _deliveries(journal, where, destination, journal.clock(), most)
         for one in due:
             values = (journal.clock(), one.uid, destination)
@@ -60,8 +67,10 @@ def lease(journal: Journal, destination: str, most: int = 100) -> list[Delivery]
 
 
 def sent(journal: Journal, uid: str, destination: str, status: str) -> None:
-    """Sending -> sent: the archive has answered that it has it."""
-    _move(journal, uid, destination, "sending", "sent", "", status)
+    """Sending -> sent: the archive has answered that it has it; whether it keeps it, is to be asked anew."""
+    with journal.change() as db:
+        _move(journal, uid, destination, "sending", "sent", "", status)
+        db.execute("UPDATE delivery SET asked='' WHERE uid=? AND destination=?", (uid, destination))
 
 
 def committed(journal: Journal, uid: str, destination: str) -> None:
@@ -98,6 +107,34 @@ def asked(journal: Journal, uids: Iterable[str], destination: str, transaction: 
     with journal.change() as db:
         query = "UPDATE delivery SET asked=?, asks=asks+1, since=? WHERE uid=? AND destination=? AND state='sent'"
         db.executemany(query, [(transaction, journal.clock(), uid, destination) for uid in uids])
+
+
+def uncommitted(journal: Journal, destination: str, before: float) -> list[Delivery]:
+    """Objects that are there, for which a commitment was not asked, or not answered since `before`."""
+    where = "destination=? AND delivery.state='sent' AND commitment AND (asked='' OR since<=?) ORDER BY film.n, kind"
+    return _deliveries(journal, where, destination, before)
+
+
+def asked_in(journal: Journal, transaction: str) -> list[Delivery]:
+    """Objects that this storage commitment request is the last one about."""
+    return _deliveries(journal, "delivery.state='sent' AND asked=? AND asked<>'' ORDER BY film.n, kind", transaction)
+
+
+def unanswered(journal: Journal, before: float) -> list[Delivery]:
+    """Objects that were there before this time and are not committed yet, though that was wanted."""
+    return _deliveries(journal, "delivery.state='sent' AND commitment AND since<=? ORDER BY film.n, kind", before)
+
+
+def unaddressed(journal: Journal, destination: str, kind: str) -> list[Row]:
+    """`film_key`, `made_at` and `approval` of the objects of this kind that have no delivery to a destination."""
+    query = """SELECT film_key, made_at, approval FROM object WHERE kind=?
+        AND NOT EXISTS (SELECT 1 FROM delivery d WHERE d.uid=object.uid AND d.destination=?) ORDER BY made_at"""
+    return journal.rows(query, kind, destination)
+
+
+def of_film(journal: Journal, film_key: str) -> list[Delivery]:
+    """All deliveries of a film's objects."""
+    return _deliveries(journal, "object.film_key=? ORDER BY destination, object.version, kind", film_key)
 
 
 def in_state(journal: Journal, *states: str) -> list[Delivery]:

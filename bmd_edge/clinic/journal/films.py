@@ -58,6 +58,7 @@ class ObjectRow:
     path: str
     size: int
     made_at: float
+    approval: str = ""
 
 
 class Known(StrEnum):
@@ -124,6 +125,16 @@ def films_since(journal: Journal, since: float) -> list[FilmRow]:
     return _films(journal, "received_at>=?", since)
 
 
+def films_of(journal: Journal, sop_uid: str) -> list[FilmRow]:
+    """Films of this SOP Instance UID: one for each header that came, and those that contradict each other."""
+    return _films(journal, "sop_uid=?", sop_uid)
+
+
+def films_named(journal: Journal, prefix: str) -> list[FilmRow]:
+    """Films whose key begins with these hex digits."""
+    return _films(journal, "substr(film_key, 1, ?)=?", len(prefix), prefix)
+
+
 def start(journal: Journal, bundle: str) -> FilmRow | None:
     """Lease the film that has waited longest: received -> screening, with the bundle it is read with."""
     with journal.change() as db:
@@ -158,6 +169,13 @@ def finish(journal: Journal, film_key: str, report: str, objects: Iterable[Objec
             new += db.execute(f"INSERT OR IGNORE INTO object ({', '.join(row)}) VALUES ({marks})", row).rowcount
         state = "ready" if new else "done"
         _move(journal, film_key, "screening", state, reason, report=report, objects=new)
+
+
+def give_back(journal: Journal, film_key: str) -> None:
+    """Screening -> received: it was not read, through no fault of its own."""
+    with journal.change() as db:
+        _move(journal, film_key, "screening", "received", "")
+        db.execute("UPDATE film SET tries=tries-1 WHERE film_key=?", (film_key,))
 
 
 def quarantine(journal: Journal, film_key: str, reason: str) -> None:

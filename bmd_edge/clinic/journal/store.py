@@ -53,7 +53,8 @@ CREATE TABLE object (
     sha256 TEXT NOT NULL,
     path TEXT NOT NULL,                   -- relative to the box's root
     size INTEGER NOT NULL,
-    made_at REAL NOT NULL
+    made_at REAL NOT NULL,
+    approval TEXT NOT NULL                -- that it names, '' for none
 );
 CREATE INDEX object_film ON object (film_key, kind, version);
 CREATE TABLE delivery (

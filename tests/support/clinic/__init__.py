@@ -98,7 +98,7 @@ def wait_for(port: int, process: subprocess.Popen[bytes], seconds: float = 30) -
 def started(command: list[str | Path], log: Path, *ports: int) -> Iterator[Peer]:
     """A program that runs while the block does and listens on `ports`."""
     with log.open("ab") as file:
-        process = subprocess.Popen(command, stdout=file, stderr=file)
+        process = subprocess.Popen(command, stdout=file, stderr=file, start_new_session=True)
     try:
         for port in ports:
             wait_for(port, process)

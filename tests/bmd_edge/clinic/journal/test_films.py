@@ -76,7 +76,7 @@ def test_a_film_goes_its_way(journal: Journal) -> None:
     found.append(state(journal))
     films.finish(journal, "a", '{"report": 1}', [made(), made(uid="8", kind="sc")])
     found.append(state(journal))
-    assert deliveries.address(journal, "main", ["sr", "sc"], commitment=False) == 2
+    assert deliveries.address(journal, "main", ["sr", "sc"], commitment=False, unapproved=True) == 2
     for number, one in enumerate(deliveries.lease(journal, "main")):
         deliveries.sent(journal, one.uid, "main", "0000")
         found.append(f"{number} {state(journal)}")

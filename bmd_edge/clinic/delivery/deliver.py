@@ -1,0 +1,135 @@
+"""Deliveries of the journal, one archive a thread: what is due is sent, and what the archive says is written down."""
+
+import hashlib
+import logging
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+from bmd_edge.clinic.config import Config
+from bmd_edge.clinic.delivery.answers import Answer, Next, Unreachable, delay_s
+from bmd_edge.clinic.delivery.dicom import DicomArchive, dicom_archive
+from bmd_edge.clinic.delivery.stow import StowArchive, stow_archive
+from bmd_edge.clinic.journal import deliveries
+from bmd_edge.clinic.journal.deliveries import Delivery
+from bmd_edge.clinic.journal.store import Journal
+
+logger = logging.getLogger(__name__)
+
+POLL_S = 0.25
+_AT_ONCE = 50
+_SILENT = "silent"
+COMMIT_WITHIN_S = 600.0
+"""An archive that has not reported by then is asked again."""
+MOST_ASKS = 3
+
+
+def deliver(config: Config, journal: Journal, name: str, stop: Event, on_report: Callable[[Any], Any]) -> None:
+    """Send what is due at the archive `name` until `stop` is set.
+
+    Nothing goes out before an approval is named, but to this machine itself, and nothing that names none. Whatever is
+    wrong with the archive is written down and tried again; OSError, UsageError where the journal cannot be used.
+    """
+    failures = 0
+    while not stop.is_set():
+        due = _due(config, journal, name)
+        if not due and not _unanswered(journal, name):
+            stop.wait(POLL_S)
+            continue
+        try:
+            with _archive(config, name, on_report) as archive:
+                _send(journal, archive, _whole(config.root, journal, due), stop)
+                if isinstance(archive, DicomArchive):
+                    _ask(journal, archive, name)
+            failures = 0
+        except Unreachable as error:
+            # One that was reached and fell silent is tried soon: the object that silenced it waits longer than that.
+            failures = failures + 1 if error.answer.status != _SILENT else 1
+            _put_off(journal, name, error.answer)
+            logger.warning("%s: %s %s", name, error.answer.reason, error.answer.status)
+            stop.wait(delay_s(failures))
+
+
+def _due(config: Config, journal: Journal, name: str) -> list[Delivery]:
+    if not config.delivers_to(name):
+        return []
+    wanted = config.pacs[name]
+    deliveries.address(journal, name, wanted.objects, wanted.commit, config.is_local(name))
+    return deliveries.lease(journal, name, _AT_ONCE)
+
+
+@contextmanager
+def _archive(config: Config, name: str, on_report: Callable[[Any], Any]) -> Iterator[DicomArchive | StowArchive]:
+    wanted = config.pacs[name]
+    if wanted.kind == "stow":
+        with stow_archive(config, wanted) as stow:
+            yield stow
+    else:
+        with dicom_archive(config, wanted, on_report) as dicom:
+            yield dicom
+
+
+def _whole(root: Path, journal: Journal, due: list[Delivery]) -> list[Delivery]:
+    """Those whose files are what was made; the others are held."""
+    whole = []
+    for one in due:
+        path = root / one.path
+        if path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == one.sha256:
+            whole.append(one)
+        else:
+            deliveries.hold(journal, one.uid, one.destination, "", "damaged")
+    return whole
+
+
+def _send(journal: Journal, archive: DicomArchive | StowArchive, due: list[Delivery], stop: Event) -> None:
+    """Write down each answer as it comes.
+
+    An object at which the archive fell silent waits longer than those behind it: it may be what silenced it.
+    """
+    for one, answer in archive.send(due):
+        logger.info("object %s to %s: %s %s", one.uid[-16:], one.destination, answer.next.value, answer.status)
+        if answer.next is Next.SENT:
+            deliveries.sent(journal, one.uid, one.destination, answer.status)
+        elif answer.next is Next.HOLD:
+            deliveries.hold(journal, one.uid, one.destination, answer.status, answer.reason)
+        else:
+            again = journal.clock() + delay_s(one.tries + 1)
+            deliveries.try_again(journal, one.uid, one.destination, answer.status, answer.reason, again)
+        if answer.reason == "pacs_down":
+            raise Unreachable("pacs_down", _SILENT)
+        if stop.is_set():
+            return  # what is left is leased, and due again after the next start
+
+
+def _put_off(journal: Journal, name: str, answer: Answer) -> None:
+    """Put back what is leased: until the archive is tried again, or until somebody releases it."""
+    leased = [one for one in deliveries.in_state(journal, "sending") if one.destination == name]
+    with journal.change():
+        for one in leased:
+            if answer.next is Next.HOLD:
+                deliveries.hold(journal, one.uid, name, answer.status, answer.reason)
+            else:
+                deliveries.try_again(journal, one.uid, name, answer.status, answer.reason, journal.clock())
+
+
+# -- storage commitment -------------------------------------------------------------------------------------------
+
+
+def _unanswered(journal: Journal, name: str) -> list[Delivery]:
+    """Objects that the archive has and was not asked about, or did not answer for in time."""
+    return deliveries.uncommitted(journal, name, journal.clock() - COMMIT_WITHIN_S)
+
+
+def _ask(journal: Journal, archive: DicomArchive, name: str) -> None:
+    waiting = _unanswered(journal, name)
+    for one in waiting:
+        if one.asks >= MOST_ASKS:
+            deliveries.hold(journal, one.uid, name, "", "no_commitment")
+    asked = [one for one in waiting if one.asks < MOST_ASKS]
+    if asked:
+        transaction = f"2.25.{uuid.uuid4().int}"  # nobody else can know it, and so answer in the archive's place
+        deliveries.asked(journal, (one.uid for one in asked), name, transaction)  # before it can be answered
+        archive.ask(asked, transaction)

@@ -1,0 +1,121 @@
+"""What hangs in the box, since when, why, and what to do about it; and the results of a day."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from bmd_edge.clinic.config import Config
+from bmd_edge.clinic.delivery.answers import REASONS
+from bmd_edge.clinic.delivery.deliver import COMMIT_WITHIN_S
+from bmd_edge.clinic.journal import deliveries, films
+from bmd_edge.clinic.journal.store import Journal
+from bmd_edge.errors import UsageError
+
+PATIENCE_S = 900.0
+"""An object that is tried for longer hangs; so does a film that waits."""
+_UNAPPROVED = (
+    "They were made before an approval was named and do not name it.",
+    "`bmd-edge clinic send --film ID` makes a film's results anew, with the approval.",
+)
+_NOT_DELIVERING = ("No approval is named, so nothing is delivered.", 'Write approval = "..." into clinic.toml.')
+_NOT_READ = ("They wait to be read.", "Look whether `bmd-edge clinic serve` runs, and what it logs.")
+_QUARANTINED = (
+    "Another film came with the same SOP Instance UID and other content.",
+    "Find out which is right; the second copy lies in the spool and has no result.",
+)
+_NO_OBJECTS = (
+    "Their header cannot be repeated in an object, so they have a result without one.",
+    "Look at them with `bmd-edge clinic results`; report it with the film's id.",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hanging:
+    """Things that hang for one reason: `what` and how many, `since` when the oldest does (seconds since 1970).
+
+    why: the code of the reason, and the archive's status where it gave one. sentence, remedy: of that code.
+    """
+
+    what: str
+    n: int
+    since: float
+    why: str
+    sentence: str
+    remedy: str
+    films: tuple[str, ...]
+
+    def line(self) -> str:
+        """One line for the terminal; films by the start of their ids, five at most."""
+        when = datetime.fromtimestamp(self.since).strftime("%Y-%m-%d %H:%M")
+        some = ", ".join(film[:16] for film in self.films[:5]) + (" ..." if len(self.films) > 5 else "")
+        return f"{self.n} {self.what} since {when} ({self.why}): {self.sentence} {self.remedy} Films: {some}"
+
+
+def hanging(config: Config, journal: Journal) -> list[Hanging]:
+    """Everything that waits for a person or has waited too long, the oldest first."""
+    return sorted([*_deliveries(journal), *_undelivered(config, journal), *_films(journal)], key=lambda one: one.since)
+
+
+def _deliveries(journal: Journal) -> Iterator[Hanging]:
+    now = journal.clock()
+    groups: dict[tuple[str, str, str], list[deliveries.Delivery]] = {}
+    for one in deliveries.in_state(journal, "held", "ready"):
+        if one.state == "held" or (one.reason and now - one.made_at > PATIENCE_S):
+            what = "held" if one.state == "held" else "still tried"
+            groups.setdefault((one.destination, what, f"{one.reason} {one.last_status}".strip()), []).append(one)
+    for one in deliveries.unanswered(journal, now - COMMIT_WITHIN_S):
+        groups.setdefault((one.destination, "not committed", "no_commitment"), []).append(one)
+    for (destination, what, why), found in groups.items():
+        sentence, remedy = REASONS[why.split()[0]]
+        since = min(one.since if what == "held" else one.made_at for one in found)
+        yield _one(f"objects to {destination} {what}", why, since, (sentence, remedy), [one.film_key for one in found])
+
+
+def _undelivered(config: Config, journal: Journal) -> Iterator[Hanging]:
+    """Objects that are addressed to nobody, though there is an archive."""
+    for name, wanted in config.pacs.items():
+        rows = [row for kind in wanted.objects for row in deliveries.unaddressed(journal, name, kind)]
+        waiting = [
+            row for row in rows if not config.delivers_to(name) or not (row["approval"] or config.is_local(name))
+        ]
+        if waiting:
+            words, why = (_UNAPPROVED, "unapproved") if config.delivers_to(name) else (_NOT_DELIVERING, "no_approval")
+            since = min(row["made_at"] for row in waiting)
+            yield _one(f"objects to {name} not sent", why, since, words, [row["film_key"] for row in waiting])
+
+
+def _films(journal: Journal) -> Iterator[Hanging]:
+    late = journal.clock() - PATIENCE_S
+    waiting = [one for one in films.films_in(journal, "received", "screening") if one.received_at < late]
+    quarantined = films.films_in(journal, "quarantined")
+    bare = [one for one in films.films_in(journal, "done") if one.reason == "no_objects"]
+    for found, what, why, words in (
+        (waiting, "films not read", "waiting", _NOT_READ),
+        (quarantined, "films in quarantine", "sop_uid_conflict", _QUARANTINED),
+        (bare, "films without an object", "no_objects", _NO_OBJECTS),
+    ):
+        if found:
+            yield _one(what, why, found[0].received_at, words, [one.film_key for one in found])
+
+
+def _one(what: str, why: str, since: float, words: tuple[str, str], keys: list[str]) -> Hanging:
+    sentence, remedy = words
+    unique = tuple(dict.fromkeys(keys))
+    return Hanging(what=what, n=len(keys), since=since, why=why, sentence=sentence, remedy=remedy, films=unique)
+
+
+def read_again(journal: Journal, film_id: str, dry_run: bool = False) -> str:
+    """Have a film read again, named by the start of its id; returns a sentence of what is done.
+
+    UsageError where no film or several bear the name, or it may not be read.
+    """
+    found = films.films_named(journal, film_id)
+    if len(found) != 1:
+        raise UsageError(f"{len(found)} films have an id that begins so: `bmd-edge clinic results` prints ids")
+    (one,) = found
+    if one.state not in ("ready", "done"):
+        raise UsageError(f"film {one.film_key[:16]} is {one.state}: only one that was read can be read again")
+    if not dry_run:
+        films.read_again(journal, one.film_key, "asked for")
+    done = "would be" if dry_run else "is"
+    return f"film {one.film_key[:16]} {done} read again; a result that differs is a new version"

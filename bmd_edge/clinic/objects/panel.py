@@ -1,0 +1,75 @@
+"""What the picture of a result says in words, in the order of their weight."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from bmd_edge.clinic.objects.said import Occasion
+from bmd_edge.errors import FLAGS, REFUSALS
+from bmd_edge.measure.estimate import Estimate
+from bmd_edge.measure.t_score import T_SCORE_REASONS
+from bmd_edge.report.film_report import RESEARCH_USE, FilmReport, HipReport, flags_of
+from bmd_edge.report.worklist import no_headline
+
+BAR = "RESEARCH USE ONLY, NOT FOR DIAGNOSIS"
+_SITES = {"femoral_neck": "neck", "total_hip": "total"}
+_SIDES = {"R": "RIGHT HIP", "L": "LEFT HIP", None: "HIP, SIDE UNKNOWN"}
+
+
+class Line(NamedTuple):
+    """A line of the picture: `kind` is "headline", "refusal", "hip", "number", "text" or "caution"."""
+
+    kind: str
+    text: str
+
+
+def results(report: FilmReport) -> list[Line]:
+    """Headline or refusal with its remedy, then each hip with its numbers; none of it may be left out."""
+    said = [*_first(report)]
+    for hip in report.hips:
+        said.append(Line("hip", _SIDES[hip.side]))
+        said += [line for estimate in hip.estimates for line in _numbers(hip, estimate)]
+        withheld = dict.fromkeys(one.t_score_reason for one in hip.estimates if one.t_score_reason)
+        said += [Line("text", T_SCORE_REASONS[reason]) for reason in withheld]
+        said += _refusal(hip.reason)
+    return said
+
+
+def cautions(report: FilmReport) -> list[Line]:
+    """The flags of all hips, each once."""
+    flags = dict.fromkeys(flag for hip in report.hips for flag in flags_of(hip))
+    return [Line("caution", f"Caution: {FLAGS[flag]}") for flag in flags]
+
+
+def footer(report: FilmReport, occasion: Occasion) -> list[Line]:
+    """Under which approval, by which bundle, as which version, and what it is not; none of it may be left out."""
+    box = occasion.box
+    made = f"Bundle {report.bundle} ({report.bundle_digest[:8]}), {report.precision}" + (
+        f", recalibration {report.site_calibration[:8]}" if report.site_calibration else ""
+    )
+    said = [f"Approval {box.approval}" if box.approval else "No approval named", occasion.version.words, made]
+    return [Line("text", text) for text in (*said, box.notice, RESEARCH_USE) if text]
+
+
+def _first(report: FilmReport) -> Iterator[Line]:
+    if said := report.band_meaning or no_headline(report):
+        yield Line("headline", said)
+    elif report.reason and not any(hip.reason == report.reason for hip in report.hips):
+        yield from _refusal(report.reason)
+    else:
+        yield Line("headline", "No number on this film.")
+
+
+def _refusal(code: str | None) -> list[Line]:
+    if code is None:
+        return []
+    said = REFUSALS[code]
+    return [Line("refusal", f"No number: {said.sentence}"), Line("text", said.remedy)]
+
+
+def _numbers(hip: HipReport, estimate: Estimate) -> list[Line]:
+    """`R neck 0.625 g/cm2, T -1.9` and below it the interval; with the digits of the pages."""
+    t_score = f", T {estimate.t_score:+.1f}" if estimate.t_score is not None else ""  # the font has no true minus
+    side = f"{hip.side} " if hip.side else ""
+    bmd = f"{side}{_SITES[estimate.site]} {estimate.bmd_gcm2:.3f} g/cm2{t_score}"
+    interval = f"90 % interval {estimate.low_gcm2:.3f} to {estimate.high_gcm2:.3f} g/cm2"
+    return [Line("number", bmd), Line("text", interval)]
