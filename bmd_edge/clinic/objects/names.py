@@ -8,7 +8,7 @@ from bmd_edge.version import __version__
 
 _FACTS = (
     "status", "reason", "pixel_digest", "spacing_mm", "age_years", "sex", "view",
-    "bundle_digest", "site_calibration", "precision",
+    "bundle_digest", "recalibration", "precision",
 )  # fmt: skip
 
 

@@ -161,7 +161,7 @@ def _group(
 
 def _parameters(report: FilmReport) -> list[str]:
     said = [f"bundle {report.bundle}", f"bundle_digest {report.bundle_digest}", f"precision {report.precision}"]
-    recalibration = report.site_calibration or "none"
+    recalibration = report.recalibration or "none"
     return [*said, f"recalibration {recalibration}", "ranges beside a BMD: 90 % prediction interval"]
 
 

@@ -97,7 +97,7 @@ class Reader(Screener):
             return Version()
         reasons = {
             "new bundle": report.bundle_digest != before.bundle_digest,
-            "recalibrated": report.site_calibration != before.recalibration,
+            "recalibrated": report.recalibration != before.recalibration,
             "another approval": self.approval != before.approval,
             "header corrected": not before.this_file,
         }

@@ -106,7 +106,7 @@ def _before(journal: Journal, film: FilmRow) -> Before | None:
         uids={kind: row.uid for kind, row in newest.items()},
         replaced={kind: row.replaces for kind, row in newest.items() if row.replaces},
         bundle_digest=report.get("bundle_digest", ""),
-        recalibration=report.get("site_calibration"),
+        recalibration=report.get("recalibration"),
         approval=one.approval,
         this_file=one.film_key == film.film_key,
     )

@@ -54,7 +54,7 @@ def test_approval_bundle_notice_and_version_stand_below() -> None:
     assert "Research use only" in said[-1]
     bare = replace(OCCASION, box=replace(OCCASION.box, approval=""))
     assert "No approval named" in [line.text for line in footer(report, bare)]
-    assert "recalibration deadbeef" in footer(replace(report, site_calibration="deadbeef" * 8), OCCASION)[1].text
+    assert "recalibration deadbeef" in footer(replace(report, recalibration="deadbeef" * 8), OCCASION)[1].text
 
 
 def test_nothing_says_normal() -> None:

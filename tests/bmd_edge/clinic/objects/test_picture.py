@@ -59,7 +59,7 @@ def full(report: FilmReport) -> FilmReport:
     right, left = report.hips
     flagged = tuple(replace(one, flags=tuple(FLAGS)) for one in right.estimates)
     refused = replace(left, status="refused", reason=longest, estimates=())
-    return replace(report, hips=(replace(right, estimates=flagged), refused), site_calibration="ab" * 32)
+    return replace(report, hips=(replace(right, estimates=flagged), refused), recalibration="ab" * 32)
 
 
 def test_a_full_panel_leaves_out_cautions_and_says_how_many(drawn: Drawn) -> None:
