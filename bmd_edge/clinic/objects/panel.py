@@ -44,7 +44,7 @@ def footer(report: FilmReport, occasion: Occasion) -> list[Line]:
     """Under which approval, by which bundle, as which version, and what it is not; none of it may be left out."""
     box = occasion.box
     made = f"Bundle {report.bundle} ({report.bundle_digest[:8]}), {report.precision}" + (
-        f", recalibration {report.recalibration[:8]}" if report.site_calibration else ""
+        f", recalibration {report.recalibration[:8]}" if report.recalibration else ""
     )
     said = [f"Approval {box.approval}" if box.approval else "No approval named", occasion.version.words, made]
     return [Line("text", text) for text in (*said, box.notice, RESEARCH_USE) if text]
