@@ -187,8 +187,14 @@ SHARED = {
     "site": {options.FormerRecalibrationOption},
 }
 
-OTHERS = {("sign", "bundle"), ("verify", "bundle"), ("screen", "as_json")}
-"""Must be given; and JSON Lines in place of a table."""
+OTHERS = {
+    ("sign", "bundle"),
+    ("verify", "bundle"),
+    ("screen", "as_json"),
+    ("clinic results", "as_json"),
+    ("follow", "as_json"),
+}
+"""Must be given; JSON Lines in place of a table; and a room below the command line, which has its own."""
 
 
 def test_an_option_of_several_commands_is_explained_once() -> None:

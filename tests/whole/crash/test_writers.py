@@ -17,7 +17,11 @@ from bmd_edge.bundle.bundle import VerifiedBundle
 from bmd_edge.clinic.config import Box, Config
 from bmd_edge.clinic.doors.content import Status
 from bmd_edge.clinic.doors.door import FOLDER, Door, Origin
+from bmd_edge.clinic.journal import films
 from bmd_edge.clinic.journal.store import Journal
+from bmd_edge.clinic.objects.make import Made
+from bmd_edge.clinic.reading.reader import Result
+from bmd_edge.clinic.reading.work import _kept
 from bmd_edge.clinic.setup.init import write_config
 from bmd_edge.engine.engine_files import EngineCache, EngineTarget
 from bmd_edge.follow.files import write_csv as write_series_csv
@@ -38,7 +42,7 @@ from calibration.study.plan_page import write_page as write_plan_page
 from calibration.study.release import Ledger, Release, record
 from calibration.study.summary import write_summary
 from export.bundle.pack import pack
-from tests.bmd_edge.follow.made_up import known
+from tests.bmd_edge.follow.made_up import known, visited
 from tests.calibration.study.plans import plan
 from tests.calibration.study.test_pool import clinic
 from tests.support.bundles import tiny_parts
@@ -100,9 +104,22 @@ def kept(folder: Path) -> None:
         assert Door(box, journal).keep(dicom_bytes(), Origin(FOLDER, FOLDER)) == Status.KEPT
 
 
+def outgoing(folder: Path) -> None:
+    """An object of a film, with `folder` as the outbox."""
+    with pytest.MonkeyPatch.context() as patch, Journal(folder.parent) as journal:
+        box = Config(box=Box(root=str(folder.parent), min_free_mb=1))
+        assert Door(box, journal).keep(dicom_bytes(), Origin(FOLDER, FOLDER)) == Status.KEPT
+        film = films.start(journal, "bundle")
+        assert film is not None
+        patch.setattr(films, "OUTBOX", folder.name)
+        result = Result(visited(None, 0.9), made=(Made("sr", "1.2", "1.3", b"object"),))
+        assert _kept(box, journal, film, result, 0).size == len(b"object")
+
+
 WRITERS: dict[str, Callable[[Path], object]] = {
     "bmd_edge/system/files.py": files,
     "bmd_edge/clinic/doors/door.py": kept,
+    "bmd_edge/clinic/reading/work.py": outgoing,
     "bmd_edge/clinic/setup/init.py": lambda folder: write_config(folder, 'box = { root = "/r" }\n'),
     "bmd_edge/engine/engine_files.py": engines,
     "bmd_edge/follow/files.py": followed,
