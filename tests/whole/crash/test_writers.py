@@ -105,13 +105,13 @@ def kept(folder: Path) -> None:
 
 
 def outgoing(folder: Path) -> None:
-    """An object of a film, with `folder` as the outbox."""
+    """An object of a film at the door, with `folder` as the outbox too."""
+    kept(folder)
     with pytest.MonkeyPatch.context() as patch, Journal(folder.parent) as journal:
-        box = Config(box=Box(root=str(folder.parent), min_free_mb=1))
-        assert Door(box, journal).keep(dicom_bytes(), Origin(FOLDER, FOLDER)) == Status.KEPT
+        patch.setattr(films, "OUTBOX", folder.name)
+        box = Config(box=Box(root=str(folder.parent)))
         film = films.start(journal, "bundle")
         assert film is not None
-        patch.setattr(films, "OUTBOX", folder.name)
         result = Result(visited(None, 0.9), made=(Made("sr", "1.2", "1.3", b"object"),))
         assert _kept(box, journal, film, result, 0).size == len(b"object")
 
