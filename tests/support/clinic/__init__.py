@@ -82,7 +82,7 @@ class Peer:
         self.process.wait()
 
 
-def wait_for(port: int, process: subprocess.Popen[bytes], seconds: float = 30) -> None:
+def wait_for(port: int, process: subprocess.Popen[bytes], seconds: float = 90) -> None:
     """Wait until somebody listens on a port; the process must go on meanwhile."""
     end = time.monotonic() + seconds
     while time.monotonic() < end and process.poll() is None:
