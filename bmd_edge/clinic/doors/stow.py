@@ -141,10 +141,13 @@ class _Server(ThreadingMixIn, UnixStreamServer):
 class _Handler(BaseHTTPRequestHandler):
     server: _Server
     timeout = 60  # a body that stops coming
+    _unread = 0  # bytes of the body
     server_version, sys_version = "bmd-edge", ""
 
     def do_POST(self) -> None:
         """Take the films of one request."""
+        length = self.headers.get("Content-Length", "")
+        self._unread = int(length) if length.isdecimal() and int(length) <= MOST_BODY_BYTES else 0
         origin = Origin("stow", self._unit())
         try:
             self._check()
@@ -156,6 +159,7 @@ class _Handler(BaseHTTPRequestHandler):
                 self.server.turns.release()
         except BadRequest as error:
             logger.warning("stow: %d to %s: %s", error.status, origin.unit or "a stranger", error)
+            self._drain()
             self._send(error.status, "text/plain; charset=utf-8", f"{error}\n".encode())
             return
         self._send(status, _ANSWERED, json.dumps(data).encode())
@@ -186,9 +190,15 @@ class _Handler(BaseHTTPRequestHandler):
         if int(length) > MOST_BODY_BYTES:
             raise BadRequest(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"more than {MOST_BODY_BYTES} bytes")
 
+    def _drain(self) -> None:
+        """Read the rest of the body: of a receiver that is gone before its end nginx says 502, whatever it answered."""
+        while self._unread > 0 and (read := self.rfile.read(min(self._unread, 1 << 20))):
+            self._unread -= len(read)
+
     def _kept(self, origin: Origin) -> list[Kept]:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        if len(body) < int(self.headers["Content-Length"]):
+        length, self._unread = self._unread, 0
+        body = self.rfile.read(length)
+        if len(body) < length:
             raise BadRequest(HTTPStatus.BAD_REQUEST, "the body ends early")
         found = []
         for part in parts_of(body, self.headers.get("Content-Type", "")):
