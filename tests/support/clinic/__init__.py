@@ -130,6 +130,7 @@ def send(
     called: str = "BMDEDGE",
     tls: ssl.SSLContext | None = None,
     host: str = "127.0.0.1",
+    timeout_s: float = 40,
 ) -> list[int | None] | None:
     """Send films by C-STORE in one association: the status of each, None for one without an answer or whose syntax was
     not accepted; None where the association was refused.
@@ -140,7 +141,7 @@ def send(
         sender = AE(calling)
         for kind, syntax in {(one.SOPClassUID, one.file_meta.TransferSyntaxUID) for one in data}:
             sender.add_requested_context(kind, syntax)
-        sender.acse_timeout = sender.dimse_timeout = sender.network_timeout = 40
+        sender.acse_timeout = sender.dimse_timeout = sender.network_timeout = timeout_s
         connected = sender.associate(host, port, ae_title=called, tls_args=(tls, host) if tls else None)
         if not connected.is_established:
             return None

@@ -26,6 +26,8 @@ from tests.support import clinic, power
 from tests.support.films import dicom_bytes, pixels
 
 ASSOCIATIONS = 3
+_ANSWER_S = 4
+"""pynetdicom does not always see that a receiver was killed, and waits for its answer."""
 _A_TIME = 5
 """Films in one association."""
 
@@ -79,7 +81,7 @@ def by_c_store(port: int) -> Callable[[list[bytes]], list[bool]]:
     """A sender that counts what Orthanc answers."""
 
     def send(films: list[bytes]) -> list[bool]:
-        answers = clinic.send(port, films)
+        answers = clinic.send(port, films, timeout_s=_ANSWER_S)
         if answers is None:  # nobody is there just now
             time.sleep(0.05)
             return [False] * len(films)
