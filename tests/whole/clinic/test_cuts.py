@@ -12,6 +12,11 @@ from bmd_edge.clinic.journal.store import Journal
 from tests.support import clinic, power
 from tests.support.clinic import cuts
 
+# pynetdicom leaves a socket that was refused or cut off to the garbage collector.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:unclosed <socket:ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
+)
+
 RESULTS = Path(__file__).with_name("results")
 
 
