@@ -8,7 +8,7 @@ import subprocess
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from http.client import HTTPConnection
 from io import BytesIO
@@ -18,6 +18,7 @@ import pydicom
 import pytest
 from pynetdicom import AE
 from pynetdicom.association import Association
+from pynetdicom.transport import AssociationSocket
 
 from bmd_edge.clinic.config import Config
 from bmd_edge.clinic.doors.door import Door
@@ -34,6 +35,17 @@ def quick_keys() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(certificates, "_KEY", ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"])
         yield
+
+
+def _shut(self: AssociationSocket) -> None:
+    """pynetdicom leaves a socket open that the other side has closed: the garbage collector would warn in any test."""
+    if self.socket:
+        with suppress(OSError):
+            self.socket.shutdown(socket.SHUT_RDWR)
+        self.socket.close()
+
+
+AssociationSocket._shutdown_socket = _shut  # type: ignore[method-assign]
 
 
 def free_port() -> int:
