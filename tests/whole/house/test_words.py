@@ -32,7 +32,7 @@ ALLOWED = {
     "bmd_edge/pixels/decode.py": "overlay",
     "bmd_edge/pixels/jpeg.py": "overlay",
     "bmd_edge/pixels/layout.py": "overlay",
-    "bmd_edge/screen/kept_report.py": "site_calibration",  # what ledgers of earlier versions call it
+    "bmd_edge/report/kept_report.py": "site_calibration",  # what ledgers of earlier versions call it
     "bmd_edge/screen/folder_plan.py": "overlay",  # a file system of that name, here and in the next
     "bmd_edge/screen/run_lock.py": "overlay",
 }
