@@ -3,8 +3,8 @@
 The probabilities from which on it is sure are measured on fresh phantom films of known and held-out makers (`python -m
 export.proofs.class_head`, export/results/class_head.json), each the larger of two: from the first on what is named is
 right (lower 95 % bound at least .95), from the second on likelier than not even where only one hip in a hundred has it.
-The second is the larger everywhere; all of the 10 to 80 looks at hips that each then names were right. The survey is never
-sure enough of a fracture, the close-up from .959 on. How it does on patients' films is not known.
+The second is the larger everywhere; all of the 10 to 80 looks at hips that each then names were right. The survey is
+never sure enough of a fracture, the close-up from .959 on. How it does on patients' films is not known.
 """
 
 from collections.abc import Mapping
