@@ -5,7 +5,7 @@ PYTHON ?= python3
 TORCH ?= torch==2.13.0
 FILMS ?=
 OUT ?= bmd-edge-results
-BUNDLE_VERSION ?= phantom-4
+BUNDLE_VERSION ?= phantom-5
 # Set it to train the finder anew too; else the embedded one is taken over: make bundle FINDER=anew
 FINDER ?=
 
@@ -35,17 +35,19 @@ lint: .venv-dev/.installed ## Style, types and import contracts
 	.venv-dev/bin/mypy
 	.venv-dev/bin/lint-imports
 
-bundle: .venv-dev/.installed ## Train the BMD network anew, remake the embedded bundle, score, figures of the pages (about 3 hours of 2 cores)
-	set -e; run=.venv-dev/bin/bmd-edge; many="--films 3 --style mixed --population both --unlabelled 0"; finder=; \
+bundle: .venv-dev/.installed ## Train one BMD network on, remake the embedded bundle, score, figures of the pages (about 3 hours of 2 cores)
+	set -e; run=.venv-dev/bin/bmd-edge; many="--style mixed --population both --unlabelled 0"; finder=; \
+	before=trainer/results/second_edition; \
 	if [ -n "$(FINDER)" ]; then \
-		films=$$($$run phantom $$many --labelled 0 --calibrate 0 --pelves 900 --refusals 1000 --seed 0); \
-		$$run train finder --table $$films --out $$(dirname $$films)/run; \
+		films=$$($$run phantom $$many --films 3 --labelled 0 --calibrate 0 --pelves 900 --refusals 1500 --seed 13); \
+		$$run train finder --table $$films --out $$(dirname $$films)/run --set init=$$before/finder; \
 		finder="--finder $$(dirname $$films)/run --finder-table $$films"; \
 	fi; \
-	rois=$$($$run phantom $$many --labelled 700 --calibrate 0 --learn 2200 --seed 3); \
-	judges=$$($$run phantom $$many --labelled 0 --calibrate 2000 --seed 4); \
-	$$run train bmd --table $$rois --out $$(dirname $$rois)/run --set 'train_splits=["train", "test"]'; \
-	$$run export $$(dirname $$rois)/run --table $$judges $$finder --version $(BUNDLE_VERSION) --out bmd_edge/data/bundle; \
+	rois=$$($$run phantom $$many --films 2 --labelled 700 --calibrate 0 --learn 2000 --seed 14); \
+	judges=$$($$run phantom $$many --films 3 --labelled 0 --calibrate 2000 --seed 15); \
+	$$run train bmd --table $$rois --out $$(dirname $$rois)/run --set init=$$before/bmd \
+		--set epochs=9 --set lr=1.5e-3 --set 'train_splits=["train", "test"]'; \
+	$$run export $$(dirname $$rois)/run $$before/bmd --table $$judges $$finder --version $(BUNDLE_VERSION) --out bmd_edge/data/bundle; \
 	$$run phantom demo bmd_edge/data; \
 	$$run phantom score --n 300 --seed 7 --json > export/results/score.json; \
 	$$run phantom score --poses 4 --n 25 --seed 7 --json > export/results/repeat.json; \

@@ -108,12 +108,12 @@ def test_demo_films_get_their_expected_outcome(screener, name):
 
 
 @pytest.mark.parametrize("name", [name for name in sorted(DEMO) if DEMO[name]["status"] == "read"])
-def test_estimates_of_demo_films_lie_near_the_truth(screener, name):
+def test_the_intervals_of_demo_films_hold_the_truth(screener, name):
     femora = scene_of(FILMS[name].spec).subject.femora
     for hip in screener.read(DATA / "demo" / name).hips:
         true_gcm2 = true_bmd(femora[hip.side])
         for estimate in hip.estimates:
-            assert estimate.bmd_gcm2 == pytest.approx(true_gcm2[estimate.site], abs=0.1), estimate.site
+            assert estimate.low_gcm2 < true_gcm2[estimate.site] < estimate.high_gcm2, estimate.site
 
 
 def test_the_demo_covers_what_it_promises():

@@ -16,7 +16,7 @@ from tests.bmd_edge.hips.painted_hips import RIGHT_MM, found, painted_film, pain
 from tests.support.screening import plausibility
 
 
-@pytest.mark.parametrize(("kind", "code"), [(1, "implant"), (2, "not_measurable"), (3, "wrong_view"), (4, "immature")])
+@pytest.mark.parametrize(("kind", "code"), [(1, "implant"), (2, "fracture"), (3, "wrong_view"), (4, "immature")])
 def test_a_found_hip_of_a_refused_kind(kind, code):
     (hip,) = found(painted_film({"L": (200, 120)}), painted_finder(kind))
     assert isinstance(hip, HipRefused)

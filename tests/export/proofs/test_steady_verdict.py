@@ -27,7 +27,7 @@ def test_a_cut_shaft_goes_on_elsewhere() -> None:
 
 
 def test_what_is_told_of_the_shaft() -> None:
-    found = told([(1.0, 5.0), (1.2, 2.9), (3.5, 4.0)])
+    found = told([(1.0, 5.0), (1.2, 3.4), (3.6, 4.0)])
     assert (found["hips"], found["intact_beyond"], found["cut_beyond"]) == (3, 1, 2)
 
 

@@ -17,7 +17,7 @@ WITHOUT_A_NETWORK = {"study_pooling", "study_sizes"}
 """Results of simulated studies."""
 EARLIER = {"bench": "bmd_edge", "cold": "bmd_edge", "day": "bmd_edge"}
 EARLIER |= {"coverage": "calibration", "planted": "calibration", "drift": "calibration"}
-"""Results of the bundle before, to be measured anew (`make proofs`, `bmd-edge bench`), and whose page says so."""
+"""Results of an earlier bundle, to be measured anew (`make proofs`, `bmd-edge bench`), and whose page says so."""
 
 
 @pytest.mark.parametrize("path", RESULTS, ids=lambda path: path.stem)
@@ -34,7 +34,7 @@ def test_each_result_is_of_the_embedded_bundle(path: Path) -> None:
         page = (ROOT / EARLIER[path.stem] / "README.md").read_text(encoding="utf-8")
         assert found["bundle_digest"] != read_bundle().digest
         assert found["bundle_digest"][:8] in page
-        assert "of the bundle before" in page
+        assert "of an earlier bundle" in page
         return
     assert found["bundle_digest"] == read_bundle().digest, f"{path.name} was measured with another bundle: measure anew"
 
