@@ -24,7 +24,7 @@ from tests.bmd_edge.clinic.reading.readers import box, put
 from tests.support.clinic import Peer, free_port, started
 from tests.support.screening import hip_dicom
 
-KILLS = int(os.environ.get("BMD_EDGE_KILLS", "4"))
+KILLS = int(os.environ.get("BMD_EDGE_KILLS", "2"))
 
 
 @contextmanager
