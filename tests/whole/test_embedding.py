@@ -38,7 +38,7 @@ def test_the_numbers_are_those_of_the_command(command: dict[str, dict]) -> None:
             path = DEMO / name
             for source in (path, str(path), path.read_bytes()):
                 said = json.loads(json.dumps(screener.read(source, file=name).to_dict()))
-                assert said == line | {"patient_pseudonym": None}  # the key is the user's, not the program's
+                assert said == line | {"patient_pseudonym": None, "unit_pseudonym": None}  # the key is the user's
     assert sum(line["status"] == "read" for line in command.values()) >= 4
 
 

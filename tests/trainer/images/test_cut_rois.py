@@ -62,7 +62,7 @@ def test_films_become_rois_as_the_phantom_cuts_them(
     rows = read_table(table)
     assert [row.side for row in rows] == ["R", "L"]
     assert rows[0].bmd_gcm2 == {"femoral_neck": 0.7, "total_hip": None}
-    assert [(one.row.film, one.code) for one in left_out] == [("implant.dcm", "implant")]
+    assert [(one.row.film, one.code) for one in left_out] == [("implant.dcm", "not_measurable")]
     for pixels, name in zip(read_rois(rows).pixels, ("right.dcm", "left.dcm"), strict=True):
         one = films[1][name]
         wanted = roi_image(one, one.hips[0])[0]
@@ -147,7 +147,7 @@ def test_films_that_are_no_hips_in_use_are_left_out(
     child.PatientAge = "010Y"
     child.save_as(films[0].parent / "child.dcm")
     _, left_out = roi_table(changed(films[0], "child.csv", film="child.dcm"), listing=tmp_path / "listed.csv")
-    assert {(one.row.film, one.code) for one in left_out} == {("child.dcm", "immature"), ("implant.dcm", "implant")}
+    assert {(one.row.film, one.code) for one in left_out} == {("child.dcm", "immature"), ("implant.dcm", "not_measurable")}
     assert "child.dcm" in (tmp_path / "listed.csv").read_text()
 
 
@@ -292,7 +292,7 @@ def test_the_command_tells_of_hips_left_out_and_of_too_few_labels(
     done = CliRunner().invoke(app, ["mse", "--table", str(table), "--out", str(tmp_path / "run")])
     assert isinstance(done.exception, TableError)
     assert "1 labelled hips in train; training needs 20" in str(done.exception)
-    assert "1 hips are left out (implant 1)" in done.stderr
+    assert "1 hips are left out (not_measurable 1)" in done.stderr
     assert "implant.dcm" in (tmp_path / "run" / "left_out.csv").read_text()
 
 

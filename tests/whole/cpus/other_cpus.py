@@ -69,7 +69,8 @@ def emulated(cpu: str, names: list[str], seconds: float | None = None) -> Number
         cpu,
     ]
     one_thread = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-    env = {**os.environ, **one_thread, "PYTHONPATH": path}
+    # The emulator keeps the host's vendor: on an AMD one, OpenBLAS takes kernels that the emulated CPU lacks.
+    env = {**os.environ, **one_thread, "OPENBLAS_CORETYPE": cpu, "PYTHONPATH": path}
     done = subprocess.run([*command, *names], capture_output=True, text=True, env=env, cwd=ROOT, timeout=seconds)
     if done.returncode:
         raise RuntimeError(f"{cpu}: {done.stderr[-500:]}")
