@@ -147,7 +147,8 @@ def test_films_that_are_no_hips_in_use_are_left_out(
     child.PatientAge = "010Y"
     child.save_as(films[0].parent / "child.dcm")
     _, left_out = roi_table(changed(films[0], "child.csv", film="child.dcm"), listing=tmp_path / "listed.csv")
-    assert {(one.row.film, one.code) for one in left_out} == {("child.dcm", "immature"), ("implant.dcm", "not_measurable")}
+    codes = {one.row.film: one.code for one in left_out}
+    assert codes == {"child.dcm": "immature", "implant.dcm": "not_measurable"}
     assert "child.dcm" in (tmp_path / "listed.csv").read_text()
 
 
