@@ -88,14 +88,15 @@ def _assumed(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
 def write_page(path: Path, plan: StudyPlan) -> None:
     """Write the page, atomically; the same plan gives the same bytes."""
     sizes = plan.sizes
-    rows = [
-        {
-            "label": f"{row['part']}: {row['subjects']}",
-            "cells": [
-                f"{'–' if one['margin'] is None else _margin(one)} ({100 * one['power']:.0f} %)" for one in row["shown"]
-            ],
-        }
-        for row in [*sizes["smaller"], *sizes["subgroups"]]
+    parts = [*sizes["smaller"], *sizes["subgroups"]]
+    cells = [
+        [f"{'–' if one['margin'] is None else _margin(one)} ({100 * one['power']:.0f} %)" for one in part["shown"]]
+        for part in parts
+    ]
+    # A row an aim: a study has many aims and few parts, and a sheet is narrow.
+    smaller = [
+        {"label": one["aim"], "cells": of_parts}
+        for one, of_parts in zip(sizes["aims"], zip(*cells, strict=True), strict=bool(parts))
     ]
     shown = [
         {
@@ -124,7 +125,8 @@ def write_page(path: Path, plan: StudyPlan) -> None:
                 summary=summary,
                 plan=plan,
                 aims=shown,
-                smaller=rows,
+                parts=[f"{part['part']}: {part['subjects']}" for part in parts],
+                smaller=smaller,
                 laid_down=_laid_down(plan),
                 assumptions=_assumed(plan.assumptions),
                 items=[one for one in ITEMS if one.answer is None],
