@@ -2,7 +2,6 @@
 
 import json
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import closing
 from functools import partial
@@ -65,10 +64,9 @@ def screen(
     Prints a table and writes results.csv, results.jsonl, run.json and report/index.html into --out.
     """
     from bmd_edge.bundle.bundle import read_bundle
-    from bmd_edge.cli.terminal import print_results
+    from bmd_edge.cli.terminal import of_film, print_lines, print_results
     from bmd_edge.film.scale import GivenSpacing
-    from bmd_edge.report.film_report import RESEARCH_USE
-    from bmd_edge.report.safe_text import visible
+    from bmd_edge.screen.folder_plan import named, plan
     from bmd_edge.screen.open import open_screener
     from bmd_edge.screen.run import check_folders
     from bmd_edge.screen.workers import Crew
@@ -91,11 +89,11 @@ def screen(
             _print_plan(crew.setup.digest, films, out, fresh)
             return
         summary = _run(crew, films, out, fresh, forget_missing)
-    if as_json:
-        sys.stdout.write((out / "results.jsonl").read_text(encoding="utf-8"))
-        typer.echo(f"{RESEARCH_USE} {visible(summary.notice)}", err=True)
-    else:
-        print_results(out, summary)
+    folder, only = named(films)
+    film = plan(folder, {}, only)[0].file if only else None
+    if film is not None:
+        summary = of_film(out, summary, film)
+    (print_lines if as_json else print_results)(out, summary, film)
     _say_where(out, summary)
     raise typer.Exit(0 if summary.complete else 3)
 

@@ -1,8 +1,11 @@
 """What `screen` and `demo` show in the terminal: the hips with a number, then what got none and what to do about it."""
 
+import json
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -15,7 +18,7 @@ from bmd_edge.cli.hips_shown import print_hips
 from bmd_edge.cli.minutes import Minutes
 from bmd_edge.errors import REFUSALS
 from bmd_edge.report.copies import Copies, copies, marked
-from bmd_edge.report.film_report import COPIES, COUNTED_ONCE, RESEARCH_USE, FilmReport, RunSummary
+from bmd_edge.report.film_report import COPIES, COUNTED_ONCE, RESEARCH_USE, FilmReport, RunSummary, count
 from bmd_edge.report.safe_text import visible
 from bmd_edge.screen.ledger import Ledger
 
@@ -66,26 +69,50 @@ def build_bar() -> Iterator[Callable[[str, int, int], None]]:
         yield show
 
 
-def print_results(out: Path, summary: RunSummary) -> None:
-    """Print the results of a finished run to stdout, at the width of the terminal."""
+def of_film(out: Path, summary: RunSummary, film: str) -> RunSummary:
+    """What a run says of the one film that was named; nothing of others that `out` knows."""
+    with closing(Ledger(out, to_read=True)) as ledger:
+        found = count(report for report in ledger.reports() if report.file == film)
+        kinds = Counter(kind for kind, _ in _marks(ledger, summary, film).values())
+    why = replace(summary, film_reasons=found["film_reasons"], hip_reasons=found["hip_reasons"], copies=dict(kinds))
+    return replace(why, films=found["films"], hips=found["hips"], not_there=found["not_there"])
+
+
+def print_results(out: Path, summary: RunSummary, film: str | None = None) -> None:
+    """Print the results of a finished run to stdout, at the width of the terminal; or those of one `film`."""
     console = Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
     with closing(Ledger(out, to_read=True)) as ledger:
-        marks = copies(ledger.reports()) if summary.copies else {}
+        marks = _marks(ledger, summary, film)
         if summary.hips["read"]:
-            with_number = (report for report in _counted(ledger, marks) if report.status == "read")
+            with_number = (report for report in _counted(ledger, marks, film) if report.status == "read")
             print_hips(console, islice(with_number, _FILMS_SHOWN))
             if summary.films["read"] > _FILMS_SHOWN:
                 console.print(f"  The first {_FILMS_SHOWN} films; all {summary.films['read']} stand in results.csv.\n")
-        _print_without(console, _counted(ledger, marks))
+        _print_without(console, _counted(ledger, marks, film))
     _print_copies(console, marks)
     console.print(_counts(summary))
     console.print(f"Bundle {visible(summary.bundle)}, {summary.signature_said}.", markup=False)
     console.print(f"{RESEARCH_USE} {visible(summary.notice)}", style="bold", markup=False)
 
 
-def _counted(ledger: Ledger, marks: Copies) -> Iterator[FilmReport]:
-    """The reports, less those of copies."""
-    reports = (marked(report, marks) for report in ledger.reports())
+def print_lines(out: Path, summary: RunSummary, film: str | None = None) -> None:
+    """The lines of results.jsonl to stdout, or that of one `film`; to stderr what must stand beside numbers."""
+    lines = (out / "results.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+    sys.stdout.writelines(line for line in lines if film is None or json.loads(line)["file"] == film)
+    sys.stderr.write(f"{RESEARCH_USE} {visible(summary.notice)}\n")
+
+
+def _marks(ledger: Ledger, summary: RunSummary, film: str | None) -> Copies:
+    """Which files show one image; a film that was named is told of though another file shows it too."""
+    marks = copies(ledger.reports()) if summary.copies else {}
+    if film is None:
+        return marks
+    return {key: mark for key, mark in marks.items() if key[0] == film and mark[0] not in COUNTED_ONCE}
+
+
+def _counted(ledger: Ledger, marks: Copies, film: str | None) -> Iterator[FilmReport]:
+    """The reports, less those of copies; or that of one film."""
+    reports = (marked(report, marks) for report in ledger.reports() if film in (None, report.file))
     return (report for report in reports if report.copy not in COUNTED_ONCE)
 
 

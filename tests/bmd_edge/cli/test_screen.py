@@ -55,6 +55,24 @@ def test_one_film_is_enough(inside, films: Path, tmp_path: Path) -> None:
     assert "1 to read, 0 finished before, 0 left out; nothing" in err
 
 
+def test_one_film_says_nothing_of_others(inside, films: Path, tmp_path: Path) -> None:
+    """A refused film of before, a copy of the one that is named, and what is no longer there change nothing of it."""
+    (films / "broken.dcm").write_bytes(hip_dicom("L")[:900])
+    shutil.copy(films / "right.dcm", films / "copy.dcm")
+    code, _, _ = inside("screen", films, "--out", tmp_path / "out")
+    assert code == 3
+    (films / "pelvis.dcm").unlink()
+    for name in ("right.dcm", "copy.dcm"):
+        code, out, err = inside("screen", films / name, "--out", tmp_path / "out")
+        assert (code, "1 file: 1 read, 0 refused" in out, "not there now" in err) == (0, True, False)
+        assert "pelvis" not in out
+        code, out, _ = inside("screen", films / name, "--out", tmp_path / "out", "--json")
+        assert (code, [json.loads(line)["file"] for line in out.splitlines()]) == (0, [name])
+    code, out, _ = inside("screen", films / "broken.dcm", "--out", tmp_path / "out")
+    assert (code, "1 file: 0 read, 1 refused" in out) == (3, True)
+    assert "4 file" not in out
+
+
 def test_a_folder_without_films_says_so(inside, tmp_path: Path) -> None:
     (tmp_path / "films").mkdir()
     (tmp_path / "films" / "README").write_text("text")
