@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from bmd_edge.measure.estimate import Estimate
     from bmd_edge.report.film_report import FilmReport, HipReport
     from bmd_edge.screen.jobs import FilmJob
-    from bmd_edge.screen.open import Bundle, open_bundle, open_screener
-    from bmd_edge.screen.screener import Screener
+    from bmd_edge.screen.open import Bundle, open_bundle
+    from bmd_edge.screen.screener import Screener, open_screener
     from bmd_edge.screen.workers import Crew
     from bmd_edge.version import __version__ as __version__
 

@@ -67,8 +67,8 @@ def screen(
     from bmd_edge.cli.terminal import of_film, print_lines, print_results
     from bmd_edge.film.scale import GivenSpacing
     from bmd_edge.screen.folder_plan import named, plan
-    from bmd_edge.screen.open import open_screener
     from bmd_edge.screen.run import check_folders
+    from bmd_edge.screen.screener import open_screener
     from bmd_edge.screen.workers import Crew
 
     check_folders(films, out)
@@ -113,8 +113,8 @@ def demo(bundle: BundleOption = None, out: OutOption = Path("bmd-edge-demo")) ->
     """Screen the embedded films and check their outcomes."""
     from bmd_edge.cli.terminal import print_results
     from bmd_edge.screen.ledger import known
-    from bmd_edge.screen.open import open_screener
     from bmd_edge.screen.run import orphaned
+    from bmd_edge.screen.screener import open_screener
     from bmd_edge.screen.workers import Crew
 
     data = Path(__file__).parents[1] / "data"

@@ -285,3 +285,11 @@ def _unshifted(syntax: str, frame: bytes | memoryview, layout: PixelLayout) -> S
     except FilmRefused:
         return None
     return stored if (stored & ((1 << shift) - 1)).any() else None
+
+
+def name_of(path: bytes) -> str | None:
+    """The film_id of a file, None if it cannot be read."""
+    try:
+        return film_id(read_bytes(os.fsdecode(path), links=False))
+    except (FilmRefused, FilmFailed):
+        return None

@@ -116,6 +116,11 @@ def film_headline(hips: Iterable[HipReport], points: HeadlineCuts | None) -> str
     return "refer_for_dxa" if doubted and found == "not_suspected" else found
 
 
+def film_reason(hips: Iterable[HipReport]) -> str | None:
+    """Why a film whose hips are all refused is: the reason of the first hip that was found."""
+    return next(hip.reason for hip in hips if hip.reason != "hip_not_found")
+
+
 @dataclass(frozen=True, slots=True)
 class RunSummary:
     """What a run used and how many films and hips ended how; nothing in it names a patient or a place.

@@ -1,11 +1,9 @@
-"""The public ways in: a verified bundle that opens screeners, and a screener in one step."""
+"""The public way in: a verified bundle that opens screeners."""
 
 import os
-from dataclasses import fields, replace
-from typing import Any
+from dataclasses import fields
 
-from bmd_edge.bundle.bundle import Signed, VerifiedBundle, read_bundle
-from bmd_edge.errors import BundleError
+from bmd_edge.bundle.bundle import VerifiedBundle, read_bundle
 from bmd_edge.film.scale import GivenSpacing
 from bmd_edge.screen.screener import Screener
 
@@ -38,23 +36,3 @@ def open_bundle(path: str | os.PathLike[str] | None = None, key: str | os.PathLi
     """
     verified = read_bundle(path, key)
     return Bundle(**{field.name: getattr(verified, field.name) for field in fields(verified)})
-
-
-def open_screener(
-    bundle: str | os.PathLike[str] | None,
-    patient_key: bytes | None = None,
-    signed: Signed | None = None,
-    accession: bool = False,
-    **settings: Any,
-) -> Screener:
-    """Open a screener on the bundle in folder `bundle`, None for the embedded one; `settings` as for `Screener`.
-
-    `patient_key` and `accession` are set as `Screener` explains. `signed` is that of the bundle as it was opened with a
-    key: BundleError if another bundle is there now.
-    """
-    opened = read_bundle(bundle)
-    if signed and opened.digest != signed.digest:
-        raise BundleError("the bundle is not the one whose signature was checked, it has changed just now: start anew")
-    screener = Screener(replace(opened, signed=signed), **settings)
-    screener.patient_key, screener.accession = patient_key, accession
-    return screener

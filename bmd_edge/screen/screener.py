@@ -8,8 +8,9 @@ import json
 import logging
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -17,13 +18,13 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from bmd_edge.bundle.bundle import VerifiedBundle
+from bmd_edge.bundle.bundle import Signed, VerifiedBundle, read_bundle
 from bmd_edge.engine.base import Engine
 from bmd_edge.engine.open import open_engine
 from bmd_edge.engine.self_test import self_test
 from bmd_edge.errors import BundleError, EngineError, FilmFailed, FilmRefused, HipRefused, UsageError
 from bmd_edge.film.film import FACTS, Film, film_id
-from bmd_edge.film.read import FilmSource, check_source, film_bytes, read_bytes, read_film
+from bmd_edge.film.read import FilmSource, check_source, film_bytes, name_of, read_film
 from bmd_edge.film.scale import GivenSpacing
 from bmd_edge.hips.finder import find_hips, settle_polarity
 from bmd_edge.hips.region import SCALES, Hip, hip_image
@@ -31,7 +32,7 @@ from bmd_edge.measure.estimate import estimates, over_scales
 from bmd_edge.measure.network_answer import NetworkAnswer, gray_statistics
 from bmd_edge.measure.recalibration import NO_HEADLINE, open_recalibration
 from bmd_edge.pixels.decoder_check import check_decoders
-from bmd_edge.report.film_report import SCHEMA_VERSION, FilmReport, HipReport, film_headline
+from bmd_edge.report.film_report import SCHEMA_VERSION, FilmReport, HipReport, film_headline, film_reason
 from bmd_edge.report.thumbnail import thumbnail
 from bmd_edge.screen.fork_safe_lock import ForkSafeLock
 from bmd_edge.screen.jobs import FilmJob, FilmOutcome, Loaded, Setup, Stages
@@ -241,7 +242,7 @@ class Screener:
                         found = find_hips(film, self._finder, self.bundle.inputs, self.bundle.manifest.plausibility)
                     hips = tuple(self._hip(film, hip) for hip in found)
                 numbers = any(hip.status == "read" for hip in hips)
-                status, reason = ("read", None) if numbers else ("refused", _film_reason(hips))
+                status, reason = ("read", None) if numbers else ("refused", film_reason(hips))
             except FilmRefused as error:
                 reason = error.code
             except EngineError:
@@ -308,17 +309,29 @@ class Screener:
         )
 
 
+def open_screener(
+    bundle: str | os.PathLike[str] | None,
+    patient_key: bytes | None = None,
+    signed: Signed | None = None,
+    accession: bool = False,
+    **settings: Any,
+) -> Screener:
+    """Open a screener on the bundle in folder `bundle`, None for the embedded one; `settings` as for `Screener`.
+
+    `patient_key` and `accession` are set as `Screener` explains. `signed` is that of the bundle as it was opened with a
+    key: BundleError if another bundle is there now.
+    """
+    opened = read_bundle(bundle)
+    if signed and opened.digest != signed.digest:
+        raise BundleError("the bundle is not the one whose signature was checked, it has changed just now: start anew")
+    screener = Screener(replace(opened, signed=signed), **settings)
+    screener.patient_key, screener.accession = patient_key, accession
+    return screener
+
+
 def _name_of(data: bytes | None) -> str | None:
     """The film_id of the bytes of a file; None for what has none."""
     return None if data is None else film_id(data)
-
-
-def name_of(path: bytes) -> str | None:
-    """The film_id of a file, None if it cannot be read."""
-    try:
-        return film_id(read_bytes(os.fsdecode(path), links=False))
-    except (FilmRefused, FilmFailed):
-        return None
 
 
 def unexpected(name: str | None, error: Exception) -> Loaded:
@@ -326,11 +339,6 @@ def unexpected(name: str | None, error: Exception) -> Loaded:
     # Not its text: a parser's error can quote the header.
     logger.error("film %s could not be processed: %s", name, type(error).__name__)
     return Loaded(name, status="failed", reason="unexpected")
-
-
-def _film_reason(hips: Sequence[HipReport]) -> str | None:
-    """Why a film whose hips are all refused is: the reason of the first hip that was found."""
-    return next(hip.reason for hip in hips if hip.reason != "hip_not_found")
 
 
 def _digits(values: NDArray[np.floating]) -> tuple[float, ...]:

@@ -24,8 +24,9 @@ from types import TracebackType
 from typing import Any, Self
 
 from bmd_edge.errors import BmdEdgeError, EngineError, UsageError
+from bmd_edge.film.read import name_of
 from bmd_edge.screen.jobs import FilmJob, FilmOutcome, Setup
-from bmd_edge.screen.screener import Screener, name_of
+from bmd_edge.screen.screener import Screener
 from bmd_edge.system.machine import cpus, environment_of_workers, memory_bytes, resident_bytes
 
 logger = logging.getLogger(__name__)

@@ -24,7 +24,7 @@ from pathlib import Path
 
 from bmd_edge import Crew, open_bundle
 from bmd_edge.screen.jobs import FilmJob
-from bmd_edge.screen.open import open_screener
+from bmd_edge.screen.screener import open_screener
 
 def say(report):
     print(report.film_id, report.status, [hip.reason for hip in report.hips])

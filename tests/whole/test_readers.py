@@ -13,10 +13,9 @@ from bmd_edge.bundle.manifest import FileFacts
 from bmd_edge.bundle.verify import read_verified
 from bmd_edge.engine.engine_files import EngineCache, EngineTarget
 from bmd_edge.errors import BmdEdgeError, FilmFailed, FilmRefused
-from bmd_edge.film.read import read_film
+from bmd_edge.film.read import name_of, read_film
 from bmd_edge.measure.recalibration import open_recalibration
 from bmd_edge.screen.jobs import FilmJob
-from bmd_edge.screen.screener import name_of
 from bmd_edge.system.files import NotRegular, TooLarge, read_file
 from tests.support import films
 from tests.support.screening import drawn_bundle, drawn_screener

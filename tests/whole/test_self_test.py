@@ -14,7 +14,7 @@ from bmd_edge.bundle.bundle import VerifiedBundle, read_bundle
 from bmd_edge.bundle.layout import GOLDEN
 from bmd_edge.cli import doctor
 from bmd_edge.errors import EngineError
-from bmd_edge.screen.open import open_screener
+from bmd_edge.screen.screener import open_screener
 from bmd_edge.screen.workers import Crew
 from bmd_edge.table.film_table import HipRow, write_table
 from calibration.pairs.answers import read_films

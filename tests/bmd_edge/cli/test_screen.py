@@ -16,7 +16,7 @@ from bmd_edge.errors import BundleError
 from bmd_edge.report.film_report import RESEARCH_USE, SCHEMA_VERSION
 from bmd_edge.report.schema import json_schema
 from bmd_edge.screen import run
-from bmd_edge.screen.open import open_screener
+from bmd_edge.screen.screener import open_screener
 from export.bundle.sign import sign_bundle
 from tests.bmd_edge.cli.program import program
 from tests.support.screening import hip_dicom

@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 
 from bmd_edge.errors import BundleError, EngineError, MissingExtra, UsageError
+from bmd_edge.film.read import name_of
 from bmd_edge.screen import workers
 from bmd_edge.screen.jobs import FilmJob
-from bmd_edge.screen.open import open_screener
 from bmd_edge.screen.run import screen_folder
-from bmd_edge.screen.screener import name_of
+from bmd_edge.screen.screener import open_screener
 from bmd_edge.screen.workers import IDLE_BYTES, WORKER_BYTES, Crew, shares
 from tests.support import films
 from tests.support.screening import (
@@ -101,7 +101,7 @@ def test_a_worker_loads_neither_the_pages_nor_a_second_reader(tmp_path: Path, mo
 def test_the_screener_needs_no_pydicom_until_a_data_set_is_handed_in() -> None:
     code = """
 import sys
-from bmd_edge.screen.open import open_screener
+from bmd_edge.screen.screener import open_screener
 from bmd_edge.film.read import read_film
 try:
     read_film(b"text")

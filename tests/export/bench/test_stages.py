@@ -12,7 +12,7 @@ from bmd_edge.bundle.bundle import read_bundle
 from bmd_edge.errors import MissingExtra
 from bmd_edge.screen import screener
 from bmd_edge.screen.jobs import FilmJob
-from bmd_edge.screen.open import open_screener
+from bmd_edge.screen.screener import open_screener
 from export.bench import stages
 
 ROOT = Path(__file__).parents[3]
