@@ -44,9 +44,9 @@ _HOME = {
     "report.film_report": ("FilmReport", "HipReport"),
     "hips.finder": ("find_hips",),
     "hips.region": ("Hip",),
-    "screen.open": ("Bundle", "open_bundle", "open_screener"),
+    "screen.open": ("Bundle", "open_bundle"),
     "screen.jobs": ("FilmJob",),
-    "screen.screener": ("Screener",),
+    "screen.screener": ("Screener", "open_screener"),
     "screen.workers": ("Crew",),
     "version": ("__version__",),
 }  # fmt: skip

@@ -4,8 +4,7 @@ A decoder that dies or hangs takes down its worker, not the run. The film it was
 has failed. Only reports and small pictures travel between the processes, so no pixel is copied; each worker has
 networks of its own, with one thread, which uses the cores better than several threads inside small networks.
 
-A worker is an ordinary Python process (`python -m bmd_edge.screen.workers`), not a fork:
-no lock, database or network is shared.
+A worker is a Python process of its own (`python -m bmd_edge.screen.workers`), no fork, and shares no lock or network.
 """
 
 import fcntl
