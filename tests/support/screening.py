@@ -25,7 +25,6 @@ from bmd_edge.bundle.network_input import BMD, FINDER_CLOSEUP, FINDER_SURVEY, In
 from bmd_edge.engine.base import FunctionEngine
 from bmd_edge.hips.landmarks import shape_of
 from bmd_edge.hips.region import SCALES
-from bmd_edge.screen import screener as screener_module
 from bmd_edge.screen.jobs import Loaded
 from bmd_edge.screen.screener import Screener
 from bmd_edge.sites import SITES
@@ -232,14 +231,14 @@ def faulty_screener(**settings: object) -> Faulty:
 
 def screener_without_a_server() -> Faulty:
     """A faulty screener in a process in which no read of a film named "gone..." ever returns."""
-    read = screener_module.read_bytes
+    read = read_module.read_bytes
 
     def hang(path: str, **settings: object) -> bytes:
         while os.path.basename(path).startswith("gone"):
             time.sleep(1)
         return read(path, **settings)
 
-    screener_module.read_bytes = screener_module.film_bytes = hang
+    read_module.read_bytes = hang
     return faulty_screener()
 
 
