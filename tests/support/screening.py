@@ -23,6 +23,7 @@ from bmd_edge.bundle.calibration import PrecisionCalibration, SiteCalibration
 from bmd_edge.bundle.manifest import Manifest, Plausibility, Provenance, Validity
 from bmd_edge.bundle.network_input import BMD, FINDER_CLOSEUP, FINDER_SURVEY, InputSpec
 from bmd_edge.engine.base import FunctionEngine
+from bmd_edge.film import read as read_module
 from bmd_edge.hips.landmarks import shape_of
 from bmd_edge.hips.region import SCALES
 from bmd_edge.screen.jobs import Loaded
