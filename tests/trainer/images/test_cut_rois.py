@@ -77,8 +77,8 @@ def test_films_become_rois_as_the_phantom_cuts_them(
     assert {path: path.stat().st_mtime_ns for path in table.parent.rglob("*.json")} == before
 
     listed = list(csv.DictReader((tmp_path / "left_out.csv").read_text().splitlines()))
-    assert listed[0]["reason"] == "implant"
-    assert "The hip holds an implant." in listed[0]["remedy"]
+    assert listed[0]["reason"] == "not_measurable"
+    assert "This hip cannot be measured reliably." in listed[0]["remedy"]
 
 
 def test_age_sex_and_size_of_a_clinics_hips_are_those_of_the_films(
