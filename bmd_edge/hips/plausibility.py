@@ -31,7 +31,7 @@ from bmd_edge.hips.landmarks import (
 from bmd_edge.hips.region import SCALES
 
 HEAD_TO_LESSER_MM = (35.0, 95.0)
-"""Head center to lesser trochanter of an adult: all phantoms of the screening population, 95 in 100 of the wide one."""
+"""Head center to lesser trochanter of an adult, with room for small ones and for a wrong magnification."""
 
 # By how much one look at a hip may pass a limit that all of them together keep: twice the SD of one look around the
 # merged one, of 594 looks at phantom hips (`python -m export.proofs.steady_verdict` measures it anew). Log-odds; of
@@ -39,13 +39,12 @@ HEAD_TO_LESSER_MM = (35.0, 95.0)
 INTACT_SLACK, PEAK_SLACK = 0.24, 0.11
 SHAPE_SLACK, EMBEDDING_SLACK = 1.16, 1.25
 
-# Where the shaft may lie, given the rest of the hip, as a Mahalanobis distance. It is a second look at what the class
-# head judges: of 795 intact phantom hips of the screening population one lies beyond, of 750 of wide anatomy 19; of
-# 199 films that were cut through the shaft and displaced 116 (`python -m export.proofs.steady_verdict`).
+# Where the shaft may lie, given the rest of the hip, as a Mahalanobis distance; a second look at what the class head
+# judges. Of 199 intact phantom hips none lies beyond, of as many whose film was cut through the shaft and displaced 116
+# (`python -m export.proofs.steady_verdict --n 200`).
 MAX_SHAFT_DISTANCE = 3.5
 
-# No implant, other view or growing hip is ever likely of a sound one: of 1545 intact phantom hips, half of them of wide
-# anatomy, 8 got more for any of them.
+# No implant, other view or growing hip is ever likely of a sound one.
 MOST_OTHER = 0.2
 _OTHERS = [KINDS.index(name) for name in ("implant", "wrong_view", "immature")]
 

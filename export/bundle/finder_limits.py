@@ -20,8 +20,8 @@ from bmd_edge.table.film_table import HipRow, read_table
 from export.onnx_file.from_run import SPECS
 
 # Shares of intact hips that each check may refuse, half of them of wide anatomy, on films beyond any clinic's. Most go
-# to the class head, which tells a broken or growing hip from a sound one best; of the screening population it refuses
-# half as many.
+# to the class head, which tells a broken or growing hip from a sound one best; how many it costs of ordinary films,
+# `bmd-edge phantom score` says.
 REFUSED_SHARE = {"intact": 0.03, "peak": 0.002, "agreement": 0.002, "shape": 0.002, "embedding": 0.001}
 FLAGGED_SHARE = 0.01
 UNSURE_SHARE = 0.08
