@@ -65,7 +65,7 @@ def validate(
     from bmd_edge.errors import UsageError
     from calibration.study.deviations import against_plan
     from calibration.study.frozen import checked_plan
-    from calibration.study.summary import share
+    from calibration.study.summary import check_release, share
     from calibration.validate.acceptance import accept as judge
     from calibration.validate.acceptance import limit
     from calibration.validate.earlier_report import check_report
@@ -78,6 +78,8 @@ def validate(
     line = either_recalibration(recalibration, site)
     check_report(out / "validation.json", verified := read_bundle(bundle), [table], split, line)
     limits, planned = [limit(text) for text in accept or ()], checked_plan(plan, plan_key)
+    if summary:
+        check_release(summary, planned, table, split, release_table=release_table)
     with progress_bar() as progress:
         made = measure(
             verified,

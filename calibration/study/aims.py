@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bmd_edge.errors import UsageError
 from bmd_edge.sites import SITES
@@ -11,7 +11,7 @@ FORMS = {
     "bias_gcm2": "bias_gcm2<=0.02",
     "rmse_gcm2": "rmse_gcm2<=0.07",
     "loa_gcm2": "loa_gcm2=+-0.02",
-    "coverage": "coverage=0.90+-0.05",
+    "coverage": "coverage=0.85..1",
     "sensitivity": "sensitivity=0.90+-0.08",
     "specificity": "specificity=0.90+-0.05",
     "auroc": "auroc>=age-0.05",
@@ -36,7 +36,7 @@ _LEAST = 0.0001  # margins and shares are told to so much
 _PATTERNS = (
     re.compile(rf"{_SITE}(?P<figure>bias_gcm2|rmse_gcm2|int8_rmse_change)<=(?P<margin>{_NUMBER})"),
     re.compile(rf"{_SITE}(?P<figure>loa_gcm2)=\+-(?P<margin>{_NUMBER})"),
-    re.compile(rf"{_SITE}(?P<figure>coverage)=(?P<expected>{_NUMBER})\+-(?P<margin>{_NUMBER})"),
+    re.compile(rf"{_SITE}(?P<figure>coverage)=(?P<least>{_NUMBER})\.\.(?P<most>{_NUMBER})"),
     re.compile(rf"(?P<figure>sensitivity|specificity)=(?P<expected>{_NUMBER})\+-(?P<margin>{_NUMBER})"),
     re.compile(rf"(?P<figure>auroc)>=(?P<against>{'|'.join(COMPARATORS)})-(?P<margin>{_NUMBER})"),
 )
@@ -46,10 +46,10 @@ _PATTERNS = (
 class Aim:
     """One aim. `margin` is what the figure must keep: g/cm2, a share, or the half-width of a 95 % interval.
 
-    bias, RMSE and the change by INT8: the whole interval keeps it. Coverage: the whole interval lies within `expected`
-    +- margin. Limits of agreement, sensitivity, specificity: the interval is at most so wide, to both sides together
-    twice the margin. AUROC: not below that of `against` by more, on `MIN_OF_A_KIND` of each kind.
-    `site` is None for a figure by film.
+    bias, RMSE and the change by INT8: the whole interval keeps it. Coverage: the whole interval lies from `least` to
+    `most`, `margin` to both sides of `expected`. Limits of agreement, sensitivity, specificity: the interval is at most
+    so wide, to both sides together twice the margin; only these are written with +-. AUROC: not below that of `against`
+    by more, on `MIN_OF_A_KIND` of each kind. `site` is None for a figure by film.
     """
 
     figure: str
@@ -59,6 +59,16 @@ class Aim:
     site: str | None = None
 
     @property
+    def least(self) -> float:
+        """The lower end of the range that coverage must keep."""
+        return round((self.expected or 0.0) - self.margin, 6)
+
+    @property
+    def most(self) -> float:
+        """Its upper end."""
+        return round((self.expected or 0.0) + self.margin, 6)
+
+    @property
     def text(self) -> str:
         """As it is written on the command line; `aims` reads it back equal."""
         site = f"{self.site}." if self.site else ""
@@ -66,6 +76,8 @@ class Aim:
             return f"auroc>={self.against}-{self.margin:g}"
         if self.figure == "loa_gcm2":
             return f"{site}loa_gcm2=+-{self.margin:g}"
+        if self.figure == "coverage":
+            return f"{site}coverage={self.least:g}..{self.most:g}"
         middle = "<=" if self.expected is None else f"={self.expected:g}+-"
         return f"{site}{self.figure}{middle}{self.margin:g}"
 
@@ -76,25 +88,25 @@ def aims(text: str) -> list[Aim]:
     found = next(filter(None, (one.fullmatch(plain) for one in _PATTERNS)), None)
     parts = found.groupdict() if found else {}
     site = parts.get("site")
-    margin = float(parts.get("margin") or 0)
-    expected = None if parts.get("expected") is None else float(parts["expected"])
+    given = {name: float(parts[name]) for name in ("expected", "margin", "least", "most") if parts.get(name)}
     if not found or site not in (None, *SITES):
         raise UsageError(
             f"--aim {text}: write one of {', '.join(FORMS.values())}; of one site SITE.FIGURE, sites are"
             f" {', '.join(SITES)}; AUROC is compared with {' or '.join(COMPARATORS)}"
         )
-    room = margin if parts["figure"] == "coverage" else 0
-    inside = expected is None or 0 < expected - room < 1 >= expected + room
-    if not inside or not _LEAST <= margin < 1 or any(round(x, 4) != x for x in (margin, expected or 0)):
+    expected, margin = given.get("expected"), given.get("margin", 0.0)
+    if "most" in given:  # coverage
+        expected = round((given["least"] + given["most"]) / 2, 6)
+        margin = round((given["most"] - given["least"]) / 2, 6)
+    one = Aim(parts["figure"], margin, expected, parts.get("against"), site)
+    inside = 0 < one.least <= one.most <= 1 if "most" in given else expected is None or 0 < expected < 1
+    if not inside or not _LEAST <= margin < 1 or any(round(x, 4) != x for x in given.values()):
         raise UsageError(
             f"--aim {text}: numbers are g/cm2 (mg/cm2 divided by 1000) or shares of 1 (percent divided by 100), with a"
-            f" margin from {_LEAST:.4f} to below 1 and four decimals at most; what is expected, with its margin for"
-            " coverage, lies within 0 and 1"
+            f" margin from {_LEAST:.4f} to below 1 and four decimals at most; what is expected lies within 0 and 1, as"
+            " does the range of coverage, its lower end first"
         )
-    one = Aim(parts["figure"], margin, expected, parts.get("against"), site)
-    if one.figure in OF_SUBJECTS or site:
-        return [one]
-    return [Aim(one.figure, margin, expected, None, name) for name in SITES]
+    return [one] if one.figure in OF_SUBJECTS or site else [replace(one, site=name) for name in SITES]
 
 
 def check_aims(wanted: Iterable[Aim], *, headline: bool, int8: bool) -> None:

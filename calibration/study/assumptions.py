@@ -1,8 +1,9 @@
 """What a plan takes for granted of the bundle's errors and the clinic's subjects, and where it is from.
 
 The bundle's own error model: DEXA is its estimate plus an error that does not depend on the estimate (the estimate
-shrinks towards the mean), with the RMSE that the bundle states of hips it has not learned from. A former validation of
-films of the clinic knows better.
+shrinks towards the mean). How large the error is, and how often the interval holds it, the bundle states of hips that
+it has not learned from. Those of the embedded bundle differ far more than people's: on ordinary films its validation
+has measured smaller errors, and intervals that hold more. A former validation of films of the clinic knows better.
 """
 
 import json
@@ -24,6 +25,11 @@ COMPARATOR_R = {"age": 0.3, "ost": 0.45}
 years (Taiwan, Hologic, means of three age groups). OST: what an AUROC of about 0.78 for T <= -2.5 comes to."""
 
 PREVALENCE = 0.2
+
+_GUESSED = "; the subjects are guessed"
+
+VALIDATION = Path(__file__).parents[1] / "results" / "validation.json"
+"""The validation of the bundle that this package comes with, on ordinary films of the phantom."""
 
 BOUNDS = {
     "rmse_gcm2": (0.001, 0.999),
@@ -61,7 +67,12 @@ class Assumptions:
     coverage: float = 0.9
     r_age: float = COMPARATOR_R["age"]
     r_ost: float = COMPARATOR_R["ost"]
-    source: str = "the bundle's own error model"
+    source: str = "guessed"
+
+    @property
+    def errors(self) -> dict[str, Any]:
+        """What is assumed of the bundle, not of the subjects."""
+        return {"rmse_gcm2": self.rmse_gcm2, "bias_gcm2": self.bias_gcm2, "coverage": self.coverage}
 
     def effective(self, subjects: float, r: float) -> float:
         """Independent hips that `subjects` are worth where the figure's parts of one subject correlate by `r`.
@@ -72,7 +83,23 @@ class Assumptions:
 
 
 def of_bundle(bundle: VerifiedBundle, precision: str) -> Assumptions:
-    """What the bundle says of itself.
+    """What the validation of the bundle has measured, if it is the one that this package comes with; else as `stated`,
+    whose errors these are too.
+    """
+    found = stated(bundle, precision)
+    facts = json.loads(VALIDATION.read_bytes())
+    if facts["bundle_digest"] != bundle.digest or precision not in facts["precisions"]:
+        return found
+    films = facts["table"]["films"]
+    return replace(
+        found,
+        **_measured(facts["precisions"][precision]["sites"]),
+        source=f"errors of the bundle's validation on {films} ordinary films of the phantom, synthetic{_GUESSED}",
+    )
+
+
+def stated(bundle: VerifiedBundle, precision: str) -> Assumptions:
+    """What the bundle says of itself: errors on its calibrating films, where intervals hold as many as they mean to.
 
     Raises:
         UsageError: it states no RMSE, as bundles made before it was measured do not.
@@ -81,11 +108,24 @@ def of_bundle(bundle: VerifiedBundle, precision: str) -> Assumptions:
     sites = known.precisions.get(precision) if known else None
     if not sites or set(sites) != set(SITES):
         raise UsageError("this bundle states no errors: give a former validation with --pilot validation.json")
+    hips = min(sites[site].mean.hips for site in SITES)
     return Assumptions(
         rmse_gcm2={site: round(sites[site].mean.rmse_gcm2, 4) for site in SITES},
         bias_gcm2=dict.fromkeys(SITES, 0.0),
         int8_sd_gcm2=_int8_sd_gcm2(bundle),
+        coverage=min(bundle.calibration[precision].sites[site].coverage for site in SITES),
+        source=f"errors that the bundle states, of {hips:,} hips as diverse as those it learned from{_GUESSED}",
     )
+
+
+def _measured(sites: Mapping[str, Any]) -> dict[str, Any]:
+    """Errors as the sites of a validation.json have them; of the two coverages the smaller."""
+    figures = {site: sites[site]["figures"] for site in SITES}
+    return {
+        "rmse_gcm2": {site: round(float(one["rmse_gcm2"]["value"]), 4) for site, one in figures.items()},
+        "bias_gcm2": {site: round(float(one["bias_gcm2"]["value"]), 4) for site, one in figures.items()},
+        "coverage": round(min(float(one["coverage"]["value"]) for one in figures.values()), 3),
+    }
 
 
 def _int8_sd_gcm2(bundle: VerifiedBundle) -> float:
@@ -107,12 +147,10 @@ def of_pilot(path: Path, bundle: VerifiedBundle) -> Assumptions:
         source = f"a validation of {subjects} subjects ({facts['table']['sha256'][:16]})"
         digest, line = facts["bundle_digest"], facts["recalibration"]
         found = Assumptions(
-            rmse_gcm2={site: float(one["figures"]["rmse_gcm2"]["value"]) for site, one in sites.items()},
-            bias_gcm2={site: float(one["figures"]["bias_gcm2"]["value"]) for site, one in sites.items()},
+            **_measured(sites),
             int8_sd_gcm2=_int8_sd_gcm2(bundle),
             hips=min(max(round(hips, 2), 1.0), 2.0),
             prevalence=round(low, 3) if low and low < 1 else PREVALENCE,
-            coverage=round(min(float(one["figures"]["coverage"]["value"]) for one in sites.values()), 3),
             left_out=round(sum(precision["rows_without_a_number"].values()) / rows, 3),
             source=source if low and low < 1 else f"{source}; prevalence not from it: all its subjects are of one kind",
         )
@@ -130,23 +168,29 @@ def of_pilot(path: Path, bundle: VerifiedBundle) -> Assumptions:
 
 
 def assumed(before: Assumptions, texts: Sequence[str]) -> Assumptions:
+    """`before` with what is given; errors as of `given`, and UsageError where the numbers do not go together."""
+    found = given(before, texts)
+    _possible(found)
+    return found
+
+
+def given(before: Assumptions, texts: Sequence[str]) -> Assumptions:
     """`before` with what is given as NAME=VALUE, of one site NAME.SITE=VALUE.
 
     Raises:
         UsageError: no such name, or a value that cannot be.
     """
-    found, given = before, set[str]()
+    found, names = before, set[str]()
     for text in texts:
         name, _, value = text.partition("=")
-        if name.strip() in given:
+        if name.strip() in names:
             raise UsageError(f"--assume {text}: {name.strip()} is given twice, give it once")
-        given.add(name.strip())
+        names.add(name.strip())
         name, _, site = name.strip().partition(".")
         try:
             found = _with(found, name, site, float(value))
         except ValueError:
             raise UsageError(f"--assume {text}: {_form(name)}") from None
-    _possible(found)
     return found
 
 
@@ -193,16 +237,17 @@ def _possible(found: Assumptions) -> None:
         for one in value.values() if isinstance(value, Mapping) else [value]:
             if not low <= one <= high:
                 raise UsageError(
-                    f"{name} {one:g} from {found.source} cannot be planned with: correct it, {_form(name)}"
+                    f"{name} {one:g} from {found.source} cannot be planned with: give --assume {name}, {_form(name)}"
                 )
     for site, rmse in found.rmse_gcm2.items():
         if abs(found.bias_gcm2[site]) >= rmse:
             raise UsageError(
                 f"{site}: a bias of {found.bias_gcm2[site]:g} is not below the RMSE of {rmse:g} g/cm2, which holds it:"
-                " correct --assume bias_gcm2 or rmse_gcm2"
+                f" give --assume bias_gcm2.{site}=VALUE between -{rmse:g} and {rmse:g}, or a larger rmse_gcm2.{site}"
             )
         if not 0 < rmse < found.bmd_sd_gcm2:
             raise UsageError(
                 f"{site}: an RMSE of {rmse:g} is not below the SD of DEXA, {found.bmd_sd_gcm2:g} g/cm2: such estimates"
-                " know nothing; correct --assume rmse_gcm2 or bmd_sd_gcm2"
+                f" know nothing; give --assume rmse_gcm2.{site}=VALUE below {found.bmd_sd_gcm2:g}, or a bmd_sd_gcm2"
+                f" above {rmse:g}"
             )

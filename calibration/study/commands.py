@@ -24,7 +24,7 @@ def plan(
             "--aim",
             metavar="AIM",
             help="What is to be shown, the primary one first; repeatable: bias_gcm2<=0.02, rmse_gcm2<=0.07,"
-            " loa_gcm2=+-0.02, coverage=0.90+-0.05, sensitivity=0.90+-0.08, specificity=0.90+-0.05, auroc>=age-0.05,"
+            " loa_gcm2=+-0.02, coverage=0.85..1, sensitivity=0.90+-0.08, specificity=0.90+-0.05, auroc>=age-0.05,"
             " auroc>=ost-0.05, int8_rmse_change<=0.02.",
         ),
     ] = None,
@@ -63,6 +63,7 @@ def plan(
     check_aims(wanted, headline=points is not None, int8="int8" in opened.precisions("bmd"))
     known = assumptions.of_bundle(opened, precision) if pilot is None else assumptions.of_pilot(pilot, opened)
     known = assumptions.assumed(known, assume or ())
+    other = None if pilot else assumptions.given(assumptions.stated(opened, precision), assume or ())
     draft = {
         "bundle": opened.manifest.version,
         "bundle_digest": opened.digest,
@@ -71,7 +72,7 @@ def plan(
         if points
         else None,
         "assumptions": asdict(known),
-        "sizes": rounded(planned(wanted, known, parts, power)),
+        "sizes": rounded(planned(wanted, known, parts, power, other)),
     }
     write_draft(out, draft)
     for line in said(draft):
@@ -113,20 +114,27 @@ def freeze(
     from calibration.study.plan_page import write_page
     from calibration.validate.subgroups import PARTS
 
-    if draft is None or days is None or scale not in SCALES or not dexa_maker or not dexa_maker.strip():
-        raise UsageError(f"freeze needs DRAFT, --days DAYS, --scale ({', '.join(SCALES)}) and --dexa-maker NAME")
+    scale = (scale or "").strip().casefold()
+    dexa_maker = (dexa_maker or "").strip()
+    needed = {"DRAFT": draft, "--days": days, f"--scale ({', '.join(SCALES)})": scale, "--dexa-maker": dexa_maker}
+    missing = [name for name, value in needed.items() if value in (None, "")]
+    if draft is None or days is None or missing:
+        raise UsageError(f"freeze needs {', '.join(missing)}")
+    if scale not in SCALES:
+        raise UsageError(f"--scale {scale}: is {', '.join(SCALES[:-1])} or {SCALES[-1]}")
     if not 0 <= days <= frozen.MAX_DAYS:
         raise UsageError(f"--days {days}: lies in 0-{frozen.MAX_DAYS}")
     if refusals not in frozen.REFUSALS:
         raise UsageError(f"--refusals {refusals}: is {' or '.join(frozen.REFUSALS)}")
-    if unknown := sorted(set(subgroup or ()) - set(PARTS)):
+    divisions = {name.casefold(): name for name in PARTS}
+    if unknown := [name for name in subgroup or () if name.casefold() not in divisions]:
         raise UsageError(f"--subgroup {unknown[0]}: validate divides by {', '.join(PARTS)}")
     frozen.check_place(out)
     sign = frozen.signer(key) if key else None
     made = frozen.frozen(
         frozen.read_draft(draft),
         datetime.now(UTC),
-        subgroups=tuple(dict.fromkeys(subgroup or ())),
+        subgroups=tuple(dict.fromkeys(divisions[name.casefold()] for name in subgroup or ())),
         exclusions=tuple(exclude or ()),
         days=days,
         scale=scale,

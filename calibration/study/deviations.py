@@ -128,9 +128,9 @@ def _too_few(made: Validation, plan: StudyPlan) -> Iterator[Finding]:
     if len(numbers) < plan.subjects:
         sentence = (
             f"{len(numbers)} subjects with both numbers, planned were {plan.subjects}; {subjects} subjects enrolled,"
-            f" planned were {plan.enrolled}."
+            f" planned were {plan.enrolled}: the study is not finished, and an aim met so early may be met by chance."
         )
-        yield Finding("plan_fewer_subjects", "warning", sentence)
+        yield Finding("plan_fewer_subjects", "error", sentence)
     several = subjects - len({one.film for one in made.pairs})
     if several < 0 and any(aims(text)[0].figure in OF_SUBJECTS for text in plan.aims):
         sentence = f"{-several} films more than subjects; the plan counts one film of a subject."

@@ -102,10 +102,11 @@ def _endpoint(aim: Aim, made: Validation, films: Sequence[Film], plan: StudyPlan
 
 def _within(aim: Aim, figure: Mapping[str, Any]) -> str:
     low, high = figure["low"], figure["high"]
-    least, most = (aim.expected or 0) - aim.margin, (aim.expected or 0) + aim.margin
     if low is None or high is None:
         return "not_shown"
-    return "met" if least <= low and high <= most else "missed" if high < least or low > most else "not_shown"
+    if aim.least <= low and high <= aim.most:
+        return "met"
+    return "missed" if high < aim.least or low > aim.most else "not_shown"
 
 
 def _narrow(aim: Aim, figure: Mapping[str, Any]) -> str:

@@ -15,6 +15,7 @@ from bmd_edge.bundle.strict_json import parse, read_json
 from bmd_edge.errors import BundleError, MissingExtra, UsageError
 from bmd_edge.system.files import replace_bytes, replace_file
 from bmd_edge.version import __version__
+from calibration.study.aims import aims
 
 SCHEMA = 1
 REFUSALS = ("against", "left_out")
@@ -134,6 +135,8 @@ def read_plan(path: Path) -> StudyPlan:
             raise UsageError(f"{path.name}: a plan of schema {facts.get('schema')}, this version reads {SCHEMA}")
         plan = parse(StudyPlan, facts, path.name)
         datetime.fromisoformat(plan.made)
+        for text in plan.aims:
+            aims(text)
     except (BundleError, ValueError) as error:
         raise UsageError(f"{error}: no plan that `bmd-edge study freeze` has written") from error
     if plan.digest != plan.own_digest:

@@ -11,6 +11,8 @@ from bmd_edge.system.files import replace_file
 from calibration import validate
 from calibration.study.aims import COMPARATOR_NAMES, Aim, aims
 from calibration.study.frozen import StudyPlan
+from calibration.study.power import with_margin
+from calibration.study.sizes import MOST_SUBJECTS
 from calibration.validate.reporting_items import ITEMS
 
 _TEMPLATES = Path(__file__).parent / "templates", Path(validate.__file__).parent / "templates"
@@ -30,7 +32,7 @@ NAMES = {
     "coverage": "share inside the 90 % interval",
     "r_age": "correlation of DEXA and age",
     "r_ost": "correlation of DEXA and OST",
-    "source": "from",
+    "source": "where it is from",
 }
 """Assumptions as a reader sees them."""
 
@@ -42,10 +44,10 @@ def words(aim: Aim) -> str:
     return (
         site
         + {
-            "bias_gcm2": f"the mean difference from DEXA lies within +-{margin} g/cm2",
+            "bias_gcm2": f"the mean difference from DEXA lies between -{margin} and {margin} g/cm2",
             "rmse_gcm2": f"the RMSE is at most {margin} g/cm2",
             "loa_gcm2": f"each limit of agreement is known to +-{margin} g/cm2",
-            "coverage": f"the 90 % interval covers {expected} +- {margin}",
+            "coverage": f"the 90 % interval covers a share of {aim.least:g} to {aim.most:g}",
             "sensitivity": f"sensitivity for T <= -2.5 is known to +-{margin}, {expected} expected",
             "specificity": f"specificity for T <= -2.5 is known to +-{margin}, {expected} expected",
             "auroc": f"the AUROC for T <= -2.5 is not below that of {other} by more than {margin}",
@@ -65,34 +67,50 @@ def said(draft: Mapping[str, Any]) -> Iterator[str]:
     for row in [*sizes["smaller"], *sizes["subgroups"]]:
         yield f"{row['part']}, {row['subjects']} with both numbers:"
         for one in row["shown"]:
-            yield f"  {one['aim']}: {one['power']:.0%} likely; with {sizes['power']:.0%} still shown: {_margin(one)}"
+            yield f"  {one['aim']}: {one['power']:.0%} likely; with {sizes['power']:.0%} still shown: {_still(one)}"
     for name, one in sizes["comparators"].items():
         yield f"Expected AUROC: films {one['film']:.2f}, {COMPARATOR_NAMES[name]} {one['comparator']:.2f}"
-    yield "It rests on:"
+    yield "It rests on (--assume NAME=VALUE gives what you know better, --pilot what your films have shown):"
     yield from (f"  {name}: {value}" for name, value in _assumed(draft["assumptions"]))
+    if other := sizes["otherwise"]:
+        yield f"{_otherwise(other)}:"
+        yield from (f"  {one['aim']}: {_needed(one)}" for one in other["aims"])
     yield RESEARCH_USE
 
 
-def _margin(one: Mapping[str, Any]) -> str:
-    return "none" if one["margin"] is None else f"{one['margin']:g}"
+def _still(one: Mapping[str, Any]) -> str:
+    """The aim with the margin that is still shown, without the name of its figure."""
+    (aim,) = aims(one["aim"])
+    return "–" if one["margin"] is None else with_margin(aim, one["margin"]).text.partition(aim.figure)[2]
+
+
+def _otherwise(other: Mapping[str, Any]) -> str:
+    rmse = ", ".join(f"{SITE_NAMES[site].lower()} {value:g}" for site, value in other["rmse_gcm2"].items())
+    return (
+        f"With {other['source'].partition(';')[0]} (RMSE {rmse} g/cm2; {other['coverage']:g} inside the 90 % interval)"
+    )
+
+
+def _needed(one: Mapping[str, Any]) -> str:
+    if one["subjects"] is None:
+        return f"no study of {MOST_SUBJECTS:,} subjects shows it"
+    return f"{one['subjects']} with both numbers, {one['enrolled']} to enroll"
 
 
 def _assumed(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
     found = []
     for name, value in facts.items():
         shown = ", ".join(f"{SITE_NAMES[k].lower()} {v:g}" for k, v in value.items()) if isinstance(value, dict) else ""
-        found.append((NAMES[name], shown or (f"{value:g}" if isinstance(value, float) else f"{value}")))
+        label = NAMES[name] if name == "source" else f"{NAMES[name]} ({name})"
+        found.append((label, shown or (f"{value:g}" if isinstance(value, float) else f"{value}")))
     return found
 
 
 def write_page(path: Path, plan: StudyPlan) -> None:
     """Write the page, atomically; the same plan gives the same bytes."""
-    sizes = plan.sizes
+    sizes, other = plan.sizes, plan.sizes["otherwise"]
     parts = [*sizes["smaller"], *sizes["subgroups"]]
-    cells = [
-        [f"{'–' if one['margin'] is None else _margin(one)} ({100 * one['power']:.0f} %)" for one in part["shown"]]
-        for part in parts
-    ]
+    cells = [[f"{_still(one)} ({100 * one['power']:.0f} %)" for one in part["shown"]] for part in parts]
     # A row an aim: a study has many aims and few parts, and a sheet is narrow.
     smaller = [
         {"label": one["aim"], "cells": of_parts}
@@ -129,6 +147,8 @@ def write_page(path: Path, plan: StudyPlan) -> None:
                 smaller=smaller,
                 laid_down=_laid_down(plan),
                 assumptions=_assumed(plan.assumptions),
+                otherwise=_otherwise(other) if other else None,
+                other_sizes=[{"label": one["aim"], "cells": [_needed(one)]} for one in other["aims"]] if other else [],
                 items=[one for one in ITEMS if one.answer is None],
             )
         )

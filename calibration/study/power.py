@@ -34,23 +34,6 @@ def power(aim: Aim, known: Assumptions, subjects: int) -> float:
     }[aim.figure](aim, known, subjects)
 
 
-def reachable(aim: Aim, known: Assumptions) -> bool:
-    """Whether any number of subjects could show the aim, if the assumptions hold."""
-    site = aim.site or ""
-    match aim.figure:
-        case "bias_gcm2":
-            return abs(known.bias_gcm2[site]) < aim.margin
-        case "rmse_gcm2":
-            return known.rmse_gcm2[site] < aim.margin
-        case "coverage":
-            return abs(known.coverage - (aim.expected or 0)) < aim.margin
-        case "int8_rmse_change":
-            return _int8_change(aim, known) < aim.margin
-        case "auroc":
-            return compared(known, aim.against or "")[0] > -aim.margin
-    return True
-
-
 # -- of hips --------------------------------------------------------------------------------------------------------
 
 
@@ -117,14 +100,9 @@ def _coverage(aim: Aim, known: Assumptions, subjects: int) -> float:
     n = int(known.effective(subjects, known.hip_r**2))
     if n < 1:
         return 0.0
-    low, high = exact(n)
-    expected = aim.expected or 0.0
-    shown = (low >= expected - aim.margin) & (high <= expected + aim.margin)
-    return float(stats.binom.pmf(np.arange(n + 1), n, known.coverage)[shown].sum())
-
-
-def _int8_change(aim: Aim, known: Assumptions) -> float:
-    return (known.int8_sd_gcm2 / known.rmse_gcm2[aim.site or ""]) ** 2 / 2
+    counts, likely = _counts(n, known.coverage)
+    low, high = exact(n, counts)
+    return float(likely[(low >= aim.least) & (high <= aim.most)].sum())
 
 
 def _int8(aim: Aim, known: Assumptions, subjects: int) -> float:
@@ -137,34 +115,34 @@ def _int8(aim: Aim, known: Assumptions, subjects: int) -> float:
     if n < 3:
         return 0.0
     error = known.int8_sd_gcm2 / known.rmse_gcm2[aim.site or ""] / np.sqrt(n)
-    room = aim.margin - _int8_change(aim, known)
+    room = aim.margin - (known.int8_sd_gcm2 / known.rmse_gcm2[aim.site or ""]) ** 2 / 2
     return float(stats.norm.cdf(room / error - Z)) if error > 0 else float(room > 0)
 
 
 # -- of films, one of a subject -------------------------------------------------------------------------------------
 
 
-@lru_cache(maxsize=4096)
-def exact(n: int) -> tuple[F64, F64]:
-    """Exact 95 % intervals of k of n for k = 0..n (Clopper & Pearson, Biometrika 1934;26:404-413): lower, upper."""
-    k = np.arange(n + 1)
+def exact(n: int, k: NDArray[np.int64]) -> tuple[F64, F64]:
+    """Exact 95 % intervals of each k of n (Clopper & Pearson, Biometrika 1934;26:404-413): lower, upper."""
     with np.errstate(all="ignore"):
         low = np.where(k == 0, 0.0, stats.beta.ppf(0.025, k, n - k + 1))
         high = np.where(k == n, 1.0, stats.beta.ppf(0.975, k + 1, n - k))
     return low, high
 
 
+def _counts(n: int, share: float) -> tuple[NDArray[np.int64], F64]:
+    """How many of n may be of a kind of this share, and how likely; what is not met in ten million is left out."""
+    low, high = (int(stats.binom.ppf(q, n, share)) for q in (1e-7, 1 - 1e-7))
+    counts = np.arange(low, high + 1)
+    return counts, stats.binom.pmf(counts, n, share)
+
+
+@lru_cache(maxsize=65536)
 def narrow(n: int, share: float, half_width: float) -> float:
     """Probability that the exact interval of a true `share` of n is at most twice `half_width` wide."""
-    low, high = exact(n)
-    return float(stats.binom.pmf(np.arange(n + 1), n, share)[high - low <= 2 * half_width].sum())
-
-
-def _kinds(subjects: int, share: float) -> tuple[NDArray[np.int64], F64]:
-    """How many of the subjects may be of a kind of this share, and how likely."""
-    low, high = (int(stats.binom.ppf(q, subjects, share)) for q in (1e-7, 1 - 1e-7))
-    counts = np.arange(low, high + 1)
-    return counts, stats.binom.pmf(counts, subjects, share)
+    counts, likely = _counts(n, share)
+    low, high = exact(n, counts)
+    return float(likely[high - low <= 2 * half_width].sum())
 
 
 def _share(aim: Aim, known: Assumptions, subjects: int) -> float:
@@ -172,7 +150,7 @@ def _share(aim: Aim, known: Assumptions, subjects: int) -> float:
     share = known.prevalence if aim.figure == "sensitivity" else 1 - known.prevalence
     if subjects < 1:
         return 0.0
-    counts, likely = _kinds(subjects, share)
+    counts, likely = _counts(subjects, share)
     expected = aim.expected or 0.0
     return float(sum(p * narrow(int(n), expected, aim.margin) for n, p in zip(counts, likely, strict=True) if n))
 
@@ -215,7 +193,7 @@ def compared(known: Assumptions, against: str) -> tuple[float, float, float, flo
 def _auroc(aim: Aim, known: Assumptions, subjects: int) -> float:
     """The lower limit of the paired difference is not below -margin; summed over the cases that a study may meet."""
     difference, of_case, of_other, *_ = compared(known, aim.against or "")
-    cases, likely = _kinds(subjects, known.prevalence)
+    cases, likely = _counts(subjects, known.prevalence)
     others = subjects - cases
     enough = (cases >= MIN_OF_A_KIND) & (others >= MIN_OF_A_KIND)
     error = np.sqrt(of_case / np.maximum(cases, 1) + of_other / np.maximum(others, 1))

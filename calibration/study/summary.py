@@ -24,7 +24,9 @@ from bmd_edge.version import __version__
 from calibration.pairs.pairs import Pair
 from calibration.statistics import agreement, detection
 from calibration.statistics.bootstrap import F64
+from calibration.study.aims import aims
 from calibration.study.endpoints import CALLED, Film, films_of
+from calibration.study.frozen import StudyPlan
 from calibration.study.release import (
     SMALLEST,
     Cells,
@@ -45,6 +47,8 @@ SCHEMA = 1
 KIND = "bmd-edge study summary"
 MIN_SUBJECTS = 30
 """Below it nothing leaves the clinic."""
+
+_NO_TABLE = "--release-table is for a plan whose primary aim is sensitivity or specificity"
 
 SCALES = {"bias_gcm2": "identity", "rmse_gcm2": "log", "coverage": "logit", "sensitivity": "logit",
           "specificity": "logit", "auroc": "logit"}  # fmt: skip
@@ -123,6 +127,22 @@ def jackknife(figures: Callable[[F64], Mapping[str, F64]], subject: Sequence[str
     return found
 
 
+def check_release(path: Path, plan: StudyPlan | None, table: Path, split: str, *, release_table: bool) -> None:
+    """Refuse, before films are read, what no result could mend; errors as of `summarize`."""
+    if not path.parent.is_dir():
+        raise UsageError(f"--summary {path.name}: its folder is not there: make it, or name another")
+    rows = of_split(table, read_table(table), split)
+    _check_enough(len({row.subject for row in rows if None not in row.bmd_gcm2.values()}))
+    if release_table and (plan is None or aims(plan.aims[0])[0].figure not in CALLED):
+        raise UsageError(_NO_TABLE)
+    read_ledger(ledger_file())
+
+
+def _check_enough(subjects: int) -> None:
+    if subjects < MIN_SUBJECTS:
+        raise UsageError(f"{subjects} subjects with both sites: below {MIN_SUBJECTS} no summary leaves the clinic")
+
+
 def summarize(made: Validation, rows: Sequence[HipRow], *, release_table: bool, ledger: Path | None = None) -> Summary:
     """The summary of a validation, recorded in the ledger of the clinic; of hips with DEXA of both sites, so that no
     number differs from site to site.
@@ -140,11 +160,10 @@ def summarize(made: Validation, rows: Sequence[HipRow], *, release_table: bool, 
     primary = facts["primary"]
     pairs = [one for one in made.kept if one.answers[primary].bmd_gcm2 and None not in one.dexa_gcm2.values()]
     subjects = len({one.subject for one in pairs})
-    if subjects < MIN_SUBJECTS:
-        raise UsageError(f"{subjects} subjects with both sites: below {MIN_SUBJECTS} no summary leaves the clinic")
+    _check_enough(subjects)
     name, table = _primary_table(facts)
     if release_table and table is None:
-        raise UsageError("--release-table is for a plan whose primary aim is sensitivity or specificity")
+        raise UsageError(_NO_TABLE)
     released = table if release_table else None
     path = ledger or ledger_file()
     book = read_ledger(path)

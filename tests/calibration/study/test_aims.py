@@ -18,7 +18,7 @@ def test_an_aim_is_read_back_equal_and_stands_for_each_site(figure: str) -> None
 @pytest.mark.parametrize(
     "text",
     ["", "rmse<=0.07", "rmse_gcm2>=0.07", "spine.rmse_gcm2<=0.07", "auroc>=frax-0.05", "rmse_mgcm2<=70",
-     "total_hip.sensitivity=0.9+-0.05", "coverage=0.9", "bias_gcm2<=0,02", "bias_gcm2<=1e-3"],
+     "total_hip.sensitivity=0.9+-0.05", "coverage=0.9", "coverage=0.90+-0.05", "bias_gcm2<=0,02", "bias_gcm2<=1e-3"],
 )  # fmt: skip
 def test_nonsense_is_refused_with_the_forms(text: str) -> None:
     with pytest.raises(UsageError, match=r"write one of bias_gcm2<=0\.02"):
@@ -27,12 +27,18 @@ def test_nonsense_is_refused_with_the_forms(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["rmse_gcm2<=70", "sensitivity=90+-8", "sensitivity=1.2+-0.1", "coverage=0.95+-0.1", "bias_gcm2<=0",
+    ["rmse_gcm2<=70", "sensitivity=90+-8", "sensitivity=1.2+-0.1", "coverage=0.85..1.05", "coverage=0.95..0.85", "coverage=85..95", "bias_gcm2<=0",
      "bias_gcm2<=2", "loa_gcm2=+-0.00001", "int8_rmse_change<=0.00005", "sensitivity=0.99999+-0.1"],
 )  # fmt: skip
 def test_wrong_units_are_refused_with_the_right_ones(text: str) -> None:
     with pytest.raises(UsageError, match=r"mg/cm2 divided by 1000\) or shares of 1 \(percent divided by 100"):
         aims(text)
+
+
+def test_coverage_is_a_range_and_the_sign_of_a_half_width_is_of_nothing_else() -> None:
+    (aim,) = aims("total_hip.coverage=.85..1")
+    assert (aim.least, aim.most, aim.text) == (0.85, 1.0, "total_hip.coverage=0.85..1")
+    assert [figure for figure, form in FORMS.items() if "+-" in form] == ["loa_gcm2", "sensitivity", "specificity"]
 
 
 def test_signs_as_they_are_printed_are_read() -> None:
