@@ -42,7 +42,7 @@ def draft(aims: tuple[str, ...] = AIMS, subjects: int = 80) -> dict[str, Any]:
     bundle = made_bundle()
     sizes = {
         "subjects": subjects, "enrolled": subjects + 5, "films": subjects, "hips": subjects, "power": 0.9,
-        "power_of_all_at_least": 0.7, "smaller": [], "subgroups": [], "comparators": {},
+        "power_of_all_at_least": 0.7, "smaller": [], "subgroups": [], "comparators": {}, "otherwise": None,
         "aims": [
             {"aim": aim, "subjects": 50, "enrolled": 60, "power": 0.9, "power_in_study": 0.95} for aim in aims
         ],

@@ -27,8 +27,9 @@ def test_nonsense_is_refused_with_the_forms(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["rmse_gcm2<=70", "sensitivity=90+-8", "sensitivity=1.2+-0.1", "coverage=0.85..1.05", "coverage=0.95..0.85", "coverage=85..95", "bias_gcm2<=0",
-     "bias_gcm2<=2", "loa_gcm2=+-0.00001", "int8_rmse_change<=0.00005", "sensitivity=0.99999+-0.1"],
+    ["rmse_gcm2<=70", "sensitivity=90+-8", "sensitivity=1.2+-0.1", "coverage=0.85..1.05", "coverage=0.95..0.85",
+     "coverage=85..95", "bias_gcm2<=0", "bias_gcm2<=2", "loa_gcm2=+-0.00001", "int8_rmse_change<=0.00005",
+     "sensitivity=0.99999+-0.1"],
 )  # fmt: skip
 def test_wrong_units_are_refused_with_the_right_ones(text: str) -> None:
     with pytest.raises(UsageError, match=r"mg/cm2 divided by 1000\) or shares of 1 \(percent divided by 100"):

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,18 @@ import pytest
 
 from bmd_edge.bundle.bundle import read_bundle
 from bmd_edge.errors import UsageError
-from calibration.study.assumptions import PREVALENCE, Assumptions, assumed, of_bundle, of_pilot, shares
+from calibration.study.assumptions import (
+    PREVALENCE,
+    VALIDATION,
+    Assumptions,
+    assumed,
+    of_bundle,
+    of_pilot,
+    shares,
+    stated,
+)
 from tests.support.cohorts import made_bundle
 
-RESULTS = Path(__file__).parents[3] / "calibration" / "results"
 KNOWN = Assumptions(
     rmse_gcm2={"femoral_neck": 0.06, "total_hip": 0.05},
     bias_gcm2={"femoral_neck": 0.0, "total_hip": 0.0},
@@ -21,21 +30,37 @@ KNOWN = Assumptions(
 )
 
 
-def test_the_bundle_states_its_own_errors() -> None:
+def test_the_bundle_states_its_own_errors_and_what_its_intervals_mean_to_cover() -> None:
     bundle = read_bundle()
-    known = of_bundle(bundle, "int8")
-    stated = bundle.manifest.knowledge.precisions["int8"]["femoral_neck"].mean.rmse_gcm2
-    assert known.rmse_gcm2["femoral_neck"] == pytest.approx(stated, abs=1e-4)
+    known = stated(bundle, "int8")
+    rmse = bundle.manifest.knowledge.precisions["int8"]["femoral_neck"].mean.rmse_gcm2
+    assert known.rmse_gcm2["femoral_neck"] == pytest.approx(rmse, abs=1e-4)
+    assert known.coverage == 0.9
     assert 0 < known.int8_sd_gcm2 < 0.005
     with pytest.raises(UsageError, match="--pilot"):
-        of_bundle(made_bundle(), "int8")
+        stated(made_bundle(), "int8")
+
+
+def test_of_the_embedded_bundle_the_validation_is_planned_with_and_of_another_its_statement() -> None:
+    bundle = read_bundle()
+    facts = json.loads(VALIDATION.read_text())
+    assert facts["bundle_digest"] == bundle.digest
+    sites = facts["precisions"]["int8"]["sites"]
+    known = of_bundle(bundle, "int8")
+    for site, one in sites.items():
+        assert known.rmse_gcm2[site] == pytest.approx(one["figures"]["rmse_gcm2"]["value"], abs=1e-4)
+        assert known.bias_gcm2[site] == pytest.approx(one["figures"]["bias_gcm2"]["value"], abs=1e-4)
+        assert known.coverage <= one["figures"]["coverage"]["value"] + 1e-3
+    assert "validation on 198 ordinary films of the phantom, synthetic; the subjects are guessed" in known.source
+    assert known.prevalence == PREVALENCE  # of subjects the phantom knows nothing
+    assert of_bundle(replace(bundle, digest="0" * 64), "int8") == stated(bundle, "int8")
 
 
 def test_a_pilot_knows_better(tmp_path: Path) -> None:
-    facts = json.loads((RESULTS / "validation.json").read_text())
-    known = of_pilot(RESULTS / "validation.json", read_bundle())
+    facts = json.loads(VALIDATION.read_text())
+    known = of_pilot(VALIDATION, read_bundle())
     site = facts["precisions"][facts["primary"]]["sites"]["total_hip"]
-    assert known.rmse_gcm2["total_hip"] == site["figures"]["rmse_gcm2"]["value"]
+    assert known.rmse_gcm2["total_hip"] == pytest.approx(site["figures"]["rmse_gcm2"]["value"], abs=1e-4)
     assert known.hips == pytest.approx(229 / 158, abs=0.01)
     assert "validation of 158 subjects" in known.source
     (tmp_path / "other.json").write_text("{}")
@@ -58,7 +83,8 @@ def test_what_is_given_stands_and_is_named() -> None:
         ("prevalence=1", "from 0.0001 to 0.9999"), ("prevalence=25", "not percent"), ("prevalence=nan", "not percent"),
         ("hips=3", "from 1 to 2"), ("prevalence.total_hip=0.2", "write prevalence=VALUE with"),
         ("rmse_gcm2.spine=0.1", "rmse_gcm2.SITE=VALUE"), ("rmse_gcm2=60", "to 0.999 (g/cm2)"),
-        ("rmse_gcm2=0.2", "know nothing"), ("bias_gcm2=0.06", "a bias of 0.06 is not below the RMSE"),
+        ("rmse_gcm2=0.2", "give --assume rmse_gcm2.femoral_neck=VALUE below 0.148, or a bmd_sd_gcm2 above 0.2"),
+        ("bias_gcm2=0.06", "give --assume bias_gcm2.femoral_neck=VALUE between -0.06 and 0.06"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_refused_with_what_can(text: str, said: str) -> None:
@@ -79,14 +105,17 @@ def test_what_is_given_twice_is_refused() -> None:
         (lambda facts: facts.update(bundle_digest="0" * 64), "measured with another bundle"),
         (lambda facts: facts.update(recalibration="f" * 16), "measured with a recalibration"),
         (lambda facts: facts["precisions"]["int8"]["sites"]["total_hip"].update(subjects=29), "29 subjects, a pilot"),
-        (lambda facts: facts["table"].update(rows=270), "left_out"),
+        (
+            lambda facts: facts["table"].update(rows=270),
+            "--assume left_out, write left_out=VALUE with",
+        ),
         (lambda facts: facts.update(precisions=[]), "no validation.json"),
     ],
 )
 def test_a_pilot_that_says_nothing_of_this_study_is_refused(
     change: Callable[[dict], None], said: str, tmp_path: Path
 ) -> None:
-    facts = json.loads((RESULTS / "validation.json").read_text())
+    facts = json.loads(VALIDATION.read_text())
     facts["precisions"]["int8"]["rows_without_a_number"] = {"implant": 268}
     facts["table"]["rows"] = 400
     change(facts)
@@ -97,7 +126,7 @@ def test_a_pilot_that_says_nothing_of_this_study_is_refused(
 
 @pytest.mark.parametrize("prevalence", [0, 1, None])
 def test_a_pilot_of_one_kind_of_subjects_does_not_tell_the_prevalence(prevalence: object, tmp_path: Path) -> None:
-    facts = json.loads((RESULTS / "validation.json").read_text())
+    facts = json.loads(VALIDATION.read_text())
     facts["precisions"]["int8"]["headline"]["targets"]["-2.5"]["prevalence"]["value"] = prevalence
     (tmp_path / "validation.json").write_text(json.dumps(facts))
     known = of_pilot(tmp_path / "validation.json", read_bundle())

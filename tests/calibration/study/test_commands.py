@@ -13,7 +13,7 @@ from bmd_edge.cli.main import main
 ROOT = Path(__file__).parents[3]
 DEMO = Path(bmd_edge.__file__).parent / "data" / "demo"
 PLAN = ["study", "plan", "--aim", "rmse_gcm2<=0.15", "--assume", "rmse_gcm2=0.09", "--out", "draft.json"]
-FREEZE = ["study", "freeze", "draft.json", "--days", "90", "--scale", "hologic", "--dexa-maker", "Horizon A"]
+FREEZE = ["study", "freeze", "draft.json", "--days", "90", "--scale", "Hologic", "--dexa-maker", "Horizon A"]
 ROWS = """\
 film,subject,side,age_years,sex,bmd_femoral_neck_gcm2,bmd_total_hip_gcm2,scale,split,film_date,dxa_date
 pelvis.dcm,P1,R,71,F,0.640,0.800,hologic,test,2026-03-01,2026-03-02
@@ -38,9 +38,10 @@ def test_from_nothing_to_a_frozen_plan_and_a_validation_against_it(
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("Enroll ")
     assert "Research use only" in done.stdout
-    assert run(monkeypatch, *FREEZE, "--subgroup", "sex", "--exclude", "implants") == 0
+    assert run(monkeypatch, *FREEZE, "--subgroup", "Sex", "--exclude", "implants") == 0
     plan = json.loads((tmp_path / "study-plan.json").read_text())
     assert plan["aims"] == ["femoral_neck.rmse_gcm2<=0.15", "total_hip.rmse_gcm2<=0.15"]
+    assert (plan["scale"], plan["subgroups"]) == ("hologic", ["sex"])
     assert "Horizon A" in (tmp_path / "study-plan.html").read_text()
     assert run(monkeypatch, *FREEZE) == 2
     assert "not written over" in capsys.readouterr().err
@@ -68,12 +69,15 @@ def test_from_nothing_to_a_frozen_plan_and_a_validation_against_it(
     [
         (["study", "plan"], "plan needs --aim"),
         (["study", "plan", "--aim", "rmse<=1"], "write one of"),
-        (["study", "plan", "--aim", "rmse_gcm2<=0.01"], "correct it with --assume"),
+        (["study", "plan", "--aim", "rmse_gcm2<=0.01"], "--assume rmse_gcm2.femoral_neck=VALUE"),
+        (["study", "plan", "--aim", "coverage=0.85..0.95"], "that it covers 0.85 or more is coverage=0.85..1"),
         (["study", "plan", "--aim", "rmse_gcm2<=70"], "mg/cm2 divided by 1000"),
         (["study", "plan", "--aim", "sensitivity=.9+-.1", "--assume", "prevalence=1"], "from 0.0001 to 0.9999"),
-        (["study", "freeze"], "freeze needs DRAFT"),
+        (["study", "freeze"], "needs DRAFT, --days, --scale (hologic, lunar, norland, sbmd), --dexa-maker\n"),
         (["study", "plan", "--aim", "rmse_gcm2<=0.2", "--power", "2"], "--power"),
-        (["study", "freeze", "none.json"], "freeze needs DRAFT, --days"),
+        (FREEZE[:-2], "freeze needs --dexa-maker\n"),
+        ([*FREEZE[:3], *FREEZE[5:]], "freeze needs --days\n"),
+        ([*FREEZE, "--scale", "GE"], "--scale ge: is hologic, lunar, norland or sbmd"),
         ([*FREEZE[:2], "none.json", *FREEZE[3:]], "cannot be read"),
         ([*FREEZE, "--out", "plan.html"], "ends in .json"),
         ([*FREEZE, "--key", "none.pem"], "--key none.pem"),

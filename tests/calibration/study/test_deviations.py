@@ -38,7 +38,7 @@ def test_what_is_as_planned_has_no_deviation(planned: tuple) -> None:
         ("plan_other_precision", "error", {"of": draft() | {"precision": "fp32"}}),
         ("plan_other_cuts", "error", {"of": draft() | {"cuts": {"low_suspected_t": -2.5, "refer_for_dxa_t": -1.9}}}),
         ("plan_other_cuts", "error", {"of": draft() | {"cuts": None}}),
-        ("plan_fewer_subjects", "warning", {"of": draft(subjects=400)}),
+        ("plan_fewer_subjects", "error", {"of": draft(subjects=400)}),
         ("plan_outside_days", "warning", {"days": 22}),
         ("plan_other_scale", "warning", {"scale": "lunar"}),
         ("plan_subgroups_added", "note", {"subgroups": ("sex", "age", "BMI", "maker", "spacing")}),

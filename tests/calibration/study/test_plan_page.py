@@ -1,5 +1,6 @@
 """The page of a plan, and its words."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from calibration.study.aims import FORMS, aims
@@ -39,4 +40,27 @@ def test_the_terminal_gets_sizes_smaller_studies_and_assumptions() -> None:
     assert lines[0].startswith(f"Enroll {sizes['enrolled']} subjects")
     assert any(line.startswith("men, ") for line in lines)
     assert any(line.startswith("Expected AUROC: films 0.") and "OST 0." in line for line in lines)
-    assert any("hips with both numbers per subject: 1.5" in line for line in lines)
+    assert "  hips with both numbers per subject (hips): 1.5" in lines
+
+
+def test_terminal_and_page_say_what_other_errors_would_need(tmp_path: Path) -> None:
+    wanted = [*aims("rmse_gcm2<=0.07"), *aims("coverage=0.85..0.95")]
+    wide = replace(KNOWN, rmse_gcm2=dict.fromkeys(KNOWN.rmse_gcm2, 0.1), coverage=0.91, source="errors of X; a guess")
+    sizes = planned(wanted, KNOWN, {}, other=wide)
+    lines = list(said(draft() | {"sizes": sizes}))
+    heading = "With errors of X (RMSE femoral neck 0.1, total hip 0.1 g/cm2; 0.91 inside the 90 % interval)"
+    assert f"{heading}:" in lines
+    assert "  total_hip.rmse_gcm2<=0.07: no study of 20,000 subjects shows it" in lines
+    needed = sizes["otherwise"]["aims"][2]
+    last = f"{needed['subjects']} with both numbers, {needed['enrolled']} to enroll"
+    assert f"  femoral_neck.coverage=0.85..0.95: {last}" in lines
+    write_page(tmp_path / "plan.html", plan(of=draft() | {"sizes": sizes}))
+    page = (tmp_path / "plan.html").read_text()
+    assert heading in page
+    assert last in page
+
+
+def test_plus_minus_is_how_well_a_figure_is_known_and_nothing_else() -> None:
+    for form in FORMS.values():
+        for one in aims(form):
+            assert ("+-" in words(one)) == ("is known to +-" in words(one)) == ("+-" in one.text)

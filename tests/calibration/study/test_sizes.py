@@ -10,6 +10,8 @@ from calibration.study.power import power, with_margin
 from calibration.study.sizes import enrolled, planned, shown_by, size, smallest
 from tests.calibration.study.test_assumptions import KNOWN
 
+NECK = "femoral_neck"
+
 
 @pytest.mark.parametrize("text", ["rmse_gcm2<=0.07", "bias_gcm2<=0.02", "coverage=0.85..0.95", "sensitivity=0.9+-0.1"])
 def test_a_size_is_the_smallest_that_is_enough(text: str) -> None:
@@ -71,20 +73,61 @@ def test_nothing_is_shown_by_two_people_or_none() -> None:
 
 
 @pytest.mark.parametrize(
-    ("aim", "given", "said"),
+    ("aim", "given", "said", "shown", "names"),
     [
-        ("rmse_gcm2<=0.05", "hips=1", r"the RMSE is taken as 0\.06 g/cm2"),
-        ("bias_gcm2<=0.02", "bias_gcm2=-0.03", r"the bias is taken as -0\.03"),
-        ("loa_gcm2=+-0.0001", "hips=1", r"the RMSE is taken as 0\.06 g/cm2"),
-        ("coverage=0.90+-0.05", "coverage=0.99", r"taken to cover 0\.99"),
-        ("sensitivity=0.90+-0.02", "prevalence=0.001", r"prevalence 0\.001"),
-        ("int8_rmse_change<=0.0001", "int8_sd_gcm2=0.01", r"an SD of 0\.01"),
-        ("auroc>=ost-0.01", "r_ost=0.999", r"0\.\d\d for films and [01]\.\d\d for OST"),
+        ("rmse_gcm2<=0.05", "hips=1", "an RMSE of 0.06 g/cm2", "neck.rmse_gcm2<=0.06", [f"rmse_gcm2.{NECK}"]),
+        ("bias_gcm2<=0.02", "bias_gcm2=-0.03", "a bias of -0.03 and", "neck.bias_gcm2<=0.03",
+         [f"bias_gcm2.{NECK}", f"rmse_gcm2.{NECK}"]),
+        ("loa_gcm2=+-0.0001", "hips=1", "an RMSE of 0.06 g/cm2", "neck.loa_gcm2=+-0.00", [f"rmse_gcm2.{NECK}"]),
+        ("coverage=0.85..0.95", "coverage=0.99", "covers 0.99", "0.85 or more is coverage=0.85..1", ["coverage"]),
+        ("coverage=0.85..1", "coverage=0.7", "covers 0.7", "no margin of it", ["coverage"]),
+        ("sensitivity=0.90+-0.02", "prevalence=0.001", "a prevalence of 0.001", "no margin of it", ["prevalence"]),
+        ("sensitivity=0.90+-0.001", "hips=1", "a prevalence of 0.2", "sensitivity=0.9+-0.0", ["prevalence"]),
+        ("int8_rmse_change<=0.0001", "int8_sd_gcm2=0.01", "fp32 of 0.01", "_change<=0.0", ["int8_sd_gcm2"]),
+        ("auroc>=ost-0.01", "r_ost=0.999", "for films and 1.00 for OST", "auroc>=ost-0.0",
+         ["rmse_gcm2", "r_ost", "prevalence"]),
     ],
-)
-def test_what_is_out_of_reach_says_why(aim: str, given: str, said: str) -> None:
-    with pytest.raises(UsageError, match=said) as found:
-        planned(aims(aim), assumed(KNOWN, [given]), {})
-    assert str(found.value).endswith("or correct it with --assume")
+)  # fmt: skip
+def test_what_is_out_of_reach_says_why_what_is_not_and_which_name_to_give(
+    aim: str, given: str, said: str, shown: str, names: list[str]
+) -> None:
+    known = assumed(KNOWN, [given])
+    with pytest.raises(UsageError) as found:
+        planned([*aims("auroc>=age-0.05"), *aims(aim)], known, {})
+    text = str(found.value)
+    assert said in text
+    assert shown in text
+    assert text.endswith("if you know better: " + " or ".join(f"--assume {name}=VALUE" for name in names))
+    for name in names:
+        assumed(known, [f"{name}={getattr(known, name) if '.' not in name and name != 'rmse_gcm2' else 0.05}"])
+
+
+def test_the_limit_that_is_named_is_shown_by_as_many_as_it_says() -> None:
+    with pytest.raises(UsageError, match=r"1,000 subjects with both numbers would show (\S+);") as found:
+        planned(aims("total_hip.rmse_gcm2<=0.05"), KNOWN, {})
+    (aim,) = aims(str(found.value).partition("would show ")[2].partition(";")[0])
+    assert size(aim, KNOWN).subjects <= 1000
+
+
+def test_nothing_is_sized_before_the_last_aim_is_found_out_of_reach(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    monkeypatch.setattr("calibration.study.sizes.smallest", lambda *_: asked.append(1))
+    with pytest.raises(UsageError, match="no study of"):
+        planned([*aims("sensitivity=0.90+-0.01"), *aims("rmse_gcm2<=0.05")], KNOWN, {})
+    assert asked == []
+
+
+def test_a_plan_needs_an_aim() -> None:
     with pytest.raises(UsageError, match="plan needs --aim"):
         planned([], KNOWN, {})
+
+
+def test_what_other_errors_would_need_is_said_beside() -> None:
+    wanted = [*aims("rmse_gcm2<=0.07"), *aims("sensitivity=0.90+-0.1")]
+    other = assumed(KNOWN, ["rmse_gcm2.total_hip=0.065", "rmse_gcm2.femoral_neck=0.08", "coverage=0.8"])
+    found = planned(wanted, KNOWN, {}, other=other)["otherwise"]
+    assert found["aims"][0] == {"aim": "femoral_neck.rmse_gcm2<=0.07", "subjects": None, "enrolled": None}
+    assert found["aims"][1]["subjects"] == size(wanted[1], other).subjects
+    assert found["aims"][2]["subjects"] == size(wanted[2], KNOWN).subjects  # knows nothing of errors
+    assert planned(wanted, KNOWN, {})["otherwise"] is None
+    assert planned(wanted, KNOWN, {}, other=assumed(KNOWN, ["prevalence=0.3"]))["otherwise"] is None

@@ -8,6 +8,7 @@ from calibration.validate.reporting_items import ALL, ITEMS
 
 PAGE = (Path(reporting_items.__file__).parent / "templates" / "validation.html.j2").read_text()
 ELSEWHERE = {"head of the page", "first line of the page", "each site", "validation.json", "bundle and its digest"}
+ELSEWHERE |= {"MODEL_CARD.md of the bundle", "page of study pool", "each film's report", "pairs.csv"}
 
 
 def test_every_answer_stands_under_a_heading_of_the_page() -> None:
