@@ -1,5 +1,6 @@
 """A frozen plan as a page to print, and a draft in words for the terminal."""
 
+import textwrap
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ NAMES = {
     "coverage": "share inside the 90 % interval",
     "r_age": "correlation of DEXA and age",
     "r_ost": "correlation of DEXA and OST",
-    "source": "where it is from",
+    "source": "from",
 }
 """Assumptions as a reader sees them."""
 
@@ -64,6 +65,10 @@ def said(draft: Mapping[str, Any]) -> Iterator[str]:
         yield f"  {one['aim']}: {one['subjects']} with both numbers, {one['enrolled']} to enroll"
         yield f"    {words(aims(one['aim'])[0])}; {one['power_in_study']:.0%} likely in this study"
     yield f"All aims together: shown with at least {sizes['power_of_all_at_least']:.0%}. The first is the primary one."
+    if other := sizes["otherwise"]:
+        yield "If your films are read worse, each aim would need:"
+        yield from textwrap.wrap(_otherwise(other), 78, initial_indent="  ", subsequent_indent="  ")
+        yield from (f"  {one['aim']}: {_needed(one)}" for one in other["aims"])
     for row in [*sizes["smaller"], *sizes["subgroups"]]:
         yield f"{row['part']}, {row['subjects']} with both numbers:"
         for one in row["shown"]:
@@ -72,9 +77,6 @@ def said(draft: Mapping[str, Any]) -> Iterator[str]:
         yield f"Expected AUROC: films {one['film']:.2f}, {COMPARATOR_NAMES[name]} {one['comparator']:.2f}"
     yield "It rests on (--assume NAME=VALUE gives what you know better, --pilot what your films have shown):"
     yield from (f"  {name}: {value}" for name, value in _assumed(draft["assumptions"]))
-    if other := sizes["otherwise"]:
-        yield f"{_otherwise(other)}:"
-        yield from (f"  {one['aim']}: {_needed(one)}" for one in other["aims"])
     yield RESEARCH_USE
 
 
@@ -87,7 +89,7 @@ def _still(one: Mapping[str, Any]) -> str:
 def _otherwise(other: Mapping[str, Any]) -> str:
     rmse = ", ".join(f"{SITE_NAMES[site].lower()} {value:g}" for site, value in other["rmse_gcm2"].items())
     return (
-        f"With {other['source'].partition(';')[0]} (RMSE {rmse} g/cm2; {other['coverage']:g} inside the 90 % interval)"
+        f"With {other['source'].partition(';')[0]}: RMSE {rmse} g/cm2, {other['coverage']:g} inside the 90 % interval."
     )
 
 

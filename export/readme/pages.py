@@ -10,7 +10,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from bmd_edge.bundle.bundle import read_bundle
 from bmd_edge.system.files import replace_bytes
+from calibration.study.assumptions import of_bundle, stated
 from export.readme import figures, followed, proofs, rooms, speed
 
 ROOT = Path(__file__).parents[2]
@@ -58,7 +60,10 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
         ),
         "recalibration": lambda: proofs.recalibration(facts("calibration/results/planted.json")),
         "study": lambda: proofs.study(
-            facts("calibration/results/study_sizes.json"), facts("calibration/results/study_pooling.json")
+            facts("calibration/results/study_sizes.json"),
+            facts("calibration/results/study_pooling.json"),
+            of_bundle(read_bundle(), "int8"),
+            stated(read_bundle(), "int8"),
         ),
         "follow": lambda: followed.follow(facts("calibration/results/follow.json")),
         "drift": lambda: proofs.drift(facts("calibration/results/drift.json")),

@@ -3,6 +3,8 @@
 import textwrap
 from typing import Any
 
+from calibration.study.assumptions import Assumptions
+
 _SHIFTS = {
     "maker": "a maker that no training saw",
     "processing": "another processing",
@@ -50,8 +52,10 @@ def recalibration(found: dict[str, Any]) -> str:
     )
 
 
-def study(sizes: dict[str, Any], pooling: dict[str, Any]) -> str:
-    """Sizes of common aims with the share of simulated studies that showed them, and what pooling holds."""
+def study(sizes: dict[str, Any], pooling: dict[str, Any], measured: Assumptions, stated: Assumptions) -> str:
+    """What a plan takes of the embedded bundle, sizes of common aims with the share of simulated studies that showed
+    them, and what pooling holds.
+    """
     known, kinds = sizes["assumptions"], pooling["kinds"]
     rows = [
         f"| `{one['aim']}` | {one['subjects']} | {one['enrolled']} | {_percent(one['reached'])} |"
@@ -59,6 +63,13 @@ def study(sizes: dict[str, Any], pooling: dict[str, Any]) -> str:
     ]
     first, second = kinds["one off"], kinds["drawn around a mean"]
     return "\n".join([
+        _paragraph(
+            f"Of the embedded bundle a plan takes the {measured.source.partition(';')[0]}: {_errors(measured)}, where"
+            " 90 % are meant. Real films will be read worse, so beside it stands what each aim would need with the"
+            f" {stated.source.partition(';')[0]}, which are the films that its intervals are made for:"
+            f" {_errors(stated)}. Of any other bundle only the latter is known, and planned with."
+        ),
+        "",
         _paragraph(
             f"**Synthetic**, from drawn numbers alone (`{sizes['command']}`): RMSE"
             f" {known['rmse_gcm2']['femoral_neck']:g}, bias {known['bias_gcm2']['femoral_neck']:g} g/cm2,"
@@ -79,6 +90,11 @@ def study(sizes: dict[str, Any], pooling: dict[str, Any]) -> str:
             f" {second['fixed_of_these']:,} and {first['fixed_of_these']:,} (`{pooling['command']}`)."
         ),
     ])  # fmt: skip
+
+
+def _errors(known: Assumptions) -> str:
+    neck, hip = known.rmse_gcm2.values()
+    return f"RMSE {neck:.3f} (neck) and {hip:.3f} g/cm2 (total hip), {_percent(known.coverage)} inside the interval"
 
 
 def drift(found: dict[str, Any]) -> str:

@@ -48,15 +48,16 @@ def test_terminal_and_page_say_what_other_errors_would_need(tmp_path: Path) -> N
     wide = replace(KNOWN, rmse_gcm2=dict.fromkeys(KNOWN.rmse_gcm2, 0.1), coverage=0.91, source="errors of X; a guess")
     sizes = planned(wanted, KNOWN, {}, other=wide)
     lines = list(said(draft() | {"sizes": sizes}))
-    heading = "With errors of X (RMSE femoral neck 0.1, total hip 0.1 g/cm2; 0.91 inside the 90 % interval)"
-    assert f"{heading}:" in lines
+    errors = "With errors of X: RMSE femoral neck 0.1, total hip 0.1 g/cm2, 0.91 inside the 90 % interval."
+    start = lines.index("If your films are read worse, each aim would need:")
+    assert " ".join(line.strip() for line in lines[start + 1 : start + 3]) == errors
     assert "  total_hip.rmse_gcm2<=0.07: no study of 20,000 subjects shows it" in lines
     needed = sizes["otherwise"]["aims"][2]
     last = f"{needed['subjects']} with both numbers, {needed['enrolled']} to enroll"
     assert f"  femoral_neck.coverage=0.85..0.95: {last}" in lines
     write_page(tmp_path / "plan.html", plan(of=draft() | {"sizes": sizes}))
     page = (tmp_path / "plan.html").read_text()
-    assert heading in page
+    assert errors in page
     assert last in page
 
 
