@@ -37,7 +37,7 @@ Another scale fits better if the square of the distance in these SDs is smaller 
 
 def dexa_findings(rows: Sequence[HipRow]) -> list[Finding]:
     """Findings of rows of a table; hips without DEXA say nothing. Films are not looked at."""
-    return [*_exchanged_sites(rows), *_misnamed_scales(rows), *_dates_apart(rows), *_two_persons(rows)]
+    return [*_exchanged_sites(rows), *_misnamed_scales(rows), *_dates_apart(rows)]
 
 
 def refuse_errors(table: str, findings: Iterable[Finding]) -> list[Finding]:
@@ -175,20 +175,3 @@ def _dates_apart(rows: Sequence[HipRow]) -> Iterator[Finding]:
 
 def _days(first: date | None, second: date | None) -> int:
     return abs((first - second).days) if first and second else 0
-
-
-# -- subjects -----------------------------------------------------------------------------------------------------
-
-
-def _two_persons(rows: Sequence[HipRow]) -> Iterator[Finding]:
-    """One name for women and men: the numbers of two clinics, or names that were cut off."""
-    sexes: dict[str, set[str]] = {}
-    for row in rows:
-        sexes.setdefault(row.subject, set()).update([row.sex] if row.sex else [])
-    odd = [row for row in rows if len(sexes[row.subject]) > 1]
-    if odd:
-        sentence = (
-            f"One subject has both sexes in {named_rows(odd)} (columns subject and sex): two persons of one name count"
-            " as one. Name them apart, or correct the sex."
-        )
-        yield Finding("two_sexes", "warning", sentence, len(odd))

@@ -29,14 +29,14 @@ def person_findings(rows: Sequence[HipRow], today: date) -> Iterator[Finding]:
     for row in rows:
         subjects[subject_key(row.subject)].append(row)
     for code, what, changes in (
-        ("sex_changes", "sex", lambda some: len({row.sex for row in some if row.sex}) > 1),
-        ("birth_changes", "year of birth, as age and date say it,", _birth_changes),
+        ("sex_changes", "sex (column sex)", lambda some: len({row.sex for row in some if row.sex}) > 1),
+        ("birth_changes", "year of birth (columns age_years, film_date or dxa_date)", _birth_changes),
     ):
         torn = [row for some in subjects.values() if changes(some) for row in some]
         if torn:
             sentence = (
                 f"The {what} of one subject changes between its rows, in {named_rows(torn)}: two persons under one"
-                " name, or a slip; correct the table."
+                " name, or a slip. Name them apart, or correct it."
             )
             yield Finding(code, "warning", sentence, len(torn))
 

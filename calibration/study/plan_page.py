@@ -30,7 +30,7 @@ NAMES = {
     "hip_r": "correlation of the errors of two hips",
     "left_out": "share of subjects without both numbers",
     "prevalence": "share with a DXA T-score of -2.5 or less",
-    "coverage": "share inside the 90 % interval",
+    "coverage": "share inside the 90 % interval, of the worse site",
     "r_age": "correlation of DEXA and age",
     "r_ost": "correlation of DEXA and OST",
     "source": "from",

@@ -65,7 +65,7 @@ def study(sizes: dict[str, Any], pooling: dict[str, Any], measured: Assumptions,
     return "\n".join([
         _paragraph(
             f"Of the embedded bundle a plan takes the {measured.source.partition(';')[0]}: {_errors(measured)}, where"
-            " 90 % are meant. Real films will be read worse, so beside it stands what each aim would need with the"
+            " 90 % are meant. Real films may well be read worse, so beside it stands what each aim would need with the"
             f" {stated.source.partition(';')[0]}, which are the films that its intervals are made for:"
             f" {_errors(stated)}. Of any other bundle only the latter is known, and planned with."
         ),
@@ -94,7 +94,10 @@ def study(sizes: dict[str, Any], pooling: dict[str, Any], measured: Assumptions,
 
 def _errors(known: Assumptions) -> str:
     neck, hip = known.rmse_gcm2.values()
-    return f"RMSE {neck:.3f} (neck) and {hip:.3f} g/cm2 (total hip), {_percent(known.coverage)} inside the interval"
+    return (
+        f"RMSE {neck:.3f} (neck) and {hip:.3f} g/cm2 (total hip), {_percent(known.coverage)} inside the"
+        " intervals of the worse site"
+    )
 
 
 def drift(found: dict[str, Any]) -> str:

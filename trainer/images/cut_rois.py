@@ -9,6 +9,7 @@ import json
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from datetime import date
 from functools import partial
 from hashlib import sha256
 from itertools import groupby
@@ -29,6 +30,7 @@ from bmd_edge.version import __version__
 from calibration.pairs.dexa_checks import dexa_findings, refuse_errors
 from calibration.pairs.finding import weight
 from calibration.pairs.hip_size import SIZE
+from calibration.pairs.person_checks import person_findings
 from trainer.images.copies import check_copies
 from trainer.images.cutter import AGE, MAKER, SEX, SIZE_OF, UNREADABLE, Codes, CutFilm, CutJob, Cutter
 from trainer.images.roi_files import ROI_PX, ROI_SPACING_MM
@@ -100,7 +102,8 @@ def roi_table(
             is none, two subjects have the same picture, or no hip is left.
     """
     rows = read_table(table)
-    for finding in sorted(refuse_errors(table.name, dexa_findings(rows)), key=weight):
+    findings = [*dexa_findings(rows), *person_findings(rows, date.today())]
+    for finding in sorted(refuse_errors(table.name, findings), key=weight):
         level = logging.INFO if finding.severity == "note" else logging.WARNING
         logger.log(level, "%s: %s", table.name, visible(finding.sentence))
     if _of_images(rows):

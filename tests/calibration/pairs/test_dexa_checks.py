@@ -125,13 +125,6 @@ def test_one_site_in_both_columns_is_refused() -> None:
     assert "sites_copied" not in codes([*rows[:4], *clinic(8)[4:]])
 
 
-def test_one_subject_with_both_sexes_is_said() -> None:
-    rows = clinic(6)
-    rows[1:4] = [replace(rows[1], sex="M"), replace(rows[2], subject="S1"), replace(rows[3], subject="S1", sex=None)]
-    finding = next(one for one in dexa_findings(rows) if one.code == "two_sexes")
-    assert (finding.severity, "in rows 3, 4 and 5 (columns subject and sex)" in finding.sentence) == ("warning", True)
-
-
 def test_dates_apart_name_rows_columns_and_remedy() -> None:
     rows, day = clinic(20), date(2024, 1, 1)
     rows[3] = replace(rows[3], film_date=day, dxa_date=day + timedelta(days=366))
