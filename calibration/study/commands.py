@@ -77,7 +77,8 @@ def plan(
     write_draft(out, draft)
     for line in said(draft):
         typer.echo(line)
-    typer.echo(f"Draft: {out}. Freeze it before the first result is seen: bmd-edge study freeze {out}", err=True)
+    freezing = f"bmd-edge study freeze {out} --days DAYS --scale SCALE --dexa-maker NAME"
+    typer.echo(f"Draft: {out}. Freeze it before the first result is seen: {freezing}", err=True)
 
 
 @app.command()

@@ -60,6 +60,12 @@ def test_what_is_no_plan_is_refused_in_one_line(text: str, said: str, tmp_path: 
         read_plan(tmp_path / "none.json")
 
 
+def test_an_aim_that_this_version_does_not_know_is_refused_before_films_are_read(tmp_path: Path) -> None:
+    write_plan(tmp_path / "plan.json", plan(of=draft(("femoral_neck.coverage=0.9+-0.05",))))
+    with pytest.raises(UsageError, match=r"coverage=0\.9\+-0\.05: write one of"):
+        read_plan(tmp_path / "plan.json")
+
+
 def test_a_draft_is_no_plan_and_a_plan_no_draft(tmp_path: Path) -> None:
     write_draft(tmp_path / "draft.json", draft())
     assert read_draft(tmp_path / "draft.json")["sizes"] == draft()["sizes"]

@@ -16,12 +16,13 @@ from calibration.statistics.detection import two_way
 from calibration.study.deviations import against_plan
 from calibration.study.endpoints import CALLED, Film, films_of
 from calibration.study.frozen import StudyPlan
-from calibration.study.release import Cells
+from calibration.study.release import Cells, ledger_file
 from calibration.study.summary import (
     SCALES,
     _cells,
     _of_films,
     back,
+    check_release,
     jackknife,
     read_summary,
     summarize,
@@ -29,6 +30,7 @@ from calibration.study.summary import (
     write_summary,
 )
 from tests.calibration.study.plans import draft, plan, validation
+from tests.support.cohorts import table_of
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +67,27 @@ def test_the_jackknife_of_a_mean_is_its_standard_error_and_knows_of_clusters() -
     x = np.repeat(x, 2)
     twice = jackknife(lambda w: {"bias_gcm2": w @ x / w.sum(-1)}, [f"s{k // 2}" for k in range(100)])["bias_gcm2"]
     assert twice.variance == pytest.approx(alone.variance)
+
+
+def test_what_no_result_could_mend_is_refused_before_films_are_read(
+    held: tuple, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    table, of = held[1], plan(of=draft(("sensitivity=0.9+-0.2",)))
+    check_release(tmp_path / "s.json", of, table, "test", release_table=True)
+    check_release(tmp_path / "s.json", None, table, "test", release_table=False)
+    for other in (None, plan(of=draft(("auroc>=age-0.1", "sensitivity=0.9+-0.2")))):
+        with pytest.raises(UsageError, match="--release-table is for a plan"):
+            check_release(tmp_path / "s.json", other, table, "test", release_table=True)
+    with pytest.raises(UsageError, match=r"--summary s\.json: its folder is not there"):
+        check_release(tmp_path / "none" / "s.json", of, table, "test", release_table=False)
+    few = table_of(tmp_path, held[2][:20])
+    with pytest.raises(UsageError, match="below 30 no summary leaves the clinic"):
+        check_release(tmp_path / "s.json", of, few, "test", release_table=False)
+    (tmp_path / "bmd-edge").mkdir(exist_ok=True)
+    ledger_file().write_text("{")
+    with pytest.raises(UsageError, match="in the configuration folder cannot be read"):
+        check_release(tmp_path / "s.json", of, table, "test", release_table=False)
 
 
 def test_a_share_of_all_has_no_estimate_and_no_warning() -> None:
