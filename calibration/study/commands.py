@@ -148,7 +148,8 @@ def freeze(
     if sign:
         frozen.sign_plan(out, sign)
     typer.echo(f"Frozen {made.made}, digest {made.digest}{'' if sign else ', not signed'}.")
-    typer.echo(f"Plan: {out}; to print: {out.with_suffix('.html')}. Then: bmd-edge validate --plan {out}", err=True)
+    then = f"bmd-edge validate --table TABLE --plan {out} --out validation"
+    typer.echo(f"Plan: {out}; to print: {out.with_suffix('.html')}. When the films are there: {then}", err=True)
 
 
 @app.command()

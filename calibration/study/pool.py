@@ -171,8 +171,10 @@ def findings(facts: Mapping[str, Any]) -> list[str]:
             f"Films without a number are wrong answers for sensitivity and specificity in {against}, and left out in"
             " the others: these two figures are of different things; have the summaries written by one plan."
         )
+    if nowhere := [figure for figure, one in facts["figures"].items() if not one["clinics"]]:
+        said.append(f"Told by no clinic: {', '.join(nowhere)}; each file says why it withholds them.")
     for figure, one in facts["figures"].items():
-        if one["not_told"]:
+        if one["not_told"] and one["clinics"]:
             said.append(
                 f"{figure}: not told by {', '.join(one['not_told'])}; what is withheld for a small cell is mostly very"
                 " good or very bad, so the pooled figure of the others may be off."

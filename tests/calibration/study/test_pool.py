@@ -107,6 +107,9 @@ def test_shares_come_back_from_their_scale_and_what_is_withheld_is_said() -> Non
     assert 0.9 < one["pooled"]["random"]["value"] < 0.92
     assert one["not_told"] == ["c2"]
     assert any(text.startswith("sensitivity: not told by c2") for text in facts["findings"])
+    (nowhere,) = (text for text in facts["findings"] if text.startswith("Told by no clinic: "))
+    told = {figure for figure, one in facts["figures"].items() if one["clinics"]}
+    assert set(nowhere.partition(": ")[2].partition(";")[0].split(", ")) == set(FIGURES) - told
     assert set(facts["figures"]) == set(FIGURES)
     assert facts["figures"]["auroc"]["pooled"] is None
 
