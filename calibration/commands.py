@@ -73,13 +73,10 @@ def validate(
 
     if table is None:
         raise UsageError("validate needs --table TABLE, a film table with DEXA")
-    if release_table and not summary:
-        raise UsageError("--release-table is about a --summary: name its file")
     line = either_recalibration(recalibration, site)
     check_report(out / "validation.json", verified := read_bundle(bundle), [table], split, line)
     limits, planned = [limit(text) for text in accept or ()], checked_plan(plan, plan_key)
-    if summary:
-        check_release(summary, planned, table, split, release_table=release_table)
+    check_release(summary, planned, table, split, release_table=release_table)
     with progress_bar() as progress:
         made = measure(
             verified,

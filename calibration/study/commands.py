@@ -1,7 +1,8 @@
 """`bmd-edge study`: plan, freeze and pool studies of the agreement with DEXA."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -48,7 +49,7 @@ def plan(
     from bmd_edge.errors import UsageError
     from calibration.study import assumptions
     from calibration.study.aims import aims, check_aims
-    from calibration.study.frozen import write_draft
+    from calibration.study.frozen import CUTS, write_draft
     from calibration.study.plan_page import said
     from calibration.study.sizes import planned
     from calibration.validate.validate import primary_of, rounded
@@ -68,9 +69,7 @@ def plan(
         "bundle": opened.manifest.version,
         "bundle_digest": opened.digest,
         "precision": precision,
-        "cuts": {"low_suspected_t": points.low_suspected_t, "refer_for_dxa_t": points.refer_for_dxa_t}
-        if points
-        else None,
+        "cuts": points and {name: getattr(points, name) for name in CUTS},
         "assumptions": asdict(known),
         "sizes": rounded(planned(wanted, known, parts, power, other)),
     }
@@ -109,39 +108,20 @@ def freeze(
     """Freeze a plan before its results: one JSON file with time and digest, signed with --key, and a page to print."""
     from datetime import UTC, datetime
 
-    from bmd_edge.errors import UsageError
-    from bmd_edge.table.film_table import SCALES
     from calibration.study import frozen
     from calibration.study.plan_page import write_page
-    from calibration.validate.subgroups import PARTS
 
-    scale = (scale or "").strip().casefold()
-    dexa_maker = (dexa_maker or "").strip()
-    needed = {"DRAFT": draft, "--days": days, f"--scale ({', '.join(SCALES)})": scale, "--dexa-maker": dexa_maker}
-    missing = [name for name, value in needed.items() if value in (None, "")]
-    if draft is None or days is None or missing:
-        raise UsageError(f"freeze needs {', '.join(missing)}")
-    if scale not in SCALES:
-        raise UsageError(f"--scale {scale}: is {', '.join(SCALES[:-1])} or {SCALES[-1]}")
-    if not 0 <= days <= frozen.MAX_DAYS:
-        raise UsageError(f"--days {days}: lies in 0-{frozen.MAX_DAYS}")
-    if refusals not in frozen.REFUSALS:
-        raise UsageError(f"--refusals {refusals}: is {' or '.join(frozen.REFUSALS)}")
-    divisions = {name.casefold(): name for name in PARTS}
-    if unknown := [name for name in subgroup or () if name.casefold() not in divisions]:
-        raise UsageError(f"--subgroup {unknown[0]}: validate divides by {', '.join(PARTS)}")
+    path, fields = _fields(
+        draft, days=days, scale=scale, dexa_maker=dexa_maker, subgroups=subgroup or (), refusals=refusals
+    )
     frozen.check_place(out)
     sign = frozen.signer(key) if key else None
     made = frozen.frozen(
-        frozen.read_draft(draft),
+        frozen.read_draft(path),
         datetime.now(UTC),
-        subgroups=tuple(dict.fromkeys(divisions[name.casefold()] for name in subgroup or ())),
         exclusions=tuple(exclude or ()),
-        days=days,
-        scale=scale,
-        dexa_maker=dexa_maker,
-        refusals=refusals,
         screened=frozen.screened_films(screened or ()),
+        **fields,
     )
     frozen.write_plan(out, made)
     write_page(out.with_suffix(".html"), made)
@@ -150,6 +130,41 @@ def freeze(
     typer.echo(f"Frozen {made.made}, digest {made.digest}{'' if sign else ', not signed'}.")
     then = f"bmd-edge validate --table TABLE --plan {out} --out validation"
     typer.echo(f"Plan: {out}; to print: {out.with_suffix('.html')}. When the films are there: {then}", err=True)
+
+
+def _fields(
+    draft: Path | None,
+    *,
+    days: int | None,
+    scale: str | None,
+    dexa_maker: str | None,
+    subgroups: Sequence[str],
+    refusals: str,
+) -> tuple[Path, dict[str, Any]]:
+    """The draft, and the fields of the plan; UsageError names every one that is missing, or the one that is wrong."""
+    from bmd_edge.errors import UsageError
+    from bmd_edge.table.film_table import SCALES
+    from calibration.study.frozen import MAX_DAYS, REFUSALS
+    from calibration.validate.subgroups import PARTS
+
+    scale, dexa_maker = (scale or "").strip().casefold(), (dexa_maker or "").strip()
+    needed = {"DRAFT": draft, "--days": days, f"--scale ({', '.join(SCALES)})": scale, "--dexa-maker": dexa_maker}
+    missing = [name for name, value in needed.items() if value in (None, "")]
+    if draft is None or days is None or missing:
+        raise UsageError(f"freeze needs {', '.join(missing)}")
+    if scale not in SCALES:
+        raise UsageError(f"--scale {scale}: is {', '.join(SCALES[:-1])} or {SCALES[-1]}")
+    if not 0 <= days <= MAX_DAYS:
+        raise UsageError(f"--days {days}: lies in 0-{MAX_DAYS}")
+    if refusals not in REFUSALS:
+        raise UsageError(f"--refusals {refusals}: is {' or '.join(REFUSALS)}")
+    divisions = {name.casefold(): name for name in PARTS}
+    if unknown := [name for name in subgroups if name.casefold() not in divisions]:
+        raise UsageError(f"--subgroup {unknown[0]}: validate divides by {', '.join(PARTS)}")
+    named = tuple(dict.fromkeys(divisions[name.casefold()] for name in subgroups))
+    return draft, {
+        "days": days, "scale": scale, "dexa_maker": dexa_maker, "subgroups": named, "refusals": refusals,
+    }  # fmt: skip
 
 
 @app.command()

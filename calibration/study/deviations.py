@@ -11,7 +11,7 @@ from calibration.pairs.dexa_checks import named_rows
 from calibration.pairs.finding import Finding, weight
 from calibration.study.aims import OF_SUBJECTS, aims
 from calibration.study.endpoints import WEIGHT_COLUMN, WEIGHTS_KG, endpoints, weight_kg
-from calibration.study.frozen import StudyPlan
+from calibration.study.frozen import CUTS, StudyPlan
 from calibration.validate.validate import Validation, of_split
 
 DEXA_MAKER_COLUMN = "x_dexa_maker"
@@ -100,7 +100,7 @@ def _another_bundle(facts: Mapping[str, Any], plan: StudyPlan) -> Iterator[Findi
         sentence = f"The plan is for {plan.precision}, shown first is {facts['primary']}: use the planned --device."
         yield Finding("plan_other_precision", "error", sentence)
     points = facts["precisions"][facts["primary"]]["headline"]["operating_points"]
-    cuts = {name: round(points[name], 6) for name in ("low_suspected_t", "refer_for_dxa_t")} if points else None
+    cuts = {name: round(points[name], 6) for name in CUTS} if points else None
     planned = plan.cuts and {name: round(value, 6) for name, value in plan.cuts.items()}
     if facts["recalibration"] is not None or cuts != planned:
         sentence = "The estimates or cuts are not those of the plan: a recalibration was used, or other cuts."

@@ -21,6 +21,9 @@ SCHEMA = 1
 REFUSALS = ("against", "left_out")
 """How a film without a number counts for sensitivity and specificity: as a wrong answer, or not at all."""
 
+CUTS = ("low_suspected_t", "refer_for_dxa_t")
+"""Of the headline, as T-scores."""
+
 MAX_DAYS = 3650
 _MOST_BYTES = 64 * 1024**2
 _DRAFT = "bmd-edge study plan, not frozen"

@@ -127,8 +127,12 @@ def jackknife(figures: Callable[[F64], Mapping[str, F64]], subject: Sequence[str
     return found
 
 
-def check_release(path: Path, plan: StudyPlan | None, table: Path, split: str, *, release_table: bool) -> None:
+def check_release(path: Path | None, plan: StudyPlan | None, table: Path, split: str, *, release_table: bool) -> None:
     """Refuse, before films are read, what no result could mend; errors as of `summarize`."""
+    if path is None:
+        if release_table:
+            raise UsageError("--release-table is about a --summary: name its file")
+        return
     if not path.parent.is_dir():
         raise UsageError(f"--summary {path.name}: its folder is not there: make it, or name another")
     rows = of_split(table, read_table(table), split)
