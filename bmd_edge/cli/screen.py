@@ -1,7 +1,6 @@
 """The commands that read films, and the schema of what they write: screen, demo, schema."""
 
 import json
-import os
 from collections.abc import Iterator
 from contextlib import closing
 from functools import partial
@@ -64,9 +63,8 @@ def screen(
     Prints a table and writes results.csv, results.jsonl, run.json and report/index.html into --out.
     """
     from bmd_edge.bundle.bundle import read_bundle
-    from bmd_edge.cli.terminal import of_film, print_lines, print_results
+    from bmd_edge.cli.terminal import of_named, print_lines, print_results
     from bmd_edge.film.scale import GivenSpacing
-    from bmd_edge.screen.folder_plan import named, plan
     from bmd_edge.screen.run import check_folders
     from bmd_edge.screen.screener import open_screener
     from bmd_edge.screen.workers import Crew
@@ -89,13 +87,10 @@ def screen(
             _print_plan(crew.setup.digest, films, out, fresh)
             return
         summary = _run(crew, films, out, fresh, forget_missing)
-    folder, only = named(films)
-    film = plan(folder, {}, only)[0].file if only else None
-    if film is not None:
-        summary = of_film(out, summary, film)
-    (print_lines if as_json else print_results)(out, summary, film)
-    _say_where(out, summary)
-    raise typer.Exit(0 if summary.complete else 3)
+    told = of_named(out, summary, films)
+    (print_lines if as_json else print_results)(out, told, films)
+    _say_where(out, told, summary.files - told.files)
+    raise typer.Exit(0 if told.complete else 3)
 
 
 def _patient_key() -> bytes | None:
@@ -121,11 +116,11 @@ def demo(bundle: BundleOption = None, out: OutOption = Path("bmd-edge-demo")) ->
     if not (data / "demo.json").is_file():
         raise EngineError("this installation holds no demo films: install the program again")
     expected = json.loads((data / "demo.json").read_text(encoding="utf-8"))
-    if orphaned(out) or not {os.fsdecode(key) for key in known(out)} <= expected.keys():
+    if orphaned(out) or not known(out) <= expected.keys():
         raise UsageError("--out holds results of other films, which the demo would write over: give another --out")
     with Crew(partial(open_screener, bundle, threads=1)) as crew:
         summary = _run(crew, data / "demo", out, fresh=True)
-    print_results(out, summary)
+    print_results(out, summary, data / "demo")
     _say_where(out, summary)
     wrong = [line for line in _unexpected_outcomes(out, expected)]
     for line in wrong:
@@ -185,14 +180,14 @@ def _print_plan(settings: str, films: Path, out: Path, fresh: bool) -> None:
     from bmd_edge.screen.folder_plan import named, plan
     from bmd_edge.screen.ledger import finished
 
-    done = {} if fresh else finished(out, settings)
     folder, only = named(films)
+    done = {} if fresh else finished(out, settings, folder)
     items = plan(folder, done, only)
     for item in items:
         typer.echo(f"{item.action:<7} {visible(item.file)}")
     totals = {action: sum(item.action == action for item in items) for action in ("read", "compare", "skip", "leave")}
     moved = f"{totals['compare']} perhaps moved, " * (totals["compare"] > 0)
-    gone = 0 if only else len(done.keys() - {item.key for item in items})
+    gone = 0 if only else sum(b"\0" not in key for key in done.keys() - {item.key for item in items})
     missing = f", {gone} finished before and not there now" * (gone > 0)
     typer.echo(
         f"{totals['read']} to read, {moved}{totals['skip']} finished before, {totals['leave']} left out{missing}; "
@@ -201,7 +196,7 @@ def _print_plan(settings: str, films: Path, out: Path, fresh: bool) -> None:
     )
 
 
-def _say_where(out: Path, summary: "RunSummary") -> None:
+def _say_where(out: Path, summary: "RunSummary", others: int = 0) -> None:
     earlier = sum(summary.not_there.values())
     if earlier == summary.files and not summary.left:
         known = f" {earlier} were known: is the share with the films mounted?" * (earlier > 0)
@@ -218,4 +213,8 @@ def _say_where(out: Path, summary: "RunSummary") -> None:
     if summary.left:
         what, them = ("file was", "it") if summary.left == 1 else ("files were", "them")
         typer.echo(f"{summary.left} {what} still changing: run the same command again to read {them}.", err=True)
-    typer.echo(f"Report: {out / 'report' / 'index.html'}; tables: {out / 'results.csv'}, results.jsonl", err=True)
+    if others:
+        what = "1 file" if others == 1 else f"{others} files"
+        typer.echo(f"Report and tables also hold {what} screened before with this --out.", err=True)
+    typer.echo(f"Report: {out / 'report' / 'index.html'}", err=True)
+    typer.echo(f"Tables: {out / 'results.csv'} and results.jsonl", err=True)

@@ -1,13 +1,12 @@
 """What `screen` and `demo` show in the terminal: the hips with a number, then what got none and what to do about it."""
 
-import json
 import sys
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from typing import Any, cast
 
 from rich.console import Console
 from rich.padding import Padding
@@ -17,9 +16,11 @@ from rich.text import Text
 from bmd_edge.cli.hips_shown import print_hips
 from bmd_edge.cli.minutes import Minutes
 from bmd_edge.errors import REFUSALS
-from bmd_edge.report.copies import Copies, copies, marked
+from bmd_edge.report.copies import Copies, copies, count_copies, marked
 from bmd_edge.report.film_report import COPIES, COUNTED_ONCE, RESEARCH_USE, FilmReport, RunSummary, count
+from bmd_edge.report.results import json_line
 from bmd_edge.report.safe_text import visible
+from bmd_edge.screen.folder_plan import named
 from bmd_edge.screen.ledger import Ledger
 
 _NAMES_SHOWN = 6
@@ -69,50 +70,61 @@ def build_bar() -> Iterator[Callable[[str, int, int], None]]:
         yield show
 
 
-def of_film(out: Path, summary: RunSummary, film: str) -> RunSummary:
-    """What a run says of the one film that was named; nothing of others that `out` knows."""
-    with closing(Ledger(out, to_read=True)) as ledger:
-        found = count(report for report in ledger.reports() if report.file == film)
-        kinds = Counter(kind for kind, _ in _marks(ledger, summary, film).values())
-    why = replace(summary, film_reasons=found["film_reasons"], hip_reasons=found["hip_reasons"], copies=dict(kinds))
-    return replace(why, films=found["films"], hips=found["hips"], not_there=found["not_there"])
+def of_named(out: Path, summary: RunSummary, films: Path) -> RunSummary:
+    """What a run says of the folder or the film that was named; nothing of others that `out` knows."""
+    with _told(out, films) as ledger:
+        if ledger.all_named():
+            return summary
+        marks = _marks(ledger, summary)
+        found = count(marked(report, marks) for report in ledger.reports(named=True))
+    return replace(summary, copies=count_copies(marks), **cast(dict[str, Any], found))
 
 
-def print_results(out: Path, summary: RunSummary, film: str | None = None) -> None:
-    """Print the results of a finished run to stdout, at the width of the terminal; or those of one `film`."""
+def print_results(out: Path, summary: RunSummary, films: Path) -> None:
+    """Print what a finished run says of the folder or film that was named to stdout, at the width of the terminal."""
     console = Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
-    with closing(Ledger(out, to_read=True)) as ledger:
-        marks = _marks(ledger, summary, film)
+    with _told(out, films) as ledger:
+        marks = _marks(ledger, summary)
         if summary.hips["read"]:
-            with_number = (report for report in _counted(ledger, marks, film) if report.status == "read")
+            with_number = (report for report in _counted(ledger, marks) if report.status == "read")
             print_hips(console, islice(with_number, _FILMS_SHOWN))
             if summary.films["read"] > _FILMS_SHOWN:
                 console.print(f"  The first {_FILMS_SHOWN} films; all {summary.films['read']} stand in results.csv.\n")
-        _print_without(console, _counted(ledger, marks, film))
+        _print_without(console, _counted(ledger, marks))
     _print_copies(console, marks)
     console.print(_counts(summary))
     console.print(f"Bundle {visible(summary.bundle)}, {summary.signature_said}.", markup=False)
     console.print(f"{RESEARCH_USE} {visible(summary.notice)}", style="bold", markup=False)
 
 
-def print_lines(out: Path, summary: RunSummary, film: str | None = None) -> None:
-    """The lines of results.jsonl to stdout, or that of one `film`; to stderr what must stand beside numbers."""
-    lines = (out / "results.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
-    sys.stdout.writelines(line for line in lines if film is None or json.loads(line)["file"] == film)
+def print_lines(out: Path, summary: RunSummary, films: Path) -> None:
+    """The lines of results.jsonl on what was named, to stdout; to stderr what must stand beside numbers."""
+    with _told(out, films) as ledger:
+        marks = copies(ledger.reports()) if summary.copies else {}
+        sys.stdout.writelines(json_line(marked(report, marks)) + "\n" for report in ledger.reports(named=True))
     sys.stderr.write(f"{RESEARCH_USE} {visible(summary.notice)}\n")
 
 
-def _marks(ledger: Ledger, summary: RunSummary, film: str | None) -> Copies:
-    """Which files show one image; a film that was named is told of though another file shows it too."""
-    marks = copies(ledger.reports()) if summary.copies else {}
-    if film is None:
-        return marks
-    return {key: mark for key, mark in marks.items() if key[0] == film and mark[0] not in COUNTED_ONCE}
+@contextmanager
+def _told(out: Path, films: Path) -> Iterator[Ledger]:
+    """The ledger in `out`, which speaks of what was named."""
+    with closing(Ledger(out, to_read=True)) as ledger:
+        ledger.enter(*named(films))
+        yield ledger
 
 
-def _counted(ledger: Ledger, marks: Copies, film: str | None) -> Iterator[FilmReport]:
-    """The reports, less those of copies; or that of one film."""
-    reports = (marked(report, marks) for report in ledger.reports() if film in (None, report.file))
+def _marks(ledger: Ledger, summary: RunSummary) -> Copies:
+    """Which files show one image; what was named is told of though files besides show it too."""
+    if not summary.copies:
+        return {}
+    names = {report.file for report in ledger.reports(named=True)}
+    doubts = ((key, mark) for key, mark in copies(ledger.reports()).items() if mark[0] not in COUNTED_ONCE)
+    return copies(ledger.reports(named=True)) | {key: mark for key, mark in doubts if key[0] in names}
+
+
+def _counted(ledger: Ledger, marks: Copies) -> Iterator[FilmReport]:
+    """The reports on what was named, less those of copies."""
+    reports = (marked(report, marks) for report in ledger.reports(named=True))
     return (report for report in reports if report.copy not in COUNTED_ONCE)
 
 

@@ -12,9 +12,9 @@ from bmd_edge.report.film_report import FilmReport, HipReport
 from bmd_edge.report.thumbnail import Thumbnail
 
 
-def entry_of(film_now: str | None, text: str, *image: Any) -> tuple[FilmReport, Thumbnail | None]:
-    """A report and its picture from the columns of a ledger's row; `film_now` is None for a film that is there."""
-    return report_of(json.loads(text), film_now), Thumbnail(*image) if image[0] else None
+def entry_of(file: str, film_now: str | None, text: str, *image: Any) -> tuple[FilmReport, Thumbnail | None]:
+    """A report and its picture from a ledger's row; `film_now` is None for a film that is there."""
+    return report_of({**json.loads(text), "file": file}, film_now), Thumbnail(*image) if image[0] else None
 
 
 def report_of(data: Mapping[str, Any], film_now: str | None) -> FilmReport:

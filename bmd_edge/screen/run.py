@@ -19,9 +19,9 @@ from bmd_edge.report.pages import write_pages
 from bmd_edge.report.results import write_csv, write_jsonl, write_run
 from bmd_edge.screen.folder_plan import PlannedFile, named, plan, settled, unmoved
 from bmd_edge.screen.jobs import FilmJob, FilmOutcome, Setup
-from bmd_edge.screen.ledger import NAME as LEDGER
 from bmd_edge.screen.ledger import Ledger
 from bmd_edge.screen.ledger import remove as remove_ledger
+from bmd_edge.screen.ledger_file import NAME as LEDGER
 from bmd_edge.screen.left_out import as_entry
 from bmd_edge.screen.run_lock import check_local, hold
 from bmd_edge.screen.screener import Screener
@@ -63,10 +63,10 @@ def screen_folder(
 
     A `Crew` works on several films at a time and survives what a decoder does; a `Screener` on one after the other.
     Films that the ledger in `out` knows as finished with the same settings are not read again; `fresh` forgets them.
-    Results of films that are not in the folder now stay and are marked, whichever folder they were in; `forget_missing`
-    forgets them. What is in a folder and is no film is left out; one film that is named is read or refused, whatever it
-    is, and says nothing of others. Films that change while they are looked at are left for the next run. `progress` is
-    called with (finished, all) before the first and after every film.
+    Results of films that are not in the folder now stay and are marked; `forget_missing` forgets them. Those of other
+    folders stay as they are. What is in a folder and is no film is left out; one film that is named is read or refused,
+    whatever it is, and says nothing of others. Films that change while they are looked at are left for the next run.
+    `progress` is called with (finished, all) before the first and after every film.
 
     Raises:
         UsageError: the folders are not as `check_folders` wants them, another run writes to `out`, it holds results
@@ -106,7 +106,10 @@ def _screen(
 ) -> RunSummary:
     settings = screener.setup.digest
     folder, only = named(films)
+    ledger.enter(folder, only)
     items = plan(folder, ledger.done(settings), only)
+    if only is None and ledger.take_in(folder, [item.key for item in items]):
+        items = plan(folder, ledger.done(settings))
     if forget_missing and not items:
         what = "the folder holds no files, so --forget-missing would forget all: is the share with the films mounted?"
         raise UsageError(f"{what} --fresh forgets whatever is known")
@@ -142,7 +145,7 @@ def _adopt(screener: Screener | Crew, folder: Path, ledger: Ledger, items: Seque
     elsewhere = {os.path.join(os.fsencode(folder), item.key): item for item in items if item.action == "compare"}
     for task, name in screener.film_ids(FilmJob(path, item.file) for path, item in elsewhere.items()):
         item = elsewhere[task.path]
-        if name and ledger.adopt(item.key, item.file, item.stamp, screener.setup.digest, name):
+        if name and ledger.adopt(item.key, item.stamp, screener.setup.digest, name):
             finished.add(item.key)
     return finished
 

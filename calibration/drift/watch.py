@@ -11,7 +11,8 @@ import numpy as np
 from bmd_edge.bundle.bundle import VerifiedBundle
 from bmd_edge.errors import BundleError, UsageError
 from bmd_edge.report.film_report import FilmReport
-from bmd_edge.screen.ledger import NAME, Ledger
+from bmd_edge.screen.ledger import Ledger
+from bmd_edge.screen.ledger_file import NAME
 from calibration.drift.control_charts import WEIGHT, t2
 from calibration.drift.studies import F64, Seen, of_reports
 from calibration.drift.watched_features import DriftReference, Watched, from_dict

@@ -26,8 +26,8 @@ from bmd_edge.bundle.bundle import read_bundle
 from bmd_edge.errors import MissingExtra, UsageError
 from bmd_edge.screen.folder_plan import plan
 from bmd_edge.screen.jobs import FilmJob, Stages
-from bmd_edge.screen.ledger import NAME as LEDGER
 from bmd_edge.screen.ledger import Ledger
+from bmd_edge.screen.ledger_file import NAME as LEDGER
 from bmd_edge.screen.run import screen_folder, write_results
 from bmd_edge.screen.screener import open_screener
 from bmd_edge.screen.workers import Crew

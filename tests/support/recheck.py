@@ -34,6 +34,7 @@ def filled(folder: Path, out: Path, n: int) -> None:
         screener.patient_key = patient_key()  # as the command does it
         settings, report = screener.setup.digest, screener.read(DEMO / "pelvis.dcm")
     with closing(Ledger(out)) as ledger:
+        ledger.enter(folder)
         ledger._db.execute("BEGIN")
         for number in range(n):
             path = folder / f"{number // 500:04d}" / f"{number:06d}.dcm"

@@ -37,7 +37,8 @@ def test_one_film_is_read_and_nothing_is_said_of_others(films: Path, tmp_path: P
         assert screener.names == ["later.dcm"]
     assert summary.not_there == {}
     found = objects(out)
-    assert (found.pop("later.dcm")["status"], found) == ("read", before)
+    assert found.pop(f"{tmp_path.name}/later.dcm")["status"] == "read"
+    assert found == {f"films/{file}": {**one, "file": f"films/{file}"} for file, one in before.items()}
 
 
 def test_one_film_may_lie_beside_its_results(films: Path) -> None:

@@ -61,25 +61,6 @@ def test_a_refused_film_that_was_archived_stays_refused_in_the_table(folder: Pat
     assert found == {"a.dcm": ("implant", "missing"), "b.dcm": (None, "there"), "c.dcm": (None, "there")}
 
 
-def test_a_second_folder_joins_even_with_films_of_the_same_names(folder: Path, tmp_path: Path) -> None:
-    out, other = tmp_path / "out", tmp_path / "other"
-    other.mkdir()
-    (other / "a.dcm").write_bytes(hip_dicom("L"))
-    (other / "d.dcm").write_bytes(hip_dicom("R", bone=2200))
-    names_read(folder, out)
-    summary, names = names_read(other, out)
-    assert names == ["a.dcm", "d.dcm"]
-    assert now(out) == {
-        "a.dcm": "there", "a.dcm (replaced)": "replaced", "b.dcm": "missing", "c.dcm": "missing", "d.dcm": "there",
-    }  # fmt: skip
-    assert summary.not_there == {"missing": 2, "replaced": 1}
-    _, names = names_read(folder, out)
-    assert names == []  # of the three one is known by its bytes, two by their places
-    assert now(out) == {
-        "a.dcm": "there", "a.dcm (replaced)": "replaced", "b.dcm": "there", "c.dcm": "there", "d.dcm": "missing",
-    }  # fmt: skip
-
-
 def test_a_film_is_not_lost_to_another_one_that_takes_its_name(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     names_read(folder, out)

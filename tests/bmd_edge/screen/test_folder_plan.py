@@ -56,11 +56,11 @@ def test_a_film_that_was_only_touched_is_not_read_again(folder: Path, tmp_path: 
     names_read(folder, tmp_path / "out")
     before = contents(tmp_path / "out")
     (folder / "a.dcm").chmod(0o640)
-    done = finished(tmp_path / "out", settings())
+    done = finished(tmp_path / "out", settings(), folder)
     assert [item.action for item in folder_plan.plan(folder, done)] == ["compare", "skip", "skip"]
     assert names_read(folder, tmp_path / "out")[1] == []
     assert contents(tmp_path / "out") == before
-    done = finished(tmp_path / "out", settings())
+    done = finished(tmp_path / "out", settings(), folder)
     assert [item.action for item in folder_plan.plan(folder, done)] == ["skip"] * 3
 
 
@@ -70,7 +70,7 @@ def test_where_no_time_of_change_is_kept_films_are_compared(
 ) -> None:
     names_read(folder, tmp_path / "out")
     monkeypatch.setattr(folder_plan, "file_system", lambda *_: kind)
-    done = finished(tmp_path / "out", settings())
+    done = finished(tmp_path / "out", settings(), folder)
     assert [item.action for item in folder_plan.plan(folder, done)] == ["compare"] * 3
     assert names_read(folder, tmp_path / "out")[1] == []
 

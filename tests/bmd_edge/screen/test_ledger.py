@@ -14,7 +14,9 @@ import pytest
 from bmd_edge.errors import UsageError
 from bmd_edge.film.film import former_id
 from bmd_edge.report.film_report import FilmReport
-from bmd_edge.screen.ledger import NAME, Ledger
+from bmd_edge.screen.folders import EARLIER
+from bmd_edge.screen.ledger import Ledger
+from bmd_edge.screen.ledger_file import NAME
 from tests.bmd_edge.screen.mounts import read_only
 from tests.support.screening import drawn_screener, hip_dicom
 
@@ -117,7 +119,7 @@ def test_what_was_displaced_is_found_again(tmp_path: Path) -> None:
     with closing(Ledger(tmp_path)) as ledger:
         put(ledger, b"a", report(b"a"))
         put(ledger, b"a", report(b"a", b"another film"), 2)
-        assert ledger.adopt(b"a", "a", (1, 1, 1), "settings", report(b"a").film_id)
+        assert ledger.adopt(b"a", (1, 1, 1), "settings", report(b"a").film_id)
         ledger.settle()
         assert sorted((one.film_id, one.film_now) for one in ledger.reports()) == sorted(
             [(report(b"a").film_id, "there"), (report(b"a", b"another film").film_id, "replaced")]
@@ -129,6 +131,10 @@ def aged(out: Path, layout: int) -> None:
     with closing(sqlite3.connect(out / NAME)) as old, old:
         for name in ("put", "forget", "mark", "unmark"):
             old.execute(f"DROP TRIGGER {name}")
+        for table in ("films", "absent"):
+            for (key,) in old.execute(f"SELECT key FROM {table}").fetchall():
+                old.execute(f"UPDATE {table} SET key=? WHERE key=?", (key.removeprefix(EARLIER + b"/"), key))
+        old.execute("DROP TABLE folders")
         if layout < 5:
             old.execute("ALTER TABLE films DROP COLUMN changed_ns")
         if layout < 4:
@@ -152,7 +158,7 @@ def aged(out: Path, layout: int) -> None:
         old.execute(f"PRAGMA user_version={layout}")
 
 
-@pytest.mark.parametrize("layout", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("layout", [1, 2, 3, 4, 5, 6])
 def test_a_ledger_of_an_earlier_version_is_read_and_taken_over(layout: int, tmp_path: Path) -> None:
     network = None if layout == 1 else READ.hips[0].network
     expected = replace(report(b"a"), recalibration="a digest", hips=(replace(READ.hips[0], network=network),))

@@ -29,7 +29,7 @@ def finished_and_left(disk: power.Disk, folder: Path) -> list[tuple[int, int]]:
 
         def cut(done: int, total: int) -> None:
             with disk.after_power_cut() as left:
-                seen.append((done, len(module.finished(left / "out", screener.settings_digest))))
+                seen.append((done, len(module.finished(left / "out", screener.settings_digest, folder))))
 
         screen_folder(screener, folder, disk.folder / "out", progress=cut)
     return seen
@@ -43,8 +43,8 @@ def test_the_disk_loses_what_is_not_synced(disk: power.Disk, tmp_path: Path, mon
     """The test above can fail: with one sync less for each film, the same films are lost."""
 
     class Hasty(Ledger):
-        def _prepare(self) -> None:
-            super()._prepare()
+        def __init__(self, out: Path) -> None:
+            super().__init__(out)
             self._db.execute("PRAGMA synchronous=NORMAL")
 
     monkeypatch.setattr("bmd_edge.screen.run.Ledger", Hasty)

@@ -18,7 +18,7 @@ from bmd_edge.measure.headline import HEADLINES
 from bmd_edge.report.film_report import COPIES, FILM_NOW, STATUSES, RunSummary
 from bmd_edge.report.results import CSV_COLUMNS
 from bmd_edge.report.schema import json_schema
-from bmd_edge.screen import ledger
+from bmd_edge.screen import ledger_file
 
 ROOT = Path(__file__).parents[3]
 KEPT = ROOT / "tests" / "schemas" / "contract-0.1.json"
@@ -36,7 +36,7 @@ def contract() -> dict[str, list[str]]:
         "public names": list(bmd_edge.__all__),
         "commands": sorted(commands()),
         "bundle": [f"schema {layout.SCHEMA}", *sorted(layout.ALLOWED_FILES), *(one.name for one in fields(Manifest))],
-        "ledger": [f"layout {n + 1}" for n in range(ledger._LAYOUT)],
+        "ledger": [f"layout {n + 1}" for n in range(ledger_file.LAYOUT)],
     }
 
 
