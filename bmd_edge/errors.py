@@ -32,19 +32,19 @@ _NEXT = "At the next film, if one is taken anyway:"
 
 REFUSALS: dict[str, Refusal] = {
     # The file
-    "empty_file": Refusal("The file is empty.", "If it was meant as a film, export it again from the archive."),
-    "not_dicom": Refusal(
-        "The file is not a DICOM file.", "Export the film as DICOM; other files may stay in the folder."
+    "empty_file": Refusal("The file is empty.", "Export the film again from the archive."),
+    "not_dicom": Refusal("The file is not a DICOM file.", "Export the film as DICOM."),
+    "packed_file": Refusal(
+        "The file is packed (zip, gz, tar and the like), and none is opened.",
+        "If it holds films, unpack it into the folder, then run again.",
     ),
-    "archive": Refusal(
-        "The file is an archive, and none is opened.", "If it holds films, unpack it into the folder, then run again."
-    ),
-    "broken_archive": Refusal(
-        "The file is an archive that is cut off.", "Copy it again; if it holds films, unpack it into the folder."
+    "broken_packed_file": Refusal(
+        "The file is packed (zip and the like) and cut off.",
+        "If it held films, copy it again, and unpack it into the folder.",
     ),
     "dicom_directory": Refusal(
-        "The file is the directory of a disc (DICOMDIR), no film.",
-        "Nothing is to be done: films that it lists are read where they lie in the folder.",
+        "The file is the table of contents of a disc (DICOMDIR), no film.",
+        "Nothing need be done: the films that it lists are read where they lie in the folder.",
     ),
     "truncated": Refusal("The file ends before its data does.", "Copy the film again; the transfer was cut."),
     "broken_dicom": Refusal("The DICOM header cannot be read.", "Export the film again from the archive."),
@@ -52,7 +52,8 @@ REFUSALS: dict[str, Refusal] = {
         "The DICOM file holds no image.", "Export the image itself, not a report or a directory file."
     ),
     "not_radiograph": Refusal(
-        "The file is not a projection radiograph.", "Export the CR or DX film of the hip if the archive holds one."
+        "The DICOM file holds no plain X-ray film: a report, a PDF, display settings or an image of another kind.",
+        "Export the CR or DX film of the hip if the archive holds one.",
     ),
     "not_for_presentation": Refusal(
         "The film is raw detector data (For Processing).",
@@ -76,7 +77,7 @@ REFUSALS: dict[str, Refusal] = {
         "The header contradicts the pixel data.", "Export the film again; ask the vendor if it recurs."
     ),
     "not_a_regular_file": Refusal(
-        "The entry is not a regular file.", "Nothing is to be done: pipes, sockets and devices are never opened."
+        "The entry is no file but a pipe, a socket or a device.", "Nothing need be done: these are never opened."
     ),
     "link": Refusal(
         "The entry is a link, and none is followed in a folder.",
@@ -84,7 +85,7 @@ REFUSALS: dict[str, Refusal] = {
     ),
     "unfinished_file": Refusal(
         "The name is that of an unfinished copy (.part, .tmp and the like).",
-        "Nothing is to be done while it is copied: it is read once it has a name of its own.",
+        "Nothing need be done while it is copied: it is read once it has a name of its own.",
     ),
     # The film
     "wrong_body_part": Refusal(
@@ -150,32 +151,46 @@ REFUSALS: dict[str, Refusal] = {
     ),
     "unexpected": Refusal("The film could not be processed.", "Run again; report it with the film_id if it recurs."),
 }
-"""Every code that can stand as `reason` of a refused or failed film or hip."""
+"""Every code that can stand as `reason` of a refused or failed film or hip, or of a file that is left out."""
+
+
+_MAY_STAY = "Nothing need be done"
+LEFT_OUT: dict[str, str] = {
+    "empty_file": f"{_MAY_STAY}: its name is not that of a film.",
+    "not_dicom": f"{_MAY_STAY}: texts, viewers, pictures and the like may stay beside films.",
+    "not_radiograph": f"{_MAY_STAY}: such files may stay beside films.",
+}
+"""Remedies of what only lies beside films, where they differ from those of a film that was meant."""
+
+
+def remedy(code: str, status: str) -> str:
+    """What can be done about a film, a hip or a file without a number; `status` as in `FilmReport`."""
+    return LEFT_OUT.get(code, REFUSALS[code].remedy) if status == "left_out" else REFUSALS[code].remedy
 
 
 FLAGS: dict[str, str] = {
-    "spacing_uncertain": "Pixel spacing of unknown plane; taken at the detector.",
+    "spacing_uncertain": "The header does not say where its pixel spacing holds; taken at the detector.",
     "spacing_given": "Pixel size given by the user; the film states none.",
     "spacing_overridden": "Pixel size given by the user, in place of what the film states.",
     "spacing_scanned": "Pixel size is that of the film's scan (Nominal Scanned Pixel Spacing).",
     "spacing_not_square": "Pixel size differs between rows and columns; a detector's does not.",
     "spacing_contradiction": "Pixel Spacing contradicts the stated magnification; the image may have been resampled.",
-    "calibration_uncertain": "Pixel Spacing of a derived image, without a calibration type.",
+    "calibration_uncertain": "Pixel Spacing of a derived image (a processed copy), which does not say how it was set.",
     "decimal_comma": "The header writes commas in numbers, or between them; they were read so.",
     "magnification_contradiction": "The stated magnification contradicts the stated distances; the first was used.",
     "magnification_assumed": "Magnification not stated; assumed 1.15 +- 0.05.",
     "side_contradiction": "The header's side contradicts the anatomy.",
     "view_unknown": "The header does not name the view.",
-    "display_lookup_ignored": "The header's display lookup is malformed and was ignored.",
+    "display_lookup_ignored": "The header's display lookup table is damaged and was ignored.",
     "polarity_uncertain": "The header contradicts itself on which end of the gray scale is white; the picture decided.",
     "unusual_orientation": "The header says that the film is stored mirrored or turned.",
     "several_windows": "The header holds several displays; the first lookup table, else the first window, was used.",
     "lossy_compression": "The image was compressed with loss.",
     "trailing_data": "The file holds data after its end.",
-    "header_irregular": "The header breaks the standard in places that do not touch the pixels.",
+    "header_irregular": "The header has mistakes, none of which touches the picture.",
     "secondary_image": "A screen save or a secondary image, not the film itself.",
     "sigmoid_perhaps_twice": "The display curve (SIGMOID) may be burned into the pixels already and was applied again.",
-    "high_bit_contradiction": "High Bit contradicts the pixels, which were read as they lie.",
+    "high_bit_contradiction": "The header (High Bit) contradicts the pixels, which were read as they lie.",
     "age_contradiction": "The stated age contradicts birth date and study date; the stated one was used.",
     "age_spelling": "The age is not written as the standard has it, 067Y; it was read where its meaning is clear.",
     "sex_spelling": "The sex is not written F, M or O; it was read where its meaning is clear.",
@@ -192,6 +207,26 @@ FLAGS: dict[str, str] = {
     "unlike_training_films": "The film is unlike the films the network was trained on.",
 }
 """Cautions that may stand beside a number."""
+
+_STORED = "Use the film as the X-ray unit stored it, if the archive holds it."
+TO_DO: dict[str, str] = {
+    "spacing_contradiction": _STORED,
+    "calibration_uncertain": _STORED,
+    "magnification_contradiction": "Find out which is right; the number hangs on it.",
+    "side_contradiction": "Find out which side it is, and correct the header in the archive.",
+    "polarity_uncertain": "Look whether bone is white in the picture.",
+    "secondary_image": "Use the film itself, if the archive holds it.",
+    "sigmoid_perhaps_twice": _STORED,
+    "high_bit_contradiction": "Look whether the picture shows the whole film.",
+    "age_contradiction": "Find out the age; T-score and headline hang on it.",
+    "partly_clipped": REFUSALS["clipped"].remedy,
+}
+"""What can be done about those flags that say that something is wrong; the others only say how the number came."""
+
+
+def caution(flag: str) -> str:
+    """A flag in words, with what can be done about it."""
+    return " ".join(filter(None, [FLAGS[flag], TO_DO.get(flag)]))
 
 
 class BmdEdgeError(Exception):

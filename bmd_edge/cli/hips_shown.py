@@ -10,7 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from bmd_edge.errors import FLAGS
+from bmd_edge.errors import caution
 from bmd_edge.measure.estimate import Estimate
 from bmd_edge.measure.t_score import T_SCORE_REASONS
 from bmd_edge.report.film_report import FILM_NOW, FilmReport, HipReport, flags_of
@@ -32,7 +32,7 @@ def print_hips(console: Console, reports: Iterable[FilmReport]) -> None:
     show = _list if console.width < LIST_BELOW else _table
     console.print(show(list(reports), console.width, notes))
     for text, mark in notes.items():
-        console.print(Padding(Text(f"{mark}  {text}"), (0, 0, 0, 2)))
+        console.print(Padding(Text(f"{mark}  {text}"), (0, 0, 0, 2), expand=False))
     console.print()
 
 
@@ -94,7 +94,7 @@ def _headline(report: FilmReport, apart: bool) -> Text:
 
 def _marks(report: FilmReport, hip: HipReport, notes: dict[str, str]) -> str:
     """The letters of the notes of a hip; new ones are added to `notes`: text -> letter."""
-    texts = [*filter(None, [FILM_NOW[report.film_now]]), *(FLAGS[flag] for flag in flags_of(hip))]
+    texts = [*filter(None, [FILM_NOW[report.film_now]]), *(caution(flag) for flag in flags_of(hip))]
     texts += [T_SCORE_REASONS[row.t_score_reason] for row in hip.estimates[:1] if row.t_score_reason]
     return " ".join(notes.setdefault(text, _mark(len(notes))) for text in texts)
 

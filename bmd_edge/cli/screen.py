@@ -197,24 +197,24 @@ def _print_plan(settings: str, films: Path, out: Path, fresh: bool) -> None:
 
 
 def _say_where(out: Path, summary: "RunSummary", others: int = 0) -> None:
+    from bmd_edge.cli.terminal import counted, say
+
     earlier = sum(summary.not_there.values())
     if earlier == summary.files and not summary.left:
         known = f" {earlier} were known: is the share with the films mounted?" * (earlier > 0)
-        typer.echo(f"The folder holds no files.{known}", err=True)
+        say(f"The folder holds no files.{known}")
     elif not summary.found and not summary.left:
-        typer.echo("None of the files is a film.", err=True)
+        say("None of the files was taken for a film.")
     if earlier:
         counts = ", ".join(f"{n} {how}" for how, n in summary.not_there.items())
-        typer.echo(
-            f"Results of films that are not there now: {counts}. They stay, and film_now says so; --forget-missing "
-            "forgets what is missing or replaced.",
-            err=True,
+        say(
+            f"Results of films that are not there now: {counts}. They stay, and report and tables say so;"
+            " --forget-missing forgets what is missing or replaced."
         )
     if summary.left:
         what, them = ("file was", "it") if summary.left == 1 else ("files were", "them")
-        typer.echo(f"{summary.left} {what} still changing: run the same command again to read {them}.", err=True)
+        say(f"{summary.left} {what} still changing: run the same command again to read {them}.")
     if others:
-        what = "1 file" if others == 1 else f"{others} files"
-        typer.echo(f"Report and tables also hold {what} screened before with this --out.", err=True)
+        say(f"Report and tables also hold {counted(others, 'file')} of earlier runs with this --out.")
     typer.echo(f"Report: {out / 'report' / 'index.html'}", err=True)
-    typer.echo(f"Tables: {out / 'results.csv'} and results.jsonl", err=True)
+    typer.echo(f"Tables: {out / 'results.csv'}, results.jsonl", err=True)

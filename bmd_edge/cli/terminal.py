@@ -15,9 +15,9 @@ from rich.text import Text
 
 from bmd_edge.cli.hips_shown import print_hips
 from bmd_edge.cli.minutes import Minutes
-from bmd_edge.errors import REFUSALS
+from bmd_edge.errors import REFUSALS, remedy
 from bmd_edge.report.copies import Copies, copies, count_copies, marked
-from bmd_edge.report.film_report import COPIES, COUNTED_ONCE, RESEARCH_USE, FilmReport, RunSummary, count
+from bmd_edge.report.film_report import COPIES, COPIES_TO_DO, COUNTED_ONCE, RESEARCH_USE, FilmReport, RunSummary, count
 from bmd_edge.report.results import json_line
 from bmd_edge.report.safe_text import visible
 from bmd_edge.screen.folder_plan import named
@@ -70,6 +70,15 @@ def build_bar() -> Iterator[Callable[[str, int, int], None]]:
         yield show
 
 
+def say(text: str) -> None:
+    """Sentences to stderr; a terminal's lines end between words."""
+    console = Console(stderr=True, highlight=False)
+    if console.is_terminal:
+        console.print(Text(text))
+    else:
+        sys.stderr.write(f"{text}\n")
+
+
 def of_named(out: Path, summary: RunSummary, films: Path) -> RunSummary:
     """What a run says of the folder or the film that was named; nothing of others that `out` knows."""
     with _told(out, films) as ledger:
@@ -93,7 +102,7 @@ def print_results(out: Path, summary: RunSummary, films: Path) -> None:
         _print_without(console, _counted(ledger, marks))
     _print_copies(console, marks)
     console.print(_counts(summary))
-    console.print(f"Bundle {visible(summary.bundle)}, {summary.signature_said}.", markup=False)
+    console.print(f"Networks: bundle {visible(summary.bundle)}, {summary.signature_said}.", markup=False)
     console.print(f"{RESEARCH_USE} {visible(summary.notice)}", style="bold", markup=False)
 
 
@@ -133,12 +142,13 @@ def _counts(summary: RunSummary) -> str:
     also = f", {films['left_out']} left out" * (films["left_out"] > 0)
     also += f", {summary.repeated} shown by another file" * (summary.repeated > 0)
     return (
-        f"{_counted_as(summary.files, 'file')}: {films['read']} read, {films['refused']} refused, {films['failed']}"
-        f" failed{also}. {_counted_as(hips['read'], 'hip')} with a number, {hips['refused']} refused."
+        f"{counted(summary.files, 'file')}: {films['read']} read, {films['refused']} refused, {films['failed']}"
+        f" failed{also}. {counted(hips['read'], 'hip')} with a number, {hips['refused']} refused."
     )
 
 
-def _counted_as(n: int, kind: str) -> str:
+def counted(n: int, kind: str) -> str:
+    """A number of things: 1 file, 2 files."""
     return f"{n} {kind}{'' if n == 1 else 's'}"
 
 
@@ -153,9 +163,9 @@ def _print_without(console: Console, reports: Iterable[FilmReport]) -> None:
         if report.reason and not report.hips:
             names.setdefault((left_out, report.reason, "file"), []).append(file)
     for (left_out, reason, kind), files in sorted(names.items(), key=lambda one: (one[0][0], -len(one[1]), one[0])):
-        what, style = ("left out", "") if left_out else ("without a number", "yellow")
-        sentence = f"{_counted_as(len(files), kind)} {what}. {REFUSALS[reason].sentence}"
-        _print_named(console, sentence, REFUSALS[reason].remedy, files, style)
+        what, style, status = ("left out", "", "left_out") if left_out else ("without a number", "yellow", "refused")
+        sentence = f"{counted(len(files), kind)} {what}. {REFUSALS[reason].sentence}"
+        _print_named(console, sentence, remedy(reason, status), files, style)
 
 
 def _print_copies(console: Console, marks: Copies) -> None:
@@ -168,12 +178,13 @@ def _print_copies(console: Console, marks: Copies) -> None:
             what = "copy" if len(files) == 1 else "copies"
             _print_named(console, f"{len(files)} {what}. {COPIES[kind]}", "Counted once.", files, "")
         else:
-            sentence = f"{len(files)} in conflict. {COPIES[kind]}"
-            _print_named(console, sentence, "Each is counted; find out which is right.", files, "yellow")
+            sentence = f"{counted(len(files), 'file')} in conflict. {COPIES[kind]}"
+            _print_named(console, sentence, COPIES_TO_DO[kind], files, "yellow")
 
 
-def _print_named(console: Console, sentence: str, remedy: str, files: list[str], style: str) -> None:
+def _print_named(console: Console, sentence: str, to_do: str, files: list[str], style: str) -> None:
     console.print(sentence, style=style, markup=False)
-    console.print(Padding(Text(remedy), (0, 0, 0, 2)))
     more = [f"and {len(files) - _NAMES_SHOWN} more in results.csv"] if len(files) > _NAMES_SHOWN else []
-    console.print(Padding(Text(", ".join(files[:_NAMES_SHOWN] + more), style="dim"), (0, 0, 1, 2)))
+    for text in (Text(to_do), Text(", ".join(files[:_NAMES_SHOWN] + more), style="dim")):
+        console.print(Padding(text, (0, 0, 0, 2), expand=False))
+    console.print()

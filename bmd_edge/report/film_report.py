@@ -14,12 +14,18 @@ from bmd_edge.measure.network_answer import NetworkAnswer
 
 SCHEMA_VERSION = 2
 COPIES = {
-    "duplicate": "The same image as another file: one SOP Instance UID, the same pixels.",
-    "same_pixels": "The same pixels as another file, under another SOP Instance UID.",
-    "other_patient": "The same pixels as another file, under another patient: one of the two is wrong.",
-    "conflict": "Another file has the same SOP Instance UID and other pixels: one of the two is wrong.",
+    "duplicate": "The same image as another file: one SOP Instance UID, the same picture.",
+    "same_pixels": "The same picture as another file, under another SOP Instance UID.",
+    "other_patient": "The same picture as another file, under another patient: one of the two is wrong.",
+    "conflict": "Another file has the same SOP Instance UID and another picture: one of the two is wrong.",
 }
 """How two files may belong together, of which only one should count."""
+COPIES_TO_DO = {
+    "other_patient": "Find out whose film it is; until then both count.",
+    "conflict": "Find out which is right; until then both count.",
+}
+"""What can be done about two files of which one is wrong."""
+FILM_NOW_TO_DO = {"unreadable": "Check the disk and the file's permissions, then run again."}
 COUNTED_ONCE = ("duplicate", "same_pixels")
 """Of these only the other file counts; of the others both do, for nobody knows which is right."""
 STATUSES = ("read", "refused", "failed", "left_out")
@@ -31,9 +37,9 @@ FILM_NOW = {
 }
 """Where a film is as of the last run, and what is said beside a result whose film is not there."""
 SIGNATURES = {
-    "unsigned": "unsigned",
-    "not_checked": "signature not checked",
-    "verified": "signature verified",
+    "unsigned": "without a signature",
+    "not_checked": "with a signature that was not checked",
+    "verified": "with a verified signature",
 }
 """What is known of the bundle's signature, and how it is said."""
 RESEARCH_USE = "Research use only, not for diagnosis. Estimated from a radiograph; confirm by DXA."

@@ -11,6 +11,8 @@ from bmd_edge.measure.network_answer import NetworkAnswer
 from bmd_edge.report.film_report import FilmReport, HipReport
 from bmd_edge.report.thumbnail import Thumbnail
 
+_FORMER_REASONS = {"archive": "packed_file", "broken_archive": "broken_packed_file"}
+
 
 def entry_of(file: str, film_now: str | None, text: str, *image: Any) -> tuple[FilmReport, Thumbnail | None]:
     """A report and its picture from a ledger's row; `film_now` is None for a film that is there."""
@@ -27,6 +29,7 @@ def report_of(data: Mapping[str, Any], film_now: str | None) -> FilmReport:
         "film_now": film_now or "there",
         "film_id": data["film_id"] and former_id(data["film_id"]),
         "recalibration": data.get("recalibration", data.get("site_calibration")),  # its former name
+        "reason": _FORMER_REASONS.get(data["reason"], data["reason"]),
     }
     return _made(FilmReport, {**data, **facts})
 

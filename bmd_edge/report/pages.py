@@ -15,11 +15,21 @@ from typing import Any
 
 import jinja2
 
-from bmd_edge.errors import FLAGS, REFUSALS
+from bmd_edge.errors import REFUSALS, caution, remedy
 from bmd_edge.film.film import FACTS
 from bmd_edge.measure.estimate import Estimate, who_range
 from bmd_edge.measure.t_score import REFERENCE_NAME, T_SCORE_REASONS, WHO_CUTS, WHO_RANGES, bmd_at
-from bmd_edge.report.film_report import COPIES, FILM_NOW, RESEARCH_USE, FilmReport, HipReport, RunSummary, flags_of
+from bmd_edge.report.film_report import (
+    COPIES,
+    COPIES_TO_DO,
+    FILM_NOW,
+    FILM_NOW_TO_DO,
+    RESEARCH_USE,
+    FilmReport,
+    HipReport,
+    RunSummary,
+    flags_of,
+)
 from bmd_edge.report.safe_text import visible
 from bmd_edge.report.schema import SPACING_SOURCES
 from bmd_edge.report.thumbnail import Thumbnail
@@ -35,7 +45,7 @@ _FACT_NAMES = {
     "sop_instance_uid": "SOP instance UID",
     "study_instance_uid": "study instance UID",
     "series_instance_uid": "series instance UID",
-    "warnings": "breaches of the standard:",
+    "warnings": "mistakes in the header:",
 }
 _SCRIPT = files("bmd_edge.report").joinpath("templates", "worklist.js").read_text(encoding="utf-8")
 _SCALE_GCM2 = (0.3, 1.2)  # the axis of the interval drawings; what lies beyond is drawn at its end
@@ -64,7 +74,8 @@ def write_pages(folder: Path, entries: Iterable[_Entry], summary: RunSummary, ag
             listing.append({"name": page, "first": films[0]["file"], "last": films[-1]["file"], "n": len(films)})
     values = {
         "sections": worklist.sections(),
-        "unread": [{**_refusal(code), "rows": rows} for code, rows in sorted(worklist.unread.items(), key=_most_first)],
+        "unread": _by_reason(worklist.unread, "refused"),
+        "left_out": _by_reason(worklist.left_out, "left_out"),
         "listing": listing,
         "films": [] if names else films,
         "shown_before": summary.repeated,
@@ -77,8 +88,10 @@ def write_pages(folder: Path, entries: Iterable[_Entry], summary: RunSummary, ag
         old.unlink()
 
 
-def _most_first(reason: tuple[str, list[Row]]) -> tuple[int, str]:
-    return -len(reason[1]), reason[0]
+def _by_reason(rows: dict[str, list[Row]], status: str) -> list[dict[str, Any]]:
+    """The reasons of files, the one of most files first."""
+    most_first = sorted(rows.items(), key=lambda one: (-len(one[1]), one[0]))
+    return [{**_refusal(code, status), "rows": some} for code, some in most_first]
 
 
 def _write(path: Path, template: str, **values: Any) -> None:
@@ -104,8 +117,8 @@ def _batches(entries: Iterable[_Entry]) -> Iterator[list[_Entry]]:
         yield batch
 
 
-def _refusal(code: str) -> dict[str, str]:
-    return {"code": code, "sentence": REFUSALS[code].sentence, "remedy": REFUSALS[code].remedy}
+def _refusal(code: str, status: str) -> dict[str, str]:
+    return {"code": code, "sentence": REFUSALS[code].sentence, "remedy": remedy(code, status)}
 
 
 # -- what the templates show --------------------------------------------------------------------------------------
@@ -117,11 +130,12 @@ def _film(report: FilmReport, picture: Thumbnail | None) -> dict[str, Any]:
         "identity": [visible(one) for one in _identity(report)],
         "status": report.status,
         "complete": report.complete,
-        "film_now": FILM_NOW[report.film_now],
+        "film_now": " ".join(filter(None, [FILM_NOW[report.film_now], FILM_NOW_TO_DO.get(report.film_now)])),
         "band": report.band,
-        "copied": report.copy and f"{COPIES[report.copy]} {visible(report.copy_of or '')}",
+        "copied": report.copy and f"{COPIES[report.copy]} See {visible(report.copy_of or '')}.",
+        "copied_to_do": COPIES_TO_DO.get(report.copy or "", ""),
         "headline": report.band_meaning or no_headline(report),
-        "refusal": _refusal(report.reason) if report.reason else None,
+        "refusal": _refusal(report.reason, report.status) if report.reason else None,
         "facts": [visible(fact) for fact in _facts(report)],
         "picture": picture
         and {
@@ -175,13 +189,13 @@ def _hip(hip: HipReport, picture: Thumbnail | None) -> dict[str, Any]:
     return {
         "side": hip.side,
         "side_name": SIDE_NAMES[hip.side],
-        "refusal": _refusal(hip.reason) if hip.reason else None,
+        "refusal": _refusal(hip.reason, hip.status) if hip.reason else None,
         "points": [
             {"x": x * across, "y": y * down, "name": name.replace("_", " ")}
             for name, (x, y) in hip.landmarks_px.items()
         ],
         "box": box,
-        "flags": [FLAGS[flag] for flag in flags_of(hip)],
+        "flags": [caution(flag) for flag in flags_of(hip)],
         "estimates": [_estimate(estimate) for estimate in hip.estimates],
     }
 

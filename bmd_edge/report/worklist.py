@@ -4,10 +4,18 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from operator import attrgetter
 
-from bmd_edge.errors import REFUSALS
+from bmd_edge.errors import FLAGS, REFUSALS, TO_DO, remedy
 from bmd_edge.measure.headline import lowest_t_score
 from bmd_edge.measure.t_score import T_SCORE_REASONS
-from bmd_edge.report.film_report import COPIES, COUNTED_ONCE, FILM_NOW, FilmReport
+from bmd_edge.report.film_report import (
+    COPIES,
+    COPIES_TO_DO,
+    COUNTED_ONCE,
+    FILM_NOW,
+    FILM_NOW_TO_DO,
+    FilmReport,
+    flags_of,
+)
 from bmd_edge.report.safe_text import visible
 
 SECTIONS = {
@@ -75,8 +83,12 @@ class Section:
 
 @dataclass(slots=True)
 class Worklist:
-    """Films that are added one by one, with their links; what is short of a header stands in `unread`, by reason."""
+    """Films that are added one by one, with their links.
 
+    What is short of a header stands in `unread`, and what is no film in `left_out`, by reason.
+    """
+
+    left_out: dict[str, list[Row]] = field(default_factory=lambda: defaultdict(list))
     unread: dict[str, list[Row]] = field(default_factory=lambda: defaultdict(list))
     _groups: dict[str, list[Row]] = field(default_factory=lambda: defaultdict(list))
 
@@ -84,7 +96,9 @@ class Worklist:
         """Put a film into its row."""
         row = _row(report, link)
         who = report.patient_pseudonym or report.study_instance_uid or report.sop_instance_uid
-        if who is None and report.reason and not report.hips:
+        if report.status == "left_out" and report.reason:
+            self.left_out[report.reason].append(row)
+        elif who is None and report.reason and not report.hips:
             self.unread[report.reason].append(row)
         else:
             self._groups[who or row.link].append(row)
@@ -107,8 +121,10 @@ def _row(report: FilmReport, link: str) -> Row:
         if hip.reason:
             doubted.setdefault(hip.reason, []).extend(_SIDES[hip.side])
     sentences = [f"{_of_sides(sides)}{REFUSALS[reason].sentence}" for reason, sides in doubted.items()]
-    notes = [FILM_NOW[report.film_now], COPIES[report.copy] if report.copy else ""]
-    remedies = dict.fromkeys([to_do, *(REFUSALS[reason].remedy for reason in doubted)])
+    flags = dict.fromkeys(flag for hip in report.hips for flag in flags_of(hip) if flag in TO_DO)
+    notes = [FILM_NOW[report.film_now], COPIES.get(report.copy or ""), *(FLAGS[flag] for flag in flags)]
+    also = [FILM_NOW_TO_DO.get(report.film_now), COPIES_TO_DO.get(report.copy or ""), *(TO_DO[flag] for flag in flags)]
+    remedies = dict.fromkeys([to_do, *(remedy(reason, report.status) for reason in doubted), *also])
     lowest = lowest_t_score(estimate for hip in report.hips for estimate in hip.estimates)
     return Row(
         section=_section(report),

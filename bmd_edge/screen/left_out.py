@@ -9,7 +9,7 @@ from dataclasses import replace
 from bmd_edge.report.film_report import FilmReport
 
 _NO_FILM = frozenset(["dicom_directory", "link", "not_a_regular_file", "not_radiograph", "unfinished_file"])
-_BY_NAME = frozenset(["archive", "broken_archive", "empty_file", "not_dicom"])
+_BY_NAME = frozenset(["broken_packed_file", "empty_file", "not_dicom", "packed_file"])
 """Left out too, unless the name is a film's: then somebody meant to send one, and it is damaged."""
 _FILM_NAME = re.compile(
     r"[^.].*\.(?i:dcm|dicom|dic|ima)"
