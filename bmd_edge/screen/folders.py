@@ -1,8 +1,8 @@
 """The folders that a ledger knows, so that films of one name in two folders are two films.
 
 The key of a film begins with the name of its folder and a slash. The ledger knows a folder by a hash of its path, for
-a path may hold a patient's name, and by its films: one that holds most films of another, byte by byte and under their
-names, is that folder, moved or mounted elsewhere.
+a path may hold a patient's name, and by its films: one that holds at least half of the films of another, byte by byte
+and under their names, is that folder, moved or mounted elsewhere.
 """
 
 import hashlib
@@ -93,7 +93,8 @@ def several(db: sqlite3.Connection) -> bool:
 def settle(db: sqlite3.Connection, home: bytes) -> None:
     """Take in the films of each folder that has moved to where the keys begin with `home`.
 
-    That is one of which most films lie here under their names; what does not is missing, or another film has its name.
+    That is one of which at least half of the films lie here under their names; each of the others is missing, or another
+    film has its name.
     """
     if not several(db):
         return

@@ -8,8 +8,9 @@ from dataclasses import replace
 
 from bmd_edge.report.film_report import FilmReport
 
-_NO_FILM = frozenset(["dicom_directory", "link", "not_a_regular_file", "not_radiograph", "unfinished_file"])
-_BY_NAME = frozenset(["broken_packed_file", "empty_file", "not_dicom", "packed_file"])
+NO_FILM = frozenset(["dicom_directory", "link", "not_a_regular_file", "not_radiograph", "unfinished_file"])
+"""Left out wherever they lie in a folder."""
+BY_NAME = frozenset(["broken_packed_file", "empty_file", "not_dicom", "packed_file"])
 """Left out too, unless the name is a film's: then somebody meant to send one, and it is damaged."""
 _FILM_NAME = re.compile(
     r"[^.].*\.(?i:dcm|dicom|dic|ima)"
@@ -22,7 +23,7 @@ _FILM_NAME = re.compile(
 def as_entry(report: FilmReport) -> FilmReport:
     """What is said of a file that nobody named: `left_out` instead of `refused` where it is no film."""
     name = (report.file or "").rpartition("/")[2]
-    meant = report.reason in _BY_NAME and _FILM_NAME.fullmatch(name)
-    if report.reason in _NO_FILM | _BY_NAME and not meant:
+    meant = report.reason in BY_NAME and _FILM_NAME.fullmatch(name)
+    if report.reason in NO_FILM | BY_NAME and not meant:
         return replace(report, status="left_out")
     return report

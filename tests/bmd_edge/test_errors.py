@@ -10,16 +10,33 @@ from pathlib import Path
 import pytest
 
 from bmd_edge import errors
-from bmd_edge.errors import FLAGS, REFUSALS, BmdEdgeError, FilmFailed, FilmRefused, HipRefused, MissingExtra
+from bmd_edge.errors import (
+    FLAGS,
+    LEFT_OUT,
+    REFUSALS,
+    TO_DO,
+    BmdEdgeError,
+    FilmFailed,
+    FilmRefused,
+    HipRefused,
+    MissingExtra,
+    caution,
+    remedy,
+)
 from bmd_edge.film.read import read_film
 from bmd_edge.measure.headline import HEADLINES
 from bmd_edge.measure.t_score import T_SCORE_REASONS
 from bmd_edge.report import pages
+from bmd_edge.report.film_report import COPIES_TO_DO, FILM_NOW_TO_DO
+from bmd_edge.screen import left_out
 
 CATALOG = {
     **{f"{code}, sentence": one.sentence for code, one in REFUSALS.items()},
     **{f"{code}, remedy": one.remedy for code, one in REFUSALS.items()},
     **FLAGS,
+    **{f"{code}, left out": text for code, text in LEFT_OUT.items()},
+    **{f"{flag}, to do": text for flag, text in TO_DO.items()},
+    **{f"{kind}, to do": text for kind, text in (COPIES_TO_DO | FILM_NOW_TO_DO).items()},
     **HEADLINES,
     **T_SCORE_REASONS,
 }
@@ -43,6 +60,23 @@ def asks(text: str) -> list[str]:
 @pytest.mark.parametrize("name", CATALOG)
 def test_no_text_of_the_catalog_asks_for_an_exposure(name: str) -> None:
     assert asks(CATALOG[name]) == []
+
+
+def test_what_only_lies_beside_films_asks_nothing_of_anybody() -> None:
+    """But what may hold or lead to films: a packed file, a link."""
+    codes = left_out.NO_FILM | left_out.BY_NAME
+    asking = {code for code in codes if "Nothing need be done" not in remedy(code, "left_out")}
+    assert asking == {"packed_file", "broken_packed_file", "link"}
+    for code in LEFT_OUT:
+        assert "Nothing need be done" not in remedy(code, "refused")
+
+
+def test_every_contradiction_says_what_to_do() -> None:
+    contradictions = {flag for flag in FLAGS if "contradict" in flag}
+    assert len(contradictions) > 3
+    assert contradictions <= TO_DO.keys() <= FLAGS.keys()
+    assert caution("side_contradiction") == f"{FLAGS['side_contradiction']} {TO_DO['side_contradiction']}"
+    assert caution("view_unknown") == FLAGS["view_unknown"]
 
 
 @pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.name)

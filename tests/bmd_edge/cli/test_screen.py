@@ -73,11 +73,31 @@ def test_one_film_says_nothing_of_others(inside, films: Path, tmp_path: Path) ->
     assert "4 file" not in out
 
 
+def test_one_folder_says_nothing_of_others(inside, films: Path, tmp_path: Path) -> None:
+    """Two days of the same file names: neither is told as replaced or missing, and each has an exit code of its own."""
+    day2, out = tmp_path / "day2", tmp_path / "out"
+    shutil.copytree(films, day2)
+    (day2 / "right.dcm").write_bytes(hip_dicom("R", bone=2100))
+    (day2 / "pelvis.dcm").write_bytes(hip_dicom("L")[:900])
+    assert inside("screen", films, "--out", out)[0] == 0
+    _, text, err = inside("screen", day2, "--out", out, "--dry-run")
+    assert ("2 to read, 0 finished before, 0 left out; nothing" in err, text.count("read ")) == (True, 2)
+    code, text, err = inside("screen", day2, "--out", out)
+    assert (code, "2 files: 1 read, 1 refused" in text, "forget" in err) == (3, True, False)
+    assert "day2/right.dcm" in text
+    assert f"{films.name}/" not in text
+    assert "Report and tables also hold 2 files of earlier runs with this --out." in err
+    code, text, _ = inside("screen", films, "--out", out, "--json")
+    assert (code, [json.loads(line)["file"] for line in text.splitlines()]) == (
+        0, [f"{films.name}/pelvis.dcm", f"{films.name}/right.dcm"],
+    )  # fmt: skip
+
+
 def test_a_folder_without_films_says_so(inside, tmp_path: Path) -> None:
     (tmp_path / "films").mkdir()
     (tmp_path / "films" / "README").write_text("text")
     code, _, err = inside("screen", tmp_path / "films", "--out", tmp_path / "out")
-    assert (code, "None of the files is a film." in err) == (3, True)
+    assert (code, "None of the files was taken for a film." in err) == (3, True)
 
 
 def test_an_empty_or_shrunken_folder_is_said_and_ends_with_3(inside, films: Path, tmp_path: Path) -> None:
@@ -200,12 +220,12 @@ def test_with_a_key_only_what_its_owner_signed_is_run(bundle: Path, films: Path,
     assert (code, err.strip().splitlines()) == (4, [err.strip()])
     assert "the bundle is not signed" in err
     said = screened(signed.root)[1]
-    assert ("Bundle test, unsigned." in said, kept(out)) == (True, ("unsigned", None))
+    assert ("Networks: bundle test, without a signature." in said, kept(out)) == (True, ("unsigned", None))
 
     sign_bundle(signed, own[0])
     said = screened(signed.root)[1]
-    assert ("signature not checked." in said, kept(out)) == (True, ("not_checked", None))
-    assert "), signature not checked" in page.read_text()
+    assert ("with a signature that was not checked." in said, kept(out)) == (True, ("not_checked", None))
+    assert "), with a signature that was not checked" in page.read_text()
     code, _, err = screened(signed.root, "--key", other[1])
     assert (code, err.strip().splitlines()) == (4, [err.strip()])
     assert "the signature does not hold: Key mismatch" in err
@@ -214,8 +234,8 @@ def test_with_a_key_only_what_its_owner_signed_is_run(bundle: Path, films: Path,
 
     name = hashlib.sha256(own[1].read_bytes()).hexdigest()
     said = screened(signed.root, "--key", own[1])[1]
-    assert (f"signature verified (key {name[:16]})." in said, kept(out)) == (True, ("verified", name))
-    assert f"), signature verified (key {name[:16]})" in page.read_text()
+    assert (f"with a verified signature (key {name[:16]})." in said, kept(out)) == (True, ("verified", name))
+    assert f"), with a verified signature (key {name[:16]})" in page.read_text()
     assert open_bundle(signed.root, own[1]).signature == "verified"
 
 

@@ -42,6 +42,7 @@ def test_what_is_no_film_and_what_repeats_another_stands_apart(inside, films: Pa
     code, out, _ = inside("screen", films, "--out", tmp_path / "out")
     assert code == 0
     assert "1 file left out. The file is not a DICOM file." in out
+    assert "  Nothing need be done: texts, viewers, pictures and the like may stay beside films.\n  README.TXT\n" in out
     assert "1 file left out. The entry is a link, and none is followed in a folder." in out
     assert "1 copy. The same image as another file" in out
     assert "right again.dcm (see right.dcm)" in out
@@ -53,7 +54,8 @@ def test_one_uid_for_two_pictures_is_named(inside, films: Path, tmp_path: Path) 
     for bone in (1900, 2000):
         (films / f"{bone}.dcm").write_bytes(hip_dicom("R", bone=bone, SOPInstanceUID="1.2.3"))
     _, out, _ = inside("screen", films, "--out", tmp_path / "out")
-    assert "2 in conflict. Another file has the same SOP Instance UID and other pixels" in out
+    assert "2 files in conflict. Another file has the same SOP Instance UID and another picture" in out
+    assert "Find out which is right; until then both count." in out
     assert "1900.dcm (see 2000.dcm), 2000.dcm (see 1900.dcm)" in out
     assert "4 files: 4 read" in out
 

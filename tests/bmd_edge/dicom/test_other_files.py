@@ -33,16 +33,16 @@ def tarred(mode: str) -> bytes:
 @pytest.mark.parametrize(
     ("data", "code"),
     [
-        (zipped(), "archive"),
-        (zipped()[:-150], "broken_archive"),
+        (zipped(), "packed_file"),
+        (zipped()[:-150], "broken_packed_file"),
         (zipped("[Content_Types].xml"), "not_dicom"),
         (zipped("mimetype"), "not_dicom"),
-        (gzip.compress(films.dicom_bytes()), "archive"),
-        (tarred("w:gz"), "archive"),
-        (tarred("w:xz"), "archive"),
-        (tarred("w"), "archive"),
-        (b"7z\xbc\xaf\x27\x1c" + bytes(100), "archive"),
-        (b"Rar!\x1a\x07\x01\x00" + bytes(100), "archive"),
+        (gzip.compress(films.dicom_bytes()), "packed_file"),
+        (tarred("w:gz"), "packed_file"),
+        (tarred("w:xz"), "packed_file"),
+        (tarred("w"), "packed_file"),
+        (b"7z\xbc\xaf\x27\x1c" + bytes(100), "packed_file"),
+        (b"Rar!\x1a\x07\x01\x00" + bytes(100), "packed_file"),
         (b"Dear colleague", "not_dicom"),
         (b"PK are my initials", "not_dicom"),
     ],
@@ -55,4 +55,4 @@ def test_kinds(data: bytes, code: str) -> None:
 
 
 def test_the_first_bytes_alone_do_not_say_that_an_archive_is_cut_off() -> None:
-    assert other_kind(zipped()[:132], whole=False) == "archive"
+    assert other_kind(zipped()[:132], whole=False) == "packed_file"

@@ -151,7 +151,7 @@ def test_the_notice_bundle_and_version_head_every_printed_sheet(reports: dict[st
     """
     page = index_page(tmp_path, list(reports.values()))
     head = Parsed(page.split('<div class="running">')[1].split("</div>")[0]).text
-    made = f"bmd-edge 0 \N{MIDDLE DOT} bundle test ({'ab' * 8}), unsigned"
+    made = f"bmd-edge 0 \N{MIDDLE DOT} bundle test ({'ab' * 8}), without a signature"
     assert head.startswith(f"{RESEARCH_USE} {NOTICE} {made}")
     assert head.endswith(Parsed(page.split("<footer>")[1].split("</footer>")[0]).text)
     printed = page.split("@media print")[1].split("</style>")[0]

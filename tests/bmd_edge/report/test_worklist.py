@@ -5,9 +5,9 @@ from itertools import chain
 
 import pytest
 
-from bmd_edge.errors import REFUSALS
+from bmd_edge.errors import FLAGS, REFUSALS, TO_DO
 from bmd_edge.measure.headline import HEADLINES
-from bmd_edge.report.film_report import FilmReport
+from bmd_edge.report.film_report import COPIES, COPIES_TO_DO, FilmReport
 from bmd_edge.report.worklist import SECTIONS, Row, Worklist, signed
 
 
@@ -22,7 +22,7 @@ def films_of(worklist: Worklist) -> dict[str, list[list[str]]]:
     return {one.name: [[row.film for row in rows] for rows in one.groups] for one in worklist.sections()}
 
 
-def known(report: FilmReport, file: str, **facts: str | None) -> FilmReport:
+def known(report: FilmReport, file: str, **facts: object) -> FilmReport:
     """The same result of a film of its own."""
     return replace(report, file=file, sop_instance_uid=f"1.2.{file}", study_instance_uid=None, **facts)
 
@@ -101,6 +101,36 @@ def test_files_without_a_header_stand_by_reason(reports: dict[str, FilmReport]) 
         "empty_file": ["e.dcm"],
     }
     assert sum(one.films for one in worklist.sections()) == 1
+
+
+def test_what_is_no_film_stands_apart_though_a_header_names_its_patient(reports: dict[str, FilmReport]) -> None:
+    sr = known(reports["nothing"], "SR000001", status="left_out", reason="not_radiograph", patient_pseudonym="pt-a")
+    text = replace(reports["text"], file="README", status="left_out")
+    worklist = listed([sr, text, replace(reports["text"], file="film.dcm"), known(reports["right"], "right.dcm")])
+    assert {code: [row.film for row in rows] for code, rows in worklist.left_out.items()} == {
+        "not_radiograph": ["SR000001"],
+        "not_dicom": ["README"],
+    }
+    assert {code: [row.film for row in rows] for code, rows in worklist.unread.items()} == {"not_dicom": ["film.dcm"]}
+    assert "Nothing need be done" in worklist.left_out["not_dicom"][0].to_do
+    assert worklist.unread["not_dicom"][0].to_do == "Export the film as DICOM."
+
+
+@pytest.mark.parametrize("kind", COPIES_TO_DO)
+def test_a_conflict_says_what_to_do(kind: str, reports: dict[str, FilmReport]) -> None:
+    film = known(reports["right"], "a.dcm", band="not_suspected", copy=kind, copy_of="b.dcm")
+    row = listed([film]).sections()[0].groups[0][0]
+    assert COPIES[kind] in row.said
+    assert row.to_do == COPIES_TO_DO[kind]
+
+
+@pytest.mark.parametrize("flag", TO_DO)
+def test_a_flag_that_says_that_something_is_wrong_says_what_to_do(flag: str, reports: dict[str, FilmReport]) -> None:
+    (hip,) = reports["right"].hips
+    flagged = replace(hip, estimates=tuple(replace(one, flags=(flag, "view_unknown")) for one in hip.estimates))
+    row = listed([known(reports["right"], "a.dcm", band="refer_for_dxa", hips=(flagged,))]).sections()[0].groups[0][0]
+    assert row.said == f"The film cannot tell. {FLAGS[flag]}"
+    assert row.to_do == f"Refer for DXA. {TO_DO[flag]}"
 
 
 @pytest.mark.parametrize(("t_score", "said"), [(-2.46, "\N{MINUS SIGN}2.5"), (0.0, "+0.0"), (1.25, "+1.2")])

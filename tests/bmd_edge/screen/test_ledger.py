@@ -54,6 +54,7 @@ with drawn_screener() as _screener:
     READ = _screener.read(hip_dicom("R"))
     REFUSED = _screener.read(hip_dicom(""))
     FAILED = _screener.setup.failed
+    PACKED = replace(_screener.read(b"PK\x05\x06"), file="b.zip", status="left_out")
 
 
 def now(ledger: Ledger) -> dict[str, str]:
@@ -154,6 +155,7 @@ def aged(out: Path, layout: int) -> None:
                 for hip in data["hips"]:
                     del hip["network"]
             data["a_fact_that_went"] = 1
+            data["reason"] = {"packed_file": "archive"}.get(data["reason"], data["reason"])
             old.execute("UPDATE films SET report=? WHERE key=?", (json.dumps(data), key))
         old.execute(f"PRAGMA user_version={layout}")
 
@@ -164,17 +166,18 @@ def test_a_ledger_of_an_earlier_version_is_read_and_taken_over(layout: int, tmp_
     expected = replace(report(b"a"), recalibration="a digest", hips=(replace(READ.hips[0], network=network),))
     with closing(Ledger(tmp_path)) as ledger:
         put(ledger, b"a", expected)
+        put(ledger, b"b.zip", PACKED)
     aged(tmp_path, layout)
     stamp = (1, 1, None if layout < 5 else 1)
     before = (tmp_path / NAME).read_bytes()
     with closing(Ledger(tmp_path, to_read=True)) as ledger:
-        assert list(ledger.reports()) == [expected]
-        assert ledger.done("settings") == {b"a": stamp}
+        assert list(ledger.reports()) == [expected, PACKED]
+        assert ledger.done("settings") == {b"a": stamp, b"b.zip": stamp}
     assert (tmp_path / NAME).read_bytes() == before
-    for _ in range(2):
+    for kept in ([expected, PACKED], [expected]):  # what never was a film goes with its file
         with closing(Ledger(tmp_path)) as ledger:
-            assert list(ledger.reports()) == [expected]
-            assert ledger.done("settings") == {b"a": stamp}
+            assert list(ledger.reports()) == kept
+            assert ledger.done("settings")[b"a"] == stamp
             assert ledger.written("settings") is None
             ledger.compare(set(), set())
             assert now(ledger) == {"a": "missing"}

@@ -25,7 +25,7 @@ def status(file: str, reason: str) -> str:
     ["README.TXT", "AUTORUN.INF", "VERSION", "d/report", "Thumbs.db", ".DS_Store", "._hip.dcm", "t/IM000001.jpg",
      ".IM000002.lock", "a/b.zip", "hip.dcm.gz"],
 )  # fmt: skip
-@pytest.mark.parametrize("reason", ["not_dicom", "empty_file", "archive", "broken_archive"])
+@pytest.mark.parametrize("reason", ["not_dicom", "empty_file", "packed_file", "broken_packed_file"])
 def test_what_has_no_name_of_a_film_is_left_out(file: str, reason: str) -> None:
     assert status(file, reason) == "left_out"
 
@@ -33,7 +33,7 @@ def test_what_has_no_name_of_a_film_is_left_out(file: str, reason: str) -> None:
 @pytest.mark.parametrize(
     "file", ["hip.dcm", "a/HIP.DCM", "x y.dicom", "S1/IM000001", "I10", "1.2.840.113619.2.5", "links\nrechts.ima"]
 )
-@pytest.mark.parametrize("reason", ["not_dicom", "empty_file", "archive", "broken_archive"])
+@pytest.mark.parametrize("reason", ["not_dicom", "empty_file", "packed_file", "broken_packed_file"])
 def test_what_has_a_films_name_was_meant_as_one(file: str, reason: str) -> None:
     assert status(file, reason) == "refused"
 

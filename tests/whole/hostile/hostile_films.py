@@ -26,7 +26,7 @@ def _files() -> list[Case]:
     }  # fmt: skip
     return [
         *(Case(name, start + bytes(1000), "not_dicom") for name, start in other.items()),
-        Case("zip", b"PK\x03\x04" + bytes(1000), "broken_archive"),
+        Case("zip", b"PK\x03\x04" + bytes(1000), "broken_packed_file"),
         *(
             Case(f"{name}_preamble", start + whole[len(start) :], None, frozenset({"header_irregular"}))
             for name, start in preambles.items()

@@ -74,8 +74,8 @@ COUNTS_AS = {
 }
 REASONS = {
     "link": {"link"},
-    "film_in_archive": {"archive"},
-    "archive_unreadable": {"broken_archive"},
+    "film_in_archive": {"packed_file"},
+    "archive_unreadable": {"broken_packed_file"},
     "left": {"unfinished_file"},
 }
 STANDING_STILL = "INCOMING/IM000001"
@@ -115,7 +115,7 @@ def test_a_folder_of_mixed_entries_is_counted_as_a_technician_would(tmp_path: Pa
     page = (tmp_path / "out" / "report" / "index.html").read_text(encoding="utf-8")
     words = " ".join(unescape(re.sub(r"<[^>]+>", " ", page)).split())
     for tile in (
-        "46 files", "9 films with a number", "9 hips with a number", "4 files refused", "30 files left out, no films",
+        "46 files", "9 films with a number", "9 hips with a number", "4 files refused", "30 files left out",
         "3 files shown by another", "2 files in conflict", "2 files under two patients",
         "Low BMD not suspected 9 films of 6 patients",
     ):  # fmt: skip
