@@ -93,8 +93,8 @@ def several(db: sqlite3.Connection) -> bool:
 def settle(db: sqlite3.Connection, home: bytes) -> None:
     """Take in the films of each folder that has moved to where the keys begin with `home`.
 
-    That is one of which at least half of the films lie here under their names; each of the others is missing, or another
-    film has its name.
+    That is one of which at least half of the films lie here under their names; each of the others is missing, or
+    another film has its name.
     """
     if not several(db):
         return

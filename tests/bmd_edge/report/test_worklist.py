@@ -120,7 +120,7 @@ def test_what_is_no_film_stands_apart_though_a_header_names_its_patient(reports:
 def test_a_conflict_says_what_to_do(kind: str, reports: dict[str, FilmReport]) -> None:
     film = known(reports["right"], "a.dcm", band="not_suspected", copy=kind, copy_of="b.dcm")
     row = listed([film]).sections()[0].groups[0][0]
-    assert COPIES[kind] in row.said
+    assert row.said.endswith(f" {COPIES[kind]} See b.dcm.")
     assert row.to_do == COPIES_TO_DO[kind]
 
 
