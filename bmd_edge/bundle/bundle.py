@@ -122,7 +122,7 @@ def read_bundle(
     root = Path(path) if path is not None else Path(__file__).parents[1] / "data" / "bundle"
     if not (root / MANIFEST).is_file():
         if path is None:
-            raise BundleError("this installation holds no bundle (an archive never does): give the folder of one")
+            raise BundleError("this installation holds no bundle (a zipapp never does): give the folder of one")
         raise BundleError(f"no bundle here: {MANIFEST} is missing; give the folder that `bmd-edge export` wrote")
     raw = read_regular(root / MANIFEST, MAX_MANIFEST_BYTES)
     manifest = read_manifest(raw)

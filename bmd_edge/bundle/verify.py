@@ -202,8 +202,8 @@ def read_verified(path: Path, files: dict[str, FileFacts]) -> bytes:
 def read_golden(raw: bytes) -> dict[str, NDArray[np.float32]]:
     """Arrays of golden.npz, name to float32 array; BundleError for anything else, or for too much."""
     try:
-        with zipfile.ZipFile(io.BytesIO(raw)) as archive:
-            if sum(member.file_size for member in archive.infolist()) > MAX_GOLDEN_BYTES:
+        with zipfile.ZipFile(io.BytesIO(raw)) as zipped:
+            if sum(member.file_size for member in zipped.infolist()) > MAX_GOLDEN_BYTES:
                 raise BundleError(f"{GOLDEN} is larger than any bundle's")
         with np.load(io.BytesIO(raw), allow_pickle=False) as arrays:
             golden = {name: arrays[name] for name in arrays.files}

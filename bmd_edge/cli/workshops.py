@@ -85,7 +85,7 @@ def check_names(root: Path = Path(__file__).parents[2]) -> None:
             it has been imported.
     """
     if not root.is_dir():
-        raise UsageError("an archive runs the commands about films only: install bmd-edge with pip for this one")
+        raise UsageError("a zipapp runs the commands about films only: install bmd-edge with pip for this one")
     for name in PACKAGES:
         spec, ours = find_spec(name), (root / name).resolve()
         if not ours.is_dir():

@@ -122,7 +122,7 @@ def _row(report: FilmReport, link: str) -> Row:
             doubted.setdefault(hip.reason, []).extend(_SIDES[hip.side])
     sentences = [f"{_of_sides(sides)}{REFUSALS[reason].sentence}" for reason, sides in doubted.items()]
     flags = dict.fromkeys(flag for hip in report.hips for flag in flags_of(hip) if flag in TO_DO)
-    notes = [FILM_NOW[report.film_now], COPIES.get(report.copy or ""), *(FLAGS[flag] for flag in flags)]
+    notes = [FILM_NOW[report.film_now], _copied(report), *(FLAGS[flag] for flag in flags)]
     also = [FILM_NOW_TO_DO.get(report.film_now), COPIES_TO_DO.get(report.copy or ""), *(TO_DO[flag] for flag in flags)]
     remedies = dict.fromkeys([to_do, *(remedy(reason, report.status) for reason in doubted), *also])
     lowest = lowest_t_score(estimate for hip in report.hips for estimate in hip.estimates)
@@ -139,6 +139,10 @@ def _row(report: FilmReport, link: str) -> Row:
         said=" ".join(filter(None, [said, *sentences, *notes])),
         to_do=" ".join(filter(None, remedies)),
     )
+
+
+def _copied(report: FilmReport) -> str:
+    return f"{COPIES[report.copy]} See {visible(report.copy_of or '')}." if report.copy else ""
 
 
 def _of_sides(sides: list[str]) -> str:

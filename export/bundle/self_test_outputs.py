@@ -44,11 +44,11 @@ def golden_and_models(
 
 def _write_npz(path: Path, arrays: Mapping[str, NDArray[np.float32]]) -> None:
     """Like `numpy.savez_compressed`, but without the time of day: the same parts give the same bytes."""
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as zipped:
         for name, values in arrays.items():
             buffer = io.BytesIO()
             np.lib.format.write_array(buffer, np.ascontiguousarray(values), allow_pickle=False)
-            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), buffer.getvalue(), zipfile.ZIP_DEFLATED)
+            zipped.writestr(zipfile.ZipInfo(f"{name}.npy"), buffer.getvalue(), zipfile.ZIP_DEFLATED)
 
 
 def _tolerance(precision: str, name: str, expected: NDArray[np.float32]) -> float:

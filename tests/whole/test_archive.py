@@ -50,7 +50,7 @@ def test_an_archive_reads_films_through_workers_with_a_bundle_beside_it(archive:
 @pytest.mark.parametrize(
     ("command", "code", "said"),
     [
-        (["info"], 4, "holds no bundle (an archive never does): give the folder of one"),
+        (["info"], 4, "holds no bundle (a zipapp never does): give the folder of one"),
         (["demo"], 4, "holds no demo films"),
         (["train", "mse", "--print-config"], 2, "install bmd-edge with pip for this one"),
         (["validate"], 2, "install bmd-edge with pip for this one"),
