@@ -26,7 +26,8 @@ FORMER = re.compile(
 """Words for the error budget of INT8, its verdict, and the headline with its cuts; keys of files keep them."""
 
 PACKED = re.compile(
-    r"\b(an|the) archive (that is cut off|runs|never does)|archive,? and none is opened|\bas archive:|[\"'](broken_)?archive[\"']",
+    r"\b(an|the) archive (that is cut off|runs|never does)|archive,? and none is opened|ZipFile\(.*as archive:"
+    r"|[\"'](broken_)?archive[\"']",
     re.IGNORECASE,
 )
 """An archive is where a clinic keeps its images; a zip is a packed file, a program in one a zipapp."""
