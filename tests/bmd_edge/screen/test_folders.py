@@ -11,7 +11,7 @@ from bmd_edge.screen.folders import EARLIER
 from bmd_edge.screen.ledger import Ledger
 from bmd_edge.screen.run import screen_folder
 from tests.bmd_edge.screen.screened import LONG_AGO, Counting, contents, names_read, objects, three_films
-from tests.bmd_edge.screen.test_ledger import aged
+from tests.bmd_edge.screen.test_ledger_file import aged
 from tests.support.screening import hip_dicom
 
 

@@ -265,7 +265,7 @@ def test_there_is_one_writer() -> None:
     assert {file for file, name, call in calls() if renames(name, call)} == {"bmd_edge/system/files.py"}
     assert {file for file, name, call in calls() if writes(name, call)} == {
         "bmd_edge/system/files.py",
-        "bmd_edge/screen/ledger.py",  # a copy in a scratch folder, to read where nothing can be written
+        "bmd_edge/screen/ledger_file.py",  # a copy in a scratch folder, to read where nothing can be written
         "bmd_edge/system/patient_key.py",  # made once, and only where there is none; imported as the others write
         "export/bench/against.py",  # films in a scratch folder
         "export/bench/one_build.py",  # a file of the kernel's
