@@ -33,7 +33,7 @@ MemoryOption = Annotated[
     int | None, typer.Option(min=1, help="Memory for all processes; default 100 MB and 350 MB per film at a time.")
 ]
 ForgetMissingOption = Annotated[
-    bool, typer.Option("--forget-missing", help="Forget results in --out of films that are not there now.")
+    bool, typer.Option("--forget-missing", help="Forget results in --out of films that are no longer in FILMS.")
 ]
 
 

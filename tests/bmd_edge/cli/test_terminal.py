@@ -1,9 +1,13 @@
 """What is shown on a terminal: the numbers of the files, and no escapes of theirs."""
 
 import csv
+import fcntl
 import os
+import pty
+import struct
 import subprocess
 import sys
+import termios
 from pathlib import Path
 
 import pytest
@@ -58,6 +62,19 @@ def test_one_uid_for_two_pictures_is_named(inside, films: Path, tmp_path: Path) 
     assert "Find out which is right; until then both count." in out
     assert "1900.dcm (see 2000.dcm), 2000.dcm (see 1900.dcm)" in out
     assert "4 files: 4 read" in out
+
+
+def test_sentences_beside_the_results_end_their_lines_between_words() -> None:
+    ours, terminal = pty.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 40, 0, 0))
+    code = "from bmd_edge.cli.terminal import say; say('folder ' * 20)"
+    place = {**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm"}
+    subprocess.run([sys.executable, "-c", code], stderr=terminal, check=True, env=place)
+    os.close(terminal)
+    lines = os.read(ours, 1000).decode().split("\r\n")
+    os.close(ours)
+    assert max(map(len, lines)) <= 40
+    assert set(" ".join(lines).split()) == {"folder"}
 
 
 def test_terminal_escapes_in_a_file_name_are_shown_not_obeyed(inside, films: Path, tmp_path: Path) -> None:
