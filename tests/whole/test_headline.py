@@ -40,7 +40,7 @@ def test_the_headline_stands_in_every_output(name: str, tmp_path: Path, capsys: 
     (films / "pelvis.dcm").write_bytes(hip_dicom("RL"))
     (films / "young.dcm").write_bytes(hip_dicom("R", PatientAge="044Y"))
     with screener(POINTS[name]) as opened:
-        print_results(out, screen_folder(opened, films, out))
+        print_results(out, screen_folder(opened, films, out), films)
     pelvis, young = map(json.loads, (out / "results.jsonl").read_text().splitlines())
     assert (pelvis["band"], pelvis["band_meaning"]) == (name, HEADLINES[name])
     assert (young["band"], young["band_meaning"]) == (None, None)
