@@ -31,6 +31,9 @@ def init(
     tls: Annotated[str, typer.Option(metavar="ADDRESS", help="Take films by TLS at this address of the box.")] = "",
     vlan: Annotated[str, typer.Option(metavar="ADDRESS", help="Take films without TLS at this address.")] = "",
     watched: Annotated[str, typer.Option("--folder", help="Folder to watch for films.")] = "",
+    approval: Annotated[
+        str, typer.Option(help="Number of the study or of the ethics approval; without one nothing is delivered.")
+    ] = "",
 ) -> None:
     """Write clinic.toml and what follows from it: files of Orthanc, nginx and systemd, certificates.
 
@@ -39,11 +42,13 @@ def init(
     from bmd_edge.clinic.config import NAME, read_config
     from bmd_edge.clinic.setup.init import Wishes, clinic_toml, make_certificates, prepare, write_config
 
-    if (folder / NAME).exists() and not (unit or pacs or tls or vlan or watched):
+    if (folder / NAME).exists() and not (unit or pacs or tls or vlan or watched or approval):
         config = read_config((folder / NAME).resolve())
     else:
         units = tuple(unit or ())
-        wishes = Wishes(root=root, ae_title=ae_title, units=units, pacs=pacs, tls=tls, vlan=vlan, folder=watched)
+        wishes = Wishes(
+            root=root, ae_title=ae_title, units=units, pacs=pacs, tls=tls, vlan=vlan, folder=watched, approval=approval
+        )
         config = write_config(folder, clinic_toml(wishes))
     for name in prepare(config):
         typer.echo(f"{config.path.parent / name}")

@@ -18,6 +18,8 @@ from bmd_edge.errors import UsageError
 
 NAME = "clinic.toml"
 KINDS = ("sr", "sc")
+_MOST_APPROVAL = 64
+"""Characters that the picture of a result and a line of the terminal have room for."""
 _AE_TITLE = re.compile(r"[\x21-\x5b\x5d-\x7e]([\x20-\x5b\x5d-\x7e]{0,14}[\x21-\x5b\x5d-\x7e])?")  # PS3.5 6.2, AE
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.:-]{0,252}[A-Za-z0-9])?")
 
@@ -113,8 +115,8 @@ class Reading:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """The whole file. approval: number of the study or of the ethics approval; without one nothing is delivered,
-    but to this machine itself. digest: of the file's bytes.
+    """The whole file. approval: number of the study or of the ethics approval, at most 64 characters; without one
+    nothing is delivered, but to this machine itself. digest: of the file's bytes.
     """
 
     box: Box
@@ -236,6 +238,7 @@ def _check(config: Config, lines: _Lines) -> None:
         if not Path(getattr(box, name)).is_absolute():
             raise lines.error(f"box.{name}", "must be the whole path of a folder")
     _check_ae_title(box.ae_title, "box.ae_title", lines)
+    _check_approval(config.approval, lines)
     for name in ("min_free_mb", "keep_days"):
         if getattr(box, name) < 1:
             raise lines.error(f"box.{name}", "must be 1 or more")
@@ -250,6 +253,13 @@ def _check(config: Config, lines: _Lines) -> None:
     _check_units(config, lines)
     for name, pacs in config.pacs.items():
         _check_destination(pacs, f"pacs.{name}", lines)
+
+
+def _check_approval(text: str, lines: _Lines) -> None:
+    """It is drawn into every picture, whose font has no accents."""
+    drawn = text.isascii() and text.isprintable()
+    if len(text) > _MOST_APPROVAL or text != text.strip() or not drawn:
+        raise lines.error("approval", f"must be 1 to {_MOST_APPROVAL} letters without accents, digits and signs")
 
 
 def _check_units(config: Config, lines: _Lines) -> None:

@@ -24,6 +24,7 @@ class Wishes:
     """What `clinic init` is told; "" is no. units: "NAME=AE_TITLE@HOST". pacs: "AE_TITLE@HOST:PORT".
 
     tls: the address at which units reach the box by TLS. vlan: the same without TLS. folder: one to watch.
+    approval: number of the study or of the ethics approval.
     """
 
     root: str
@@ -33,6 +34,7 @@ class Wishes:
     tls: str
     vlan: str
     folder: str
+    approval: str
 
 
 def clinic_toml(wishes: Wishes) -> str:
@@ -60,7 +62,7 @@ def clinic_toml(wishes: Wishes) -> str:
         pacs = {"kind": "dicom", "ae_title": title, "host": host, "port": int(port), "commit": True}
         lines.append(_line("pacs.main", pacs))
     lines.append("# Without the number of a study or of an ethics approval nothing is delivered. Research use only.")
-    lines.append('# approval = "..."')
+    lines.append(f"approval = {json.dumps(wishes.approval)}" if wishes.approval else '# approval = "..."')
     return "\n".join(lines) + "\n"
 
 

@@ -54,6 +54,10 @@ def test_without_an_approval_nothing_leaves_this_machine(
     [
         ("commit", "comit", 5, "pacs.main.comit: unknown; known here: kind"),
         ("approval =", "aproval =", 7, "aproval: unknown"),
+        ('"2026-17"', f'"{"9" * 65}"', 7, "approval: must be 1 to 64 letters"),
+        ('"2026-17"', '" "', 7, "approval: must be"),
+        ('"2026-17"', '"Votum für 17"', 7, "approval: must be"),
+        ('"2026-17"', '"2026\\n17"', 7, "approval: must be"),
         ("keep_days = 30", "keep_days = 0", 1, "box.keep_days: must be 1 or more"),
         ("keep_days = 30", 'keep_days = "30"', 1, "box.keep_days: must be a whole number"),
         ("keep_days = 30", "keep_days = true", 1, "box.keep_days: must be a whole number"),

@@ -17,12 +17,12 @@ def wishes(place: Path, **others: object) -> Wishes:
         "pacs": "PACS@10.30.0.2:11112",
         "tls": "127.0.0.1",
     }
-    given |= {"root": str(place / "root"), "ae_title": "BMDEDGE", "vlan": "", "folder": ""}
+    given |= {"root": str(place / "root"), "ae_title": "BMDEDGE", "vlan": "", "folder": "", "approval": ""}
     return Wishes(**(given | others))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("others", [{}, {"tls": "", "vlan": "10.0.0.1"}, {"tls": "", "units": (), "pacs": ""},
-                                    {"folder": '/films "of" today\\now'}])  # fmt: skip
+                                    {"folder": '/films "of" today\\now'}, {"approval": 'EK "1"'}])  # fmt: skip
 def test_what_was_asked_for_stands_in_clinic_toml(tmp_path: Path, others: dict[str, object]) -> None:
     asked = wishes(tmp_path, **others)
     config = write_config(tmp_path / "etc", clinic_toml(asked))
@@ -33,10 +33,10 @@ def test_what_was_asked_for_stands_in_clinic_toml(tmp_path: Path, others: dict[s
         ("127.0.0.1:2762", "127.0.0.1:8443") if asked.tls else ("", "")
     )
     assert set(config.units) == ({"xray1"} if asked.units else set())
-    assert not config.approval
+    assert config.approval == asked.approval
     if asked.pacs:
         assert config.pacs["main"].commit
-        assert not config.delivers_to("main")
+        assert config.delivers_to("main") == bool(asked.approval)
 
 
 @pytest.mark.parametrize(
