@@ -39,11 +39,11 @@ def init(
 
     Where clinic.toml is there already, only what follows from it is made anew; certificates stay.
     """
-    from bmd_edge.clinic.config import NAME, read_config
+    from bmd_edge.clinic.config import NAME, read_own_config
     from bmd_edge.clinic.setup.init import Wishes, clinic_toml, make_certificates, prepare, write_config
 
     if (folder / NAME).exists() and not (unit or pacs or tls or vlan or watched or approval):
-        config = read_config((folder / NAME).resolve())
+        config = read_own_config((folder / NAME).resolve())
     else:
         units = tuple(unit or ())
         wishes = Wishes(
@@ -65,14 +65,14 @@ def watch(
     import signal
     import threading
 
-    from bmd_edge.clinic.config import read_config
+    from bmd_edge.clinic.config import read_own_config
     from bmd_edge.clinic.doors.door import Door
     from bmd_edge.clinic.doors.watch import FolderDoor
     from bmd_edge.clinic.doors.watch import watch as run
     from bmd_edge.clinic.journal.store import Journal
     from bmd_edge.errors import UsageError
 
-    settings, ends = read_config(config), threading.Event()
+    settings, ends = read_own_config(config), threading.Event()
     watched = folder or (Path(settings.door.folder) if settings.door.folder else None)
     if watched is None:
         raise UsageError("name the folder: `bmd-edge clinic watch FOLDER`, or door.folder in clinic.toml")
@@ -86,11 +86,11 @@ def watch(
 @app.command()
 def doctor(config: ConfigOption = _CONFIG) -> None:
     """Say whether the box is as clinic.toml says and can go on; exit code 4 where something needs attention."""
-    from bmd_edge.clinic.config import read_config
+    from bmd_edge.clinic.config import read_own_config
     from bmd_edge.clinic.setup.doctor import examine
 
     sound = True
-    for check in examine(read_config(config)):
+    for check in examine(read_own_config(config)):
         typer.echo(f"{'ok' if check.sound else 'FAIL':<4}  {check.what:<34} {check.detail}")
         sound = sound and check.sound
     typer.echo("All is well." if sound else "Something needs attention: see the lines marked FAIL.", err=True)
@@ -103,11 +103,11 @@ def serve(config: ConfigOption = _CONFIG) -> None:
     import logging
     import threading
 
-    from bmd_edge.clinic.config import read_config
+    from bmd_edge.clinic.config import read_own_config
     from bmd_edge.clinic.serve import serve as run
 
     logging.getLogger("bmd_edge").setLevel(logging.INFO)
-    run(read_config(config), threading.Event())
+    run(read_own_config(config), threading.Event())
 
 
 @app.command()
@@ -118,12 +118,12 @@ def send(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
 ) -> None:
     """Say what hangs, since when, why, and what to do; exit code 3 where something does."""
-    from bmd_edge.clinic.config import read_config
+    from bmd_edge.clinic.config import read_own_config
     from bmd_edge.clinic.hanging import hanging, read_again
     from bmd_edge.clinic.journal import deliveries
     from bmd_edge.clinic.journal.store import Journal
 
-    settings = read_config(config)
+    settings = read_own_config(config)
     with closing(Journal(settings.root)) as journal:
         if film is not None:
             typer.echo(read_again(journal, film, dry_run))
@@ -146,13 +146,13 @@ def results(
     as_json: Annotated[bool, typer.Option("--json", help="Print the lines of results.jsonl.")] = False,
 ) -> None:
     """Print the results of the films that came in."""
-    from bmd_edge.clinic.config import read_config
+    from bmd_edge.clinic.config import read_own_config
     from bmd_edge.clinic.journal.store import Journal
     from bmd_edge.clinic.results import lines
     from bmd_edge.clinic.results import since as started
     from bmd_edge.report.film_report import RESEARCH_USE
 
-    settings = read_config(config)
+    settings = read_own_config(config)
     with closing(Journal(settings.root)) as journal:
         for line in lines(journal, started(since, journal.clock()), as_json):
             typer.echo(line)

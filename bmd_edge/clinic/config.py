@@ -6,6 +6,7 @@ inside Orthanc reads it too.
 
 import hashlib
 import ipaddress
+import os
 import re
 import stat
 import tomllib
@@ -28,14 +29,12 @@ _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.:-]{0,252}[A-Za-z0-9])?")
 class Box:
     """The box itself. root: folder of journal, spool and outbox. min_free_mb: with less, no film is taken.
 
-    keep_days: how long film and objects stay once the archive answers for them. scratch: folder in memory for what
-    Orthanc notes of films while they pass.
+    scratch: folder in memory for what Orthanc notes of films while they pass.
     """
 
     root: str
     ae_title: str = "BMDEDGE"
     min_free_mb: int = 5000
-    keep_days: int = 30
     scratch: str = "/run/bmd-edge"
 
 
@@ -167,6 +166,16 @@ def read_config(path: Path) -> Config:
     return config
 
 
+def read_own_config(path: Path) -> Config:
+    """As `read_config`; UsageError also where the box is another user's, who could not use what this one writes."""
+    config = read_config(path)
+    if config.root.is_dir() and (owner := config.root.stat().st_uid) != os.geteuid():
+        raise UsageError(
+            f"the box is user {owner}'s: run this as that user, `runuser -u bmd-edge -- bmd-edge clinic ...`"
+        )
+    return config
+
+
 def address(text: str) -> tuple[str, int]:
     """ "host:port" -> (host, port); an IPv6 address stands in brackets."""
     host, _, port = text.rpartition(":")
@@ -239,9 +248,8 @@ def _check(config: Config, lines: _Lines) -> None:
             raise lines.error(f"box.{name}", "must be the whole path of a folder")
     _check_ae_title(box.ae_title, "box.ae_title", lines)
     _check_approval(config.approval, lines)
-    for name in ("min_free_mb", "keep_days"):
-        if getattr(box, name) < 1:
-            raise lines.error(f"box.{name}", "must be 1 or more")
+    if box.min_free_mb < 1:
+        raise lines.error("box.min_free_mb", "must be 1 or more")
     for name in ("dicom", "dicom_tls", "stow_tls"):
         if text := getattr(door, name):
             _check_address(text, f"door.{name}", lines)

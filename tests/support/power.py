@@ -15,7 +15,9 @@ from pathlib import Path
 
 import pytest
 
-_SIZE_BYTES, _AROUND_BYTES = 64 << 20, 2 << 30
+_SIZE_BYTES = 64 << 20
+_AROUND = 32
+"""How many disks the file system around a busy one has room for."""
 
 
 @dataclass(frozen=True)
@@ -46,29 +48,29 @@ class Disk:
 
 
 @contextmanager
-def disk(place: Path, *, busy: bool = False) -> Iterator[Disk]:
+def disk(place: Path, *, busy: bool = False, size: int = _SIZE_BYTES) -> Iterator[Disk]:
     """Make a disk in the empty folder `place`; skips the test where no disk can be made, with the reason.
 
-    A `busy` disk may be written to while its power is cut.
+    A `busy` disk may be written to while its power is cut. `size` is in bytes.
     """
     if os.geteuid():
         pytest.skip("only root may mount a disk")
     if not busy:
-        with _ext4(place) as made:
+        with _ext4(place, size) as made:
             yield made
         return
     with (
         _mounted(
-            _image(place / "around.img", _AROUND_BYTES, "mkfs.xfs", "-m", "reflink=1"), place / "around"
+            _image(place / "around.img", _AROUND * size, "mkfs.xfs", "-m", "reflink=1"), place / "around"
         ) as around,
-        _ext4(around) as made,
+        _ext4(around, size) as made,
     ):
         yield made
 
 
 @contextmanager
-def _ext4(place: Path) -> Iterator[Disk]:
-    image = _image(place / "disk.img", _SIZE_BYTES, "mkfs.ext4")
+def _ext4(place: Path, size: int) -> Iterator[Disk]:
+    image = _image(place / "disk.img", size, "mkfs.ext4")
     # commit: the kernel must not write on its own what the program did not sync.
     with _mounted(image, place / "disk", "commit=600") as folder:
         yield Disk(image, folder)

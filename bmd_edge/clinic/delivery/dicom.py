@@ -2,7 +2,7 @@
 
 import socket
 import ssl
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Timer
@@ -10,8 +10,9 @@ from typing import Any
 
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
-from pynetdicom import AE, _config, evt
+from pynetdicom import AE, _config, build_context, evt
 from pynetdicom.association import Association
+from pynetdicom.presentation import PresentationContext
 from pynetdicom.sop_class import StorageCommitmentPushModel  # type: ignore[attr-defined]
 
 from bmd_edge.clinic.config import Config, Destination
@@ -100,31 +101,46 @@ def dicom_archive(
     config: Config, destination: Destination, on_report: Callable[[evt.Event], Any]
 ) -> Iterator[DicomArchive]:
     """Open an association; Unreachable where there is none."""
+    wanted = [build_context(_CLASSES[kind], ExplicitVRLittleEndian) for kind in destination.objects]
+    if destination.commit:
+        wanted.append(build_context(StorageCommitmentPushModel))
+    with associated(config, destination, wanted, [(evt.EVT_N_EVENT_REPORT, on_report)]) as association:
+        yield DicomArchive(association, config.root)
+
+
+@contextmanager
+def associated(
+    config: Config,
+    destination: Destination,
+    wanted: list[PresentationContext],
+    handlers: Sequence[tuple[evt.EventType, Callable[[evt.Event], Any]]] = (),
+) -> Iterator[Association]:
+    """An association with an archive while the block runs, by TLS where it says so; Unreachable without one."""
     entity = AE(ae_title=config.box.ae_title)
     entity.connection_timeout, entity.acse_timeout = CONNECT_S, ANSWER_S
     entity.dimse_timeout = entity.network_timeout = ANSWER_S
-    for kind in destination.objects:
-        entity.add_requested_context(_CLASSES[kind], ExplicitVRLittleEndian)
-    if destination.commit:
-        entity.add_requested_context(StorageCommitmentPushModel)
+    failures: list[str] = []
     association = entity.associate(
         destination.host,
         destination.port,
+        wanted,
         ae_title=destination.ae_title,
-        tls_args=_tls(config, destination),
-        evt_handlers=[(evt.EVT_N_EVENT_REPORT, on_report)],
+        tls_args=_tls(config, destination, failures),
+        evt_handlers=list(handlers),
     )
     if not association.is_established:
-        raise _refusal(association)
+        raise _refusal(association, failures)
     try:
-        yield DicomArchive(association, config.root)
+        yield association
     finally:
         if association.is_established:
             association.release()
 
 
-def _refusal(association: Association) -> Unreachable:
+def _refusal(association: Association, failures: list[str]) -> Unreachable:
     """PS3.8 9.3.4: a rejection is permanent (1) or transient (2)."""
+    if failures:
+        return Unreachable("tls", failures[-1])
     said = association.acceptor.primitive
     if not association.is_rejected or said is None:
         none_taken = bool(association.rejected_contexts)
@@ -133,20 +149,44 @@ def _refusal(association: Association) -> Unreachable:
     return Unreachable("rejected", status, permanent=said.result == 1)
 
 
-def _tls(config: Config, destination: Destination) -> tuple[ssl.SSLContext, str] | None:
+def _tls(config: Config, destination: Destination, failures: list[str]) -> tuple[ssl.SSLContext, str] | None:
+    """What pynetdicom wants for TLS. Why TLS fails it only logs: `failures` is told."""
     if not destination.tls:
         return None
-    try:
-        return tls_context(config, destination), destination.host
-    except (OSError, ssl.SSLError) as error:
-        raise Unreachable("tls", type(error).__name__) from None
+
+    class Telling(ssl.SSLSocket):
+        def do_handshake(self, block: bool = False) -> None:
+            with told():
+                super().do_handshake(block)
+
+        def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:  # where TLS 1.3 says that a certificate is refused
+            with told():
+                return super().recv(buflen, flags)
+
+    @contextmanager
+    def told() -> Iterator[None]:
+        try:
+            yield
+        except ssl.SSLError as error:
+            failures.append(error.reason or type(error).__name__)
+            raise
+
+    context = tls_context(config, destination)
+    context.sslsocket_class = Telling
+    return context, destination.host
 
 
 def tls_context(config: Config, destination: Destination) -> ssl.SSLContext:
-    """TLS 1.2 or later, with this box's certificate; the archive's must be of its authority and bear its name."""
+    """TLS 1.2 or later, with this box's certificate; the archive's must be of its authority and bear its name.
+
+    Unreachable where a file of it cannot be used.
+    """
     root = config.root
-    context = ssl.create_default_context(cafile=str(root / destination.ca) if destination.ca else None)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if (root / config.tls.certificate).exists():
-        context.load_cert_chain(root / config.tls.certificate, root / config.tls.key)
+    try:
+        context = ssl.create_default_context(cafile=str(root / destination.ca) if destination.ca else None)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        if (root / config.tls.certificate).exists():
+            context.load_cert_chain(root / config.tls.certificate, root / config.tls.key)
+    except (OSError, ssl.SSLError) as error:
+        raise Unreachable("tls", type(error).__name__) from None
     return context

@@ -94,12 +94,11 @@ def stow_archive(config: Config, destination: Destination) -> Iterator[StowArchi
     """Connect to the archive; Unreachable where that fails."""
     url = urlsplit(destination.url)
     assert url.hostname
+    connection = HTTPConnection(url.hostname, url.port, timeout=ANSWER_S)
+    if url.scheme == "https":
+        context = tls_context(config, destination)
+        connection = HTTPSConnection(url.hostname, url.port, timeout=ANSWER_S, context=context)
     try:
-        if url.scheme == "https":
-            context = tls_context(config, destination)
-            connection: HTTPConnection = HTTPSConnection(url.hostname, url.port, timeout=ANSWER_S, context=context)
-        else:
-            connection = HTTPConnection(url.hostname, url.port, timeout=ANSWER_S)
         connection.connect()
     except ssl.SSLError as error:
         raise Unreachable("tls", error.reason or type(error).__name__) from None

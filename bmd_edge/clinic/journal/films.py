@@ -38,7 +38,7 @@ class FilmRow(Arrival):
     state: str
     reason: str
     tries: int
-    bundle: str
+    basis: str
     report: str | None
 
 
@@ -92,13 +92,16 @@ def known(journal: Journal, film: Arrival) -> tuple[Known, str]:
 def take(journal: Journal, film: Arrival) -> Known:
     """Write a film into the journal, where it is not yet: as received, or quarantined where it contradicts another.
 
-    Its file is whole and synced in the spool. A conflict that came before changes nothing.
+    Its file is whole and synced in the spool. A conflict that came before changes nothing. A film that comes again is
+    read again where the reader has another bundle, recalibration or approval than the one that has read it.
     """
     with journal.change() as db:
         what, other = known(journal, film)
         state = {Known.NEW: "received", Known.CONFLICT: "quarantined"}.get(what)
         if state is None:
             journal.record("film_again", other, door=film.door, unit=film.unit)
+            if _is_out_of_date(journal, other):
+                read_again(journal, other, "read with something else before")
             return what
         reason = "sop_uid_conflict" if what is Known.CONFLICT else ""
         row = {**asdict(film), "received_at": journal.clock(), "state": state, "reason": reason}
@@ -107,6 +110,13 @@ def take(journal: Journal, film: Arrival) -> Known:
         new = db.execute(f"INSERT OR IGNORE INTO film ({names}) VALUES ({marks})", row).rowcount
         journal.record(f"film_{state}" if new else "film_conflict_again", film.film_key, door=film.door, unit=film.unit)
         return what
+
+
+def _is_out_of_date(journal: Journal, film_key: str) -> bool:
+    """Whether a film was read with something else than what reads now; not one whose header was corrected since."""
+    newest = "n=(SELECT MAX(n) FROM film AS other WHERE other.sop_uid=film.sop_uid AND other.state<>'quarantined')"
+    query = f"SELECT 1 FROM film, reader WHERE film_key=? AND film.basis<>reader.basis AND {newest}"
+    return bool(journal.rows(query, film_key))
 
 
 def film(journal: Journal, film_key: str) -> FilmRow | None:
@@ -135,15 +145,22 @@ def films_named(journal: Journal, prefix: str) -> list[FilmRow]:
     return _films(journal, "substr(film_key, 1, ?)=?", len(prefix), prefix)
 
 
-def start(journal: Journal, bundle: str) -> FilmRow | None:
-    """Lease the film that has waited longest: received -> screening, with the bundle it is read with."""
+def read_with(journal: Journal, basis: str) -> None:
+    """Note what the reader that now starts works with: a name of everything that an answer rests on beside the film."""
+    with journal.change() as db:
+        db.execute("DELETE FROM reader")
+        db.execute("INSERT INTO reader VALUES (?)", (basis,))
+
+
+def start(journal: Journal, basis: str) -> FilmRow | None:
+    """Lease the film that has waited longest: received -> screening, with what it is read with."""
     with journal.change() as db:
         found = _films(journal, "state='received'", limit=1)
         if not found:
             return None
-        values = (bundle, found[0].film_key)
-        db.execute("UPDATE film SET state='screening', tries=tries+1, bundle=? WHERE film_key=?", values)
-        journal.record("film_screening", found[0].film_key, bundle=bundle, tries=found[0].tries + 1)
+        values = (basis, found[0].film_key)
+        db.execute("UPDATE film SET state='screening', tries=tries+1, basis=? WHERE film_key=?", values)
+        journal.record("film_screening", found[0].film_key, basis=basis, tries=found[0].tries + 1)
         return film(journal, found[0].film_key)
 
 

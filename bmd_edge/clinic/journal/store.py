@@ -39,11 +39,14 @@ CREATE TABLE film (
     state TEXT NOT NULL CHECK (state IN ('received', 'screening', 'ready', 'done', 'quarantined')),
     reason TEXT NOT NULL DEFAULT '',
     tries INTEGER NOT NULL DEFAULT 0,
-    bundle TEXT NOT NULL DEFAULT '',      -- digest of the bundle it was started with
+    basis TEXT NOT NULL DEFAULT '',       -- what it was read with, as it stands in `reader`
     report TEXT,                          -- FilmReport as JSON
     UNIQUE (sop_uid, pixel_sha, header_sha, identity)
 );
 CREATE INDEX film_state ON film (state, n);
+CREATE TABLE reader (                 -- one row: bundle, recalibration and so on of the reader that runs, by a hash
+    basis TEXT NOT NULL
+);
 CREATE TABLE object (
     uid TEXT PRIMARY KEY,                 -- SOP Instance UID
     film_key TEXT NOT NULL REFERENCES film (film_key),

@@ -68,9 +68,10 @@ def work(config: Config, journal: Journal, stop: Event, open_it: Callable[[], Re
 
 
 def _read(config: Config, journal: Journal, stop: Event, crew: Crew) -> None:
-    bundle = crew.setup.failed.bundle_digest
+    basis = hashlib.sha256(f"{crew.setup.digest} {config.approval}".encode()).hexdigest()
+    films.read_with(journal, basis)
     while not stop.is_set():
-        film = films.start(journal, bundle)
+        film = films.start(journal, basis)
         if film is None:
             stop.wait(POLL_S)
             continue

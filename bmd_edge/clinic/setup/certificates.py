@@ -24,10 +24,13 @@ def make_authority(folder: Path) -> None:
 def make_certificate(folder: Path, name: str, addresses: tuple[str, ...] = (), days: int = DAYS) -> None:
     """Make NAME.crt and NAME.key in `folder`, signed by its authority, unless they are there.
 
-    `addresses` are the IP addresses at which others find the box; without them it is a sender's certificate.
+    `addresses` are the IP addresses at which others find the box; without them it is a sender's certificate. UsageError
+    where the authority's key has been taken away.
     """
     if (folder / f"{name}.crt").exists():
         return
+    if not (folder / "ca.key").exists():
+        raise UsageError(f"{name} needs a certificate: bring ca.key back to {folder} for as long as this command runs")
     use = "serverAuth,clientAuth" if addresses else "clientAuth"
     more = ["-addext", f"extendedKeyUsage={use}", "-addext", "basicConstraints=critical,CA:FALSE"]
     if addresses:

@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 
-from pynetdicom import AE
+from pynetdicom import build_context
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
 from bmd_edge.clinic.config import Config, Destination, address
+from bmd_edge.clinic.delivery.answers import REASONS, Unreachable
+from bmd_edge.clinic.delivery.dicom import associated
 from bmd_edge.clinic.journal.films import film_path, films_in
 from bmd_edge.clinic.journal.store import NAME as JOURNAL
 from bmd_edge.clinic.journal.store import Journal
@@ -24,7 +26,6 @@ from bmd_edge.system.check import Check
 WARN_DAYS = 30
 _DEBIAN_ORTHANC = 8042
 """HTTP port of the Orthanc that Debian's package starts by itself."""
-_TIMEOUT_S = 10
 
 
 def examine(config: Config) -> Iterator[Check]:
@@ -44,7 +45,7 @@ def examine(config: Config) -> Iterator[Check]:
     yield from _orthanc(config)
     for name, pacs in config.pacs.items():
         yield _approved(config, name)
-        if pacs.kind == "dicom" and not pacs.tls:
+        if pacs.kind == "dicom":
             yield _echo(config, name, pacs)
 
 
@@ -135,15 +136,11 @@ def _approved(config: Config, name: str) -> Check:
 
 def _echo(config: Config, name: str, pacs: Destination) -> Check:
     """C-ECHO, which an archive answers to senders that it knows."""
-    sender = AE(config.box.ae_title)
-    sender.add_requested_context(Verification)
-    sender.acse_timeout = sender.dimse_timeout = sender.network_timeout = sender.connection_timeout = _TIMEOUT_S
-    made = sender.associate(pacs.host, pacs.port, ae_title=pacs.ae_title)
-    if not made.is_established:
-        why = f"refuses {config.box.ae_title}: name it there" if made.is_rejected else "is not reached"
-        return Check(False, f"archive {name} answers", f"{pacs.ae_title} at {pacs.host}:{pacs.port} {why}")
+    what = f"archive {name} answers"
     try:
-        fine = made.send_c_echo().get("Status") == 0
-    finally:
-        made.release()
-    return Check(fine, f"archive {name} answers", "C-ECHO 0000" if fine else "C-ECHO failed: ask who runs it")
+        with associated(config, pacs, [build_context(Verification)]) as made:
+            fine = made.send_c_echo().get("Status") == 0
+    except Unreachable as error:
+        sentence, remedy = REASONS[error.answer.reason]
+        return Check(False, what, f"{pacs.ae_title} at {pacs.host}:{pacs.port}: {sentence} {remedy}")
+    return Check(fine, what, "C-ECHO 0000" if fine else "C-ECHO failed: ask who runs it")

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from bmd_edge.clinic.config import NAME, Config, address, read_config
+from bmd_edge.clinic.config import NAME, Config, Tls, address, read_config
 from bmd_edge.clinic.journal.films import OUTBOX, SPOOL
 from bmd_edge.clinic.journal.store import NAME as JOURNAL
 from bmd_edge.clinic.places import PATIENT_KEY
@@ -41,7 +41,7 @@ def clinic_toml(wishes: Wishes) -> str:
     """The text of a new `clinic.toml`; UsageError where a wish is not of its form."""
     if wishes.tls and wishes.vlan:
         raise UsageError("give --tls or --vlan, not both; `tls = true` of a unit in clinic.toml tells them apart later")
-    box = {"root": wishes.root, "ae_title": wishes.ae_title, "min_free_mb": 5000, "keep_days": 30}
+    box = {"root": wishes.root, "ae_title": wishes.ae_title, "min_free_mb": 5000}
     door: dict[str, object] = {"dicom": f"{wishes.vlan or '127.0.0.1'}:{_DICOM}"}
     if wishes.tls:
         door |= {"dicom_tls": f"{wishes.tls}:{_DICOM_TLS}", "stow_tls": f"{wishes.tls}:{_STOW_TLS}"}
@@ -108,9 +108,12 @@ def prepare(config: Config) -> list[str]:
 
 
 def make_certificates(config: Config) -> None:
-    """An authority, a certificate for the box and one for each unit, in the box's folder `tls`; what is there stays."""
+    """An authority, a certificate for the box and one for each unit, in the box's folder `tls`; what is there stays.
+
+    None where `[tls]` names files of the clinic's own.
+    """
     addresses = {address(text)[0] for text in (config.door.dicom_tls, config.door.stow_tls) if text}
-    if not addresses:
+    if not addresses or config.tls != Tls():
         return
     folder = config.root / "tls"
     make_authority(folder)

@@ -1,13 +1,14 @@
 """clinic.toml: what is wrong in it is told with its line."""
 
+import os
 from pathlib import Path
 
 import pytest
 
-from bmd_edge.clinic.config import read_config
+from bmd_edge.clinic.config import read_config, read_own_config
 from bmd_edge.errors import UsageError
 
-TEXT = """box = { root = "/var/lib/bmd-edge", ae_title = "BMDEDGE", min_free_mb = 5000, keep_days = 30 }
+TEXT = """box = { root = "/var/lib/bmd-edge", ae_title = "BMDEDGE", min_free_mb = 5000 }
 door = { dicom = "127.0.0.1:4242", dicom_tls = "10.20.0.5:2762", stow_tls = "10.20.0.5:8443", folder = "" }
 units.xray1 = { ae_title = "XRAY1", host = "10.20.0.11", spacing_if_missing_mm = 0.143 }
 units.xray2 = { ae_title = "XRAY2", host = "xray2.clinic" }
@@ -26,7 +27,7 @@ def written(folder: Path, text: str, mode: int = 0o600) -> Path:
 
 def test_a_whole_file_is_read(tmp_path: Path) -> None:
     config = read_config(written(tmp_path, TEXT))
-    assert (config.root, config.approval, config.box.keep_days) == (Path("/var/lib/bmd-edge"), "2026-17", 30)
+    assert (config.root, config.approval, config.box.min_free_mb) == (Path("/var/lib/bmd-edge"), "2026-17", 5000)
     assert config.units["xray1"].spacing_if_missing_mm == 0.143
     assert (config.pacs["main"].objects, config.pacs["web"].objects) == (("sr",), ("sr", "sc"))
     found = config.unit_of(" xray1 ")
@@ -58,9 +59,9 @@ def test_without_an_approval_nothing_leaves_this_machine(
         ('"2026-17"', '" "', 7, "approval: must be"),
         ('"2026-17"', '"Votum für 17"', 7, "approval: must be"),
         ('"2026-17"', '"2026\\n17"', 7, "approval: must be"),
-        ("keep_days = 30", "keep_days = 0", 1, "box.keep_days: must be 1 or more"),
-        ("keep_days = 30", 'keep_days = "30"', 1, "box.keep_days: must be a whole number"),
-        ("keep_days = 30", "keep_days = true", 1, "box.keep_days: must be a whole number"),
+        ("min_free_mb = 5000", "min_free_mb = 0", 1, "box.min_free_mb: must be 1 or more"),
+        ("min_free_mb = 5000", 'min_free_mb = "30"', 1, "box.min_free_mb: must be a whole number"),
+        ("min_free_mb = 5000", "min_free_mb = true", 1, "box.min_free_mb: must be a whole number"),
         ("= 0.143", '= "0.143"', 3, "units.xray1.spacing_if_missing_mm: must be a number"),
         ("= 0.143", "= 143.0", 3, "must be a pixel size in mm"),
         ('root = "/var/lib', 'root = "var/lib', 1, "box.root: must be the whole path"),
@@ -93,6 +94,18 @@ def test_what_is_wrong_is_told_with_its_line(tmp_path: Path, old: str, new: str,
 def test_a_file_for_everybody_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="chmod o="):
         read_config(written(tmp_path, TEXT, 0o644))
+
+
+def test_a_box_is_used_by_its_owner_alone(tmp_path: Path) -> None:
+    path = written(tmp_path, TEXT.replace("/var/lib/bmd-edge", str(tmp_path / "root")))
+    root = read_own_config(path).root  # before it is made
+    root.mkdir()
+    assert read_own_config(path).root == root
+    if os.geteuid():
+        pytest.skip("only root may give a folder away")
+    os.chown(root, 12345, 12345)
+    with pytest.raises(UsageError, match="user 12345's: run this as that user"):
+        read_own_config(path)
 
 
 def test_a_network_door_needs_named_units(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import signal
 import socket
 import ssl
 import subprocess
+import sys
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -217,6 +218,18 @@ def orthanc(config: Config) -> Iterator[Peer]:
     log = config.root / "log/orthanc.log"
     command: list[str | Path] = ["Orthanc", f"--logfile={log}", config.path.parent / "orthanc.json"]
     with started(command, config.root / "log/orthanc.out", port) as peer:
+        yield peer
+
+
+@contextmanager
+def served(config: Config) -> Iterator[Peer]:
+    """`bmd-edge clinic serve`; it serves once it has said so."""
+    log = config.root / "log/serve.log"
+    log.unlink(missing_ok=True)
+    with started([sys.executable, "-m", "bmd_edge", "clinic", "serve", "--config", config.path], log) as peer:
+        while b"serving" not in log.read_bytes():
+            assert peer.process.poll() is None, log.read_text()
+            time.sleep(0.05)
         yield peer
 
 

@@ -164,18 +164,17 @@ def kills(place: Path, times: int, seed: int = 0) -> dict[str, Any]:
     return {**counts, "broken_rows": broken, "half_files_after_restart": halves, "seconds": seconds}
 
 
-def main() -> None:
+def main(module: str, measures: dict[str, Callable[[Path, int], dict[str, Any]]], **facts: Any) -> None:
     """Measure what is asked and write the figures."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("measure", choices=MEASURES)
+    parser = argparse.ArgumentParser(description=module)
+    parser.add_argument("measure", choices=measures)
     parser.add_argument("--times", type=int, required=True)
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
-    command = f"python -m tests.support.clinic.cuts {given.measure} --times {given.times} --out {given.out}"
-    result: dict[str, Any] = {"command": command, "kind": "synthetic films of 22 kB", "associations": ASSOCIATIONS}
-    result |= {"made": f"{datetime.now(UTC):%Y-%m-%d}", "kernel": platform.release()}
+    command = f"python -m {module} {given.measure} --times {given.times} --out {given.out}"
+    result = {"command": command, **facts, "made": f"{datetime.now(UTC):%Y-%m-%d}", "kernel": platform.release()}
     with tempfile.TemporaryDirectory() as place:
-        result |= MEASURES[given.measure](Path(place), given.times)
+        result |= measures[given.measure](Path(place), given.times)
     given.out.parent.mkdir(parents=True, exist_ok=True)
     given.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
 
@@ -184,4 +183,4 @@ MEASURES = {"power_cuts": power_cuts, "kills": kills}
 
 
 if __name__ == "__main__":
-    main()
+    main("tests.support.clinic.cuts", MEASURES, kind="synthetic films of 22 kB", associations=ASSOCIATIONS)

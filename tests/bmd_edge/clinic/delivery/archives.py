@@ -104,12 +104,13 @@ def slow_archive() -> Iterator[int]:
 
 
 @contextmanager
-def storescp(folder: Path) -> Iterator[int]:
-    """DCMTK's receiver, which writes what it gets into `folder`."""
+def storescp(folder: Path, *options: str | Path) -> Iterator[int]:
+    """DCMTK's receiver, which writes what it gets into `folder`; `options` are its own."""
     needs("storescp")
     folder.mkdir()
     port = free_port()
-    with started(["storescp", "-aet", TITLE, "-od", folder, str(port)], folder.parent / "storescp.log", port):
+    command = ["storescp", *options, "-aet", TITLE, "-od", folder, str(port)]
+    with started(command, folder.parent / "storescp.log", port):
         yield port
 
 

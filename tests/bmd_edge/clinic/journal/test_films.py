@@ -69,10 +69,10 @@ def test_what_is_known_decides(journal: Journal, other: dict[str, str], expected
 def test_a_film_goes_its_way(journal: Journal) -> None:
     films.take(journal, FILM)
     found = [state(journal)]
-    started = films.start(journal, "bundle")
+    started = films.start(journal, "basis")
     assert started is not None
-    assert (started.film_key, started.tries, started.bundle) == ("a", 1, "bundle")
-    assert films.start(journal, "bundle") is None
+    assert (started.film_key, started.tries, started.basis) == ("a", 1, "basis")
+    assert films.start(journal, "basis") is None
     found.append(state(journal))
     films.finish(journal, "a", '{"report": 1}', [made(), made(uid="8", kind="sc")])
     found.append(state(journal))
@@ -92,14 +92,14 @@ def test_films_are_read_in_the_order_of_their_arrival_whatever_the_clock_says(tm
     with Journal(tmp_path, clock=lambda: float(next(times))) as journal:
         for number in range(3):
             films.take(journal, replace(FILM, film_key=f"{number}", sop_uid=f"1.{number}"))
-        started = [films.start(journal, "bundle") for _ in range(3)]
+        started = [films.start(journal, "basis") for _ in range(3)]
     assert [one.film_key for one in started if one] == ["0", "1", "2"]
 
 
 def test_after_a_restart_leases_are_released(journal: Journal) -> None:
     films.take(journal, FILM)
     for tries in (1, 2, 3):
-        started = films.start(journal, "bundle")
+        started = films.start(journal, "basis")
         assert started is not None
         assert started.tries == tries
         films.release_leases(journal)
@@ -109,7 +109,7 @@ def test_after_a_restart_leases_are_released(journal: Journal) -> None:
 def test_an_answer_that_says_nothing_new_ends_the_film(journal: Journal) -> None:
     for film in (FILM, replace(FILM, film_key="b", header_sha="g")):
         films.take(journal, film)
-        films.start(journal, "bundle")
+        films.start(journal, "basis")
         films.finish(journal, film.film_key, "{}", [made()])
     assert (state(journal, "a"), state(journal, "b")) == ("ready", "done")
     assert len(films.objects_of(journal, "a")) == 1
@@ -118,10 +118,10 @@ def test_an_answer_that_says_nothing_new_ends_the_film(journal: Journal) -> None
 def test_a_new_version_is_made_when_a_film_is_read_again(journal: Journal) -> None:
     films.take(journal, FILM)
     assert not films.read_again(journal, "a", "asked")
-    films.start(journal, "bundle")
+    films.start(journal, "basis")
     films.finish(journal, "a", "{}", [made()])
     assert films.read_again(journal, "a", "recalibrated")
-    started = films.start(journal, "bundle")
+    started = films.start(journal, "basis")
     assert started is not None
     assert (started.tries, started.reason) == (1, "recalibrated")
     before = films.latest_object(journal, "1.2", "sr")
@@ -137,7 +137,7 @@ def test_a_lease_is_ended_once(journal: Journal) -> None:
     with pytest.raises(ValueError, match="is not screening"):
         films.finish(journal, "a", "{}", [made()])
     assert films.objects_of(journal, "a") == []
-    films.start(journal, "bundle")
+    films.start(journal, "basis")
     films.quarantine(journal, "a", "other_pixels")
     with pytest.raises(ValueError, match="is not screening"):
         films.quarantine(journal, "a", "other_pixels")

@@ -88,3 +88,16 @@ def test_certificates_are_made_once_for_box_and_units(tmp_path: Path) -> None:
     assert {path.name: path.read_bytes() for path in (config.root / "tls").iterdir()} == before
     assert {"ca.crt", "ca.key", "box.crt", "box.key", "xray1.crt", "xray1.key"} <= set(before)
     assert {path.stat().st_mode & 0o077 for path in (config.root / "tls").iterdir()} == {0}
+    (config.root / "tls/ca.key").unlink()  # as the page asks; then comes another unit
+    make_certificates(config)
+    (config.root / "tls/xray1.crt").unlink()
+    with pytest.raises(UsageError, match=r"xray1 needs a certificate: bring ca\.key back"):
+        make_certificates(config)
+
+
+def test_where_the_clinic_has_its_own_authority_none_is_made(tmp_path: Path) -> None:
+    text = clinic_toml(wishes(tmp_path)) + '[tls]\nca = "/etc/ssl/clinic.crt"\n'
+    config = write_config(tmp_path / "etc", text)
+    prepare(config)
+    make_certificates(config)
+    assert list((config.root / "tls").iterdir()) == []
