@@ -170,9 +170,7 @@ def read_own_config(path: Path) -> Config:
     """As `read_config`; UsageError also where the box is another user's, who could not use what this one writes."""
     config = read_config(path)
     if config.root.is_dir() and (owner := config.root.stat().st_uid) != os.geteuid():
-        raise UsageError(
-            f"the box is user {owner}'s: run this as that user, `runuser -u bmd-edge -- bmd-edge clinic ...`"
-        )
+        raise UsageError(f"the box is user {owner}'s: run this as that user, `runuser -u NAME -- ...`")
     return config
 
 

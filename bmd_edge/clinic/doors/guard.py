@@ -5,13 +5,17 @@ Orthanc runs this file in the system's own Python, so all that it imports is of 
 sender the status that `keep` returns: 0 stores, every other number discards, warnings too, and an exception is A700.
 A script that fails to load ends Orthanc. And without this file Orthanc does not start, for its own folder of films
 cannot be made: the films that it wants to keep beside ours live in this file's memory, until they are deleted at once.
+What Orthanc logs passes through this file too, which leaves out what it quotes of films.
 """
 
 import json
 import logging
+import os
 import queue
+import re
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +29,7 @@ from bmd_edge.clinic.config import read_config  # noqa: E402
 from bmd_edge.clinic.doors.content import Status  # noqa: E402
 from bmd_edge.clinic.doors.door import Door, Origin  # noqa: E402
 from bmd_edge.clinic.journal.store import Journal  # noqa: E402
+from bmd_edge.clinic.places import ORTHANC_LOG  # noqa: E402
 
 
 class Guard:
@@ -36,6 +41,7 @@ class Guard:
         self._door = Door(self._config, self._journal)
         self._door.sweep()
         self._journal.record("guard_started", config=self._config.digest)
+        self.log = self._config.root / ORTHANC_LOG
         self._copies: dict[str, bytes] = {}  # Orthanc's own of films, by its names for them
         self._stored: queue.Queue[str] = queue.Queue()
         self._cleaner = threading.Thread(target=self._clean)
@@ -78,6 +84,23 @@ class Guard:
                 orthanc.LogInfo(f"guard: {error}")
 
 
+def log_to(path: Path) -> None:
+    """From now on append what Orthanc says to a file, without the IDs that it quotes of a film that lacks a UID."""
+    read, write = os.pipe()
+    os.dup2(write, sys.stderr.fileno())
+    os.close(write)
+    threading.Thread(target=_copy_log, args=(read, path), daemon=True).start()
+
+
+def _copy_log(read: int, path: Path) -> None:
+    with open(read, "rb") as lines:
+        for line in lines:
+            # A value may hold an end of line: what follows it begins no line of Orthanc.
+            if re.match(rb"[EWIT]\d{4} ", line):
+                with suppress(OSError), path.open("ab") as log:  # a disk that is full must not stop Orthanc
+                    log.write(line.partition(b" for the following instance:")[0].rstrip(b"\n") + b"\n")
+
+
 class _OrthancLog(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         write = orthanc.LogError if record.levelno >= logging.ERROR else orthanc.LogWarning
@@ -85,4 +108,6 @@ class _OrthancLog(logging.Handler):
 
 
 logging.getLogger("bmd_edge").addHandler(_OrthancLog())
-Guard().register()
+_GUARD = Guard()
+_GUARD.register()
+log_to(_GUARD.log)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bmd_edge.clinic.config import Config, address, host_of, is_address
 from bmd_edge.clinic.doors.stow import MOST_BODY_BYTES, PATH
-from bmd_edge.clinic.places import NGINX_LOG, ORTHANC_LOG, STOW_SOCKET
+from bmd_edge.clinic.places import NGINX_LOG, STOW_SOCKET
 
 ORTHANC_PLUGIN = "/usr/share/orthanc/plugins/libOrthancPython.so"
 NGINX_STREAM = "/usr/lib/nginx/modules/ngx_stream_module.so"
@@ -28,7 +28,7 @@ def derived(config: Config) -> dict[str, str]:
     files = {"bmd-edge-serve.service": _unit(config, "results", _serve(config))}
     if config.door.dicom:
         files["orthanc.json"] = orthanc_json(config)
-        command = f"/usr/sbin/Orthanc --logfile={config.root / ORTHANC_LOG} {config.path.parent / 'orthanc.json'}"
+        command = f"/usr/sbin/Orthanc {config.path.parent / 'orthanc.json'}"
         # Orthanc reads whole films into memory before the guard sees them.
         files["bmd-edge-orthanc.service"] = _unit(
             config, "C-STORE", command, "MemoryMax=3G", *_CLOSED, *_scratch(config)

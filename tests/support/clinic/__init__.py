@@ -215,8 +215,7 @@ def orthanc(config: Config) -> Iterator[Peer]:
     """Debian's Orthanc, as it is derived from `clinic.toml`."""
     needs("Orthanc", ORTHANC_PLUGIN)
     port = int(config.door.dicom.rpartition(":")[2])
-    log = config.root / "log/orthanc.log"
-    command: list[str | Path] = ["Orthanc", f"--logfile={log}", config.path.parent / "orthanc.json"]
+    command: list[str | Path] = ["Orthanc", config.path.parent / "orthanc.json"]
     with started(command, config.root / "log/orthanc.out", port) as peer:
         yield peer
 

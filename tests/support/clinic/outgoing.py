@@ -42,7 +42,8 @@ door = {{ dicom = "127.0.0.1:{clinic.free_port()}" }}
 
 def film(number: int) -> bytes:
     """A drawn film like no other."""
-    return hip_dicom("R", bone=2400 + 8 * (number % 100), SOPInstanceUID=f"1.2.826.0.1.3680043.13.{number + 1}")
+    uid = f"1.2.826.0.1.3680043.13.{number + 1}"
+    return hip_dicom("R", bone=2400 + 8 * (number % 100), SOPInstanceUID=uid, SeriesInstanceUID=f"{uid}.1")
 
 
 @contextmanager
