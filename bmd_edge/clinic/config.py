@@ -152,6 +152,7 @@ class Config:
 
 def read_config(path: Path) -> Config:
     """Read `clinic.toml`; UsageError names the file's line and the remedy, OSError where it cannot be read."""
+    path = path.resolve()  # what follows from it names it
     data = path.read_bytes()
     if path.stat().st_mode & (stat.S_IRWXO):
         raise UsageError(f"{NAME} can be read by everybody: chmod o= {NAME}")

@@ -45,9 +45,19 @@ def check_local(out: Path) -> None:
 
     Or on one that a virtual machine shares with its host, or on one that is not known.
     """
-    kind = file_system(out, Path("/proc/self/mountinfo").read_bytes())
-    if kind is not None and kind not in LOCAL_FILE_SYSTEMS:
+    if not is_local(out):
+        kind = file_system(out, _mounts())
         raise UsageError(f"--out is on a network file system ({kind}): give a folder on a disk of this machine")
+
+
+def is_local(folder: Path) -> bool:
+    """Whether a folder lies on a disk of this machine, as far as is known."""
+    kind = file_system(folder, _mounts())
+    return kind is None or kind in LOCAL_FILE_SYSTEMS
+
+
+def _mounts() -> bytes:
+    return Path("/proc/self/mountinfo").read_bytes()
 
 
 def file_system(path: Path, mountinfo: bytes) -> str | None:

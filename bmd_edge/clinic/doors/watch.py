@@ -2,7 +2,8 @@
 
 The folder is asked again and again, for a network file system tells nobody what others do. A file is whole when it has
 not moved from one look to the next, has no hole where bytes are still to come, and its reader finds the end of its
-data. It stays where it is.
+data. It stays where it is. A folder of another machine tells of no holes, and of changes some seconds late: a film
+there that ends with zeros may be one whose room was made first, and must lie still for longer.
 """
 
 import hashlib
@@ -21,13 +22,17 @@ from bmd_edge.clinic.journal.store import Journal
 from bmd_edge.errors import UsageError
 from bmd_edge.film.limits import MAX_FILE_BYTES
 from bmd_edge.screen.folder_plan import PlannedFile, plan, unmoved
+from bmd_edge.screen.run_lock import is_local
 from bmd_edge.system.files import NotRegular, TooLarge, open_file, read_file
 
 logger = logging.getLogger(__name__)
 
-POLL_S = 0.5
+POLL_S = 0.3
 PATIENCE_S = 60.0
 """How long a file that is no whole film must lie still before it is refused: a copy may pause that long."""
+STILL_S = 15.0
+"""How long a film that ends with zeros must lie still on a network file system; NFS may tell its time this late."""
+_ZEROS = bytes(4096)
 _RETRY_S = 5.0
 _ORIGIN = Origin(FOLDER, FOLDER)
 
@@ -47,6 +52,7 @@ class FolderDoor:
     def __init__(self, door: Door, journal: Journal, folder: Path) -> None:
         self._door, self._journal, self._folder = door, journal, folder
         self._done = looked_at(journal)
+        self._is_remote = not is_local(folder)
         self._waiting: dict[str, _Waiting] = {}
         self._gone = False
 
@@ -100,6 +106,9 @@ class FolderDoor:
         if patient and not _is_whole(data):
             waiting.next_try = waiting.since + PATIENCE_S
             return
+        if self._is_remote and now - waiting.since < STILL_S and data.endswith(_ZEROS):
+            waiting.next_try = waiting.since + STILL_S
+            return
         if self._door.keep(data, _ORIGIN) == Status.NO_ROOM:
             waiting.next_try = now + _RETRY_S
             return
@@ -126,7 +135,7 @@ class FolderDoor:
 
 
 def watch(folder_door: FolderDoor, ends: threading.Event) -> None:
-    """Look at the folder until `ends` is set; twice a second, or as often as half of one CPU allows."""
+    """Look at the folder until `ends` is set; three times a second, or as often as half of one CPU allows."""
     took = 0.0
     while not ends.wait(max(POLL_S, took)):
         start = time.monotonic()

@@ -108,8 +108,9 @@ def rehearse(debian: Path) -> dict[str, Any]:
 def _send(debian: Path, inside: list[str]) -> None:
     """DCMTK's sender with what the page has the IT bring to the unit."""
     tls = debian / "var/lib/bmd-edge/tls"
-    command = ["storescu", "-aet", "XRAY1", "-aec", "BMDEDGE", "+tls", tls / "xray1.key", tls / "xray1.crt"]
-    subprocess.run([*inside, *command, "+cf", tls / "ca.crt", "10.20.0.5", "2762", FILM], check=True)
+    command = ["storescu", "-xt", "-aet", "XRAY1", "-aec", "BMDEDGE"]  # -xt: JPEG-LS, as the film is
+    command += ["+tls", tls / "xray1.key", tls / "xray1.crt", "+cf", tls / "ca.crt"]
+    subprocess.run([*inside, *command, "10.20.0.5", "2762", FILM], check=True)
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ import pytest
 from bmd_edge.clinic.config import Config
 from bmd_edge.clinic.doors import watch as module
 from bmd_edge.clinic.doors.door import Door
-from bmd_edge.clinic.doors.watch import PATIENCE_S, FolderDoor, watch
+from bmd_edge.clinic.doors.watch import PATIENCE_S, STILL_S, FolderDoor, watch
 from bmd_edge.clinic.journal.films import films_in
 from bmd_edge.clinic.journal.store import Journal
 from tests.support import clinic
@@ -103,6 +103,31 @@ def test_a_film_whose_room_was_made_before_its_bytes_is_waited_for(
         folder_door.poll()
     assert taken(journal) == 1
     assert [path.read_bytes() for path in folder_door._door._root.glob("spool/*.dcm")] == [data]
+
+
+def test_on_a_network_a_film_that_ends_with_zeros_lies_still_for_longer(
+    config: Config, folder: Path, journal: Journal, monkeypatch: pytest.MonkeyPatch, clock: list[float]
+) -> None:
+    """There nobody tells of holes: its room may have been made before its bytes."""
+    monkeypatch.setattr(module, "is_local", lambda _: False)
+    folder_door = FolderDoor(Door(config, journal), journal, folder)
+    data = dicom_bytes(pixels(600, 400))
+    (folder / "film.dcm").write_bytes(data[:-5000] + bytes(5000))
+    for _ in range(4):
+        clock[0] += STILL_S / 5
+        folder_door.poll()
+    assert taken(journal) == 0
+    (folder / "film.dcm").write_bytes(data)
+    for _ in range(2):
+        folder_door.poll()
+    assert [path.read_bytes() for path in folder_door._door._root.glob("spool/*.dcm")] == [data]
+    black = dicom_bytes(pixels(600, 400), SOPInstanceUID="1.2.9")[:-5000] + bytes(5000)
+    (folder / "black.dcm").write_bytes(black)
+    for _ in range(2):
+        folder_door.poll()
+        clock[0] += STILL_S
+    folder_door.poll()
+    assert taken(journal) == 2
 
 
 def test_what_stays_no_film_is_refused_in_the_end(folder_door: FolderDoor, folder: Path, journal: Journal,

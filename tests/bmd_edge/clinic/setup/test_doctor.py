@@ -10,7 +10,7 @@ import pytest
 from pynetdicom import AE
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
-from bmd_edge.clinic.config import Config, Destination
+from bmd_edge.clinic.config import Config, Destination, read_config
 from bmd_edge.clinic.doors.door import Door, Origin
 from bmd_edge.clinic.journal.films import film_path, films_in
 from bmd_edge.clinic.journal.store import Journal
@@ -45,6 +45,11 @@ def test_a_box_whose_orthanc_does_not_run_has_one_fault(config: Config) -> None:
 def test_a_running_box_is_well(config: Config) -> None:
     with clinic.orthanc(config):
         assert failed(config) == set()
+
+
+def test_what_follows_from_clinic_toml_follows_from_anywhere(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(config.path.parent)
+    assert failed(read_config(Path("clinic.toml"))) == {"C-STORE"}
 
 
 def one_film(config: Config) -> Path:
