@@ -5,9 +5,9 @@ No pixel is decoded and no name read. Standard library only, for the guard runs 
 
 import hashlib
 import hmac
-from dataclasses import dataclass
 from enum import IntEnum
 
+from bmd_edge.clinic.journal.films import Content
 from bmd_edge.dicom.elements import PIXEL_DATA
 from bmd_edge.dicom.header import Header, read_header
 from bmd_edge.dicom.sop_classes import CR, DX, DX_PROCESSING, SC
@@ -45,19 +45,6 @@ class NotTaken(Exception):
     def __init__(self, status: Status, code: str) -> None:
         super().__init__(f"{status:04X} {code}")
         self.status, self.code = status, code
-
-
-@dataclass(frozen=True, slots=True)
-class Content:
-    """The columns of a film in the journal that its bytes tell."""
-
-    film_key: str
-    sop_uid: str
-    pixel_sha: str
-    header_sha: str
-    identity: str
-    syntax: str
-    size: int
 
 
 def content_of(data: bytes, key: bytes) -> Content:

@@ -15,8 +15,8 @@ SPOOL, OUTBOX = "spool", "outbox"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Arrival:
-    """A film at the door; the fields are the columns of table `film`."""
+class Content:
+    """The columns of table `film` that the bytes of a film tell."""
 
     film_key: str
     sop_uid: str
@@ -25,6 +25,12 @@ class Arrival:
     identity: str
     syntax: str
     size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrival(Content):
+    """A film at the door, and how it came."""
+
     door: str
     unit: str
 

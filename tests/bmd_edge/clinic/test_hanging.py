@@ -12,23 +12,10 @@ from bmd_edge.clinic.journal import deliveries, films
 from bmd_edge.clinic.journal.films import ObjectRow
 from bmd_edge.clinic.journal.store import Journal
 from bmd_edge.errors import UsageError
+from tests.bmd_edge.clinic.conftest import Clock
 from tests.bmd_edge.clinic.delivery.archives import Archive
 from tests.bmd_edge.clinic.reading.readers import box, put
 from tests.support.films import dicom_bytes, pixels
-
-
-class Clock:
-    """A clock that a test sets."""
-
-    now = 1_800_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture

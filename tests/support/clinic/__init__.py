@@ -188,10 +188,10 @@ class ToSocket(HTTPConnection):
 STOW_TYPE = 'multipart/related; type="application/dicom"; boundary=mark'
 
 
-def stow_body(*parts: bytes) -> bytes:
-    """The body of a STOW-RS request of type `STOW_TYPE`."""
-    head = b"--mark\r\nContent-Type: application/dicom\r\n\r\n"
-    return b"".join(head + part + b"\r\n" for part in parts) + b"--mark--\r\n"
+def stow_body(*parts: bytes, kind: str = "application/dicom", mark: str = "mark") -> bytes:
+    """The body of a STOW-RS request, of type `STOW_TYPE` as it stands."""
+    head = f"--{mark}\r\nContent-Type: {kind}\r\n\r\n".encode()
+    return b"".join(head + part + b"\r\n" for part in parts) + f"--{mark}--\r\n".encode()
 
 
 @contextmanager

@@ -1,29 +1,13 @@
 """Lines of the logs become events; the real logs are read in whole/clinic/test_strangers.py."""
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
 
 from bmd_edge.clinic.config import Config
 from bmd_edge.clinic.doors.audit import LogFollower
 from bmd_edge.clinic.journal.store import Journal
 from bmd_edge.clinic.places import NGINX_LOG, ORTHANC_LOG
-from tests.support import clinic
 
 STRANGER = "W1129 CommandDispatcher.cpp:617] Rejected association for remote AET Y on IP 10.0.0.9\n"
-
-
-@pytest.fixture
-def config(tmp_path: Path) -> Config:
-    return clinic.box(tmp_path)
-
-
-@pytest.fixture
-def journal(config: Config) -> Iterator[Journal]:
-    with Journal(config.root) as opened:
-        yield opened
 
 
 def found(journal: Journal) -> list[dict[str, object]]:

@@ -7,8 +7,6 @@ import os
 import shutil
 import sqlite3
 import threading
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -19,21 +17,10 @@ from bmd_edge.clinic.journal.films import film_path, films_in
 from bmd_edge.clinic.journal.store import Journal
 from bmd_edge.clinic.places import PATIENT_KEY
 from bmd_edge.errors import UsageError
-from tests.support import clinic, films
+from tests.support import films
 from tests.support.films import CANARY, dicom_bytes, pixels
 
 XRAY1 = Origin("stow", "xray1")
-
-
-@pytest.fixture
-def config(tmp_path: Path) -> Config:
-    return clinic.box(tmp_path)
-
-
-@pytest.fixture
-def journal(config: Config) -> Iterator[Journal]:
-    with Journal(config.root) as opened:
-        yield opened
 
 
 @pytest.fixture

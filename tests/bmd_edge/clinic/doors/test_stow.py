@@ -28,14 +28,10 @@ from bmd_edge.clinic.doors.stow import (
 from bmd_edge.clinic.journal.films import films_in
 from bmd_edge.clinic.journal.store import Journal
 from tests.support import clinic, films
+from tests.support.clinic import stow_body as body_of
 from tests.support.films import dicom_bytes
 
 TYPE = clinic.STOW_TYPE
-
-
-def body_of(*parts: bytes, kind: str = "application/dicom", mark: str = "mark") -> bytes:
-    head = f"--{mark}\r\nContent-Type: {kind}\r\n\r\n".encode()
-    return b"".join(head + part + b"\r\n" for part in parts) + f"--{mark}--\r\n".encode()
 
 
 @pytest.mark.parametrize("before", [b"", b"\r\n", b"a preamble\r\n"])
@@ -87,17 +83,6 @@ def test_answers_are_those_of_the_standard(statuses: list[int], expected: int, l
 def test_what_cannot_be_read_fails_without_uids() -> None:
     status, data = answer([Kept("", "", Status.UNREADABLE)])
     assert (status, data) == (409, {"0008119A": {"vr": "SQ", "Value": [{"00081197": {"vr": "US", "Value": [0xC002]}}]}})
-
-
-@pytest.fixture
-def config(tmp_path: Path) -> Config:
-    return clinic.box(tmp_path)
-
-
-@pytest.fixture
-def journal(config: Config) -> Iterator[Journal]:
-    with Journal(config.root) as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -8,18 +8,7 @@ import pytest
 from bmd_edge.clinic.journal import deliveries, films
 from bmd_edge.clinic.journal.films import Arrival, ObjectRow
 from bmd_edge.clinic.journal.store import Journal
-
-
-class Clock:
-    now = 1_800_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
+from tests.bmd_edge.clinic.conftest import Clock
 
 
 @pytest.fixture

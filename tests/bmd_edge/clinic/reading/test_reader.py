@@ -1,16 +1,20 @@
 """What the reader hands back of one film: a report, and objects where they say something new."""
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bmd_edge.bundle.calibration import HeadlineCuts
 from bmd_edge.clinic.objects.make import Made
 from bmd_edge.clinic.reading import reader as reader_module
-from bmd_edge.clinic.reading.reader import Before, Result, ResultJob
+from bmd_edge.clinic.reading.reader import Before, Reader, Result, ResultJob
+from bmd_edge.measure.recalibration import NO_HEADLINE
 from tests.bmd_edge.clinic.reading.readers import APPROVAL, drawn_reader
-from tests.support.screening import CANARY, hip_dicom
+from tests.bmd_edge.measure.test_recalibration import recalibration_file
+from tests.support.screening import CANARY, drawn_bmd, drawn_bundle, drawn_finder, hip_dicom
 
 
 def result(path: Path, film: bytes, approval: str = APPROVAL, **job: Any) -> Result:
@@ -70,6 +74,22 @@ def test_the_pixel_size_of_one_unit_is_not_that_of_the_next_film(tmp_path: Path)
         first, second = (outcome.report for _, outcome in reader.examine(jobs))
     assert first.spacing_source == "given"
     assert second.reason == "no_spacing"
+
+
+def test_a_recalibration_without_cuts_says_so_in_the_objects(tmp_path: Path) -> None:
+    """The bundle has cuts, the recalibration has none: there is no headline, and the notice says why."""
+    bundle, cuts = drawn_bundle(), HeadlineCuts(9.0, 9.0, 30, 30)
+    calibration = {name: replace(one, operating_points=cuts) for name, one in bundle.calibration.items()}
+    path = tmp_path / "film.dcm"
+    path.write_bytes(hip_dicom("R"))
+    engines = {"finder": drawn_finder(), "bmd": drawn_bmd()}
+    with Reader(
+        replace(bundle, calibration=calibration), engines=engines, recalibration=recalibration_file(tmp_path)
+    ) as reader:
+        ((_, found),) = reader.examine([ResultJob(str(path).encode(), path.name, received_at=0.0)])
+    assert isinstance(found, Result)
+    for one in found.made:
+        assert NO_HEADLINE.encode() in one.data
 
 
 def test_what_goes_wrong_with_the_objects_is_a_result_without_them(
