@@ -8,6 +8,7 @@ a copy that is made at once is such a moment: on a file system that shares block
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -95,4 +96,12 @@ def _mounted(image: Path, folder: Path, *options: str) -> Iterator[Path]:
     try:
         yield folder
     finally:
-        subprocess.run(["umount", folder], check=True)
+        _unmount(folder)
+
+
+def _unmount(folder: Path) -> None:
+    """The loop device of a disk inside is let go a moment after that was unmounted."""
+    end = time.monotonic() + 60
+    while (done := subprocess.run(["umount", folder], capture_output=True)).returncode and time.monotonic() < end:
+        time.sleep(0.2)
+    done.check_returncode()
