@@ -25,7 +25,8 @@ _TRANSFER_SYNTAXES += ["1.2.840.10008.1.2.5"]
 
 def derived(config: Config) -> dict[str, str]:
     """File name -> its text, for the folder of `clinic.toml`; only those whose doors are open."""
-    files = {"bmd-edge-serve.service": _unit(config, "results", _serve(config))}
+    # The largest film takes serve and its reader so much; whatever takes more is ended and read again, thrice at most.
+    files = {"bmd-edge-serve.service": _unit(config, "results", _serve(config), "MemoryMax=6G")}
     if config.door.dicom:
         files["orthanc.json"] = orthanc_json(config)
         command = f"/usr/sbin/Orthanc {config.path.parent / 'orthanc.json'}"

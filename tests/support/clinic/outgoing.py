@@ -27,13 +27,15 @@ _DISK_BYTES = 512 << 20
 _WITHIN_S = 900
 
 
-def box(etc: Path, root: Path, port: int) -> Config:
-    """A box with one unit that delivers to the archive at `port` of this machine."""
+def box(etc: Path, root: Path, port: int, more: str = "") -> Config:
+    """A box with one unit that delivers to the archive at `port` of this machine; `more` are lines of its door."""
     text = f"""approval = "EK 2026-117"
 box = {{ root = "{root}", min_free_mb = 1, scratch = "{etc}-scratch" }}
 units.xray1 = {{ ae_title = "XRAY1", host = "127.0.0.1" }}
 pacs.main = {{ kind = "dicom", ae_title = "{TITLE}", host = "127.0.0.1", port = {port} }}
-door = {{ dicom = "127.0.0.1:{clinic.free_port()}" }}
+[door]
+dicom = "127.0.0.1:{clinic.free_port()}"
+{more}
 """
     config = write_config(etc, text)
     prepare(config)
