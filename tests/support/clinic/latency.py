@@ -3,8 +3,8 @@
 python -m tests.support.clinic.latency --films 60 --every 20 --out FILE
 
 First one film of the demo after the other, then as many at once from three units. Everything is real: Orthanc with the
-guard, `bmd-edge clinic serve`, pynetdicom as sender and as archive. The seconds are the journal's: when the row of a film
-was committed, and when the last of its objects was answered. On a machine with other things to do they mean little.
+guard, `bmd-edge clinic serve`, pynetdicom as sender and as archive. The seconds are the journal's: when the row of a
+film was committed, and when the last of its objects was answered. On a machine with other things to do they mean little.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from typing import Any
 
 from bmd_edge.clinic.config import Config
 from bmd_edge.clinic.journal import deliveries
-from bmd_edge.clinic.journal.films import FilmRow, films_since
+from bmd_edge.clinic.journal.films import FilmRow, films_in
 from bmd_edge.clinic.journal.store import Journal
 from tests.bmd_edge.clinic.delivery.archives import archive
 from tests.support import clinic
@@ -39,9 +39,10 @@ def arrived(config: Config, n: int) -> list[tuple[FilmRow, float]]:
     """Wait until `n` films are done; each with the time when the last of its objects was answered."""
     end = time.monotonic() + _WITHIN_S
     with Journal(config.root) as journal:
-        while sum(one.state == "done" for one in (found := films_since(journal, 0))) < n:
-            assert time.monotonic() < end, [one.state for one in found]
+        while len(films_in(journal, "done")) < n:
+            assert time.monotonic() < end, f"{len(films_in(journal, 'done'))} of {n} films are done"
             time.sleep(0.1)
+        found = films_in(journal, "done")
         return [(one, max(row.since for row in deliveries.of_film(journal, one.film_key))) for one in found]
 
 
