@@ -4,7 +4,7 @@ python -m tests.support.clinic.latency --films 60 --every 20 --out FILE
 
 First one film of the demo after the other, then as many at once from three units. Everything is real: Orthanc with the
 guard, `bmd-edge clinic serve`, pynetdicom as sender and as archive. The seconds are the journal's: when the row of a
-film was committed, and when the last of its objects was answered. On a machine with other things to do they mean little.
+film was committed, and when the last of its objects was answered. With other things to do a machine tells little.
 """
 
 import argparse
