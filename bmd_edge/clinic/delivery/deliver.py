@@ -33,9 +33,10 @@ def deliver(config: Config, journal: Journal, name: str, stop: Event, on_report:
     Nothing goes out before an approval is named, but to this machine itself, and nothing that names none. Whatever is
     wrong with the archive is written down and tried again; OSError, UsageError where the journal cannot be used.
     """
-    failures = 0
+    failures = seen = 0
     while not stop.is_set():
-        due = _due(config, journal, name)
+        seen = _addressed(config, journal, name, seen)
+        due = deliveries.lease(journal, name, _AT_ONCE) if config.delivers_to(name) else []
         if not due and not _unanswered(journal, name):
             stop.wait(POLL_S)
             continue
@@ -53,12 +54,13 @@ def deliver(config: Config, journal: Journal, name: str, stop: Event, on_report:
             stop.wait(delay_s(failures))
 
 
-def _due(config: Config, journal: Journal, name: str) -> list[Delivery]:
-    if not config.delivers_to(name):
-        return []
-    wanted = config.pacs[name]
-    deliveries.address(journal, name, wanted.objects, wanted.commit, config.is_local(name))
-    return deliveries.lease(journal, name, _AT_ONCE)
+def _addressed(config: Config, journal: Journal, name: str, seen: int) -> int:
+    """Address objects to the archive where any is newer than `seen`, for that looks at all; returns the newest."""
+    newest = deliveries.newest_object(journal)
+    if newest != seen and config.delivers_to(name):
+        wanted = config.pacs[name]
+        deliveries.address(journal, name, wanted.objects, wanted.commit, config.is_local(name))
+    return newest
 
 
 @contextmanager

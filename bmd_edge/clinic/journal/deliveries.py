@@ -37,6 +37,11 @@ _QUERY = """SELECT delivery.*, object.film_key, object.kind, object.path, object
     FROM delivery JOIN object USING (uid) JOIN film USING (film_key)"""
 
 
+def newest_object(journal: Journal) -> int:
+    """The number of the object that was made last; 0 where there is none."""
+    return int(journal.rows("SELECT COALESCE(MAX(rowid), 0) AS n FROM object")[0]["n"])
+
+
 def address(
     journal: Journal, destination: str, kinds: Iterable[str], commitment: bool, unapproved: bool = False
 ) -> int:

@@ -34,12 +34,12 @@ _WITHIN_S = 120
 
 @contextmanager
 def over_sftp(shared: Path, place: Path) -> Iterator[Path]:
-    """The folder `shared` as another machine's: mounted by sshfs, with a second of cache as SMB has."""
+    """The folder `shared` as another machine's: mounted by sshfs, which keeps nothing of what it was told."""
     port = clinic.free_port()
     serving = ["socat", f"TCP-LISTEN:{port},fork,bind=127.0.0.1", f"EXEC:{SFTP}"]
     place.mkdir()
     with clinic.started(serving, place.with_name("sftp.log"), port):
-        options = f"directport={port},dcache_timeout=1"
+        options = f"directport={port},dir_cache=no,attr_timeout=0,entry_timeout=0"
         subprocess.run(["sshfs", f"127.0.0.1:{shared}", place, "-o", options], check=True)
         try:
             yield place

@@ -2,13 +2,15 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from threading import Event
 from time import sleep
+from typing import Any
 
 import pytest
 
 from bmd_edge.clinic.delivery import deliver as deliver_module
 from bmd_edge.clinic.delivery import dicom
-from bmd_edge.clinic.journal import films
+from bmd_edge.clinic.journal import deliveries, films
 from tests.bmd_edge.clinic.delivery.archives import (
     Archive,
     archive,
@@ -50,6 +52,24 @@ def test_an_answer_that_settles_it(status: int, said: str, served: Make) -> None
         with box.delivering():
             assert box.until(lambda states: states == {said: 4})
         assert all(len(copies) == 1 for copies in pacs.got.values())
+
+
+def test_objects_are_addressed_once_not_at_every_look(served: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a year's objects that takes long, and meanwhile no door can write."""
+    calls, address = [], deliveries.address
+
+    def counted(*how: Any) -> int:
+        calls.append(how)
+        return address(*how)
+
+    monkeypatch.setattr(deliveries, "address", counted)
+    monkeypatch.setattr(deliver_module, "POLL_S", 0.01)
+    with archive() as pacs:
+        box = served(pacs.lines())
+        with box.delivering():
+            box.until(all_sent)
+            Event().wait(0.5)
+    assert len(calls) == 1
 
 
 def test_an_archive_without_room_gets_them_later(served: Make) -> None:
