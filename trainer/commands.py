@@ -55,7 +55,7 @@ def train(
     change: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Replace one setting; repeatable.")
     ] = None,
-    print_config: Annotated[bool, typer.Option(help="Print the settings, each explained, and stop.")] = False,
+    print_config: Annotated[bool, typer.Option("--print-config", help="Print the settings, each explained, and stop.")] = False,
 ) -> None:
     """Train a network; the run folder gets settings, metrics, curves and the best checkpoint."""
     from bmd_edge.errors import UsageError
