@@ -60,8 +60,10 @@ def _bundle_facts(bundle: "VerifiedBundle") -> Iterator[tuple[str, str]]:
 
 
 def _cuts(points: "HeadlineCuts | None") -> str:
+    from bmd_edge.measure.headline import CUTS_TAKE
+
     if points is None:
-        return "none; an export sets its cuts on 30 judging subjects of 50 and more with low BMD and 30 without"
+        return f"none; an export sets its cuts on {CUTS_TAKE}, of the half of the split calibrate that judges"
     said = f"low suspected at an estimated T <= {points.low_suspected_t:.2f}, "
     if points.refer_for_dxa_t > points.low_suspected_t:
         said += f"DXA advised at T <= {points.refer_for_dxa_t:.2f}, "

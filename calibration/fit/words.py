@@ -2,8 +2,8 @@
 
 from bmd_edge.bundle.calibration import HeadlineCuts
 from bmd_edge.errors import REFUSALS
+from bmd_edge.measure.headline import CUTS_TAKE
 from bmd_edge.report.film_report import RESEARCH_USE
-from calibration.fit.headline_cuts import MIN_SUBJECTS
 from calibration.fit.recalibration import Calibrated
 from calibration.fit.site_line import HALF_WIDTH_GCM2
 
@@ -34,10 +34,7 @@ def said(found: Calibrated) -> list[str]:
 
 def _headline(points: HeadlineCuts | None) -> str:
     if points is None:
-        return (
-            f"none; its cuts need {MIN_SUBJECTS} subjects of 50 or more with low BMD (DXA T <= -2.5) and"
-            f" {MIN_SUBJECTS} without, age, sex and DXA of both sites known"
-        )
+        return f"none; its cuts take {CUTS_TAKE}, with age, sex and DXA of both sites"
     return (
         f"low suspected at an estimated T <= {points.low_suspected_t:.2f}, DXA advised at T <="
         f" {points.refer_for_dxa_t:.2f}, fitted on {points.cases} subjects with low BMD and {points.others} without"
