@@ -94,7 +94,7 @@ def screen(
     if film is not None:
         summary = of_film(out, summary, film)
     (print_lines if as_json else print_results)(out, summary, film)
-    _say_where(out, summary)
+    _say_where(films, out, summary)
     raise typer.Exit(0 if summary.complete else 3)
 
 
@@ -122,11 +122,11 @@ def demo(bundle: BundleOption = None, out: OutOption = Path("bmd-edge-demo")) ->
         raise EngineError("this installation holds no demo films: install the program again")
     expected = json.loads((data / "demo.json").read_text(encoding="utf-8"))
     if orphaned(out) or not {os.fsdecode(key) for key in known(out)} <= expected.keys():
-        raise UsageError("--out holds results of other films, which the demo would write over: give another --out")
+        raise UsageError(f"{out}: holds results of other films, which the demo would write over: give another --out")
     with Crew(partial(open_screener, bundle, threads=1)) as crew:
         summary = _run(crew, data / "demo", out, fresh=True)
     print_results(out, summary)
-    _say_where(out, summary)
+    _say_where(data / "demo", out, summary)
     wrong = [line for line in _unexpected_outcomes(out, expected)]
     for line in wrong:
         typer.echo(line, err=True)
@@ -201,11 +201,13 @@ def _print_plan(settings: str, films: Path, out: Path, fresh: bool) -> None:
     )
 
 
-def _say_where(out: Path, summary: "RunSummary") -> None:
+def _say_where(films: Path, out: Path, summary: "RunSummary") -> None:
+    from bmd_edge.report.safe_text import visible
+
     earlier = sum(summary.not_there.values())
     if earlier == summary.files and not summary.left:
         known = f" {earlier} were known: is the share with the films mounted?" * (earlier > 0)
-        typer.echo(f"The folder holds no files.{known}", err=True)
+        typer.echo(f"{visible(str(films))} holds no files.{known}", err=True)
     elif not summary.found and not summary.left:
         typer.echo("None of the files is a film.", err=True)
     if earlier:

@@ -47,7 +47,7 @@ def check_local(out: Path) -> None:
     """
     kind = file_system(out, Path("/proc/self/mountinfo").read_bytes())
     if kind is not None and kind not in LOCAL_FILE_SYSTEMS:
-        raise UsageError(f"--out is on a network file system ({kind}): give a folder on a disk of this machine")
+        raise UsageError(f"{out}: --out is on a network file system ({kind}): give a folder on a disk of this machine")
 
 
 def file_system(path: Path, mountinfo: bytes) -> str | None:
