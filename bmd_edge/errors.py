@@ -13,6 +13,7 @@
 A refusal is a result: it has a stable snake_case code, a sentence and a remedy, and is never a zero or a NaN.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -192,6 +193,13 @@ FLAGS: dict[str, str] = {
     "unlike_training_films": "The film is unlike the films the network was trained on.",
 }
 """Cautions that may stand beside a number."""
+
+
+def reasons_said(counts: Mapping[str, int]) -> str:
+    """Reasons by number, the most frequent first, each code with its sentence: the same words in every command."""
+    sentences = {code: f" ({refusal.sentence})" for code, refusal in REFUSALS.items()}
+    most_first = sorted(counts.items(), key=lambda one: (-one[1], one[0]))
+    return ", ".join(f"{n} {code}{sentences.get(code, '')}" for code, n in most_first)
 
 
 class BmdEdgeError(Exception):

@@ -132,6 +132,7 @@ def prepared(table: Path, out: Path, settings: "Config") -> Path:
     from collections import Counter
 
     from bmd_edge.cli.terminal import progress_bar
+    from bmd_edge.errors import reasons_said
     from trainer.images.cut_rois import check_rows, roi_table
     from trainer.run.settings import BmdConfig
 
@@ -140,8 +141,8 @@ def prepared(table: Path, out: Path, settings: "Config") -> Path:
     with progress_bar("hips found") as tell:
         table, left_out = roi_table(table, tell, out / "left_out.csv")
     if left_out:
-        reasons = ", ".join(f"{code} {n}" for code, n in Counter(one.code for one in left_out).most_common())
-        typer.echo(f"{len(left_out)} hips are left out ({reasons}): {out / 'left_out.csv'}", err=True)
+        reasons = reasons_said(Counter(one.code or "unexpected" for one in left_out))
+        typer.echo(f"{len(left_out)} hip{'s are' if len(left_out) > 1 else ' is'} left out: {reasons}. {out / 'left_out.csv'} lists them.", err=True)
     return table
 
 

@@ -1,7 +1,7 @@
 """A recalibration in words, for the terminal."""
 
 from bmd_edge.bundle.calibration import HeadlineCuts
-from bmd_edge.errors import REFUSALS
+from bmd_edge.errors import reasons_said
 from bmd_edge.measure.headline import CUTS_TAKE
 from bmd_edge.report.film_report import RESEARCH_USE
 from calibration.fit.recalibration import Calibrated
@@ -26,9 +26,8 @@ def said(found: Calibrated) -> list[str]:
         + ", ".join(f"{n} hips {scale}" for scale, n in found.file.scales.items())
         + "; converted to Hologic (Lu 2001, Hanson 1997)"
     )
-    for reason, n in found.left_out.items():
-        what = REFUSALS[reason].sentence if reason in REFUSALS else "The film shows no such hip."
-        lines.append(f"{n} hip{'s' if n > 1 else ''} without a number: {what}")
+    if found.left_out:
+        lines.append(f"hips without a number: {reasons_said(found.left_out)}")
     return [*lines, RESEARCH_USE]
 
 
