@@ -39,6 +39,7 @@ def table(
     command = f"bmd-edge table --budget {budget:g} --seeds {seeds}"
     command += "" if size.whole else f" --recipes {','.join(size.recipes)}"
     typer.echo(write_report(out, size, command))
+    typer.echo(f"To read: {out / 'table.md'} and table.png", err=True)
 
 
 def make_missing(size: "TableSize", out: Path, workers: int) -> None:
