@@ -37,7 +37,7 @@ def test_a_table_without_the_full_method_has_no_pairs() -> None:
     assert "Learning curve" not in page
     assert "minus" not in page
     parts = page.split("\n\n")
-    assert [part for part in parts if part.startswith("|") and len(part.splitlines()) < 3] == []  # no table without rows
+    assert [part for part in parts if part.startswith("|") and len(part.splitlines()) < 3] == []
 
 
 def experiment_hips(rng: np.random.Generator) -> dict[str, Hips]:

@@ -160,7 +160,7 @@ def test_a_number_where_no_hip_is_counts_against_the_bundle(monkeypatch, tmp_pat
 )
 def test_a_bundle_that_cannot_be_opened_is_said_before_a_process_is_started(tmp_path, monkeypatch, made, arguments):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    with pytest.raises(BundleError, match="nothere.* no bundle here"):
+    with pytest.raises(BundleError, match=r"nothere.* no bundle here"):
         made(tmp_path / "nothere", precision="auto", progress=lambda: None, **arguments)
     with pytest.raises(UsageError, match="--precision one of"):
         made(tiny_bundle(tmp_path / "tiny").root, precision="int9", progress=lambda: None, **arguments)
