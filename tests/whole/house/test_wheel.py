@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 MOST_MB = 20
 """Unpacked: most of it are the bundle (10) and the demo films (4); the rest of an installation is the libraries'."""
 
