@@ -54,7 +54,8 @@ def _bundle_facts(bundle: "VerifiedBundle") -> Iterator[tuple[str, str]]:
             yield f"{precision.replace('_', ' ')} error budget", f"{said}, {len(shift.flips)} crossed a WHO cut"
     for precision, numbers in bundle.calibration.items():
         for site, interval in numbers.sites.items():
-            said = f"{site.replace('_', ' ')}: {100 * interval.coverage:g} % interval is +-{interval.scale:.2f} x spread"
+            share = f"{100 * interval.coverage:g} % interval"
+            said = f"{site.replace('_', ' ')}: {share} is +-{interval.scale:.2f} x spread"
             yield f"{precision}", f"{said}, fitted on {interval.n} hips"
         yield f"{precision}", f"headline: {_cuts(numbers.operating_points)}"
 
