@@ -13,6 +13,7 @@
 A refusal is a result: it has a stable snake_case code, a sentence and a remedy, and is never a zero or a NaN.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -227,6 +228,13 @@ TO_DO: dict[str, str] = {
 def caution(flag: str) -> str:
     """A flag in words, with what can be done about it."""
     return " ".join(filter(None, [FLAGS[flag], TO_DO.get(flag)]))
+
+
+def reasons_said(counts: Mapping[str, int]) -> str:
+    """Reasons by number, the most frequent first, each code with its sentence: the same words in every command."""
+    sentences = {code: f" ({refusal.sentence})" for code, refusal in REFUSALS.items()}
+    most_first = sorted(counts.items(), key=lambda one: (-one[1], one[0]))
+    return ", ".join(f"{n} {code}{sentences.get(code, '')}" for code, n in most_first)
 
 
 class BmdEdgeError(Exception):

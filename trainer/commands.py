@@ -55,7 +55,9 @@ def train(
     change: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Replace one setting; repeatable.")
     ] = None,
-    print_config: Annotated[bool, typer.Option(help="Print the settings, each explained, and stop.")] = False,
+    print_config: Annotated[
+        bool, typer.Option("--print-config", help="Print the settings, each explained, and stop.")
+    ] = False,
 ) -> None:
     """Train a network; the run folder gets settings, metrics, curves and the best checkpoint."""
     from bmd_edge.errors import UsageError
@@ -129,10 +131,8 @@ def check_device(settings: "Config") -> None:
 
 def prepared(table: Path, out: Path, settings: "Config") -> Path:
     """The table to train on: regions are cut from DICOM films first; hips left out are listed in the run folder."""
-    from collections import Counter
-
     from bmd_edge.cli.terminal import progress_bar
-    from trainer.images.cut_rois import check_rows, roi_table
+    from trainer.images.cut_rois import check_rows, left_out_said, roi_table
     from trainer.run.settings import BmdConfig
 
     if isinstance(settings, BmdConfig):
@@ -140,8 +140,7 @@ def prepared(table: Path, out: Path, settings: "Config") -> Path:
     with progress_bar("hips found") as tell:
         table, left_out = roi_table(table, tell, out / "left_out.csv")
     if left_out:
-        reasons = ", ".join(f"{code} {n}" for code, n in Counter(one.code for one in left_out).most_common())
-        typer.echo(f"{len(left_out)} hips are left out ({reasons}): {out / 'left_out.csv'}", err=True)
+        typer.echo(f"{left_out_said(left_out)}. {out / 'left_out.csv'} lists them.", err=True)
     return table
 
 

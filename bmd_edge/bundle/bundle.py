@@ -123,7 +123,7 @@ def read_bundle(
     if not (root / MANIFEST).is_file():
         if path is None:
             raise BundleError("this installation holds no bundle (a zipapp never does): give the folder of one")
-        raise BundleError(f"no bundle here: {MANIFEST} is missing; give the folder that `bmd-edge export` wrote")
+        raise BundleError(f"{str(root)!r}: no bundle here, for {MANIFEST} is missing; `bmd-edge export` writes one")
     raw = read_regular(root / MANIFEST, MAX_MANIFEST_BYTES)
     manifest = read_manifest(raw)
     inputs = inputs_of(manifest)

@@ -54,14 +54,17 @@ def _bundle_facts(bundle: "VerifiedBundle") -> Iterator[tuple[str, str]]:
             yield f"{precision.replace('_', ' ')} error budget", f"{said}, {len(shift.flips)} crossed a WHO cut"
     for precision, numbers in bundle.calibration.items():
         for site, interval in numbers.sites.items():
-            said = f"{site.replace('_', ' ')}: {interval.coverage:.0%} interval is +-{interval.scale:.2f} x spread"
+            share = f"{100 * interval.coverage:g} % interval"
+            said = f"{site.replace('_', ' ')}: {share} is +-{interval.scale:.2f} x spread"
             yield f"{precision}", f"{said}, fitted on {interval.n} hips"
         yield f"{precision}", f"headline: {_cuts(numbers.operating_points)}"
 
 
 def _cuts(points: "HeadlineCuts | None") -> str:
+    from bmd_edge.measure.headline import CUTS_TAKE
+
     if points is None:
-        return "none; an export sets its cuts on 30 judging subjects of 50 and more with low BMD and 30 without"
+        return f"none; an export sets its cuts on {CUTS_TAKE}, of the half of the split calibrate that judges"
     said = f"low suspected at an estimated T <= {points.low_suspected_t:.2f}, "
     if points.refer_for_dxa_t > points.low_suspected_t:
         said += f"DXA advised at T <= {points.refer_for_dxa_t:.2f}, "

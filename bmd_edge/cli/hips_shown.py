@@ -12,9 +12,11 @@ from rich.text import Text
 
 from bmd_edge.errors import caution
 from bmd_edge.measure.estimate import Estimate
+from bmd_edge.measure.headline import CUTS_TAKE
 from bmd_edge.measure.t_score import T_SCORE_REASONS
 from bmd_edge.report.film_report import FILM_NOW, FilmReport, HipReport, flags_of
 from bmd_edge.report.safe_text import visible
+from bmd_edge.report.worklist import no_headline
 
 LIST_BELOW, _ONE_LINE, _WIDE = 80, 120, 140
 """Columns of a terminal: from which on there is a table, intervals stand in one line, headlines in a column."""
@@ -95,7 +97,10 @@ def _headline(report: FilmReport, apart: bool) -> Text:
 def _marks(report: FilmReport, hip: HipReport, notes: dict[str, str]) -> str:
     """The letters of the notes of a hip; new ones are added to `notes`: text -> letter."""
     texts = [*filter(None, [FILM_NOW[report.film_now]]), *(caution(flag) for flag in flags_of(hip))]
-    texts += [T_SCORE_REASONS[row.t_score_reason] for row in hip.estimates[:1] if row.t_score_reason]
+    if withheld := hip.estimates[0].t_score_reason:
+        texts.append(T_SCORE_REASONS[withheld])
+    elif why := no_headline(report):
+        texts.append(f"{why} They take {CUTS_TAKE}.")
     return " ".join(notes.setdefault(text, _mark(len(notes))) for text in texts)
 
 

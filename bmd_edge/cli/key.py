@@ -15,7 +15,7 @@ class KeyAction(StrEnum):
 
 
 def key(
-    action: Annotated[KeyAction, typer.Argument(help="Write this user's key to FILE, or take over the one in it.")],
+    action: Annotated[KeyAction, typer.Argument(help="export this user's key to FILE, or import the one in it.")],
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A file for its owner's eyes alone.")],
     replace: Annotated[bool, typer.Option("--replace", help="Import it in place of another key.")] = False,
 ) -> None:

@@ -23,5 +23,7 @@ def _name(command: Any) -> None:
         if takes_one and parameter.metavar is None:
             words = str(parameter.name).split("_")
             parameter.metavar = (words[-1] if words[-1] in _UNITS else "_".join(words)).upper()
+        if parameter.param_type_name == "argument":
+            parameter.display_type_rich = lambda **_: None  # else Typer adds the Python type: RUN <list[Path]>
     for inner in getattr(command, "commands", {}).values():
         _name(inner)

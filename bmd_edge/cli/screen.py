@@ -89,7 +89,7 @@ def screen(
         summary = _run(crew, films, out, fresh, forget_missing)
     told = of_named(out, summary, films)
     (print_lines if as_json else print_results)(out, told, films)
-    _say_where(out, told, summary.files - told.files)
+    _say_where(films, out, told, summary.files - told.files)
     raise typer.Exit(0 if told.complete else 3)
 
 
@@ -117,11 +117,11 @@ def demo(bundle: BundleOption = None, out: OutOption = Path("bmd-edge-demo")) ->
         raise EngineError("this installation holds no demo films: install the program again")
     expected = json.loads((data / "demo.json").read_text(encoding="utf-8"))
     if orphaned(out) or not known(out) <= expected.keys():
-        raise UsageError("--out holds results of other films, which the demo would write over: give another --out")
+        raise UsageError(f"{out}: holds results of other films, which the demo would write over: give another --out")
     with Crew(partial(open_screener, bundle, threads=1)) as crew:
         summary = _run(crew, data / "demo", out, fresh=True)
     print_results(out, summary, data / "demo")
-    _say_where(out, summary)
+    _say_where(data / "demo", out, summary)
     wrong = [line for line in _unexpected_outcomes(out, expected)]
     for line in wrong:
         typer.echo(line, err=True)
@@ -196,13 +196,14 @@ def _print_plan(settings: str, films: Path, out: Path, fresh: bool) -> None:
     )
 
 
-def _say_where(out: Path, summary: "RunSummary", others: int = 0) -> None:
+def _say_where(films: Path, out: Path, summary: "RunSummary", others: int = 0) -> None:
     from bmd_edge.cli.terminal import counted, say
+    from bmd_edge.report.safe_text import visible
 
     earlier = sum(summary.not_there.values())
     if earlier == summary.files and not summary.left:
         known = f" {earlier} were known: is the share with the films mounted?" * (earlier > 0)
-        say(f"The folder holds no files.{known}")
+        say(f"{visible(str(films))} holds no files.{known}")
     elif not summary.found and not summary.left:
         say("None of the files was taken for a film.")
     if earlier:

@@ -34,9 +34,10 @@ def follow(
     from bmd_edge.follow.results_files import page_facts, reports_in
     from bmd_edge.follow.series import series_of
     from bmd_edge.report.film_report import RESEARCH_USE
+    from bmd_edge.report.safe_text import visible
 
     if out.exists() and not out.is_dir():
-        raise UsageError("--out is a file: give a folder")
+        raise UsageError(f"{visible(str(out))}: --out is a file: give a folder")
     known: RepeatabilityFile | None = open_repeatability(repeatability) if repeatability else phantoms()
     reports = reports_in(results)
     series, findings = series_of(reports, date.today())

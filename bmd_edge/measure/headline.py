@@ -14,6 +14,10 @@ HEADLINES = {
 """The headline of a film. Low BMD: T <= -2.5 at the lower of femoral neck and total hip, the lower of the sides."""
 
 
+CUTS_TAKE = "30 subjects of 50 and more with low BMD by DXA and 30 without"
+"""What the headline's cuts are set on at the least, those of a bundle as those of a recalibration."""
+
+
 def lowest_t_score(found: Iterable[Estimate]) -> float | None:
     """The lowest T-score of all sites and sides, not rounded; None where T-scores are withheld or nothing is found."""
     found = list(found)

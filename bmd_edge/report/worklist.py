@@ -156,11 +156,12 @@ def _section(report: FilmReport) -> str:
 
 
 def no_headline(report: FilmReport) -> str | None:
-    """Why a film with a number has no headline; None for a film without a number."""
-    reasons = [row.t_score_reason for hip in report.hips for row in hip.estimates if row.t_score_reason]
-    if report.status != "read":
+    """Why a film with a number has no headline; None for a film that has one, or no number."""
+    if report.status != "read" or report.band:
         return None
-    return f"No headline. {T_SCORE_REASONS[reasons[0]] if reasons else 'The bundle has no cuts for it.'}"
+    reasons = [row.t_score_reason for hip in report.hips for row in hip.estimates if row.t_score_reason]
+    without = f"The {'recalibration' if report.recalibration else 'bundle'} has no cuts for it."
+    return f"No headline. {T_SCORE_REASONS[reasons[0]] if reasons else without}"
 
 
 def signed(t_score: float) -> str:

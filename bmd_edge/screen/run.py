@@ -17,6 +17,7 @@ from bmd_edge.report.copies import Copies, copies, count_copies, marked
 from bmd_edge.report.film_report import SCHEMA_VERSION, RunSummary, count
 from bmd_edge.report.pages import write_pages
 from bmd_edge.report.results import write_csv, write_jsonl, write_run
+from bmd_edge.report.safe_text import visible
 from bmd_edge.screen.folder_plan import PlannedFile, named, plan, settled, unmoved
 from bmd_edge.screen.jobs import FilmJob, FilmOutcome, Setup
 from bmd_edge.screen.ledger import Ledger
@@ -36,16 +37,17 @@ _VERSIONS = ("numpy", "pydicom", "imagecodecs", "Pillow", "onnxruntime", "onnxru
 
 def check_folders(films: Path, out: Path) -> None:
     """UsageError unless `films` is a film, or a folder and `out` lies outside it: results must not become input."""
+    given, results = visible(str(films)), visible(str(out))
     if not films.exists():
-        raise UsageError("the folder or film does not exist: check its name, and whether its share is mounted")
+        raise UsageError(f"{given}: does not exist: check its name, and whether its share is mounted")
     if not (films.is_dir() or films.is_file()):
-        raise UsageError("the films are neither a folder nor a file: give one of these")
+        raise UsageError(f"{given}: neither a folder nor a file: give one of these")
     if not os.access(named(films)[0], os.R_OK | os.X_OK):
-        raise UsageError("the folder of films cannot be listed: check its permissions")
+        raise UsageError(f"{given}: the folder cannot be listed: check its permissions")
     if films.is_dir() and out.resolve().is_relative_to(films.resolve()):
-        raise UsageError("the results would lie inside the folder of films: give another --out")
+        raise UsageError(f"{results}: the results would lie inside the folder of films: give another --out")
     if out.exists() and not out.is_dir():
-        raise UsageError("--out is a file: give a folder")
+        raise UsageError(f"{results}: --out is a file: give a folder")
 
 
 def screen_folder(
@@ -111,8 +113,8 @@ def _screen(
     if only is None and ledger.take_in(folder, [item.key for item in items]):
         items = plan(folder, ledger.done(settings))
     if forget_missing and not items:
-        what = "the folder holds no files, so --forget-missing would forget all: is the share with the films mounted?"
-        raise UsageError(f"{what} --fresh forgets whatever is known")
+        what = f"{visible(str(films))} holds no files, so --forget-missing would forget all"
+        raise UsageError(f"{what}: is the share with the films mounted? --fresh forgets whatever is known")
     finished = _adopt(screener, folder, ledger, items)
     present = {item.key for item in items} | (ledger.keys() if only else set())
     ledger.compare(present, finished)

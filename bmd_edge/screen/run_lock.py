@@ -47,7 +47,7 @@ def check_local(out: Path) -> None:
     """
     if not is_local(out):
         kind = file_system(out, _mounts())
-        raise UsageError(f"--out is on a network file system ({kind}): give a folder on a disk of this machine")
+        raise UsageError(f"{out}: --out is on a network file system ({kind}): give a folder on a disk of this machine")
 
 
 def is_local(folder: Path) -> bool:

@@ -51,7 +51,7 @@ def export_key(file: Path, path: Path | None = None) -> bytes:
     try:
         _make(file, key)
     except FileExistsError:
-        raise UsageError("the file is there already: give another name") from None
+        raise UsageError(f"{str(file)!r} is there already: give another name") from None
     return key
 
 
@@ -63,7 +63,7 @@ def import_key(file: Path, path: Path | None = None, *, replace: bool = False) -
     path = path or key_file()
     key, own = _read(file), _read(path)
     if key is None:
-        raise UsageError("the file holds no key: give one that `bmd-edge key export` has written")
+        raise UsageError(f"{str(file)!r} holds no key: give one that `bmd-edge key export` has written")
     if path.exists() and own != key and not replace:
         named = f" ({fingerprint(own)})" if own else ""
         what = f"this user has another key{named}, and pseudonyms of the two do not match"

@@ -15,7 +15,7 @@ import numpy as np
 
 from bmd_edge.bundle.bundle import VerifiedBundle
 from bmd_edge.bundle.calibration import HeadlineCuts
-from bmd_edge.errors import TableError, UsageError
+from bmd_edge.errors import TableError, UsageError, reasons_said
 from bmd_edge.measure.network_answer import NetworkAnswer
 from bmd_edge.measure.recalibration import SCHEMA, RecalibrationFile
 from bmd_edge.report.film_report import FilmReport
@@ -81,8 +81,7 @@ def calibrate(
         try:
             fits[precision] = fit_sites_of(rows, answers)
         except UsageError as error:
-            reasons = ", ".join(f"{n} {reason}" for reason, n in left_out.most_common())
-            raise UsageError(f"{error}; hips without a number: {reasons or 'none'}") from error
+            raise UsageError(f"{error}; hips without a number: {reasons_said(left_out) or 'none'}") from error
         points[precision] = fit_cuts(rows, answers, fits[precision])
     scales = Counter(row.scale or "" for row in rows)
     file = RecalibrationFile(

@@ -78,11 +78,9 @@ def fit_site(
     sd = float(np.std(y - x, ddof=1)) if len(names) > 1 else math.nan
     needed = subjects_needed(sd)
     if len(names) < MIN_SUBJECTS:
-        known = f" (their differences have an SD of {sd:.3f} g/cm2)" if math.isfinite(sd) else ""
-        raise UsageError(
-            f"{len(names)} subjects with film and DEXA are too few: {MIN_SUBJECTS} are the least, and {needed} give the"
-            f" mean shift to +-{HALF_WIDTH_GCM2} g/cm2{known}"
-        )
+        few = f"{len(names)} subjects with film and DEXA are too few: {MIN_SUBJECTS} are the least"
+        aim = f", and {needed} give the mean shift to +-{HALF_WIDTH_GCM2} g/cm2 (SD of the differences {sd:.3f})"
+        raise UsageError(few + aim * math.isfinite(sd))
     slope, intercept = fit_line(x, y)
     left_out, spread = _left_out(x, y, which, bmd_gcm2, spread_gcm2)
     scores = np.abs(left_out - dexa_gcm2) / spread

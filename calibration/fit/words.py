@@ -1,9 +1,9 @@
 """A recalibration in words, for the terminal."""
 
 from bmd_edge.bundle.calibration import HeadlineCuts
-from bmd_edge.errors import REFUSALS
+from bmd_edge.errors import reasons_said
+from bmd_edge.measure.headline import CUTS_TAKE
 from bmd_edge.report.film_report import RESEARCH_USE
-from calibration.fit.headline_cuts import MIN_SUBJECTS
 from calibration.fit.recalibration import Calibrated
 from calibration.fit.site_line import HALF_WIDTH_GCM2
 
@@ -26,18 +26,14 @@ def said(found: Calibrated) -> list[str]:
         + ", ".join(f"{n} hips {scale}" for scale, n in found.file.scales.items())
         + "; converted to Hologic (Lu 2001, Hanson 1997)"
     )
-    for reason, n in found.left_out.items():
-        what = REFUSALS[reason].sentence if reason in REFUSALS else "The film shows no such hip."
-        lines.append(f"{n} hip{'s' if n > 1 else ''} without a number: {what}")
+    if found.left_out:
+        lines.append(f"hips without a number: {reasons_said(found.left_out)}")
     return [*lines, RESEARCH_USE]
 
 
 def _headline(points: HeadlineCuts | None) -> str:
     if points is None:
-        return (
-            f"none; its cuts need {MIN_SUBJECTS} subjects of 50 or more with low BMD (DXA T <= -2.5) and"
-            f" {MIN_SUBJECTS} without, age, sex and DXA of both sites known"
-        )
+        return f"none; its cuts take {CUTS_TAKE}, with age, sex and DXA of both sites"
     return (
         f"low suspected at an estimated T <= {points.low_suspected_t:.2f}, DXA advised at T <="
         f" {points.refer_for_dxa_t:.2f}, fitted on {points.cases} subjects with low BMD and {points.others} without"

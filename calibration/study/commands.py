@@ -170,7 +170,7 @@ def _fields(
 @app.command()
 def pool(
     summaries: Annotated[
-        list[Path] | None, typer.Argument(metavar="SUMMARY...", help="What `validate --summary` wrote in each clinic.")
+        list[Path] | None, typer.Argument(metavar="SUMMARY", help="What `validate --summary` wrote in each clinic.")
     ] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for page and figures.")] = Path("bmd-edge-pool"),
 ) -> None:

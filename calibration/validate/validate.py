@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bmd_edge.bundle.bundle import VerifiedBundle
-from bmd_edge.errors import TableError
+from bmd_edge.errors import TableError, reasons_said
 from bmd_edge.measure.recalibration import NO_HEADLINE, open_recalibration
 from bmd_edge.report.film_report import RESEARCH_USE, count
 from bmd_edge.report.pages import SITE_NAMES
@@ -177,7 +177,7 @@ def _why_none(made: Validation, precision: str) -> str:
     said = (
         [f"{len(made.left_out)} left out ({', '.join(sorted(set(made.left_out.values())))})"] if made.left_out else []
     )
-    said += [f"{n} {reason}" for reason, n in reasons(made.kept, precision).items()]
+    said += filter(None, [reasons_said(reasons(made.kept, precision))])
     return ", ".join(said) or "the table holds no DEXA"
 
 

@@ -20,7 +20,7 @@ from bmd_edge.table.dxa_scales import hologic_gcm2
 from bmd_edge.table.film_table import HipRow, read_table
 from bmd_edge.table.names import subject_key
 from export.int8.shift_in_gcm2 import JudgingHips
-from trainer.images.cut_rois import HEADER_MAKER, roi_table
+from trainer.images.cut_rois import HEADER_MAKER, left_out_said, roi_table
 from trainer.images.roi_files import read_rois, roi_image
 
 SPLIT = "calibrate"
@@ -35,7 +35,7 @@ def table_of_rois(table: Path, progress: Callable[[str], None]) -> Path:
     """The table itself if it holds ROI images; for DICOM films that of the ROIs that the embedded finder cuts."""
     rois, left_out = roi_table(table, Minutes("hips found", progress))
     if left_out:
-        progress(f"{table.name}: {len(left_out)} hips are left out, as the finder refuses them")
+        progress(f"{table.name}: {left_out_said(left_out)}")
     return rois
 
 

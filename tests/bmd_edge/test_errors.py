@@ -147,3 +147,9 @@ def test_another_view_sends_only_to_films_that_are_there() -> None:
     """A lateral film was sound: how a leg should have lain is no remedy for it."""
     assert "archive" in REFUSALS["wrong_view"].remedy
     assert "next film" not in REFUSALS["wrong_view"].remedy
+
+
+def test_reasons_are_said_alike_the_most_frequent_first() -> None:
+    said = errors.reasons_said({"implant": 1, "of_no_film": 2, "not_dicom": 3})
+    assert said == "3 not_dicom (The file is not a DICOM file.), 2 of_no_film, 1 implant (The hip holds an implant.)"
+    assert errors.reasons_said({}) == ""

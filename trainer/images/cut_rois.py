@@ -7,7 +7,8 @@ on, and the next training on the same films starts at once.
 
 import json
 import logging
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import partial
@@ -17,7 +18,7 @@ from pathlib import Path
 
 from bmd_edge.bundle.bundle import VerifiedBundle, read_bundle
 from bmd_edge.bundle.network_input import BMD
-from bmd_edge.errors import REFUSALS, EngineError, TableError
+from bmd_edge.errors import REFUSALS, EngineError, TableError, reasons_said
 from bmd_edge.report.safe_text import safe_cell, visible
 from bmd_edge.screen.workers import Crew
 from bmd_edge.sites import SITES
@@ -158,6 +159,12 @@ def _key(table: Path, bundle: VerifiedBundle) -> str:
     """Names all that a stored region depends on besides its film: an upgrade of the program cuts anew."""
     facts = [__version__, SIZE, bundle.digest, BMD.fingerprint(), str(ROI_PX), str(ROI_SPACING_MM)]
     return sha256(b"\n".join([bytes(table.resolve()), *(fact.encode() for fact in facts)])).hexdigest()[:16]
+
+
+def left_out_said(outcomes: Sequence[CutOutcome]) -> str:
+    """How many hips are left out, and why."""
+    reasons = Counter(one.code or "unexpected" for one in outcomes)
+    return f"{len(outcomes)} {'hip is' if len(outcomes) == 1 else 'hips are'} left out: {reasons_said(reasons)}"
 
 
 def _write_left_out(path: Path, outcomes: list[CutOutcome]) -> None:

@@ -19,7 +19,9 @@ def table(
     recipes: Annotated[str, typer.Option(help="Rows to make, with commas between them; all of them if empty.")] = "",
     seeds: Annotated[int, typer.Option(help="Trainings of each row.")] = 3,
     workers: Annotated[int, typer.Option(min=1, help="Processes, one thread each.")] = 2,
-    report_only: Annotated[bool, typer.Option(help="Make the table of the units that are there, and stop.")] = False,
+    report_only: Annotated[
+        bool, typer.Option("--report-only", help="Make the table of the units that are there, and stop.")
+    ] = False,
 ) -> None:
     """Reproduce the paper's table and two rows more, several seeds each, on phantom films. Figures are synthetic."""
     try:
@@ -37,6 +39,7 @@ def table(
     command = f"bmd-edge table --budget {budget:g} --seeds {seeds}"
     command += "" if size.whole else f" --recipes {','.join(size.recipes)}"
     typer.echo(write_report(out, size, command))
+    typer.echo(f"To read: {out / 'table.md'} and table.png", err=True)
 
 
 def make_missing(size: "TableSize", out: Path, workers: int) -> None:

@@ -17,12 +17,17 @@ def work(size: TableSize, folder: Path, workers: int) -> Iterator[str]:
     Which setting of a row goes on is known after its trials only; both take as long.
     """
     films = sum(map(missing_films, (size.cohort, size.second_cohort)))
-    yield f"{films} films to make, {_about(films * FILM_CPU_S / 60 / workers)} with {workers} processes"
+    cores = _counted(workers, "free core")
+    yield f"{_counted(films, 'film')} to make, {_about(films * FILM_CPU_S / 60 / workers)} of {cores}"
     plain: dict[str, dict[str, str]] = {recipe: {} for recipe in size.recipes}
     wanted = trials(size.recipes) + units(size, plain)
     runs = {run for unit in wanted if not (folder / f"{unit.name}.json").is_file() for run in runs_of(unit, size)}
     minutes = len(runs) * TRAINING_MINUTES * size.budget / workers
-    yield f"{len(runs)} trainings to run, {_about(minutes)} with {workers} processes"
+    yield f"{_counted(len(runs), 'training')} to run, {_about(minutes)} of {cores}"
+
+
+def _counted(n: int, kind: str) -> str:
+    return f"{n} {kind}{'' if n == 1 else 's'}"
 
 
 def _about(minutes: float) -> str:

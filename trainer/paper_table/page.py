@@ -220,8 +220,13 @@ def _difference(
 
 
 def _learning_curve(everything: Units, found: Units, hips: Hips) -> list[dict[str, Any]]:
-    """Seed 0 of the supervised and the full method at several numbers of labels, and with all true labels."""
+    """Seed 0 of the supervised and the full method at several numbers of labels, and with all true labels.
+
+    It belongs to the whole table: some rows alone have no units of it, and one point would be no curve.
+    """
     points = []
+    if not any(f"{SUPERVISED}_{labels}" in everything for labels in CURVE_LABELS):
+        return []
     for recipe in (SUPERVISED, FULL):
         rows = {labels: everything.get(f"{recipe}_{labels}") for labels in CURVE_LABELS} | {440: found.get(recipe)}
         points += [
@@ -255,12 +260,14 @@ def markdown(table: dict[str, Any]) -> str:
     ]
     for site in SITES:
         lines += ["", f"## {SITE_TITLES[site].capitalize()}", "", *_rows_text(table["rows"], site, unseen=True)]
-        lines += ["", f"Full method minus each row, {SITE_TITLES[site]}, same subjects:", ""]
-        lines += _paired_text(table["paired"], site)
+        if table["paired"]:
+            lines += ["", f"Full method minus each row, {SITE_TITLES[site]}, same subjects:"]
+            lines += ["", *_paired_text(table["paired"], site)]
     lines += ["", f"## Second cohort ({size['second_cohort_hips']} other hips, same networks)"]
     for site in SITES:
         lines += ["", f"{SITE_TITLES[site].capitalize()}:", "", *_rows_text(table["second_cohort"]["rows"], site)]
-        lines += ["", *_paired_text(table["second_cohort"]["paired"], site)]
+        if paired := table["second_cohort"]["paired"]:
+            lines += ["", *_paired_text(paired, site)]
     lines += ["", "## Settings tried", "", "Two each with seed 0; the one with the better mean RMSE on val was kept."]
     lines += ["", DEVELOPMENT]
     lines += ["", "| recipe | setting | RMSE on val |", "| --- | --- | --- |"]
@@ -268,8 +275,9 @@ def markdown(table: dict[str, Any]) -> str:
         for one in tried:
             changes = ", ".join(f"{key} = {value}" for key, value in one["changes"].items()) or "as in the recipe"
             lines.append(f"| {TITLES[recipe]} | {changes} | {-one['val_score']:.4f} |")
-    lines += ["", "## Learning curve (seed 0)", "", "| site | recipe | labels | r | RMSE |"]
-    lines.append("| --- | --- | --- | --- | --- |")
+    if table["learning_curve"]:
+        lines += ["", "## Learning curve (seed 0)", "", "| site | recipe | labels | r | RMSE |"]
+        lines.append("| --- | --- | --- | --- | --- |")
     for p in table["learning_curve"]:
         labels = p["labels"] or "all, true"
         lines.append(f"| {SITE_TITLES[p['site']]} | {p['recipe']} | {labels} | {p['r']:.3f} | {p['rmse_gcm2']:.4f} |")

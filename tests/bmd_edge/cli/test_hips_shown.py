@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 from bmd_edge.cli.hips_shown import print_hips
+from bmd_edge.measure.headline import CUTS_TAKE
 from bmd_edge.report.film_report import FilmReport
 from tests.support.screening import drawn_screener, hip_dicom
 
@@ -73,3 +74,11 @@ def test_without_headlines_nothing_stands_in_their_place(width: int) -> None:
     text = shown(width, *films(None))
     assert "suspected" not in text
     assert "Headline" not in text
+    said = " ".join(text.split())
+    assert said.count(f"No headline. The bundle has no cuts for it. They take {CUTS_TAKE}.") == 1
+    local = " ".join(shown(width, replace(READ, band=None, recalibration="0" * 64)).split())
+    assert "No headline. The recalibration has no cuts for it." in local
+
+
+def test_a_hip_with_a_headline_or_without_a_t_score_has_no_such_note() -> None:
+    assert "No headline" not in shown(120, *films())

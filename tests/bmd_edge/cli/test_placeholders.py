@@ -13,11 +13,12 @@ from trainer.phantom.commands import app as phantom
 
 
 def placeholders(command: Any) -> dict[str, str]:
-    """Option -> what its help shows for the value."""
+    """Option or argument -> what its help shows for the value."""
     found = {}
     context = command.context_class(command)
     for one in command.params:
-        if one.param_type_name == "option" and not one.is_flag and (record := one.get_help_record(context)):
+        takes_one = one.param_type_name == "argument" or not one.is_flag
+        if takes_one and (record := one.get_help_record(context)):
             words = record[0].replace(",", " ").split()
             found[f"{command.name} {one.name}"] = words[-1]
     for inner in getattr(command, "commands", {}).values():
@@ -28,6 +29,8 @@ def placeholders(command: Any) -> dict[str, str]:
 def test_a_placeholder_is_the_options_own_name_or_its_unit() -> None:
     found = placeholders(command_of(app))
     assert found["screen bundle"] == "BUNDLE"
+    assert found["screen films"] == "FILMS"
+    assert found["key action"] == "ACTION"
     assert found["screen out"] == "OUT"
     assert found["screen spacing_mm"] == "MM"
     assert found["screen memory_mb"].startswith("MB")
@@ -56,7 +59,7 @@ def test_no_placeholder_is_a_type(name: str) -> None:
         wrapped.command()(target)
     found = placeholders(command_of(wrapped))
     assert found
-    shown = {one: word for one, word in found.items() if not re.fullmatch(r"[\[\]A-Z_.=]+(\[.*\])?", word)}
+    shown = {one: word for one, word in found.items() if not re.fullmatch(r"[\[\]A-Z_.:=]+(\[.*\])?", word)}
     assert shown == {}
     assert not {"TEXT", "PATH", "INTEGER", "FLOAT", "DIRECTORY", "FILENAME"} & set(found.values())
     assert "--install-completion" not in str(found)

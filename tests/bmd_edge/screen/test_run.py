@@ -255,13 +255,13 @@ def test_results_inside_the_folder_of_films_are_refused(films: Path, tmp_path: P
 
 
 def test_folders_that_are_none(films: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="does not exist"):
+    with pytest.raises(UsageError, match="/none: does not exist"):
         run(tmp_path / "none", tmp_path / "out")
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(UsageError, match="neither a folder nor a file"):
+    with pytest.raises(UsageError, match="/pipe: neither a folder nor a file"):
         run(tmp_path / "pipe", tmp_path / "out")
     (tmp_path / "file").write_text("")
-    with pytest.raises(UsageError, match="--out is a file"):
+    with pytest.raises(UsageError, match="/file: --out is a file"):
         run(films, tmp_path / "file")
 
 

@@ -139,4 +139,4 @@ def _calibration():
 
 def test_info_says_how_many_make_a_headline() -> None:
     said = bundle_command._cuts(None)
-    assert f"on {MIN_SUBJECTS} judging subjects of 50 and more with low BMD and {MIN_SUBJECTS} without" in said
+    assert f"on {MIN_SUBJECTS} subjects of 50 and more with low BMD by DXA and {MIN_SUBJECTS} without" in said

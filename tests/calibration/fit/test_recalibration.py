@@ -85,7 +85,7 @@ def test_too_few_films_are_said(tmp_path: Path) -> None:
     with pytest.raises(TableError, match="11 subjects of the split calibrate have DEXA, 30 with film and DEXA"):
         workshop.calibrate(one_precision(), table)  # before a film is read
     table = films(tmp_path / "films", 30)
-    said = r"femoral neck: 29 subjects .* 30 are the least.*hips without a number: 1 implant"
+    said = r"femoral neck: 29 subjects .* 30 are the least.*hips without a number: 1 implant \(The hip holds an implant"
     with pytest.raises(UsageError, match=said):
         workshop.calibrate(one_precision(), table)
 
@@ -125,7 +125,7 @@ def test_a_clinic_recalibrates_with_its_films_and_undoes_it(tmp_path: Path) -> N
     assert found.left_out == {"implant": 1}
     assert found.file.scales == {"hologic": 34}
     assert found.file.operating_points == {"fp32": None}  # no age, no sex, nobody with low BMD
-    assert any(line.startswith("headline, fp32: none; its cuts need 30 subjects") for line in said(found))
+    assert any(line.startswith("headline, fp32: none; its cuts take 30 subjects") for line in said(found))
     lines = found.file.precisions["fp32"]
     assert {line.subjects for line in lines.values()} == {33}
     for line in lines.values():

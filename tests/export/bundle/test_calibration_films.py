@@ -78,7 +78,7 @@ def test_dicom_films_are_cut_as_in_training(
     refused = CutOutcome(read_table(rois)[0], None, "implant")
     monkeypatch.setattr("export.bundle.calibration_films.roi_table", lambda *_: (rois, [refused]))
     assert calibration_films.table_of_rois(tmp_path / "ours.csv", said.append) == rois
-    assert said == ["ours.csv: 1 hips are left out, as the finder refuses them"]
+    assert said == ["ours.csv: 1 hip is left out: 1 implant (The hip holds an implant.)"]
 
 
 def test_too_few_subjects_are_refused(tmp_path: Path) -> None:

@@ -293,7 +293,7 @@ def test_the_command_tells_of_hips_left_out_and_of_too_few_labels(
     done = CliRunner().invoke(app, ["mse", "--table", str(table), "--out", str(tmp_path / "run")])
     assert isinstance(done.exception, TableError)
     assert "1 labelled hips in train; training needs 20" in str(done.exception)
-    assert "1 hips are left out (not_measurable 1)" in done.stderr
+    assert "1 hip is left out: 1 not_measurable (" in done.stderr
     assert "implant.dcm" in (tmp_path / "run" / "left_out.csv").read_text()
 
 

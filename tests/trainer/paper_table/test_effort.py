@@ -16,10 +16,10 @@ def test_films_and_trainings_that_are_missing_are_counted(tmp_path: Path, monkey
     films = len(list(items(size.cohort))) + len(list(items(size.second_cohort)))
     said = list(work(size, tmp_path / "units", 2))
     minutes = films * FILM_CPU_S / 120
-    assert said[0] == f"{films} films to make, about {minutes:.0f} minutes with 2 processes"
+    assert said[0] == f"{films} films to make, about {minutes:.0f} minutes of 2 free cores"
     # both settings of each row with seed 0, and one of each with seed 1; mean_teacher starts from the trainings of mse
     assert 6 * TRAINING_MINUTES * 0.1 / 2 == 1.5
-    assert said[1] == "6 trainings to run, about 2 minutes with 2 processes"
+    assert said[1] == "6 trainings to run, about 2 minutes of 2 free cores"
 
     rows = cohort_path(size.cohort) / "rows"
     rows.mkdir(parents=True)
@@ -31,5 +31,5 @@ def test_films_and_trainings_that_are_missing_are_counted(tmp_path: Path, monkey
     assert said[0].startswith(f"{films - 1} films")
     assert said[1].startswith("3 trainings")
     assert list(work(TableSize(budget=0.1, seeds=1, recipes=("mse",)), tmp_path / "units", 2))[1] == (
-        "1 trainings to run, a minute or less with 2 processes"
+        "1 training to run, a minute or less of 2 free cores"
     )

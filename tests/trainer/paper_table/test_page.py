@@ -31,7 +31,13 @@ def test_a_table_without_the_full_method_has_no_pairs() -> None:
     label = hips["test"].labels_gcm2[:, 0]
     rmse = np.sqrt(np.mean((np.array(other["estimates_gcm2"]["test"])[:, 0] - label) ** 2))
     assert table["rows"][0]["rmse_gcm2"] == pytest.approx(rmse, abs=1e-4)  # of the better setting
-    assert "| MSE | weight_decay = 0.1 | 0.0400 |" in markdown(table)
+    page = markdown(table)
+    assert "| MSE | weight_decay = 0.1 | 0.0400 |" in page
+    assert table["learning_curve"] == []
+    assert "Learning curve" not in page
+    assert "minus" not in page
+    parts = page.split("\n\n")
+    assert [part for part in parts if part.startswith("|") and len(part.splitlines()) < 3] == []
 
 
 def experiment_hips(rng: np.random.Generator) -> dict[str, Hips]:

@@ -6,9 +6,8 @@ kept in the user's cache folder, as those of a score.
 
 import io
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 from pydicom.encaps import encapsulate
 from pydicom.uid import UID, ExplicitVRLittleEndian, HTJ2KLossless, JPEG2000Lossless
 
-from bmd_edge import open_bundle, read_film
+from bmd_edge import read_film
 from bmd_edge.report.film_report import FilmReport
 from bmd_edge.screen.jobs import Loaded
 from bmd_edge.sites import SITES
@@ -52,13 +51,13 @@ def compare(
     folder.mkdir(parents=True, exist_ok=True)
     specs = [FilmSpec(_FIRST_SEED + 1_000_000 * seed + k, side="RL"[k % 2], pixel_mm=pixel_mm) for k in range(n)]
     found: list[dict[str, Any]] = []
-    spawn = get_context("spawn")  # ONNX Runtime's threads do not survive a fork
-    with ProcessPoolExecutor(workers, spawn, score.open_screener, (bundle, precision)) as pool:
+    digest, pool = score.readers(bundle, precision, workers)
+    with pool:
         for done in as_completed([pool.submit(partial(read_both_ways, folder=folder), spec) for spec in specs]):
             found += done.result()
             progress()
     facts = {"synthetic": True, "n_films": n, "seed": seed, "pixel_mm": pixel_mm, "precision": precision}
-    facts["bundle_digest"] = open_bundle(bundle).digest
+    facts["bundle_digest"] = digest
     return {**facts, "syntaxes": {uid.name: _figures([f for f in found if f["syntax"] == uid]) for uid in _ENCODERS}}
 
 

@@ -4,21 +4,18 @@ All figures are synthetic. Films are kept in the user's cache folder, as those o
 """
 
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bmd_edge import open_bundle
 from bmd_edge.sites import SITES
 from bmd_edge.system.places import phantom_cache
 from calibration.statistics import precision_error
 from trainer.phantom.film.maker_styles import TRAINING_MAKERS
 from trainer.phantom.film.scene import VERSION, FilmSpec
-from trainer.phantom.judge.score import SCORE_PIXEL_MM, open_screener, score_film
+from trainer.phantom.judge.score import SCORE_PIXEL_MM, readers, score_film
 
 _FIRST_SEED, _SUBJECTS_OF_A_SEED, _MOST_POSES = 5_000_000_000, 100_000, 100
 
@@ -53,7 +50,8 @@ def repeatability(
     folder = phantom_cache() / f"repeat-{seed}-v{VERSION}"
     folder.mkdir(parents=True, exist_ok=True)
     groups = specs(subjects, poses, seed)
-    with ProcessPoolExecutor(workers, get_context("spawn"), open_screener, (bundle, precision)) as pool:
+    digest, pool = readers(bundle, precision, workers)
+    with pool:
         running = [[pool.submit(score_film, spec, folder) for spec in group] for group in groups]
         found = []
         for group in running:
@@ -64,7 +62,7 @@ def repeatability(
                 progress()
             found.append(estimates)
     facts = {"synthetic": True, "n_subjects": subjects, "poses": poses, "seed": seed, "precision": precision}
-    return {**facts, "bundle_digest": open_bundle(bundle).digest, "bmd": precision_errors(np.array(found))}
+    return {**facts, "bundle_digest": digest, "bmd": precision_errors(np.array(found))}
 
 
 def precision_errors(estimates_gcm2: NDArray[np.float64]) -> dict[str, dict[str, float | int]]:

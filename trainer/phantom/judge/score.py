@@ -86,13 +86,12 @@ def score(
     folder = phantom_cache() / f"score-{seed}-v{VERSION}"
     folder.mkdir(parents=True, exist_ok=True)
     hips: list[HipScore] = []
-    spawn = get_context("spawn")  # ONNX Runtime's threads do not survive a fork
-    with ProcessPoolExecutor(workers, spawn, open_screener, (bundle, precision)) as pool:
+    digest, pool = readers(bundle, precision, workers)
+    with pool:
         for done in as_completed([pool.submit(score_film, spec, folder) for spec in films]):
             hips += done.result()
             progress()
-    opened = open_bundle(bundle)
-    facts = {"synthetic": True, "n_films": n, "seed": seed, "precision": precision, "bundle_digest": opened.digest}
+    facts = {"synthetic": True, "n_films": n, "seed": seed, "precision": precision, "bundle_digest": digest}
     return {**facts, **summary(hips)}
 
 
@@ -164,6 +163,18 @@ def _agreement(hips: list[HipScore], site: int) -> dict[str, float | int | None]
 # -- one film, in a worker ----------------------------------------------------------------------------------------
 
 _screener: Screener | None = None
+
+
+def readers(bundle: Path | None, precision: str, workers: int) -> tuple[str, ProcessPoolExecutor]:
+    """The digest of a bundle (None = the embedded one), and processes that each hold a screener of it.
+
+    Raises:
+        EngineError, UsageError: it cannot be opened; found out here, for a process that cannot start says nothing.
+    """
+    opened = open_bundle(bundle)
+    opened.screener(device="cpu", precision=precision, threads=1).close()
+    spawn = get_context("spawn")  # ONNX Runtime's threads do not survive a fork
+    return opened.digest, ProcessPoolExecutor(workers, spawn, open_screener, (bundle, precision))
 
 
 def open_screener(bundle: Path | None, precision: str) -> None:

@@ -9,12 +9,16 @@ import pytest
 from scipy import stats
 
 from bmd_edge.bundle.manifest import LANDMARKS
+from bmd_edge.errors import BundleError, UsageError
 from bmd_edge.film.read import read_film
 from bmd_edge.measure.estimate import Estimate
 from bmd_edge.report.film_report import FilmReport, HipReport
+from tests.support.bundles import tiny_bundle
 from trainer.phantom.film.film import film
 from trainer.phantom.film.scene import FilmSpec
 from trainer.phantom.judge import score
+from trainer.phantom.judge.reduced_decoding import compare
+from trainer.phantom.judge.repeatability import repeatability
 from trainer.phantom.judge.score import HipScore, kept_film, silent_dicom, specs, summary
 
 SEEN = HipScore(
@@ -143,3 +147,20 @@ def test_a_number_where_no_hip_is_counts_against_the_bundle(monkeypatch, tmp_pat
     stray = [s for s in scores if s.case == "not_a_hip"]
     assert [s.status for s in stray] == ["read"]
     assert all(s.found_side is None for s in scores if s.case == "intact")
+
+
+@pytest.mark.parametrize(
+    ("made", "arguments"),
+    [
+        (score.score, {"n": 1, "seed": 7}),
+        (repeatability, {"subjects": 1, "poses": 2, "seed": 7}),
+        (compare, {"n": 1, "seed": 7, "pixel_mm": 0.1, "workers": 1}),
+    ],
+    ids=["score", "repeatability", "reduced"],
+)
+def test_a_bundle_that_cannot_be_opened_is_said_before_a_process_is_started(tmp_path, monkeypatch, made, arguments):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    with pytest.raises(BundleError, match=r"nothere.* no bundle here"):
+        made(tmp_path / "nothere", precision="auto", progress=lambda: None, **arguments)
+    with pytest.raises(UsageError, match="--precision one of"):
+        made(tiny_bundle(tmp_path / "tiny").root, precision="int9", progress=lambda: None, **arguments)
