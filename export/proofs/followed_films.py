@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import date
+from itertools import groupby
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -25,9 +26,9 @@ from trainer.phantom.judge import score
 RATES = (0.0, 0.005, 0.01, 0.015, 0.03, 0.10)
 """Loss of areal BMD a year, as a share of what is left."""
 MOST_VISITS = 6
-_SLOTS = (0, 0, 0, 0, 0, *(rate for rate in range(1, len(RATES)) for _ in range(3)))  # a quarter without a change
+LOSSES_OF_A_SUBJECT = 2
 _FIRST_SEED = 8_000_000_000  # apart from those of scores, shifted films, class head and steady verdicts
-_FILMS_OF_A_SUBJECT, _SUBJECTS_OF_A_GROUP, _FIRST_YEAR = 10, 100_000, 2015
+_FILMS_OF_A_SUBJECT, _SUBJECTS_OF_A_GROUP, _FIRST_YEAR = 40, 100_000, 2015
 _PIXEL_MM = 0.6  # 0.5 at the hip: what the networks see of finer pixels they average
 AREAL_OF_LOSS = 0.9
 """Areal BMD that goes with a share of `FilmSpec.loss`: what a thinner cortex leaves free is trabecular bone."""
@@ -58,27 +59,33 @@ class SeenFilm:
 def plan(subjects: int, repeated: int, other_unit: int, both_hips: int) -> list[PlannedFilm]:
     """The films of each group.
 
-    followed: 2 to 6 a subject, a quarter of the subjects without a change. repeated: two a subject, no change between
-    them: a clinic's precision. other_unit: four a subject, no change, the last two by another maker. both_hips: two
-    pelves a subject, no change.
+    followed: six a subject that loses nothing, and from the first of them on five more at each of two of the losses;
+    the first so many films of a subject and rate are its series of so many visits. repeated: two a subject, no change
+    between them: a clinic's precision. other_unit: four a subject, no change, the last two by another maker.
+    both_hips: four pelves a subject, no change.
     """
     films = []
     for number in range(subjects):
-        rate = RATES[_SLOTS[number // 5 % len(_SLOTS)]]
-        films += [_film("followed", number, year, rate) for year in range(2 + number % (MOST_VISITS - 1))]
+        films += [_film("followed", number, year) for year in range(MOST_VISITS)]
+        films += [_film("followed", number, year, rate) for rate in losses_of(number) for year in range(1, MOST_VISITS)]
     films += [_film("repeated", number, year) for number in range(repeated) for year in (0, 1)]
     films += [_film("other_unit", number, year, unit=year // 2) for number in range(other_unit) for year in range(4)]
-    films += [_film("both_hips", number, year, kind="pelvis") for number in range(both_hips) for year in (0, 1)]
+    films += [_film("both_hips", number, year, kind="pelvis") for number in range(both_hips) for year in range(4)]
     return films
+
+
+def losses_of(subject: int) -> list[float]:
+    """The losses planted in a subject: over all subjects each equally often."""
+    losses = RATES[1:]
+    return [losses[(subject + 2 * k) % len(losses)] for k in range(LOSSES_OF_A_SUBJECT)]
 
 
 def _film(group: str, subject: int, year: int, rate: float = 0.0, unit: int = 0, kind: str = "hip") -> PlannedFilm:
     first = _FIRST_SEED + (GROUPS.index(group) * _SUBJECTS_OF_A_GROUP + subject) * _FILMS_OF_A_SUBJECT
+    seed = first + RATES.index(rate) * (MOST_VISITS - 1) + year
     letter = TRAINING_MAKERS[(subject + unit) % len(TRAINING_MAKERS)]
     loss = (1 - (1 - rate) ** year) / AREAL_OF_LOSS
-    spec = FilmSpec(
-        first + year, kind, "RL"[subject % 2], style=letter, pixel_mm=_PIXEL_MM, subject_seed=first, loss=loss
-    )
+    spec = FilmSpec(seed, kind, "RL"[subject % 2], style=letter, pixel_mm=_PIXEL_MM, subject_seed=first, loss=loss)
     return PlannedFilm(group, subject, year, rate, letter, spec)
 
 
@@ -92,10 +99,11 @@ def read(
     """Read films with a bundle (None: the embedded one), making those that are missing; `progress` after each."""
     folder = phantom_cache() / f"follow-v{VERSION}"
     folder.mkdir(parents=True, exist_ok=True)
-    found = []
+    found: list[SeenFilm] = []
+    subjects = [list(some) for _, some in groupby(films, lambda one: (one.group, one.subject))]
     with ProcessPoolExecutor(workers, get_context("spawn"), _open, (bundle, precision)) as pool:
-        for future in [pool.submit(_read, one, folder) for one in films]:
-            found.append(future.result())
+        for future in [pool.submit(_read, some, folder) for some in subjects]:
+            found += future.result()
             progress(len(found), len(films))
     return found
 
@@ -105,10 +113,14 @@ def _open(bundle: Path | None, precision: str) -> None:
     score.opened().patient_key = b"phantom"
 
 
-def _read(planned: PlannedFilm, folder: Path) -> SeenFilm:
-    kept = score.kept_film(planned.spec, folder)
-    report = score.opened().read(dated(planned, kept.dicom))
-    return SeenFilm(planned, report, {hip.side: hip.true_bmd_gcm2 or {} for hip in kept.hips})
+def _read(planned: Sequence[PlannedFilm], folder: Path) -> list[SeenFilm]:
+    """The films of one subject, whose bones are drawn once."""
+    found = []
+    for one in planned:
+        kept = score.kept_film(one.spec, folder)
+        report = score.opened().read(dated(one, kept.dicom))
+        found.append(SeenFilm(one, report, {hip.side: hip.true_bmd_gcm2 or {} for hip in kept.hips}))
+    return found
 
 
 def dated(planned: PlannedFilm, dicom: bytes) -> pydicom.FileDataset:
