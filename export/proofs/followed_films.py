@@ -25,8 +25,7 @@ from trainer.phantom.judge import score
 
 RATES = (0.0, 0.005, 0.01, 0.015, 0.03, 0.10)
 """Loss of areal BMD a year, as a share of what is left."""
-MOST_VISITS = 6
-LOSSES_OF_A_SUBJECT = 2
+MOST_VISITS, PELVES = 6, 4
 _FIRST_SEED = 8_000_000_000  # apart from those of scores, shifted films, class head and steady verdicts
 _FILMS_OF_A_SUBJECT, _SUBJECTS_OF_A_GROUP, _FIRST_YEAR = 40, 100_000, 2015
 _PIXEL_MM = 0.6  # 0.5 at the hip: what the networks see of finer pixels they average
@@ -59,34 +58,36 @@ class SeenFilm:
 def plan(subjects: int, repeated: int, other_unit: int, both_hips: int) -> list[PlannedFilm]:
     """The films of each group.
 
-    followed: six a subject that loses nothing, and from the first of them on five more at each of two of the losses;
-    the first so many films of a subject and rate are its series of so many visits. repeated: two a subject, no change
-    between them: a clinic's precision. other_unit: four a subject, no change, the last two by another maker.
-    both_hips: four pelves a subject, no change.
+    followed: two to six a subject that loses nothing; and of three fifths of the subjects five more, of the years after
+    the first of those films, at one of the losses. The first so many films at a rate are a series of so many visits.
+    repeated: two a subject, no change between them: a clinic's precision. other_unit: two more by another maker of
+    followed subjects, no change. both_hips: four pelves a subject, no change.
     """
     films = []
     for number in range(subjects):
-        films += [_film("followed", number, year) for year in range(MOST_VISITS)]
-        films += [_film("followed", number, year, rate) for rate in losses_of(number) for year in range(1, MOST_VISITS)]
+        films += [_film("followed", number, year) for year in range(2 + number % (MOST_VISITS - 1))]
+        if number // 5 % 5 < 3:
+            rate = RATES[1 + number % (len(RATES) - 1)]
+            films += [_film("followed", number, year, rate) for year in range(1, MOST_VISITS)]
     films += [_film("repeated", number, year) for number in range(repeated) for year in (0, 1)]
-    films += [_film("other_unit", number, year, unit=year // 2) for number in range(other_unit) for year in range(4)]
-    films += [_film("both_hips", number, year, kind="pelvis") for number in range(both_hips) for year in range(4)]
+    films += [_film("other_unit", number, year) for number in range(other_unit) for year in (2, 3)]
+    films += [_film("both_hips", number, year) for number in range(both_hips) for year in range(PELVES)]
     return films
 
 
-def losses_of(subject: int) -> list[float]:
-    """The losses planted in a subject: over all subjects each equally often."""
-    losses = RATES[1:]
-    return [losses[(subject + 2 * k) % len(losses)] for k in range(LOSSES_OF_A_SUBJECT)]
-
-
-def _film(group: str, subject: int, year: int, rate: float = 0.0, unit: int = 0, kind: str = "hip") -> PlannedFilm:
-    first = _FIRST_SEED + (GROUPS.index(group) * _SUBJECTS_OF_A_GROUP + subject) * _FILMS_OF_A_SUBJECT
-    seed = first + RATES.index(rate) * (MOST_VISITS - 1) + year
-    letter = TRAINING_MAKERS[(subject + unit) % len(TRAINING_MAKERS)]
+def _film(group: str, subject: int, year: int, rate: float = 0.0) -> PlannedFilm:
+    person = _person("followed" if group == "other_unit" else group, subject)
+    seed = _person(group, subject) + RATES.index(rate) * (MOST_VISITS - 1) + year
+    letter = TRAINING_MAKERS[(subject + (group == "other_unit")) % len(TRAINING_MAKERS)]
+    kind = "pelvis" if group == "both_hips" else "hip"
     loss = (1 - (1 - rate) ** year) / AREAL_OF_LOSS
-    spec = FilmSpec(seed, kind, "RL"[subject % 2], style=letter, pixel_mm=_PIXEL_MM, subject_seed=first, loss=loss)
+    spec = FilmSpec(seed, kind, "RL"[subject % 2], style=letter, pixel_mm=_PIXEL_MM, subject_seed=person, loss=loss)
     return PlannedFilm(group, subject, year, rate, letter, spec)
+
+
+def _person(group: str, subject: int) -> int:
+    """The seed of a person, and of their first film."""
+    return _FIRST_SEED + (GROUPS.index(group) * _SUBJECTS_OF_A_GROUP + subject) * _FILMS_OF_A_SUBJECT
 
 
 def read(
@@ -126,7 +127,7 @@ def _read(planned: Sequence[PlannedFilm], folder: Path) -> list[SeenFilm]:
 def dated(planned: PlannedFilm, dicom: bytes) -> pydicom.FileDataset:
     """The film with the header of its visit: patient, date, unit, and one way to state the pixel size."""
     data = pydicom.dcmread(io.BytesIO(dicom))
-    data.PatientID = f"{planned.group}-{planned.subject}"
+    data.PatientID = str(planned.spec.subject_seed)
     taken = date(_FIRST_YEAR + planned.year, 7, 1).strftime("%Y%m%d")
     data.StudyDate = data.SeriesDate = data.ContentDate = taken
     data.Manufacturer, data.ManufacturerModelName = f"Synthetic-{planned.unit}", f"Phantom {planned.unit}1"
