@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from bmd_edge.follow.change import Change, Followed
+from bmd_edge.follow.chart import letter_of
 from bmd_edge.follow.repeatability import RepeatabilityFile
 from bmd_edge.follow.series import LEFT_OUT, Finding, Series
 from bmd_edge.report.safe_text import visible
@@ -43,6 +44,24 @@ def said(followed: Followed, known: RepeatabilityFile | None) -> list[str]:
         if untold:
             lines.append(f"{_untold(untold) if measured else ''}{_soonest(untold)}")
     return lines
+
+
+def verdict(followed: Followed, site: str, known: RepeatabilityFile | None) -> str:
+    """What the chart of a site says, for those who read nothing else; by letter where there are several parts."""
+    parts = followed.series.parts
+    found = []
+    for number, part in enumerate(parts):
+        for one in followed.changes:
+            if one.site == site and one.first is part[0]:
+                letter = f"{letter_of(number)}: " if len(parts) > 1 else ""
+                found.append(letter + _in_short(one, known is not None and known.source == "clinic"))
+    return "; ".join(found) or NOTHING_SHARED.rstrip(".").lower()
+
+
+def _in_short(one: Change, measured: bool) -> str:
+    if one.stated:
+        return f"{'lower' if one.change_gcm2 < 0 else 'higher'}, beyond chance"
+    return "cannot be told from chance" if measured and one.lsc_gcm2 is not None else "no change can be stated"
 
 
 def _untold(changes: Sequence[Change]) -> str:
@@ -92,6 +111,7 @@ def summary(
 ) -> Iterator[str]:
     """What a terminal shows: hips of several visits, at most so many, stated changes first; then what is missing."""
     in_order = sorted(hips, key=lambda one: not any(change.stated for change in one.changes))
+    told: set[str] = set()
     for followed in in_order[:most]:
         visits = followed.series.visits
         yield (
@@ -99,13 +119,16 @@ def summary(
             f" {visits[-1].taken}"
         )
         for line in said(followed, known):
-            yield textwrap.fill(line, 116, initial_indent="  ", subsequent_indent="    ")
+            if line not in told:
+                yield textwrap.fill(line, 116, initial_indent="  ", subsequent_indent="    ")
+            told |= {line} & {PHANTOM, NO_PRECISION}  # once for all hips
     if len(hips) > most:
         yield f"The first {most} hips; all {len(hips)} stand in follow.html and follow.csv."
     yield f"{counted(len(hips), 'hip')} with films of several visits, {of_one_visit} of one visit only."
     for code, _n in Counter(one.code for one in findings).most_common():
         files = list(dict.fromkeys(visible(one.file) for one in findings if one.code == code))
-        yield f"{counted(len(files), 'film')} in no series. {LEFT_OUT[code][0]} {LEFT_OUT[code][1]}"
+        line = f"{counted(len(files), 'film')} in no series. {LEFT_OUT[code][0]} {LEFT_OUT[code][1]}"
+        yield textwrap.fill(line, 116, subsequent_indent="  ")
         yield f"  {', '.join(files[:6])}{f' and {len(files) - 6} more in follow.json' if len(files) > 6 else ''}"
 
 
