@@ -15,8 +15,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
-from bmd_edge.follow.repeatability import LongitudinalSlope, RepeatabilityFile, SiteRepeatability
-from bmd_edge.follow.series import CONDITIONS, Series, Visit
+from bmd_edge.follow.repeatability import BetweenUnits, LongitudinalSlope, RepeatabilityFile, SiteRepeatability
+from bmd_edge.follow.series import CONDITIONS, Break, Series, Visit
 from bmd_edge.sites import SITES
 
 ALPHA = 0.05
@@ -79,15 +79,38 @@ def follow(series: Series, known: RepeatabilityFile | None) -> Followed:
     return Followed(series, sds, tuple(changes))
 
 
+def between_units(found: Break, known: RepeatabilityFile | None) -> BetweenUnits | None:
+    """What is known of the units of a break from hips that both have filmed, the later one second; None if nothing is.
+
+    Units are told apart there by maker and model.
+    """
+    units, after = (found.before.films[0].unit, found.after.films[0].unit), found.after
+    for one in known.between_units.get(_of(after, "precision"), ()) if known and _fits(after, known) else ():
+        if one.units == units:
+            return one
+        if one.units == units[::-1]:
+            difference, low, high = (
+                {site: -value for site, value in values.items()}
+                for values in (one.difference_gcm2, one.high_gcm2, one.low_gcm2)
+            )
+            return BetweenUnits(units, one.hips, difference, low, high)
+    return None
+
+
 def _figures(visit: Visit, known: RepeatabilityFile | None) -> dict[str, SiteRepeatability]:
-    conditions = dict(zip(CONDITIONS, visit.conditions, strict=True))
-    if known is None:
-        return {}
-    same = (known.bundle_digest, known.recalibration) == (
-        conditions["bundle_digest"],
-        conditions["recalibration"],
+    return known.precisions.get(_of(visit, "precision"), {}) if known and _fits(visit, known) else {}
+
+
+def _fits(visit: Visit, known: RepeatabilityFile) -> bool:
+    """Whether it was measured with what the visit's films were read with."""
+    return (known.bundle_digest, known.recalibration or "") == (
+        _of(visit, "bundle_digest"),
+        _of(visit, "recalibration"),
     )
-    return known.precisions.get(conditions["precision"] or "", {}) if same else {}
+
+
+def _of(visit: Visit, condition: str) -> str:
+    return dict(zip(CONDITIONS, visit.conditions, strict=True))[condition] or ""
 
 
 def _change(

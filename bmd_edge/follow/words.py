@@ -4,11 +4,12 @@ import textwrap
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from bmd_edge.follow.change import Change, Followed
+from bmd_edge.follow.change import Change, Followed, between_units
 from bmd_edge.follow.chart import letter_of
-from bmd_edge.follow.repeatability import RepeatabilityFile
-from bmd_edge.follow.series import LEFT_OUT, Finding, Series
+from bmd_edge.follow.repeatability import BetweenUnits, RepeatabilityFile
+from bmd_edge.follow.series import CONDITIONS, LEFT_OUT, Break, Finding, Series
 from bmd_edge.report.safe_text import visible
+from bmd_edge.sites import SITES
 
 SITE_WORDS = {"femoral_neck": "Femoral neck", "total_hip": "Total hip"}
 FEW_VISITS = "Films of one visit only: nothing to compare."
@@ -26,10 +27,7 @@ CANNOT = "A change cannot be told from chance"
 
 def said(followed: Followed, known: RepeatabilityFile | None) -> list[str]:
     """What is said of one hip, the breaks first."""
-    lines = [
-        f"From {when} on another {' and another '.join(what)}: not compared with before."
-        for when, what in followed.series.breaks
-    ]
+    lines = [_broken(one, known) for one in followed.series.breaks]
     if not followed.changes:
         return [*lines, FEW_VISITS if len(followed.series.visits) == 1 else NOTHING_SHARED]
     if all(one.lsc_gcm2 is None for one in followed.changes):
@@ -44,6 +42,24 @@ def said(followed: Followed, known: RepeatabilityFile | None) -> list[str]:
         if untold:
             lines.append(f"{_untold(untold) if measured else ''}{_soonest(untold)}")
     return lines
+
+
+def _broken(one: Break, known: RepeatabilityFile | None) -> str:
+    line = f"From {one.after.taken} on another {' and another '.join(one.changed)}: not compared with before."
+    if CONDITIONS["unit_pseudonym"] not in one.changed or known is None or known.source != "clinic":
+        return line
+    units = between_units(one, known)
+    if units is None:
+        return f"{line} How far the two units differ is not known: no hip was filmed by both for `bmd-edge precision`."
+    differ = " and ".join(f"{_difference(units, site)} ({SITE_WORDS[site].lower()})" for site in SITES)
+    return (
+        f"{line} Of {counted(units.hips, 'hip')} filmed by both, the later unit's estimates differ by {differ} g/cm²."
+    )
+
+
+def _difference(units: BetweenUnits, site: str) -> str:
+    known = f", {signed(units.low_gcm2[site])} to {signed(units.high_gcm2[site])}" if units.low_gcm2 else ""
+    return f"{signed(units.difference_gcm2[site])}{known}"
 
 
 def verdict(followed: Followed, site: str, known: RepeatabilityFile | None) -> str:

@@ -147,7 +147,9 @@ def units(groups: Groups, known: RepeatabilityFile) -> dict[str, Any]:
         if group == "other_unit" and len(read) == len(films):
             one, changed = followed(read, known), date(2017, 7, 1)
             apart = all((c.first.taken < changed) == (c.last.taken < changed) for c in one.changes)
-            right.append(one.series.breaks == [(changed, ["X-ray unit"])] and apart)
+            right.append(
+                [(b.after.taken, b.changed) for b in one.series.breaks] == [(changed, ["X-ray unit"])] and apart
+            )
             values, _ = numbers(read)
             shifts.append(values[2:].mean(0) - values[:2].mean(0))
     spread = np.stack(shifts).std(0, ddof=1) if len(shifts) > 1 else np.full(len(SITES), np.nan)
