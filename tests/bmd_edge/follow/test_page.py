@@ -39,6 +39,7 @@ def test_a_band_of_the_phantom_is_drawn_and_called_so(tmp_path):
     films = visited("2020-05-01", 0.8), visited("2024-05-01", 0.6)
     assert 'class="synthetic"' in (text := page(tmp_path, *films, of=known("phantom")))
     assert "digital phantom (synthetic)" in text
+    assert text.count(">within chance of a phantom</text>") == 2
     assert 'class="synthetic"' not in page(tmp_path, *films, of=known())
 
 

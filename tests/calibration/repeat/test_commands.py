@@ -14,7 +14,7 @@ from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 from bmd_edge.table.film_table import HipRow, write_table
 from tests.bmd_edge.cli.program import program
 
-DEMO = Path(__file__).parents[2] / "bmd_edge" / "data" / "demo"
+DEMO = Path(__file__).parents[3] / "bmd_edge" / "data" / "demo"
 UNIT = {"Manufacturer": "Drawn", "ManufacturerModelName": "One", "EstimatedRadiographicMagnificationFactor": 1.12}
 BORN = {"PatientAge": None, "PatientBirthDate": "19600101", "PatientSex": "F"}
 
