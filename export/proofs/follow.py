@@ -105,29 +105,31 @@ def repeatability_file(
     return RepeatabilityFile(SCHEMA, source, digest, None, None, {}, precisions, {})
 
 
-def followed(films: Sequence[SeenFilm], known: RepeatabilityFile) -> Followed:
-    """What the shipped line says of one series of films with numbers."""
+def followed(films: Sequence[SeenFilm], known: RepeatabilityFile) -> Followed | None:
+    """What the shipped line says of one series of films with numbers; None where it takes them for two patients'."""
     series, _ = series_of([film.report for film in films], date(2026, 1, 1))
-    (own,) = [one for one in series if one.side == films[0].planned.spec.side]
-    return follow(own, known)
+    own = [one for one in series if one.side == films[0].planned.spec.side]
+    return follow(own[0], known) if own else None
 
 
 def counted(groups: Groups, known: RepeatabilityFile) -> list[dict[str, Any]]:
     """By planted rate and number of visits, of how many series a change is stated, and of how many (`ever`) it is at
-    one look at least by those who look after every visit.
+    one look at least by those who look after every visit; `left_out` are taken for two patients': nothing is stated.
     """
-    looks: dict[tuple[float, int], list[tuple[bool, bool]]] = defaultdict(list)
+    looks: dict[tuple[float, int], list[tuple[bool, bool, bool]]] = defaultdict(list)
     for (group, _, rate), films in groups.items():
         if group == "followed":
             read, ever = with_numbers(films), False
             for visits in range(2, len(read) + 1):
-                stated = any(one.stated for one in followed(read[:visits], known).changes)
+                one = followed(read[:visits], known)
+                stated = one is not None and any(change.stated for change in one.changes)
                 ever = ever or stated
-                looks[rate, visits].append((stated, ever))
+                looks[rate, visits].append((stated, ever, one is None))
     rows = []
     for (rate, visits), found in sorted(looks.items()):
-        last, ever_stated = (share(sum(one[look] for one in found), len(found)) for look in (0, 1))
-        rows.append({"loss_a_year": rate, "visits": visits, **last, "ever": ever_stated})
+        stated, ever, left_out = (sum(column) for column in zip(*found, strict=True))
+        row = {"loss_a_year": rate, "visits": visits, **share(stated, len(found))}
+        rows.append(row | {"ever": share(ever, len(found)), "left_out": left_out})
     return rows
 
 
@@ -146,10 +148,9 @@ def units(groups: Groups, known: RepeatabilityFile) -> dict[str, Any]:
         read = with_numbers(films)
         if group == "other_unit" and len(read) == len(films):
             one, changed = followed(read, known), date(2017, 7, 1)
-            apart = all((c.first.taken < changed) == (c.last.taken < changed) for c in one.changes)
-            right.append(
-                [(b.after.taken, b.changed) for b in one.series.breaks] == [(changed, ["X-ray unit"])] and apart
-            )
+            breaks = [(b.after.taken, b.changed) for b in one.series.breaks] if one else []
+            over = one is None or any((c.first.taken < changed) != (c.last.taken < changed) for c in one.changes)
+            right.append(breaks == [(changed, ["X-ray unit"])] and not over)
             values, _ = numbers(read)
             shifts.append(values[2:].mean(0) - values[:2].mean(0))
     spread = np.stack(shifts).std(0, ddof=1) if len(shifts) > 1 else np.full(len(SITES), np.nan)
@@ -165,9 +166,9 @@ def rates_covered(groups: Groups, known: RepeatabilityFile, found: dict[str, Lon
     held = {site: [0, 0] for site in SITES}
     series = {subject: films for (group, subject, _), films in sorted(groups.items(), key=_key) if group == "followed"}
     for films in map(with_numbers, series.values()):
-        if len(films) < 3:
-            continue
         one = followed(films, known)
+        if len(films) < 3 or one is None:
+            continue
         for site in SITES:
             slope, sd = found[site], one.sd_gcm2[0][site]
             if slope is None or sd is None:

@@ -43,13 +43,16 @@ def _power(found: dict[str, Any]) -> str:
 
 def _rest(found: dict[str, Any]) -> str:
     looks = max((row for row in found["counted"] if row["loss_a_year"] == 0), key=lambda row: row["ever"]["stated"])
+    longest = [row for row in found["counted"] if row["visits"] == max(one["visits"] for one in found["counted"])]
+    left_out, n = (sum(row[name] for row in longest) for name in ("left_out", "n"))
     units = found["other_unit"]
     slopes = " and ".join(f"{_slope(found['longitudinal_slope'][site])} ({_NAMES[site]})" for site in SITES)
-    named = f"{units['named']:.0%} ({units['low']:.0%} to {units['high']:.0%}) of {units['n']} series"
+    named = f"{_share(units | {'stated': units['named']})} of {units['n']} series"
     return _paragraph(
         f"Whoever looks after every visit gets a false word of {_share(looks['ever'])} of unchanged hips at most"
         f" ({looks['visits']} visits, {looks['n']} hips). Estimated over true change is {slopes}; below 1 a loss is"
-        f" understated. A change of X-ray unit halfway was named in {named}."
+        f" understated. {left_out} of {n} series of {longest[0]['visits']} visits were wrongly taken for two patients'"
+        f" (`two_sizes`): nothing is stated of them. A change of X-ray unit halfway was named in {named}."
     )
 
 
