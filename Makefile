@@ -37,7 +37,7 @@ lint: .venv-dev/.installed ## Style, types and import contracts
 
 bundle: .venv-dev/.installed ## Train one BMD network on, remake the embedded bundle, score, figures of the pages (about 3 hours of 2 cores)
 	set -e; run=.venv-dev/bin/bmd-edge; many="--style mixed --population both --unlabelled 0"; finder=; \
-	before=trainer/results/second_edition; \
+	before=trainer/results/second_edition; old=$$(mktemp -d)/before; mkdir $$old; cp -r bmd_edge/data/bundle $$old; \
 	if [ -n "$(FINDER)" ]; then \
 		films=$$($$run phantom $$many --films 3 --labelled 0 --calibrate 0 --pelves 900 --refusals 1500 --seed 13); \
 		$$run train finder --table $$films --out $$(dirname $$films)/run --set init=$$before/finder; \
@@ -52,7 +52,7 @@ bundle: .venv-dev/.installed ## Train one BMD network on, remake the embedded bu
 	$$run phantom score --n 300 --seed 7 --json > export/results/score.json; \
 	$$run phantom score --poses 4 --n 25 --seed 7 --json > export/results/repeat.json; \
 	.venv-dev/bin/python -m export.proofs.follow --n 400 --out calibration/results/follow.json \
-		--repeatability bmd_edge/data/repeatability.json
+		--repeatability bmd_edge/data/repeatability.json --before $$old/bundle; \
 	.venv-dev/bin/python -m export.readme
 
 picture: .venv-dev/.installed ## Take the README's picture of the demo report again (needs chromium)

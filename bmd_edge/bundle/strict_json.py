@@ -21,6 +21,17 @@ def parse(kind: type[T], value: Any, where: str) -> T:
     return result
 
 
+def parse_version(kind: type[T], raw: bytes, name: str, schema: int, otherwise: str) -> T:
+    """Read a file of one schema, which is looked at before the keys: another one has others.
+
+    BundleError says of what is no such file `otherwise`, and names the place of what breaks the contract.
+    """
+    data = read_json(raw, name)
+    if not isinstance(data, dict) or data.get("schema") != schema:
+        raise BundleError(f"{name} {otherwise}")
+    return parse(kind, data, name)
+
+
 def _parse(kind: Any, value: Any, where: str) -> Any:
     origin, args = get_origin(kind), get_args(kind)
     if kind is Any:

@@ -3,9 +3,11 @@
 The last visit of each part of a series is compared with its first. A change is stated only where it lies beyond the
 least significant change, and only with a precision that was measured at the clinic.
 
-The SD is the upper 95 % limit of the RMS-SD, so that a lucky precision study makes no false alarms. The factor 1.96 of
-one comparison grows with their number (Bonferroni): every later visit is one, at each of both sites. So at most 5 % of
-unchanged hips get a false word of change from a whole series, not 5 % from each of its comparisons.
+The SD is the upper 95 % limit of the RMS-SD, so that a lucky precision study makes no false alarms. A series is looked
+at after every visit, and nobody knows how many there will be: the k-th later visit may use 1 / k(k+1) of the 5 % (these
+shares add up to 1), half of it at each site (alpha spending with Bonferroni; Lan & DeMets, Biometrika 1983;70:659-663).
+So however long a series and however often it is looked at, at most 5 % of unchanged hips ever get a false word of
+change, not 5 % at each look.
 """
 
 import math
@@ -13,8 +15,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
-from bmd_edge.follow.repeatability import LongitudinalSlope, RepeatabilityFile, SiteRepeatability
-from bmd_edge.follow.series import CONDITIONS, Series, Visit
+from bmd_edge.follow.repeatability import BetweenUnits, LongitudinalSlope, RepeatabilityFile, SiteRepeatability
+from bmd_edge.follow.series import CONDITIONS, Break, Series, Visit
 from bmd_edge.sites import SITES
 
 ALPHA = 0.05
@@ -65,7 +67,7 @@ class Followed:
 
 def follow(series: Series, known: RepeatabilityFile | None) -> Followed:
     """Compare what may be compared; `known` counts where it is of the same bundle, recalibration and precision."""
-    comparisons = len(SITES) * sum(len(part) - 1 for part in series.parts)
+    comparisons = comparisons_after(sum(len(part) - 1 for part in series.parts))
     figures = [_figures(part[0], known) for part in series.parts]
     changes = [
         _change(part, site, known, one.get(site), comparisons)
@@ -77,15 +79,38 @@ def follow(series: Series, known: RepeatabilityFile | None) -> Followed:
     return Followed(series, sds, tuple(changes))
 
 
+def between_units(found: Break, known: RepeatabilityFile | None) -> BetweenUnits | None:
+    """What is known of the units of a break from hips that both have filmed, the later one second; None if nothing is.
+
+    Units are told apart there by maker and model.
+    """
+    units, after = (found.before.films[0].unit, found.after.films[0].unit), found.after
+    for one in known.between_units.get(_of(after, "precision"), ()) if known and _fits(after, known) else ():
+        if one.units == units:
+            return one
+        if one.units == units[::-1]:
+            difference, low, high = (
+                {site: -value for site, value in values.items()}
+                for values in (one.difference_gcm2, one.high_gcm2, one.low_gcm2)
+            )
+            return BetweenUnits(units, one.hips, difference, low, high)
+    return None
+
+
 def _figures(visit: Visit, known: RepeatabilityFile | None) -> dict[str, SiteRepeatability]:
-    conditions = dict(zip(CONDITIONS, visit.conditions, strict=True))
-    if known is None:
-        return {}
-    same = (known.bundle_digest, known.recalibration) == (
-        conditions["bundle_digest"],
-        conditions["recalibration"],
+    return known.precisions.get(_of(visit, "precision"), {}) if known and _fits(visit, known) else {}
+
+
+def _fits(visit: Visit, known: RepeatabilityFile) -> bool:
+    """Whether it was measured with what the visit's films were read with."""
+    return (known.bundle_digest, known.recalibration or "") == (
+        _of(visit, "bundle_digest"),
+        _of(visit, "recalibration"),
     )
-    return known.precisions.get(conditions["precision"] or "", {}) if same else {}
+
+
+def _of(visit: Visit, condition: str) -> str:
+    return dict(zip(CONDITIONS, visit.conditions, strict=True))[condition] or ""
 
 
 def _change(
@@ -116,8 +141,13 @@ def _change(
     )
 
 
+def comparisons_after(later_visits: int) -> int:
+    """What the 5 % are divided by at each site after so many later visits, so that all looks share them."""
+    return len(SITES) * later_visits * (later_visits + 1)
+
+
 def least_change(sd_gcm2: float, first_films: int, last_films: int, comparisons: int) -> float:
-    """The least significant change between the means of so many films, at one of so many comparisons.
+    """The least significant change between the means of so many films, at 1 / `comparisons` of the 5 %.
 
     1.96 SD sqrt(1/n + 1/m) for one, which is 2.77 SD for single films; the quantile of 0.05 / k for k of them.
     """

@@ -15,8 +15,8 @@ from bmd_edge.follow.series import Visit
 WIDTH, HEIGHT = 540, 220
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44.0, 20.0, 12.0, 26.0
 _STEP_GCM2 = 0.1
-_DATE_PX = 74.0
-"""What a date below the axis takes."""
+_DATE_PX = 86.0
+"""What a date below the axis takes, on paper, where letters are larger."""
 
 
 _Across = Callable[[date], float]
@@ -49,7 +49,9 @@ def chart(followed: Followed, site: str) -> dict[str, Any]:
             for number, (part, half) in enumerate(zip(parts, halves, strict=True))
             for visit in part
         ],
-        "breaks": [_halfway(visits, when, across) for when, _ in followed.series.breaks],
+        "breaks": [
+            round((across(one.before.taken) + across(one.after.taken)) / 2, 1) for one in followed.series.breaks
+        ],
     }
 
 
@@ -115,9 +117,3 @@ def _dot(visit: Visit, half: float, letter: str, site: str, across: _Across, dow
         "letter": letter,
         "said": f"{visit.taken}: {mean:.3f} ({mean - half:.3f} to {mean + half:.3f}) g/cm², {n} film{'s' * (n > 1)}",
     }
-
-
-def _halfway(visits: Sequence[Visit], when: date, across: _Across) -> float:
-    """Between the visit that differs and the one before it."""
-    before = max((visit.taken for visit in visits if visit.taken < when), default=when)
-    return round((across(before) + across(when)) / 2, 1)

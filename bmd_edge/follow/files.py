@@ -6,9 +6,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from bmd_edge.follow.change import Change, Followed
+from bmd_edge.follow.change import Change, Followed, between_units
 from bmd_edge.follow.repeatability import RepeatabilityFile
-from bmd_edge.follow.series import CONDITIONS, Finding, Visit
+from bmd_edge.follow.series import CONDITIONS, Break, Finding, Visit
 from bmd_edge.follow.words import said
 from bmd_edge.report.film_report import RESEARCH_USE
 from bmd_edge.report.safe_text import safe_cell
@@ -61,6 +61,11 @@ def _change_cells(one: Change) -> dict[str, Any]:
     return cells | {"first_date": one.first.taken.isoformat()}
 
 
+def _break(one: Break, known: RepeatabilityFile | None) -> dict[str, Any]:
+    units = between_units(one, known)
+    return {"date": one.after.taken.isoformat(), "changed": one.changed, "between_units": units and asdict(units)}
+
+
 def _rounded(value: float | bool | None) -> float | bool | None:
     return round(value, 4) if isinstance(value, float) else value
 
@@ -90,7 +95,7 @@ def _hip(followed: Followed, known: RepeatabilityFile | None) -> dict[str, Any]:
             for number, (part, sd) in enumerate(zip(series.parts, followed.sd_gcm2, strict=True), 1)
             for visit in part
         ],
-        "breaks": [{"date": when.isoformat(), "changed": what} for when, what in series.breaks],
+        "breaks": [_break(one, known) for one in series.breaks],
         "changes": [
             {
                 "site": one.site,

@@ -11,7 +11,7 @@ from bmd_edge.follow.change import Followed, follow
 from bmd_edge.follow.chart import chart, letter_of
 from bmd_edge.follow.repeatability import RepeatabilityFile, phantoms
 from bmd_edge.follow.series import LEFT_OUT, Finding, series_of
-from bmd_edge.follow.words import SITE_WORDS, said, title
+from bmd_edge.follow.words import SITE_WORDS, said, title, verdict
 from bmd_edge.measure.t_score import REFERENCE_NAME
 from bmd_edge.report.film_report import RESEARCH_USE, FilmReport, RunSummary
 from bmd_edge.report.pages import templates
@@ -93,7 +93,10 @@ def _hip(followed: Followed, known: RepeatabilityFile | None) -> dict[str, Any]:
         "title": title(followed.series),
         "said": said(followed, known),
         "stated": any(one.stated for one in followed.changes),
-        "charts": [{"site": SITE_WORDS[site], **chart(followed, site)} for site in SITES],
+        "charts": [
+            {"site": SITE_WORDS[site], "verdict": verdict(followed, site, known), **chart(followed, site)}
+            for site in SITES
+        ],
         "visits": [
             {
                 "taken": visit.taken.isoformat(),

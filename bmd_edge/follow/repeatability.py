@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from bmd_edge.bundle.strict_json import parse, read_json
+from bmd_edge.bundle.strict_json import parse_version
 from bmd_edge.bundle.verify import read_regular
 from bmd_edge.errors import BundleError
 from bmd_edge.sites import SITES
@@ -52,9 +52,12 @@ class SiteRepeatability:
 
 @dataclass(frozen=True, slots=True)
 class BetweenUnits:
-    """Hips filmed by two X-ray units within the short term: how far the second reads above the first, with 95 %."""
+    """Hips filmed by two X-ray units within the short term: how far the second reads above the first, with 95 %.
 
-    units: str
+    The interval is empty where only one hip was filmed by both.
+    """
+
+    units: tuple[str, ...]
     hips: int
     difference_gcm2: dict[str, float]
     low_gcm2: dict[str, float]
@@ -91,12 +94,13 @@ def phantoms() -> RepeatabilityFile:
 
 
 def _checked(raw: bytes, name: str) -> RepeatabilityFile:
-    data = read_json(raw, name)
-    if not isinstance(data, dict) or data.get("schema") != SCHEMA:
-        raise BundleError(f"{name} is no repeatability of this version: make it anew with `bmd-edge precision`")
-    found = parse(RepeatabilityFile, data, name)
+    anew = "is no repeatability of this version: make it anew with `bmd-edge precision`"
+    found = parse_version(RepeatabilityFile, raw, name, SCHEMA, anew)
     if found.source not in SOURCES:
         raise BundleError(f"{name}: the source is neither {' nor '.join(SOURCES)}")
+    for units in (one for some in found.between_units.values() for one in some):
+        if len(units.units) != 2 or tuple(units.difference_gcm2) != SITES:
+            raise BundleError(f"{name}: a difference between units is not of two units and both sites")
     for precision, sites in found.precisions.items():
         if tuple(sites) != SITES:
             raise BundleError(f"{name}: the {precision} figures do not cover both sites")

@@ -113,6 +113,14 @@ class Visit:
         return [row for one in self.films for row in one.estimates if row.site == site]
 
 
+class Break(NamedTuple):
+    """Two visits in a row that are not compared, and what films differ in from the second on, by `CONDITIONS`."""
+
+    before: Visit
+    after: Visit
+    changed: list[str]
+
+
 HALF_90 = 1.6448536269514722
 """Half the 90 % interval of a normal distribution in SDs."""
 
@@ -134,8 +142,8 @@ class Series:
         return [tuple(part) for part in found.values()]
 
     @property
-    def breaks(self) -> list[tuple[date, list[str]]]:
-        """Where the series breaks: the date from which on films differ, and in what, in the words of `CONDITIONS`."""
+    def breaks(self) -> list["Break"]:
+        """Where the series breaks."""
         found = []
         for before, after in zip(self.visits, self.visits[1:], strict=False):
             changed = [
@@ -144,7 +152,7 @@ class Series:
                 if one != other
             ]
             if changed:
-                found.append((after.taken, changed))
+                found.append(Break(before, after, changed))
         return found
 
 

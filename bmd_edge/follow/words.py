@@ -4,10 +4,12 @@ import textwrap
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from bmd_edge.follow.change import Change, Followed
-from bmd_edge.follow.repeatability import RepeatabilityFile
-from bmd_edge.follow.series import LEFT_OUT, Finding, Series
+from bmd_edge.follow.change import Change, Followed, between_units
+from bmd_edge.follow.chart import letter_of
+from bmd_edge.follow.repeatability import BetweenUnits, RepeatabilityFile
+from bmd_edge.follow.series import CONDITIONS, LEFT_OUT, Break, Finding, Series
 from bmd_edge.report.safe_text import visible
+from bmd_edge.sites import SITES
 
 SITE_WORDS = {"femoral_neck": "Femoral neck", "total_hip": "Total hip"}
 FEW_VISITS = "Films of one visit only: nothing to compare."
@@ -25,10 +27,7 @@ CANNOT = "A change cannot be told from chance"
 
 def said(followed: Followed, known: RepeatabilityFile | None) -> list[str]:
     """What is said of one hip, the breaks first."""
-    lines = [
-        f"From {when} on another {' and another '.join(what)}: not compared with before."
-        for when, what in followed.series.breaks
-    ]
+    lines = [_broken(one, known) for one in followed.series.breaks]
     if not followed.changes:
         return [*lines, FEW_VISITS if len(followed.series.visits) == 1 else NOTHING_SHARED]
     if all(one.lsc_gcm2 is None for one in followed.changes):
@@ -43,6 +42,42 @@ def said(followed: Followed, known: RepeatabilityFile | None) -> list[str]:
         if untold:
             lines.append(f"{_untold(untold) if measured else ''}{_soonest(untold)}")
     return lines
+
+
+def _broken(one: Break, known: RepeatabilityFile | None) -> str:
+    line = f"From {one.after.taken} on another {' and another '.join(one.changed)}: not compared with before."
+    if CONDITIONS["unit_pseudonym"] not in one.changed or known is None or known.source != "clinic":
+        return line
+    units = between_units(one, known)
+    if units is None:
+        return f"{line} How far the two units differ is not known: no hip was filmed by both for `bmd-edge precision`."
+    differ = " and ".join(f"{_difference(units, site)} ({SITE_WORDS[site].lower()})" for site in SITES)
+    return (
+        f"{line} Of {counted(units.hips, 'hip')} filmed by both, the later unit's estimates differ by {differ} g/cm²."
+    )
+
+
+def _difference(units: BetweenUnits, site: str) -> str:
+    known = f", {signed(units.low_gcm2[site])} to {signed(units.high_gcm2[site])}" if units.low_gcm2 else ""
+    return f"{signed(units.difference_gcm2[site])}{known}"
+
+
+def verdict(followed: Followed, site: str, known: RepeatabilityFile | None) -> str:
+    """What the chart of a site says, for those who read nothing else; by letter where there are several parts."""
+    parts = followed.series.parts
+    found = []
+    for number, part in enumerate(parts):
+        for one in followed.changes:
+            if one.site == site and one.first is part[0]:
+                letter = f"{letter_of(number)}: " if len(parts) > 1 else ""
+                found.append(letter + _in_short(one, known is not None and known.source == "clinic"))
+    return "; ".join(found) or NOTHING_SHARED.rstrip(".").lower()
+
+
+def _in_short(one: Change, measured: bool) -> str:
+    if one.stated:
+        return f"{'lower' if one.change_gcm2 < 0 else 'higher'}, beyond chance"
+    return "cannot be told from chance" if measured and one.lsc_gcm2 is not None else "no change can be stated"
 
 
 def _untold(changes: Sequence[Change]) -> str:
@@ -92,6 +127,7 @@ def summary(
 ) -> Iterator[str]:
     """What a terminal shows: hips of several visits, at most so many, stated changes first; then what is missing."""
     in_order = sorted(hips, key=lambda one: not any(change.stated for change in one.changes))
+    told: set[str] = set()
     for followed in in_order[:most]:
         visits = followed.series.visits
         yield (
@@ -99,13 +135,16 @@ def summary(
             f" {visits[-1].taken}"
         )
         for line in said(followed, known):
-            yield textwrap.fill(line, 116, initial_indent="  ", subsequent_indent="    ")
+            if line not in told:
+                yield textwrap.fill(line, 116, initial_indent="  ", subsequent_indent="    ")
+            told |= {line} & {PHANTOM, NO_PRECISION}  # once for all hips
     if len(hips) > most:
         yield f"The first {most} hips; all {len(hips)} stand in follow.html and follow.csv."
     yield f"{counted(len(hips), 'hip')} with films of several visits, {of_one_visit} of one visit only."
     for code, _n in Counter(one.code for one in findings).most_common():
         files = list(dict.fromkeys(visible(one.file) for one in findings if one.code == code))
-        yield f"{counted(len(files), 'film')} in no series. {LEFT_OUT[code][0]} {LEFT_OUT[code][1]}"
+        line = f"{counted(len(files), 'film')} in no series. {LEFT_OUT[code][0]} {LEFT_OUT[code][1]}"
+        yield textwrap.fill(line, 116, subsequent_indent="  ")
         yield f"  {', '.join(files[:6])}{f' and {len(files) - 6} more in follow.json' if len(files) > 6 else ''}"
 
 

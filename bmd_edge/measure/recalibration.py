@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from bmd_edge.bundle.bundle import VerifiedBundle
 from bmd_edge.bundle.calibration import HeadlineCuts, PrecisionCalibration, SiteCalibration
-from bmd_edge.bundle.strict_json import parse, read_json
+from bmd_edge.bundle.strict_json import parse_version
 from bmd_edge.bundle.verify import read_regular
 from bmd_edge.errors import BundleError
 
@@ -102,10 +102,8 @@ def open_recalibration(path: str | os.PathLike[str], bundle: VerifiedBundle) -> 
     """Read a recalibration of this bundle. BundleError if it was made for another, or breaks its contract."""
     name = Path(path).name
     raw = read_regular(Path(path), _MAX_BYTES, "is larger than any recalibration", links=True)
-    data = read_json(raw, name)
-    if not isinstance(data, dict) or data.get("schema") != SCHEMA:
-        raise BundleError(f"{name} is no recalibration of this version: make it anew with `bmd-edge calibrate`")
-    found = parse(RecalibrationFile, data, name)
+    anew = "is no recalibration of this version: make it anew with `bmd-edge calibrate`"
+    found = parse_version(RecalibrationFile, raw, name, SCHEMA, anew)
     if found.bundle_digest != bundle.digest:
         raise BundleError(f"{name} was made for another bundle: run `bmd-edge calibrate` with this one")
     for precision, lines in found.precisions.items():

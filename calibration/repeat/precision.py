@@ -16,6 +16,7 @@ from bmd_edge.errors import BundleError, TableError, UsageError
 from bmd_edge.follow.repeatability import (
     MIN_DEGREES,
     SCHEMA,
+    BetweenUnits,
     RepeatabilityFile,
     SiteRepeatability,
     open_repeatability,
@@ -164,11 +165,18 @@ def said(found: Measured) -> list[str]:
                 f"  {_slope(one)}",
             ]
         for units in found.file.between_units[precision]:
-            lines.append(f"between units, {precision}: {units.units}, {units.hips} hips with films of both:")
-            lines += [f"  {site.replace('_', ' ')} {mean:+.3f} g/cm2" for site, mean in units.difference_gcm2.items()]
+            lines.append(
+                f"between units, {precision}: {' | '.join(units.units)}, {units.hips} hips with films of both:"
+            )
+            lines += [f"  {site.replace('_', ' ')} {_difference(units, site)} g/cm2" for site in SITES]
     why = ", ".join(f"{n} {name}" for name, n in found.file.taken_under.items())
     left_out = [f"{n} rows {name.replace('_', ' ')}" for name, n in found.left_out.items() if n]
     return [*lines, f"Films were taken under: {why}.", *([f"Left out: {', '.join(left_out)}."] if left_out else [])]
+
+
+def _difference(units: BetweenUnits, site: str) -> str:
+    known = f" ({units.low_gcm2[site]:+.3f} to {units.high_gcm2[site]:+.3f})" if units.low_gcm2 else ""
+    return f"{units.difference_gcm2[site]:+.3f}{known}"
 
 
 def _slope(one: SiteRepeatability) -> str:

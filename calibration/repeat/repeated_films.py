@@ -108,10 +108,10 @@ def between_units(hips: Hips) -> list[BetweenUnits]:
                 for second in means:
                     if first < second:
                         differences[first, second].append(means[second] - means[first])
-    return [_difference(f"{first} | {second}", np.stack(some)) for (first, second), some in sorted(differences.items())]
+    return [_difference(units, np.stack(some)) for units, some in sorted(differences.items())]
 
 
-def _difference(units: str, values: F64) -> BetweenUnits:
+def _difference(units: tuple[str, str], values: F64) -> BetweenUnits:
     n, mean = len(values), values.mean(axis=0)
     half = stats.t.ppf(0.975, n - 1) * values.std(axis=0, ddof=1) / np.sqrt(n) if n > 1 else np.full(len(SITES), np.inf)
     known = bool(np.isfinite(half).all())

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import stats
 
-from bmd_edge.follow.change import LOSS_A_YEAR, least_change
+from bmd_edge.follow.change import LOSS_A_YEAR, comparisons_after, least_change
 from bmd_edge.sites import SITES
 from calibration.statistics.agreement import LSC_FACTOR
 from calibration.statistics.bootstrap import F64, Figure, by_subject
@@ -22,10 +22,10 @@ STUDY_SUBJECTS, DRAWS = 40, 100
 
 
 class Errors(NamedTuple):
-    """Of each hip its estimates without its true change (films, sites); first true BMD (n, sites); slopes (sites,)."""
+    """Of each unchanged hip its estimates (films, sites) and its true BMD, (n, sites); slopes (sites,); g/cm2."""
 
     estimates: tuple[F64, ...]
-    first_gcm2: F64
+    true_gcm2: F64
     slope: F64
 
 
@@ -80,72 +80,56 @@ def _shares(errors: Errors, lost: float, visits: int, studies: Sequence[tuple[fr
     for number, films in enumerate(errors.estimates):
         others = np.array([number not in hips for hips, _ in studies])
         pairs = np.array(list(permutations(range(len(films)), 2)))
-        change = films[pairs[:, 1]] - films[pairs[:, 0]] - errors.slope * errors.first_gcm2[number] * lost
+        change = films[pairs[:, 1]] - films[pairs[:, 0]] - errors.slope * errors.true_gcm2[number] * lost
         beyond = (np.abs(change)[:, None] > thresholds[others][None]).any(-1)
         found.append(beyond.mean())
     return np.array(found)
 
 
-def any_look(errors: Errors, seed: int = 2) -> list[dict[str, Any]]:
-    """Unchanged hips that are looked at after every visit: the share of which a change was stated at least once."""
-    rng = np.random.default_rng(seed)
-    studies = [_study(errors, rng) for _ in range(DRAWS)]
-    least = np.stack([_thresholds(studies, visits) for visits in VISITS], axis=1)
-    rows = []
-    for visits in VISITS:
-        shares = []
-        for number, films in enumerate(errors.estimates):
-            if len(films) >= visits:
-                others = np.array([number not in hips for hips, _ in studies])
-                beyond = np.abs(films[1:visits] - films[0])[None] > least[others, : visits - 1]
-                shares.append(float(beyond.any((1, 2)).mean()))
-        stated = round(float(np.mean(shares)), 4) if shares else None
-        rows.append({"visits": visits, "n": len(shares), "stated": stated})
-    return rows
-
-
 def _thresholds(studies: Sequence[tuple[frozenset[int], F64]], visits: int) -> F64:
     """The least significant change after so many visits, (studies, sites)."""
-    return np.array([[least_change(sd, 1, 1, len(SITES) * (visits - 1)) for sd in study] for _, study in studies])
+    return np.array([[least_change(sd, 1, 1, comparisons_after(visits - 1)) for sd in study] for _, study in studies])
 
 
 def years_to_tell(errors: Errors, both: Sequence[tuple[F64, F64]]) -> dict[str, Any]:
     """Years until a loss of 1 % a year reaches the least significant change of one comparison (2.77 SD), by site.
 
-    One film a visit; two films a visit, from four films of a hip; both hips of a pelvis, their mean, one and two films
-    a visit (the second by the law that the second row measures). Each with the 95 % interval of the SD (chi-squared).
+    One film a visit, and two, from four films of a hip; the same of the mean of both hips of a pelvis. Each with the
+    95 % interval of the SD (chi-squared).
     """
     found = {}
     for column, site in enumerate(SITES):
+        a_year = LOSS_A_YEAR * errors.slope[column] * errors.true_gcm2[:, column].mean()
         films = [one[:, column] for one in errors.estimates]
-        a_year = LOSS_A_YEAR * errors.slope[column] * errors.first_gcm2[:, column].mean()
-        single = [(one - one.mean()) for one in films]
-        degrees = sum(len(one) - 1 for one in films)
-        rows: dict[str, Any] = {"one film": _years(sum((one**2).sum() for one in single), degrees, a_year)}
-        fours = [one[:4].reshape(2, 2).mean(1) for one in films if len(one) >= 4]
-        if fours:
-            rows["two films a visit"] = _years(sum((a - b) ** 2 / 2 for a, b in fours), len(fours), a_year)
-        if both:
-            hips = [((right + left) / 2)[:, column] for right, left in both]
-            rows["both hips"] = _years(sum((one[0] - one[1]) ** 2 / 2 for one in hips), len(hips), a_year)
-            rows["correlation of both hips"] = _correlation(
-                [(right[:, column], left[:, column]) for right, left in both]
+        means = [((right + left) / 2)[:, column] for right, left in both]
+        rows: dict[str, Any] = {}
+        for name, hips in (("one hip", films), ("both hips", means)):
+            rows[f"{name}, one film"] = _years(hips, a_year)
+            rows[f"{name}, two films"] = _years(
+                [one[:4].reshape(2, 2).mean(1) for one in hips if len(one) >= 4], a_year
             )
+        rows["correlation of both hips"] = _correlation([(right[:, column], left[:, column]) for right, left in both])
         found[site] = rows
     return found
 
 
-def _correlation(hips: Sequence[tuple[F64, F64]]) -> float:
-    """Of the errors of both hips of a film: of the differences between two films."""
-    right, left = (np.array([pair[side][0] - pair[side][1] for pair in hips]) for side in (0, 1))
+def _correlation(hips: Sequence[tuple[F64, F64]]) -> float | None:
+    """Of the errors of both hips of a film: of what their estimates differ by from the mean of their films."""
+    if not hips:
+        return None
+    right, left = (np.concatenate([pair[side] - pair[side].mean() for pair in hips]) for side in (0, 1))
     return round(float((right * left).mean() / np.sqrt((right**2).mean() * (left**2).mean())), 3)
 
 
-def _years(squares: float, degrees: int, a_year: float) -> dict[str, float | int]:
-    sd = float(np.sqrt(squares / degrees))
-    low, high = (float(np.sqrt(squares / q)) for q in stats.chi2.ppf(np.array([0.975, 0.025]), degrees))
-    lsc, ends = LSC_FACTOR * sd, (LSC_FACTOR * low, LSC_FACTOR * high)
+def _years(visits: Sequence[F64], a_year: float) -> dict[str, float | int] | None:
+    """From the estimates of each unchanged hip, one a visit; None where there are none."""
+    degrees = sum(len(one) - 1 for one in visits)
+    if not degrees:
+        return None
+    squares = sum(((one - one.mean()) ** 2).sum() for one in visits)
+    sd, low, high = (float(np.sqrt(squares / q)) for q in (degrees, *stats.chi2.ppf(np.array([0.975, 0.025]), degrees)))
+    years = [round(LSC_FACTOR * one / a_year, 1) for one in (sd, low, high)]
     return {
-        "sd_gcm2": round(sd, 4), "degrees_of_freedom": degrees, "lsc_gcm2": round(lsc, 4),
-        "years": round(lsc / a_year, 1), "low": round(ends[0] / a_year, 1), "high": round(ends[1] / a_year, 1),
+        "sd_gcm2": round(sd, 4), "degrees_of_freedom": degrees, "lsc_gcm2": round(LSC_FACTOR * sd, 4),
+        "years": years[0], "low": years[1], "high": years[2],
     }  # fmt: skip

@@ -1,16 +1,17 @@
 """Proof of `bmd-edge follow`: `python -m export.proofs.follow --n 400 --out FILE --repeatability FILE`.
 
-Subjects of the phantom lose nothing or 0.5 to 10 % a year and are filmed two to six times. A clinic's precision is
-measured on other subjects; then the shipped line says of each series whether the hip has changed. How often it says so
-stands there twice: counted on the subjects as they were filmed, each with its one planted rate (`counted`), and, for
-every rate and number of visits, over all subjects (`modeled`): what two films of one hip differ by beyond its true
-change is their error, and any true change, times the longitudinal slope, is added to it. All figures are synthetic.
+Subjects of the phantom are filmed two to six times without a loss, and many of them again while they lose 0.5 to 10 % a
+year. A clinic's precision is measured on other subjects; then the shipped line says of each series, after every visit,
+whether the hip has changed. How often it says so stands there twice: `counted` on the films as they are, and `modeled`
+for every loss over all subjects: what two films of one unchanged hip differ by is their error, and any true change,
+times the longitudinal slope, is added to it, by precision studies drawn anew. All figures are synthetic.
 
 An interrupted proof goes on where it stopped, and one of the next bundle takes a tenth of the time: films are kept.
 """
 
 import argparse
 import json
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from datetime import date
@@ -30,20 +31,28 @@ from bmd_edge.system.files import replace_file
 from calibration.repeat.longitudinal import longitudinal_slope
 from calibration.repeat.precision import site_repeatability, write_repeatability
 from calibration.statistics.bootstrap import F64
-from export.proofs.change_power import Errors, any_look, modeled, years_to_tell
-from export.proofs.followed_films import RATES, SeenFilm, plan, read
+from export.proofs.change_power import STUDY_SUBJECTS, Errors, modeled, years_to_tell
+from export.proofs.followed_films import PELVES, RATES, SeenFilm, plan, read
 from export.proofs.phantom_rois import named, run
 
-Groups = dict[tuple[str, int], list[SeenFilm]]
-"""The films of each subject by group and number, in the order of their years."""
+Groups = dict[tuple[str, int, float], list[SeenFilm]]
+"""The films of each subject by group, number and planted rate, in the order of their years."""
 
 
 def by_subject_of(seen: Sequence[SeenFilm]) -> Groups:
-    """Films put together by subject."""
+    """Films put together by subject and rate; those of a loss, and those by another unit, begin with unchanged ones."""
     found: Groups = {}
     for one in seen:
-        found.setdefault((one.planned.group, one.planned.subject), []).append(one)
+        found.setdefault((one.planned.group, one.planned.subject, one.planned.rate), []).append(one)
+    for (group, subject, rate), films in found.items():
+        if rate > 0 or group == "other_unit":
+            films[:0] = found["followed", subject, 0.0][: films[0].planned.year]
     return found
+
+
+def with_numbers(films: Sequence[SeenFilm]) -> list[SeenFilm]:
+    """Those that have a number at their own side."""
+    return [film for film in films if len(numbers([film])[0])]
 
 
 def numbers(films: Sequence[SeenFilm], side: str | None = None) -> tuple[F64, F64]:
@@ -62,8 +71,8 @@ def numbers(films: Sequence[SeenFilm], side: str | None = None) -> tuple[F64, F6
 def repeated(groups: Groups, unchanged_too: bool) -> dict[str, SiteRepeatability]:
     """Of the group `repeated`, a clinic's precision study; with the unchanged followed ones all there is."""
     found = []
-    for (group, subject), films in groups.items():
-        if group == "repeated" or (unchanged_too and group == "followed" and films[0].planned.rate == 0):
+    for (group, subject, rate), films in groups.items():
+        if group == "repeated" or (unchanged_too and group == "followed" and rate == 0):
             values, _ = numbers(films)
             if len(values) > 1:
                 found.append((f"{group}-{subject}", values))
@@ -76,9 +85,9 @@ def repeated(groups: Groups, unchanged_too: bool) -> dict[str, SiteRepeatability
 def slopes(groups: Groups) -> dict[str, LongitudinalSlope | None]:
     """Estimated on true change, first film to last, of the subjects with a loss."""
     subjects, estimate, true = [], [], []
-    for (group, subject), films in groups.items():
+    for (_, subject, rate), films in groups.items():
         values, truth = numbers(films)
-        if group == "followed" and films[0].planned.rate > 0 and len(values) > 1:
+        if rate > 0 and len(values) > 1:
             subjects.append(str(subject))
             estimate.append(values[-1] - values[0])
             true.append(truth[-1] - truth[0])
@@ -96,24 +105,31 @@ def repeatability_file(
     return RepeatabilityFile(SCHEMA, source, digest, None, None, {}, precisions, {})
 
 
-def followed_by(groups: Groups, group: str, known: RepeatabilityFile) -> dict[int, Followed]:
-    """What the shipped line says of each subject of a group with several visits, by number."""
-    found = {}
-    for (name, subject), films in groups.items():
-        if name == group:
-            series, _ = series_of([film.report for film in films], date(2026, 1, 1))
-            own = [one for one in series if one.side == films[0].planned.spec.side and len(one.visits) > 1]
-            if own:
-                found[subject] = follow(own[0], known)
-    return found
+def followed(films: Sequence[SeenFilm], known: RepeatabilityFile) -> Followed | None:
+    """What the shipped line says of one series of films with numbers; None where it takes them for two patients'."""
+    series, _ = series_of([film.report for film in films], date(2026, 1, 1))
+    own = [one for one in series if one.side == films[0].planned.spec.side]
+    return follow(own[0], known) if own else None
 
 
-def counted(groups: Groups, hips: dict[int, Followed]) -> list[dict[str, Any]]:
-    """How often a change is stated, by planted rate, over all numbers of visits."""
+def counted(groups: Groups, known: RepeatabilityFile) -> list[dict[str, Any]]:
+    """By planted rate and number of visits, of how many series a change is stated, and of how many (`ever`) it is at
+    one look at least by those who look after every visit; `left_out` are taken for two patients': nothing is stated.
+    """
+    looks: dict[tuple[float, int], list[tuple[bool, bool, bool]]] = defaultdict(list)
+    for (group, _, rate), films in groups.items():
+        if group == "followed":
+            read, ever = with_numbers(films), False
+            for visits in range(2, len(read) + 1):
+                one = followed(read[:visits], known)
+                stated = one is not None and any(change.stated for change in one.changes)
+                ever = ever or stated
+                looks[rate, visits].append((stated, ever, one is None))
     rows = []
-    for rate in RATES:
-        some = [one for subject, one in hips.items() if groups["followed", subject][0].planned.rate == rate]
-        rows.append({"loss_a_year": rate, **share(sum(any(c.stated for c in one.changes) for one in some), len(some))})
+    for (rate, visits), found in sorted(looks.items()):
+        stated, ever, left_out = (sum(column) for column in zip(*found, strict=True))
+        row = {"loss_a_year": rate, "visits": visits, **share(stated, len(found))}
+        rows.append(row | {"ever": share(ever, len(found)), "left_out": left_out})
     return rows
 
 
@@ -127,35 +143,37 @@ def share(k: int, n: int) -> dict[str, Any]:
 
 def units(groups: Groups, known: RepeatabilityFile) -> dict[str, Any]:
     """How many series of four films name the change of unit on its date and compare nothing over it."""
-    hips = followed_by(groups, "other_unit", known)
-    changed = date(2017, 7, 1)
-    right = sum(
-        one.series.breaks == [(changed, ["X-ray unit"])]
-        and all((c.first.taken < changed) == (c.last.taken < changed) for c in one.changes)
-        for one in hips.values()
-    )
-    shifts = []
-    for (group, _), films in groups.items():
-        values, _ = numbers(films)
-        if group == "other_unit" and len(values) == 4:
+    right, shifts = [], []
+    for (group, _, _), films in groups.items():
+        read = with_numbers(films)
+        if group == "other_unit" and len(read) == len(films):
+            one, changed = followed(read, known), date(2017, 7, 1)
+            breaks = [(b.after.taken, b.changed) for b in one.series.breaks] if one else []
+            over = one is None or any((c.first.taken < changed) != (c.last.taken < changed) for c in one.changes)
+            right.append(breaks == [(changed, ["X-ray unit"])] and not over)
+            values, _ = numbers(read)
             shifts.append(values[2:].mean(0) - values[:2].mean(0))
     spread = np.stack(shifts).std(0, ddof=1) if len(shifts) > 1 else np.full(len(SITES), np.nan)
-    named_share = share(right, len(hips))
+    named_share = share(sum(right), len(right))
     named_share["named"] = named_share.pop("stated")
     return named_share | {"sd_of_shift_gcm2": [round(float(one), 4) for one in spread]}
 
 
-def rates_covered(groups: Groups, hips: dict[int, Followed], found: dict[str, LongitudinalSlope | None]) -> Any:
-    """How often the 95 % interval of a corrected rate holds the true one, of series of three visits or more."""
+def rates_covered(groups: Groups, known: RepeatabilityFile, found: dict[str, LongitudinalSlope | None]) -> Any:
+    """How often the 95 % interval of a corrected rate holds the true one, of a series of three visits or more of each
+    subject: one with a loss where there is one.
+    """
     held = {site: [0, 0] for site in SITES}
-    for subject, one in hips.items():
-        (part,) = one.series.parts[:1]
-        films = groups["followed", subject]
+    series = {subject: films for (group, subject, _), films in sorted(groups.items(), key=_key) if group == "followed"}
+    for films in map(with_numbers, series.values()):
+        one = followed(films, known)
+        if len(films) < 3 or one is None:
+            continue
         for site in SITES:
             slope, sd = found[site], one.sd_gcm2[0][site]
-            if len(part) < 3 or slope is None or sd is None:
+            if slope is None or sd is None:
                 continue
-            rate = corrected(*trend(part, site, sd), slope)
+            rate = corrected(*trend(one.series.parts[0], site, sd), slope)
             years = np.array([film.planned.year for film in films], float)
             true = np.array([film.true_gcm2[film.planned.spec.side][site] for film in films])
             if rate:
@@ -166,16 +184,30 @@ def rates_covered(groups: Groups, hips: dict[int, Followed], found: dict[str, Lo
     }
 
 
+def _key(item: tuple[tuple[str, int, float], list[SeenFilm]]) -> tuple[str, int, float]:
+    return item[0]
+
+
 def errors_of(groups: Groups, found: dict[str, LongitudinalSlope | None]) -> Errors:
-    """Of every followed hip: what is left of its estimates without its true change, and its first true BMD."""
+    """Of every hip that loses nothing its estimates, and its true BMD."""
     slope = np.array([one.slope if (one := found[site]) else 1.0 for site in SITES])
-    left, first = [], []
-    for (group, _), films in sorted(groups.items()):
+    estimates, first = [], []
+    for (group, _, rate), films in sorted(groups.items(), key=_key):
         values, truth = numbers(films)
-        if group == "followed" and len(values) > 1:
-            left.append(values - slope * (truth - truth[0]))
+        if group == "followed" and rate == 0 and len(values) > 1:
+            estimates.append(values)
             first.append(truth[0])
-    return Errors(tuple(left), np.array(first), slope)
+    return Errors(tuple(estimates), np.array(first), slope)
+
+
+def both_hips(groups: Groups) -> list[tuple[F64, F64]]:
+    """Of every pelvis its estimates of the right and the left hip (films, sites), where all films have both."""
+    pairs = [
+        (numbers(films, "R")[0], numbers(films, "L")[0])
+        for (group, *_), films in groups.items()
+        if group == "both_hips"
+    ]
+    return [pair for pair in pairs if all(len(one) == PELVES for one in pair)]
 
 
 def prove(groups: Groups, digest: str, precision: str, known: dict[str, SiteRepeatability]) -> dict[str, Any]:
@@ -183,21 +215,17 @@ def prove(groups: Groups, digest: str, precision: str, known: dict[str, SiteRepe
     found = slopes(groups)
     clinic = repeated(groups, unchanged_too=False)
     file = repeatability_file("clinic", digest, {precision: clinic})
-    hips, errors = followed_by(groups, "followed", file), errors_of(groups, found)
-    both = [
-        (numbers(films, "R")[0], numbers(films, "L")[0]) for (group, _), films in groups.items() if group == "both_hips"
-    ]
+    errors = errors_of(groups, found)
     return {
         "precision": precision,
         "repeatability": {site: asdict(one) for site, one in known.items()},
         "clinic": {site: asdict(one) for site, one in clinic.items()},
         "longitudinal_slope": {site: one and asdict(one) for site, one in found.items()},
-        "counted": counted(groups, hips),
+        "counted": counted(groups, file),
         "modeled": modeled(errors, RATES),
-        "any_look": any_look(errors),
         "other_unit": units(groups, file),
-        "rates_covered": rates_covered(groups, hips, found),
-        "years_to_tell_1_percent": years_to_tell(errors, [pair for pair in both if all(len(one) == 2 for one in pair)]),
+        "rates_covered": rates_covered(groups, file, found),
+        "years_to_tell_1_percent": years_to_tell(errors, both_hips(groups)),
     }
 
 
@@ -212,7 +240,7 @@ def main(arguments: Sequence[str], say: Callable[[str], object]) -> int:
     parser.add_argument("--repeatability", type=Path, help="JSON file of the phantom's figure, for `bmd-edge follow`")
     asked = parser.parse_args(arguments)
     bundle = read_bundle(asked.bundle)
-    films = plan(asked.n, max(asked.n // 5, 40), max(asked.n // 10, 10), max(asked.n // 10, 10))
+    films = plan(asked.n, STUDY_SUBJECTS, asked.n // 5, asked.n // 12)
     whole, first = {}, ""
     groups: dict[str, Groups] = {}
     with progress_bar() as progress:
@@ -236,7 +264,7 @@ def main(arguments: Sequence[str], say: Callable[[str], object]) -> int:
             "bundle": read_bundle(asked.before).manifest.version,
             "repeatability": {site: asdict(one) for site, one in repeated(before, unchanged_too=True).items()},
             "longitudinal_slope": {site: one and asdict(one) for site, one in slopes(before).items()},
-            "years_to_tell_1_percent": years_to_tell(errors_of(before, slopes(before)), []),
+            "years_to_tell_1_percent": years_to_tell(errors_of(before, slopes(before)), both_hips(before)),
         },
     }
     with replace_file(asked.out) as file:
@@ -248,7 +276,8 @@ def main(arguments: Sequence[str], say: Callable[[str], object]) -> int:
 
 def holds(facts: dict[str, Any], say: Callable[[str], object]) -> bool:
     """Whether false alarms may be 5 % or fewer everywhere, and 95 % of the changes of unit are named."""
-    alarms = [facts["counted"][0], *(one for one in facts["modeled"] if one["loss_a_year"] == 0)]
+    rows = [one for name in ("counted", "modeled") for one in facts[name] if one["loss_a_year"] == 0]
+    alarms = [*rows, *(one["ever"] for one in rows if "ever" in one)]
     named_units = facts["other_unit"]["named"] or 0.0
     say(f"false alarms, lower ends of 95 %: {[one['low'] for one in alarms]}; units named: {named_units:.1%}")
     return all((one["low"] or 0.0) <= 0.05 for one in alarms) and named_units >= 0.95

@@ -3,14 +3,19 @@
 import csv
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import pytest
 
+from bmd_edge.follow.change import follow
+from bmd_edge.follow.files import write_csv as write_follow
+from bmd_edge.follow.series import series_of
 from bmd_edge.report.results import write_csv
 from bmd_edge.system.csv_cells import is_formula
 from bmd_edge.table.film_table import HipRow
 from calibration.pairs.pairs import pair, write_pairs
+from tests.bmd_edge.follow.made_up import visited
 from tests.support.cohorts import cohort
 from tests.support.screening import drawn_screener, hip_dicom
 from trainer.images.cut_rois import CutOutcome, _write_left_out
@@ -22,6 +27,12 @@ def results(path: Path, text: str) -> None:
     with drawn_screener() as screener:
         report = screener.read(hip_dicom("R"))
     write_csv(path, [replace(report, file=text, maker=text, model=text, view=text, sop_instance_uid=text)])
+
+
+def followed(path: Path, text: str) -> None:
+    facts = {"patient_pseudonym": text, "maker": text, "bundle": text, "unit_pseudonym": text}
+    series, _ = series_of([visited("2020-05-01", 0.8, **facts)], date(2026, 1, 1))
+    write_follow(path, [follow(one, None) for one in series], None)
 
 
 def pairs(path: Path, text: str) -> None:
@@ -38,7 +49,7 @@ def left_out(path: Path, text: str) -> None:
 
 
 @pytest.mark.parametrize("start", STARTS, ids=ascii)
-@pytest.mark.parametrize("write", [results, pairs, left_out])
+@pytest.mark.parametrize("write", [results, followed, pairs, left_out])
 def test_no_cell_starts_a_formula(write: Callable[[Path, str], None], start: str, tmp_path: Path) -> None:
     path = tmp_path / "people.csv"
     write(path, f"{start}1+1|' /C calc'!A0")
@@ -53,7 +64,7 @@ def test_no_cell_starts_a_formula(write: Callable[[Path, str], None], start: str
     assert len(header) == len(rows[0])
 
 
-@pytest.mark.parametrize("write", [results, pairs])
+@pytest.mark.parametrize("write", [results, followed, pairs])
 def test_numbers_stay_numbers(write: Callable[[Path, str], None], tmp_path: Path) -> None:
     path = tmp_path / "people.csv"
     write(path, "a.dcm")
@@ -64,7 +75,7 @@ def test_numbers_stay_numbers(write: Callable[[Path, str], None], tmp_path: Path
     assert all(float(cell) > 0 for cell in numbers.values())
 
 
-@pytest.mark.parametrize("write", [results, pairs, left_out])
+@pytest.mark.parametrize("write", [results, followed, pairs, left_out])
 def test_no_separator_of_another_spreadsheet_stands_bare(write: Callable[[Path, str], None], tmp_path: Path) -> None:
     """A spreadsheet that splits at semicolons finds none outside of quotes, and no formula behind those inside."""
     path, name = tmp_path / "people.csv", "a; =1+1;b\t;＝calc.dcm"

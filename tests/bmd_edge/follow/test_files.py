@@ -2,14 +2,17 @@
 
 import csv
 import json
+from dataclasses import asdict, replace
 from datetime import date
 
 import pytest
 
 from bmd_edge.follow.change import follow
 from bmd_edge.follow.files import COLUMNS, write_csv, write_json
+from bmd_edge.follow.repeatability import BetweenUnits
 from bmd_edge.follow.series import series_of
 from bmd_edge.report.film_report import RESEARCH_USE
+from bmd_edge.sites import SITES
 from tests.bmd_edge.follow.made_up import known, visited
 
 FILMS = [
@@ -20,10 +23,12 @@ FILMS = [
     visited(None, 0.7),
 ]
 
+UNITS = BetweenUnits(("Drawn One", "=cmd One"), 1, dict.fromkeys(SITES, 0.01), {}, {})
+
 
 @pytest.fixture
 def written(tmp_path):
-    of = known(slope=(0.8, 0.7, 0.9))
+    of = replace(known(slope=(0.8, 0.7, 0.9)), between_units={"int8": (UNITS,)})
     series, findings = series_of(FILMS, date(2026, 1, 1))
     hips = [follow(one, of) for one in series]
     write_csv(tmp_path / "follow.csv", hips, of)
@@ -52,7 +57,8 @@ def test_json_says_everything_with_the_sentences(written):
     (hip,) = facts["hips"]
     assert facts["use"] == RESEARCH_USE
     assert facts["in_no_series"][0]["code"] == "no_date"
-    assert hip["breaks"] == [{"date": "2025-05-01", "changed": ["X-ray unit"]}]
+    units = json.loads(json.dumps(asdict(UNITS)))
+    assert hip["breaks"] == [{"date": "2025-05-01", "changed": ["X-ray unit"], "between_units": units}]
     assert [one["stated"] for one in hip["changes"]] == [True, True]
     assert [visit["bmd_total_hip_gcm2"] for visit in hip["visits"]] == [
         float(row["bmd_total_hip_gcm2"]) for row in rows

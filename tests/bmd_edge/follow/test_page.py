@@ -30,6 +30,7 @@ def test_a_page_holds_charts_sentences_and_numbers(tmp_path):
     assert RESEARCH_USE in text
     assert "the estimate is lower" in text
     assert 'class="followed stated"' in text
+    assert text.count("lower, beyond chance") == 2
     assert "0.800 (0.700 to 0.900)" in text
     assert not re.search(r"<(script|link|img)|(src|href)=\"http", text)
 
@@ -38,7 +39,13 @@ def test_a_band_of_the_phantom_is_drawn_and_called_so(tmp_path):
     films = visited("2020-05-01", 0.8), visited("2024-05-01", 0.6)
     assert 'class="synthetic"' in (text := page(tmp_path, *films, of=known("phantom")))
     assert "digital phantom (synthetic)" in text
+    assert text.count(">within chance of a phantom</text>") == 2
     assert 'class="synthetic"' not in page(tmp_path, *films, of=known())
+
+
+def test_a_chart_says_where_nothing_is_compared(tmp_path):
+    films = visited("2020-05-01", 0.8), visited("2024-05-01", 0.6, unit_pseudonym="un-b")
+    assert page(tmp_path, *films, of=known()).count(">not compared</text>") == 2
 
 
 def test_hostile_text_acts_nowhere(tmp_path):

@@ -7,7 +7,8 @@ import pytest
 
 from bmd_edge.bundle.bundle import read_bundle
 from bmd_edge.errors import BundleError
-from bmd_edge.follow.repeatability import open_repeatability, phantoms
+from bmd_edge.follow.repeatability import BetweenUnits, open_repeatability, phantoms
+from bmd_edge.sites import SITES
 from tests.bmd_edge.follow.made_up import known
 
 
@@ -30,6 +31,11 @@ def sites(**changed):
     return {"precisions": {"int8": {"femoral_neck": one, "total_hip": one}}}
 
 
+def between(**changed):
+    one = BetweenUnits(("A", "B"), 3, dict.fromkeys(SITES, 0.01), {}, {})
+    return {"between_units": {"int8": [dataclasses.asdict(one) | changed]}}
+
+
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
@@ -37,6 +43,8 @@ def sites(**changed):
         ({"source": "hearsay"}, "neither clinic nor phantom"),
         ({"precisions": {"int8": {}}}, "do not cover both sites"),
         ({"unknown": 1}, "unknown key"),
+        (between(units=["A"]), "not of two units"),
+        (between(difference_gcm2={"total_hip": 0.01}), "not of two units"),
         (sites(degrees_of_freedom=29), "out of bounds"),
         (sites(rms_sd_gcm2=0.0), "out of bounds"),
         (sites(rms_sd_high_gcm2=0.01), "out of bounds"),

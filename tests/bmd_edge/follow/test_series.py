@@ -49,7 +49,10 @@ def test_what_may_not_be_compared_is_a_break_with_its_name(name):
         visited("2024-05-01", 0.7),
     ]
     ((one,), _) = series_of(films, TODAY)
-    assert one.breaks == [(date(2022, 5, 1), [CONDITIONS[name]]), (date(2024, 5, 1), [CONDITIONS[name]])]
+    assert [(found.after.taken, found.changed) for found in one.breaks] == [
+        (date(2022, 5, 1), [CONDITIONS[name]]),
+        (date(2024, 5, 1), [CONDITIONS[name]]),
+    ]
     assert [[visit.taken.year for visit in part] for part in one.parts] == [[2020, 2024], [2022]]
 
 

@@ -1,12 +1,15 @@
 """What is said of a hip: never that it has not changed, and nothing that a technician may take noise for."""
 
+from dataclasses import replace
 from datetime import date
 
 import pytest
 
 from bmd_edge.follow.change import follow
+from bmd_edge.follow.repeatability import BetweenUnits
 from bmd_edge.follow.series import series_of
-from bmd_edge.follow.words import CANNOT, NO_PRECISION, PHANTOM, said, summary
+from bmd_edge.follow.words import CANNOT, NO_PRECISION, PHANTOM, said, summary, verdict
+from bmd_edge.sites import SITES
 from tests.bmd_edge.follow.made_up import known, visited
 
 TODAY = date(2026, 1, 1)
@@ -28,7 +31,7 @@ def test_nothing_is_ever_called_stable_or_normal(films, of):
 
 def test_a_change_beyond_chance_is_stated_with_its_interval():
     text = words(FIRST, LOWER, of=known())
-    assert "the estimate is lower, by −0.200 (−0.279 to −0.121) g/cm²" in text
+    assert "the estimate is lower, by −0.200 (−0.288 to −0.112) g/cm²" in text
     assert "Confirm by DXA." in text
     assert "No rate is given" in text
     assert "(−0.0" in words(FIRST, LOWER, of=known(slope=(0.8, 0.7, 0.9))).split("true changes: ")[1]
@@ -37,9 +40,9 @@ def test_a_change_beyond_chance_is_stated_with_its_interval():
 def test_what_lies_within_chance_cannot_be_told():
     text = words(FIRST, SAME, of=known())
     assert CANNOT in text
-    assert "differ by −0.010 (femoral neck) and −0.010 (total hip), those of an unchanged hip by up to 0.079" in text
+    assert "differ by −0.010 (femoral neck) and −0.010 (total hip), those of an unchanged hip by up to 0.088" in text
     assert "a year." not in words(FIRST, SAME, of=known(slope=(0.8, 0.7, 0.9))).replace("1 % a year", "")
-    assert "A loss of 1 % a year could be told 10 years after the film of 2020-05-01 at the earliest." in text
+    assert "A loss of 1 % a year could be told 11 years after the film of 2020-05-01 at the earliest." in text
 
 
 def test_without_a_precision_of_the_clinic_no_change_is_stated():
@@ -52,6 +55,49 @@ def test_a_change_of_unit_is_named_and_not_read_as_loss():
     text = words(FIRST, OTHER_UNIT, of=known())
     assert text.startswith("From 2024-05-01 on another X-ray unit: not compared with before.")
     assert "lower" not in text
+
+
+def test_how_units_differ_is_said_from_hips_that_both_have_filmed_and_compares_nothing():
+    films = FIRST, visited("2024-05-01", 0.6, unit_pseudonym="un-b", model="Two")
+    assert "differ is not known: no hip was filmed by both" in words(*films, of=known())
+    assert "both" not in words(*films, of=known("phantom"))
+    for units, sign in ((("Drawn One", "Drawn Two"), 1), (("Drawn Two", "Drawn One"), -1)):
+        shift, low, high = (
+            dict.fromkeys(SITES, sign * value) for value in (0.03, 0.03 - sign * 0.02, 0.03 + sign * 0.02)
+        )
+        of = replace(known(), between_units={"int8": (BetweenUnits(units, 34, shift, low, high),)})
+        text = words(*films, of=of)
+        assert (
+            "Of 34 hips filmed by both, the later unit's estimates differ by +0.030, +0.010 to +0.050 (femoral" in text
+        )
+        assert "beyond" not in text
+        assert "lower" not in text
+        ((one,), _) = series_of(films, TODAY)
+        assert follow(one, of).changes == ()
+    assert "not known" in words(*films, of=replace(of, recalibration="ab"))
+
+
+def test_each_chart_says_what_it_shows():
+    ((one,), _) = series_of([FIRST, LOWER], TODAY)
+    assert verdict(follow(one, known()), "total_hip", known()) == "lower, beyond chance"
+    assert verdict(follow(one, known("phantom")), "total_hip", known("phantom")) == "no change can be stated"
+    ((one,), _) = series_of([FIRST, SAME], TODAY)
+    assert verdict(follow(one, known()), "total_hip", known()) == "cannot be told from chance"
+    later = visited("2025-05-01", 0.61, unit_pseudonym="un-b")
+    ((one,), _) = series_of([FIRST, visited("2021-05-01", 0.5), OTHER_UNIT, later], TODAY)
+    text = verdict(follow(one, known()), "total_hip", known())
+    assert text == "A: lower, beyond chance; B: cannot be told from chance"
+    ((one,), _) = series_of([FIRST, OTHER_UNIT], TODAY)
+    assert verdict(follow(one, known()), "total_hip", known()) == "no two visits can be compared"
+
+
+def test_the_terminal_says_once_that_no_precision_is_known():
+    films = [
+        film for side in "RL" for film in (visited("2020-05-01", 0.8, side=side), visited("2024-05-01", 0.7, side=side))
+    ]
+    series, findings = series_of(films, TODAY)
+    lines = "\n".join(summary([follow(one, known("phantom")) for one in series], 0, findings, known("phantom"), 9))
+    assert lines.count("No change can be stated") == 1
 
 
 def test_the_terminal_shows_stated_changes_first_and_what_is_missing():

@@ -78,7 +78,7 @@ def test_a_clinic_measures_its_precision_and_the_file_reads_back(clinic, tmp_pat
     assert (hip.degrees_of_freedom, hip.hips, hip.films, hip.slope) == (32, 32, 64, None)
     assert 0.015 < hip.rms_sd_gcm2 < 0.026
     (units,) = found.file.between_units["int8"]
-    assert (units.units, units.hips) == ("Drawn One | Drawn Two", 32)
+    assert (units.units, units.hips) == (("Drawn One", "Drawn Two"), 32)
     assert units.low_gcm2["total_hip"] < 0.05 < units.high_gcm2["total_hip"]
     assert found.file.taken_under == {"approval 12/3": 1, "routine": 95}
     assert found.left_out["learned_from"] == 1
@@ -86,6 +86,7 @@ def test_a_clinic_measures_its_precision_and_the_file_reads_back(clinic, tmp_pat
     assert open_repeatability(tmp_path / "clinic.json") == found.file
     assert "P0" not in (tmp_path / "clinic.json").read_text()
     text = "\n".join(said(found))
+    assert "Drawn One | Drawn Two, 32 hips with films of both:\n  femoral neck +0.0" in text
     assert "least significant change of two films 0.0" in text
     assert "no longitudinal slope, so no rates" in text
     assert "95 routine" in text

@@ -40,7 +40,7 @@ def test_two_units_stand_apart_with_their_mean_difference():
         films += [film("2024-01-01", bmd + rng.normal(0, 0.02), "A", subject=str(k))]
         films += [film("2024-02-01", bmd + 0.03 + rng.normal(0, 0.02), "B", subject=str(k))]
     (found,) = between_units(hips(*films))
-    assert (found.units, found.hips) == ("A | B", 40)
+    assert (found.units, found.hips) == (("A", "B"), 40)
     assert found.low_gcm2["total_hip"] < 0.03 < found.high_gcm2["total_hip"]
     assert found.low_gcm2["total_hip"] > 0
     (alone,) = between_units(hips(*films[:2]))

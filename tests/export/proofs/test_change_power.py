@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bmd_edge.follow.change import least_change
-from export.proofs.change_power import Errors, any_look, modeled, years_to_tell
+from bmd_edge.follow.change import comparisons_after, least_change
+from export.proofs.change_power import Errors, modeled, years_to_tell
 
 
 def drawn(n=150, sd=0.02, slope=0.8, seed=0):
@@ -20,7 +20,10 @@ def test_the_share_is_that_of_normal_errors():
     assert set(rows) == {(rate, n) for rate in (0.0, 0.10) for n in (2, 3, 4, 5, 6)}
     upper = 0.02 * np.sqrt(40 / stats.chi2.ppf(0.05, 40))
     for rate, visits in rows:
-        least, lost = least_change(upper, 1, 1, 2 * (visits - 1)), 0.8 * 0.8 * (1 - (1 - rate) ** (visits - 1))
+        least, lost = (
+            least_change(upper, 1, 1, comparisons_after(visits - 1)),
+            0.8 * 0.8 * (1 - (1 - rate) ** (visits - 1)),
+        )
         each = stats.norm.sf(least - lost, scale=0.02 * 2**0.5) + stats.norm.cdf(-least - lost, scale=0.02 * 2**0.5)
         assert rows[rate, visits]["stated"] == pytest.approx(1 - (1 - each) ** 2, abs=0.05)
         assert rows[rate, visits]["low"] <= rows[rate, visits]["stated"] <= rows[rate, visits]["high"]
@@ -28,19 +31,17 @@ def test_the_share_is_that_of_normal_errors():
     assert rows[0.0, 2]["high"] < 0.05
 
 
-def test_a_hip_that_is_looked_at_often_is_counted_once():
-    looks = {row["visits"]: row for row in any_look(drawn(1500))}
-    assert looks[2]["stated"] < looks[6]["stated"] < 0.06
-    assert (looks[2]["n"], looks[6]["n"]) == (1500, 300)
-
-
 def test_years_are_the_least_significant_change_over_the_estimated_loss():
     rng = np.random.default_rng(1)
-    hips = rng.normal(0, 0.02, (400, 2, 2, 2))
+    hips = rng.normal(0, 0.02, (400, 2, 4, 2))
     hips[:, 1] = 0.6 * hips[:, 0] + 0.8 * hips[:, 1]
     found = years_to_tell(drawn(400), [(one[0], one[1]) for one in hips])["total_hip"]
-    assert found["one film"]["years"] == pytest.approx(2.77 * 0.02 / (0.8 * 0.008), rel=0.06)
-    assert found["one film"]["low"] < found["one film"]["years"] < found["one film"]["high"]
-    assert found["two films a visit"]["sd_gcm2"] == pytest.approx(0.02 / 2**0.5, rel=0.1)
-    assert found["both hips"]["sd_gcm2"] == pytest.approx(0.02 * ((1 + 0.6) / 2) ** 0.5, rel=0.1)
+    single, twice = found["one hip, one film"], found["one hip, two films"]
+    assert single["years"] == pytest.approx(2.77 * 0.02 / (0.8 * 0.008), rel=0.06)
+    assert single["low"] < single["years"] < single["high"]
+    assert (single["degrees_of_freedom"], twice["degrees_of_freedom"]) == (1200, 240)
+    assert twice["sd_gcm2"] == pytest.approx(0.02 / 2**0.5, rel=0.1)
+    assert found["both hips, one film"]["sd_gcm2"] == pytest.approx(0.02 * ((1 + 0.6) / 2) ** 0.5, rel=0.1)
+    assert found["both hips, two films"]["sd_gcm2"] == pytest.approx(0.01 * (1 + 0.6) ** 0.5, rel=0.1)
     assert found["correlation of both hips"] == pytest.approx(0.6, abs=0.1)
+    assert years_to_tell(drawn(400), [])["total_hip"]["both hips, one film"] is None

@@ -23,9 +23,9 @@ def groups() -> follow.Groups:
     """Films whose estimates are 0.7 of every true change, with an error of 0.02 g/cm2."""
     rng, seen, level = np.random.default_rng(0), [], {}
     for one in plan(100, 30, 10, 10):
-        base = level.setdefault((one.group, one.subject), rng.normal(0.8, 0.1))
+        base = level.setdefault(one.spec.subject_seed, rng.normal(0.8, 0.1))
         true = base * (1 - 0.9 * one.spec.loss)
-        facts = {"patient_pseudonym": f"{one.group}-{one.subject}", "unit_pseudonym": one.unit}
+        facts = {"patient_pseudonym": f"pt-{one.spec.subject_seed}", "unit_pseudonym": one.unit}
         taken, sides = f"{2015 + one.year}-07-01", "RL" if one.group == "both_hips" else one.spec.side
         hips = [
             visited(taken, *np.round(base + 0.7 * (true - base) + rng.normal(0, 0.02, 2), 4), side=side, **facts)
@@ -44,9 +44,12 @@ def test_the_planted_slope_precision_and_power_are_found(groups: follow.Groups, 
     assert known["total_hip"].rms_sd_gcm2 == pytest.approx(0.02, abs=0.003)
     slope = found["longitudinal_slope"]["total_hip"]
     assert slope["low"] < 0.7 < slope["high"]
-    rates = {row["loss_a_year"]: row for row in found["counted"]}
-    assert rates[0.0]["n"] == 25
-    assert rates[0.0]["stated"] < 0.15 < rates[0.10]["stated"]
+    rows = {(row["loss_a_year"], row["visits"]): row for row in found["counted"]}
+    assert [rows[0.0, visits]["n"] for visits in VISITS] == [100, 80, 60, 40, 20]
+    assert {rows[0.1, visits]["n"] for visits in VISITS} == {12}
+    assert rows[0.0, 6]["ever"]["stated"] <= 0.05
+    assert rows[0.1, 6]["stated"] == 1.0 > rows[0.1, 2]["stated"]
+    assert all(row["ever"]["stated"] >= row["stated"] for row in rows.values())
     assert found["other_unit"]["named"] == 1.0
     assert found["rates_covered"]["total_hip"]["covered"] > 0.9
 
@@ -59,17 +62,20 @@ def test_a_unit_that_is_not_named_is_counted(groups: follow.Groups) -> None:
     file = follow.repeatability_file("clinic", DIGEST, {"int8": follow.repeated(groups, unchanged_too=False)})
     assert follow.units(blind, file)["named"] == 0.0
     said: list[str] = []
-    facts = {"counted": [{"low": 0.0}], "modeled": [{"loss_a_year": 0, "low": 0.01}], "other_unit": {"named": 0.0}}
+    row = {"loss_a_year": 0, "low": 0.01, "ever": {"low": 0.02}}
+    facts = {"counted": [row], "modeled": [{"loss_a_year": 0, "low": 0.01}], "other_unit": {"named": 0.0}}
     assert not follow.holds(facts, said.append)
     assert follow.holds(facts | {"other_unit": {"named": 1.0}}, said.append)
-    assert not follow.holds(facts | {"counted": [{"low": 0.06}], "other_unit": {"named": 1.0}}, said.append)
+    for alarm in ({"low": 0.06}, {"ever": {"low": 0.06}}):
+        assert not follow.holds(facts | {"counted": [row | alarm], "other_unit": {"named": 1.0}}, said.append)
 
 
 def test_the_committed_result_keeps_its_promises() -> None:
     assert FOUND["synthetic"] is True
     assert FOUND["command"].startswith("python -m export.proofs.follow ")
     assert follow.holds(FOUND, lambda _: None)
-    assert {(row["loss_a_year"], row["visits"]) for row in FOUND["modeled"]} == {(r, n) for r in RATES for n in VISITS}
+    for name in ("counted", "modeled"):
+        assert {(row["loss_a_year"], row["visits"]) for row in FOUND[name]} == {(r, n) for r in RATES for n in VISITS}
     named = FOUND["other_unit"]
     assert named["named"] >= 0.95
     assert all(one is None or 0 < one["low"] < one["high"] for one in FOUND["longitudinal_slope"].values())

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -101,6 +101,7 @@ class Pelvis:
     density_uneven: float
     noise_seed: int
     open_growth_plates: bool = False
+    mineral: float = 1.0  # the share of cortices and trabecular density that a loss has left
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +189,7 @@ class Subject:
         if not share:
             return self
         femora = {side: _less_mineral(femur, 1.0 - share) for side, femur in self.femora.items()}
-        return replace(self, femora=femora, pelvis=_less_mineral(self.pelvis, 1.0 - share))
+        return replace(self, femora=femora, pelvis=replace(self.pelvis, mineral=1.0 - share))
 
     def with_implant(self, side: str, kind: str, rng: np.random.Generator) -> "Subject":
         """The subject with metal in one hip; kind is one of IMPLANTS."""
@@ -246,14 +247,13 @@ def _pelvis(rng: np.random.Generator, numbers: dict[str, Any]) -> Pelvis:
     return Pelvis(**numbers, noise_seed=int(rng.integers(2**31)))
 
 
-_Bone = TypeVar("_Bone", Femur, Pelvis)
 _SOLID = "cortical_gcm3"  # what is left of a cortex is as dense as before
 
 
-def _less_mineral(bone: _Bone, left: float) -> _Bone:
-    """The bone with so much of its cortical thickness and of its trabecular density left."""
-    mineral = [one.name for one in fields(bone) if one.name.endswith(("cortex_mm", "calcar_mm", "sourcil_mm", "gcm3"))]
-    return replace(bone, **{name: left * getattr(bone, name) for name in mineral if name != _SOLID})
+def _less_mineral(femur: Femur, left: float) -> Femur:
+    """The femur with so much of its cortical thickness and of its trabecular density left."""
+    mineral = [one.name for one in fields(femur) if one.name.endswith(("cortex_mm", "calcar_mm", "gcm3"))]
+    return replace(femur, **{name: left * getattr(femur, name) for name in mineral if name != _SOLID})
 
 
 def _child_femur(f: Femur, size: float, plates: float = 1.0) -> Femur:

@@ -3,6 +3,7 @@
 Positions were set by eye against a female pelvis of 22 mm head radius; everything scales with the subject.
 """
 
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -30,9 +31,23 @@ PROCESSES_MM = np.array([
 ])  # fmt: skip
 
 
-@lru_cache(maxsize=8)
 def pelvis_grid(pelvis: Pelvis) -> Grid:
     """Hemipelvis in its own frame (origin hip center, x lateral, y anterior, z up), pitch 2 mm."""
+    return _left(_hemipelvis_grid(replace(pelvis, mineral=1.0)), pelvis.mineral)
+
+
+def sacrum_grid(pelvis: Pelvis) -> Grid:
+    """Sacrum, coccyx, L5 and L4 in the pelvic frame (origin between the hip centers), pitch 2.2 mm."""
+    return _left(_sacrum_grid(replace(pelvis, mineral=1.0)), pelvis.mineral)
+
+
+def _left(grid: Grid, mineral: float) -> Grid:
+    """The bone with that share of its mineral: its shape stays, so it is cut once for all losses of a person."""
+    return grid if mineral == 1.0 else replace(grid, inner=np.float32(mineral) * grid.inner)
+
+
+@lru_cache(maxsize=8)
+def _hemipelvis_grid(pelvis: Pelvis) -> Grid:
     u = pelvis.scale
     tall, deep = max(pelvis.wing_height, 1.0), max(pelvis.wing_depth, 1.0)
     lower = np.array([-pelvis.half_hip_distance_mm - 3.0, -108.0 * u * deep, -74.0 * u])
@@ -50,8 +65,7 @@ def pelvis_grid(pelvis: Pelvis) -> Grid:
 
 
 @lru_cache(maxsize=8)
-def sacrum_grid(pelvis: Pelvis) -> Grid:
-    """Sacrum, coccyx, L5 and L4 in the pelvic frame (origin between the hip centers), pitch 2.2 mm."""
+def _sacrum_grid(pelvis: Pelvis) -> Grid:
     u = pelvis.scale
     lower, upper = np.array([-62.0, -100.0, -30.0]) * u, np.array([62.0, 24.0, 166.0]) * u
     x, y, z = axes(lower, upper, SACRUM_STEP_MM)
