@@ -88,7 +88,7 @@ clean: ## Remove the environments and caches of this checkout
 .venv-dev/.installed: pyproject.toml
 	$(PYTHON) -m venv .venv-dev
 	.venv-dev/bin/pip install --quiet --disable-pip-version-check $(TORCH)
-	.venv-dev/bin/pip install --quiet --disable-pip-version-check -e '.[cpu,train,export,calibrate,clinic,sign,spectra,dev]'
+	.venv-dev/bin/pip install --quiet --disable-pip-version-check -e '.[cpu,train,export,calibrate,clinic,sign,spectra,triton,dev]'
 	@# NVIDIA's, not for every machine: without it the compile gate is skipped and says so.
 	@.venv-dev/bin/pip install --quiet --disable-pip-version-check -e '.[compile-check]' || echo 'no TensorRT-RTX here'
 	@touch $@
