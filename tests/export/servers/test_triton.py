@@ -15,9 +15,9 @@ from bmd_edge.errors import EngineError, UsageError
 from export.servers import triton
 from export.servers.triton import write_triton
 from tests.bmd_edge.cli.program import program
+from tests.export.servers.stand_in_server import Network, read_config
 from tests.support.bundles import tiny_bundle
 from tests.support.toolkit import pretend
-from tests.support.triton import Network, read_config
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,8 @@ from bmd_edge import open_bundle
 from bmd_edge.errors import EngineError
 from export.servers.triton import write_triton
 from export.servers.triton_client import triton_screener
+from tests.export.servers.stand_in_server import serving
 from tests.support.bundles import tiny_bundle
-from tests.support.triton import serving
 
 DEMO = sorted((Path(bmd_edge.__file__).parent / "data" / "demo").iterdir())
 
