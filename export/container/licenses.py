@@ -43,7 +43,7 @@ APART = {
 """Programs that a clinic box runs beside bmd-edge, from Debian's packages."""
 
 GUARD = (
-    "One part of bmd-edge runs in Orthanc's process: the guard, which the plugin for Python loads and which imports"
+    "One part of bmd-edge runs in Orthanc's process: its guard, which the plugin for Python loads and which imports"
     " bmd-edge there. Apache-2.0 allows it; who hands on both together should have somebody read the AGPL for it."
 )
 

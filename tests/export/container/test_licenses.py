@@ -55,7 +55,7 @@ def test_the_report_names_packages_libraries_and_what_runs_apart(
     for words in (
         "orthanc-python): AGPL-3.0-or-later",
         "processes of their own",
-        "runs in Orthanc's process: the guard",
+        "runs in Orthanc's process: its guard",
     ):
         assert words in said
 
