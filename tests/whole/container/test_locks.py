@@ -1,5 +1,6 @@
 """Lists of packages that are pinned with their hashes: they fit what `pyproject.toml` asks for, and each other."""
 
+import json
 import re
 import tomllib
 from pathlib import Path
@@ -75,3 +76,13 @@ def test_the_report_of_licenses_is_that_of_the_pinned_packages() -> None:
     assert {canonicalize_name(name): version for name, version in rows.items()} == pins("clinic") | {
         "bmd-edge": PROJECT["project"]["version"]
     }
+
+
+def test_the_wheels_for_arm_are_those_of_the_pinned_packages() -> None:
+    found = json.loads((ROOT / "tests" / "results" / "arm64_wheels.json").read_text(encoding="utf-8"))
+    for name in ("cpu", "clinic", "gpu"):
+        stated = dict(one.rsplit(" ", 1) for one in found[name])
+        assert {canonicalize_name(package): version for package, version in stated.items()} == pins(name)
+    missing = [one for name in ("cpu", "clinic", "gpu") for one, wheel in found[name].items() if wheel is None]
+    assert [one.split()[0] for one in missing] == ["onnxruntime-gpu"]
+    assert all("aarch64" in wheel or wheel.endswith("-none-any.whl") for wheel in found["clinic"].values())
