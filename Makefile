@@ -9,8 +9,12 @@ BUNDLE_VERSION ?= phantom-5
 # Set it to train the finder anew too; else the embedded one is taken over: make bundle FINDER=anew
 FINDER ?=
 
+# Extras whose packages are pinned, each together with what the runtime needs on a CPU; gpu stands for itself.
+LOCKED := cpu calibrate clinic export sign spectra train triton
+LOCKS := export/container/requirements
+
 .DEFAULT_GOAL := help
-.PHONY: help demo screen test lint compile-check bundle picture clean
+.PHONY: help demo screen test lint compile-check bundle picture locks clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -63,6 +67,18 @@ picture: .venv-dev/.installed ## Take the README's picture of the demo report ag
 	Image.open(sys.argv[1]).convert('RGB').quantize(128, dither=0).save(sys.argv[2], optimize=True)" \
 		$$out/report.png export/results/report.png
 
+locks: .venv-dev/.installed ## Pin the packages of every extra anew, with their hashes, for Linux and Python 3.11
+	.venv-dev/bin/pip install --quiet --disable-pip-version-check uv
+	set -e; all=$$(mktemp); tried=$$(mktemp); echo '$(firstword $(TORCH))' > $$tried; \
+	pin=".venv-dev/bin/uv pip compile --python-platform linux --python-version 3.11 --quiet --no-annotate --no-header --upgrade"; \
+	hashed="$$pin --generate-hashes --constraint $$all"; \
+	$$pin pyproject.toml --constraint $$tried $(LOCKED:%=--extra %) --output-file $$all; \
+	for extra in $(LOCKED); do \
+		$$hashed pyproject.toml --extra cpu --extra $$extra --output-file $(LOCKS)/$$extra.txt; \
+	done; \
+	$$hashed pyproject.toml --extra gpu --output-file $(LOCKS)/gpu.txt; \
+	$$hashed --group container --output-file $(LOCKS)/container.txt
+
 .PHONY: proofs
 proofs: .venv-dev/.installed ## Prove intervals, recalibration, drift charts and class head of the embedded bundle anew (about an hour of 2 cores)
 	set -e; run=.venv-dev/bin/bmd-edge; none="--labelled 0 --unlabelled 0 --style random"; \
@@ -88,7 +104,7 @@ clean: ## Remove the environments and caches of this checkout
 .venv-dev/.installed: pyproject.toml
 	$(PYTHON) -m venv .venv-dev
 	.venv-dev/bin/pip install --quiet --disable-pip-version-check $(TORCH)
-	.venv-dev/bin/pip install --quiet --disable-pip-version-check -e '.[cpu,train,export,calibrate,clinic,sign,spectra,dev]'
+	.venv-dev/bin/pip install --quiet --disable-pip-version-check -e '.[cpu,train,export,calibrate,clinic,sign,spectra,triton,dev]'
 	@# NVIDIA's, not for every machine: without it the compile gate is skipped and says so.
 	@.venv-dev/bin/pip install --quiet --disable-pip-version-check -e '.[compile-check]' || echo 'no TensorRT-RTX here'
 	@touch $@

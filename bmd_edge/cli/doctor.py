@@ -1,5 +1,6 @@
 """What `bmd-edge doctor` looks at: the versions, the decoders, the engine and the bundle of this machine."""
 
+import platform
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,12 @@ from bmd_edge.screen.run import versions
 from bmd_edge.system.check import Check
 from bmd_edge.system.machine import cpus
 
+PROCESSORS = {
+    "x86_64": "x86_64",
+    "aarch64": "aarch64, tried under an emulator only: the self-tests below say whether its numbers hold",
+}
+"""Machine -> what is known of this version on it."""
+
 
 def examine(bundle: Path | None) -> Iterator[Check]:
     """Look at everything, one check after the other.
@@ -22,6 +29,8 @@ def examine(bundle: Path | None) -> Iterator[Check]:
     """
     for name, version in versions().items():
         yield Check(True, name, version)
+    machine = platform.machine()
+    yield Check(True, "processor", PROCESSORS.get(machine, f"{machine}, never tried: look at the self-tests below"))
     yield from _decoders()
     yield from _engine()
     yield from _bundle(bundle)

@@ -43,6 +43,7 @@ WORKSHOPS = {
     ),
     "drift": Workshop("calibration.commands", "drift", "calibrate", "Say whether films have drifted, and what moved."),
     "clinic": Workshop("bmd_edge.clinic.commands", "app", "clinic", "Run a box beside X-ray unit and archive."),
+    "bundle": Workshop("export.servers.commands", "app", "cpu", "Write a bundle as another server takes it."),
     "sign": Workshop("export.bundle.sign", "sign", "sign", "Sign a bundle with a private key."),
     "verify": Workshop("export.bundle.sign", "verify", "sign", "Verify a signed bundle, offline."),
 }

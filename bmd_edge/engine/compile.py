@@ -26,13 +26,22 @@ def open_compiled(
     Raises EngineError, naming the command, where it is missing, stale, edited or foreign; MissingExtra where TensorRT
     is not installed.
     """
-    precision = _chosen(bundle, model, precision)
     kit = kit or tensorrt.toolkit()
-    plan = (cache or EngineCache()).read(tensorrt.target(kit, bundle.model_bytes(model, precision)))
-    engine = tensorrt.TensorRtEngine(plan, precision, kit)
+    engine = tensorrt.TensorRtEngine(*compiled(bundle, model, precision, kit, cache or EngineCache()), kit)
     engine.open()
     check_specs(bundle, model, engine)
     return engine
+
+
+def compiled(
+    bundle: VerifiedBundle, model: str, precision: str, kit: tensorrt.Toolkit, cache: EngineCache
+) -> tuple[bytes, str]:
+    """The engine that `bmd-edge compile` built for this network on this machine, and its precision, never "auto".
+
+    Raises EngineError as `open_compiled` does.
+    """
+    precision = _chosen(bundle, model, precision)
+    return cache.read(tensorrt.target(kit, bundle.model_bytes(model, precision))), precision
 
 
 def compile_bundle(

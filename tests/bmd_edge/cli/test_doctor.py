@@ -61,3 +61,16 @@ def test_doctor_names_a_missing_or_doubled_engine(bundle: Path, capsys, monkeypa
         main.main()
     assert end.value.code == 4
     assert said in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("machine", "said"),
+    [("x86_64", "x86_64"), ("aarch64", "aarch64, tried under an emulator only"), ("riscv64", "riscv64, never tried")],
+)
+def test_doctor_says_what_is_known_of_the_processor(bundle: Path, capsys, monkeypatch, machine: str, said: str) -> None:
+    monkeypatch.setattr("bmd_edge.cli.doctor.platform.machine", lambda: machine)
+    monkeypatch.setattr(sys, "argv", ["bmd-edge", "doctor", str(bundle)])
+    with pytest.raises(SystemExit) as end:
+        main.main()
+    assert not end.value.code
+    assert re.search(f"^ok +processor +{said}", capsys.readouterr().out, re.MULTILINE)

@@ -135,7 +135,7 @@ COMMANDS = sorted(
         if line.startswith("bmd-edge ") and " " in line
     }
 )
-WITH_ACTIONS = ("clinic", "phantom", "study")
+WITH_ACTIONS = ("bundle", "clinic", "phantom", "study")
 MODULES = sorted({found for page in ALL for found in re.findall(r"python -m ([\w.]+)", text(page))})
 
 
