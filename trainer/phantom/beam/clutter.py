@@ -1,5 +1,5 @@
 """What else lies in the beam beside an intact hip: cloth, pads and edges of the table, calcified vessels and tissue,
-calibration ball, clips, spinal screws, grid lines.
+calibration ball, clips, spinal screws, gonad shield, grid lines.
 
 Everything is drawn on the film's own pixels as added mass (mineral, metal) or tissue; none of it depends on the bone.
 """
@@ -278,6 +278,16 @@ def _ball_beside(canvas: Canvas, rng: np.random.Generator) -> None:
     _bead(canvas, canvas.metal_gcm2, at, rng.uniform(8, 15), rng.choice([4.4, 7.8]))
 
 
+def _gonad_shield(canvas: Canvas, rng: np.random.Generator) -> None:
+    """A plate of lead between the thighs, round, or narrowing downward; it hides no part of a femur."""
+    x, y = canvas.coordinates()
+    half_x, half_y, taper = rng.uniform(22, 42), rng.uniform(25, 50), rng.uniform(0.0, 0.5)
+    across = (x - np.float32(rng.normal(0, 5))) / np.float32(half_x)
+    down = (y - np.float32(rng.uniform(40, 100))) / np.float32(half_y)
+    inside = np.hypot(across * (1 + np.float32(taper) * down), down) < 1
+    canvas.metal_gcm2[:] += np.float32(rng.uniform(2.0, 8.0)) * inside
+
+
 Draw = Callable[[Canvas, np.random.Generator], None]
 USUAL: tuple[tuple[float, Draw], ...] = (
     (0.35, _cloth),
@@ -300,4 +310,5 @@ WIDE: tuple[tuple[float, Draw], ...] = (
     (0.15, _ball_beside),
     (0.08, _tube),
     (0.04, _grid_lines),
+    (0.06, _gonad_shield),
 )

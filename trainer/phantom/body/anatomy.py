@@ -162,13 +162,13 @@ class Subject:
     def draw_immature(cls, seed: int, population: str = "screening") -> "Subject":
         """A child of about 1 to 13 years: small, with open growth plates. For refusal cases only.
 
-        Half of the wide population are adolescents instead, to 17 years: as large as adults, the plates of the femora
-        as thin as a line.
+        Three in four of the wide population are adolescents instead, to 17 years: as large as adults, the plates of the
+        femora as thin as a line.
         """
         rng = np.random.default_rng(np.random.SeedSequence([seed, 0x696E66]))
         adult = cls.draw(seed)
         size = float(rng.uniform(0.35, 0.75))
-        if population == "wide" and rng.random() < 0.5:
+        if population == "wide" and rng.random() < 0.75:
             size, plates = float(rng.uniform(0.85, 1.02)), rng.uniform(0.05, 0.4)
             femora = {side: _child_femur(femur, size, plates) for side, femur in adult.femora.items()}
             return replace(adult, age_years=ADOLESCENT_YEARS + 24.0 * (size - 0.85), bmi=21.0, femora=femora)
@@ -200,8 +200,14 @@ class Subject:
         return replace(self, implants={**self.implants, side: implant})
 
     def with_fracture(self, side: str, kind: str, rng: np.random.Generator) -> "Subject":
-        """The subject with a displaced fracture of one hip; kind is one of FRACTURES."""
-        return replace(self, fractures={**self.fractures, side: _draw_fracture(self.femora[side], kind, rng)})
+        """The subject with a displaced fracture of one hip; kind is one of FRACTURES.
+
+        Of the wide population, shafts break far below the hip too.
+        """
+        femur = self.femora[side]
+        low = kind == "shaft" and self.latent_b is None
+        fracture = _draw_low_fracture(femur, rng) if low else _draw_fracture(femur, kind, rng)
+        return replace(self, fractures={**self.fractures, side: fracture})
 
 
 def _draw_screening(seed: int) -> Subject:
@@ -321,6 +327,20 @@ def _draw_shaft_fracture(f: Femur, kind: str, rng: np.random.Generator) -> Fract
     shift = np.array([rng.normal(0.0, 0.6), rng.normal(0.0, 0.4), rng.uniform(-0.3, 1.0)])
     shift *= rng.uniform(4.0, 20.0) / np.linalg.norm(shift)
     return Fracture(kind, point, _triple(normal), _triple(shift), turn)
+
+
+def _draw_low_fracture(f: Femur, rng: np.random.Generator) -> Fracture:
+    """A shaft that broke right across, 6 to 110 mm below the lesser trochanter, its lower part pulled up beside the
+    upper one: at least so far that its end stands within 60 mm of the trochanter, where a look at the hip still sees it.
+    """
+    below = rng.uniform(6.0, 110.0)
+    pulled = max(below - 60.0, 0.0) + rng.uniform(0.0, 15.0)
+    apart, toward = f.shaft_half_mm * rng.uniform(0.4, 2.6), rng.uniform(0.0, 2.0 * math.pi)
+    shift = np.array([apart * math.cos(toward), 0.7 * apart * math.sin(toward), pulled])
+    normal = np.array([rng.normal(0.0, 0.3), rng.normal(0.0, 0.2), -1.0])
+    normal /= np.linalg.norm(normal)
+    turn = (rng.normal(0.0, 6.0), rng.normal(0.0, 10.0), rng.normal(0.0, 10.0))
+    return Fracture("shaft", f.shaft_axis_mm(-f.lesser_drop_mm - below), _triple(normal), _triple(shift), turn)
 
 
 def _triple(v: np.ndarray) -> tuple[float, float, float]:

@@ -66,6 +66,12 @@ def distal_transform(subject: Subject, side: str, pose: Pose) -> tuple[F64, F64]
     return rotation @ turn, center + rotation @ offset
 
 
+def fracture_end_mm(subject: Subject, side: str, pose: Pose) -> F64:
+    """World position (3,) of where the lower part of a broken femur begins, mm."""
+    rotation, center = distal_transform(subject, side, pose)
+    return np.asarray(rotation @ np.array(subject.fractures[side].point_mm) + center)
+
+
 def bodies_of(
     subject: Subject, pose: Pose, sides: Sequence[str] = ("R", "L"), with_pelvis: bool = True, with_sacrum: bool = True
 ) -> list[Body]:

@@ -15,7 +15,7 @@ import math
 import numpy as np
 
 POPULATIONS = ("screening", "wide")
-WIDE_EDITION = 4
+WIDE_EDITION = 5
 """Counts the changes of the wide population, so that no cohort of an earlier one is taken for one of this."""
 SITES = ("head", "superior", "inferior", "calcar", "metaphysis", "shaft", "greater")
 HEAD_RADIUS_MM = 21.9

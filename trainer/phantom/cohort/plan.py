@@ -40,9 +40,9 @@ REFUSAL_CASES = (
     "fracture",
     "cut_off",
     "fracture",
-    "wrong_view",
+    "immature",
 )
-"""The mix of the films to refuse; four in ten are fractures, the hardest to see."""
+"""The mix of the films to refuse; four in ten are fractures and two growing hips, the hardest to see."""
 REPEATED = 10
 """Of the DICOM films one in so many is taken in all `poses`, by the same maker: repeats that show the precision."""
 FINDER_SPLITS = ("train", "train", "train", "val", "train", "train", "train", "calibrate", "train", "train")

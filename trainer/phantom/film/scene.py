@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.phantom.body.anatomy import ADOLESCENT_YEARS, FRACTURES, IMPLANTS, Subject
-from trainer.phantom.body.bodies import bodies_of, hip_center_mm, landmarks
+from trainer.phantom.body.bodies import bodies_of, fracture_end_mm, hip_center_mm, landmarks
 from trainer.phantom.body.other_bones import draw_scene
 from trainer.phantom.body.pose import Pose
 from trainer.phantom.body.priors import POPULATIONS
@@ -22,6 +22,8 @@ CASES = ("intact", "implant", "fracture", "wrong_view", "immature", "not_a_hip",
 ROI_SIDE_MM = 166.4
 ROI_MARGIN_MM = 8.0
 CHILD_SIZE = 0.55
+BROKEN_MM = 15.0
+"""How much of the film at least lies below the end of a broken femur's lower part."""
 
 Points = dict[str, tuple[float, float]]
 
@@ -213,18 +215,19 @@ def _corners_px(frame: Geometry, subject: Subject, sides: Sequence[str], pose: P
 
 def _enlarged(frame: Geometry, subject: Subject, sides: Sequence[str], pose: Pose, margin_mm: float) -> Geometry:
     """The frame grown where a landmark would be closer than `margin_mm` to its edge (the shaft may run out at the
-    bottom).
+    bottom, but not above where it is broken).
     """
     tall = frame.region(0, 0, frame.shape[1], frame.shape[0] * 3, (frame.shape[0] * 3, frame.shape[1]))
     points = _corners_px(tall, subject, sides, pose)
     margin = margin_mm / frame.spacing_mm
     left, top = np.floor(np.minimum(points.min(axis=0) - margin, 0.0))
     right, bottom = points.max(axis=0) + margin
-    floor = (
-        max(landmarks(subject, s, pose, tall).points_px["lesser_trochanter"][1] for s in sides)
-        + 30.0 / frame.spacing_mm
-    )
-    rows, cols = max(frame.shape[0], int(min(bottom, floor))), max(frame.shape[1], int(right))
+    lesser = max(landmarks(subject, s, pose, tall).points_px["lesser_trochanter"][1] for s in sides)
+    floor = min(bottom, lesser + 30.0 / frame.spacing_mm)
+    for side in set(sides) & set(subject.fractures):
+        broken = fracture_end_mm(subject, side, pose)
+        floor = max(floor, tall.project(broken[None])[0, 1] + BROKEN_MM / frame.spacing_mm)
+    rows, cols = max(frame.shape[0], int(floor)), max(frame.shape[1], int(right))
     width, height = cols - int(left), rows - int(top)
     return frame.region(int(left), int(top), width, height, (height, width))
 
