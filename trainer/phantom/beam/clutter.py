@@ -278,7 +278,7 @@ def _ball_beside(canvas: Canvas, rng: np.random.Generator) -> None:
     _bead(canvas, canvas.metal_gcm2, at, rng.uniform(8, 15), rng.choice([4.4, 7.8]))
 
 
-def _gonad_shield(canvas: Canvas, rng: np.random.Generator) -> None:
+def gonad_shield(canvas: Canvas, rng: np.random.Generator) -> None:
     """A plate of lead between the thighs, round, or narrowing downward; it hides no part of a femur."""
     x, y = canvas.coordinates()
     half_x, half_y, taper = rng.uniform(22, 42), rng.uniform(25, 50), rng.uniform(0.0, 0.5)
@@ -310,5 +310,5 @@ WIDE: tuple[tuple[float, Draw], ...] = (
     (0.15, _ball_beside),
     (0.08, _tube),
     (0.04, _grid_lines),
-    (0.06, _gonad_shield),
+    (0.06, gonad_shield),
 )

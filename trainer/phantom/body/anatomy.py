@@ -331,7 +331,7 @@ def _draw_shaft_fracture(f: Femur, kind: str, rng: np.random.Generator) -> Fract
 
 def _draw_low_fracture(f: Femur, rng: np.random.Generator) -> Fracture:
     """A shaft that broke right across, 6 to 110 mm below the lesser trochanter, its lower part pulled up beside the
-    upper one: at least so far that its end stands within 60 mm of the trochanter, where a look at the hip still sees it.
+    upper one: so far at least that its end stands within 60 mm of the trochanter, where a look at the hip sees it.
     """
     below = rng.uniform(6.0, 110.0)
     pulled = max(below - 60.0, 0.0) + rng.uniform(0.0, 15.0)

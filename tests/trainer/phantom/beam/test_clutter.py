@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from trainer.phantom.beam.clutter import Canvas, add_clutter, rod
+from trainer.phantom.beam.clutter import Canvas, add_clutter, gonad_shield, rod
 
 
 def _canvas(scale: float) -> Canvas:
@@ -37,3 +37,14 @@ def test_wide_clutter_comes_on_top_of_the_usual_and_keeps_masses_positive():
         assert wide.mineral_gcm2.min() > -1e-3
         assert wide.tissue_cm.min() > 15.0
         assert np.all(wide.metal_gcm2 >= usual.metal_gcm2 - 1e-6)
+
+
+def test_a_gonad_shield_stays_between_the_thighs():
+    """No point of it lies as far from the midline as the innermost lesser trochanter, about 60 mm."""
+    for seed in range(60):
+        canvas = _canvas(1.0)
+        gonad_shield(canvas, np.random.default_rng(seed))
+        rows, columns = np.nonzero(canvas.metal_gcm2)
+        assert len(rows) > 500
+        assert np.abs(columns + 0.5 - 200).max() < 60
+        assert rows.min() > 150

@@ -8,7 +8,7 @@ import pytest
 
 from tests.trainer.phantom.hip_geometry import hip_film
 from trainer.phantom.body.anatomy import FRACTURES, Subject
-from trainer.phantom.body.bodies import LANDMARKS, bodies_of, femur_transform, hip_center_mm, landmarks
+from trainer.phantom.body.bodies import LANDMARKS, bodies_of, femur_transform, fracture_end_mm, hip_center_mm, landmarks
 from trainer.phantom.body.pose import HipPose, Pose
 from trainer.phantom.shapes.ray_march import Geometry, project
 
@@ -140,6 +140,24 @@ def test_a_malunion_is_bent_and_has_no_gap() -> None:
         top, low = int(marks["lesser_trochanter"][1]), int(marks["shaft_distal"][1])
         masses, before = ((m.cortical_gcm2 + m.trabecular_gcm2)[top:low].sum(1) for m in (maps, whole))
         assert masses.min() > 0.6 * before.min()
+
+
+def test_a_low_fracture_stands_where_a_look_at_the_hip_sees_it() -> None:
+    """Of the wide population only: its lower part begins 60 mm below the lesser trochanter or higher, the shaft breaks
+    down to 110 mm below it, and the hip above keeps its place."""
+    plain, pose = Subject.draw(22, "wide"), Pose()
+    femur, film = plain.femora["R"], hip_film(plain, pose, pixel_mm=0.8, size_mm=260.0)
+    lesser = landmarks(plain, "R", pose, film).points_px["lesser_trochanter"]
+    breaks = []
+    for seed in range(40):
+        broken = plain.with_fracture("R", "shaft", np.random.default_rng(seed))
+        below = fracture_end_mm(broken, "R", pose)[2] - hip_center_mm(plain, "R", pose)[2]
+        assert below > -femur.lesser_drop_mm - 65.0
+        breaks.append(-broken.fractures["R"].point_mm[2] - femur.lesser_drop_mm)
+        seen = landmarks(broken, "R", pose, film).points_px["lesser_trochanter"]
+        assert breaks[-1] < 25.0 or seen == pytest.approx(lesser, abs=1.0)
+    assert min(breaks) < 20.0
+    assert max(breaks) > 90.0
 
 
 # To remake after a wanted change: print `_fingerprint(seed)` for each seed and paste the numbers.
