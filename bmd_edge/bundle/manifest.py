@@ -91,7 +91,7 @@ class InputFacts:
 class Plausibility:
     """What a found hip must satisfy; the numbers are measured on phantom films (`export.bundle.finder_limits`).
 
-    `min_peak`, `min_intact` and `flag_intact` are probabilities; distances without a unit are Mahalanobis distances. A
+    `min_peak` and those of intact are probabilities; distances without a unit are Mahalanobis distances. A
     shape is the landmarks relative to the head center in units of head center to lesser trochanter, 10 numbers
     (`bmd_edge.hips.landmarks.shape_of`); an embedding is as long as the finder's. A precision is an inverse
     covariance, symmetric and positive definite. No check can be switched off.
@@ -111,6 +111,7 @@ class Plausibility:
     flag_embedding_distance: float
     max_embedding_distance: float
     flag_intact: float = 0.0  # bundles made before it was measured flag no hip for it
+    min_survey_intact: float = 0.0  # nor refuse one for this
 
     def __post_init__(self) -> None:
         for name, most in _MOST.items():
@@ -118,6 +119,8 @@ class Plausibility:
                 raise BundleError(f"plausibility.{name} is {getattr(self, name):g}, not between 0 and {most:g}")
         if self.flag_intact and not self.min_intact <= self.flag_intact < 1:
             raise BundleError(f"plausibility.flag_intact is {self.flag_intact:g}, not between min_intact and 1")
+        if not 0 <= self.min_survey_intact < 1:
+            raise BundleError(f"plausibility.min_survey_intact is {self.min_survey_intact:g}, not between 0 and 1")
         if self.flag_embedding_distance > self.max_embedding_distance:
             raise BundleError("plausibility.flag_embedding_distance is above max_embedding_distance")
         if len(self.shape_mean) != 2 * (len(LANDMARKS) - 1):

@@ -63,6 +63,8 @@ def objection(film: Film, numbers: Plausibility, first: Look, look: Look) -> str
     reason = named(look.kind, SURE_CLOSE_UP, film.age_years) or "not_measurable"
     if look.kind[0] < numbers.min_intact or look.score < numbers.min_peak or look.kind[_OTHERS].max() > MOST_OTHER:
         return reason
+    if first.kind[0] < numbers.min_survey_intact:  # it shows more of the shaft
+        return reason
     points_mm = to_mm(film, look.points_px)
     if _incomplete(film, numbers, look):
         return "cut_off"

@@ -21,8 +21,10 @@ from export.onnx_file.from_run import SPECS
 
 # Shares of intact hips that each check may refuse, half of them of wide anatomy, on films beyond any clinic's. Most go
 # to the class head, which tells a broken or growing hip from a sound one best; how many it costs of ordinary films,
-# `bmd-edge phantom score` says.
-REFUSED_SHARE = {"intact": 0.03, "peak": 0.002, "agreement": 0.002, "shape": 0.002, "embedding": 0.001}
+# `bmd-edge phantom score` says. Its word on the survey is a second opinion: shafts that are broken far below the hip.
+REFUSED_SHARE = {
+    "intact": 0.03, "survey_intact": 0.01, "peak": 0.002, "agreement": 0.002, "shape": 0.002, "embedding": 0.001,
+}  # fmt: skip
 FLAGGED_SHARE = 0.01
 UNSURE_SHARE = 0.08
 """Of intact hips, those that are flagged or refused since the class head is less sure of them."""
@@ -82,6 +84,7 @@ def measure(finder: Engine, hips: Iterable[KnownHip]) -> Plausibility:
         flag_embedding_distance=float(np.quantile(embedding_distance, 1 - FLAGGED_SHARE)),
         max_embedding_distance=_high(embedding_distance, "embedding"),
         flag_intact=_low(sure, UNSURE_SHARE, 0.1, 0.95),
+        min_survey_intact=_low([float(first.kind[0]) for first, _ in seen], REFUSED_SHARE["survey_intact"], 0.05, 0.8),
     )
 
 

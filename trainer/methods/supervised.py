@@ -198,7 +198,11 @@ def _revealed(row: HipRow) -> HipRow:
 
 def network_settings(config: BmdConfig, mean: NDArray[np.float32], sd: NDArray[np.float32]) -> dict[str, Any]:
     """Arguments of `trainer.networks.build.build` for these settings and this scale of the labels."""
-    own = {"pretrained": config.pretrained} if config.network == "effnet_lite0" else {"width": config.width}
+    own: dict[str, Any] = {"width": config.width}
+    if config.network == "effnet_lite0":
+        own = {"pretrained": config.pretrained}
+    elif config.network == "vgg11_se" and config.fine:
+        own["fine"] = True
     ranking = isinstance(config, SemiConfig) and config.method == "rankup"
     return {
         "label_mean": mean.tolist(),

@@ -6,8 +6,9 @@ from torch.nn import functional
 
 def conv_norm_relu(c_in: int, c_out: int, stride: int = 1, size: int = 3) -> nn.Sequential:
     """A convolution without bias, batch norm and ReLU: (n, c_in, h, w) -> (n, c_out, h / stride, w / stride)."""
+    around = (size - stride + 1) // 2
     return nn.Sequential(
-        nn.Conv2d(c_in, c_out, size, stride, size // 2, bias=False), nn.BatchNorm2d(c_out), nn.ReLU(inplace=True)
+        nn.Conv2d(c_in, c_out, size, stride, around, bias=False), nn.BatchNorm2d(c_out), nn.ReLU(inplace=True)
     )
 
 

@@ -73,12 +73,17 @@ def load_run(run: Path | str) -> nn.Module:
 
 
 def take_over(network: nn.Module, run: Path) -> None:
-    """Start from the best weights of a run folder.
+    """Start from the best weights of a run folder; a network with a `fine` first convolution from those of one without,
+    too: on an input twice as fine it then answers as that one does on the means of 2 x 2 pixels.
 
     Raises:
         UsageError: the folder holds none, or those of a network of another shape.
     """
+    weights = load_run(run).state_dict()
+    first = "backbone.0.0.weight"
+    if first in weights and weights[first].shape[2:] == (3, 3) and network.state_dict()[first].shape[2:] == (6, 6):
+        weights[first] = weights[first].repeat_interleave(2, 2).repeat_interleave(2, 3) / 4
     try:
-        network.load_state_dict(load_run(run).state_dict())
+        network.load_state_dict(weights)
     except RuntimeError as error:
         raise UsageError(f"init: {run.name} holds a network of another shape; give its settings") from error

@@ -50,11 +50,13 @@ def points_mm(side: str, head: tuple[float, float]) -> np.ndarray:
 
 
 def painted_finder(
-    kind: int | tuple[float, ...] = 0, alter: Callable[[np.ndarray, int], np.ndarray] | None = None
+    kind: int | tuple[float, ...] = 0,
+    alter: Callable[[np.ndarray, int], np.ndarray] | None = None,
+    survey_kind: tuple[float, ...] = (),
 ) -> FunctionEngine:
     """Finds the painted levels where they form a right hip (greater trochanter to the image left of the head).
 
-    `kind` is the class it is sure of, or the probability of each.
+    `kind` is the class it is sure of, or the probability of each; `survey_kind` those of the survey, where they differ.
     """
 
     def run(feeds):
@@ -74,6 +76,8 @@ def painted_finder(
             logits[:] = np.log(kind)
         else:
             logits[:, kind] = 8
+        if survey_kind and len(image) == 2:
+            logits[:] = np.log(survey_kind)
         return {"heatmaps": heatmaps, "kind": logits, "embedding": np.ones((len(image), EMBEDDING), np.float32)}
 
     outputs = {

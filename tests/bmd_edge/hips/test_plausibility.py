@@ -218,6 +218,14 @@ def test_a_hip_that_is_less_surely_intact_than_most(intact, flagged):
     assert ("perhaps_not_intact" in hip.flags) is flagged
 
 
+@pytest.mark.parametrize(("least", "refused"), [(0.5, True), (0.3, False), (0.0, False)])
+def test_a_hip_that_looks_broken_on_the_whole_film_is_a_doubt(least, refused):
+    finder = painted_finder(survey_kind=(0.4, 0.02, 0.52, 0.02, 0.02, 0.02))
+    (hip,) = found(painted_film({"R": (200, 120)}), finder, plausibility(min_survey_intact=least))
+    assert isinstance(hip, HipRefused) == refused
+    assert not refused or hip.code == "not_measurable"
+
+
 @pytest.mark.parametrize(("header", "flagged"), [("L", True), ("R", False), ("B", False), (None, False)])
 def test_a_header_that_names_the_other_side(header, flagged):
     (hip,) = found(painted_film({"R": (200, 120)}, side=header), painted_finder())
