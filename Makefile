@@ -43,7 +43,7 @@ bundle: .venv-dev/.installed ## Train one BMD network on, remake the embedded bu
 	set -e; run=.venv-dev/bin/bmd-edge; many="--style mixed --population both --unlabelled 0"; finder=; \
 	before=trainer/results/second_edition; old=$$(mktemp -d)/before; mkdir $$old; cp -r bmd_edge/data/bundle $$old; \
 	if [ -n "$(FINDER)" ]; then \
-		films=$$($$run phantom $$many --films 3 --labelled 0 --calibrate 0 --pelves 900 --refusals 1500 --seed 13); \
+		films=$$($$run phantom $$many --films 3 --labelled 0 --calibrate 0 --pelves 600 --refusals 1300 --seed 17); \
 		$$run train finder --table $$films --out $$(dirname $$films)/run --set init=$$before/finder; \
 		finder="--finder $$(dirname $$films)/run --finder-table $$films"; \
 	fi; \
