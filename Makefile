@@ -5,7 +5,7 @@ PYTHON ?= python3
 TORCH ?= torch==2.13.0
 FILMS ?=
 OUT ?= bmd-edge-results
-BUNDLE_VERSION ?= phantom-5
+BUNDLE_VERSION ?= phantom-6
 # Set it to train the finder anew too; else the embedded one is taken over: make bundle FINDER=anew
 FINDER ?=
 

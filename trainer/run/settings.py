@@ -20,7 +20,7 @@ ROI_ROOM_MM = 10.4
 ADDED = frozenset(
     (
         "other_films", "reread_share", "difference_weight", "view_weight", "view_embedding_weight", "triplet_across",
-        "size_px", "low_percentile", "high_percentile", "disc_share", "init",
+        "size_px", "fine", "low_percentile", "high_percentile", "disc_share", "init",
     )
 )  # fmt: skip
 """Settings that finished runs do not know: at their default they are not written, so that the text of those runs, by
