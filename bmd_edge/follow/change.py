@@ -22,6 +22,8 @@ from bmd_edge.sites import SITES
 ALPHA = 0.05
 LOSS_A_YEAR = 0.01
 """Ordinary loss, as a share of the BMD, for which it is said when it could be told."""
+JUMP_A_YEAR = 5 * LOSS_A_YEAR
+"""More than this over the years, and never less than that of two years, is hardly bone: a choice, not a measurement."""
 _DAYS = 365.25
 _Z95 = NormalDist().inv_cdf(0.975)
 
@@ -54,6 +56,12 @@ class Change:
     stated: bool
     rate: Rate | None
     years_to_tell: float | None
+
+    @property
+    def jump(self) -> bool:
+        """Whether it is larger than any plausible change of bone, and than what films of an unchanged hip differ by."""
+        plausible = JUMP_A_YEAR * max(self.years, 2.0) * self.first.mean_gcm2(self.site)
+        return abs(self.change_gcm2) > max(plausible, self.lsc_gcm2 or 0.0)
 
 
 @dataclass(frozen=True, slots=True)

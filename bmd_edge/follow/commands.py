@@ -53,9 +53,15 @@ def follow(
     if as_json:
         typer.echo((out / "follow.json").read_text(encoding="utf-8"), nl=False)
     else:
+        import sys
+
+        from rich.console import Console
+
+        from bmd_edge.cli.terminal import PIPED_WIDTH
         from bmd_edge.follow.words import summary
 
-        for line in summary(hips, len(series) - len(hips), findings, known, _SHOWN):
+        width = Console().width if sys.stdout.isatty() else PIPED_WIDTH
+        for line in summary(hips, len(series) - len(hips), findings, known, _SHOWN, width):
             typer.echo(line)
     typer.echo(RESEARCH_USE, err=as_json)
     typer.echo(f"Report: {out / 'follow.html'}; figures: {out / 'follow.csv'}, follow.json", err=True)
