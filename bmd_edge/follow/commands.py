@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 _SHOWN = 40
+_PIPED_WIDTH = 140
 
 
 def follow(
@@ -47,21 +48,19 @@ def follow(
             raise UsageError("--repeatability was measured with another bundle or recalibration than these films")
         known = None
     out.mkdir(parents=True, exist_ok=True)
-    write_page(out / "follow.html", hips, findings, known, page_facts(results, reports))
+    file = repeatability.name if repeatability else ""
+    write_page(out / "follow.html", hips, findings, known, page_facts(results, reports), file)
     write_csv(out / "follow.csv", hips, known)
     write_json(out / "follow.json", hips, findings, known)
     if as_json:
         typer.echo((out / "follow.json").read_text(encoding="utf-8"), nl=False)
     else:
-        import sys
+        import shutil
 
-        from rich.console import Console
-
-        from bmd_edge.cli.terminal import PIPED_WIDTH
         from bmd_edge.follow.words import summary
 
-        width = Console().width if sys.stdout.isatty() else PIPED_WIDTH
-        for line in summary(hips, len(series) - len(hips), findings, known, _SHOWN, width):
+        width = shutil.get_terminal_size((_PIPED_WIDTH, 0)).columns
+        for line in summary(hips, len(series) - len(hips), findings, known, file, _SHOWN, width):
             typer.echo(line)
     typer.echo(RESEARCH_USE, err=as_json)
     typer.echo(f"Report: {out / 'follow.html'}; figures: {out / 'follow.csv'}, follow.json", err=True)

@@ -5,10 +5,10 @@ import textwrap
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from bmd_edge.follow.change import Change, Followed, between_units
+from bmd_edge.follow.change import Change, Followed, Jump, between_units, figures_of, jumps
 from bmd_edge.follow.chart import letter_of
 from bmd_edge.follow.repeatability import BetweenUnits, RepeatabilityFile
-from bmd_edge.follow.series import CONDITIONS, LEFT_OUT, Break, Finding, Series
+from bmd_edge.follow.series import CONDITIONS, LEFT_OUT, Break, Finding, Series, Visit
 from bmd_edge.report.safe_text import visible
 from bmd_edge.sites import SITES
 
@@ -28,6 +28,18 @@ NOTHING_SHARED = "No two visits can be compared."
 CANNOT = "A change cannot be told from chance"
 
 
+def rests_on(hips: Sequence[Followed], known: RepeatabilityFile | None, file: str) -> str:
+    """On whose precision all of it rests; nothing where none is known."""
+    visits = [one.last for followed in hips for one in followed.changes]
+    counts = [one.hips for visit in visits for one in figures_of(visit, known).values()]
+    if known is None or not counts:
+        return ""
+    measured = f"{counted(min(counts), 'hip')} with repeated films"
+    if known.source == "phantom":
+        return f"It rests on the precision of a digital phantom (synthetic): {measured}."
+    return f"It rests on the precision in {visible(file)}: {measured} by {visible(', '.join(known.units))}."
+
+
 def said(followed: Followed, known: RepeatabilityFile | None) -> list[str]:
     """What is said of one hip, the breaks first."""
     lines = [_broken(one, known) for one in followed.series.breaks]
@@ -38,13 +50,24 @@ def said(followed: Followed, known: RepeatabilityFile | None) -> list[str]:
         lines.append(PHANTOM)
     for part in dict.fromkeys(one.first for one in followed.changes):
         changes = [one for one in followed.changes if one.first is part]
+        lines += _other_unit(part, known) if measured and known else []
         lines += [_stated(one) for one in changes if one.stated]
         untold = [one for one in changes if not one.stated and one.lsc_gcm2 is not None]
         if untold:
             lines.append(f"{_untold(untold) if measured else ''}{_soonest(untold, measured)}")
         lines += [NO_PRECISION] * any(one.lsc_gcm2 is None for one in changes)
-        lines += [_jumped(one) for one in changes if one.jump]
-    return lines
+    return lines + [_jumped(one) for one in jumps(followed)]
+
+
+def _other_unit(visit: Visit, known: RepeatabilityFile) -> list[str]:
+    unit = visit.films[0].unit
+    if unit in known.units:
+        return []
+    return [
+        f"Caution: the precision was measured on {visible(', '.join(known.units))}, not on {visible(unit)} of the films"
+        f" from {visit.taken} on: these may differ by more. Measure it on that X-ray unit, from films that were taken"
+        " anyway."
+    ]
 
 
 def _broken(one: Break, known: RepeatabilityFile | None) -> str:
@@ -102,10 +125,11 @@ def _soonest(changes: Sequence[Change], measured: bool) -> str:
     )
 
 
-def _jumped(one: Change) -> str:
+def _jumped(one: Jump) -> str:
+    sizes = " and ".join(f"{signed(size)} ({SITE_WORDS[site].lower()})" for site, size in one.change_gcm2.items())
     return (
-        f"{SITE_WORDS[one.site]}: {signed(one.change_gcm2)} g/cm² from {one.first.taken} to {one.last.taken} is more"
-        " than bone plausibly changes. It may be another person's hip, or have another cause: look at both films."
+        f"{one.before.taken} to {one.after.taken} the estimates differ by {sizes} g/cm², more than bone plausibly"
+        " changes. It may be another person's hip, or have another cause: look at both films."
     )
 
 
@@ -141,11 +165,12 @@ def summary(
     of_one_visit: int,
     findings: Sequence[Finding],
     known: RepeatabilityFile | None,
+    file: str,
     most: int,
     width: int,
 ) -> Iterator[str]:
-    """What a terminal of so many columns shows: hips of several visits, at most `most`, stated changes first; then what
-    is missing.
+    """What a terminal of so many columns shows: hips of several visits, at most `most`, stated changes first; then
+    whose precision (in `file`) they rest on, and what is missing.
     """
     in_order = sorted(hips, key=lambda one: not any(change.stated for change in one.changes))
     for followed in in_order[:most]:
@@ -160,6 +185,8 @@ def summary(
     if len(hips) > most:
         yield _filled(f"The first {most} hips; all {len(hips)} stand in follow.html and follow.csv.", width)
     yield _filled(f"{counted(len(hips), 'hip')} with films of several visits, {of_one_visit} of one visit only.", width)
+    if whose := rests_on(hips, known, file):
+        yield _filled(whose, width)
     for code, _n in Counter(one.code for one in findings).most_common():
         files = list(dict.fromkeys(visible(one.file) for one in findings if one.code == code))
         line = f"{counted(len(files), 'film')} in no series. {LEFT_OUT[code][0]} {LEFT_OUT[code][1]}"

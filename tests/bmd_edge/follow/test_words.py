@@ -63,9 +63,11 @@ def test_what_lies_within_chance_cannot_be_told():
 def test_a_jump_that_is_hardly_bone_may_be_another_person_whoever_measured_the_precision():
     for of in (known(), known("phantom"), None):
         text = words(FIRST, visited("2021-05-01", 0.5), of=of)
-        assert "Total hip: −0.300 g/cm² from 2020-05-01 to 2021-05-01 is more than bone plausibly changes." in text
+        assert "2020-05-01 to 2021-05-01 the estimates differ by −0.300 (femoral neck) and −0.300 (total hip)" in text
+        assert "more than bone plausibly changes" in text
         assert "another person's hip, or have another cause" in text
-        assert "another person" not in words(FIRST, visited("2030-05-01", 0.5), of=of)
+        slowly = [visited(f"{year}-05-01", 0.8 - 0.03 * (year - 2015)) for year in range(2015, 2025)]
+        assert "another person" not in words(*slowly, of=of)
     assert "another person" not in words(FIRST, visited("2021-05-01", 0.72), of=known(high=0.05))
 
 
@@ -81,6 +83,14 @@ def test_a_change_of_unit_is_named_and_not_read_as_loss():
     text = words(FIRST, OTHER_UNIT, of=known())
     assert text.startswith("From 2024-05-01 on another X-ray unit: not compared with before.")
     assert "lower" not in text
+
+
+def test_films_of_a_unit_whose_precision_was_not_measured_carry_a_caution():
+    films = visited("2020-05-01", 0.8, model="Two"), visited("2024-05-01", 0.6, model="Two")
+    caution = "Caution: the precision was measured on Drawn One, not on Drawn Two of the films from 2020-05-01 on"
+    assert caution in words(*films, of=known())
+    assert "Caution" not in words(FIRST, LOWER, of=known())
+    assert "Caution" not in words(*films, of=known("phantom"))
 
 
 def test_how_units_differ_is_said_from_hips_that_both_have_filmed_and_compares_nothing():
@@ -124,7 +134,7 @@ def test_the_terminal_says_of_every_hip_that_nothing_can_be_said_in_lines_that_f
     series, findings = series_of(films, TODAY)
     hips = [follow(one, known("phantom")) for one in series]
     for width in (60, 80, 120):
-        text = "\n".join(summary(hips, 0, findings, known("phantom"), 9, width))
+        text = "\n".join(summary(hips, 0, findings, known("phantom"), "", 9, width))
         assert text.count("Whether it changed cannot be") == 2
         assert width - 20 < max(map(len, text.splitlines())) <= width
         assert text.count("2020-05-01") == 4
@@ -139,7 +149,8 @@ def test_the_terminal_shows_stated_changes_first_and_what_is_missing():
         visited(None, 0.5),
     ]
     series, findings = series_of(films, TODAY)
-    lines = list(summary([follow(one, known()) for one in series[::-1]], 3, findings, known(), 1, 100))
+    lines = list(summary([follow(one, known()) for one in series[::-1]], 3, findings, known(), "clinic.json", 1, 100))
     assert lines[0] == "pt-a, left hip: 2 visits, 2020-05-01 to 2024-05-01"
+    assert "It rests on the precision in clinic.json: 40 hips with repeated films by Drawn One." in lines
     assert any("The first 1 hips; all 2" in line for line in lines)
     assert "1 film in no series. The film has no date." in "\n".join(lines)
