@@ -36,8 +36,9 @@ def rests_on(hips: Sequence[Followed], known: RepeatabilityFile | None, file: st
         return ""
     measured = f"{counted(min(counts), 'hip')} with repeated films"
     if known.source == "phantom":
-        return f"It rests on the precision of a digital phantom (synthetic): {measured}."
-    return f"It rests on the precision in {visible(file)}: {measured} by {visible(', '.join(known.units))}."
+        return f"The band is by the precision of a digital phantom (synthetic): {measured}."
+    units = visible(", ".join(known.units))
+    return f"Changes are judged by the precision in {visible(file)}: {measured} by {units}."
 
 
 def said(followed: Followed, known: RepeatabilityFile | None) -> list[str]:
@@ -175,27 +176,27 @@ def summary(
     in_order = sorted(hips, key=lambda one: not any(change.stated for change in one.changes))
     for followed in in_order[:most]:
         visits = followed.series.visits
-        yield _filled(
+        yield filled(
             f"{followed.series.patient}, {title(followed.series).lower()}: {len(visits)} visits, {visits[0].taken} to"
             f" {visits[-1].taken}",
             width,
         )
         for line in said(followed, known):
-            yield _filled(line, width, "  ")
+            yield filled(line, width, "  ")
     if len(hips) > most:
-        yield _filled(f"The first {most} hips; all {len(hips)} stand in follow.html and follow.csv.", width)
-    yield _filled(f"{counted(len(hips), 'hip')} with films of several visits, {of_one_visit} of one visit only.", width)
+        yield filled(f"The first {most} hips; all {len(hips)} stand in follow.html and follow.csv.", width)
+    yield filled(f"{counted(len(hips), 'hip')} with films of several visits, {of_one_visit} of one visit only.", width)
     if whose := rests_on(hips, known, file):
-        yield _filled(whose, width)
+        yield filled(whose, width)
     for code, _n in Counter(one.code for one in findings).most_common():
         files = list(dict.fromkeys(visible(one.file) for one in findings if one.code == code))
         line = f"{counted(len(files), 'film')} in no series. {LEFT_OUT[code][0]} {LEFT_OUT[code][1]}"
-        yield _filled(line, width)
+        yield filled(line, width)
         more = f" and {len(files) - 6} more in follow.json" if len(files) > 6 else ""
-        yield _filled(f"{', '.join(files[:6])}{more}", width, "  ")
+        yield filled(f"{', '.join(files[:6])}{more}", width, "  ")
 
 
-def _filled(line: str, width: int, indent: str = "") -> str:
+def filled(line: str, width: int, indent: str = "") -> str:
     """Lines of at most so many columns; no date and no name is cut in two."""
     return textwrap.fill(
         line,

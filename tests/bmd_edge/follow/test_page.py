@@ -32,7 +32,7 @@ def test_a_page_holds_charts_sentences_and_numbers(tmp_path):
     assert 'class="followed stated"' in text
     assert text.count("lower, beyond chance") == 2
     assert "0.800 (0.700 to 0.900)" in text
-    assert "It rests on the precision in clinic.json: 40 hips with repeated films by Drawn One." in text
+    assert "Changes are judged by the precision in clinic.json: 40 hips with repeated films by Drawn One." in text
     assert text.count("<td>detector pixel, magnification stated</td>") == 2
     assert "one letter" not in text
     assert not re.search(r"<(script|link|img)|(src|href)=\"http", text)
@@ -41,7 +41,7 @@ def test_a_page_holds_charts_sentences_and_numbers(tmp_path):
 def test_a_band_of_the_phantom_is_drawn_and_called_so(tmp_path):
     films = visited("2020-05-01", 0.8), visited("2024-05-01", 0.6)
     assert 'class="synthetic"' in (text := page(tmp_path, *films, of=known("phantom")))
-    assert "It rests on the precision of a digital phantom (synthetic): 40 hips with repeated films." in text
+    assert "The band is by the precision of a digital phantom (synthetic): 40 hips with repeated films." in text
     assert text.count("whether it changed cannot be said") == 2
     assert text.count(">within chance of a phantom</text>") == 2
     assert 'class="synthetic"' not in page(tmp_path, *films, of=known())

@@ -149,8 +149,8 @@ def test_the_terminal_shows_stated_changes_first_and_what_is_missing():
         visited(None, 0.5),
     ]
     series, findings = series_of(films, TODAY)
-    lines = list(summary([follow(one, known()) for one in series[::-1]], 3, findings, known(), "clinic.json", 1, 100))
+    lines = list(summary([follow(one, known()) for one in series[::-1]], 3, findings, known(), "clinic.json", 1, 110))
     assert lines[0] == "pt-a, left hip: 2 visits, 2020-05-01 to 2024-05-01"
-    assert "It rests on the precision in clinic.json: 40 hips with repeated films by Drawn One." in lines
+    assert "Changes are judged by the precision in clinic.json: 40 hips with repeated films by Drawn One." in lines
     assert any("The first 1 hips; all 2" in line for line in lines)
     assert "1 film in no series. The film has no date." in "\n".join(lines)
