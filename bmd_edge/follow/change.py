@@ -13,15 +13,19 @@ change, not 5 % at each look.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import NormalDist
+from typing import NamedTuple
 
 from bmd_edge.follow.repeatability import BetweenUnits, LongitudinalSlope, RepeatabilityFile, SiteRepeatability
-from bmd_edge.follow.series import CONDITIONS, Break, Series, Visit
+from bmd_edge.follow.series import Break, Series, Visit
 from bmd_edge.sites import SITES
 
 ALPHA = 0.05
 LOSS_A_YEAR = 0.01
 """Ordinary loss, as a share of the BMD, for which it is said when it could be told."""
+JUMP_A_YEAR = 5 * LOSS_A_YEAR
+"""More than this between two visits, and than that of two years, is hardly bone: a choice, not a measurement."""
 _DAYS = 365.25
 _Z95 = NormalDist().inv_cdf(0.975)
 
@@ -68,7 +72,7 @@ class Followed:
 def follow(series: Series, known: RepeatabilityFile | None) -> Followed:
     """Compare what may be compared; `known` counts where it is of the same bundle, recalibration and precision."""
     comparisons = comparisons_after(sum(len(part) - 1 for part in series.parts))
-    figures = [_figures(part[0], known) for part in series.parts]
+    figures = [figures_of(part[0], known) for part in series.parts]
     changes = [
         _change(part, site, known, one.get(site), comparisons)
         for part, one in zip(series.parts, figures, strict=True)
@@ -79,13 +83,35 @@ def follow(series: Series, known: RepeatabilityFile | None) -> Followed:
     return Followed(series, sds, tuple(changes))
 
 
+class Jump(NamedTuple):
+    """Two comparable visits in a row, and by how much more than bone plausibly changes the sites differ; g/cm2."""
+
+    before: Visit
+    after: Visit
+    change_gcm2: dict[str, float]
+
+
+def jumps(followed: Followed) -> list[Jump]:
+    """Where estimates differ by more than any plausible change of bone, and than those of an unchanged hip."""
+    least = {(one.first, one.site): one.lsc_gcm2 or 0.0 for one in followed.changes}
+    found = []
+    for part in followed.series.parts:
+        for before, after in pairwise(part):
+            share = JUMP_A_YEAR * max((after.taken - before.taken).days / _DAYS, 2.0)
+            changes = {site: after.mean_gcm2(site) - before.mean_gcm2(site) for site in SITES}
+            beyond = {site: max(share * before.mean_gcm2(site), least[part[0], site]) for site in SITES}
+            if large := {site: size for site, size in changes.items() if abs(size) > beyond[site]}:
+                found.append(Jump(before, after, large))
+    return found
+
+
 def between_units(found: Break, known: RepeatabilityFile | None) -> BetweenUnits | None:
     """What is known of the units of a break from hips that both have filmed, the later one second; None if nothing is.
 
     Units are told apart there by maker and model.
     """
     units, after = (found.before.films[0].unit, found.after.films[0].unit), found.after
-    for one in known.between_units.get(_of(after, "precision"), ()) if known and _fits(after, known) else ():
+    for one in known.between_units.get(after.condition("precision"), ()) if known and _fits(after, known) else ():
         if one.units == units:
             return one
         if one.units == units[::-1]:
@@ -97,20 +123,17 @@ def between_units(found: Break, known: RepeatabilityFile | None) -> BetweenUnits
     return None
 
 
-def _figures(visit: Visit, known: RepeatabilityFile | None) -> dict[str, SiteRepeatability]:
-    return known.precisions.get(_of(visit, "precision"), {}) if known and _fits(visit, known) else {}
+def figures_of(visit: Visit, known: RepeatabilityFile | None) -> dict[str, SiteRepeatability]:
+    """What is known by site of films read as the visit's; empty if nothing is."""
+    return known.precisions.get(visit.condition("precision"), {}) if known and _fits(visit, known) else {}
 
 
 def _fits(visit: Visit, known: RepeatabilityFile) -> bool:
     """Whether it was measured with what the visit's films were read with."""
     return (known.bundle_digest, known.recalibration or "") == (
-        _of(visit, "bundle_digest"),
-        _of(visit, "recalibration"),
+        visit.condition("bundle_digest"),
+        visit.condition("recalibration"),
     )
-
-
-def _of(visit: Visit, condition: str) -> str:
-    return dict(zip(CONDITIONS, visit.conditions, strict=True))[condition] or ""
 
 
 def _change(

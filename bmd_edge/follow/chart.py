@@ -15,7 +15,7 @@ from bmd_edge.follow.series import Visit
 WIDTH, HEIGHT = 540, 220
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44.0, 20.0, 12.0, 26.0
 _STEP_GCM2 = 0.1
-_DATE_PX = 86.0
+_DATE_PX = 100.0
 """What a date below the axis takes, on paper, where letters are larger."""
 
 

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 _SHOWN = 40
+_PIPED_WIDTH = 140
 
 
 def follow(
@@ -24,6 +25,7 @@ def follow(
 
     Writes follow.html, follow.csv and follow.json into --out. Exit code 3 if films are in no series. Research use only.
     """
+    import shutil
     from datetime import date
 
     from bmd_edge.errors import UsageError
@@ -33,6 +35,7 @@ def follow(
     from bmd_edge.follow.repeatability import RepeatabilityFile, open_repeatability, phantoms
     from bmd_edge.follow.results_files import page_facts, reports_in
     from bmd_edge.follow.series import series_of
+    from bmd_edge.follow.words import filled, summary
     from bmd_edge.report.film_report import RESEARCH_USE
     from bmd_edge.report.safe_text import visible
 
@@ -47,16 +50,16 @@ def follow(
             raise UsageError("--repeatability was measured with another bundle or recalibration than these films")
         known = None
     out.mkdir(parents=True, exist_ok=True)
-    write_page(out / "follow.html", hips, findings, known, page_facts(results, reports))
+    file = repeatability.name if repeatability else ""
+    write_page(out / "follow.html", hips, findings, known, page_facts(results, reports), file)
     write_csv(out / "follow.csv", hips, known)
     write_json(out / "follow.json", hips, findings, known)
+    width = shutil.get_terminal_size((_PIPED_WIDTH, 0)).columns
     if as_json:
         typer.echo((out / "follow.json").read_text(encoding="utf-8"), nl=False)
     else:
-        from bmd_edge.follow.words import summary
-
-        for line in summary(hips, len(series) - len(hips), findings, known, _SHOWN):
+        for line in summary(hips, len(series) - len(hips), findings, known, file, _SHOWN, width):
             typer.echo(line)
-    typer.echo(RESEARCH_USE, err=as_json)
+    typer.echo(filled(RESEARCH_USE, width), err=as_json)
     typer.echo(f"Report: {out / 'follow.html'}; figures: {out / 'follow.csv'}, follow.json", err=True)
     raise typer.Exit(3 if findings else 0)

@@ -77,7 +77,7 @@ def write_json(
     facts = {
         "schema": SCHEMA,
         "use": RESEARCH_USE,
-        "precision": known and {"source": known.source, "bundle_digest": known.bundle_digest},
+        "precision": known and {"source": known.source, "bundle_digest": known.bundle_digest, "units": known.units},
         "hips": [_hip(one, known) for one in hips],
         "in_no_series": [one._asdict() for one in findings],
     }

@@ -11,11 +11,12 @@ from bmd_edge.follow.change import Followed, follow
 from bmd_edge.follow.chart import chart, letter_of
 from bmd_edge.follow.repeatability import RepeatabilityFile, phantoms
 from bmd_edge.follow.series import LEFT_OUT, Finding, series_of
-from bmd_edge.follow.words import SITE_WORDS, said, title, verdict
+from bmd_edge.follow.words import SITE_WORDS, rests_on, said, title, verdict
 from bmd_edge.measure.t_score import REFERENCE_NAME
 from bmd_edge.report.film_report import RESEARCH_USE, FilmReport, RunSummary
 from bmd_edge.report.pages import templates
 from bmd_edge.report.safe_text import visible
+from bmd_edge.report.schema import SPACING_SOURCES
 from bmd_edge.sites import SITES
 from bmd_edge.system.files import replace_file
 
@@ -28,11 +29,12 @@ def write_page(
     findings: Sequence[Finding],
     known: RepeatabilityFile | None,
     summary: Any,
+    precision_file: str = "",
     back: str | None = None,
 ) -> None:
     """Write the page of hips with several visits; `summary` is that of the run, or a mapping with what pages show.
 
-    `back` is where a link to the overview leads.
+    `precision_file` is the name of the precision's; `back` is where a link to the overview leads.
     """
     values = {
         "research_use": RESEARCH_USE,
@@ -43,6 +45,8 @@ def write_page(
             {"pseudonym": patient, "hips": [_hip(one, known) for one in some]}
             for patient, some in groupby(hips, lambda one: one.series.patient)
         ],
+        "lettered": any(len(one.series.parts) > 1 for one in hips),
+        "rests_on": rests_on(hips, known, precision_file),
         "source": known.source if known else None,
         "findings": told(findings),
     }
@@ -103,6 +107,7 @@ def _hip(followed: Followed, known: RepeatabilityFile | None) -> dict[str, Any]:
                 "letter": letters[visit] if len(parts) > 1 else "",
                 "films": len(visit.films),
                 "unit": visible(visit.films[0].unit),
+                "pixel_size": SPACING_SOURCES.get(source := visit.condition("spacing_source"), visible(source)),
                 "bundle": visible(visit.films[0].bundle),
                 "numbers": [_number(visit.mean_gcm2(site), visit.half_gcm2(site, sd[visit][site])) for site in SITES],
             }

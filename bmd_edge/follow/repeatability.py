@@ -66,7 +66,8 @@ class BetweenUnits:
 
 @dataclass(frozen=True, slots=True)
 class RepeatabilityFile:
-    """What the file says. `source` is one of `SOURCES`; `taken_under` counts films by why they were taken.
+    """What the file says. `source` is one of `SOURCES`; `taken_under` counts films by why they were taken; `units` are
+    those of the repeated films by maker and model, none of a phantom.
 
     `recalibration` is the SHA-256 of the recalibration that the films were read with. `precisions` maps precision
     to site to figures; `between_units` is told apart and is in none of them.
@@ -78,6 +79,7 @@ class RepeatabilityFile:
     recalibration: str | None
     table_sha256: str | None
     taken_under: dict[str, int]
+    units: tuple[str, ...]
     precisions: dict[str, dict[str, SiteRepeatability]]
     between_units: dict[str, tuple[BetweenUnits, ...]]
 

@@ -25,6 +25,9 @@ def reports_in(results: Sequence[Path]) -> list[FilmReport]:
     """
     if not results:
         raise UsageError("follow needs the --out folder of a screening run, or several")
+    for place in results:
+        if place.is_file() and place.name != "results.jsonl":
+            raise UsageError(f"{visible(str(place))} is a file: give the folder, the --out of `bmd-edge screen`")
     files = [place / "results.jsonl" if place.is_dir() else place for place in results]
     _check_keys(results)
     of_image: dict[str, list[FilmReport]] = defaultdict(list)

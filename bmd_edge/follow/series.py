@@ -95,6 +95,10 @@ class Visit:
         """What the films share, in the order of `CONDITIONS`."""
         return self.films[0].conditions
 
+    def condition(self, name: str) -> str:
+        """One of them, by its name in `CONDITIONS`; empty where it is not known."""
+        return dict(zip(CONDITIONS, self.conditions, strict=True))[name] or ""
+
     def mean_gcm2(self, site: str) -> float:
         """The mean estimate of a site."""
         return math.fsum(one.bmd_gcm2 for one in self._estimates(site)) / len(self.films)
@@ -226,10 +230,15 @@ def _seen(report: FilmReport, hip: HipReport, taken: date) -> Seen:
         file=report.file or "",
         conditions=tuple(getattr(report, name) for name in CONDITIONS),
         bundle=report.bundle,
-        unit=" ".join(filter(None, [report.maker, report.model])) or "unit not named",
+        unit=unit_of(report),
         size_mm=_size_mm(hip, report.spacing_mm),
         estimates=hip.estimates,
     )
+
+
+def unit_of(report: FilmReport) -> str:
+    """The X-ray unit of a film by maker and model."""
+    return " ".join(filter(None, [report.maker, report.model])) or "unit not named"
 
 
 def _size_mm(hip: HipReport, spacing_mm: tuple[float, float] | None) -> float:

@@ -72,11 +72,12 @@ def measure(
     films, _ = read_films(
         bundle.root, {row.film: row.film_path for row in rows}, device, threads, progress, recalibration
     )
-    found, units, without, copies = {}, {}, 0, 0
+    found, between, models, without, copies = {}, {}, set(), 0, 0
     for precision in bundle.precisions("bmd"):
         hips, without, copies = hip_films(rows, films, precision)
         found[precision] = of_hips(hips)
-        units[precision] = tuple(between_units(hips))
+        between[precision] = tuple(between_units(hips))
+        models |= {film.model for group in short_term(hips) for film in group}
     file = RepeatabilityFile(
         schema=SCHEMA,
         source="clinic",
@@ -84,8 +85,9 @@ def measure(
         recalibration=digest,
         table_sha256=hashlib.sha256(table.read_bytes()).hexdigest(),
         taken_under=dict(sorted(Counter(row.extra[TAKEN_UNDER] for row in rows).items())),
+        units=tuple(sorted(models)),
         precisions=found,
-        between_units=units,
+        between_units=between,
     )
     learned = len(everything) - len(rows)
     return Measured(file, {"learned_from": learned, "without_a_number_or_date": without, "copies": copies})
@@ -93,7 +95,7 @@ def measure(
 
 def of_hips(hips: Hips) -> dict[str, SiteRepeatability]:
     """Every site's figures. UsageError with fewer than 30 degrees of freedom."""
-    groups = short_term(hips)
+    groups = [(some[0].subject, np.stack([one.bmd_gcm2 for one in some])) for some in short_term(hips)]
     subjects, *changes = changes_with_dexa(hips)
     return {
         site: dataclasses.replace(

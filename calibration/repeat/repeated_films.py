@@ -10,6 +10,7 @@ from scipy import stats
 
 from bmd_edge.errors import TableError
 from bmd_edge.follow.repeatability import BetweenUnits
+from bmd_edge.follow.series import unit_of
 from bmd_edge.sites import SITES
 from bmd_edge.table.dxa_scales import to_hologic
 from bmd_edge.table.film_table import HipRow
@@ -26,12 +27,16 @@ ROUTINE = "routine"
 
 @dataclass(frozen=True, slots=True)
 class HipFilm:
-    """One hip on one film: estimates (sites,) and DEXA (sites,) on the Hologic scale in g/cm2, NaN without DEXA."""
+    """One hip on one film: estimates (sites,) and DEXA (sites,) on the Hologic scale in g/cm2, NaN without DEXA.
+
+    `unit` tells X-ray units apart; `model` is how `bmd-edge follow` names them, by the header's maker and model.
+    """
 
     subject: str
     side: str
     taken: date
     unit: str
+    model: str
     pixels: tuple[float, ...]
     bmd_gcm2: F64
     dexa_gcm2: F64
@@ -76,7 +81,7 @@ def hip_films(rows: Sequence[HipRow], films: Iterable[FilmAnswers], precision: s
             for site in SITES
         ]
         bmd = np.array([answer.bmd_gcm2[site] for site in SITES])
-        hip.append(HipFilm(row.subject, row.side, taken, named, film.pixels, bmd, np.array(dexa)))
+        hip.append(HipFilm(row.subject, row.side, taken, named, unit_of(report), film.pixels, bmd, np.array(dexa)))
     return {key: sorted(hip, key=lambda one: one.taken) for key, hip in found.items()}, without, copies
 
 
@@ -84,14 +89,12 @@ def _date(text: str | None) -> date | None:
     return date.fromisoformat(text) if text else None
 
 
-def short_term(hips: Hips) -> list[tuple[str, F64]]:
-    """The repeated films of one unit: subject, and estimates (films, sites) within `SHORT_TERM_DAYS` of their first."""
+def short_term(hips: Hips) -> list[list[HipFilm]]:
+    """The repeated films of a hip by one unit, within `SHORT_TERM_DAYS` of their first."""
     found = []
-    for (subject, _), films in hips.items():
+    for films in hips.values():
         for unit in sorted({one.unit for one in films}):
-            for group in _groups([one for one in films if one.unit == unit]):
-                if len(group) > 1:
-                    found.append((subject, np.stack([one.bmd_gcm2 for one in group])))
+            found += [group for group in _groups([one for one in films if one.unit == unit]) if len(group) > 1]
     return found
 
 

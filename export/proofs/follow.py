@@ -102,7 +102,7 @@ def repeatability_file(
     source: str, digest: str, precisions: dict[str, dict[str, SiteRepeatability]]
 ) -> RepeatabilityFile:
     """The figures as `bmd-edge follow` takes them."""
-    return RepeatabilityFile(SCHEMA, source, digest, None, None, {}, precisions, {})
+    return RepeatabilityFile(SCHEMA, source, digest, None, None, {}, (), precisions, {})
 
 
 def followed(films: Sequence[SeenFilm], known: RepeatabilityFile) -> Followed | None:

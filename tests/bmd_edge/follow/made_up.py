@@ -49,4 +49,5 @@ def known(
     """A repeatability with the same figures for both sites."""
     line = slope and LongitudinalSlope(*slope, subjects=40)
     one = SiteRepeatability(sd, high, 0.03, round(2.77 * sd, 4), round(2.77 * high, 4), 40, 40, 80, line)
-    return RepeatabilityFile(SCHEMA, source, DIGEST, None, None, {}, {"int8": dict.fromkeys(SITES, one)}, {})
+    units = ("Drawn One",) if source == "clinic" else ()
+    return RepeatabilityFile(SCHEMA, source, DIGEST, None, None, {}, units, {"int8": dict.fromkeys(SITES, one)}, {})

@@ -44,7 +44,7 @@ def test_everything_lies_inside_the_drawing():
         assert picture["left"] < dot["x"] < picture["right"] < WIDTH
         assert picture["top"] <= dot["y_high"] < dot["y_low"] <= picture["bottom"] < HEIGHT
     shown = [one["x"] for one in picture["dates"]]
-    assert all(b - a >= 74 for a, b in pairwise(shown))
+    assert all(b - a >= 100 for a, b in pairwise(shown))
     assert picture["dates"][-1]["text"] == "2025-05-01"
 
 

@@ -20,7 +20,7 @@ FACTS = {
 def page(tmp_path, *films, of=None):
     series, findings = series_of(films, date(2026, 1, 1))
     hips = [follow(one, of) for one in series if len(one.visits) > 1]
-    write_page(tmp_path / "follow.html", hips, findings, of, FACTS)
+    write_page(tmp_path / "follow.html", hips, findings, of, FACTS, "clinic.json")
     return (tmp_path / "follow.html").read_text(encoding="utf-8")
 
 
@@ -32,20 +32,34 @@ def test_a_page_holds_charts_sentences_and_numbers(tmp_path):
     assert 'class="followed stated"' in text
     assert text.count("lower, beyond chance") == 2
     assert "0.800 (0.700 to 0.900)" in text
+    assert "Changes are judged by the precision in clinic.json: 40 hips with repeated films by Drawn One." in text
+    assert text.count("<td>detector pixel, magnification stated</td>") == 2
+    assert "one letter" not in text
     assert not re.search(r"<(script|link|img)|(src|href)=\"http", text)
 
 
 def test_a_band_of_the_phantom_is_drawn_and_called_so(tmp_path):
     films = visited("2020-05-01", 0.8), visited("2024-05-01", 0.6)
     assert 'class="synthetic"' in (text := page(tmp_path, *films, of=known("phantom")))
-    assert "digital phantom (synthetic)" in text
+    assert "The band is by the precision of a digital phantom (synthetic): 40 hips with repeated films." in text
+    assert text.count("whether it changed cannot be said") == 2
     assert text.count(">within chance of a phantom</text>") == 2
     assert 'class="synthetic"' not in page(tmp_path, *films, of=known())
 
 
 def test_a_chart_says_where_nothing_is_compared(tmp_path):
     films = visited("2020-05-01", 0.8), visited("2024-05-01", 0.6, unit_pseudonym="un-b")
-    assert page(tmp_path, *films, of=known()).count(">not compared</text>") == 2
+    text = page(tmp_path, *films, of=known())
+    assert text.count(">not compared</text>") == 2
+    assert "Visits with one letter (A, B, C) are compared with each other" in text
+
+
+def test_every_card_names_its_patient_as_each_may_begin_a_sheet_of_paper(tmp_path):
+    films = [visited(taken, 0.8, side=side) for side in "RL" for taken in ("2020-05-01", "2024-05-01")]
+    cards = page(tmp_path, *films, of=known()).split("<article")[1:]
+    assert [re.search(r"<h3>(.*) <span.*>(.*)</span></h3>", card).groups() for card in cards] == [
+        ("Left hip", "pt-a"), ("Right hip", "pt-a"),
+    ]  # fmt: skip
 
 
 def test_hostile_text_acts_nowhere(tmp_path):

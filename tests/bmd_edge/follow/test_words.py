@@ -8,7 +8,7 @@ import pytest
 from bmd_edge.follow.change import follow
 from bmd_edge.follow.repeatability import BetweenUnits
 from bmd_edge.follow.series import series_of
-from bmd_edge.follow.words import CANNOT, NO_PRECISION, PHANTOM, said, summary, verdict
+from bmd_edge.follow.words import CANNOT, CANNOT_BE_SAID, NO_PRECISION, PHANTOM, said, summary, verdict
 from bmd_edge.sites import SITES
 from tests.bmd_edge.follow.made_up import known, visited
 
@@ -31,7 +31,7 @@ def test_nothing_is_ever_called_stable_or_normal(films, of):
 
 def test_a_change_beyond_chance_is_stated_with_its_interval():
     text = words(FIRST, LOWER, of=known())
-    assert "the estimate is lower, by −0.200 (−0.288 to −0.112) g/cm²" in text
+    assert "the estimate is lower by 0.200 g/cm² (0.112 to 0.288, 95 % over all looks at both sites)" in text
     assert "Confirm by DXA." in text
     assert "No rate is given" in text
     assert "(−0.0" in words(FIRST, LOWER, of=known(slope=(0.8, 0.7, 0.9))).split("true changes: ")[1]
@@ -42,19 +42,55 @@ def test_what_lies_within_chance_cannot_be_told():
     assert CANNOT in text
     assert "differ by −0.010 (femoral neck) and −0.010 (total hip), those of an unchanged hip by up to 0.088" in text
     assert "a year." not in words(FIRST, SAME, of=known(slope=(0.8, 0.7, 0.9))).replace("1 % a year", "")
-    assert "A loss of 1 % a year could be told 11 years after the film of 2020-05-01 at the earliest." in text
+    soonest = (
+        "At the femoral neck a loss of 1 % a year could be told 12 years after the film of 2020-05-01 at the earliest"
+    )
+    assert f"{soonest}, and then of every second hip: seeing no change does not exclude such a loss." in text
+    assert f"{soonest}, if this clinic were as precise as the phantom, and" in words(FIRST, SAME, of=known("phantom"))
+    sites = dict(
+        zip(
+            SITES,
+            (
+                replace(known().precisions["int8"][site], rms_sd_high_gcm2=sd)
+                for site, sd in zip(SITES, (0.03, 0.02), strict=True)
+            ),
+            strict=True,
+        )
+    )
+    assert "At the total hip a loss" in words(FIRST, SAME, of=replace(known(), precisions={"int8": sites}))
+
+
+def test_a_jump_that_is_hardly_bone_may_be_another_person_whoever_measured_the_precision():
+    for of in (known(), known("phantom"), None):
+        text = words(FIRST, visited("2021-05-01", 0.5), of=of)
+        assert "2020-05-01 to 2021-05-01 the estimates differ by −0.300 (femoral neck) and −0.300 (total hip)" in text
+        assert "more than bone plausibly changes" in text
+        assert "another person's hip, or have another cause" in text
+        slowly = [visited(f"{year}-05-01", 0.8 - 0.03 * (year - 2015)) for year in range(2015, 2025)]
+        assert "another person" not in words(*slowly, of=of)
+    assert "another person" not in words(FIRST, visited("2021-05-01", 0.72), of=known(high=0.05))
 
 
 def test_without_a_precision_of_the_clinic_no_change_is_stated():
-    assert PHANTOM in words(FIRST, LOWER, of=known("phantom"))
-    assert "lower" not in words(FIRST, LOWER, of=known("phantom"))
-    assert words(FIRST, LOWER) == NO_PRECISION
+    assert PHANTOM in (text := words(FIRST, LOWER, of=known("phantom")))
+    assert text.startswith("Whether it changed cannot be said")
+    assert "a dot outside it proves nothing either" in text
+    assert "lower" not in text
+    assert words(FIRST, SAME) == NO_PRECISION
 
 
 def test_a_change_of_unit_is_named_and_not_read_as_loss():
     text = words(FIRST, OTHER_UNIT, of=known())
     assert text.startswith("From 2024-05-01 on another X-ray unit: not compared with before.")
     assert "lower" not in text
+
+
+def test_films_of_a_unit_whose_precision_was_not_measured_carry_a_caution():
+    films = visited("2020-05-01", 0.8, model="Two"), visited("2024-05-01", 0.6, model="Two")
+    caution = "Caution: the precision was measured on Drawn One, not on Drawn Two of the films from 2020-05-01 on"
+    assert caution in words(*films, of=known())
+    assert "Caution" not in words(FIRST, LOWER, of=known())
+    assert "Caution" not in words(*films, of=known("phantom"))
 
 
 def test_how_units_differ_is_said_from_hips_that_both_have_filmed_and_compares_nothing():
@@ -80,7 +116,7 @@ def test_how_units_differ_is_said_from_hips_that_both_have_filmed_and_compares_n
 def test_each_chart_says_what_it_shows():
     ((one,), _) = series_of([FIRST, LOWER], TODAY)
     assert verdict(follow(one, known()), "total_hip", known()) == "lower, beyond chance"
-    assert verdict(follow(one, known("phantom")), "total_hip", known("phantom")) == "no change can be stated"
+    assert verdict(follow(one, known("phantom")), "total_hip", known("phantom")) == CANNOT_BE_SAID
     ((one,), _) = series_of([FIRST, SAME], TODAY)
     assert verdict(follow(one, known()), "total_hip", known()) == "cannot be told from chance"
     later = visited("2025-05-01", 0.61, unit_pseudonym="un-b")
@@ -91,13 +127,17 @@ def test_each_chart_says_what_it_shows():
     assert verdict(follow(one, known()), "total_hip", known()) == "no two visits can be compared"
 
 
-def test_the_terminal_says_once_that_no_precision_is_known():
+def test_the_terminal_says_of_every_hip_that_nothing_can_be_said_in_lines_that_fit():
     films = [
         film for side in "RL" for film in (visited("2020-05-01", 0.8, side=side), visited("2024-05-01", 0.7, side=side))
     ]
     series, findings = series_of(films, TODAY)
-    lines = "\n".join(summary([follow(one, known("phantom")) for one in series], 0, findings, known("phantom"), 9))
-    assert lines.count("No change can be stated") == 1
+    hips = [follow(one, known("phantom")) for one in series]
+    for width in (60, 80, 120):
+        text = "\n".join(summary(hips, 0, findings, known("phantom"), "", 9, width))
+        assert text.count("Whether it changed cannot be") == 2
+        assert width - 20 < max(map(len, text.splitlines())) <= width
+        assert text.count("2020-05-01") == 4
 
 
 def test_the_terminal_shows_stated_changes_first_and_what_is_missing():
@@ -109,7 +149,8 @@ def test_the_terminal_shows_stated_changes_first_and_what_is_missing():
         visited(None, 0.5),
     ]
     series, findings = series_of(films, TODAY)
-    lines = list(summary([follow(one, known()) for one in series[::-1]], 3, findings, known(), 1))
+    lines = list(summary([follow(one, known()) for one in series[::-1]], 3, findings, known(), "clinic.json", 1, 110))
     assert lines[0] == "pt-a, left hip: 2 visits, 2020-05-01 to 2024-05-01"
+    assert "Changes are judged by the precision in clinic.json: 40 hips with repeated films by Drawn One." in lines
     assert any("The first 1 hips; all 2" in line for line in lines)
     assert "1 film in no series. The film has no date." in "\n".join(lines)

@@ -195,3 +195,19 @@ def test_no_sentence_calls_a_hip_normal() -> None:
     templates = (Path(pages.__file__).parent / "templates").iterdir()
     texts = [*sentences, *FLAGS.values(), *(path.read_text() for path in templates), json.dumps(json_schema())]
     assert not any("normal" in text.lower() for text in texts)
+
+
+def test_every_row_of_the_worklist_names_its_patient_as_each_may_begin_a_sheet_of_paper(
+    reports: dict[str, FilmReport], tmp_path: Path
+) -> None:
+    films = [
+        replace(reports["right"], file=f"{n}.dcm", sop_instance_uid=f"1.2.{n}", patient_pseudonym="pt-a")
+        for n in range(3)
+    ]
+    page = index_page(tmp_path, films)
+    assert re.findall(r'<td class="patient mono( again)?".*?>(.*?)</td>', page) == [
+        ("", "pt-a"), (" again", "pt-a"), (" again", "pt-a"),
+    ]  # fmt: skip
+    on_paper = page.partition("@media print")[2].partition("</style>")[0]
+    assert "thead { display: table-header-group; break-inside: avoid; }" in on_paper
+    assert "th button { display: contents; }" in on_paper

@@ -81,6 +81,7 @@ def test_a_clinic_measures_its_precision_and_the_file_reads_back(clinic, tmp_pat
     assert (units.units, units.hips) == (("Drawn One", "Drawn Two"), 32)
     assert units.low_gcm2["total_hip"] < 0.05 < units.high_gcm2["total_hip"]
     assert found.file.taken_under == {"approval 12/3": 1, "routine": 95}
+    assert found.file.units == ("Drawn One",)
     assert found.left_out["learned_from"] == 1
     write_repeatability(tmp_path / "clinic.json", found.file)
     assert open_repeatability(tmp_path / "clinic.json") == found.file

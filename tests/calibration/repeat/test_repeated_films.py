@@ -15,7 +15,8 @@ from tests.bmd_edge.follow.made_up import visited
 
 
 def film(taken, bmd, unit="A", dexa=np.nan, subject="s", side="R"):
-    return HipFilm(subject, side, date.fromisoformat(taken), unit, (bmd,), np.array([bmd, bmd]), np.array([dexa, dexa]))
+    both, known = np.array([bmd, bmd]), np.array([dexa, dexa])
+    return HipFilm(subject, side, date.fromisoformat(taken), unit, f"Drawn {unit}", (bmd,), both, known)
 
 
 def hips(*films):
@@ -27,9 +28,8 @@ def hips(*films):
 
 def test_films_of_one_unit_within_ninety_days_are_repeated_films():
     films = [film("2024-01-01", 0.70), film("2024-03-30", 0.72), film("2024-04-02", 0.80), film("2025-01-01", 0.9)]
-    ((subject, values),) = short_term(hips(*films, film("2024-01-02", 0.6, "B")))
-    assert subject == "s"
-    assert values[:, 0].tolist() == [0.70, 0.72]
+    (group,) = short_term(hips(*films, film("2024-01-02", 0.6, "B")))
+    assert group == films[:2]
 
 
 def test_two_units_stand_apart_with_their_mean_difference():
