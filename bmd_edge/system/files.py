@@ -112,13 +112,12 @@ def _written_beside(path: Path, mode: int) -> Iterator[io.BufferedWriter]:
 
 
 def replace_folder(made: Path, path: Path, aside: Path) -> None:
-    """Move the folder `made`, which holds files only, to `path`, and a folder that was there to `aside`.
+    """Move the folder `made` to `path`, and a folder that was there to `aside`.
 
-    Its files are on the disk before it has its name. All three paths lie on one file system.
+    What it holds is on the disk before it has its name. All three paths lie on one file system.
     """
-    for file in sorted(made.iterdir()):
-        sync(file)
-    sync(made)
+    for one in sorted((made, *made.rglob("*")), reverse=True):  # what a folder holds before the folder
+        sync(one)
     if path.exists():
         path.rename(aside)
     made.rename(path)

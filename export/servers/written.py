@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bmd_edge.errors import UsageError
-from bmd_edge.system.files import sync
+from bmd_edge.system.files import replace_folder
 
 
 def write_tree(out: Path, files: Mapping[str, bytes]) -> None:
@@ -23,7 +23,4 @@ def write_tree(out: Path, files: Mapping[str, bytes]) -> None:
         for name, data in files.items():
             (made / name).parent.mkdir(parents=True, exist_ok=True)
             (made / name).write_bytes(data)
-        for path in sorted((*made.rglob("*"), made), reverse=True):
-            sync(path)
-        made.rename(out)
-        sync(out.parent)
+        replace_folder(made, out, Path(scratch) / "old")

@@ -42,6 +42,7 @@ from calibration.study.plan_page import write_page as write_plan_page
 from calibration.study.release import Ledger, Release, record
 from calibration.study.summary import write_summary
 from export.bundle.pack import pack
+from export.servers.written import write_tree
 from tests.bmd_edge.follow.made_up import known, visited
 from tests.calibration.study.plans import plan
 from tests.calibration.study.test_pool import clinic
@@ -138,6 +139,7 @@ WRITERS: dict[str, Callable[[Path], object]] = {
     "calibration/study/summary.py": lambda folder: write_summary(folder / "summary.json", clinic("c", {})),
     "calibration/study/plan_page.py": lambda folder: write_plan_page(folder / "plan.html", plan()),
     "export/bundle/pack.py": bundle,
+    "export/servers/written.py": lambda folder: write_tree(folder / "served", {"1/model.onnx": b"x", "config": b"y"}),
     "trainer/images/cut_rois.py": lambda folder: _write_left_out(folder / "left_out.csv", []),
     "trainer/paper_table/plot.py": lambda folder: draw(
         {"rows": [], "paired": {}, "learning_curve": [], "scale": {"budget": 1.0}}, folder / "table.png"
@@ -275,6 +277,7 @@ def test_there_is_one_writer() -> None:
         "export/int8/quantize.py",  # the same
         "export/make_bundle.py",  # the same
         "export/onnx_file/to_onnx.py",  # the same
+        "export/servers/written.py",  # the same
         "trainer/phantom/beam/make_beam_table.py",  # once, by a developer
         "trainer/run/loop.py",  # a line of metrics is added at the end and synced, before the state that counts it
     }
