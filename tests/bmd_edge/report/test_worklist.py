@@ -88,7 +88,7 @@ def test_a_row_says_who_when_what_and_what_to_do(reports: dict[str, FilmReport])
         accession="",
         lowest_t=signed(min(estimate.t_score for hip in pelvis.hips for estimate in hip.estimates)),
         said="The film cannot tell. Left: The hip holds an implant. "
-        "Not in the folder now; the result of an earlier run.",
+        "Not in its folder when that was last screened; the result of an earlier run.",
         to_do=f"Refer for DXA. {REFUSALS['implant'].remedy}",
     )
     unknown = listed([reports["unknown"]]).sections()[0].groups[0][0]

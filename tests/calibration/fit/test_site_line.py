@@ -89,9 +89,7 @@ def test_ten_films_are_refused_with_the_number_that_is_needed() -> None:
     sd = np.std(y - x, ddof=1)
     needed = int(np.ceil((1.96 * sd / 0.01) ** 2))
     assert needed > 30
-    message = (
-        rf"10 subjects with film and DEXA are too few: 30 are the least, and {needed} give the mean shift to \+-0.01"
-    )
+    message = rf"10 subjects with film and DEXA: too few, 30 are the least, and {needed} give the mean shift to \+-0.01"
     with pytest.raises(UsageError, match=message):
         fit_site(x, spread, y, names(10))
     with pytest.raises(UsageError, match=r"1 subjects .* 30 are the least$"):
