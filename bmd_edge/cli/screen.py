@@ -32,8 +32,17 @@ OverrideOption = Annotated[
 MemoryOption = Annotated[
     int | None, typer.Option(min=1, help="Memory for all processes; default 100 MB and 350 MB per film at a time.")
 ]
+FreshOption = Annotated[
+    bool, typer.Option("--fresh", help="Forget the earlier results in --out, of all folders, and start anew.")
+]
 ForgetMissingOption = Annotated[
     bool, typer.Option("--forget-missing", help="Forget results in --out of films that are no longer in FILMS.")
+]
+
+
+ForgetFolderOption = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Forget results in --out of the folder that is called so there, as of one gone."),
 ]
 
 
@@ -55,8 +64,9 @@ def screen(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print results.jsonl instead of a table.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Forget earlier results in --out and start anew.")] = False,
+    fresh: FreshOption = False,
     forget_missing: ForgetMissingOption = False,
+    forget_folder: ForgetFolderOption = None,
 ) -> None:
     """Estimate the BMD of every hip on FILMS.
 
@@ -86,10 +96,10 @@ def screen(
         if dry_run:
             _print_plan(crew.setup.digest, films, out, fresh)
             return
-        summary = _run(crew, films, out, fresh, forget_missing)
+        summary = _run(crew, films, out, fresh=fresh, forget_missing=forget_missing, forget_folder=forget_folder)
     told = of_named(out, summary, films)
     (print_lines if as_json else print_results)(out, told, films)
-    _say_where(films, out, told, summary.files - told.files)
+    _say_where(films, out, told)
     raise typer.Exit(0 if told.complete else 3)
 
 
@@ -162,17 +172,20 @@ def schema(
 # -- what screen and demo print -----------------------------------------------------------------------------------
 
 
-def _run(crew: "Crew", films: Path, out: Path, fresh: bool, forget_missing: bool = False) -> "RunSummary":
-    from bmd_edge.cli.terminal import progress_bar
+def _run(crew: "Crew", films: Path, out: Path, **forget: Any) -> "RunSummary":
+    from bmd_edge.cli.terminal import progress_bar, say
     from bmd_edge.screen.run import screen_folder
 
+    told: list[str] = []  # until the bar is gone
     try:
         with progress_bar() as progress:
-            given = {"fresh": fresh, "forget_missing": forget_missing}
-            return screen_folder(crew, films, out, **given, progress=progress)
+            return screen_folder(crew, films, out, **forget, progress=progress, tell=told.append)
     except KeyboardInterrupt:
         typer.echo("Stopped. Finished films are kept: run the same command again to go on.", err=True)
         raise typer.Exit(130) from None  # 128 + SIGINT, as shells have it
+    finally:
+        for text in told:
+            say(text)
 
 
 def _print_plan(settings: str, films: Path, out: Path, fresh: bool) -> None:
@@ -196,8 +209,9 @@ def _print_plan(settings: str, films: Path, out: Path, fresh: bool) -> None:
     )
 
 
-def _say_where(films: Path, out: Path, summary: "RunSummary", others: int = 0) -> None:
-    from bmd_edge.cli.terminal import counted, say
+def _say_where(films: Path, out: Path, summary: "RunSummary") -> None:
+    from bmd_edge.cli.terminal import besides, say
+    from bmd_edge.report.in_words import counted, some
     from bmd_edge.report.safe_text import visible
 
     earlier = sum(summary.not_there.values())
@@ -212,10 +226,11 @@ def _say_where(films: Path, out: Path, summary: "RunSummary", others: int = 0) -
             f"Results of films that are not there now: {counts}. They stay, and report and tables say so;"
             " --forget-missing forgets what is missing or replaced."
         )
-    if summary.left:
-        what, them = ("file was", "it") if summary.left == 1 else ("files were", "them")
-        say(f"{summary.left} {what} still changing: run the same command again to read {them}.")
-    if others:
-        say(f"Report and tables also hold {counted(others, 'file')} of earlier runs with this --out.")
+    if others := besides(out, films):
+        whose = some([f"{n} of {visible(name)}" for name, n in others.items()])
+        say(
+            f"Report and tables also hold {counted(sum(others.values()), 'result')} of earlier runs with this --out, "
+            f"as last known, for this run did not look there: {whose}. --forget-folder NAME forgets a folder's."
+        )
     typer.echo(f"Report: {out / 'report' / 'index.html'}", err=True)
     typer.echo(f"Tables: {out / 'results.csv'}, results.jsonl", err=True)

@@ -1,6 +1,7 @@
 """What `screen` and `demo` show in the terminal: the hips with a number, then what got none and what to do about it."""
 
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -17,13 +18,22 @@ from bmd_edge.cli.hips_shown import print_hips
 from bmd_edge.cli.minutes import Minutes
 from bmd_edge.errors import REFUSALS, remedy
 from bmd_edge.report.copies import Copies, copies, count_copies, marked
-from bmd_edge.report.film_report import COPIES, COPIES_TO_DO, COUNTED_ONCE, RESEARCH_USE, FilmReport, RunSummary, count
+from bmd_edge.report.film_report import (
+    COPIES,
+    COPIES_TO_DO,
+    COUNTED_ONCE,
+    EARLIER_FILMS,
+    RESEARCH_USE,
+    FilmReport,
+    RunSummary,
+    count,
+)
+from bmd_edge.report.in_words import counted, some
 from bmd_edge.report.results import json_line
 from bmd_edge.report.safe_text import visible
 from bmd_edge.screen.folder_plan import named
 from bmd_edge.screen.ledger import Ledger
 
-_NAMES_SHOWN = 6
 _FILMS_SHOWN = 200
 PIPED_WIDTH = 140
 
@@ -82,7 +92,7 @@ def say(text: str) -> None:
 def of_named(out: Path, summary: RunSummary, films: Path) -> RunSummary:
     """What a run says of the folder or the film that was named; nothing of others that `out` knows."""
     with _told(out, films) as ledger:
-        if ledger.all_named():
+        if not ledger.per_folder(others=True):
             return summary
         marks = _marks(ledger, summary)
         found = count(marked(report, marks) for report in ledger.reports(named=True))
@@ -100,8 +110,9 @@ def print_results(out: Path, summary: RunSummary, films: Path) -> None:
             if summary.films["read"] > _FILMS_SHOWN:
                 console.print(f"  The first {_FILMS_SHOWN} films; all {summary.films['read']} stand in results.csv.\n")
         _print_without(console, _counted(ledger, marks))
+        now = _of_films_there(ledger, summary, marks)
     _print_copies(console, marks)
-    console.print(_counts(summary))
+    console.print(_counts(now))
     console.print(f"Networks: bundle {visible(summary.bundle)}, {summary.signature_said}.", markup=False)
     console.print(f"{RESEARCH_USE} {visible(summary.notice)}", style="bold", markup=False)
 
@@ -112,6 +123,12 @@ def print_lines(out: Path, summary: RunSummary, films: Path) -> None:
         marks = copies(ledger.reports()) if summary.copies else {}
         sys.stdout.writelines(json_line(marked(report, marks)) + "\n" for report in ledger.reports(named=True))
     sys.stderr.write(f"{RESEARCH_USE} {visible(summary.notice)}\n")
+
+
+def besides(out: Path, films: Path) -> dict[str, int]:
+    """How many results `out` holds besides those of what was named, by folder."""
+    with _told(out, films) as ledger:
+        return ledger.per_folder(others=True)
 
 
 @contextmanager
@@ -137,6 +154,19 @@ def _counted(ledger: Ledger, marks: Copies) -> Iterator[FilmReport]:
     return (report for report in reports if report.copy not in COUNTED_ONCE)
 
 
+def _of_films_there(ledger: Ledger, summary: RunSummary, marks: Copies) -> RunSummary:
+    """The same without the results of earlier films, which are missing now or whose names others have."""
+    if not summary.not_there:
+        return summary
+
+    def there() -> Iterator[FilmReport]:
+        named = (marked(report, marks) for report in ledger.reports(named=True))
+        return (report for report in named if report.film_now not in EARLIER_FILMS)
+
+    repeated = Counter(report.copy for report in there() if report.copy)
+    return replace(summary, copies=dict(repeated), **cast(dict[str, Any], count(there())))
+
+
 def _counts(summary: RunSummary) -> str:
     films, hips = summary.films, summary.hips
     also = f", {films['left_out']} left out" * (films["left_out"] > 0)
@@ -147,16 +177,12 @@ def _counts(summary: RunSummary) -> str:
     )
 
 
-def counted(n: int, kind: str) -> str:
-    """A number of things: 1 file, 2 files."""
-    return f"{n} {kind}{'' if n == 1 else 's'}"
-
-
 def _print_without(console: Console, reports: Iterable[FilmReport]) -> None:
     """What got no number, by reason: sentence, remedy, names; first films, then what is none."""
     names: dict[tuple[bool, str, str], list[str]] = {}
     for report in reports:
-        file, left_out = visible(report.file or ""), report.status == "left_out"
+        earlier = f" [{report.film_now}]" * (report.film_now in EARLIER_FILMS)
+        file, left_out = visible(report.file or "") + earlier, report.status == "left_out"
         for hip in report.hips:
             if hip.reason:
                 names.setdefault((left_out, hip.reason, "hip"), []).append(f"{file} ({hip.side or 'side unknown'})")
@@ -184,7 +210,6 @@ def _print_copies(console: Console, marks: Copies) -> None:
 
 def _print_named(console: Console, sentence: str, to_do: str, files: list[str], style: str) -> None:
     console.print(sentence, style=style, markup=False)
-    more = [f"and {len(files) - _NAMES_SHOWN} more in results.csv"] if len(files) > _NAMES_SHOWN else []
-    for text in (Text(to_do), Text(", ".join(files[:_NAMES_SHOWN] + more), style="dim")):
+    for text in (Text(to_do), Text(some(files, " in results.csv"), style="dim")):
         console.print(Padding(text, (0, 0, 0, 2), expand=False))
     console.print()

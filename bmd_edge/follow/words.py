@@ -9,6 +9,7 @@ from bmd_edge.follow.change import Change, Followed, Jump, between_units, figure
 from bmd_edge.follow.chart import letter_of
 from bmd_edge.follow.repeatability import BetweenUnits, RepeatabilityFile
 from bmd_edge.follow.series import CONDITIONS, LEFT_OUT, Break, Finding, Series, Visit
+from bmd_edge.report.in_words import counted
 from bmd_edge.report.safe_text import visible
 from bmd_edge.sites import SITES
 
@@ -206,8 +207,3 @@ def filled(line: str, width: int, indent: str = "") -> str:
         break_on_hyphens=False,
         break_long_words=False,
     )
-
-
-def counted(n: int, what: str) -> str:
-    """A number with its noun."""
-    return f"{n} {what}{'' if n == 1 else 's'}"

@@ -14,7 +14,8 @@ Copies = dict[tuple[str | None, str | None], tuple[str, str | None]]
 def copies(reports: Iterable[FilmReport]) -> Copies:
     """Mark every file that repeats another, and every one of a conflict.
 
-    Of several the one counts that is there now, and comes first by name without suffix: `hip.dcm`, not `hip (1).dcm`.
+    Of several the one counts that is there now, states its pixel size itself, and comes first by name without suffix:
+    `hip.dcm`, not `hip (1).dcm`.
     """
     first_of_pixels: dict[str, FilmReport] = {}
     of_instance: dict[str, list[tuple[str | None, str | None, str]]] = defaultdict(list)
@@ -42,9 +43,10 @@ def copies(reports: Iterable[FilmReport]) -> Copies:
     return marks
 
 
-def _rank(report: FilmReport) -> tuple[bool, str, str]:
+def _rank(report: FilmReport) -> tuple[bool, int, str, str]:
     file = report.file or ""
-    return report.film_now != "there", os.path.splitext(file)[0], file
+    not_its_own = {"given": 1, None: 2}.get(report.spacing_source, 0)
+    return report.film_now != "there", not_its_own, os.path.splitext(file)[0], file
 
 
 def marked(report: FilmReport, marks: Copies) -> FilmReport:

@@ -31,11 +31,16 @@ COUNTED_ONCE = ("duplicate", "same_pixels")
 STATUSES = ("read", "refused", "failed", "left_out")
 FILM_NOW = {
     "there": "",
-    "missing": "Not in the folder now; the result of an earlier run.",
-    "replaced": "Another file has its name now; the result of an earlier run.",
+    "missing": "Not in its folder when that was last screened; the result of an earlier run.",
+    "replaced": "Another file had its name when its folder was last screened; the result of an earlier run.",
     "unreadable": "Could not be read again; the result of an earlier run.",
 }
-"""Where a film is as of the last run, and what is said beside a result whose film is not there."""
+"""Where a film was when its folder, or itself, was last screened, and what is said beside it where it was not there.
+
+A run looks at the folder or the film that is named: of others the results say what was last known.
+"""
+EARLIER_FILMS = ("missing", "replaced")
+"""Of these there is a result, and no film."""
 SIGNATURES = {
     "unsigned": "without a signature",
     "not_checked": "with a signature that was not checked",

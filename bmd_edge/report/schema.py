@@ -94,7 +94,7 @@ def json_schema(version: int = SCHEMA_VERSION) -> dict[str, Any]:
             "cuts. not_suspected never rules low BMD out.",
         ),
         band_meaning=({"enum": [*HEADLINES.values(), None]}, "The headline in words."),
-        film_now=({"enum": list(FILM_NOW)}, "Where the film is as of the last run. " + _listed(FILM_NOW)),
+        film_now=({"enum": list(FILM_NOW)}, _FILM_NOW + _listed(FILM_NOW)),
         hips=({"type": "array", "items": _hip()}, "The hips that were looked for, each once."),
     )
     a_read_hip = {"contains": {"properties": {"status": {"const": "read"}}}}
@@ -149,6 +149,10 @@ def _estimate() -> dict[str, Any]:
 # -- the parts ----------------------------------------------------------------------------------------------------
 
 _TEXT: dict[str, Any] = {"type": ["string", "null"]}
+_FILM_NOW = (
+    "Where the film was when its folder, or the film itself, was last screened; a run does not look at other folders"
+    " that the results tell of. there: It was in its folder; "
+)
 _NUMBER: dict[str, Any] = {"type": "number"}
 _PAIR: dict[str, Any] = {"type": "array", "items": _NUMBER, "minItems": 2, "maxItems": 2}
 _REASON: dict[str, Any] = {"enum": [None, *REFUSALS]}

@@ -152,7 +152,8 @@ def _of_sides(sides: list[str]) -> str:
 def _section(report: FilmReport) -> str:
     if report.band in ("low_suspected", "refer_for_dxa"):
         return report.band
-    return (report.band or "no_headline") if report.complete else "in_doubt"
+    sure = report.complete and report.copy not in COPIES_TO_DO
+    return (report.band or "no_headline") if sure else "in_doubt"
 
 
 def no_headline(report: FilmReport) -> str | None:

@@ -57,9 +57,9 @@ def add(db: sqlite3.Connection, folder: Path) -> bytes:
     """Make a folder known, by a name that no other one has; returns what the keys of its films begin with."""
     path = folder.resolve()
     called = os.fsencode(path.name) or b"films"
-    taken = {name for (name,) in db.execute("SELECT name FROM folders")}
-    names = (called if n == 1 else b"%b (%d)" % (called, n) for n in count(1))
-    name = next(name for name in names if name not in taken)
+    taken = set(names(db))
+    free = (called if n == 1 else b"%b (%d)" % (called, n) for n in count(1))
+    name = next(name for name in free if name not in taken)
     db.execute("INSERT INTO folders VALUES (?,?)", (_place(path), name))
     return _key(name, b"")
 
@@ -90,14 +90,28 @@ def several(db: sqlite3.Connection) -> bool:
     return int(db.execute(f"SELECT count(*) FROM ({names})").fetchone()[0]) > 1
 
 
-def settle(db: sqlite3.Connection, home: bytes) -> None:
+def names(db: sqlite3.Connection) -> list[bytes]:
+    """The names of all folders."""
+    return [name for (name,) in db.execute("SELECT name FROM folders")]
+
+
+def forget(db: sqlite3.Connection, name: bytes) -> int:
+    """Forget a folder and its films; returns how many results these were."""
+    keys = [(key,) for key in _keys(db) if key.startswith(_key(name, b""))]
+    db.executemany("DELETE FROM films WHERE key=?", keys)
+    db.execute("DELETE FROM folders WHERE name=?", (name,))
+    return len(keys)
+
+
+def settle(db: sqlite3.Connection, home: bytes) -> list[bytes]:
     """Take in the films of each folder that has moved to where the keys begin with `home`.
 
     That is one of which at least half of the films lie here under their names; each of the others is missing, or
-    another film has its name.
+    another film has its name. Returns the names of such folders.
     """
+    moved: list[bytes] = []
     if not several(db):
-        return
+        return moved
     here: dict[bytes, str] = {}
     folders = defaultdict(list)
     for key, film, status, said in db.execute(f"SELECT key, film_id, status, {OF_A_HIP} FROM films"):
@@ -117,6 +131,8 @@ def settle(db: sqlite3.Connection, home: bytes) -> None:
             for path, film, is_film, said in films:
                 _take_over(db, _key(name, path), home + path, film, here.get(path), is_film, said)
             db.execute("DELETE FROM folders WHERE name=?", (name,))
+            moved.append(name)
+    return moved
 
 
 def _take_over(

@@ -13,6 +13,7 @@ folder says nothing of films in others.
 """
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Set
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import asdict, astuple
@@ -20,9 +21,11 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from bmd_edge.errors import UsageError
 from bmd_edge.film.film import same_film
 from bmd_edge.report.film_report import FilmReport, RunSummary
 from bmd_edge.report.kept_report import entry_of, report_of
+from bmd_edge.report.safe_text import visible
 from bmd_edge.report.thumbnail import Thumbnail
 from bmd_edge.screen import folders
 from bmd_edge.screen.folder_plan import Stamp
@@ -76,10 +79,28 @@ class Ledger:
         path = key.partition(b"\0")[0]
         return path == self._named or (self._named == self._home and path.startswith(self._home))
 
-    def all_named(self) -> bool:
-        """Whether there are no films besides those of the folder that was entered, or the one film."""
+    def per_folder(self, *, others: bool = False) -> dict[str, int]:
+        """How many results there are of each folder; with `others`, without those of what was entered."""
         with _translated():
-            return all(self.is_named(key) for (key,) in self._db.execute("SELECT key FROM films"))
+            keys = (key for (key,) in self._db.execute("SELECT key FROM films ORDER BY key"))
+            return dict(Counter(_text(key.partition(b"/")[0]) for key in keys if not (others and self.is_named(key))))
+
+    def several(self) -> bool:
+        """Whether there are films of several folders, so that the names of files begin with their folder's."""
+        with _translated():
+            return folders.several(self._db)
+
+    def forget_folder(self, name: str) -> int:
+        """Forget a folder, by its name in the results, and all of its films; how many results these were.
+
+        UsageError if it is not known.
+        """
+        with self._at_once():
+            known = {_text(folder): folder for folder in folders.names(self._db)}
+            if name not in known:
+                names = ", ".join(map(visible, sorted(known))) or "none"
+                raise UsageError(f"{visible(name)}: --out knows no such folder: it knows {names}")
+            return folders.forget(self._db, known[name])
 
     @contextmanager
     def _at_once(self) -> Iterator[None]:
@@ -190,20 +211,30 @@ class Ledger:
             put = "INSERT OR REPLACE INTO absent SELECT key, 'replaced' FROM films WHERE key=?"
             self._db.executemany(put, rows)
 
-    def settle(self) -> None:
-        """Forget films that are not there if they are there under another name; a folder that has moved is this one."""
+    def settle(self) -> list[str]:
+        """Forget films that are not there if they are there under another name; a folder that has moved is this one.
+
+        Returns the names of such folders.
+        """
         with self._at_once():
-            folders.settle(self._db, self._home)
+            moved = folders.settle(self._db, self._home)
             self._db.execute(
                 "DELETE FROM films WHERE key IN (SELECT key FROM absent WHERE film_now<>'unreadable') AND film_id IN"
                 " (SELECT film_id FROM films WHERE status<>'failed' AND key NOT IN (SELECT key FROM absent))"
             )
+        return [_text(name) for name in moved]
 
-    def forget_missing(self) -> None:
-        """Forget films of the folder that was entered, or the one film, that are not there, as somebody asked for."""
+    def forget_missing(self) -> list[str]:
+        """Forget films of the folder that was entered, or the one film, that are not there, as somebody asked for.
+
+        Returns their names.
+        """
         with self._at_once():
-            absent = self._db.execute("SELECT key FROM absent WHERE film_now<>'unreadable'").fetchall()
-            self._db.executemany("DELETE FROM films WHERE key=?", [row for row in absent if self.is_named(row[0])])
+            absent = self._db.execute("SELECT key FROM absent WHERE film_now<>'unreadable' ORDER BY key").fetchall()
+            rows = [row for row in absent if self.is_named(row[0])]
+            several = folders.several(self._db)
+            self._db.executemany("DELETE FROM films WHERE key=?", rows)
+        return [_file(key, several) for (key,) in rows]
 
     def reports(self, *, named: bool = False) -> Iterator[FilmReport]:
         """All reports, sorted by path; of one path, that of the film that is there now is the last.
@@ -241,7 +272,11 @@ class Ledger:
 def _file(key: bytes, several: bool) -> str:
     """Posix path relative to the folder, or with the folder's name; bytes that are no UTF-8 stand as `\\xNN`."""
     path = key.partition(b"\0")[0]
-    return (path if several else path.partition(b"/")[2]).decode("utf-8", "backslashreplace")
+    return _text(path if several else path.partition(b"/")[2])
+
+
+def _text(name: bytes) -> str:
+    return name.decode("utf-8", "backslashreplace")
 
 
 def _latest_last(rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
@@ -254,6 +289,14 @@ def remove(out: Path) -> None:
     """Delete the ledger of folder `out`, whatever state it is in."""
     for name in (NAME, f"{NAME}-wal", f"{NAME}-shm"):
         (out / name).unlink(missing_ok=True)
+
+
+def held(out: Path) -> dict[str, int]:
+    """How many results folder `out` keeps, by folder of films, without making anything there."""
+    if not (out / NAME).is_file():
+        return {}
+    with closing(Ledger(out, to_read=True)) as ledger:
+        return ledger.per_folder()
 
 
 def known(out: Path) -> set[str]:

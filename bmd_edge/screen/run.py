@@ -8,19 +8,20 @@ import importlib.metadata
 import os
 import platform
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 from bmd_edge.errors import EngineError, UsageError
 from bmd_edge.follow.page import write_series
 from bmd_edge.report.copies import Copies, copies, count_copies, marked
 from bmd_edge.report.film_report import SCHEMA_VERSION, RunSummary, count
+from bmd_edge.report.in_words import counted, some
 from bmd_edge.report.pages import write_pages
 from bmd_edge.report.results import write_csv, write_jsonl, write_run
 from bmd_edge.report.safe_text import visible
 from bmd_edge.screen.folder_plan import PlannedFile, named, plan, settled, unmoved
 from bmd_edge.screen.jobs import FilmJob, FilmOutcome, Setup
-from bmd_edge.screen.ledger import Ledger
+from bmd_edge.screen.ledger import Ledger, held
 from bmd_edge.screen.ledger import remove as remove_ledger
 from bmd_edge.screen.ledger_file import NAME as LEDGER
 from bmd_edge.screen.left_out import as_entry
@@ -30,6 +31,7 @@ from bmd_edge.screen.workers import Crew
 from bmd_edge.version import __version__
 
 Progress = Callable[[int, int], None]
+Tell = Callable[[str], None]
 
 _MAX_ENGINE_ERRORS = 3  # one odd film may upset an engine; three in a row mean that the engine is broken
 _VERSIONS = ("numpy", "pydicom", "imagecodecs", "Pillow", "onnxruntime", "onnxruntime-gpu")
@@ -39,7 +41,9 @@ def check_folders(films: Path, out: Path) -> None:
     """UsageError unless `films` is a film, or a folder and `out` lies outside it: results must not become input."""
     given, results = visible(str(films)), visible(str(out))
     if not films.exists():
-        raise UsageError(f"{given}: does not exist: check its name, and whether its share is mounted")
+        gone = f". If it is gone, --forget-folder {visible(films.name)} with another folder forgets its results"
+        what = "does not exist: check its name, and whether its share is mounted"
+        raise UsageError(f"{given}: {what}{gone * (films.name in _held(out))}")
     if not (films.is_dir() or films.is_file()):
         raise UsageError(f"{given}: neither a folder nor a file: give one of these")
     if not os.access(named(films)[0], os.R_OK | os.X_OK):
@@ -57,7 +61,9 @@ def screen_folder(
     *,
     fresh: bool = False,
     forget_missing: bool = False,
+    forget_folder: str | None = None,
     progress: Progress = lambda done, total: None,  # noqa: ARG005
+    tell: Tell = lambda text: None,  # noqa: ARG005
 ) -> RunSummary:
     """Screen every entry below the folder `films`, or that one film.
 
@@ -66,13 +72,16 @@ def screen_folder(
     A `Crew` works on several films at a time and survives what a decoder does; a `Screener` on one after the other.
     Films that the ledger in `out` knows as finished with the same settings are not read again; `fresh` forgets them.
     Results of films that are not in the folder now stay and are marked; `forget_missing` forgets them. Those of other
-    folders stay as they are. What is in a folder and is no film is left out; one film that is named is read or refused,
-    whatever it is, and says nothing of others. Films that change while they are looked at are left for the next run.
-    `progress` is called with (finished, all) before the first and after every film.
+    folders stay as they are; `forget_folder` forgets those of one, by its name in the results. What is in a folder and
+    is no film is left out; one film that is named is read or refused, whatever it is, and says nothing of others. Films
+    that change while they are looked at are left for the next run.
+
+    `progress` is called with (finished, all) before the first and after every film, `tell` with a sentence for the user
+    about each thing of which the results alone would not tell: what was forgotten, named anew or left.
 
     Raises:
         UsageError: the folders are not as `check_folders` wants them, another run writes to `out`, it holds results
-            without a ledger, or `forget_missing` is asked for and there is no film.
+            without a ledger, `forget_missing` is asked for and there is no film, or `forget_folder` is not known.
         EngineError: a network failed on several films in a row.
         OSError: `out` cannot be written. Whatever ends a run, what was finished stays in the ledger.
     """
@@ -82,12 +91,35 @@ def screen_folder(
     with hold(out):
         _sweep(out)
         if fresh:
-            remove_ledger(out)
+            _forget_all(out, tell)
         elif orphaned(out):
             what = f"--out holds results without their {LEDGER}, and this run would write over them"
             raise UsageError(f"{what}: give another --out, or --fresh, which forgets them")
         with closing(Ledger(out)) as ledger:
-            return _screen(screener, films, out, ledger, forget_missing, progress)
+            several = ledger.several()
+            if forget_folder is not None:
+                number = counted(ledger.forget_folder(forget_folder), "result")
+                tell(f"Forgotten: the folder {visible(forget_folder)}, {number}.")
+            summary = _screen(screener, films, out, ledger, forget_missing, progress, tell)
+            if ledger.several() != several:
+                how = "do not begin with their folder's name any more" if several else "begin with their folder's name"
+                tell(f"The results hold films of {'one folder' if several else 'several folders'}: file names {how}.")
+            return summary
+
+
+def _forget_all(out: Path, tell: Tell) -> None:
+    """Remove the ledger, and say of which folders it held results."""
+    if found := _held(out):
+        whose = some([f"{n} of {visible(name)}" for name, n in found.items()])
+        tell(f"Forgotten: all earlier results in --out, {whose}.")
+    remove_ledger(out)
+
+
+def _held(out: Path) -> dict[str, int]:
+    """How many results there are of each folder; nothing of a ledger that cannot be read."""
+    with suppress(UsageError, OSError):
+        return held(out)
+    return {}
 
 
 def orphaned(out: Path) -> bool:
@@ -104,7 +136,13 @@ def _sweep(out: Path) -> None:
 
 
 def _screen(
-    screener: Screener | Crew, films: Path, out: Path, ledger: Ledger, forget_missing: bool, progress: Progress
+    screener: Screener | Crew,
+    films: Path,
+    out: Path,
+    ledger: Ledger,
+    forget_missing: bool,
+    progress: Progress,
+    tell: Tell,
 ) -> RunSummary:
     settings = screener.setup.digest
     folder, only = named(films)
@@ -112,6 +150,7 @@ def _screen(
     items = plan(folder, ledger.done(settings), only)
     if only is None and ledger.take_in(folder, [item.key for item in items]):
         items = plan(folder, ledger.done(settings))
+        tell("Folders in this one were screened before: they are parts of it now, and their files are named so.")
     if forget_missing and not items:
         what = f"{visible(str(films))} holds no files, so --forget-missing would forget all"
         raise UsageError(f"{what}: is the share with the films mounted? --fresh forgets whatever is known")
@@ -130,15 +169,27 @@ def _screen(
         gone = {key for key in left if not os.path.lexists(os.path.join(os.fsencode(folder), key))}
         ledger.leave(left - gone)
         ledger.compare(present - gone, set())
+        _tell_left([item.file for item in todo if item.key in left], tell)
     if ledger.written(settings) is None:
-        ledger.settle()
-    if forget_missing:
-        ledger.forget_missing()
+        for name in ledger.settle():
+            what = "at least half of its films lie here under their names"
+            tell(f"The known folder {visible(name)} is taken for {visible(str(films))}: {what}.")
+    if forget_missing and (files := ledger.forget_missing()):
+        tell(f"Forgotten: {counted(len(files), 'result')} of films that are not there now: {_some_files(files)}.")
     summary = ledger.written(settings)
     if summary is None or not _still_so(summary, screener.setup, len(left)) or not _is_there(out):
         summary = write_results(out, ledger, screener.setup, len(left))
         ledger.note_written(settings, summary)
     return summary
+
+
+def _tell_left(files: Sequence[str], tell: Tell) -> None:
+    what, them = ("file was", "it") if len(files) == 1 else ("files were", "them")
+    tell(f"{len(files)} {what} still changing: run the same command again to read {them}: {_some_files(files)}.")
+
+
+def _some_files(files: Sequence[str]) -> str:
+    return some([visible(file) for file in files])
 
 
 def _adopt(screener: Screener | Crew, folder: Path, ledger: Ledger, items: Sequence[PlannedFile]) -> set[bytes]:

@@ -19,6 +19,7 @@ from bmd_edge.errors import TableError, UsageError, reasons_said
 from bmd_edge.measure.network_answer import NetworkAnswer
 from bmd_edge.measure.recalibration import SCHEMA, RecalibrationFile
 from bmd_edge.report.film_report import FilmReport
+from bmd_edge.report.in_words import counted
 from bmd_edge.sites import SITES
 from bmd_edge.system.files import replace_file
 from bmd_edge.table.dxa_scales import to_hologic
@@ -66,8 +67,8 @@ def calibrate(
         raise TableError(f"{table.name}: no row of the split {SPLIT} has DEXA: put the films to calibrate with there")
     if (subjects := len({row.subject for row in rows})) < MIN_SUBJECTS:
         raise TableError(
-            f"{table.name}: {subjects} subjects of the split {SPLIT} have DEXA, {MIN_SUBJECTS} with film and DEXA are"
-            " the least"
+            f"{table.name}: {counted(subjects, 'subject')} with DEXA in the split {SPLIT}, {MIN_SUBJECTS} with film and"
+            " DEXA are the least"
         )
     refuse_errors(table.name, dexa_findings(rows))  # said before films are read for minutes
     films = {row.film: row.film_path for row in rows}

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from bmd_edge.errors import UsageError
 from bmd_edge.measure.recalibration import RecalibrationLine
+from bmd_edge.report.in_words import counted
 from calibration.fit.intervals import COVERAGE
 from calibration.statistics.conformal import conformal_scale
 
@@ -78,7 +79,7 @@ def fit_site(
     sd = float(np.std(y - x, ddof=1)) if len(names) > 1 else math.nan
     needed = subjects_needed(sd)
     if len(names) < MIN_SUBJECTS:
-        few = f"{len(names)} subjects with film and DEXA are too few: {MIN_SUBJECTS} are the least"
+        few = f"{counted(len(names), 'subject')} with film and DEXA: too few, {MIN_SUBJECTS} are the least"
         aim = f", and {needed} give the mean shift to +-{HALF_WIDTH_GCM2} g/cm2 (SD of the differences {sd:.3f})"
         raise UsageError(few + aim * math.isfinite(sd))
     slope, intercept = fit_line(x, y)

@@ -42,7 +42,7 @@ def test_films_that_are_not_there_keep_their_results_until_they_are_back(
         summary, names = names_read(folder, out)
         assert (summary.not_there, summary.complete, names) == ({"missing": len(lost)}, False, [])
         assert now(out) == {name: "missing" if name in lost else "there" for name in ("a.dcm", "b.dcm", "c.dcm")}
-    assert ("not in the folder now" in (out / "report/index.html").read_text().lower()) is True
+    assert ("not in its folder when that was last screened" in (out / "report/index.html").read_text().lower()) is True
     for name in lost:
         (tmp_path / "away" / name).rename(folder / name)
     summary, names = names_read(folder, out)

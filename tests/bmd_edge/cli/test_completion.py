@@ -16,7 +16,7 @@ from bmd_edge.cli.completion import bundles
 ROOT = Path(__file__).parents[3]
 CASES = {
     "bmd-edge scr": "screen",
-    "bmd-edge screen --forget": "--forget-missing",
+    "bmd-edge screen --forget-m": "--forget-missing",
     "bmd-edge calibrate --tab": "--table",
     "bmd-edge phantom make --dic": "--dicom",
     "bmd-edge train mean": "mean_teacher",

@@ -83,14 +83,83 @@ def test_one_folder_says_nothing_of_others(inside, films: Path, tmp_path: Path) 
     _, text, err = inside("screen", day2, "--out", out, "--dry-run")
     assert ("2 to read, 0 finished before, 0 left out; nothing" in err, text.count("read ")) == (True, 2)
     code, text, err = inside("screen", day2, "--out", out)
-    assert (code, "2 files: 1 read, 1 refused" in text, "forget" in err) == (3, True, False)
+    assert (code, "2 files: 1 read, 1 refused" in text, "--forget-missing" in err) == (3, True, False)
     assert "day2/right.dcm" in text
     assert f"{films.name}/" not in text
-    assert "Report and tables also hold 2 files of earlier runs with this --out." in err
+    assert "also hold 2 results of earlier runs with this --out, as last known" in err
+    assert f"this run did not look there: 2 of {films.name}. --forget-folder NAME" in err
+    assert "The results hold films of several folders: file names begin with their folder's name." in err
+    assert "begin with their folder's name" not in inside("screen", day2, "--out", out)[2]
     code, text, _ = inside("screen", films, "--out", out, "--json")
     assert (code, [json.loads(line)["file"] for line in text.splitlines()]) == (
         0, [f"{films.name}/pelvis.dcm", f"{films.name}/right.dcm"],
     )  # fmt: skip
+
+
+def test_a_folder_that_is_gone_is_forgotten_by_its_name(inside, films: Path, tmp_path: Path) -> None:
+    """It was given another name with fewer than half of its films left: nobody can know it for the same."""
+    big, bigger, out = tmp_path / "big", tmp_path / "bigger", tmp_path / "out"
+    shutil.copytree(films, big)
+    (big / "third.dcm").write_bytes(hip_dicom("L"))
+    inside("screen", big, "--out", out)
+    big.rename(bigger)
+    for name in ("right.dcm", "pelvis.dcm"):
+        (bigger / name).unlink()
+    assert "this run did not look there: 3 of big." in inside("screen", bigger, "--out", out)[2]
+    code, _, err = inside("screen", big, "--out", out)
+    assert (code, "does not exist" in err, "--forget-folder big with another folder" in err) == (2, True, True)
+    code, _, err = inside("screen", bigger, "--out", out, "--forget-folder", "bog")
+    assert (code, "bog: --out knows no such folder: it knows big, bigger" in err) == (2, True)
+    code, _, err = inside("screen", bigger, "--out", out, "--forget-folder", "big")
+    assert (code, "Forgotten: the folder big, 3 results." in err, "also hold" in err) == (0, True, False)
+    assert "films of one folder: file names do not begin with their folder's name any more" in err
+    assert [json.loads(line)["file"] for line in (out / "results.jsonl").read_text().splitlines()] == ["third.dcm"]
+
+
+def test_what_is_forgotten_is_said(inside, films: Path, tmp_path: Path) -> None:
+    day2, out = tmp_path / "day2", tmp_path / "out"
+    day2.mkdir()
+    (day2 / "left.dcm").write_bytes(hip_dicom("L"))
+    for folder in (films, day2):
+        assert "Forgotten" not in inside("screen", folder, "--out", out)[2]
+    (films / "right.dcm").unlink()
+    _, _, err = inside("screen", films, "--out", out, "--forget-missing")
+    assert f"Forgotten: 1 result of films that are not there now: {films.name}/right.dcm." in err
+    assert "Forgotten" not in inside("screen", films, "--out", out, "--forget-missing")[2]
+    _, _, err = inside("screen", day2, "--out", out, "--fresh")
+    assert f"Forgotten: all earlier results in --out, 1 of day2, 1 of {films.name}." in err
+
+
+def test_a_folder_that_has_another_name_now_is_said(inside, films: Path, tmp_path: Path) -> None:
+    inside("screen", films, "--out", tmp_path / "out")
+    tuesday = films.rename(tmp_path / "tuesday")
+    code, _, err = inside("screen", tuesday, "--out", tmp_path / "out")
+    assert (code, f"The known folder films is taken for {tuesday}" in err) == (0, True)
+    assert "taken for" not in inside("screen", tuesday, "--out", tmp_path / "out")[2]
+
+
+def test_what_is_counted_is_there_now(inside, films: Path, tmp_path: Path) -> None:
+    """A stick that was emptied and filled anew, under equal names."""
+    out = tmp_path / "out"
+    (films / "broken.dcm").write_bytes(hip_dicom("L")[:900])
+    inside("screen", films, "--out", out)
+    for path in films.iterdir():
+        path.unlink()
+    (films / "right.dcm").write_bytes(hip_dicom("R", bone=2200))
+    (films / "new.dcm").write_bytes(hip_dicom("L"))
+    code, text, err = inside("screen", films, "--out", out)
+    assert (code, "2 files: 2 read, 0 refused" in text) == (3, True)
+    assert "2 hips with a number" in text
+    assert "not there now: 2 missing, 1 replaced." in err
+    assert "broken.dcm [missing]" in text
+    assert len([line for line in text.splitlines() if "right.dcm" in line]) == 2
+
+
+def test_what_was_still_changing_is_named(inside, films: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(run, "unmoved", lambda _, item: item.file != "right.dcm")
+    code, text, err = inside("screen", films, "--out", tmp_path / "out")
+    assert (code, "1 file: 1 read" in text) == (3, True)
+    assert "1 file was still changing: run the same command again to read it: right.dcm." in err
 
 
 def test_a_folder_without_films_says_so(inside, tmp_path: Path) -> None:

@@ -30,6 +30,21 @@ def test_the_film_that_is_there_now_and_has_the_plainest_name_counts(reports: di
         assert copies(films) == {("a", "0" * 16): ("duplicate", "b")}
 
 
+def test_a_film_that_states_its_own_pixel_size_counts_before_one_that_was_given_a_size(
+    reports: dict[str, FilmReport],
+) -> None:
+    sources = {"nospacing.dcm": "given", "right_hip.dcm": "imager_assumed", "no_size.dcm": None}
+    one = replace(reports["right"], pixel_digest="p", sop_instance_uid=None)
+    films = [replace(one, file=file, spacing_source=source) for file, source in sources.items()]
+    counted = ("same_pixels", "right_hip.dcm")
+    assert {file: mark for (file, _), mark in copies(films).items()} == dict.fromkeys(
+        ["nospacing.dcm", "no_size.dcm"], counted
+    )
+    assert {file: mark for (file, _), mark in copies(films[::2]).items()} == {
+        "no_size.dcm": ("same_pixels", "nospacing.dcm")
+    }
+
+
 def test_one_uid_for_two_pictures_is_a_conflict_of_both(reports: dict[str, FilmReport]) -> None:
     marks = _marks(reports, ("a", "1", "p"), ("b", "1", "p"), ("c", "1", "q"), ("d", "2", "r"))
     assert marks == {"a": ("conflict", "c"), "b": ("duplicate", "a"), "c": ("conflict", "a")}

@@ -42,6 +42,17 @@ def test_a_film_stands_where_what_it_needs_is_said(reports: dict[str, FilmReport
     }
 
 
+def test_a_film_of_which_one_of_two_is_wrong_stands_in_doubt(reports: dict[str, FilmReport]) -> None:
+    films = [known(reports["right"], kind, band="not_suspected", copy=kind, copy_of="x") for kind in COPIES]
+    films.append(known(reports["right"], "low", band="low_suspected", copy="conflict", copy_of="x"))
+    found = {name: sorted(chain.from_iterable(groups)) for name, groups in films_of(listed(films)).items()}
+    assert found == {
+        "low_suspected": ["low"],
+        "in_doubt": sorted(COPIES_TO_DO),
+        "not_suspected": sorted(COPIES.keys() - COPIES_TO_DO),
+    }
+
+
 def test_a_patient_stands_once_where_the_most_urgent_film_does(reports: dict[str, FilmReport]) -> None:
     a = {"patient_pseudonym": "pt-a", "acquisition_date": "2019-03-01"}
     right = reports["right"]
@@ -77,7 +88,7 @@ def test_a_row_says_who_when_what_and_what_to_do(reports: dict[str, FilmReport])
         accession="",
         lowest_t=signed(min(estimate.t_score for hip in pelvis.hips for estimate in hip.estimates)),
         said="The film cannot tell. Left: The hip holds an implant. "
-        "Not in the folder now; the result of an earlier run.",
+        "Not in its folder when that was last screened; the result of an earlier run.",
         to_do=f"Refer for DXA. {REFUSALS['implant'].remedy}",
     )
     unknown = listed([reports["unknown"]]).sections()[0].groups[0][0]

@@ -82,7 +82,7 @@ def test_another_scale_is_converted_and_named(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("drawn")
 def test_too_few_films_are_said(tmp_path: Path) -> None:
     table = films(tmp_path / "few", 11)
-    with pytest.raises(TableError, match="11 subjects of the split calibrate have DEXA, 30 with film and DEXA"):
+    with pytest.raises(TableError, match="11 subjects with DEXA in the split calibrate, 30 with film and DEXA"):
         workshop.calibrate(one_precision(), table)  # before a film is read
     table = films(tmp_path / "films", 30)
     said = r"femoral neck: 29 subjects .* 30 are the least.*hips without a number: 1 implant \(The hip holds an implant"

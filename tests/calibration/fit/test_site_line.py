@@ -89,12 +89,10 @@ def test_ten_films_are_refused_with_the_number_that_is_needed() -> None:
     sd = np.std(y - x, ddof=1)
     needed = int(np.ceil((1.96 * sd / 0.01) ** 2))
     assert needed > 30
-    message = (
-        rf"10 subjects with film and DEXA are too few: 30 are the least, and {needed} give the mean shift to \+-0.01"
-    )
+    message = rf"10 subjects with film and DEXA: too few, 30 are the least, and {needed} give the mean shift to \+-0.01"
     with pytest.raises(UsageError, match=message):
         fit_site(x, spread, y, names(10))
-    with pytest.raises(UsageError, match=r"1 subjects .* 30 are the least$"):
+    with pytest.raises(UsageError, match=r"^1 subject with .* 30 are the least$"):
         fit_site(x[:1], spread[:1], y[:1], names(1))
     assert subjects_needed(0.06) == 139  # 1.96^2 x 36 = 138.3
     assert subjects_needed(0.001) == 30

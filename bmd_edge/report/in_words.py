@@ -1,0 +1,16 @@
+"""Numbers of things, and lists of names, as sentences say them."""
+
+from collections.abc import Sequence
+
+_NAMES_SHOWN = 6
+
+
+def counted(n: int, kind: str) -> str:
+    """A number of things: 1 file, 2 files."""
+    return f"{n} {kind}{'' if n == 1 else 's'}"
+
+
+def some(names: Sequence[str], where: str = "") -> str:
+    """The first names, and how many more there are, which may stand ` in results.csv`."""
+    more = [f"and {len(names) - _NAMES_SHOWN} more{where}"] if len(names) > _NAMES_SHOWN else []
+    return ", ".join([*names[:_NAMES_SHOWN], *more])
