@@ -197,7 +197,7 @@ OTHERS = {
     ("clinic results", "as_json"),
     ("follow", "as_json"),
 }
-"""Must be given; a server's device; JSON Lines in place of a table; and a room below the command line, which has its own."""
+"""Must be given; a server's; JSON Lines in place of a table; and a room below the command line, which has its own."""
 
 
 def test_an_option_of_several_commands_is_explained_once() -> None:
