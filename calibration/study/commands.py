@@ -62,9 +62,11 @@ def plan(
     precision = primary_of("cpu", opened.precisions("bmd"))
     points = opened.calibration[precision].operating_points
     check_aims(wanted, headline=points is not None, int8="int8" in opened.precisions("bmd"))
-    known = assumptions.of_bundle(opened, precision) if pilot is None else assumptions.of_pilot(pilot, opened)
-    known = assumptions.assumed(known, assume or ())
-    other = None if pilot else assumptions.given(assumptions.stated(opened, precision), assume or ())
+    if pilot is None:
+        known, other = assumptions.of_bundle(opened, precision), assumptions.stated(opened, precision)
+    else:
+        known, other = assumptions.of_pilot(pilot, opened)
+    known, other = assumptions.assumed(known, assume or ()), assumptions.given(other, assume or ())
     draft = {
         "bundle": opened.manifest.version,
         "bundle_digest": opened.digest,

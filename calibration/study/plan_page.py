@@ -34,6 +34,7 @@ NAMES = {
     "r_age": "correlation of DEXA and age",
     "r_ost": "correlation of DEXA and OST",
     "source": "from",
+    "guessed": "guessed, neither measured nor given",
 }
 """Assumptions as a reader sees them."""
 
@@ -102,9 +103,12 @@ def _needed(one: Mapping[str, Any]) -> str:
 def _assumed(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
     found = []
     for name, value in facts.items():
-        shown = ", ".join(f"{SITE_NAMES[k].lower()} {v:g}" for k, v in value.items()) if isinstance(value, dict) else ""
-        label = NAMES[name] if name == "source" else f"{NAMES[name]} ({name})"
-        found.append((label, shown or (f"{value:g}" if isinstance(value, float) else f"{value}")))
+        label = NAMES[name] if name in ("source", "guessed") else f"{NAMES[name]} ({name})"
+        if name == "guessed":
+            value = ", ".join(NAMES[one] for one in value) or "nothing"
+        elif isinstance(value, dict):
+            value = ", ".join(f"{SITE_NAMES[k].lower()} {v:g}" for k, v in value.items())
+        found.append((label, f"{value:g}" if isinstance(value, float) else f"{value}"))
     return found
 
 
