@@ -59,6 +59,11 @@ class Aim:
     site: str | None = None
 
     @property
+    def half_width(self) -> bool:
+        """Whether it is about how well the figure is known, whatever the figure is."""
+        return self.figure in ("loa_gcm2", "sensitivity", "specificity")
+
+    @property
     def least(self) -> float:
         """The lower end of the range that coverage must keep."""
         return round((self.expected or 0.0) - self.margin, 6)

@@ -205,7 +205,7 @@ def _unfavorable(sites: Mapping[str, Any]) -> dict[str, Any]:
     An interval that is not there leaves the value.
     """
     figures = {site: sites[site]["figures"] for site in SITES}
-    ends = {
+    ends: dict[str, dict[str, list[float]]] = {
         site: {
             name: [x for x in one[name].values() if x is not None] for name in ("rmse_gcm2", "bias_gcm2", "coverage")
         }

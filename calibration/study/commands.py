@@ -129,6 +129,8 @@ def freeze(
     write_page(out.with_suffix(".html"), made)
     if sign:
         frozen.sign_plan(out, sign)
+    if other := frozen.another_scale(made):
+        typer.echo(f"warning: {other}", err=True)
     typer.echo(f"Frozen {made.made}, digest {made.digest}{'' if sign else ', not signed'}.")
     then = f"bmd-edge validate --table TABLE --plan {out} --out validation"
     typer.echo(f"Plan: {out}; to print: {out.with_suffix('.html')}. When the films are there: {then}", err=True)

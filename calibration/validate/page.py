@@ -78,6 +78,9 @@ def write_page(path: Path, made: Validation) -> None:
                 missing=_missing(facts["precisions"][primary]["rows_without_a_number"]),
                 quantized=[_quantized(made, name) for name in facts["quantized"]],
                 said=said,
+                counted_against=[
+                    one for one in (facts["plan"] or {}).get("endpoints", []) if one.get("without_a_number")
+                ],
                 targets=[_minus(f"{t:g}") for t in TARGETS],
                 items=ITEMS,
             )
