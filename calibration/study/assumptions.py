@@ -213,7 +213,7 @@ def _unfavorable(sites: Mapping[str, Any]) -> dict[str, Any]:
     }
     return {
         "rmse_gcm2": {site: round(max(one["rmse_gcm2"]), 4) for site, one in ends.items()},
-        "bias_gcm2": {site: round(max(one["bias_gcm2"], key=abs), 4) for site, one in ends.items()},
+        "bias_gcm2": {site: round(float(max(one["bias_gcm2"], key=abs)), 4) for site, one in ends.items()},
         "coverage": round(min(min(one["coverage"]) for one in ends.values()), 3),
     }
 

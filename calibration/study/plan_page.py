@@ -69,12 +69,13 @@ def said(draft: Mapping[str, Any]) -> Iterator[str]:
         yield f"  {one['aim']}: {one['subjects']} with both numbers, {one['enrolled']} to enroll"
         yield f"    {words(aims(one['aim'])[0])}; {one['power_in_study']:.0%} likely in this study"
     yield f"All aims together: shown with at least {sizes['power_of_all_at_least']:.0%}. The first is the primary one."
+    left_out = draft["assumptions"]["left_out"]
+    for one in counted_wrong([aims(one["aim"])[0] for one in sizes["aims"]], left_out):
+        yield from textwrap.wrap(one, 78, subsequent_indent="  ")
     if other := sizes["otherwise"]:
         yield "If your films are read worse, each aim would need:"
         yield from textwrap.wrap(_otherwise(other), 78, initial_indent="  ", subsequent_indent="  ")
         yield from (f"  {one['aim']}: {_needed(one)}" for one in other["aims"])
-    left_out = draft["assumptions"]["left_out"]
-    yield from (f"  {one}" for one in counted_wrong([aims(one["aim"])[0] for one in sizes["aims"]], left_out))
     for row in [*sizes["smaller"], *sizes["subgroups"]]:
         yield f"{row['part']}, {row['subjects']} with both numbers:"
         for one in row["shown"]:
@@ -116,8 +117,8 @@ def _otherwise(other: Mapping[str, Any]) -> str:
     if not taken:
         return said
     return (
-        f"{said} {' and '.join(f'{one.figure} {one.expected:g}' for one in taken).capitalize()} taken for granted here,"
-        " too: films that are read worse make less of it, and how much less is not known."
+        f"{said} {' and '.join(f'{one.figure} {one.expected:g}' for one in taken).capitalize()}: taken for granted here,"
+        " too; films that are read worse make less of it, and how much less is not known."
     )
 
 

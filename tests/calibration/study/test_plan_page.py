@@ -72,7 +72,7 @@ def test_worse_errors_take_the_expected_sensitivity_for_granted() -> None:
     wide = replace(KNOWN, rmse_gcm2=dict.fromkeys(KNOWN.rmse_gcm2, 0.1))
     sizes = planned(aims("sensitivity=0.9+-0.1"), KNOWN, {}, other=wide)
     text = " ".join(line.strip() for line in said(draft() | {"sizes": sizes}))
-    assert "Sensitivity 0.9 taken for granted here, too" in text
+    assert "Sensitivity 0.9: taken for granted here, too" in text
     sizes = planned(aims("total_hip.rmse_gcm2<=0.2"), KNOWN, {}, other=wide)
     assert not any("taken for granted here" in line for line in said(draft() | {"sizes": sizes}))
 
