@@ -87,20 +87,21 @@ class Assumptions:
         return subjects * self.hips / (1 + 2 * (self.hips - 1) * r / self.hips)
 
 
-def of_bundle(bundle: VerifiedBundle, precision: str) -> Assumptions:
-    """What the validation of the bundle has measured, if it is the one that this package comes with; else as `stated`,
-    whose errors these are too.
+def of_bundle(bundle: VerifiedBundle, precision: str) -> tuple[Assumptions, Assumptions]:
+    """What the validation of the bundle has measured, if it is the one that this package comes with, else as `stated`;
+    and `stated`, whose errors these are too.
     """
     found = stated(bundle, precision)
     facts = json.loads(VALIDATION.read_bytes())
     if facts["bundle_digest"] != bundle.digest or precision not in facts["precisions"]:
-        return found
+        return found, found
     films = facts["table"]["films"]
-    return replace(
+    measured = replace(
         found,
         **_measured(facts["precisions"][precision]["sites"]),
         source=f"errors of the bundle's validation on {films} ordinary films of the phantom, synthetic",
     )
+    return measured, found
 
 
 def stated(bundle: VerifiedBundle, precision: str) -> Assumptions:

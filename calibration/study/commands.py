@@ -62,10 +62,7 @@ def plan(
     precision = primary_of("cpu", opened.precisions("bmd"))
     points = opened.calibration[precision].operating_points
     check_aims(wanted, headline=points is not None, int8="int8" in opened.precisions("bmd"))
-    if pilot is None:
-        known, other = assumptions.of_bundle(opened, precision), assumptions.stated(opened, precision)
-    else:
-        known, other = assumptions.of_pilot(pilot, opened)
+    known, other = assumptions.of_pilot(pilot, opened) if pilot else assumptions.of_bundle(opened, precision)
     known, other = assumptions.assumed(known, assume or ()), assumptions.given(other, assume or ())
     draft = {
         "bundle": opened.manifest.version,

@@ -116,9 +116,10 @@ def _otherwise(other: Mapping[str, Any]) -> str:
     taken = [one for row in other["aims"] if (one := aims(row["aim"])[0]).figure in ("sensitivity", "specificity")]
     if not taken:
         return said
+    granted = " and ".join(f"{one.figure} {one.expected:g}" for one in taken).capitalize()
     return (
-        f"{said} {' and '.join(f'{one.figure} {one.expected:g}' for one in taken).capitalize()}: taken for granted here,"
-        " too; films that are read worse make less of it, and how much less is not known."
+        f"{said} {granted}: taken for granted here, too; films that are read worse make less of it, and how much less is"
+        " not known."
     )
 
 
