@@ -118,8 +118,8 @@ def _otherwise(other: Mapping[str, Any]) -> str:
         return said
     granted = " and ".join(f"{one.figure} {one.expected:g}" for one in taken).capitalize()
     return (
-        f"{said} {granted}: taken for granted here, too; films that are read worse make less of it, and how much less is"
-        " not known."
+        f"{said} {granted}: taken for granted here, too; films that are read worse make less of it, and how much less"
+        " is not known."
     )
 
 
