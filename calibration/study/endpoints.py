@@ -127,6 +127,13 @@ def _narrow(aim: Aim, figure: Mapping[str, Any]) -> str:
     return "met" if known and figure["high"] - figure["low"] <= 2 * aim.margin else "not_shown"
 
 
+def _above(aim: Aim, figure: Mapping[str, Any]) -> str:
+    low, high = figure["low"], figure["high"]
+    if low is None or high is None:
+        return "not_shown"
+    return "met" if low >= aim.least else "missed" if high < aim.least else "not_shown"
+
+
 def _int8(aim: Aim, facts: Mapping[str, Any]) -> dict[str, Any]:
     if "int8" not in facts["quantized"]:
         return {"measured": Figure(None)._asdict(), "n": 0, "verdict": "not_shown"}
@@ -197,7 +204,7 @@ def _share(aim: Aim, films: Sequence[Film], plan: StudyPlan) -> dict[str, Any]:
     return {
         "measured": figure,
         "n": int(kind.sum()),
-        "verdict": _narrow(aim, figure),
+        "verdict": _above(aim, figure) if aim.floor else _narrow(aim, figure),
         "table": {name: int(cell.sum()) for name, cell in cells.items()},
         "without_a_number": sum(one.band is None for one in counted),
     }

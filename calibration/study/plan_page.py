@@ -46,6 +46,9 @@ def words(aim: Aim) -> str:
     """An aim in a sentence's half."""
     site = f"{SITE_NAMES[aim.site].lower()}: " if aim.site else ""
     margin, expected, other = f"{aim.margin:g}", f"{aim.expected or 0:g}", COMPARATOR_NAMES.get(aim.against or "")
+    if aim.floor:
+        called = _CALLED if aim.figure == "sensitivity" else _CALLED_FIRMLY
+        return f"{aim.figure} for T <= -2.5 is at least {aim.least:g}, {expected} expected; {called}"
     return (
         site
         + {
