@@ -157,7 +157,7 @@ def test_the_report_holds_plan_endpoints_deviations_and_what_cannot_be_told(plan
         f" subjects with both numbers of {facts['subjects']} planned",
         "known to +-0.5; it is ",
         "AUROC of the films 0.",
-        f"counted as wrong for sensitivity, so that it is {said(facts['endpoints'][1]['measured'])}",
+        f"count, too, as wrong answers: sensitivity is {said(facts['endpoints'][1]['measured'])} there",
         "clock",
         "STARD-AI",
     ):
