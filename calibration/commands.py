@@ -64,7 +64,7 @@ def validate(
     from bmd_edge.cli.terminal import progress_bar
     from bmd_edge.errors import UsageError
     from calibration.study.deviations import against_plan
-    from calibration.study.frozen import checked_plan
+    from calibration.study.frozen import checked_plan, signature_of
     from calibration.study.summary import check_release, share
     from calibration.validate.acceptance import accept as judge
     from calibration.validate.acceptance import limit
@@ -89,8 +89,9 @@ def validate(
             progress=progress,
         )
     judge(made.facts, limits)
-    if planned:
-        against_plan(made, planned, table, split, verified=plan_key is not None, earlier=out / "validation.json")
+    if plan and planned:
+        signed, earlier = signature_of(plan).is_file(), out / "validation.json"
+        against_plan(made, planned, table, split, verified=plan_key is not None, signed=signed, earlier=earlier)
     _write(made, out)
     _say(made.facts, out)
     if summary:

@@ -18,7 +18,7 @@ FIRST_YEAR = 1970
 
 def person_findings(rows: Sequence[HipRow], today: date) -> Iterator[Finding]:
     """Dates that cannot be, and subjects whose sex or birth changes between their rows."""
-    odd = [row for row in rows for day in (row.film_date, row.dxa_date) if day and not _possible(day, today)]
+    odd = [row for row in rows if any(day and not _possible(day, today) for day in (row.film_date, row.dxa_date))]
     if odd:
         sentence = (
             f"A date lies in the future or before {FIRST_YEAR} in {named_rows(odd)} (columns film_date and dxa_date):"

@@ -14,10 +14,11 @@ FORMS = {
     "coverage": "coverage=0.85..1",
     "sensitivity": "sensitivity=0.90+-0.08",
     "specificity": "specificity=0.90+-0.05",
+    "at_least": "sensitivity>=0.95-0.10",
     "auroc": "auroc>=age-0.05",
     "int8_rmse_change": "int8_rmse_change<=0.02",
 }
-"""Every figure, with an example of how its aim is written."""
+"""Every kind of aim, with an example of how it is written."""
 
 COMPARATORS = ("age", "ost")
 """What an AUROC is compared with on the same subjects; OST is 0.2 x (kg - years) (Koh, Osteoporos Int 2001;12:699)."""
@@ -38,6 +39,7 @@ _PATTERNS = (
     re.compile(rf"{_SITE}(?P<figure>loa_gcm2)=\+-(?P<margin>{_NUMBER})"),
     re.compile(rf"{_SITE}(?P<figure>coverage)=(?P<least>{_NUMBER})\.\.(?P<most>{_NUMBER})"),
     re.compile(rf"(?P<figure>sensitivity|specificity)=(?P<expected>{_NUMBER})\+-(?P<margin>{_NUMBER})"),
+    re.compile(rf"(?P<figure>sensitivity|specificity)(?P<floor>>=)(?P<expected>{_NUMBER})-(?P<margin>{_NUMBER})"),
     re.compile(rf"(?P<figure>auroc)>=(?P<against>{'|'.join(COMPARATORS)})-(?P<margin>{_NUMBER})"),
 )
 
@@ -48,7 +50,8 @@ class Aim:
 
     bias, RMSE and the change by INT8: the whole interval keeps it. Coverage: the whole interval lies from `least` to
     `most`, `margin` to both sides of `expected`. Limits of agreement, sensitivity, specificity: the interval is at most
-    so wide, to both sides together twice the margin; only these are written with +-. AUROC: not below that of `against`
+    so wide, to both sides together twice the margin; only these are written with +-. With `floor` the whole interval
+    of sensitivity or specificity lies at `least` or above. AUROC: not below that of `against`
     by more, on `MIN_OF_A_KIND` of each kind. `site` is None for a figure by film.
     """
 
@@ -57,10 +60,16 @@ class Aim:
     expected: float | None = None
     against: str | None = None
     site: str | None = None
+    floor: bool = False
+
+    @property
+    def half_width(self) -> bool:
+        """Whether it is about how well the figure is known, whatever the figure is."""
+        return self.figure in ("loa_gcm2", "sensitivity", "specificity") and not self.floor
 
     @property
     def least(self) -> float:
-        """The lower end of the range that coverage must keep."""
+        """The lower end of the range that coverage must keep, and the floor."""
         return round((self.expected or 0.0) - self.margin, 6)
 
     @property
@@ -72,6 +81,8 @@ class Aim:
     def text(self) -> str:
         """As it is written on the command line; `aims` reads it back equal."""
         site = f"{self.site}." if self.site else ""
+        if self.floor:
+            return f"{self.figure}>={self.expected:g}-{self.margin:g}"
         if self.figure == "auroc":
             return f"auroc>={self.against}-{self.margin:g}"
         if self.figure == "loa_gcm2":
@@ -98,8 +109,9 @@ def aims(text: str) -> list[Aim]:
     if "most" in given:  # coverage
         expected = round((given["least"] + given["most"]) / 2, 6)
         margin = round((given["most"] - given["least"]) / 2, 6)
-    one = Aim(parts["figure"], margin, expected, parts.get("against"), site)
+    one = Aim(parts["figure"], margin, expected, parts.get("against"), site, bool(parts.get("floor")))
     inside = 0 < one.least <= one.most <= 1 if "most" in given else expected is None or 0 < expected < 1
+    inside = inside and (one.least > 0 or not one.floor)
     if not inside or not _LEAST <= margin < 1 or any(round(x, 4) != x for x in given.values()):
         raise UsageError(
             f"--aim {text}: numbers are g/cm2 (mg/cm2 divided by 1000) or shares of 1 (percent divided by 100), with a"

@@ -26,7 +26,10 @@ years (Taiwan, Hologic, means of three age groups). OST: what an AUROC of about 
 
 PREVALENCE = 0.2
 
-_GUESSED = "; the subjects are guessed"
+GUESSED = ("bmd_sd_gcm2", "hips", "hip_r", "left_out", "prevalence", "r_age", "r_ost")
+"""What no bundle knows: it is of the subjects."""
+
+_SYNTHETIC = "Synthetic"  # so begin the makers of the phantom's films
 
 VALIDATION = Path(__file__).parents[1] / "results" / "validation.json"
 """The validation of the bundle that this package comes with, on ordinary films of the phantom."""
@@ -53,7 +56,8 @@ class Assumptions:
     2), `hip_r` the correlation of the errors of a subject's two hips, `left_out` the share of subjects without a number
     (refused, or no DEXA in time), `prevalence` that of a DXA T-score of -2.5 or less.
 
-    `rmse_gcm2` and `bias_gcm2` by site; `int8_sd_gcm2` is the SD of INT8 minus fp32 at one hip.
+    `rmse_gcm2` and `bias_gcm2` by site; `int8_sd_gcm2` is the SD of INT8 minus fp32 at one hip. `guessed` names what
+    is neither measured nor given.
     """
 
     rmse_gcm2: dict[str, float]
@@ -68,6 +72,7 @@ class Assumptions:
     r_age: float = COMPARATOR_R["age"]
     r_ost: float = COMPARATOR_R["ost"]
     source: str = "guessed"
+    guessed: tuple[str, ...] = GUESSED
 
     @property
     def errors(self) -> dict[str, Any]:
@@ -82,20 +87,21 @@ class Assumptions:
         return subjects * self.hips / (1 + 2 * (self.hips - 1) * r / self.hips)
 
 
-def of_bundle(bundle: VerifiedBundle, precision: str) -> Assumptions:
-    """What the validation of the bundle has measured, if it is the one that this package comes with; else as `stated`,
-    whose errors these are too.
+def of_bundle(bundle: VerifiedBundle, precision: str) -> tuple[Assumptions, Assumptions]:
+    """What the validation of the bundle has measured, if it is the one that this package comes with, else as `stated`;
+    and `stated`, whose errors these are too.
     """
     found = stated(bundle, precision)
     facts = json.loads(VALIDATION.read_bytes())
     if facts["bundle_digest"] != bundle.digest or precision not in facts["precisions"]:
-        return found
+        return found, found
     films = facts["table"]["films"]
-    return replace(
+    measured = replace(
         found,
         **_measured(facts["precisions"][precision]["sites"]),
-        source=f"errors of the bundle's validation on {films} ordinary films of the phantom, synthetic{_GUESSED}",
+        source=f"errors of the bundle's validation on {films} ordinary films of the phantom, synthetic",
     )
+    return measured, found
 
 
 def stated(bundle: VerifiedBundle, precision: str) -> Assumptions:
@@ -114,7 +120,7 @@ def stated(bundle: VerifiedBundle, precision: str) -> Assumptions:
         bias_gcm2=dict.fromkeys(SITES, 0.0),
         int8_sd_gcm2=_int8_sd_gcm2(bundle),
         coverage=min(bundle.calibration[precision].sites[site].coverage for site in SITES),
-        source=f"errors that the bundle states, of {hips:,} hips as diverse as those it learned from{_GUESSED}",
+        source=f"errors that the bundle states, of {hips:,} hips as diverse as those it learned from",
     )
 
 
@@ -134,25 +140,29 @@ def _int8_sd_gcm2(bundle: VerifiedBundle) -> float:
     return round(max((one.p95_shift_gcm2 for one in shifts), default=0.0) / float(stats.norm.ppf(0.975)), 5)
 
 
-def of_pilot(path: Path, bundle: VerifiedBundle) -> Assumptions:
-    """What a validation.json has measured, and what the bundle says beside it; UsageError where the file is none."""
+def of_pilot(path: Path, bundle: VerifiedBundle) -> tuple[Assumptions, Assumptions]:
+    """What a validation.json has measured, with what the bundle says beside it; and the same with the errors at the
+    unfavorable ends of their 95 % intervals.
+
+    Raises:
+        UsageError: the file is none, is of another bundle, or cannot be planned with.
+    """
     try:
         facts = json.loads(path.read_bytes())
         precision = facts["precisions"][facts["primary"]]
         sites = {site: precision["sites"][site] for site in SITES}
-        hips = max(one["hips"] / max(one["subjects"], 1) for one in sites.values())
-        rows = facts["table"]["rows"]
-        low = precision["headline"]["targets"][f"{OSTEOPOROSIS_T:g}"]["prevalence"]["value"]
         subjects = min(int(one["subjects"]) for one in sites.values())
-        source = f"a validation of {subjects} subjects ({facts['table']['sha256'][:16]})"
         digest, line = facts["bundle_digest"], facts["recalibration"]
         found = Assumptions(
             **_measured(sites),
+            **_subjects(facts, precision, sites, subjects),
             int8_sd_gcm2=_int8_sd_gcm2(bundle),
-            hips=min(max(round(hips, 2), 1.0), 2.0),
-            prevalence=round(low, 3) if low and low < 1 else PREVALENCE,
-            left_out=round(sum(precision["rows_without_a_number"].values()) / rows, 3),
-            source=source if low and low < 1 else f"{source}; prevalence not from it: all its subjects are of one kind",
+            source=f"a validation of {subjects} subjects ({facts['table']['sha256'][:16]}){_synthetic(facts)}",
+        )
+        worse = replace(
+            found,
+            **_unfavorable(sites),
+            source="errors at the unfavorable ends of the pilot's 95 % intervals",
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UsageError(f"--pilot {path.name}: no validation.json with figures of both sites") from error
@@ -164,7 +174,49 @@ def of_pilot(path: Path, bundle: VerifiedBundle) -> Assumptions:
     if subjects < MIN_SUBJECTS:
         raise UsageError(f"--pilot {path.name}: {subjects} subjects, a pilot has {MIN_SUBJECTS} or more")
     _possible(found)
-    return found
+    return found, worse
+
+
+def _subjects(
+    facts: Mapping[str, Any], precision: Mapping[str, Any], sites: Mapping[str, Any], n: int
+) -> dict[str, Any]:
+    """What a validation.json tells of its subjects, `n` of them with both numbers; the rest stays guessed.
+
+    SD of DEXA: the RMSE of predicting each hip by the mean of the other subjects, of the site where it is smaller.
+    """
+    means = [facts["knowledge"][facts["primary"]][site]["mean"] for site in SITES]
+    low = precision["headline"]["targets"][f"{OSTEOPOROSIS_T:g}"]["prevalence"]["value"]
+    hips = max(one["hips"] / max(one["subjects"], 1) for one in sites.values())
+    found = {"hips": min(max(round(hips, 2), 1.0), 2.0), "left_out": round(1 - n / facts["table"]["subjects"], 3)}
+    if all(means):
+        found["bmd_sd_gcm2"] = round(min(float(one["baseline_rmse_gcm2"]) for one in means), 3)
+    if low and low < 1:  # else all its subjects are of one kind
+        found["prevalence"] = round(low, 3)
+    return {**found, "guessed": tuple(name for name in GUESSED if name not in found)}
+
+
+def _synthetic(facts: Mapping[str, Any]) -> str:
+    makers = {row["part"] for rows in facts["subgroups"].values() for row in rows if row["division"] == "maker"}
+    return ", whose films are synthetic" if any(name.startswith(_SYNTHETIC) for name in makers) else ""
+
+
+def _unfavorable(sites: Mapping[str, Any]) -> dict[str, Any]:
+    """As `_measured`: the upper limit of the RMSE, the end of the bias that is larger in size, the lower of coverage.
+
+    An interval that is not there leaves the value.
+    """
+    figures = {site: sites[site]["figures"] for site in SITES}
+    ends: dict[str, dict[str, list[float]]] = {
+        site: {
+            name: [x for x in one[name].values() if x is not None] for name in ("rmse_gcm2", "bias_gcm2", "coverage")
+        }
+        for site, one in figures.items()
+    }
+    return {
+        "rmse_gcm2": {site: round(max(one["rmse_gcm2"]), 4) for site, one in ends.items()},
+        "bias_gcm2": {site: round(float(max(one["bias_gcm2"], key=abs)), 4) for site, one in ends.items()},
+        "coverage": round(min(min(one["coverage"]) for one in ends.values()), 3),
+    }
 
 
 def assumed(before: Assumptions, texts: Sequence[str]) -> Assumptions:
@@ -219,7 +271,12 @@ def _with(found: Assumptions, name: str, site: str, value: float) -> Assumptions
     changed: dict[str, Any] = {name: value}
     if isinstance(now, Mapping):
         changed = {name: {**now, **dict.fromkeys([site] if site else SITES, value)}}
-    return replace(found, **changed, source=f"{found.source}; given: {name}{'.' if site else ''}{site}")
+    return replace(
+        found,
+        **changed,
+        source=f"{found.source}; given: {name}{'.' if site else ''}{site}",
+        guessed=tuple(one for one in found.guessed if one != name),
+    )
 
 
 def _form(name: str) -> str:

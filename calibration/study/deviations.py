@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,14 @@ CANNOT_TELL = (
 
 
 def against_plan(
-    made: Validation, plan: StudyPlan, table: Path, split: str, *, verified: bool, earlier: Path | None = None
+    made: Validation,
+    plan: StudyPlan,
+    table: Path,
+    split: str,
+    *,
+    verified: bool,
+    signed: bool,
+    earlier: Path | None = None,
 ) -> None:
     """Put the plan, its endpoints and its deviations into the facts and findings of a validation.
 
@@ -38,19 +45,23 @@ def against_plan(
         table: the film table, for dates and weights.
         split: which rows of it were validated.
         verified: whether the plan's signature was checked.
+        signed: whether one lies beside the plan.
         earlier: where a validation.json from before may lie.
     """
     rows = of_split(table, read_table(table), split)
     found = list(deviations(made, plan, rows, earlier))
     if not verified:
-        sentence = "The signature of the plan was not checked (--plan-key): who wrote it cannot be told."
+        why = "The signature of the plan was not checked (--plan-key)" if signed else "This plan is not signed"
+        sentence = f"{why}: who wrote it cannot be told."
         found.append(Finding("plan_not_verified", "note", sentence))
     facts = made.facts
     facts["plan"] = {
         "digest": plan.digest,
         "made": plan.made,
         "verified": verified,
+        "signed": signed,
         "subjects": plan.subjects,
+        "subjects_with_both_numbers": _with_both_numbers(made),
         "refusals": plan.refusals,
         "subgroups": list(plan.subgroups),
         "exclusions": list(plan.exclusions),
@@ -60,10 +71,10 @@ def against_plan(
     }
     for one in facts["plan"]["endpoints"]:
         if one["verdict"] != "met":
-            said = "missed" if one["verdict"] == "missed" else "not shown"
             of_films = aims(one["aim"])[0].figure in OF_SUBJECTS
-            sentence = f"Planned aim {one['aim']}{', the primary endpoint,' if one['primary'] else ''} is {said}"
-            sentence += f" on {one['n']} films" * of_films + (f": {one['why']}." if "why" in one else ".")
+            sentence = f"Planned aim {one['aim']}{', the primary endpoint' if one['primary'] else ''}"
+            sentence += f", on {one['n']} films" * of_films + f": {one['said']}"
+            sentence += f", {one['why']}." if "why" in one else "."
             severity, hips = "error" if one["primary"] else "warning", 0 if of_films else one["n"]
             found.append(Finding(f"aim_{one['verdict']}", severity, sentence, hips))
     facts["findings"] = [*map(asdict, sorted(found, key=weight)), *facts["findings"]]
@@ -123,12 +134,11 @@ def _seen_before(made: Validation, plan: StudyPlan, earlier: Path | None) -> Ite
 
 
 def _too_few(made: Validation, plan: StudyPlan) -> Iterator[Finding]:
-    primary = made.facts["primary"]
-    numbers = {one.subject for one in made.kept if one.answers[primary].bmd_gcm2 and any(one.dexa_gcm2.values())}
+    numbers = _with_both_numbers(made)
     subjects = len({one.subject for one in made.pairs})
-    if len(numbers) < plan.subjects:
+    if numbers < plan.subjects:
         sentence = (
-            f"{len(numbers)} subjects with both numbers, planned were {plan.subjects}; {subjects} subjects enrolled,"
+            f"{numbers} subjects with both numbers, planned were {plan.subjects}; {subjects} subjects enrolled,"
             f" planned were {plan.enrolled}: the study is not finished, and an aim met so early may be met by chance."
         )
         yield Finding("plan_fewer_subjects", "error", sentence)
@@ -136,6 +146,11 @@ def _too_few(made: Validation, plan: StudyPlan) -> Iterator[Finding]:
     if several < 0 and any(aims(text)[0].figure in OF_SUBJECTS for text in plan.aims):
         sentence = f"{-several} films more than subjects; the plan counts one film of a subject."
         yield Finding("plan_several_films", "note", sentence)
+
+
+def _with_both_numbers(made: Validation) -> int:
+    primary = made.facts["primary"]
+    return len({one.subject for one in made.kept if one.answers[primary].bmd_gcm2 and any(one.dexa_gcm2.values())})
 
 
 def _dates(plan: StudyPlan, rows: Sequence[HipRow]) -> Iterator[Finding]:
@@ -146,6 +161,14 @@ def _dates(plan: StudyPlan, rows: Sequence[HipRow]) -> Iterator[Finding]:
             f" {plan.days} days lie between them at most cannot be told."
         )
         yield Finding("plan_dates_missing", "warning", sentence, len(missing))
+    today = date.today()
+    ahead = [row for row in rows if any(day and day > today for day in (row.film_date, row.dxa_date))]
+    if ahead:
+        sentence = (
+            f"A date of film or DEXA is still to come in {named_rows(ahead)}: whether {plan.days} days lie between them"
+            " at most cannot be told."
+        )
+        yield Finding("plan_dates_to_come", "warning", sentence, len(ahead))
     far = [row for row in rows if _days(row) > plan.days]
     if far:
         turned = sum(any(_days(one) <= plan.days for one in _day_and_month_exchanged(row)) for row in far)

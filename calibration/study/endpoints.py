@@ -39,14 +39,27 @@ class Film:
 
 
 def endpoints(made: Validation, plan: StudyPlan, rows: Sequence[HipRow]) -> list[dict[str, Any]]:
-    """What became of each aim of the plan, the primary first: measured with 95 % interval, number, verdict.
+    """What became of each aim of the plan, the primary first: measured with 95 % interval, number, verdict, its words.
 
     `rows` are those of the table, for the weight that OST needs. Verdicts as of `validate --accept`; a half-width is
-    met or not shown.
+    met or not shown, and its words say that of the interval alone.
     """
     films = films_of(made, rows)
-    found = [rounded(_endpoint(aims(text)[0], made, films, plan)) for text in plan.aims]
+    wanted = [aims(text)[0] for text in plan.aims]
+    found = [rounded(_endpoint(one, made, films, plan)) for one in wanted]
+    found = [{**one, "said": _said(aim, one)} for aim, one in zip(wanted, found, strict=True)]
     return [{"aim": text, "primary": k == 0, **one} for k, (text, one) in enumerate(zip(plan.aims, found, strict=True))]
+
+
+def _said(aim: Aim, found: Mapping[str, Any]) -> str:
+    """The verdict in words; "met" is no word for a figure that is only known well."""
+    if not aim.half_width:
+        return {"met": "met", "missed": "missed", "not_shown": "not shown"}[found["verdict"]]
+    words = f"{'known' if found['verdict'] == 'met' else 'not known'} to +-{aim.margin:g}"
+    value = found["measured"]["value"]
+    if aim.expected is None or value is None:
+        return words
+    return f"{words}; it is {value:.3f}, {aim.expected:g} was expected"
 
 
 def films_of(made: Validation, rows: Sequence[HipRow]) -> list[Film]:
@@ -114,6 +127,13 @@ def _narrow(aim: Aim, figure: Mapping[str, Any]) -> str:
     return "met" if known and figure["high"] - figure["low"] <= 2 * aim.margin else "not_shown"
 
 
+def _above(aim: Aim, figure: Mapping[str, Any]) -> str:
+    low, high = figure["low"], figure["high"]
+    if low is None or high is None:
+        return "not_shown"
+    return "met" if low >= aim.least else "missed" if high < aim.least else "not_shown"
+
+
 def _int8(aim: Aim, facts: Mapping[str, Any]) -> dict[str, Any]:
     if "int8" not in facts["quantized"]:
         return {"measured": Figure(None)._asdict(), "n": 0, "verdict": "not_shown"}
@@ -148,12 +168,19 @@ def _auroc(aim: Aim, films: Sequence[Film]) -> dict[str, Any]:
 
     def difference(weights: F64) -> dict[str, F64]:
         areas = [detection.areas(one, low, weights)["auroc"] for one in (film, other)]
-        return {"difference": areas[0] - areas[1]}
+        return {"difference": areas[0] - areas[1], "film": areas[0], "comparator": areas[1]}
 
-    figure = by_subject(difference, [one.subject for one in both])["difference"]._asdict()
+    compared = by_subject(difference, [one.subject for one in both])
+    figure = compared["difference"]._asdict()
     opposite = {"high": None if figure["low"] is None else -figure["low"], "low": -(figure["high"] or 0.0)}
     kinds = [len({one.subject for one, is_low in zip(both, low, strict=True) if is_low == kind}) for kind in (1, 0)]
-    found = {"measured": figure, "n": len(both), "cases": int(low.sum())}
+    found = {
+        "measured": figure,
+        "film": compared["film"]._asdict(),
+        "comparator": compared["comparator"]._asdict(),
+        "n": len(both),
+        "cases": int(low.sum()),
+    }
     if min(kinds) < MIN_OF_A_KIND:
         why = f"{kinds[0]} subjects with low BMD and {kinds[1]} without, {MIN_OF_A_KIND} of each are the least"
         return {**found, "verdict": "not_shown", "why": why}
@@ -177,7 +204,7 @@ def _share(aim: Aim, films: Sequence[Film], plan: StudyPlan) -> dict[str, Any]:
     return {
         "measured": figure,
         "n": int(kind.sum()),
-        "verdict": _narrow(aim, figure),
+        "verdict": _above(aim, figure) if aim.floor else _narrow(aim, figure),
         "table": {name: int(cell.sum()) for name, cell in cells.items()},
         "without_a_number": sum(one.band is None for one in counted),
     }

@@ -14,6 +14,7 @@ from typing import Any
 from bmd_edge.bundle.strict_json import parse, read_json
 from bmd_edge.errors import BundleError, MissingExtra, UsageError
 from bmd_edge.system.files import replace_bytes, replace_file
+from bmd_edge.table.film_table import SCALES
 from bmd_edge.version import __version__
 from calibration.study.aims import aims
 
@@ -106,6 +107,17 @@ def frozen(draft: Mapping[str, Any], now: datetime, **laid_down: Any) -> StudyPl
         **laid_down,
     )
     return replace(plan, digest=plan.own_digest)
+
+
+def another_scale(plan: StudyPlan) -> str | None:
+    """A warning where the name of the DEXA's maker is that of another scale than the plan's; None where it is not."""
+    named = [scale for scale in SCALES if scale in plan.dexa_maker.casefold()]
+    if not named or plan.scale == "sbmd" or plan.scale in named:
+        return None
+    return (
+        f"the scale is {plan.scale}, the DEXA {plan.dexa_maker}: a device tells BMD on its maker's own scale. If this"
+        " is a slip, freeze another plan with the right --scale, and send only that."
+    )
 
 
 def check_place(path: Path) -> None:

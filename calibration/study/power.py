@@ -145,14 +145,24 @@ def narrow(n: int, share: float, half_width: float) -> float:
     return float(likely[high - low <= 2 * half_width].sum())
 
 
+@lru_cache(maxsize=65536)
+def above(n: int, share: float, least: float) -> float:
+    """Probability that the exact interval of a true `share` of n lies at `least` or above."""
+    counts, likely = _counts(n, share)
+    return float(likely[exact(n, counts)[0] >= least].sum())
+
+
 def _share(aim: Aim, known: Assumptions, subjects: int) -> float:
-    """The interval of sensitivity or specificity is narrow enough; summed over the cases that a study may meet."""
+    """The interval of sensitivity or specificity is narrow enough, or lies above its floor; summed over the cases that
+    a study may meet.
+    """
     share = known.prevalence if aim.figure == "sensitivity" else 1 - known.prevalence
     if subjects < 1:
         return 0.0
     counts, likely = _counts(subjects, share)
+    shown, limit = (above, aim.least) if aim.floor else (narrow, aim.margin)
     expected = aim.expected or 0.0
-    return float(sum(p * narrow(int(n), expected, aim.margin) for n, p in zip(counts, likely, strict=True) if n))
+    return float(sum(p * shown(int(n), expected, limit) for n, p in zip(counts, likely, strict=True) if n))
 
 
 @lru_cache(maxsize=64)

@@ -79,6 +79,7 @@ def enrolled(subjects: int, known: Assumptions) -> int:
 def shown_by(aim: Aim, known: Assumptions, subjects: int, wanted: float = POWER) -> float | None:
     """The smallest margin that so many subjects with both numbers still show; None where it is out of reach."""
     most = min(aim.expected, 1 - aim.expected) if aim.figure == "coverage" and aim.expected else 0.999
+    most = aim.expected if aim.floor and aim.expected else most
     if subjects < 1 or power(with_margin(aim, most), known, subjects) < wanted:
         return None
     low, high = 0.0, most

@@ -216,7 +216,7 @@ def _primary_table(facts: Mapping[str, Any]) -> tuple[str | None, dict[str, int]
     """Figure and 2x2 table of the plan's primary endpoint; none without a plan, or of another kind."""
     for one in (facts["plan"] or {}).get("endpoints", [])[:1]:
         if "table" in one:
-            return one["aim"].partition("=")[0], dict(one["table"])
+            return aims(one["aim"])[0].figure, dict(one["table"])
     return None, None
 
 

@@ -78,6 +78,11 @@ def write_page(path: Path, made: Validation) -> None:
                 missing=_missing(facts["precisions"][primary]["rows_without_a_number"]),
                 quantized=[_quantized(made, name) for name in facts["quantized"]],
                 said=said,
+                counted_against={
+                    one["aim"].partition("=")[0].rstrip(">"): one
+                    for one in (facts["plan"] or {}).get("endpoints", [])
+                    if one.get("without_a_number") and facts["plan"]["refusals"] == "against"
+                },
                 targets=[_minus(f"{t:g}") for t in TARGETS],
                 items=ITEMS,
             )

@@ -12,7 +12,7 @@ from typing import Any
 
 from bmd_edge.bundle.bundle import read_bundle
 from bmd_edge.system.files import replace_bytes
-from calibration.study.assumptions import of_bundle, stated
+from calibration.study.assumptions import of_bundle
 from export.readme import figures, followed, proofs, rooms, speed
 
 ROOT = Path(__file__).parents[2]
@@ -62,8 +62,7 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
         "study": lambda: proofs.study(
             facts("calibration/results/study_sizes.json"),
             facts("calibration/results/study_pooling.json"),
-            of_bundle(read_bundle(), "int8"),
-            stated(read_bundle(), "int8"),
+            *of_bundle(read_bundle(), "int8"),
         ),
         "follow": lambda: followed.follow(facts("calibration/results/follow.json")),
         "drift": lambda: proofs.drift(facts("calibration/results/drift.json")),

@@ -10,6 +10,14 @@ from tests.calibration.pairs.test_dexa_checks import clinic
 TODAY = date(2026, 6, 1)
 
 
+def test_a_row_with_two_dates_that_cannot_be_is_named_once() -> None:
+    rows = clinic(3)
+    rows[1] = replace(rows[1], film_date=date(2027, 1, 1), dxa_date=date(2027, 1, 2))
+    (finding,) = person_findings(rows, TODAY)
+    assert "in row 3 (columns" in finding.sentence
+    assert finding.hips == 1
+
+
 def test_one_subject_with_both_sexes_is_said_once() -> None:
     rows = clinic(6)
     assert not list(person_findings(rows, TODAY))

@@ -52,7 +52,12 @@ def draft(aims: tuple[str, ...] = AIMS, subjects: int = 80) -> dict[str, Any]:
         "bundle_digest": bundle.digest,
         "precision": "int8",
         "cuts": {"low_suspected_t": POINTS.low_suspected_t, "refer_for_dxa_t": POINTS.refer_for_dxa_t},
-        "assumptions": {"rmse_gcm2": {"femoral_neck": 0.06, "total_hip": 0.05}, "hips": 1.5, "source": "a guess"},
+        "assumptions": {
+            "rmse_gcm2": {"femoral_neck": 0.06, "total_hip": 0.05},
+            "hips": 1.5,
+            "left_out": 0.1,
+            "source": "a guess",
+        },
         "sizes": json.loads(json.dumps(sizes)),
     }
 

@@ -10,6 +10,7 @@ from calibration.study.aims import FORMS, OF_SUBJECTS, aims, check_aims
 @pytest.mark.parametrize("figure", FORMS)
 def test_an_aim_is_read_back_equal_and_stands_for_each_site(figure: str) -> None:
     found = aims(FORMS[figure])
+    figure = "sensitivity" if figure == "at_least" else figure
     assert [one.figure for one in found] == [figure] * (1 if figure in OF_SUBJECTS else len(SITES))
     for one in found:
         assert aims(one.text) == [one]
@@ -29,7 +30,7 @@ def test_nonsense_is_refused_with_the_forms(text: str) -> None:
     "text",
     ["rmse_gcm2<=70", "sensitivity=90+-8", "sensitivity=1.2+-0.1", "coverage=0.85..1.05", "coverage=0.95..0.85",
      "coverage=85..95", "bias_gcm2<=0", "bias_gcm2<=2", "loa_gcm2=+-0.00001", "int8_rmse_change<=0.00005",
-     "sensitivity=0.99999+-0.1"],
+     "sensitivity=0.99999+-0.1", "sensitivity>=95-10", "specificity>=0.1-0.1"],
 )  # fmt: skip
 def test_wrong_units_are_refused_with_the_right_ones(text: str) -> None:
     with pytest.raises(UsageError, match=r"mg/cm2 divided by 1000\) or shares of 1 \(percent divided by 100"):
@@ -40,6 +41,12 @@ def test_coverage_is_a_range_and_the_sign_of_a_half_width_is_of_nothing_else() -
     (aim,) = aims("total_hip.coverage=.85..1")
     assert (aim.least, aim.most, aim.text) == (0.85, 1.0, "total_hip.coverage=0.85..1")
     assert [figure for figure, form in FORMS.items() if "+-" in form] == ["loa_gcm2", "sensitivity", "specificity"]
+
+
+def test_a_floor_is_so_far_below_what_is_expected() -> None:
+    (aim,) = aims("specificity>=0.90-0.15")
+    assert (aim.least, aim.floor, aim.half_width, aim.text) == (0.75, True, False, "specificity>=0.9-0.15")
+    assert not aims("specificity=0.90+-0.15")[0].floor
 
 
 def test_signs_as_they_are_printed_are_read() -> None:

@@ -46,23 +46,38 @@ def test_of_the_embedded_bundle_the_validation_is_planned_with_and_of_another_it
     facts = json.loads(VALIDATION.read_text())
     assert facts["bundle_digest"] == bundle.digest
     sites = facts["precisions"]["int8"]["sites"]
-    known = of_bundle(bundle, "int8")
+    known, other = of_bundle(bundle, "int8")
+    assert other == stated(bundle, "int8")
     for site, one in sites.items():
         assert known.rmse_gcm2[site] == pytest.approx(one["figures"]["rmse_gcm2"]["value"], abs=1e-4)
         assert known.bias_gcm2[site] == pytest.approx(one["figures"]["bias_gcm2"]["value"], abs=1e-4)
         assert known.coverage <= one["figures"]["coverage"]["value"] + 1e-3
-    assert "validation on 198 ordinary films of the phantom, synthetic; the subjects are guessed" in known.source
+    assert "validation on 198 ordinary films of the phantom, synthetic" in known.source
+    assert set(known.guessed) == {"bmd_sd_gcm2", "hips", "hip_r", "left_out", "prevalence", "r_age", "r_ost"}
     assert known.prevalence == PREVALENCE  # of subjects the phantom knows nothing
-    assert of_bundle(replace(bundle, digest="0" * 64), "int8") == stated(bundle, "int8")
+    assert of_bundle(replace(bundle, digest="0" * 64), "int8") == (stated(bundle, "int8"),) * 2
 
 
 def test_a_pilot_knows_better(tmp_path: Path) -> None:
     facts = json.loads(VALIDATION.read_text())
-    known = of_pilot(VALIDATION, read_bundle())
+    known, worse = of_pilot(VALIDATION, read_bundle())
     site = facts["precisions"][facts["primary"]]["sites"]["total_hip"]
     assert known.rmse_gcm2["total_hip"] == pytest.approx(site["figures"]["rmse_gcm2"]["value"], abs=1e-4)
     assert known.hips == pytest.approx(229 / 158, abs=0.01)
     assert "validation of 158 subjects" in known.source
+    assert "films are synthetic" in known.source
+    assert known.left_out == pytest.approx(22 / 180, abs=1e-3)  # of subjects, not of hips
+    assert 0.1 < known.bmd_sd_gcm2 < 0.148
+    assert known.guessed == ("hip_r", "r_age", "r_ost")
+    assert assumed(known, ["r_age=0.4"]).guessed == ("hip_r", "r_ost")
+    assert worse.rmse_gcm2["total_hip"] == pytest.approx(site["figures"]["rmse_gcm2"]["high"], abs=1e-4)
+    assert worse.bias_gcm2["total_hip"] == pytest.approx(site["figures"]["bias_gcm2"]["low"], abs=1e-4)
+    assert worse.coverage < known.coverage
+    assert worse.left_out == known.left_out
+    for rows in facts["subgroups"].values():
+        rows[:] = [row for row in rows if row["division"] != "maker"]
+    (tmp_path / "unknown.json").write_text(json.dumps(facts))
+    assert "synthetic" not in of_pilot(tmp_path / "unknown.json", read_bundle())[0].source
     (tmp_path / "other.json").write_text("{}")
     with pytest.raises(UsageError, match=r"no validation\.json"):
         of_pilot(tmp_path / "other.json", read_bundle())
@@ -106,7 +121,7 @@ def test_what_is_given_twice_is_refused() -> None:
         (lambda facts: facts.update(recalibration="f" * 16), "measured with a recalibration"),
         (lambda facts: facts["precisions"]["int8"]["sites"]["total_hip"].update(subjects=29), "29 subjects, a pilot"),
         (
-            lambda facts: facts["table"].update(rows=270),
+            lambda facts: facts["table"].update(subjects=20_000),
             "--assume left_out, write left_out=VALUE with",
         ),
         (lambda facts: facts.update(precisions=[]), "no validation.json"),
@@ -116,8 +131,6 @@ def test_a_pilot_that_says_nothing_of_this_study_is_refused(
     change: Callable[[dict], None], said: str, tmp_path: Path
 ) -> None:
     facts = json.loads(VALIDATION.read_text())
-    facts["precisions"]["int8"]["rows_without_a_number"] = {"implant": 268}
-    facts["table"]["rows"] = 400
     change(facts)
     (tmp_path / "validation.json").write_text(json.dumps(facts))
     with pytest.raises(UsageError, match=re.escape(said)):
@@ -129,9 +142,9 @@ def test_a_pilot_of_one_kind_of_subjects_does_not_tell_the_prevalence(prevalence
     facts = json.loads(VALIDATION.read_text())
     facts["precisions"]["int8"]["headline"]["targets"]["-2.5"]["prevalence"]["value"] = prevalence
     (tmp_path / "validation.json").write_text(json.dumps(facts))
-    known = of_pilot(tmp_path / "validation.json", read_bundle())
+    known, _ = of_pilot(tmp_path / "validation.json", read_bundle())
     assert known.prevalence == PREVALENCE
-    assert "prevalence not from it" in known.source
+    assert "prevalence" in known.guessed
 
 
 def test_shares_of_parts() -> None:

@@ -12,7 +12,7 @@ import pytest
 from bmd_edge.table.film_table import HipRow, read_table
 from calibration.study.deviations import against_plan, deviations
 from calibration.validate.acceptance import accept, limit
-from calibration.validate.page import write_page
+from calibration.validate.page import said, write_page
 from tests.calibration.study.plans import AIMS, MAKER, draft, plan, validation
 
 
@@ -66,6 +66,15 @@ def test_rows_without_dates_and_exchanged_days_are_told(planned: tuple) -> None:
     assert "With day and month of one date exchanged 1 of them would be inside" in found["plan_outside_days"].sentence
 
 
+def test_dates_that_are_still_to_come_are_a_deviation_with_each_row_once(planned: tuple) -> None:
+    made, table = planned
+    rows = read_table(table)
+    ahead = replace(rows[2], film_date=date(2999, 1, 2), dxa_date=date(2999, 1, 1))
+    found = codes(made, [*rows[:2], ahead, *rows[3:]])["plan_dates_to_come"]
+    assert "still to come in row 4: whether 90 days" in found.sentence
+    assert found.hips == 1
+
+
 def test_the_maker_of_the_dexa_is_checked_row_by_row(planned: tuple) -> None:
     made, table = planned
     rows = read_table(table)
@@ -112,20 +121,23 @@ def test_an_aim_that_is_not_shown_counts_what_its_figure_is_of(planned: tuple) -
     made, table = planned
     held = replace(made, facts=json.loads(json.dumps(made.facts)))
     wanted = ("femoral_neck.loa_gcm2=+-0.001", "sensitivity=0.9+-0.01")
-    against_plan(held, plan(of=draft(wanted)), table, "test", verified=True)
+    against_plan(held, plan(of=draft(wanted)), table, "test", verified=True, signed=True)
     shown = [one for one in held.facts["findings"] if one["code"] == "aim_not_shown"]
-    found = {one["sentence"].split()[2].rstrip(","): one for one in shown}
+    found = {one["sentence"].split()[2].rstrip(",:"): one for one in shown}
     hips, films = (one["n"] for one in held.facts["plan"]["endpoints"])
     assert found[wanted[0]]["hips"] == hips > films > 0
-    assert found[wanted[0]]["sentence"].endswith("is not shown.")
+    assert found[wanted[0]]["sentence"].endswith(": not known to +-0.001.")
     assert found[wanted[1]]["hips"] == 0
-    assert found[wanted[1]]["sentence"].endswith(f"is not shown on {films} films.")
+    assert f", on {films} films: not known to +-0.01; it is 0." in found[wanted[1]]["sentence"]
+    assert found[wanted[1]]["sentence"].endswith(", 0.9 was expected.")
 
 
 def test_the_report_holds_plan_endpoints_deviations_and_what_cannot_be_told(planned: tuple, tmp_path: Path) -> None:
     made, table = planned
     held = replace(made, facts=json.loads(json.dumps(made.facts)))
-    against_plan(held, plan(of=draft((*AIMS, "total_hip.bias_gcm2<=0.0001"))), table, "test", verified=False)
+    against_plan(
+        held, plan(of=draft((*AIMS, "total_hip.bias_gcm2<=0.0001"))), table, "test", verified=False, signed=False
+    )
     facts = held.facts["plan"]
     assert facts["endpoints"][0]["verdict"] == "met"
     assert [one["primary"] for one in facts["endpoints"]] == [True, *[False] * len(AIMS)]
@@ -140,6 +152,12 @@ def test_the_report_holds_plan_endpoints_deviations_and_what_cannot_be_told(plan
     for text in (
         *(aim.replace("<", "&lt;").replace(">", "&gt;") for aim in AIMS),
         "plan_not_verified",
+        "This plan is not signed: who wrote it",
+        f"Primary aim {AIMS[0].replace('<', '&lt;')}: met; ",
+        f" subjects with both numbers of {facts['subjects']} planned",
+        "known to +-0.5; it is ",
+        "AUROC of the films 0.",
+        f"count, too, as wrong answers: sensitivity is {said(facts['endpoints'][1]['measured'])} there",
         "clock",
         "STARD-AI",
     ):

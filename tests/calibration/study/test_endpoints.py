@@ -71,6 +71,7 @@ def test_the_area_is_compared_on_the_same_films(against: str, held: tuple) -> No
     expected = roc_auc_score(low, [-one.estimated_t for one in films]) - roc_auc_score(low, -scores[against])
     found = by_aim(held)["auroc>" + "ost" * (against == "ost")]
     assert found["measured"]["value"] == pytest.approx(expected, abs=1e-6)
+    assert found["film"]["value"] - found["comparator"]["value"] == pytest.approx(expected, abs=2e-6)
     assert found["n"] == len(films)
 
 
@@ -79,6 +80,7 @@ def test_the_area_is_compared_on_the_same_films(against: str, held: tuple) -> No
     [
         ("femoral_neck.coverage=0.4..0.6", "missed"), ("femoral_neck.coverage=0.89..0.91", "not_shown"),
         ("femoral_neck.loa_gcm2=+-0.001", "not_shown"), ("sensitivity=0.9+-0.01", "not_shown"),
+        ("sensitivity>=0.99-0.9", "met"), ("specificity>=0.999-0.0001", "missed"),
         ("auroc>=age-0.3", "met"), ("femoral_neck.rmse_gcm2<=0.01", "missed"),
         ("total_hip.int8_rmse_change<=0.5", "met"),
     ],
@@ -87,6 +89,17 @@ def test_verdicts(aim: str, verdict: str, held: tuple) -> None:
     made, rows = held
     (found,) = endpoints(made, plan(of=draft((aim,))), rows)
     assert found["verdict"] == verdict
+
+
+def test_an_aim_of_precision_never_says_met(held: tuple) -> None:
+    made, rows = held
+    wanted = ("sensitivity=0.99+-0.5", "specificity=0.9+-0.01", "femoral_neck.loa_gcm2=+-0.3", "auroc>=age-0.3")
+    found = endpoints(made, plan(of=draft(wanted)), rows)
+    assert [one["verdict"] for one in found] == ["met", "not_shown", "met", "met"]
+    value = found[0]["measured"]["value"]
+    assert found[0]["said"] == f"known to +-0.5; it is {value:.3f}, 0.99 was expected"
+    assert found[1]["said"].startswith("not known to +-0.01; it is ")
+    assert [one["said"] for one in found[2:]] == ["known to +-0.3", "met"]
 
 
 def test_without_weights_ost_is_not_shown(tmp_path: Path) -> None:

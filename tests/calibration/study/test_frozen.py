@@ -9,6 +9,7 @@ import pytest
 
 from bmd_edge.errors import UsageError
 from calibration.study.frozen import (
+    another_scale,
     checked_plan,
     read_draft,
     read_plan,
@@ -98,6 +99,18 @@ def test_no_byte_of_a_plan_can_change_what_it_says(tmp_path: Path) -> None:
         except UsageError:
             continue
         assert read == plan(), place
+
+
+@pytest.mark.parametrize(
+    ("scale", "maker", "told"),
+    [
+        ("lunar", "Hologic Horizon", True), ("hologic", "GE Lunar iDXA", True), ("hologic", "HOLOGIC Horizon", False),
+        ("lunar", "iDXA", False), ("sbmd", "Hologic Horizon", False),
+    ],
+)  # fmt: skip
+def test_a_scale_of_another_maker_is_warned_of(scale: str, maker: str, told: bool) -> None:
+    found = another_scale(plan(scale=scale, dexa_maker=maker))
+    assert (found or "").startswith(f"the scale is {scale}, the DEXA {maker}: ") == told
 
 
 def test_a_page_or_signature_of_another_plan_is_not_written_over(tmp_path: Path) -> None:

@@ -13,21 +13,28 @@ from tests.calibration.study.test_assumptions import KNOWN
 
 def test_every_aim_has_words() -> None:
     found = {words(one) for text in FORMS.values() for one in aims(text)}
-    assert len(found) == 13
+    assert len(found) == 14
 
 
 def test_the_page_says_all_that_is_laid_down_and_is_the_same_each_time(tmp_path: Path) -> None:
-    sizes = planned([*aims("rmse_gcm2<=0.07"), *aims("sensitivity=0.90+-0.1")], KNOWN, {"men": 0.2})
-    made = plan(of=draft() | {"sizes": sizes}, days=33, exclusions=("frogs & toads",))
+    sizes = [*aims("rmse_gcm2<=0.07"), *aims("sensitivity=0.90+-0.1"), *aims("auroc>=age-0.05")]
+    sizes = planned(sizes, KNOWN, {"men": 0.2})
+    known = {"left_out": 0.15, "source": "a guess", "guessed": ["hip_r"]}
+    made = plan(of=draft() | {"sizes": sizes, "assumptions": known}, days=33, exclusions=("frogs & toads",))
     for name in ("a", "b"):
         write_page(tmp_path / name, made)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
     page = (tmp_path / "a").read_text()
     for text in (made.digest, made.bundle_digest, "frogs &amp; toads", "33 at most", "Horizon", "men: ", "(primary)",
                  f"<b>{made.enrolled}</b>", "low suspected at an estimated T &lt;= -2.60", "Signature",
-                 "What is done if it is missed, or not shown", "none, as the clinic says",
+                 "What is done if it is missed, or not shown", "none named", "lowest of both sites",
+                 "for sensitivity low is low suspected or DXA advised; for specificity low is low suspected",
+                 "0.9 of those with one come to 0.77 of all", f'plan <span class="mono">{made.digest[:16]}</span>',
+                 "Expected AUROC: films 0.",
                  "a guess"):  # fmt: skip
         assert text in page, text
+    write_page(tmp_path / "c", replace(made, refusals="left_out"))
+    assert "come to 0.77 of all" not in (tmp_path / "c").read_text()
     asked = [one.topic for one in ITEMS if one.answer is None]
     assert len(asked) > 10
     assert all(one.replace("'", "&#39;") in page for one in asked)
@@ -59,6 +66,15 @@ def test_terminal_and_page_say_what_other_errors_would_need(tmp_path: Path) -> N
     page = (tmp_path / "plan.html").read_text()
     assert errors in page
     assert last in page
+
+
+def test_worse_errors_take_the_expected_sensitivity_for_granted() -> None:
+    wide = replace(KNOWN, rmse_gcm2=dict.fromkeys(KNOWN.rmse_gcm2, 0.1))
+    sizes = planned(aims("sensitivity=0.9+-0.1"), KNOWN, {}, other=wide)
+    text = " ".join(line.strip() for line in said(draft() | {"sizes": sizes}))
+    assert "Sensitivity 0.9: taken for granted here, too" in text
+    sizes = planned(aims("total_hip.rmse_gcm2<=0.2"), KNOWN, {}, other=wide)
+    assert not any("taken for granted here" in line for line in said(draft() | {"sizes": sizes}))
 
 
 def test_plus_minus_is_how_well_a_figure_is_known_and_nothing_else() -> None:

@@ -45,6 +45,16 @@ def test_limits_of_agreement_are_known_as_bland_says(n: int, in_sds: float) -> N
     assert power(aim, KNOWN, n) == (0.06 * widths.max(1) <= 0.02).mean()
 
 
+def test_a_floor_is_shown_as_often_as_in_simulated_studies() -> None:
+    (aim,) = aims("sensitivity>=0.95-0.10")
+    rng = np.random.default_rng(5)
+    cases = rng.binomial(400, KNOWN.prevalence, 4000)
+    found = rng.binomial(cases, 0.95)
+    lower = proportion_confint(found, cases, method="beta")[0]
+    assert power(aim, KNOWN, 400) == pytest.approx((lower >= 0.85).mean(), abs=0.025)
+    assert power(aim, KNOWN, 400) < power(aim, KNOWN, 800)
+
+
 def test_exact_intervals_are_newcombes_and_those_of_statsmodels() -> None:
     """Newcombe, Stat Med 1998;17:857-872, table I, method 5 (Clopper-Pearson)."""
     for k, n, low, high in ((81, 263, 0.2527, 0.3676), (15, 148, 0.0578, 0.1617), (0, 20, 0.0, 0.1684)):
