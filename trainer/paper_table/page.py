@@ -225,7 +225,7 @@ def _learning_curve(everything: Units, found: Units, hips: Hips) -> list[dict[st
     It belongs to the whole table: some rows alone have no units of it, and one point would be no curve.
     """
     points = []
-    if not any(f"{SUPERVISED}_{labels}" in everything for labels in CURVE_LABELS):
+    if not any(f"{SUPERVISED}_{labels}" in everything for labels in (*CURVE_LABELS, "all")):
         return []
     for recipe in (SUPERVISED, FULL):
         rows = {labels: everything.get(f"{recipe}_{labels}") for labels in CURVE_LABELS} | {440: found.get(recipe)}

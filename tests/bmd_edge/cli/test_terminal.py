@@ -68,7 +68,8 @@ def test_sentences_beside_the_results_end_their_lines_between_words() -> None:
     ours, terminal = pty.openpty()
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 40, 0, 0))
     code = "from bmd_edge.cli.terminal import say; say('folder ' * 20)"
-    place = {**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm"}
+    place = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+    place |= {"PYTHONPATH": str(ROOT), "TERM": "xterm"}
     subprocess.run([sys.executable, "-c", code], stderr=terminal, check=True, env=place)
     os.close(terminal)
     lines = os.read(ours, 1000).decode().split("\r\n")
