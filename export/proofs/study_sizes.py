@@ -26,7 +26,7 @@ from calibration.study.sizes import POWER, size
 AIMS = (
     "femoral_neck.bias_gcm2<=0.02", "femoral_neck.rmse_gcm2<=0.07", "femoral_neck.loa_gcm2=+-0.02",
     "femoral_neck.coverage=0.85..0.95", "sensitivity=0.90+-0.10", "specificity=0.90+-0.06", "auroc>=age-0.05",
-    "auroc>=ost-0.05", "femoral_neck.int8_rmse_change<=0.02",
+    "auroc>=ost-0.05", "femoral_neck.int8_rmse_change<=0.02", "sensitivity>=0.95-0.10", "specificity>=0.95-0.05",
 )  # fmt: skip
 KNOWN = Assumptions(
     rmse_gcm2={"femoral_neck": 0.06, "total_hip": 0.06},
@@ -95,6 +95,9 @@ def _share(aim: Aim, subjects: int, rng: np.random.Generator) -> bool:
     right = rng.random(subjects) < (aim.expected or 0.0)
     called: NDArray[np.bool_] = low == right
     found = by_subject(lambda w: detection.two_way(called, low, w), np.arange(subjects).astype(str).tolist(), _HOW)
+    if aim.floor:
+        low_end = found[aim.figure].low
+        return low_end is not None and low_end >= aim.least
     return _width(found[aim.figure]) <= 2 * aim.margin
 
 
