@@ -116,7 +116,8 @@ def replace_folder(made: Path, path: Path, aside: Path) -> None:
 
     What it holds is on the disk before it has its name. All three paths lie on one file system.
     """
-    for one in sorted((made, *made.rglob("*")), reverse=True):  # what a folder holds before the folder
+    # What a folder holds before the folder
+    for one in sorted((made, *made.rglob("*")), reverse=True):
         sync(one)
     if path.exists():
         path.rename(aside)
