@@ -23,7 +23,7 @@ def resnet18(width: float = 0.5) -> tuple[nn.Module, int]:
 
 def vgg11_se(width: float = 0.25, fine: bool = False) -> tuple[nn.Module, int]:
     """VGG-11 with batch norm and a squeeze-and-excitation after each stage (the paper's, as recollected); the first
-    convolution of a `fine` one takes 6 x 6 pixels at steps of two, so that an input twice as fine costs hardly more."""
+    convolution of a `fine` one takes 6 x 6 pixels at steps of two: an input twice as fine costs hardly more."""
     layers: list[nn.Module] = []
     c_in = 1
     for stage, repeats in enumerate((1, 1, 2, 2, 2)):
