@@ -132,7 +132,7 @@ class BmdConfig(LoopConfig):
     triplet_across: bool = False
     """In the triplet loss, what is near to an anchor lies on another film than it."""
     fine: bool = False
-    """vgg11_se: a first convolution of 6 x 6 pixels at steps of two, for an input twice as fine at nearly the same cost."""
+    """vgg11_se: a first convolution of 6 x 6 pixels at steps of two, for an input twice as fine at hardly more cost."""
     size_px: Annotated[int, Between(64, 224)] = BMD.size_px
     """Pixels a side of the network's input, which always shows the same square."""
     low_percentile: Annotated[float, Between(0, 50)] = BMD.low_percentile
