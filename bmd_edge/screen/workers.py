@@ -7,7 +7,6 @@ networks of its own, with one thread, which uses the cores better than several t
 A worker is a Python process of its own (`python -m bmd_edge.screen.workers`), no fork, and shares no lock or network.
 """
 
-import fcntl
 import logging
 import os
 import signal
@@ -16,8 +15,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from multiprocessing.connection import Connection, Pipe, wait
-from multiprocessing.spawn import get_executable
+from multiprocessing.connection import Connection, wait
 from time import monotonic
 from types import TracebackType
 from typing import Any, Self
@@ -25,8 +23,9 @@ from typing import Any, Self
 from bmd_edge.errors import BmdEdgeError, EngineError, UsageError
 from bmd_edge.film.read import name_of
 from bmd_edge.screen.jobs import FilmJob, FilmOutcome, Setup
+from bmd_edge.screen.python_process import OTHER_PYTHON, python, start
 from bmd_edge.screen.screener import Screener
-from bmd_edge.system.machine import cpus, environment_of_workers, memory_bytes, resident_bytes
+from bmd_edge.system.machine import cpus, memory_bytes, resident_bytes
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +38,6 @@ GRACE_SECONDS = 5.0
 """A worker that its own alarm does not end is killed so much later, and no longer waited for after as much again."""
 _KEPT_BYTES = 64 << 20  # glibc's: larger buffers, of the largest films alone, go back to the system
 _WORKER = "BMD_EDGE_WORKER"  # in the environment of a worker, and of whatever was started in place of one
-_OTHER_PYTHON = "name a Python that has bmd_edge installed with multiprocessing.set_executable, or use Screener"
 
 OWNER_BYTES = 100 << 20
 WORKER_BYTES = 350 << 20
@@ -84,9 +82,9 @@ class Crew:
         seconds: float = SECONDS,
     ) -> None:
         if _WORKER in os.environ:
-            raise UsageError(f"this program was started as a worker of itself: {_OTHER_PYTHON}")
-        if not _python() or (getattr(sys, "frozen", False) and _python() == sys.executable):
-            raise UsageError(f"{_python() or 'this program'} is no Python interpreter: {_OTHER_PYTHON}")
+            raise UsageError(f"this program was started as a worker of itself: {OTHER_PYTHON}")
+        if not python() or (getattr(sys, "frozen", False) and python() == sys.executable):
+            raise UsageError(f"{python() or 'this program'} is no Python interpreter: {OTHER_PYTHON}")
         self._workers: list[_Worker] = []
         count, self._bytes = shares(threads, memory_mb)
         try:
@@ -193,24 +191,11 @@ class _Worker:
         """Start the process, or another one in place of one that was lost."""
         self.end()
         self._setup: Setup | None = None
-        self.connection, theirs = map(_above_standard, Pipe())
         # One film keeps one core busy: threads inside numpy's products would only get into each other's way.
         one_thread = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
         # Films want the same large buffers again and again: what is given back to the system faults in anew.
         kept = {"MALLOC_MMAP_THRESHOLD_": str(_KEPT_BYTES), "MALLOC_TRIM_THRESHOLD_": str(_KEPT_BYTES)}
-        with theirs:
-            try:
-                self._process = subprocess.Popen(
-                    [_python(), "-P", "-m", "bmd_edge.screen.workers", str(theirs.fileno())],
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.DEVNULL,
-                    stderr=None if sys.stderr else subprocess.DEVNULL,  # it is None where it is closed
-                    pass_fds=[theirs.fileno()],
-                    env={**environment_of_workers(), **one_thread, **kept, _WORKER: "1"},
-                    process_group=0,  # Ctrl-C goes to the owner alone, who ends the workers
-                )
-            except (FileNotFoundError, PermissionError) as error:
-                raise EngineError(f"{_python()} cannot be started ({error.strerror}): {_OTHER_PYTHON}") from None
+        self._process, self.connection = start("bmd_edge.screen.workers", {**one_thread, **kept, _WORKER: "1"})
         with suppress(BrokenPipeError):  # missed at the first message that does not come
             self.connection.send(self._order)
 
@@ -240,7 +225,7 @@ class _Worker:
     def setup(self) -> Setup:
         """Wait until the screener is open and return its setup."""
         if not self.connection.poll(START_SECONDS):
-            raise EngineError(f"{_python()} does not start as a worker: {_OTHER_PYTHON}")
+            raise EngineError(f"{python()} does not start as a worker: {OTHER_PYTHON}")
         while self._setup is None:
             self.receive()
         return self._setup
@@ -286,19 +271,6 @@ def _ready(busy: Mapping[Any, tuple[_Worker, FilmJob]]) -> list[Any]:
     until = min(worker.deadline for worker, _ in busy.values())
     found: list[Any] = wait(list(busy), max(0.0, until - monotonic()))
     return found or [connection for connection, (worker, _) in busy.items() if monotonic() > worker.deadline]
-
-
-def _python() -> str:
-    """The interpreter that workers are started with: this one, or that of `multiprocessing.set_executable`."""
-    return os.fsdecode(get_executable() or "")
-
-
-def _above_standard(connection: Connection) -> Connection:
-    """The same pipe, none of whose ends is 0, 1 or 2, as they are where the standard streams are closed."""
-    if connection.fileno() > 2:
-        return connection
-    with connection:
-        return Connection(fcntl.fcntl(connection.fileno(), fcntl.F_DUPFD_CLOEXEC, 3))
 
 
 class _Forward(logging.Handler):
