@@ -13,9 +13,10 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from multiprocessing.connection import Connection, wait
+from threading import Lock
 from time import monotonic
 from types import TracebackType
 from typing import Any, Self
@@ -25,7 +26,7 @@ from bmd_edge.film.read import name_of
 from bmd_edge.screen.jobs import FilmJob, FilmOutcome, Setup
 from bmd_edge.screen.python_process import OTHER_PYTHON, python, start
 from bmd_edge.screen.screener import Screener
-from bmd_edge.system.machine import cpus, memory_bytes, resident_bytes
+from bmd_edge.system.machine import IDLE_BYTES, resident_bytes, shares
 
 logger = logging.getLogger(__name__)
 
@@ -39,28 +40,9 @@ GRACE_SECONDS = 5.0
 _KEPT_BYTES = 64 << 20  # glibc's: larger buffers, of the largest films alone, go back to the system
 _WORKER = "BMD_EDGE_WORKER"  # in the environment of a worker, and of whatever was started in place of one
 
-OWNER_BYTES = 100 << 20
-WORKER_BYTES = 350 << 20
-IDLE_BYTES = 150 << 20
-"""What the owner of a run, a worker at a film of ordinary size, and one without a film are reckoned to take."""
-
-
-def shares(threads: int | None, memory_mb: int | None) -> tuple[int, int]:
-    """Number of workers, and the bytes that all of them together may take.
-
-    By default one worker per CPU and what they are reckoned to take, but at most half of the machine's memory. Fewer
-    workers than asked for where the memory does not suffice; UsageError where it does not suffice for one.
-    """
-    wanted = threads or cpus()
-    usual = min(OWNER_BYTES + wanted * WORKER_BYTES, memory_bytes() // 2)
-    workers = (usual if memory_mb is None else memory_mb << 20) - OWNER_BYTES
-    if memory_mb is not None and workers < IDLE_BYTES:
-        raise UsageError(f"{memory_mb} MB are too few for one worker: at least {(OWNER_BYTES + IDLE_BYTES) >> 20}")
-    return max(1, min(wanted, workers // WORKER_BYTES)), workers
-
 
 class Crew:
-    """Worker processes, each with the screener that `opener` opens; use it as a context manager.
+    """Worker processes, each with the screener that `opener` opens, for one caller at a time. A context manager.
 
     Args:
         opener: opens the screener. It is pickled, so it is a function of a module or a `functools.partial` of one.
@@ -86,6 +68,7 @@ class Crew:
         if not python() or (getattr(sys, "frozen", False) and python() == sys.executable):
             raise UsageError(f"{python() or 'this program'} is no Python interpreter: {OTHER_PYTHON}")
         self._workers: list[_Worker] = []
+        self._taken, self._closed = Lock(), False
         count, self._bytes = shares(threads, memory_mb)
         try:
             for _ in range(count):
@@ -101,7 +84,8 @@ class Crew:
         return tuple(worker.pid for worker in self._workers)
 
     def close(self) -> None:
-        """End the workers, whatever they are at."""
+        """End the workers, whatever they are at; a closed crew examines nothing more."""
+        self._closed = True
         for worker in self._workers:
             worker.end()
 
@@ -114,7 +98,32 @@ class Crew:
         self.close()
 
     def examine(self, tasks: Iterable[FilmJob]) -> Iterator[tuple[FilmJob, FilmOutcome]]:
-        """Examine films side by side; outcomes come as films are finished, not in the order of the tasks."""
+        """Examine films side by side; outcomes come as films are finished, not in the order of the tasks.
+
+        Outcomes wait while `tasks` waits for its next film. Films that were at work when a loop was left are given up.
+
+        Raises:
+            UsageError: the films of another caller, or of a loop that was neither finished nor left, are at work.
+            EngineError: the crew is closed.
+        """
+        with self._one_caller():
+            yield from self._examined(tasks)
+
+    def film_ids(self, tasks: Iterable[FilmJob]) -> Iterator[tuple[FilmJob, str | None]]:
+        """The film_id of each file, in any order; None where it cannot be read, or not in time. Errors as `examine`."""
+        with self._one_caller():
+            yield from ((task, name or None) for task, name in self._round(tasks, self._workers, None))
+
+    @contextmanager
+    def _one_caller(self) -> Iterator[None]:
+        if not self._taken.acquire(blocking=False):
+            raise UsageError("a crew has one caller at a time: give each its own, or leave the loop before")
+        try:
+            yield
+        finally:
+            self._taken.release()
+
+    def _examined(self, tasks: Iterable[FilmJob]) -> Iterator[tuple[FilmJob, FilmOutcome]]:
         again = []
         share = self._bytes // len(self._workers)
         for task, outcome in self._round(tasks, self._workers, share):
@@ -132,10 +141,6 @@ class Crew:
             for _, outcome in self._round([task], self._workers[:1], alone):
                 yield task, outcome or self._lost(task, name or None)
 
-    def film_ids(self, tasks: Iterable[FilmJob]) -> Iterator[tuple[FilmJob, str | None]]:
-        """The film_id of each file, in any order; None where it cannot be read, or not in time."""
-        yield from ((task, name or None) for task, name in self._round(tasks, self._workers, None))
-
     def _round(
         self, tasks: Iterable[FilmJob], workers: Sequence["_Worker"], most_bytes: int | None
     ) -> Iterator[tuple[FilmJob, Any]]:
@@ -146,6 +151,7 @@ class Crew:
         coming, idle = iter(tasks), list(workers)
         busy: dict[Any, tuple[_Worker, FilmJob]] = {}
         while True:
+            self._check_open()
             finished: list[tuple[FilmJob, Any]] = []
             for connection in _ready(busy):
                 worker, task = busy[connection]
@@ -155,6 +161,7 @@ class Crew:
                         continue
                     finished.append((task, outcome))
                 except EOFError:
+                    self._check_open()
                     logger.warning("a worker process was lost (%s) and is replaced", worker.fate())
                     worker.start()
                     finished.append((task, None))
@@ -168,6 +175,10 @@ class Crew:
             yield from finished
             if not busy:
                 return
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise EngineError("this crew is closed: open another, and close it last")
 
     def _lost(self, task: FilmJob, name: str | None) -> FilmOutcome:
         return FilmOutcome(replace(self.setup.failed, file=task.file, film_id=name, reason="worker_lost"))
@@ -191,6 +202,7 @@ class _Worker:
         """Start the process, or another one in place of one that was lost."""
         self.end()
         self._setup: Setup | None = None
+        self._at_work = False
         # One film keeps one core busy: threads inside numpy's products would only get into each other's way.
         one_thread = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
         # Films want the same large buffers again and again: what is given back to the system faults in anew.
@@ -231,12 +243,17 @@ class _Worker:
         return self._setup
 
     def send(self, task: FilmJob, most_bytes: int | None) -> None:
-        """Hand over a film and the memory for the process; a worker that was lost while idle is replaced first."""
+        """Hand over a film and the memory for the process; a worker that was lost while idle is replaced first, and one
+        that is still at a film nobody waits for: its answer would be taken for that of this film."""
+        if self._at_work:
+            self.start()
+        self._at_work = True
         self.deadline = monotonic() + self._order[1] + GRACE_SECONDS + (START_SECONDS if self._setup is None else 0)
         try:
             self.connection.send((task, most_bytes))
         except OSError:
             self.start()
+            self._at_work = True
             self.connection.send((task, most_bytes))
 
     def receive(self) -> Any:
@@ -261,6 +278,8 @@ class _Worker:
             raise value
         elif kind == "setup":
             self._setup = value
+        elif kind == "outcome":
+            self._at_work = False
         return value if kind == "outcome" else None
 
 

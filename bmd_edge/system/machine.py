@@ -5,7 +5,14 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from bmd_edge.errors import UsageError
+
 _CGROUPS = Path("/sys/fs/cgroup")
+
+OWNER_BYTES = 100 << 20
+WORKER_BYTES = 350 << 20
+IDLE_BYTES = 150 << 20
+"""What the owner of a run, a worker at a film of ordinary size, and one without a film are reckoned to take."""
 
 
 def cpus() -> int:
@@ -25,6 +32,20 @@ def memory_bytes() -> int:
         int(text) for text in texts if text.strip() != "max"
     ]  # version 1 has a number beyond any machine's instead
     return min([os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"), *limits])
+
+
+def shares(threads: int | None, memory_mb: int | None) -> tuple[int, int]:
+    """Number of workers, and the bytes that all of them together may take.
+
+    By default one worker per CPU and what they are reckoned to take, but at most half of the machine's memory. Fewer
+    workers than asked for where the memory does not suffice; UsageError where it does not suffice for one.
+    """
+    wanted = threads or cpus()
+    usual = min(OWNER_BYTES + wanted * WORKER_BYTES, memory_bytes() // 2)
+    workers = (usual if memory_mb is None else memory_mb << 20) - OWNER_BYTES
+    if memory_mb is not None and workers < IDLE_BYTES:
+        raise UsageError(f"{memory_mb} MB are too few for one worker: at least {(OWNER_BYTES + IDLE_BYTES) >> 20}")
+    return max(1, min(wanted, workers // WORKER_BYTES)), workers
 
 
 def environment_of_workers() -> dict[str, str]:

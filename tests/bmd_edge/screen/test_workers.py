@@ -1,14 +1,13 @@
 """Workers that can be lost: real processes that crash, hang and are killed; the run goes on and its results stay."""
 
 import logging
-import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from functools import partial
-from multiprocessing.spawn import get_executable
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +19,7 @@ from bmd_edge.screen import workers
 from bmd_edge.screen.jobs import FilmJob
 from bmd_edge.screen.run import screen_folder
 from bmd_edge.screen.screener import open_screener
-from bmd_edge.screen.workers import IDLE_BYTES, WORKER_BYTES, Crew, shares
+from bmd_edge.screen.workers import Crew
 from tests.support import films
 from tests.support.screening import (
     CANARY,
@@ -84,6 +83,55 @@ def test_a_film_that_ends_its_worker_fails_alone(tmp_path: Path, caplog) -> None
     }  # fmt: skip
     assert caplog.text.count("SIGSEGV") == 5
     assert (lost.bundle, lost.device) == ("test", "function")
+
+
+def read_by(crew: Crew, jobs: list[FilmJob]) -> dict[str, str | None]:
+    return {job.file: outcome.report.film_id for job, outcome in crew.examine(jobs)}
+
+
+def test_answers_of_a_loop_that_was_left_go_to_no_other_film(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path, *"abcdef")
+    jobs = [FilmJob(os.fsencode(path), path.stem) for path in sorted(folder.iterdir())]
+    names = {job.file: name_of(job.path) for job in jobs}
+    with Crew(drawn_screener, 2) as crew:
+        for _ in crew.examine(jobs):
+            break
+        assert read_by(crew, jobs[::-1]) == names
+        for _ in crew.film_ids(jobs):
+            break
+        assert read_by(crew, jobs[::-1]) == names
+        with suppress(OSError):
+            for _ in crew.examine(jobs):
+                raise OSError("what the loop does with an outcome fails")
+        assert dict((job.file, name) for job, name in crew.film_ids(jobs[::-1])) == names
+
+
+def test_a_crew_has_one_caller(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path, *"abc")
+    jobs = [FilmJob(os.fsencode(path), path.stem) for path in sorted(folder.iterdir())]
+    names = {job.file: name_of(job.path) for job in jobs}
+    with Crew(drawn_screener, 1) as crew:
+        begun = crew.examine(jobs)
+        first = next(begun)
+        for other in (crew.examine(jobs), crew.film_ids(jobs)):
+            with pytest.raises(UsageError, match="one caller at a time"):
+                next(other)
+        assert {job.file: outcome.report.film_id for job, outcome in [first, *begun]} == names
+        assert read_by(crew, jobs) == names
+
+
+def test_a_closed_crew_starts_no_worker(tmp_path: Path) -> None:
+    jobs = [FilmJob(os.fsencode(path), path.stem) for path in folder_of(tmp_path, *"ab").iterdir()]
+    with Crew(drawn_screener, 1) as crew:
+        begun = crew.examine(jobs)
+        next(begun)
+        crew.close()
+        with pytest.raises(EngineError, match="closed"):
+            list(begun)
+    for examined in (crew.examine(jobs), crew.film_ids(jobs)):
+        with pytest.raises(EngineError, match="closed"):
+            next(examined)
+    assert crew.pids == (0,)
 
 
 def test_a_worker_loads_neither_the_pages_nor_a_second_reader(tmp_path: Path, monkeypatch, capfd) -> None:
@@ -158,94 +206,6 @@ def test_a_worker_that_does_not_hear_its_alarm_is_given_up_by_the_owner(
         assert outcomes(crew, folder) == {"a": ("read", None), "b": ("read", None), "deaf": ("failed", "worker_lost")}
 
 
-def executable(path: Path, *words: object) -> str:
-    path.write_text(f"#!/bin/sh\n{' '.join(map(str, words))}\n")
-    path.chmod(0o755)
-    return str(path)
-
-
-@pytest.fixture
-def other_python():
-    before = get_executable()
-    yield multiprocessing.set_executable
-    multiprocessing.set_executable(before)
-
-
-def test_what_never_speaks_is_no_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, other_python) -> None:
-    monkeypatch.setattr(workers, "START_SECONDS", 1.0)
-    other_python(executable(tmp_path / "service", "exec sleep 60"))
-    with pytest.raises(EngineError, match=r"service does not start as a worker: name a Python.*set_executable"):
-        Crew(drawn_screener, 1)
-    (tmp_path / "service").chmod(0o644)
-    for name in ("none", "service"):
-        other_python(str(tmp_path / name))
-        with pytest.raises(EngineError, match=rf"/{name} cannot be started \(.*\): name a Python.*set_executable"):
-            Crew(drawn_screener, 1)
-
-
-SERVICE = """
-import multiprocessing, sys
-from bmd_edge import Crew
-from tests.support.screening import drawn_screener
-print("start", file=open(sys.argv[2], "a"))
-multiprocessing.set_executable(sys.argv[1])
-with Crew(drawn_screener, 2) as crew:
-    print(crew.setup.failed.bundle)
-"""
-
-
-def service(tmp_path: Path, code: str, *words: object) -> subprocess.CompletedProcess[str]:
-    place = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[3]), *sys.path])}
-    command = [sys.executable, "-c", code, *map(str, words)]
-    return subprocess.run(command, env=place, capture_output=True, text=True, timeout=120)
-
-
-def test_a_program_that_is_its_own_interpreter_does_not_start_itself_again_and_again(tmp_path: Path) -> None:
-    """As an embedding program does that no `sys.frozen` gives away."""
-    (tmp_path / "service.py").write_text(SERVICE)
-    words = [sys.executable, tmp_path / "service.py", tmp_path / "service", tmp_path / "starts"]
-    executable(tmp_path / "service", "exec", *words)
-    done = service(tmp_path, SERVICE, tmp_path / "service", tmp_path / "starts")
-    assert done.returncode == 1
-    assert "started as a worker of itself" in done.stderr
-    assert 2 <= (tmp_path / "starts").read_text().count("start") <= 3  # itself, and once for each worker
-
-
-def test_a_frozen_program_says_what_to_do_and_takes_another_python(tmp_path: Path) -> None:
-    frozen = SERVICE.replace("import multiprocessing, sys", "import sys; sys.frozen = True; import multiprocessing")
-    done = service(tmp_path, frozen, sys.executable, tmp_path / "starts")
-    assert "is no Python interpreter: name a Python that has bmd_edge installed" in done.stderr
-    other = executable(tmp_path / "python", "exec", sys.executable, '"$@"')
-    done = service(tmp_path, frozen, other, tmp_path / "starts")
-    assert (done.stdout, done.returncode) == ("test\n", 0), done.stderr
-
-
-def test_an_opener_that_no_worker_can_load_is_named(tmp_path: Path) -> None:
-    code = "from bmd_edge import Crew\ndef opener(): pass\nCrew(opener, 1)"
-    said = service(tmp_path, code).stderr.replace("bmd_edge.errors.", "")
-    assert "UsageError: the opener cannot be loaded in a worker" in " ".join(said.split())
-
-
-@pytest.mark.parametrize("closed", [(0,), (1,), (0, 1), (0, 1, 2)], ids=str)
-def test_workers_start_where_the_standard_streams_are_closed(closed: tuple[int, ...], tmp_path: Path) -> None:
-    folder = folder_of(tmp_path, "a")
-    code = f"""
-import os, sys
-from pathlib import Path
-from bmd_edge import Crew
-from bmd_edge.screen.run import screen_folder
-from tests.support.screening import drawn_screener
-with Crew(drawn_screener, 2) as crew:
-    screen_folder(crew, Path({str(folder)!r}), Path({str(tmp_path / "out")!r}))
-"""
-    place = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[3]), *sys.path])}
-    process = subprocess.Popen(
-        [sys.executable, "-c", code], env=place, preexec_fn=lambda: [os.close(one) for one in closed]
-    )
-    assert process.wait(60) == 0
-    assert '"status": "read"' in (tmp_path / "out" / "results.jsonl").read_text()
-
-
 def test_a_worker_killed_while_idle_is_replaced(tmp_path: Path) -> None:
     folder, others = folder_of(tmp_path, "a", "b"), set(children(os.getpid()))  # multiprocessing's tracker, say
     with Crew(drawn_screener, 2) as crew:
@@ -316,19 +276,6 @@ def test_log_records_of_workers_reach_the_owner_without_a_patient(tmp_path: Path
     assert "replaced" in caplog.text
     assert CANARY not in caplog.text
     assert "crash.dcm" not in caplog.text
-
-
-def test_memory_sets_the_number_of_workers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bmd_edge.screen.workers.cpus", lambda: 8)
-    monkeypatch.setattr("bmd_edge.screen.workers.memory_bytes", lambda: 64 << 30)
-    assert shares(None, None) == (8, 8 * WORKER_BYTES)
-    assert shares(2, None) == (2, 2 * WORKER_BYTES)
-    assert shares(None, 800)[0] == 2
-    assert shares(None, 250) == (1, IDLE_BYTES)
-    with pytest.raises(UsageError, match="at least 250"):
-        shares(None, 249)
-    monkeypatch.setattr("bmd_edge.screen.workers.memory_bytes", lambda: 2 << 30)
-    assert shares(None, None)[0] == 2
 
 
 def test_a_film_that_needs_more_than_its_share_is_read_alone_or_fails(tmp_path: Path) -> None:

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from bmd_edge.errors import UsageError
 from bmd_edge.system import machine
+from bmd_edge.system.machine import IDLE_BYTES, WORKER_BYTES, shares
 
 
 def test_limits_of_the_machine_and_of_the_control_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,3 +73,16 @@ def test_a_frozen_program_keeps_its_modules_and_libraries(
     monkeypatch.setenv("LD_LIBRARY_PATH", before)
     found = machine.environment_of_workers()
     assert (found["PYTHONPATH"], found.get("LD_LIBRARY_PATH")) == ("/given", after)
+
+
+def test_memory_sets_the_number_of_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bmd_edge.system.machine.cpus", lambda: 8)
+    monkeypatch.setattr("bmd_edge.system.machine.memory_bytes", lambda: 64 << 30)
+    assert shares(None, None) == (8, 8 * WORKER_BYTES)
+    assert shares(2, None) == (2, 2 * WORKER_BYTES)
+    assert shares(None, 800)[0] == 2
+    assert shares(None, 250) == (1, IDLE_BYTES)
+    with pytest.raises(UsageError, match="at least 250"):
+        shares(None, 249)
+    monkeypatch.setattr("bmd_edge.system.machine.memory_bytes", lambda: 2 << 30)
+    assert shares(None, None)[0] == 2
