@@ -3,16 +3,18 @@
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import nn
 
 from bmd_edge.bundle.network_input import BMD, FINDER_CLOSEUP, FINDER_SURVEY, InputSpec
 from bmd_edge.errors import UsageError
 from bmd_edge.sites import SITES
 from export.onnx_file.to_onnx import onnx_from_network
-from trainer.networks.build import load_run
+from trainer.networks.build import load_fine, load_run
 from trainer.networks.ensemble import Ensemble
 from trainer.networks.outputs import OUTPUTS
 
@@ -28,15 +30,13 @@ def inputs_of_run(run: Path) -> dict[str, InputSpec]:
 
 def onnx_from_run(name: str, run: Path, path: Path, others: Sequence[Path] = ()) -> float:
     """Export the network of a run folder, or with `others` the ensemble of several BMD networks; returns the difference
-    to torch as `onnx_from_network` does.
+    to torch as `onnx_from_network` does. One of the others that reads the same square in pixels twice as wide is given
+    its fine form.
 
     Raises:
         UsageError: one of the others reads another input.
     """
     specs = inputs_of_run(run)
-    for other in others:
-        if inputs_of_run(other) != specs:
-            raise UsageError(f"{other.name} reads another input than {run.name}: an ensemble needs one for all")
     spec = specs["bmd" if name == "bmd" else "finder_closeup"]
     contract = {
         "input": json.dumps({"image": ["batch", 1, spec.size_px, spec.size_px], "range": "0..1, bone bright"}),
@@ -46,8 +46,20 @@ def onnx_from_run(name: str, run: Path, path: Path, others: Sequence[Path] = ())
         "task": name,
         "use": "research only, not for diagnosis",
     }
-    network = Ensemble([load_run(each) for each in (run, *others)]).eval() if others else load_run(run)
+    network = load_run(run)
+    if others:
+        network = Ensemble([network, *(_reading(spec, other) for other in others)]).eval()
     return onnx_from_network(network, golden_input(spec), OUTPUTS[name], path, contract)
+
+
+def _reading(spec: InputSpec, run: Path) -> nn.Module:
+    """The run's network in the form that reads this input."""
+    own = inputs_of_run(run)["bmd"]
+    if own == spec:
+        return load_run(run)
+    if own == replace(spec, size_px=spec.size_px // 2, spacing_mm=2 * spec.spacing_mm):
+        return load_fine(run)
+    raise UsageError(f"{run.name} reads another input than the first run: an ensemble needs one for all")
 
 
 def golden_input(spec: InputSpec) -> NDArray[np.float32]:

@@ -6,7 +6,7 @@ import torch
 from safetensors.torch import save_file
 
 from bmd_edge.errors import UsageError
-from trainer.networks.build import build, folded, load_run, take_over
+from trainer.networks.build import build, folded, load_fine, load_run, take_over
 from trainer.networks.outputs import OUTPUTS
 
 
@@ -63,7 +63,8 @@ def test_a_network_of_a_finer_input_starts_as_the_one_it_comes_from(tmp_path: Pa
     save_file(coarse.state_dict(), tmp_path / "checkpoint.safetensors")
     take_over(fine, tmp_path)
     with torch.no_grad():
-        for said, expected in zip(fine.eval()(image), coarse.eval()(means), strict=True):
-            assert torch.allclose(said, expected, atol=1e-5)
+        for network in (fine.eval(), load_fine(tmp_path)):
+            for said, expected in zip(network(image), coarse.eval()(means), strict=True):
+                assert torch.allclose(said, expected, atol=1e-5)
     with pytest.raises(UsageError, match="another shape"):
         take_over(build("vgg11_se", width=0.25, fine=True), tmp_path)
