@@ -42,9 +42,9 @@ from bmd_edge.version import __version__
 
 logger = logging.getLogger(__name__)
 
-_FILM_PIXELS = 3.2
-"""Pixels of a film along one pixel of the finest network input; a film with more of them is reduced as it is decoded.
-`bmd-edge phantom reduced` shows what that does to the estimates."""
+_FILM_PIXELS, _COARSEST_MM = 2.3, 0.28125
+"""Pixels of a film along one pixel of the finest network input, and their size at the hip; a film of which enough are
+left is reduced as it is decoded. `bmd-edge phantom reduced` shows what that does to the estimates."""
 
 _UNWATCHED = Stages()
 
@@ -91,7 +91,7 @@ class Screener:
         self.most_bytes: int | None = None
         self.patient_key: bytes | None = None
         self.accession = False
-        self.coarsest_mm = min(spec.spacing_mm for spec in bundle.inputs.values()) / _FILM_PIXELS
+        self.coarsest_mm = min(_COARSEST_MM, *(spec.spacing_mm / _FILM_PIXELS for spec in bundle.inputs.values()))
         self.recalibration = None if recalibration is None else open_recalibration(recalibration, bundle)
         self._stages, self._closed = stages, False
         self._lock = ForkSafeLock()

@@ -14,9 +14,10 @@ from bmd_edge.bundle.network_input import BMD, FINDER_CLOSEUP, FINDER_SURVEY, In
 from bmd_edge.errors import UsageError
 from bmd_edge.sites import SITES
 from export.onnx_file.to_onnx import onnx_from_network
-from trainer.networks.build import load_fine, load_run
+from trainer.networks.build import load_run
 from trainer.networks.ensemble import Ensemble
 from trainer.networks.outputs import OUTPUTS
+from trainer.networks.take_over import load_fine
 
 SPECS: dict[str, InputSpec] = {"finder_survey": FINDER_SURVEY, "finder_closeup": FINDER_CLOSEUP, "bmd": BMD}
 """The inputs of networks by name; a run of the BMD network may have another one: `inputs_of_run`."""

@@ -19,7 +19,8 @@ from trainer.images.rows import read_rows, split_by_subject
 from trainer.images.vary_film import vary_film
 from trainer.images.whole_films import read_films
 from trainer.methods.losses import heatmap_loss, heatmap_targets, kind_loss, place_loss
-from trainer.networks.build import build, take_over
+from trainer.networks.build import build
+from trainer.networks.take_over import take_over
 from trainer.run.settings import FinderConfig
 from trainer.run.task import Task
 

@@ -26,7 +26,8 @@ from trainer.images.rows import MIN_LABELS, read_rows, split_by_subject
 from trainer.methods.losses import agreement_loss, difference_loss, label_loss, spread_loss, triplet_loss
 from trainer.methods.pairs import Pairs
 from trainer.networks.bmd_net import BmdNet
-from trainer.networks.build import build, folded, take_over
+from trainer.networks.build import build, folded
+from trainer.networks.take_over import take_over
 from trainer.run.settings import BmdConfig, SemiConfig
 from trainer.run.task import Task
 

@@ -60,7 +60,7 @@ def load_run(run: Path | str) -> nn.Module:
     """
     run = Path(run)
     try:
-        network = _untrained(run)
+        network = untrained(run)
         weights = load_file(run / "checkpoint.safetensors")
     except FileNotFoundError as error:
         raise UsageError(f"{run.name} is no run folder: it has no {Path(str(error.filename)).name}") from error
@@ -68,38 +68,8 @@ def load_run(run: Path | str) -> nn.Module:
     return network.eval()
 
 
-def load_fine(run: Path | str) -> nn.Module:
-    """The best network of a run folder for an input twice as fine, in eval mode: on it, it answers as the run's network
-    does on the means of 2 x 2 pixels.
-
-    Raises:
-        UsageError: the folder holds no finished checkpoint, or a network that has no such form.
-    """
-    load_run(run)
-    network = _untrained(Path(run), fine=True)
-    take_over(network, Path(run))
-    return network.eval()
-
-
-def _untrained(run: Path, **more: Any) -> nn.Module:
+def untrained(run: Path, **more: Any) -> nn.Module:
     """The network that a run folder's config.json describes, with `more` arguments."""
     facts = json.loads((run / "config.json").read_text(encoding="utf-8"))
     without = {"pretrained": False} if facts["network"] == "effnet_lite0" else {}  # the checkpoint has every weight
     return build(facts["network"], **facts["kwargs"] | without | more)
-
-
-def take_over(network: nn.Module, run: Path) -> None:
-    """Start from the best weights of a run folder; a network with a `fine` first convolution from those of one without,
-    too: on an input twice as fine it then answers as that one does on the means of 2 x 2 pixels.
-
-    Raises:
-        UsageError: the folder holds none, or those of a network of another shape.
-    """
-    weights = load_run(run).state_dict()
-    first = "backbone.0.0.weight"
-    if first in weights and weights[first].shape[2:] == (3, 3) and network.state_dict()[first].shape[2:] == (6, 6):
-        weights[first] = weights[first].repeat_interleave(2, 2).repeat_interleave(2, 3) / 4
-    try:
-        network.load_state_dict(weights)
-    except RuntimeError as error:
-        raise UsageError(f"init: {run.name} holds a network of another shape; give its settings") from error

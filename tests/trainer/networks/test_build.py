@@ -1,12 +1,8 @@
-import json
-from pathlib import Path
-
 import pytest
 import torch
-from safetensors.torch import save_file
 
 from bmd_edge.errors import UsageError
-from trainer.networks.build import build, folded, load_fine, load_run, take_over
+from trainer.networks.build import build, folded, load_run
 from trainer.networks.outputs import OUTPUTS
 
 
@@ -51,20 +47,3 @@ def test_folded_network_says_the_same(name: str) -> None:
     with torch.no_grad():
         for said, expected in zip(small(image), network(image), strict=True):
             assert torch.allclose(said, expected, rtol=1e-4, atol=1e-4)
-
-
-def test_a_network_of_a_finer_input_starts_as_the_one_it_comes_from(tmp_path: Path) -> None:
-    torch.manual_seed(0)
-    coarse, fine = build("vgg11_se", width=0.125), build("vgg11_se", width=0.125, fine=True)
-    image = torch.rand(4, 1, 224, 224)
-    means = torch.nn.functional.avg_pool2d(image, 2)
-    coarse(means)  # moves the running means away from 0 and 1
-    (tmp_path / "config.json").write_text(json.dumps({"network": "vgg11_se", "kwargs": {"width": 0.125}}))
-    save_file(coarse.state_dict(), tmp_path / "checkpoint.safetensors")
-    take_over(fine, tmp_path)
-    with torch.no_grad():
-        for network in (fine.eval(), load_fine(tmp_path)):
-            for said, expected in zip(network(image), coarse.eval()(means), strict=True):
-                assert torch.allclose(said, expected, atol=1e-5)
-    with pytest.raises(UsageError, match="another shape"):
-        take_over(build("vgg11_se", width=0.25, fine=True), tmp_path)
