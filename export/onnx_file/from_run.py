@@ -14,7 +14,7 @@ from bmd_edge.bundle.network_input import BMD, FINDER_CLOSEUP, FINDER_SURVEY, In
 from bmd_edge.errors import UsageError
 from bmd_edge.sites import SITES
 from export.onnx_file.to_onnx import onnx_from_network
-from trainer.networks.build import load_run
+from trainer.networks.build import load_run, shortened
 from trainer.networks.ensemble import Ensemble
 from trainer.networks.outputs import OUTPUTS
 from trainer.networks.take_over import load_fine
@@ -30,9 +30,9 @@ def inputs_of_run(run: Path) -> dict[str, InputSpec]:
 
 
 def onnx_from_run(name: str, run: Path, path: Path, others: Sequence[Path] = ()) -> float:
-    """Export the network of a run folder, or with `others` the ensemble of several BMD networks; returns the difference
-    to torch as `onnx_from_network` does. One of the others that reads the same square in pixels twice as wide is given
-    its fine form.
+    """Export the network of a run folder, or with `others` the ensemble of several BMD networks, its weights shortened;
+    returns the difference to torch as `onnx_from_network` does. One of the others that reads the same square in pixels
+    twice as wide is given its fine form.
 
     Raises:
         UsageError: one of the others reads another input.
@@ -50,7 +50,7 @@ def onnx_from_run(name: str, run: Path, path: Path, others: Sequence[Path] = ())
     network = load_run(run)
     if others:
         network = Ensemble([network, *(_reading(spec, other) for other in others)]).eval()
-    return onnx_from_network(network, golden_input(spec), OUTPUTS[name], path, contract)
+    return onnx_from_network(shortened(network), golden_input(spec), OUTPUTS[name], path, contract)
 
 
 def _reading(spec: InputSpec, run: Path) -> nn.Module:

@@ -1,8 +1,10 @@
+import zlib
+
 import pytest
 import torch
 
 from bmd_edge.errors import UsageError
-from trainer.networks.build import build, folded, load_run
+from trainer.networks.build import build, folded, load_run, shortened
 from trainer.networks.outputs import OUTPUTS
 
 
@@ -47,3 +49,15 @@ def test_folded_network_says_the_same(name: str) -> None:
     with torch.no_grad():
         for said, expected in zip(small(image), network(image), strict=True):
             assert torch.allclose(said, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_shortened_weights_say_nearly_the_same_and_pack_to_half() -> None:
+    torch.manual_seed(0)
+    network = build("vgg11_se", label_mean=[0.8, 0.9], label_sd=[0.15, 0.16]).eval()
+    short, image = shortened(network), torch.rand(4, 1, 112, 112)
+    with torch.no_grad():
+        for said, expected in zip(short(image)[:2], network(image)[:2], strict=True):
+            assert torch.allclose(said, expected, atol=2e-4)
+    weights = short.get_parameter("backbone.10.0.weight").detach().numpy()
+    assert (weights.view("<u4") & 0x1FFF == 0).all()
+    assert len(zlib.compress(weights.tobytes())) < 0.6 * weights.nbytes
