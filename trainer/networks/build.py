@@ -54,8 +54,9 @@ def folded(network: nn.Module) -> nn.Module:
 
 
 def shortened(network: nn.Module) -> nn.Module:
-    """A folded copy with weights of 11 binary digits, as those of a half: its files pack to half, and an estimate of BMD
-    moves by some 0.0001 g/cm2."""
+    """A folded copy with weights of 11 binary digits, as halves have: its files pack to half, and an estimate of BMD
+    moves by some 0.0001 g/cm2.
+    """
     copy = folded(network)
     for weight in copy.parameters():
         bits = weight.data.view(torch.int32)

@@ -14,6 +14,7 @@ ELSEWHERE = {
     "calibration/validate/plots.py": "pictures; validate/test_page.py reads the page that holds them",
     "export/bundle/finder_limits.py": "needs a trained finder; whole/test_embedded.py: every check is on",
     "export/bundle/model_card.py": "export/test_make_bundle.py reads the card",
+    "export/bench/starts.py": "times whole commands beside another checkout, by the functions of bench/test_against.py",
     "export/report/latency.py": "times; export/report/test_page.py reads the page that shows them",
     "export/report/plots.py": "pictures; export/report/test_page.py reads the page that holds them",
     "trainer/phantom/beam/make_beam_table.py": "made once, of libraries for it alone; beam/test_beam.py uses the table",

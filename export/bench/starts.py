@@ -1,4 +1,4 @@
-"""What whole commands cost beside another build: `python -m tests.support.starts CHECKOUT`.
+"""What whole commands cost beside another build: `python -m export.bench.starts CHECKOUT`.
 
 Help, the demo and one film screened, in turns, from start to end; CPU seconds with all processes they start.
 """
@@ -31,7 +31,7 @@ def main() -> None:
     for name, arguments in (("help", ["--help"]), ("demo", ["demo"]), ("screen", ["screen", "films"])):
         spent = np.array([[_cpu_s(build, arguments) for build in builds] for _ in range(given.rounds + 1)])[1:]
         ratio, low, high = ratio_of_means(*(spent[:, which][None] for which in (0, 1)))
-        seconds = {"other_cpu_s": round(spent[:, 0].mean(), 3), "this_cpu_s": round(spent[:, 1].mean(), 3)}
+        seconds = dict(zip(("other_cpu_s", "this_cpu_s"), spent.mean(0).round(3).tolist(), strict=True))
         figures[name] = {**seconds, "ratio": round(ratio, 3), "interval": [round(low, 3), round(high, 3)]}
     print(json.dumps(figures, indent=1))  # noqa: T201
 
@@ -44,10 +44,15 @@ def _cpu_s(build: Path, arguments: list[str]) -> float:
         out = [] if arguments == ["--help"] else ["--out", f"{scratch}/out"]
         environment = {**os.environ, "PYTHONPATH": str(build), "XDG_CACHE_HOME": scratch}
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        command = [sys.executable, "-P", "-c", _program(build), *arguments, *out]
-        subprocess.run(command, cwd=scratch, env=environment, check=True, capture_output=True)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        subprocess.run(
+            [sys.executable, "-P", "-c", _program(build), *arguments, *out],
+            cwd=scratch,
+            env=environment,
+            check=True,
+            capture_output=True,
+        )
+        now = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return now.ru_utime + now.ru_stime - before.ru_utime - before.ru_stime
 
 
 def _program(build: Path) -> str:
