@@ -51,7 +51,7 @@ def compare(place: Path) -> dict[str, Any]:
     wrong = total = 0
     for cells, parsed in zip(printed, json.loads(node.stdout), strict=True):
         expected = {" ".join(key): float(cell) for key, cell in cells.items()}
-        wrong += len(expected.items() ^ parsed.items())
+        wrong += sum(expected.get(key) != parsed.get(key) for key in expected | parsed)
         total += len(expected)
     return {"reports": len(reports), "numbers_of_results_csv": total, "missing_added_or_not_the_same": wrong}
 
