@@ -7,7 +7,8 @@ import errno
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 import typer
@@ -96,12 +97,8 @@ def main() -> None:
     """Run the program; every error of this package becomes one line on stderr and its exit code."""
     streams.settle()
     debug = sys.argv[1:2] == ["--debug"]
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
-    # Not the root logger: what libraries log may quote a film's header.
-    logging.getLogger("bmd_edge").addHandler(handler)
     try:
-        with streams.drained():
+        with _logged(), streams.drained():
             command_of(app)()
     except BmdEdgeError as error:
         if debug:
@@ -117,6 +114,20 @@ def main() -> None:
         if debug:
             raise
         sys.exit(_say(f"unexpected {type(error).__name__}; `bmd-edge --debug ...` shows more", 1))
+
+
+@contextmanager
+def _logged() -> Iterator[None]:
+    """What this package logs goes to stderr; not for longer, for its number may be another file's afterwards."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+    # Not the root logger: what libraries log may quote a film's header.
+    logger = logging.getLogger("bmd_edge")
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
 
 
 def _named(error: OSError) -> str:

@@ -72,6 +72,8 @@ class Destination:
     """An archive. kind: "dicom" (C-STORE to ae_title at host:port) or "stow" (STOW-RS to url).
 
     commit: ask for storage commitment. objects: which kinds it gets. ca: the authority of its certificate.
+    test: it is nobody's record, and gets results without an approval; on this machine only, for behind a tunnel that
+    begins here may be any archive.
     """
 
     kind: str
@@ -82,6 +84,7 @@ class Destination:
     tls: bool = False
     ca: str = ""
     commit: bool = False
+    test: bool = False
     objects: tuple[str, ...] = KINDS
 
 
@@ -115,7 +118,7 @@ class Reading:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """The whole file. approval: number of the study or of the ethics approval, at most 64 characters; without one
-    nothing is delivered, but to this machine itself. digest: of the file's bytes.
+    nothing is delivered, but to an archive for tests. digest: of the file's bytes.
     """
 
     box: Box
@@ -134,13 +137,9 @@ class Config:
         """The box's folder."""
         return Path(self.box.root)
 
-    def is_local(self, destination: str) -> bool:
-        """Whether it is this machine."""
-        return _is_loopback(host_of(self.pacs[destination]))
-
     def delivers_to(self, destination: str) -> bool:
-        """Whether results may go there: an approval is named, or it is this machine."""
-        return bool(self.approval) or self.is_local(destination)
+        """Whether results may go there: an approval is named, or it is an archive for tests."""
+        return bool(self.approval) or self.pacs[destination].test
 
     def unit_of(self, ae_title: str) -> tuple[str, Unit] | None:
         """The unit of this AE title, and its name; case does not count, as for Orthanc."""
@@ -291,6 +290,8 @@ def _check_destination(pacs: Destination, key: str, lines: _Lines) -> None:
         raise lines.error(f"{key}.kind", 'must be "dicom" or "stow"')
     if unknown := set(pacs.objects) - set(KINDS):
         raise lines.error(f"{key}.objects", f"knows {', '.join(KINDS)}, not {', '.join(sorted(unknown))}")
+    if pacs.test and not _is_loopback(host_of(pacs)):
+        raise lines.error(f"{key}.test", "is for an archive on this machine only: name an approval instead")
     if pacs.kind == "dicom":
         _check_ae_title(pacs.ae_title, f"{key}.ae_title", lines)
         _check_host(pacs.host, f"{key}.host", lines)

@@ -76,7 +76,7 @@ def _undelivered(config: Config, journal: Journal) -> Iterator[Hanging]:
     for name, wanted in config.pacs.items():
         rows = [row for kind in wanted.objects for row in deliveries.unaddressed(journal, name, kind)]
         waiting = [
-            row for row in rows if not config.delivers_to(name) or not (row["approval"] or config.is_local(name))
+            row for row in rows if not config.delivers_to(name) or not (row["approval"] or config.pacs[name].test)
         ]
         if waiting:
             words, why = (_UNAPPROVED, "unapproved") if config.delivers_to(name) else (_NOT_DELIVERING, "no_approval")

@@ -47,6 +47,7 @@ def hip_dicom(hips: str = "R", bone: int = 2400, implant: str = "", **header: ob
     data.SOPClassUID = "1.2.840.10008.5.1.4.1.1.1.1"
     data.SOPInstanceUID = generate_uid(entropy_srcs=[hips, str(bone), implant, str(header)])
     data.StudyInstanceUID = generate_uid(entropy_srcs=[hips])
+    data.SeriesInstanceUID = generate_uid(entropy_srcs=[hips, "series"])
     data.Modality, data.PresentationIntentType, data.BodyPartExamined = "DX", "FOR PRESENTATION", "HIP"
     data.PatientName, data.PatientID, data.PatientAge, data.PatientSex = CANARY, "CANARY-ID", "071Y", "F"
     data.Manufacturer, data.ManufacturerModelName, data.KVP, data.ViewPosition = "Drawn", "One", 75, "AP"

@@ -30,7 +30,7 @@ MOST_ASKS = 3
 def deliver(config: Config, journal: Journal, name: str, stop: Event, on_report: Callable[[Any], Any]) -> None:
     """Send what is due at the archive `name` until `stop` is set.
 
-    Nothing goes out before an approval is named, but to this machine itself, and nothing that names none. Whatever is
+    Nothing goes out before an approval is named, but to an archive for tests, and nothing that names none. Whatever is
     wrong with the archive is written down and tried again; OSError, UsageError where the journal cannot be used.
     """
     failures = seen = 0
@@ -59,7 +59,7 @@ def _addressed(config: Config, journal: Journal, name: str, seen: int) -> int:
     newest = deliveries.newest_object(journal)
     if newest != seen and config.delivers_to(name):
         wanted = config.pacs[name]
-        deliveries.address(journal, name, wanted.objects, wanted.commit, config.is_local(name))
+        deliveries.address(journal, name, wanted.objects, wanted.commit, config.pacs[name].test)
     return newest
 
 

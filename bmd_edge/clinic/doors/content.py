@@ -80,8 +80,9 @@ def _checked(header: Header) -> str:
         raise NotTaken(Status.SOP_CLASS, "not_radiograph")
     if header.transfer_syntax not in syntaxes():
         raise NotTaken(Status.SYNTAX, "unsupported_syntax")
+    # Type 1 all three (PS3.3 C.12.1, C.7.2.1, C.7.3.1); without those of study and series its result has no place.
     uid = header.uid(_SOP_UID)
-    if uid is None:
+    if uid is None or not (header.uid(_STUDY) and header.uid(_SERIES)):
         raise NotTaken(Status.BAD_UID, "no_uid")
     if PIXEL_DATA not in header:
         raise NotTaken(Status.NOT_A_FILM, "no_pixels")

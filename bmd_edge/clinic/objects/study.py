@@ -13,8 +13,6 @@ from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 
-from bmd_edge.clinic.objects.names import uid
-
 _REQUIRED = (
     "PatientName", "PatientID", "PatientBirthDate", "PatientSex",
     "StudyDate", "StudyTime", "StudyID", "AccessionNumber", "ReferringPhysicianName",
@@ -53,10 +51,9 @@ class Study:
 def study_of(film: bytes) -> Study:
     """Read patient and study from the bytes of a film; its pixels are not touched.
 
-    A film without a Study or Series Instance UID gets one that follows from its own UID: its result needs a place.
-
     Raises:
-        ValueError: the film has no SOP Instance UID, or its header cannot be read. The text quotes nothing of it.
+        ValueError: the film lacks the UID of itself, its study or its series, which no door takes, or its header
+            cannot be read. The text quotes nothing of it.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pydicom's quote the header
@@ -77,9 +74,8 @@ def _study(header: Dataset) -> Study:
             value = ""
         if value or name in _REQUIRED:
             put(shared, name, value)
-    study = str(header.get("StudyInstanceUID") or uid(film, "study"))
+    study, series = str(header.StudyInstanceUID), str(header.SeriesInstanceUID)
     put(shared, "StudyInstanceUID", study)
-    series = str(header.get("SeriesInstanceUID") or uid(film, "series"))
     rows, columns = (int(header.get(name) or 1) for name in ("Rows", "Columns"))
     burned_in = _text(header, "BurnedInAnnotation")
     burned_in = burned_in if burned_in in ("YES", "NO") else ""

@@ -1,6 +1,7 @@
 """The command line as a user meets it: exit codes, streams, and what each command says."""
 
 import inspect
+import logging
 import os
 import re
 import shutil
@@ -57,6 +58,13 @@ def test_1_for_an_unexpected_error(inside, films: Path, tmp_path: Path, monkeypa
     monkeypatch.setattr(sys, "argv", ["bmd-edge", "--debug", "screen", str(films), "--out", str(tmp_path / "out")])
     with pytest.raises(RuntimeError, match=re.escape(CANARY)):
         main.main()
+
+
+def test_a_program_that_has_ended_writes_no_more_into_its_stderr(inside, capfd: pytest.CaptureFixture[str]) -> None:
+    """The number may be another file's by then: log lines have gone into an open journal."""
+    assert inside("schema")[0] == 0
+    logging.getLogger("bmd_edge").warning("late")
+    assert capfd.readouterr().err == ""
 
 
 def test_2_for_wrong_use(bundle: Path, films: Path, tmp_path: Path) -> None:

@@ -38,16 +38,25 @@ def test_a_whole_file_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "approval", "delivers"),
-    [("https://pacs.clinic/x", "", False), ("https://pacs.clinic/x", "2026-17", True),
-     ("http://127.0.0.1:8042/x", "", True), ("https://[::1]/x", "", True), ("https://127.0.0.1.example/x", "", False),
-     ("https://127.0.0.1@example/x", "", False)],
+    ("url", "more", "approval", "delivers"),
+    [("https://pacs.clinic/x", "", "", False), ("https://pacs.clinic/x", "", "2026-17", True),
+     ("http://127.0.0.1:8042/x", "", "", False), ("http://127.0.0.1:8042/x", "", "2026-17", True),
+     ("http://127.0.0.1:8042/x", ", test = true", "", True), ("https://[::1]/x", ", test = true", "", True)],
 )  # fmt: skip
-def test_without_an_approval_nothing_leaves_this_machine(
-    tmp_path: Path, url: str, approval: str, delivers: bool
+def test_without_an_approval_nothing_is_delivered_but_to_an_archive_for_tests(
+    tmp_path: Path, url: str, more: str, approval: str, delivers: bool
 ) -> None:
-    text = f'box = {{ root = "/r" }}\npacs.web = {{ kind = "stow", url = "{url}" }}\napproval = "{approval}"\n'
+    """Behind an address of this machine a tunnel may begin that ends at a clinic's archive."""
+    pacs = f'pacs.web = {{ kind = "stow", url = "{url}"{more} }}'
+    text = f'box = {{ root = "/r" }}\n{pacs}\napproval = "{approval}"\n'
     assert read_config(written(tmp_path, text)).delivers_to("web") is delivers
+
+
+@pytest.mark.parametrize("host", ["pacs.clinic", "127.0.0.1.example", "127.0.0.1@example", "10.30.0.2"])
+def test_an_archive_for_tests_is_on_this_machine(tmp_path: Path, host: str) -> None:
+    text = f'box = {{ root = "/r" }}\npacs.web = {{ kind = "stow", url = "https://{host}/x", test = true }}\n'
+    with pytest.raises(UsageError, match=r"line 2: pacs.web.test: is for an archive on this machine only"):
+        read_config(written(tmp_path, text))
 
 
 @pytest.mark.parametrize(

@@ -203,7 +203,9 @@ def stow(config: Config, journal: Journal) -> Iterator[Callable[[list[bytes]], i
             connection = ToSocket(path)
             connection.request("POST", PATH, stow_body(*films), {"Content-Type": STOW_TYPE, SUBJECT: "CN=xray1"})
             try:
-                return connection.getresponse().status
+                answer = connection.getresponse()
+                answer.read()
+                return answer.status
             finally:
                 connection.close()
 

@@ -45,7 +45,7 @@ dicom = "127.0.0.1:{clinic.free_port()}"
 def film(number: int) -> bytes:
     """A drawn film like no other."""
     uid = f"1.2.826.0.1.3680043.13.{number + 1}"
-    return hip_dicom("R", bone=2400 + 8 * (number % 100), SOPInstanceUID=uid, SeriesInstanceUID=f"{uid}.1")
+    return hip_dicom("R", bone=2400 + 8 * (number % 100), SOPInstanceUID=uid)
 
 
 @contextmanager

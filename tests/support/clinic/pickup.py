@@ -1,13 +1,15 @@
 """How soon a film is taken from the watched folder after its last byte, and whether ever before it.
 
-python -m tests.support.clinic.pickup --films 60 --out FILE
+python -m tests.support.clinic.pickup --films 60 --over sftp smb --out FILE
 
-Films are copied slowly, in parts with pauses, into a folder of this machine and into one that is watched over a real
-network file system (`sshfs` with OpenSSH's SFTP server). Needs sshfs, openssh-sftp-server and socat. On a machine with
-other things to do the seconds mean little.
+Films are copied slowly, in parts with pauses, into a folder of this machine and into ones that are watched over a real
+network file system: SFTP (`sshfs` with OpenSSH's server; needs sshfs, openssh-sftp-server and socat) or SMB 2 (`rclone
+mount` with Samba's server; needs rclone and samba). Both clients run beside the kernel, by FUSE, so that they need none
+of its modules. On a machine with other things to do the seconds mean little.
 """
 
 import argparse
+import getpass
 import json
 import os
 import random
@@ -15,8 +17,8 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,13 +32,16 @@ from tests.support.films import JPEG_LS, dicom_bytes, pixels
 
 SFTP = "/usr/lib/openssh/sftp-server"
 _WITHIN_S = 120
+_OF_SAMBA = ("private dir", "lock directory", "state directory", "cache directory", "pid directory", "ncalrpc dir")
+"""Folders of its own."""
 
 
 @contextmanager
 def over_sftp(shared: Path, place: Path) -> Iterator[Path]:
     """The folder `shared` as another machine's: mounted by sshfs, which keeps nothing of what it was told."""
     port = clinic.free_port()
-    serving = ["socat", f"TCP-LISTEN:{port},fork,bind=127.0.0.1", f"EXEC:{SFTP}"]
+    # Without nodelay each request waits 40 ms for the acknowledgment of the one before.
+    serving = ["socat", f"TCP-LISTEN:{port},fork,nodelay,bind=127.0.0.1", f"EXEC:{SFTP}"]
     place.mkdir()
     with clinic.started(serving, place.with_name("sftp.log"), port):
         options = f"directport={port},dir_cache=no,attr_timeout=0,entry_timeout=0"
@@ -45,6 +50,35 @@ def over_sftp(shared: Path, place: Path) -> Iterator[Path]:
             yield place
         finally:
             subprocess.run(["fusermount", "-u", place], check=True)
+
+
+@contextmanager
+def over_smb(shared: Path, place: Path) -> Iterator[Path]:
+    """The same by SMB: Samba's server, and rclone, which keeps nothing of what it was told either."""
+    port, own = clinic.free_port(), place.with_name("samba")
+    for made in (own, place):
+        made.mkdir()
+    served = [f"smb ports = {port}", "interfaces = lo", "bind interfaces only = yes", "disable netbios = yes"]
+    served += [f"{what} = {own}" for what in _OF_SAMBA]
+    served += [
+        "map to guest = Bad User",
+        "[films]",
+        f"path = {shared}",
+        "guest ok = yes",
+        f"force user = {getpass.getuser()}",
+    ]
+    (own / "smb.conf").write_text("\n".join(["[global]", *served]), encoding="utf-8")
+    serving = ["smbd", "--foreground", "--no-process-group", "--debug-stdout", f"--configfile={own / 'smb.conf'}"]
+    now = ["--dir-cache-time=0s", "--attr-timeout=0s", "--vfs-cache-mode=off"]
+    mounting = ["rclone", "mount", ":smb:films", place, "--config=", "--smb-host=127.0.0.1", f"--smb-port={port}", *now]
+    with clinic.started(serving, own / "smbd.log", port), clinic.started(mounting, own / "rclone.log") as mount:
+        while not place.is_mount():
+            assert mount.process.poll() is None, mount.log.read_text()
+            time.sleep(0.05)
+        yield place
+
+
+OVER: dict[str, Callable[[Path, Path], AbstractContextManager[Path]]] = {"sftp": over_sftp, "smb": over_smb}
 
 
 def films(n: int) -> Iterator[tuple[str, bytes]]:
@@ -105,21 +139,24 @@ def _at(seconds: list[float], share: float) -> float | None:
 
 
 def main() -> None:
-    """Measure both folders and write the figures."""
+    """Measure each folder and write the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--films", type=int, default=60)
+    parser.add_argument("--over", nargs="*", choices=OVER, default=list(OVER))
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
-    result: dict[str, Any] = {"command": f"python -m tests.support.clinic.pickup --films {given.films}"}
+    command = f"python -m tests.support.clinic.pickup --films {given.films} --over {' '.join(given.over)}"
+    result: dict[str, Any] = {"command": command.strip()}
     with tempfile.TemporaryDirectory() as scratch:
         place = Path(scratch)
         (place / "films").mkdir()
         config = clinic.box(place / "local", folder=str(place / "films"))
         result["folder of this machine"] = measure(config, place / "films", given.films)
-        (place / "shared").mkdir()
-        with over_sftp(place / "shared", place / "mounted") as mounted:
-            config = clinic.box(place / "remote", folder=str(mounted))
-            result["sshfs"] = measure(config, place / "shared", given.films)
+        for name in given.over:
+            (shared := place / name / "shared").mkdir(parents=True)
+            with OVER[name](shared, place / name / "mounted") as mounted:
+                config = clinic.box(place / name / "box", folder=str(mounted))
+                result[name] = measure(config, shared, given.films)
     result["load_average"] = os.getloadavg()[0]
     given.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 

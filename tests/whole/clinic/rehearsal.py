@@ -21,6 +21,8 @@ from typing import Any
 ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "bmd_edge" / "clinic" / "README.md"
 FILM = ROOT / "bmd_edge" / "data" / "demo" / "left_hip.dcm"
+AUTHORITIES = Path("/usr/local/share/ca-certificates")
+"""What this machine trusts beside Debian's own: a proxy to the registries may be signed by one of them."""
 ADDRESSES = ("10.20.0.5", "10.20.0.11", "10.30.0.2")
 """The box's, the unit's and the archive's, as the page has them."""
 _WITHIN_S = 600
@@ -33,7 +35,8 @@ for unit in "${@:3}"; do
   for scratch in $(sed -n 's/^RuntimeDirectory=//p' $file); do install -d -m 700 -o $user /run/$scratch; done
   (umask 077; exec setsid runuser -u $user -- $(sed -n 's/^ExecStart=//p' $file)) < /dev/null &> /tmp/$unit.out &
 done
-sleep 20
+answers='(: < /dev/tcp/127.0.0.1/4242 && : < /dev/tcp/10.20.0.5/2762) 2> /dev/null'
+timeout 120 bash -c "until $answers; do sleep 0.2; done"
 """
 
 
@@ -78,6 +81,8 @@ def rehearse(debian: Path) -> dict[str, Any]:
         (debian / name).chmod(0o755)
     shutil.copytree(ROOT, debian / "opt/bmd-edge/checkout", ignore=shutil.ignore_patterns(".*", "__pycache__"))
     shutil.copy("/etc/resolv.conf", debian / "etc/resolv.conf")
+    if AUTHORITIES.is_dir():
+        shutil.copytree(AUTHORITIES, debian / AUTHORITIES.relative_to("/"), dirs_exist_ok=True)
     taken: dict[str, float] = {}
     start = time.monotonic()
     with mounted(debian), network("rehearsal") as inside, ExitStack() as peers:

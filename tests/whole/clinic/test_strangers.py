@@ -5,7 +5,8 @@ import socket
 import ssl
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPException, HTTPSConnection
 from pathlib import Path
@@ -58,9 +59,9 @@ class Running:
         return int(self.journal.rows("SELECT COALESCE(MAX(n), 0) AS n FROM event")[0]["n"])
 
 
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    place = tmp_path_factory.mktemp("box")
+@contextmanager
+def doors_open(place: Path) -> Iterator[Running]:
+    """A box in folder `place` with all doors but that of the folder."""
     ports = {name: f"127.0.0.1:{clinic.free_port()}" for name in ("dicom_tls", "stow_tls")}
     config = clinic.box(place, **ports)
     own, other = config.root / "tls", place / "other"
@@ -79,6 +80,12 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         clinic.nginx(config) as nginx,
     ):
         yield Running(config, journal, orthanc.ports[0], *nginx.ports, other)
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with doors_open(tmp_path_factory.mktemp("box")) as box:
+        yield box
 
 
 def old_tls(context: ssl.SSLContext) -> ssl.SSLContext:
@@ -102,6 +109,47 @@ def post(running: Running, body: bytes, context: ssl.SSLContext | None = None, m
         connection.close()
 
 
+def by_dicom(running: Running) -> dict[str, Callable[[], object]]:
+    """Who is refused an association, and how each comes; None is their answer."""
+    film, tls, port = [dicom_bytes(SOPInstanceUID="1.2.3")], running.context(), running.dicom_tls
+    return {
+        "AE title": lambda: clinic.send(running.dicom, film, calling="STRANGER"),
+        "called AE title": lambda: clinic.send(running.dicom, film, called="PACS"),
+        "AE title by TLS": lambda: clinic.send(port, film, calling="STRANGER", tls=tls),
+        "no TLS": lambda: clinic.send(port, film),
+        "no certificate": lambda: clinic.send(port, film, tls=running.context(name="")),
+        "another authority": lambda: clinic.send(port, film, tls=running.context(running.other)),
+        "expired": lambda: clinic.send(port, film, tls=running.context(name="expired")),
+        "TLS 1.1": lambda: _shakes_hands(port, old_tls(running.context())),
+    }
+
+
+def _shakes_hands(port: int, context: ssl.SSLContext) -> bool | None:
+    try:
+        with socket.create_connection(("127.0.0.1", port)) as raw:
+            context.wrap_socket(raw, server_hostname="127.0.0.1").close()
+    except OSError:
+        return None
+    return True
+
+
+def by_stow(running: Running) -> dict[str, Callable[[], int | None]]:
+    """Who is refused by HTTP, and how each comes; the answers' status."""
+    body = clinic.stow_body(dicom_bytes(SOPInstanceUID="1.2.5"))
+    return {
+        "no certificate": lambda: post(running, body, running.context(name="")),
+        "another authority": lambda: post(running, body, running.context(running.other)),
+        "expired": lambda: post(running, body, running.context(name="expired")),
+        "a certificate of ours that is no unit's": lambda: post(running, body, running.context(name="visitor")),
+        "TLS 1.1": lambda: post(running, body, old_tls(running.context())),
+        "another path": lambda: post(running, body, path="/dicom-web/studies/1.2"),
+        "a query": lambda: post(running, b"", method="GET", path="/dicom-web/studies?PatientName=CANARY"),
+        "another method": lambda: post(running, body, method="PUT"),
+        "gzip": lambda: post(running, body, Content_Encoding="gzip"),
+        "too long": lambda: post(running, b"", Content_Length=str(MOST_BODY_BYTES + 1)),
+    }
+
+
 def goes_on(running: Running, number: int) -> None:
     """The next film of a unit is kept, at every door."""
     uids = [f"1.2.826.0.1.3680043.11.{number}.{door}" for door in range(3)]
@@ -114,16 +162,8 @@ def goes_on(running: Running, number: int) -> None:
 
 def test_strangers_by_dicom_are_refused_and_audited(running: Running) -> None:
     follower, seen = LogFollower(running.config, running.journal), running.last_event
-    film, tls = [dicom_bytes(SOPInstanceUID="1.2.3")], running.context()
-    assert clinic.send(running.dicom, film, calling="STRANGER") is None
-    assert clinic.send(running.dicom, film, called="PACS") is None
-    assert clinic.send(running.dicom_tls, film, calling="STRANGER", tls=tls) is None
-    assert clinic.send(running.dicom_tls, film) is None  # no TLS
-    assert clinic.send(running.dicom_tls, film, tls=running.context(name="")) is None
-    assert clinic.send(running.dicom_tls, film, tls=running.context(running.other)) is None
-    assert clinic.send(running.dicom_tls, film, tls=running.context(name="expired")) is None
-    with pytest.raises(OSError), socket.create_connection(("127.0.0.1", running.dicom_tls)) as raw:  # noqa: PT011
-        old_tls(running.context()).wrap_socket(raw, server_hostname="127.0.0.1")
+    found = {name: comes() for name, comes in by_dicom(running).items()}
+    assert found == dict.fromkeys(found)
     expected = [
         "dicom certificate has expired",
         "dicom no certificate, or none of TLS 1.2 and 1.3",
@@ -151,20 +191,7 @@ def test_another_address_may_not_use_the_plain_port(running: Running) -> None:
 
 def test_strangers_by_stow_are_refused_and_audited(running: Running) -> None:
     follower, seen = LogFollower(running.config, running.journal), running.last_event
-    body = clinic.stow_body(dicom_bytes(SOPInstanceUID="1.2.5"))
-    found = {
-        "no certificate": post(running, body, running.context(name="")),
-        "another authority": post(running, body, running.context(running.other)),
-        "expired": post(running, body, running.context(name="expired")),
-        "a certificate of ours that is no unit's": post(running, body, running.context(name="visitor")),
-        "TLS 1.1": post(running, body, old_tls(running.context())),
-        "another path": post(running, body, path="/dicom-web/studies/1.2"),
-        "a query": post(running, b"", method="GET", path="/dicom-web/studies?PatientName=CANARY"),
-        "another method": post(running, body, method="PUT"),
-        "gzip": post(running, body, Content_Encoding="gzip"),
-        "too long": post(running, b"", Content_Length=str(MOST_BODY_BYTES + 1)),
-    }
-    assert found == {
+    assert {name: comes() for name, comes in by_stow(running).items()} == {
         "no certificate": 400,
         "another authority": 400,
         "expired": 400,

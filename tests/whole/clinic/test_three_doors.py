@@ -69,6 +69,7 @@ def table() -> list[bytes]:
         dicom_bytes(SOPClassUID=films.CT, SOPInstanceUID="1.2.3.5"),
         films.written(films.dataset(pixels(), SOPInstanceUID="1.2.3.6")),
         dicom_bytes(SOPInstanceUID=uid).replace(uid.encode(), uid.encode().replace(b"3680", b"36aa")),
+        dicom_bytes(StudyInstanceUID="1.2.aa", SOPInstanceUID="1.2.3.12"),
         dicom_bytes(Rows=20000, Columns=20000, SOPInstanceUID="1.2.3.7"),
         dicom_bytes(SOPClassUID=films.SC, PhotometricInterpretation="RGB", SOPInstanceUID="1.2.3.8"),
         dicom_bytes(SOPClassUID=films.SC, NumberOfFrames="2", SOPInstanceUID="1.2.3.9"),
@@ -90,7 +91,7 @@ def test_the_verdict_is_the_same_at_every_door(tmp_path: Path) -> None:
     assert [state for *_, state in found["by_stow"]["kept"]] == [  # type: ignore[attr-defined]
         "received", "received", "received", "quarantined", "quarantined", "quarantined", "received", "received"
     ]  # fmt: skip
-    assert len(found["by_stow"]["refused"]) == 6  # type: ignore[arg-type]
+    assert len(found["by_stow"]["refused"]) == 7  # type: ignore[arg-type]
     assert found["by_stow"]["again"] == 3
 
 

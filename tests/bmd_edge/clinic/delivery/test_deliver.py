@@ -104,24 +104,28 @@ def test_nobody_there_then_somebody(served: Make) -> None:
     assert pacs.got == {uid: [digest] for uid, digest in box.made().items()}
 
 
-def test_without_an_approval_nothing_leaves_this_machine(served: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_an_approval_nothing_is_delivered(served: Make) -> None:
     with archive() as pacs:
         box = served(pacs.lines(), approval="")
-        monkeypatch.setattr(type(box.config), "is_local", lambda *_: False)
         with box.delivering():
             sleep(1)
         assert (pacs.got, pacs.associations, box.states()) == ({}, 0, {})
 
 
-def test_objects_that_name_no_approval_are_not_sent_once_there_is_one(
-    served: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_archive_for_tests_gets_objects_without_an_approval(served: Make) -> None:
+    with archive() as pacs:
+        box = served(pacs.lines(", test = true"), approval="")
+        with box.delivering():
+            box.until(all_sent)
+        assert pacs.got == {uid: [digest] for uid, digest in box.made().items()}
+
+
+def test_objects_that_name_no_approval_are_not_sent_once_there_is_one(served: Make) -> None:
     with archive() as pacs:
         box = served(pacs.lines())
         first = box.objects[0].uid
         with box.journal.change() as db:
             db.execute("UPDATE object SET approval='' WHERE uid=?", (first,))
-        monkeypatch.setattr(type(box.config), "is_local", lambda *_: False)
         with box.delivering():
             box.until(lambda states: states == {"sent 0000": 3})
         assert first not in pacs.got

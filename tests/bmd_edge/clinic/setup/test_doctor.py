@@ -98,6 +98,16 @@ def test_a_full_disk_and_another_orthanc_are_told(config: Config, monkeypatch: p
         assert failed(config) == {"room for films", "Debian's own Orthanc"}
 
 
+@pytest.mark.parametrize(
+    ("approval", "test", "said"),
+    [("", False, "not delivering"), ("EK 1", False, "results are delivered"), ("EK 1", True, "without an approval")],
+)
+def test_it_is_said_what_an_archive_gets(config: Config, approval: str, test: bool, said: str) -> None:
+    pacs = Destination(kind="stow", url="http://127.0.0.1:1/x", test=test)
+    found = {one.what: one.detail for one in examine(replace(config, pacs={"main": pacs}, approval=approval))}
+    assert said in found["archive main"]
+
+
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # pynetdicom leaves a refused socket
 def test_an_archive_is_asked(config: Config) -> None:
     archive = AE("PACS")
