@@ -1,7 +1,7 @@
 """Has an estimate changed? What can be said of a series, from how far repeated films of an unchanged hip differ.
 
 The last visit of each part of a series is compared with its first. A change is stated only where it lies beyond the
-least significant change, and only with a precision that was measured at the clinic.
+least significant change, and only with a precision that was measured at the clinic, on the X-ray unit of the films.
 
 The SD is the upper 95 % limit of the RMS-SD, so that a lucky precision study makes no false alarms. A series is looked
 at after every visit, and nobody knows how many there will be: the k-th later visit may use 1 / k(k+1) of the 5 % (these
@@ -13,20 +13,16 @@ change, not 5 % at each look.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from statistics import NormalDist
-from typing import NamedTuple
 
 from bmd_edge.follow.repeatability import BetweenUnits, LongitudinalSlope, RepeatabilityFile, SiteRepeatability
-from bmd_edge.follow.series import Break, Series, Visit
+from bmd_edge.follow.series import UNIT_NOT_NAMED, Break, Series, Visit
 from bmd_edge.sites import SITES
 
 ALPHA = 0.05
 LOSS_A_YEAR = 0.01
 """Ordinary loss, as a share of the BMD, for which it is said when it could be told."""
-JUMP_A_YEAR = 5 * LOSS_A_YEAR
-"""More than this between two visits, and than that of two years, is hardly bone: a choice, not a measurement."""
-_DAYS = 365.25
+DAYS_A_YEAR = 365.25
 _Z95 = NormalDist().inv_cdf(0.975)
 
 
@@ -44,9 +40,9 @@ class Change:
     """The last visit of a part of a series minus its first, at one site.
 
     lsc_gcm2: what it must exceed, here, for this number of films and comparisons; None without a precision.
-    stated: whether it does, by the clinic's own precision. rate: only with the clinic's own precision and longitudinal
-    slope, of stated changes and of others alike: chosen for their size, rates would be too large. years_to_tell: from
-    the first visit on until a loss of 1 % a year could be told.
+    precision_from: whose precision that is, see `precision_from`. rate: only with the unit's own precision and
+    longitudinal slope, of stated changes and of others alike: chosen for their size, rates would be too large.
+    years_to_tell: from the first visit on until a loss of 1 % a year could be told.
     """
 
     site: str
@@ -55,9 +51,19 @@ class Change:
     years: float
     change_gcm2: float
     lsc_gcm2: float | None
-    stated: bool
+    precision_from: str | None
     rate: Rate | None
     years_to_tell: float | None
+
+    @property
+    def beyond(self) -> bool:
+        """Whether it exceeds the least significant change, by whatever precision."""
+        return self.lsc_gcm2 is not None and abs(self.change_gcm2) > self.lsc_gcm2
+
+    @property
+    def stated(self) -> bool:
+        """Whether it does by a precision that was measured on the X-ray unit of the films."""
+        return self.beyond and self.precision_from == "clinic"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,34 +89,12 @@ def follow(series: Series, known: RepeatabilityFile | None) -> Followed:
     return Followed(series, sds, tuple(changes))
 
 
-class Jump(NamedTuple):
-    """Two comparable visits in a row, and by how much more than bone plausibly changes the sites differ; g/cm2."""
-
-    before: Visit
-    after: Visit
-    change_gcm2: dict[str, float]
-
-
-def jumps(followed: Followed) -> list[Jump]:
-    """Where estimates differ by more than any plausible change of bone, and than those of an unchanged hip."""
-    least = {(one.first, one.site): one.lsc_gcm2 or 0.0 for one in followed.changes}
-    found = []
-    for part in followed.series.parts:
-        for before, after in pairwise(part):
-            share = JUMP_A_YEAR * max((after.taken - before.taken).days / _DAYS, 2.0)
-            changes = {site: after.mean_gcm2(site) - before.mean_gcm2(site) for site in SITES}
-            beyond = {site: max(share * before.mean_gcm2(site), least[part[0], site]) for site in SITES}
-            if large := {site: size for site, size in changes.items() if abs(size) > beyond[site]}:
-                found.append(Jump(before, after, large))
-    return found
-
-
 def between_units(found: Break, known: RepeatabilityFile | None) -> BetweenUnits | None:
     """What is known of the units of a break from hips that both have filmed, the later one second; None if nothing is.
 
     Units are told apart there by maker and model.
     """
-    units, after = (found.before.films[0].unit, found.after.films[0].unit), found.after
+    units, after = (found.before.unit, found.after.unit), found.after
     for one in known.between_units.get(after.condition("precision"), ()) if known and _fits(after, known) else ():
         if one.units == units:
             return one
@@ -126,6 +110,17 @@ def between_units(found: Break, known: RepeatabilityFile | None) -> BetweenUnits
 def figures_of(visit: Visit, known: RepeatabilityFile | None) -> dict[str, SiteRepeatability]:
     """What is known by site of films read as the visit's; empty if nothing is."""
     return known.precisions.get(visit.condition("precision"), {}) if known and _fits(visit, known) else {}
+
+
+def precision_from(visit: Visit, known: RepeatabilityFile | None) -> str | None:
+    """Whose precision the figures of a visit's films are: "clinic", of their own X-ray unit by maker and model;
+    "other_unit", of other units of the clinic; "phantom"; None where nothing is known. Only the first can judge.
+    """
+    if known is None or not figures_of(visit, known):
+        return None
+    if known.source == "clinic" and (visit.unit not in known.units or visit.unit == UNIT_NOT_NAMED):
+        return "other_unit"
+    return known.source
 
 
 def _fits(visit: Visit, known: RepeatabilityFile) -> bool:
@@ -144,13 +139,13 @@ def _change(
     comparisons: int,
 ) -> Change:
     first, last = part[0], part[-1]
-    years = (last.taken - first.taken).days / _DAYS
+    years = (last.taken - first.taken).days / DAYS_A_YEAR
     change = last.mean_gcm2(site) - first.mean_gcm2(site)
     if figures is None:
-        return Change(site, first, last, years, change, None, False, None, None)
+        return Change(site, first, last, years, change, None, None, None, None)
     sd = figures.rms_sd_high_gcm2
     least = least_change(sd, len(first.films), len(last.films), comparisons)
-    measured = known is not None and known.source == "clinic"
+    whose = precision_from(first, known)
     return Change(
         site=site,
         first=first,
@@ -158,8 +153,8 @@ def _change(
         years=years,
         change_gcm2=change,
         lsc_gcm2=least,
-        stated=measured and abs(change) > least,
-        rate=corrected(*trend(part, site, sd), figures.slope) if measured and figures.slope else None,
+        precision_from=whose,
+        rate=corrected(*trend(part, site, sd), figures.slope) if whose == "clinic" and figures.slope else None,
         years_to_tell=least / (LOSS_A_YEAR * first.mean_gcm2(site) * (figures.slope.slope if figures.slope else 1.0)),
     )
 
@@ -180,7 +175,7 @@ def least_change(sd_gcm2: float, first_films: int, last_films: int, comparisons:
 def trend(part: Sequence[Visit], site: str, sd_gcm2: float) -> tuple[float, float]:
     """Estimated change a year and its standard error: least squares over the visits, each weighted by its films."""
     weights = [len(visit.films) for visit in part]
-    years = [(visit.taken - part[0].taken).days / _DAYS for visit in part]
+    years = [(visit.taken - part[0].taken).days / DAYS_A_YEAR for visit in part]
     middle = sum(w * t for w, t in zip(weights, years, strict=True)) / sum(weights)
     spread = sum(w * (t - middle) ** 2 for w, t in zip(weights, years, strict=True))
     moved = sum(w * (t - middle) * v.mean_gcm2(site) for w, t, v in zip(weights, years, part, strict=True))

@@ -5,12 +5,14 @@ drawing, from its top-left corner.
 """
 
 import math
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date
+from itertools import groupby
 from typing import Any
 
 from bmd_edge.follow.change import Change, Followed
-from bmd_edge.follow.series import Visit
+from bmd_edge.follow.key import BAND_WORDS
+from bmd_edge.follow.series import Series, Visit
 
 WIDTH, HEIGHT = 540, 220
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44.0, 20.0, 12.0, 26.0
@@ -19,20 +21,27 @@ _DATE_PX = 100.0
 """What a date below the axis takes, on paper, where letters are larger."""
 
 
-_Across = Callable[[date], float]
+_LINE_PX, _LETTER_PX = 16.0, 8.0
+"""What a line of the words at a band takes, and a letter of it, where letters are largest."""
+_APART_PX = 19.0
+"""Dots of two visits lie at least so far apart, so that their letters can be read, if there is room."""
+
+_Across = Mapping[Visit, float]
 _Down = Callable[[float], float]
 
 
 def chart(followed: Followed, site: str) -> dict[str, Any]:
     """The drawing of one site, for the page's template."""
-    parts, visits = followed.series.parts, followed.series.visits
-    halves = [
-        {visit.taken: visit.half_gcm2(site, sd[site]) for visit in part}
-        for part, sd in zip(parts, followed.sd_gcm2, strict=True)
-    ]
-    changes = {one.first: one for one in followed.changes if one.site == site}
-    low, high = _range(parts, halves, site, changes)
-    across, down = _across(visits), _down(low, high)
+    series = followed.series
+    halves = {
+        visit: visit.half_gcm2(site, sd[site])
+        for part, sd in zip(series.parts, followed.sd_gcm2, strict=True)
+        for visit in part
+    }
+    letters = letters_of(series)
+    changes = [one for one in followed.changes if one.site == site]
+    low, high = _range(halves, site, changes)
+    across, down = _across(series.visits), _down(low, high)
     steps = range(round(low / _STEP_GCM2), round(high / _STEP_GCM2) + 1)
     return {
         "width": WIDTH,
@@ -42,17 +51,17 @@ def chart(followed: Followed, site: str) -> dict[str, Any]:
         "bottom": HEIGHT - _BOTTOM,
         "top": _TOP,
         "lines": [{"y": down(step * _STEP_GCM2), "text": f"{step * _STEP_GCM2:.1f}"} for step in steps],
-        "dates": _dates(visits, across),
-        "bands": [_band(part[0], changes.get(part[0]), site, across, down) for part in parts if part[0] in changes],
-        "dots": [
-            _dot(visit, half[visit.taken], letter_of(number) if len(parts) > 1 else "", site, across, down)
-            for number, (part, half) in enumerate(zip(parts, halves, strict=True))
-            for visit in part
-        ],
-        "breaks": [
-            round((across(one.before.taken) + across(one.after.taken)) / 2, 1) for one in followed.series.breaks
-        ],
+        "dates": _dates(series.visits, across),
+        "bands": _bands(changes, letters, [down(one.mean_gcm2(site)) for one in series.visits], across, down),
+        "dots": [_dot(visit, halves[visit], letters[visit], site, across, down) for visit in series.visits],
+        "breaks": [round((across[one.before] + across[one.after]) / 2, 1) for one in series.cuts],
     }
+
+
+def letters_of(series: Series) -> dict[Visit, str]:
+    """By which letter each visit is marked; by none where all may be compared."""
+    parts = series.parts
+    return {visit: letter_of(n) if len(parts) > 1 else "" for n, part in enumerate(parts) for visit in part}
 
 
 def letter_of(part: int) -> str:
@@ -60,25 +69,25 @@ def letter_of(part: int) -> str:
     return chr(ord("A") + part % 26)
 
 
-def _range(
-    parts: Sequence[Sequence[Visit]],
-    halves: Sequence[Mapping[date, float]],
-    site: str,
-    changes: Mapping[Visit, Change],
-) -> tuple[float, float]:
-    ends = []
-    for part, half in zip(parts, halves, strict=True):
-        ends += [visit.mean_gcm2(site) + sign * max(half[visit.taken], 0.0) for visit in part for sign in (-1, 1)]
-        least = changes[part[0]].lsc_gcm2 if part[0] in changes else None
-        ends += [part[0].mean_gcm2(site) + sign * (least or 0.0) for sign in (-1, 1)]
+def _range(halves: Mapping[Visit, float], site: str, changes: Sequence[Change]) -> tuple[float, float]:
+    ends = [visit.mean_gcm2(site) + sign * half for visit, half in halves.items() for sign in (-1, 1)]
+    ends += [one.first.mean_gcm2(site) + sign * (one.lsc_gcm2 or 0.0) for one in changes for sign in (-1, 1)]
     return math.floor(min(ends) / _STEP_GCM2) * _STEP_GCM2, math.ceil(max(ends) / _STEP_GCM2) * _STEP_GCM2
 
 
-def _across(visits: Sequence[Visit]) -> _Across:
-    """Date -> x; the first and the last visit keep off the edges."""
+def _across(visits: Sequence[Visit]) -> dict[Visit, float]:
+    """x of each visit, by its date; visits that would cover each other stand side by side, all off the edges."""
     first, days = visits[0].taken, max((visits[-1].taken - visits[0].taken).days, 1)
-    room = WIDTH - _LEFT - _RIGHT - 2 * _DATE_PX / 2
-    return lambda taken: round(_LEFT + _DATE_PX / 2 + room * (taken - first).days / days, 1)
+    left, room = _LEFT + _DATE_PX / 2, WIDTH - _LEFT - _RIGHT - _DATE_PX
+    apart = min(_APART_PX, room / max(len(visits) - 1, 1))
+    found: list[float] = []
+    for visit in visits:
+        found.append(max(left + room * (visit.taken - first).days / days, *(x + apart for x in found[-1:]), 0.0))
+    latest = left + room
+    for number in reversed(range(len(found))):
+        found[number] = latest = min(found[number], latest)
+        latest -= apart
+    return {visit: round(x, 1) for visit, x in zip(visits, found, strict=True)}
 
 
 def _down(low: float, high: float) -> _Down:
@@ -88,29 +97,59 @@ def _down(low: float, high: float) -> _Down:
 
 def _dates(visits: Sequence[Visit], across: _Across) -> list[dict[str, Any]]:
     """The dates that have room, the last one always."""
+    places = [
+        (sum(xs) / len(xs), taken.isoformat())
+        for taken, some in groupby(visits, lambda one: one.taken)
+        if (xs := [across[one] for one in some])
+    ]
     shown: list[dict[str, Any]] = []
-    end = across(visits[-1].taken)
-    for taken in sorted({visit.taken for visit in visits}):
-        x = across(taken)
+    end = places[-1][0]
+    for x, text in places:
         free = not shown or x - shown[-1]["x"] >= _DATE_PX
         if x == end or (free and end - x >= _DATE_PX):
-            shown.append({"x": x, "text": taken.isoformat()})
+            shown.append({"x": round(x, 1), "text": text})
     return shown
 
 
-def _band(first: Visit, change: Change | None, site: str, across: _Across, down: _Down) -> dict[str, float] | None:
-    """Where the last estimate of an unchanged hip would lie, from the first visit of a part to the last."""
-    if change is None or change.lsc_gcm2 is None:
-        return None
-    middle, least = first.mean_gcm2(site), change.lsc_gcm2
-    x, y = across(first.taken), down(middle + least)
-    return {"x": x, "y": y, "width": across(change.last.taken) - x + 12, "height": down(middle - least) - y}
+def _bands(
+    changes: Sequence[Change], letters: Mapping[Visit, str], taken_y: list[float], across: _Across, down: _Down
+) -> list[dict[str, Any]]:
+    """Where the last estimate of an unchanged hip would lie, from the first visit of a part to the last.
+
+    What a band is stands along its upper or its lower edge, where fewer dots and other words are (`taken_y`).
+    """
+    found = []
+    for one in changes:
+        if one.lsc_gcm2 is None:
+            continue
+        middle, letter = one.first.mean_gcm2(one.site), letters[one.first]
+        x, top, bottom = across[one.first] - 12, down(middle + one.lsc_gcm2), down(middle - one.lsc_gcm2)
+        words = textwrap.wrap(
+            (f"{letter}: " if letter else "") + BAND_WORDS[one.precision_from or ""],
+            max(int((across[one.last] - across[one.first]) / _LETTER_PX), 10),
+        )
+        height = _LINE_PX * len(words)
+        text_y = min(top, bottom - height, key=lambda y: sum(y - 8 < dot < y + height + 8 for dot in taken_y))
+        taken_y = [*taken_y, *(text_y + _LINE_PX * (line + 0.5) for line in range(len(words)))]
+        found.append(
+            {
+                "x": round(x, 1),
+                "y": top,
+                "width": round(across[one.last] + 12 - x, 1),
+                "height": round(bottom - top, 1),
+                "judges": one.precision_from == "clinic",
+                "words": [
+                    {"y": round(text_y + _LINE_PX * (n + 0.75), 1), "text": text} for n, text in enumerate(words)
+                ],
+            }
+        )
+    return found
 
 
 def _dot(visit: Visit, half: float, letter: str, site: str, across: _Across, down: _Down) -> dict[str, Any]:
     mean, n = visit.mean_gcm2(site), len(visit.films)
     return {
-        "x": across(visit.taken),
+        "x": across[visit],
         "y": down(mean),
         "y_low": down(mean - half),
         "y_high": down(mean + half),

@@ -45,13 +45,14 @@ def follow(
     reports = reports_in(results)
     series, findings = series_of(reports, date.today())
     hips = [compared(one, known) for one in series if len(one.visits) > 1]
-    if not any(one.lsc_gcm2 for hip in hips for one in hip.changes):
-        if repeatability and hips:
+    changes = [one for hip in hips for one in hip.changes]
+    if changes and not any(one.lsc_gcm2 for one in changes):
+        if repeatability:
             raise UsageError("--repeatability was measured with another bundle or recalibration than these films")
         known = None
     out.mkdir(parents=True, exist_ok=True)
     file = repeatability.name if repeatability else ""
-    write_page(out / "follow.html", hips, findings, known, page_facts(results, reports), file)
+    write_page(out / "follow.html", hips, len(series) - len(hips), findings, known, page_facts(results, reports))
     write_csv(out / "follow.csv", hips, known)
     write_json(out / "follow.json", hips, findings, known)
     width = shutil.get_terminal_size((_PIPED_WIDTH, 0)).columns

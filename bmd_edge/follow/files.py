@@ -1,12 +1,13 @@
 """What `bmd-edge follow` writes for machines: follow.csv, a row per visit of a hip, and follow.json."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from bmd_edge.follow.change import Change, Followed, between_units
+from bmd_edge.follow.change import Change, Followed, between_units, precision_from
+from bmd_edge.follow.doubts import other_hips, out_of_line
 from bmd_edge.follow.repeatability import RepeatabilityFile
 from bmd_edge.follow.series import CONDITIONS, Break, Finding, Visit
 from bmd_edge.follow.words import said
@@ -22,11 +23,13 @@ _RATE = ("value", "low", "high")
 COLUMNS = (
     "patient", "side", "part", "date", "films",
     *(f"{part}_{site}_gcm2" for site in SITES for part in ("bmd", "low", "high")),
-    *(f"{name}_{site}" for site in SITES for name in _CHANGE),
+    *(f"{name}_{site}" for site in SITES for name in ("out_of_line", *_CHANGE)),
     *(f"rate_{end}_{site}_gcm2_a_year" for site in SITES for end in _RATE),
     "first_date", "unit", "bundle", *CONDITIONS, "precision_from", "use",
 )  # fmt: skip
-"""The change stands in the row of the last visit of a part; `first_date` is that of the visit it is compared with."""
+"""The change stands in the row of the last visit of a part; `first_date` is that of the visit it is compared with.
+`out_of_line` stands in those between them: whether the visit lies outside the band and the last one does not.
+"""
 
 
 def write_csv(path: Path, hips: Sequence[Followed], known: RepeatabilityFile | None) -> None:
@@ -34,24 +37,29 @@ def write_csv(path: Path, hips: Sequence[Followed], known: RepeatabilityFile | N
     with replace_file(path) as file:
         file.write(csv_line(COLUMNS))
         for followed in hips:
-            for number, (part, sd) in enumerate(zip(followed.series.parts, followed.sd_gcm2, strict=True), 1):
-                for visit in part:
-                    cells = _visit(visit, sd) | {"patient": followed.series.patient, "side": followed.series.side}
-                    changes = [one for one in followed.changes if one.last is visit]
-                    cells |= {"part": number, "precision_from": known.source if known else None}
-                    cells |= {name: value for one in changes for name, value in _change_cells(one).items()}
-                    file.write(csv_line(safe_cell(cells.get(name)) for name in COLUMNS))
+            for visit, cells in _visits(followed, known):
+                changes = [one for one in followed.changes if one.last is visit]
+                cells |= {"patient": followed.series.patient, "side": followed.series.side, "use": RESEARCH_USE}
+                cells |= {name: value for one in changes for name, value in _change_cells(one).items()}
+                file.write(csv_line(safe_cell(cells.get(name)) for name in COLUMNS))
 
 
-def _visit(visit: Visit, sd: dict[str, float | None]) -> dict[str, Any]:
-    cells: dict[str, Any] = {"date": visit.taken.isoformat(), "films": len(visit.films), "use": RESEARCH_USE}
-    cells |= {"unit": visit.films[0].unit, "bundle": visit.films[0].bundle}
-    cells |= dict(zip(CONDITIONS, visit.conditions, strict=True))
-    for site in SITES:
-        mean, half = visit.mean_gcm2(site), visit.half_gcm2(site, sd[site])
-        ends = {"bmd": mean, "low": mean - half, "high": mean + half}
-        cells |= {f"{part}_{site}_gcm2": round(value, 4) for part, value in ends.items()}
-    return cells
+def _visits(followed: Followed, known: RepeatabilityFile | None) -> Iterator[tuple[Visit, dict[str, Any]]]:
+    """The visits of a hip by part, each with its figures; what is not known is None."""
+    out = {one.visit: one.change_gcm2 for one in out_of_line(followed)}
+    banded = {one.first for one in followed.changes if one.lsc_gcm2 is not None}
+    for number, (part, sd) in enumerate(zip(followed.series.parts, followed.sd_gcm2, strict=True), 1):
+        for visit in part:
+            cells: dict[str, Any] = {"part": number, "date": visit.taken.isoformat(), "films": len(visit.films)}
+            cells |= {"unit": visit.unit, "bundle": visit.films[0].bundle}
+            cells |= dict(zip(CONDITIONS, visit.conditions, strict=True))
+            for site in SITES:
+                mean, half = visit.mean_gcm2(site), visit.half_gcm2(site, sd[site])
+                ends = {"bmd": mean, "low": mean - half, "high": mean + half}
+                cells |= {f"{end}_{site}_gcm2": round(value, 4) for end, value in ends.items()}
+                judged = visit in part[1:-1] and part[0] in banded
+                cells[f"out_of_line_{site}"] = site in out.get(visit, {}) if judged else None
+            yield visit, cells | {"precision_from": precision_from(visit, known)}
 
 
 def _change_cells(one: Change) -> dict[str, Any]:
@@ -74,37 +82,35 @@ def write_json(
     path: Path, hips: Sequence[Followed], findings: Sequence[Finding], known: RepeatabilityFile | None
 ) -> None:
     """Write everything that is known of the series, with the sentences of the page."""
+    others = other_hips(hips)
     facts = {
         "schema": SCHEMA,
         "use": RESEARCH_USE,
         "precision": known and {"source": known.source, "bundle_digest": known.bundle_digest, "units": known.units},
-        "hips": [_hip(one, known) for one in hips],
+        "hips": [_hip(one, known, others.get((one.series.patient, one.series.side))) for one in hips],
         "in_no_series": [one._asdict() for one in findings],
     }
     with replace_file(path) as file:
         file.write(json.dumps(facts, indent=1, allow_nan=False) + "\n")
 
 
-def _hip(followed: Followed, known: RepeatabilityFile | None) -> dict[str, Any]:
+def _hip(followed: Followed, known: RepeatabilityFile | None, other_hip: Followed | None) -> dict[str, Any]:
     series = followed.series
     return {
         "patient": series.patient,
         "side": series.side,
-        "visits": [
-            {"part": number, **{k: v for k, v in _visit(visit, sd).items() if k != "use"}}
-            for number, (part, sd) in enumerate(zip(series.parts, followed.sd_gcm2, strict=True), 1)
-            for visit in part
-        ],
+        "visits": [cells for _, cells in _visits(followed, known)],
         "breaks": [_break(one, known) for one in series.breaks],
         "changes": [
             {
                 "site": one.site,
                 "first_date": one.first.taken.isoformat(),
                 "last_date": one.last.taken.isoformat(),
+                "precision_from": one.precision_from,
                 **{name: _rounded(getattr(one, name)) for name in _CHANGE},
                 "rate_gcm2_a_year": one.rate and {k: _rounded(v) for k, v in asdict(one.rate).items()},
             }
             for one in followed.changes
         ],
-        "said": said(followed, known),
+        "said": [line.text for line in said(followed, known, other_hip)],
     }

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from bmd_edge.follow.change import Followed, follow
-from bmd_edge.follow.chart import chart, letter_of
+from bmd_edge.follow.chart import chart, letters_of
+from bmd_edge.follow.doubts import other_hips
+from bmd_edge.follow.key import SITE_WORDS, marks, rests_on
 from bmd_edge.follow.repeatability import RepeatabilityFile, phantoms
 from bmd_edge.follow.series import LEFT_OUT, Finding, series_of
-from bmd_edge.follow.words import SITE_WORDS, rests_on, said, title, verdict
+from bmd_edge.follow.words import said, title, verdict
 from bmd_edge.measure.t_score import REFERENCE_NAME
 from bmd_edge.report.film_report import RESEARCH_USE, FilmReport, RunSummary
 from bmd_edge.report.pages import templates
@@ -26,32 +28,39 @@ _TEMPLATES = Path(__file__).with_name("templates")
 def write_page(
     path: Path,
     hips: Sequence[Followed],
+    of_one_visit: int,
     findings: Sequence[Finding],
     known: RepeatabilityFile | None,
     summary: Any,
-    precision_file: str = "",
     back: str | None = None,
 ) -> None:
-    """Write the page of hips with several visits; `summary` is that of the run, or a mapping with what pages show.
+    """Write the page of hips with several visits; `of_one_visit` is how many have films of one only.
 
-    `precision_file` is the name of the precision's; `back` is where a link to the overview leads.
+    `summary` is that of the run, or a mapping with what pages show; `back` is where a link to the overview leads.
     """
+    others = other_hips(hips)
     values = {
         "research_use": RESEARCH_USE,
         "reference": REFERENCE_NAME,
         "summary": summary,
         "back": back,
         "patients": [
-            {"pseudonym": patient, "hips": [_hip(one, known) for one in some]}
+            {
+                "pseudonym": patient,
+                "hips": [_hip(one, known, others.get((patient, one.series.side))) for one in some],
+            }
             for patient, some in groupby(hips, lambda one: one.series.patient)
         ],
-        "lettered": any(len(one.series.parts) > 1 for one in hips),
-        "rests_on": rests_on(hips, known, precision_file),
-        "source": known.source if known else None,
+        "of_one_visit": of_one_visit,
+        "key": _key(hips, known),
         "findings": told(findings),
     }
     with replace_file(path) as file:
         file.writelines(templates(_TEMPLATES).get_template("series.html.j2").generate(**values))
+
+
+def _key(hips: Sequence[Followed], known: RepeatabilityFile | None) -> list[str]:
+    return [*marks(hips), *rests_on(hips, known)]
 
 
 def write_series(folder: Path, reports: Iterable[FilmReport], summary: RunSummary) -> int:
@@ -64,8 +73,7 @@ def write_series(folder: Path, reports: Iterable[FilmReport], summary: RunSummar
     hips = [follow(one, known) for one in series if len(one.visits) > 1]
     if hips:
         folder.mkdir(exist_ok=True)
-        banded = any(one.lsc_gcm2 for hip in hips for one in hip.changes)
-        write_page(path, hips, findings, known if banded else None, summary, back="index.html")
+        write_page(path, hips, len(series) - len(hips), findings, known, summary, back="index.html")
     else:
         path.unlink(missing_ok=True)
     return len(hips)
@@ -89,24 +97,28 @@ def _named(finding: Finding) -> str:
     return f"{patient}{finding.file}{f' ({finding.side})' if finding.side else ''}"
 
 
-def _hip(followed: Followed, known: RepeatabilityFile | None) -> dict[str, Any]:
-    parts = followed.series.parts
-    letters = {visit: letter_of(number) for number, part in enumerate(parts) for visit in part}
+def _hip(followed: Followed, known: RepeatabilityFile | None, other_hip: Followed | None) -> dict[str, Any]:
+    parts, letters = followed.series.parts, letters_of(followed.series)
     sd = {visit: one for part, one in zip(parts, followed.sd_gcm2, strict=True) for visit in part}
     return {
         "title": title(followed.series),
-        "said": said(followed, known),
-        "stated": any(one.stated for one in followed.changes),
+        "said": said(followed, known, other_hip),
+        "key": _key([followed], known),
         "charts": [
-            {"site": SITE_WORDS[site], "verdict": verdict(followed, site, known), **chart(followed, site)}
+            {
+                "site": SITE_WORDS[site],
+                "verdict": verdict(followed, site, other_hip),
+                "stated": any(one.stated for one in followed.changes if one.site == site),
+                **chart(followed, site),
+            }
             for site in SITES
         ],
         "visits": [
             {
                 "taken": visit.taken.isoformat(),
-                "letter": letters[visit] if len(parts) > 1 else "",
+                "letter": letters[visit],
                 "films": len(visit.films),
-                "unit": visible(visit.films[0].unit),
+                "unit": visible(visit.unit),
                 "pixel_size": SPACING_SOURCES.get(source := visit.condition("spacing_source"), visible(source)),
                 "bundle": visible(visit.films[0].bundle),
                 "numbers": [_number(visit.mean_gcm2(site), visit.half_gcm2(site, sd[visit][site])) for site in SITES],

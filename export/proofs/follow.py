@@ -25,7 +25,7 @@ from bmd_edge.bundle.bundle import read_bundle
 from bmd_edge.cli.terminal import progress_bar
 from bmd_edge.follow.change import Followed, corrected, follow, trend
 from bmd_edge.follow.repeatability import SCHEMA, LongitudinalSlope, RepeatabilityFile, SiteRepeatability
-from bmd_edge.follow.series import series_of
+from bmd_edge.follow.series import SIZES_APART, series_of, size_mm, unit_of
 from bmd_edge.sites import SITES
 from bmd_edge.system.files import replace_file
 from calibration.repeat.longitudinal import longitudinal_slope
@@ -99,10 +99,10 @@ def slopes(groups: Groups) -> dict[str, LongitudinalSlope | None]:
 
 
 def repeatability_file(
-    source: str, digest: str, precisions: dict[str, dict[str, SiteRepeatability]]
+    source: str, digest: str, precisions: dict[str, dict[str, SiteRepeatability]], by: Sequence[str] = ()
 ) -> RepeatabilityFile:
-    """The figures as `bmd-edge follow` takes them."""
-    return RepeatabilityFile(SCHEMA, source, digest, None, None, {}, (), precisions, {})
+    """The figures as `bmd-edge follow` takes them; `by` are the units of a clinic's repeated films."""
+    return RepeatabilityFile(SCHEMA, source, digest, None, None, {}, tuple(by), precisions, {})
 
 
 def followed(films: Sequence[SeenFilm], known: RepeatabilityFile) -> Followed | None:
@@ -157,6 +157,31 @@ def units(groups: Groups, known: RepeatabilityFile) -> dict[str, Any]:
     named_share = share(sum(right), len(right))
     named_share["named"] = named_share.pop("stated")
     return named_share | {"sd_of_shift_gcm2": [round(float(one), 4) for one in spread]}
+
+
+def two_sizes(groups: Groups, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """How two patients under one ID are told: the limit, the SD of the logarithm of a hip's size over its films, the
+    share of pairs of subjects, a film each, that lie beyond the limit, and of the longest true series (`rows` of
+    `counted`), wrongly.
+    """
+    longest = [row for row in rows if row["visits"] == max(one["visits"] for one in rows)]
+    wrongly = share(sum(row["left_out"] for row in longest), sum(row["n"] for row in longest))
+    hips = []
+    for (group, _, rate), films in sorted(groups.items(), key=_key):
+        if group == "followed" and rate == 0:
+            side = films[0].planned.spec.side
+            found = [size_mm(h, f.report.spacing_mm) for f in films for h in f.report.hips if h.side == side]
+            hips.append(np.log([one for one in found if not np.isnan(one)]))
+    hips = [one for one in hips if len(one)]
+    squares, degrees = sum(((one - one.mean()) ** 2).sum() for one in hips), sum(len(one) - 1 for one in hips)
+    first = np.array([one[0] for one in hips])
+    apart = np.abs(first[:, None] - first)[np.triu_indices(len(first), 1)]
+    return {
+        "limit": SIZES_APART,
+        "sd_of_logarithm": round(float(np.sqrt(squares / degrees)), 4),
+        "strangers": round(float((apart > np.log(SIZES_APART)).mean()), 4),
+        "true_series": {"wrongly" if name == "stated" else name: value for name, value in wrongly.items()},
+    }
 
 
 def rates_covered(groups: Groups, known: RepeatabilityFile, found: dict[str, LongitudinalSlope | None]) -> Any:
@@ -214,16 +239,21 @@ def prove(groups: Groups, digest: str, precision: str, known: dict[str, SiteRepe
     """Every figure of one precision."""
     found = slopes(groups)
     clinic = repeated(groups, unchanged_too=False)
-    file = repeatability_file("clinic", digest, {precision: clinic})
+    by = sorted(
+        {unit_of(film.report) for (group, *_), films in groups.items() if group == "repeated" for film in films}
+    )
+    file = repeatability_file("clinic", digest, {precision: clinic}, by)
     errors = errors_of(groups, found)
+    rows = counted(groups, file)
     return {
         "precision": precision,
         "repeatability": {site: asdict(one) for site, one in known.items()},
         "clinic": {site: asdict(one) for site, one in clinic.items()},
         "longitudinal_slope": {site: one and asdict(one) for site, one in found.items()},
-        "counted": counted(groups, file),
+        "counted": rows,
         "modeled": modeled(errors, RATES),
         "other_unit": units(groups, file),
+        "two_sizes": two_sizes(groups, rows),
         "rates_covered": rates_covered(groups, file, found),
         "years_to_tell_1_percent": years_to_tell(errors, both_hips(groups)),
     }

@@ -43,16 +43,17 @@ def _power(found: dict[str, Any]) -> str:
 
 def _rest(found: dict[str, Any]) -> str:
     looks = max((row for row in found["counted"] if row["loss_a_year"] == 0), key=lambda row: row["ever"]["stated"])
-    longest = [row for row in found["counted"] if row["visits"] == max(one["visits"] for one in found["counted"])]
-    left_out, n = (sum(row[name] for row in longest) for name in ("left_out", "n"))
-    units = found["other_unit"]
+    units, sizes = found["other_unit"], found["two_sizes"]
+    wrongly = sizes["true_series"]
     slopes = " and ".join(f"{_slope(found['longitudinal_slope'][site])} ({_NAMES[site]})" for site in SITES)
     named = f"{_share(units | {'stated': units['named']})} of {units['n']} series"
     return _paragraph(
         f"Whoever looks after every visit gets a false word of {_share(looks['ever'])} of unchanged hips at most"
         f" ({looks['visits']} visits, {looks['n']} hips). Estimated over true change is {slopes}; below 1 a loss is"
-        f" understated. {left_out} of {n} series of {longest[0]['visits']} visits were wrongly taken for two patients'"
-        f" (`two_sizes`): nothing is stated of them. A change of X-ray unit halfway was named in {named}."
+        f" understated. Taken for two patients' by the size of the hip (`two_sizes`), wrongly, so that nothing is"
+        f" stated of them, were {_share(wrongly | {'stated': wrongly['wrongly']})} of {wrongly['n']} series of"
+        f" {max(row['visits'] for row in found['counted'])} visits; of hips of two subjects, a film each,"
+        f" {_percent(sizes['strangers'])} are told apart by it. A change of X-ray unit halfway was named in {named}."
     )
 
 

@@ -9,7 +9,7 @@ from bmd_edge.sites import SITES
 
 DIGEST = "ab" * 32
 HALF = 0.1
-LANDMARKS = {"head_center": (100.0, 100.0), "lesser_trochanter": (100.0, 220.0)}
+LANDMARKS = {"greater_trochanter": (100.0, 100.0), "lesser_trochanter": (100.0, 220.0)}
 
 
 def visited(taken: str | None, *bmd_gcm2: float, side: str | None = "R", **facts: Any) -> FilmReport:

@@ -1,5 +1,6 @@
 """The statistics of a change against libraries and simulation."""
 
+from dataclasses import replace
 from datetime import date, timedelta
 
 import numpy as np
@@ -49,6 +50,24 @@ def test_a_change_is_stated_beyond_the_upper_limit_only_and_by_a_clinics_precisi
         assert [one.stated for one in found] == [other.source == "clinic"] * 2
 
 
+@pytest.mark.parametrize(
+    ("maker", "units", "whose"),
+    [
+        ("Drawn", ("Drawn One",), "clinic"),
+        ("Other", ("Drawn One",), "other_unit"),
+        (None, ("Drawn One", "unit not named"), "other_unit"),
+    ],
+)
+def test_a_unit_whose_precision_was_not_measured_states_no_change_and_no_rate(maker, units, whose):
+    facts = {"maker": maker, "model": maker and "One"}
+    of = replace(known(slope=(0.8, 0.7, 0.9)), units=units)
+    for one in changes(visited("2020-05-01", 0.8, **facts), visited("2024-05-01", 0.4, **facts), of=of):
+        assert one.precision_from == whose
+        assert one.beyond
+        assert one.lsc_gcm2 == pytest.approx(least_change(0.025, 1, 1, comparisons_after(1)))
+        assert (one.stated, one.rate is not None) == (whose == "clinic",) * 2
+
+
 def test_more_visits_are_more_comparisons_and_the_last_is_compared_with_the_first():
     found = changes(*(visited(f"20{year}-05-01", 0.8 - year / 1000) for year in (20, 21, 22, 23)))
     assert {(one.first.taken.year, one.last.taken.year) for one in found} == {(2020, 2023)}
@@ -57,7 +76,8 @@ def test_more_visits_are_more_comparisons_and_the_last_is_compared_with_the_firs
 
 def test_nothing_is_known_of_films_by_another_bundle():
     found = changes(visited("2020-05-01", 0.8, bundle_digest="c"), visited("2024-05-01", 0.5, bundle_digest="c"))
-    assert [(one.lsc_gcm2, one.stated, one.rate, one.years_to_tell) for one in found] == [(None, False, None, None)] * 2
+    assert [(one.lsc_gcm2, one.precision_from, one.rate, one.years_to_tell) for one in found] == [(None,) * 4] * 2
+    assert not any(one.stated or one.beyond for one in found)
 
 
 def test_nothing_is_compared_across_units():

@@ -57,6 +57,50 @@ def test_another_unit_is_a_line_between_visits_with_letters():
     assert picture["bands"] == []
 
 
+def test_a_part_that_goes_on_after_another_has_no_line_between_and_its_band():
+    """What is compared is never called not compared."""
+    other = {"spacing_source": "imager_assumed"}
+    films = [visited("2020-05-01", 0.8), visited("2022-05-01", 0.7, **other), visited("2024-05-01", 0.78)]
+    _, picture = drawn(*films)
+    assert picture["breaks"] == []
+    assert [dot["letter"] for dot in picture["dots"]] == ["A", "B", "A"]
+    (band,) = picture["bands"]
+    assert band["x"] < picture["dots"][0]["x"] < picture["dots"][2]["x"] < band["x"] + band["width"]
+    assert " ".join(line["text"] for line in band["words"]) == "A: 95 of 100 unchanged hips end in here"
+    _, picture = drawn(*films, visited("2025-05-01", 0.7, unit_pseudonym="un-b"))
+    assert len(picture["breaks"]) == 1
+
+
+def test_dots_of_one_day_and_of_one_week_stand_side_by_side_so_that_their_letters_can_be_read():
+    films = [
+        visited(taken, 0.8, spacing_source=source)
+        for taken in ("2020-05-01", "2020-05-04", "2025-05-01")
+        for source in ("imager_ermf", "imager_assumed", "given")
+    ]
+    _, picture = drawn(*films)
+    xs = [dot["x"] for dot in picture["dots"]]
+    assert min(b - a for a, b in pairwise(xs)) >= 18.9
+    assert picture["left"] < xs[0] < xs[-1] < picture["right"]
+    assert picture["dates"][-1]["x"] == pytest.approx(xs[-2], abs=0.1)
+
+
+@pytest.mark.parametrize("later", ["2020-05-20", "2024-05-01"])
+def test_the_words_at_a_band_stay_beside_its_dots_and_inside_the_drawing(later):
+    _, picture = drawn(visited("2020-05-01", 0.8), visited(later, 0.7), visited("2025-05-01", 0.7, maker="B", model=""))
+    (band,) = picture["bands"]
+    for line in band["words"]:
+        assert band["x"] + 23 + 6 * len(line["text"]) < WIDTH
+        assert band["y"] <= line["y"] - 12
+        assert line["y"] <= band["y"] + band["height"]
+
+
+@pytest.mark.parametrize(("of", "judges"), [(known(), True), (known("phantom"), False)])
+def test_only_the_precision_of_the_films_own_unit_draws_a_band_that_judges(of, judges):
+    for maker, does in (("Drawn", judges), ("Other", False)):
+        _, picture = drawn(visited("2020-05-01", 0.8, maker=maker), visited("2024-05-01", 0.7, maker=maker), of=of)
+        assert [band["judges"] for band in picture["bands"]] == [does]
+
+
 def test_without_a_precision_there_is_no_band():
     _, picture = drawn(visited("2020-05-01", 0.8, bundle_digest="c"), visited("2024-05-01", 0.5, bundle_digest="c"))
-    assert picture["bands"] == [None]
+    assert picture["bands"] == []

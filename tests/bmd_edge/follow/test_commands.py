@@ -50,3 +50,10 @@ def test_mistakes_are_one_line(run, tmp_path):
         assert done.returncode == 2
         assert said in done.stderr
         assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_a_clinics_precision_is_no_mistake_where_two_units_leave_nothing_to_compare(run, tmp_path):
+    folder = run(visited("2020-05-01", 0.8), visited("2024-05-01", 0.6, unit_pseudonym="un-b"))
+    (tmp_path / "clinic.json").write_text(json.dumps(dataclasses.asdict(known())))
+    done = program("follow", folder, "--repeatability", tmp_path / "clinic.json", "--out", tmp_path / "out")
+    assert (done.returncode, "another X-ray unit, not compared" in done.stdout) == (0, True), done.stderr

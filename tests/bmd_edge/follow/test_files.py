@@ -48,6 +48,8 @@ def test_a_row_per_visit_with_the_change_in_that_of_the_last(written):
     assert float(rows[2]["lsc_gcm2_total_hip"]) == pytest.approx(hips[0].changes[1].lsc_gcm2, abs=1e-4)
     assert float(rows[2]["rate_low_total_hip_gcm2_a_year"]) < float(rows[2]["rate_value_total_hip_gcm2_a_year"]) < 0
     assert rows[2]["first_date"] == "2020-05-01"
+    assert [row["out_of_line_total_hip"] for row in rows] == ["", "False", "", ""]
+    assert [row["precision_from"] for row in rows] == ["clinic"] * 3 + ["other_unit"]
     assert rows[3]["unit"] == "'=cmd One"
     assert {row["use"] for row in rows} == {RESEARCH_USE}
 
@@ -64,3 +66,16 @@ def test_json_says_everything_with_the_sentences(written):
         float(row["bmd_total_hip_gcm2"]) for row in rows
     ]
     assert any("the estimate is lower" in line for line in hip["said"])
+
+
+def test_a_visit_out_of_line_stands_in_its_row_and_its_sentence(tmp_path):
+    films = [visited("2020-05-01", 0.8), visited("2022-05-01", 0.78, 0.6), visited("2024-05-01", 0.79)]
+    hips = [follow(one, known()) for one in series_of(films, date(2026, 1, 1))[0]]
+    write_csv(tmp_path / "follow.csv", hips, known())
+    write_json(tmp_path / "follow.json", hips, [], known())
+    with (tmp_path / "follow.csv").open() as file:
+        row = list(csv.DictReader(file))[1]
+    assert (row["out_of_line_femoral_neck"], row["out_of_line_total_hip"]) == ("False", "True")
+    (hip,) = json.loads((tmp_path / "follow.json").read_text())["hips"]
+    assert [one["out_of_line_total_hip"] for one in hip["visits"]] == [None, True, None]
+    assert any("one visit out of line is no change" in line for line in hip["said"])

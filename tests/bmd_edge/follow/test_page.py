@@ -20,7 +20,7 @@ FACTS = {
 def page(tmp_path, *films, of=None):
     series, findings = series_of(films, date(2026, 1, 1))
     hips = [follow(one, of) for one in series if len(one.visits) > 1]
-    write_page(tmp_path / "follow.html", hips, findings, of, FACTS, "clinic.json")
+    write_page(tmp_path / "follow.html", hips, len(series) - len(hips), findings, of, FACTS)
     return (tmp_path / "follow.html").read_text(encoding="utf-8")
 
 
@@ -29,10 +29,10 @@ def test_a_page_holds_charts_sentences_and_numbers(tmp_path):
     assert text.count("<svg") == 2
     assert RESEARCH_USE in text
     assert "the estimate is lower" in text
-    assert 'class="followed stated"' in text
+    assert text.count('class="said stated"') == text.count('<figcaption class="stated"') == 2
     assert text.count("lower, beyond chance") == 2
     assert "0.800 (0.700 to 0.900)" in text
-    assert "Changes are judged by the precision in clinic.json: 40 hips with repeated films by Drawn One." in text
+    assert "Precision: this clinic&#39;s, measured on Drawn One (by maker and model): 40 hips" in text
     assert text.count("<td>detector pixel, magnification stated</td>") == 2
     assert "one letter" not in text
     assert not re.search(r"<(script|link|img)|(src|href)=\"http", text)
@@ -40,18 +40,45 @@ def test_a_page_holds_charts_sentences_and_numbers(tmp_path):
 
 def test_a_band_of_the_phantom_is_drawn_and_called_so(tmp_path):
     films = visited("2020-05-01", 0.8), visited("2024-05-01", 0.6)
-    assert 'class="synthetic"' in (text := page(tmp_path, *films, of=known("phantom")))
-    assert "The band is by the precision of a digital phantom (synthetic): 40 hips with repeated films." in text
-    assert text.count("whether it changed cannot be said") == 2
-    assert text.count(">within chance of a phantom</text>") == 2
-    assert 'class="synthetic"' not in page(tmp_path, *films, of=known())
+    assert 'class="elsewhere"' in (text := page(tmp_path, *films, of=known("phantom")))
+    assert "that of films of a digital phantom (synthetic): 40 hips with repeated films." in text
+    assert text.count(": <span>whether it changed cannot be said") == 2
+    assert text.count(">of a digital phantom: judges nothing</text>") == 2
+    assert 'class="elsewhere"' not in page(tmp_path, *films, of=known())
+
+
+def test_only_a_stated_change_is_orange(tmp_path):
+    def orange(text):
+        body = text.partition("</style>")[2]
+        return body.count('stated"'), body.count('class="refusal"')
+
+    beyond = visited("2020-05-01", 0.8), visited("2024-05-01", 0.7, 0.79)
+    assert orange(page(tmp_path, *beyond, visited(None, 0.5), of=known())) == (2, 0)
+    foreign = [replace(one, model="Two") for one in beyond]
+    for of, films in ((known("phantom"), beyond), (known(), foreign), (None, beyond)):
+        assert orange(page(tmp_path, *films, visited(None, 0.5), of=of)) == (0, 0)
+    style = page(tmp_path, *beyond, of=known()).partition("</style>")[0]
+    assert "var(--refused)" not in re.sub(r"\.stated \{[^}]*\}", "", style[style.rindex(".patient {") :])
+
+
+def test_every_card_carries_its_own_key_and_precision_for_paper(tmp_path):
+    phantoms = [visited(taken, 0.8, side="L", precision="fp32") for taken in ("2020-05-01", "2024-05-01")]
+    films = visited("2020-05-01", 0.8), visited("2024-05-01", 0.6), *phantoms
+    text = page(tmp_path, *films, of=known())
+    left, right = (card.partition("</article>")[0] for card in text.split("<article")[1:])
+    keys = [re.search(r'<p class="key card-key">(.*)</p>', card)[1] for card in (left, right)]
+    assert ["gray band judges" in key for key in keys] == [False, True]
+    assert ["Precision: this clinic" in key for key in keys] == [False, True]
+    assert ["no precision is known" in key for key in keys] == [True, False]
+    assert "@media print { .page-key { display: none; } .card-key { display: block;" in text
+    assert text.count('<p class="key page-key">') == 4
 
 
 def test_a_chart_says_where_nothing_is_compared(tmp_path):
     films = visited("2020-05-01", 0.8), visited("2024-05-01", 0.6, unit_pseudonym="un-b")
     text = page(tmp_path, *films, of=known())
     assert text.count(">not compared</text>") == 2
-    assert "Visits with one letter (A, B, C) are compared with each other" in text
+    assert "Dots of one letter are compared with each other, and with no others." in text
 
 
 def test_every_card_names_its_patient_as_each_may_begin_a_sheet_of_paper(tmp_path):
@@ -74,6 +101,9 @@ def test_hostile_text_acts_nowhere(tmp_path):
 def test_findings_are_told_by_reason_with_their_films(tmp_path):
     text = page(tmp_path, visited(None, 0.8), visited(None, 0.7), of=known())
     assert "2 films in no series." in text
+    assert re.search(r"<details><summary>.*</summary><span.*>pt-a: R-None-0.7.dcm, ", text)
+    assert "2 hips" not in text
+    assert "1 hip has films of one visit only" in page(tmp_path, visited("2020-05-01", 0.8), of=known())
     assert "No hip has films of several visits." in text
     many = told(
         [Finding("no_date", None, "a"), Finding("no_date", "pt-b", "a", "R"), Finding("side_unknown", None, "c")]

@@ -5,8 +5,8 @@ from datetime import date
 
 import pytest
 
-from bmd_edge.follow.series import CONDITIONS, LEFT_OUT, series_of
-from tests.bmd_edge.follow.made_up import HALF, visited
+from bmd_edge.follow.series import CONDITIONS, LEFT_OUT, SIZES_APART, series_of
+from tests.bmd_edge.follow.made_up import HALF, LANDMARKS, visited
 
 TODAY = date(2026, 1, 1)
 
@@ -67,10 +67,16 @@ def test_two_patients_under_one_id_are_told_and_are_in_no_series():
 
 
 def test_hips_of_two_sizes_are_told():
-    small = {"head_center": (100.0, 100.0), "lesser_trochanter": (100.0, 190.0)}
-    assert codes(visited("2020-05-01", 0.8), visited("2022-05-01", 0.7, landmarks_px=small))[1] == ["two_sizes"] * 2
-    a_little = {"head_center": (100.0, 100.0), "lesser_trochanter": (100.0, 200.0)}
-    assert codes(visited("2020-05-01", 0.8), visited("2022-05-01", 0.7, landmarks_px=a_little))[1] == []
+    def other(factor):
+        return visited("2022-05-01", 0.7, landmarks_px=LANDMARKS | {"lesser_trochanter": (100.0, 100 + 120 / factor)})
+
+    assert codes(visited("2020-05-01", 0.8), other(SIZES_APART + 0.01))[1] == ["two_sizes"] * 2
+    assert codes(visited("2020-05-01", 0.8), other(SIZES_APART - 0.01))[1] == []
+
+
+def test_a_neck_that_a_turned_leg_foreshortens_is_no_other_size():
+    turned = visited("2022-05-01", 0.7, landmarks_px=LANDMARKS | {"head_center": (100.0, 130.0)})
+    assert codes(visited("2020-05-01", 0.8, landmarks_px=LANDMARKS | {"head_center": (100.0, 100.0)}), turned)[1] == []
 
 
 @pytest.mark.parametrize(

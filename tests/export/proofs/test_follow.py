@@ -9,6 +9,7 @@ import pytest
 
 from bmd_edge.bundle.bundle import read_bundle
 from bmd_edge.follow.repeatability import phantoms
+from bmd_edge.follow.series import SIZES_APART
 from bmd_edge.sites import SITES
 from export.proofs import change_power, follow
 from export.proofs.change_power import VISITS
@@ -52,6 +53,21 @@ def test_the_planted_slope_precision_and_power_are_found(groups: follow.Groups, 
     assert all(row["ever"]["stated"] >= row["stated"] for row in rows.values())
     assert found["other_unit"]["named"] == 1.0
     assert found["rates_covered"]["total_hip"]["covered"] > 0.9
+    wrongly = found["two_sizes"].pop("true_series")
+    assert (wrongly["n"], wrongly["wrongly"]) == (20 + 5 * 12, 0.0)
+    assert found["two_sizes"] == {"limit": SIZES_APART, "sd_of_logarithm": 0.0, "strangers": 0.0}
+
+
+def test_hips_of_two_sizes_are_told_as_often_as_their_sizes_differ(groups: follow.Groups) -> None:
+    """Every second subject's hip is larger by a third: of 100 subjects 50 x 50 of 4,950 pairs."""
+    for (group, subject, _), films in (sized := dict(groups)).items():
+        if group == "followed" and subject % 2:
+            sized[group, subject, _] = [
+                replace(film, report=replace(film.report, spacing_mm=(2 / 3, 2 / 3))) for film in films
+            ]
+    found = follow.two_sizes(sized, [{"visits": 6, "n": 20, "left_out": 1}, {"visits": 5, "n": 9, "left_out": 9}])
+    assert (found["strangers"], found["sd_of_logarithm"]) == (round(2500 / 4950, 4), 0.0)
+    assert (found["true_series"]["n"], found["true_series"]["wrongly"]) == (20, 0.05)
 
 
 def test_a_unit_that_is_not_named_is_counted(groups: follow.Groups) -> None:
@@ -78,6 +94,8 @@ def test_the_committed_result_keeps_its_promises() -> None:
         assert {(row["loss_a_year"], row["visits"]) for row in FOUND[name]} == {(r, n) for r in RATES for n in VISITS}
     named = FOUND["other_unit"]
     assert named["named"] >= 0.95
+    assert FOUND["two_sizes"]["limit"] == SIZES_APART, "remake it: make bundle's last command"
+    assert FOUND["two_sizes"]["true_series"]["high"] <= 0.02 < FOUND["two_sizes"]["strangers"]
     assert all(one is None or 0 < one["low"] < one["high"] for one in FOUND["longitudinal_slope"].values())
 
 

@@ -1,0 +1,63 @@
+"""The key says what stands there, and of a band whose precision draws it."""
+
+from dataclasses import replace
+from datetime import date
+
+import pytest
+
+from bmd_edge.follow.change import follow
+from bmd_edge.follow.key import marks, rests_on
+from bmd_edge.follow.series import series_of
+from tests.bmd_edge.follow.made_up import known, visited
+
+
+def hips(*films, of):
+    return [follow(one, of) for one in series_of(films, date(2026, 1, 1))[0]]
+
+
+TWO = visited("2020-05-01", 0.8), visited("2024-05-01", 0.7)
+FOREIGN = tuple(replace(one, model="Two") for one in TWO)
+
+
+@pytest.mark.parametrize(
+    ("films", "of", "judges", "dashed", "none"),
+    [
+        (TWO, known(), True, False, False),
+        (FOREIGN, known(), False, True, False),
+        (TWO, known("phantom"), False, True, False),
+        (TWO, None, False, False, True),
+    ],
+)
+def test_the_key_tells_of_the_marks_that_are_drawn_and_of_no_others(films, of, judges, dashed, none):
+    text = " ".join(marks(hips(*films, of=of)))
+    assert "They do not judge change" in text
+    assert ("gray band judges change" in text) == ("Orange" in text) == judges
+    assert ("95 have" in text) == judges
+    assert ("A dashed band" in text) == ("It judges nothing" in text) == dashed
+    assert ("no precision is known" in text) == none
+    assert "letter" not in text
+
+
+@pytest.mark.parametrize(("dates", "cut"), [(("2020", "2022", "2024"), True), (("2020", "2024", "2022"), False)])
+def test_the_key_tells_of_letters_and_of_lines_where_nothing_is_compared_across(dates, cut):
+    films = [visited(f"{year}-05-01", 0.8) for year in dates]
+    text = " ".join(marks(hips(*films[:2], replace(films[2], unit_pseudonym="un-b"), of=known())))
+    assert "Dots of one letter" in text
+    assert ("upright dashed line" in text) == cut
+
+
+def test_the_precision_is_told_with_where_it_was_measured_how_many_hips_and_what_it_comes_to():
+    (line,) = rests_on(hips(*TWO, of=known()), known())
+    assert line.startswith("Precision: this clinic's, measured on Drawn One (by maker and model): 40 hips")
+    assert "Least significant change of two films, at its upper 95 % limit: 0.069 (femoral neck) and 0.069" in line
+    (line,) = rests_on(hips(*FOREIGN, of=known()), known())
+    assert "measured on Drawn One (by maker and model), not on Drawn Two, whose bands are dashed: 40 hips" in line
+    (line,) = rests_on(hips(*TWO, of=known("phantom")), known("phantom"))
+    assert line.startswith("Precision: not this clinic's, but that of films of a digital phantom (synthetic): 40 hips")
+
+
+def test_nothing_rests_on_a_precision_where_none_is_known_or_nothing_is_compared():
+    other = [replace(one, bundle_digest="c") for one in TWO]
+    assert rests_on(hips(*other, of=known()), known()) == []
+    assert rests_on(hips(*TWO, of=None), None) == []
+    assert rests_on(hips(TWO[0], of=known()), known()) == []
