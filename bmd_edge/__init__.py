@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from bmd_edge.errors import (
+        FLAGS,
+        REFUSALS,
         BmdEdgeError,
         BundleError,
         EngineError,
@@ -18,16 +20,17 @@ if TYPE_CHECKING:
         FilmRefused,
         HipRefused,
         MissingExtra,
+        Refusal,
         TableError,
         UsageError,
     )
-    from bmd_edge.film.film import Film
+    from bmd_edge.film.film import Film, FilmFacts
     from bmd_edge.film.read import read_film
     from bmd_edge.hips.finder import find_hips
     from bmd_edge.hips.region import Hip
     from bmd_edge.measure.estimate import Estimate
     from bmd_edge.report.film_report import FilmReport, HipReport
-    from bmd_edge.screen.jobs import FilmJob
+    from bmd_edge.screen.jobs import FilmJob, FilmOutcome
     from bmd_edge.screen.open import Bundle, open_bundle
     from bmd_edge.screen.screener import Screener, open_screener
     from bmd_edge.screen.workers import Crew
@@ -35,23 +38,25 @@ if TYPE_CHECKING:
 
 _HOME = {
     "errors": (
-        "BmdEdgeError", "BundleError", "EngineError", "FilmFailed", "FilmRefused", "HipRefused", "MissingExtra",
-        "TableError", "UsageError",
+        "FLAGS", "REFUSALS", "BmdEdgeError", "BundleError", "EngineError", "FilmFailed", "FilmRefused", "HipRefused",
+        "MissingExtra", "Refusal", "TableError", "UsageError",
     ),
     "measure.estimate": ("Estimate",),
-    "film.film": ("Film",),
+    "film.film": ("Film", "FilmFacts"),
     "film.read": ("read_film",),
     "report.film_report": ("FilmReport", "HipReport"),
     "hips.finder": ("find_hips",),
     "hips.region": ("Hip",),
     "screen.open": ("Bundle", "open_bundle"),
-    "screen.jobs": ("FilmJob",),
+    "screen.jobs": ("FilmJob", "FilmOutcome"),
     "screen.screener": ("Screener", "open_screener"),
     "screen.workers": ("Crew",),
     "version": ("__version__",),
 }  # fmt: skip
 
 __all__ = [
+    "FLAGS",
+    "REFUSALS",
     "BmdEdgeError",
     "Bundle",
     "BundleError",
@@ -59,14 +64,17 @@ __all__ = [
     "EngineError",
     "Estimate",
     "Film",
+    "FilmFacts",
     "FilmFailed",
     "FilmJob",
+    "FilmOutcome",
     "FilmRefused",
     "FilmReport",
     "Hip",
     "HipRefused",
     "HipReport",
     "MissingExtra",
+    "Refusal",
     "Screener",
     "TableError",
     "UsageError",

@@ -4,4 +4,5 @@ import warnings
 
 from bmd_edge.screen.workers import Crew as Crew
 
-warnings.warn("bmd_edge.crew goes away: import Crew from bmd_edge", DeprecationWarning, stacklevel=2)
+# No DeprecationWarning: Python shows those in the script that is run alone.
+warnings.warn("bmd_edge.crew goes away: import Crew from bmd_edge", FutureWarning, stacklevel=2)

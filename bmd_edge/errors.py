@@ -244,6 +244,9 @@ class BmdEdgeError(Exception):
 class _Coded(BmdEdgeError):
     """An error with a code of `REFUSALS`; `detail` adds facts, never patient data."""
 
+    code: str
+    detail: str
+
     def __init__(self, code: str, detail: str = "") -> None:
         if code not in REFUSALS:
             raise KeyError(f"unknown refusal code: {code}")
@@ -265,6 +268,9 @@ class HipRefused(_Coded):
 
     `side` is "R", "L" or None when unknown; `landmarks_px` as in `bmd_edge.hips.region.Hip`, empty when none is known.
     """
+
+    side: str | None
+    landmarks_px: dict[str, tuple[float, float]]
 
     def __init__(
         self,

@@ -1,6 +1,5 @@
 """The calibration workshop's commands: `bmd-edge validate`, `world`, `calibrate` and `drift`."""
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -263,9 +262,6 @@ def drift(
         list[Path] | None,
         typer.Option(help="Run of a time known to be good: the charts start from its means; repeatable."),
     ] = None,
-    simulate: Annotated[bool, typer.Option("--simulate", hidden=True)] = False,
-    table: Annotated[Path | None, typer.Option(hidden=True)] = None,
-    control: Annotated[list[str] | None, typer.Option(hidden=True)] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Say whether the films of screening runs have drifted from those the bundle was calibrated with, and what moved.
@@ -278,8 +274,6 @@ def drift(
     from bmd_edge.errors import UsageError
     from calibration.drift.watch import reports_of, watch
 
-    if simulate or table or control:  # says so for one version, then goes
-        raise UsageError(_moved(bundle, table, control or []))
     opened = read_bundle(bundle)
     if not runs:
         raise UsageError("drift needs the --out folder of a screening run")
@@ -320,10 +314,3 @@ def _say_drift(charts: dict[str, Any], studies: int, files: dict[str | None, str
             typer.echo(f"{'':<10}   {sentence(moved)}")
     if any(chart.alarm_at for chart in charts.values()):
         typer.echo("Find out what changed; then `bmd-edge calibrate` with films of now, or have a bundle made anew.")
-
-
-def _moved(bundle: Path | None, table: Path | None, control: list[str]) -> str:
-    """Where `drift --simulate` has gone, with the arguments that were given."""
-    words = ["python", "-m", "export.proofs.drift_delay", *([str(bundle)] if bundle else [])]
-    words += ["--table", str(table or "TABLE"), *(word for one in control for word in ("--control", one))]
-    return f"drift --simulate has moved: {shlex.join([*words, '--out', 'drift.json'])}"

@@ -32,7 +32,9 @@ FormerRecalibrationOption = Annotated[Path | None, typer.Option("--site", hidden
 
 
 def either_recalibration(recalibration: Path | None, former: Path | None) -> Path | None:
-    """The file of --recalibration, or of its former name; UsageError if both are given."""
+    """The file of --recalibration, or of its former name, which is told of; UsageError if both are given."""
     if recalibration and former:
         raise UsageError("--site is the former name of --recalibration: give --recalibration only")
+    if former:
+        typer.echo("--site goes with the next version: it is --recalibration.", err=True)
     return recalibration or former

@@ -11,6 +11,8 @@ from bmd_edge.errors import FilmRefused
 
 ADULT_YEARS = 18.0
 MAX_AGE_YEARS = 110.0  # anonymizers write births in 1900
+KVP = (20.0, 200.0)
+"""Tube voltages that are believed, in kV."""
 _AGES_APART_YEARS = 2.0  # whole years cut off, and birth dates of which only the year is kept
 _AGE = re.compile(r"0*(\d{1,3}) ?([DWMYdwmy]?)")  # PS3.5 6.2, AS: three digits and a letter, which some leave out
 _DATE = re.compile(r"(\d{4})([.-]?)(\d\d)\2(\d\d)")  # PS3.5 6.2, DA; ACR-NEMA 300 had points
@@ -125,6 +127,6 @@ def read_device(header: Header, key: bytes | None = None) -> dict[str, Any]:
         "maker": header.text(0x00080070),
         "model": header.text(0x00081090),
         "unit_pseudonym": _unit(header, key) if key else None,
-        "kvp": kvp if kvp is not None and 20 <= kvp <= 200 else None,
+        "kvp": kvp if kvp is not None and KVP[0] <= kvp <= KVP[1] else None,
         "exposure_index": index if index is not None and index > 0 else None,
     }

@@ -71,7 +71,8 @@ class HipReport:
 class FilmReport(FilmFacts):
     """One file: `read` (at least one hip has a number), `refused`, or `failed` (worth another try).
 
-    An entry of a folder that is no film, as a text beside the films, is `left_out`, with the reason.
+    An entry of a folder that is no film, as a text beside the films, is `left_out`, with the reason. What the header
+    says, with units, is explained at `bmd_edge.FilmFacts`.
 
     `file` is the posix path relative to the screened folder, None for bytes and data sets.
     `band` is the headline, a key of `bmd_edge.measure.headline.HEADLINES`, None without one.

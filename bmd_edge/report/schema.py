@@ -8,6 +8,7 @@ from typing import Any
 from bmd_edge.bundle.manifest import LANDMARKS
 from bmd_edge.errors import FLAGS, REFUSALS
 from bmd_edge.film.film import FilmFacts
+from bmd_edge.film.patient_and_device import KVP, MAX_AGE_YEARS
 from bmd_edge.measure.headline import HEADLINES
 from bmd_edge.measure.t_score import REFERENCE_NAME, T_SCORE_REASONS
 from bmd_edge.report.film_report import COPIES, FILM_NOW, RESEARCH_USE, SCHEMA_VERSION, STATUSES
@@ -25,12 +26,16 @@ SPACING_SOURCES = {
 """Where the pixel size of a film comes from, in words."""
 DEVICES = ("cpu", "cuda", "tensorrt", "function")
 """What the networks ran on; a "function" is an engine that a program has put in."""
+_NUMBER_OR_NULL: dict[str, Any] = {"type": ["number", "null"]}
 _FACTS: dict[str, tuple[dict[str, Any], str]] = {
     "warnings": ({}, "How often the header breaks the standard in places that do not touch the pixels."),
     "sop_instance_uid": ({}, "SOP Instance UID (0008,0018) of the film."),
     "study_instance_uid": ({}, "Study Instance UID (0020,000D): the films of one visit share it."),
     "series_instance_uid": ({}, "Series Instance UID (0020,000E)."),
-    "acquisition_date": ({}, "YYYY-MM-DD, of the acquisition, else of the series, else of the study."),
+    "acquisition_date": (
+        {"type": ["string", "null"], "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"},
+        "YYYY-MM-DD, of the acquisition, else of the series, else of the study.",
+    ),
     "patient_pseudonym": (
         {},
         "A hash of the patient's ID under a key in this user's configuration: the same for all films of one patient"
@@ -50,7 +55,10 @@ _FACTS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "spacing_source": ({"enum": [None, *SPACING_SOURCES]}, "Where the pixel size comes from: "),
     "view": ({"enum": [None, "AP"]}, "The view that the header states; a film of another one is refused."),
-    "age_years": ({}, "Age at the acquisition in years: as stated, else from birth date and acquisition date."),
+    "age_years": (
+        _NUMBER_OR_NULL | {"exclusiveMinimum": 0, "maximum": MAX_AGE_YEARS},
+        "Age at the acquisition in years: as stated, else from birth date and acquisition date.",
+    ),
     "sex": ({"enum": ["F", "M", None]}, "Patient's Sex (0010,0040)."),
     "maker": ({}, "Manufacturer (0008,0070)."),
     "model": ({}, "Manufacturer's Model Name (0008,1090)."),
@@ -59,8 +67,8 @@ _FACTS: dict[str, tuple[dict[str, Any], str]] = {
         "A hash of maker, model, serial number and station name of the X-ray unit under the same key: films of one unit"
         " have the same, and another one is another unit, or a unit that was renamed.",
     ),
-    "kvp": ({}, "Tube voltage in kV."),
-    "exposure_index": ({}, "Exposure index of IEC 62494-1, no unit."),
+    "kvp": (_NUMBER_OR_NULL | {"minimum": KVP[0], "maximum": KVP[1]}, "Tube voltage in kV."),
+    "exposure_index": (_NUMBER_OR_NULL | {"exclusiveMinimum": 0}, "Exposure index of IEC 62494-1, no unit."),
 }
 _SIDE = "The patient's side, from the anatomy: R right, L left, null unknown."
 _PIXELS = "in pixels of the stored image: x to the right, y down, the film's top-left corner at (0, 0)"
@@ -117,7 +125,10 @@ def _hip() -> dict[str, Any]:
             {"type": "object", "propertyNames": {"enum": list(LANDMARKS)}, "additionalProperties": _PAIR},
             f"Landmark -> [x, y] {_PIXELS}; empty where none was found.",
         ),
-        estimates=({"type": "array", "items": _estimate()}, "One for each site, in the order of the enum of `site`."),
+        estimates=(
+            {"type": "array", "items": _estimate(), "allOf": [_at_most_one("site", site) for site in SITES]},
+            "One for each site, in the order of the enum of `site`.",
+        ),
     )
     return hip | _if_read({"estimates": {"minItems": len(SITES)}}, {"estimates": {"maxItems": 0}})
 
@@ -129,10 +140,10 @@ def _estimate() -> dict[str, Any]:
             {"type": "number", "minimum": 0.25, "maximum": 1.60},
             "Areal BMD in g/cm2 on the Hologic scale, as DXA projects it (in the plane of the hip, anteroposterior).",
         ),
-        low_gcm2=(_NUMBER, "Lower end of the 90 % interval in g/cm2; never clipped."),
-        high_gcm2=(_NUMBER, "Upper end of the 90 % interval in g/cm2; never clipped."),
+        low_gcm2=(_NUMBER, "Lower end of the 90 % interval in g/cm2, at most bmd_gcm2; never clipped."),
+        high_gcm2=(_NUMBER, "Upper end of the 90 % interval in g/cm2, at least bmd_gcm2; never clipped."),
         t_score=(
-            {"type": ["number", "null"]},
+            _NUMBER_OR_NULL,
             f"SDs above the mean of the reference ({REFERENCE_NAME}), rounded to 0.1; null where it is withheld.",
         ),
         t_score_reason=(
@@ -141,7 +152,7 @@ def _estimate() -> dict[str, Any]:
         ),
         flags=(
             {"type": "array", "items": {"enum": list(FLAGS)}, "uniqueItems": True},
-            "Cautions beside the number, those of film and hip; what each means is in bmd_edge/errors.py.",
+            "Cautions beside the number, those of film and hip; what each means is in bmd_edge.FLAGS.",
         ),
     )
 
@@ -156,12 +167,13 @@ _FILM_NOW = (
 _NUMBER: dict[str, Any] = {"type": "number"}
 _PAIR: dict[str, Any] = {"type": "array", "items": _NUMBER, "minItems": 2, "maxItems": 2}
 _REASON: dict[str, Any] = {"enum": [None, *REFUSALS]}
-_SAYS_REASON = "Sentence and remedy of each code are in bmd_edge/errors.py."
+_SAYS_REASON = "Sentence and remedy of each code are in bmd_edge.REFUSALS."
 _KINDS: dict[Any, dict[str, Any]] = {
     int: {"type": "integer", "minimum": 0},
     str | None: _TEXT,
-    float | None: {"type": ["number", "null"]},
-    tuple[float, float] | None: {"oneOf": [{"type": "null"}, _PAIR]},
+    tuple[float, float] | None: {
+        "oneOf": [{"type": "null"}, _PAIR | {"items": {"type": "number", "exclusiveMinimum": 0}}]
+    },
 }
 
 
@@ -182,6 +194,11 @@ def _listed(meanings: dict[str, str]) -> str:
 def _object(**properties: tuple[dict[str, Any], str]) -> dict[str, Any]:
     described = {name: {"description": meaning, **what} for name, (what, meaning) in properties.items()}
     return {"type": "object", "properties": described, "required": list(described), "additionalProperties": False}
+
+
+def _at_most_one(name: str, value: str) -> dict[str, Any]:
+    one = {"properties": {name: {"const": value}}}
+    return {"contains": one, "minContains": 0, "maxContains": 1}
 
 
 def _if_read(read: dict[str, Any], otherwise: dict[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from bmd_edge.film.film import Film
-from bmd_edge.report.film_report import FilmReport
+from bmd_edge.report.film_report import RESEARCH_USE, FilmReport
 from bmd_edge.report.thumbnail import Thumbnail
 
 
@@ -29,16 +29,24 @@ class Setup:
 
     digest: str
     spacing_mm: float | None
-    notice: str
+    bundle_notice: str
     failed: FilmReport
     patient_key: str | None = None
     signature: str = "unsigned"
     signature_key: str | None = None
 
+    @property
+    def notice(self) -> str:
+        """What has to stand beside every number: research use, and what the bundle's maker states."""
+        return f"{RESEARCH_USE} {self.bundle_notice}"
+
 
 @dataclass(frozen=True, slots=True)
 class FilmJob:
-    """A film to examine: `file` is its name in the report; with a `reason` there is no file to read at `path`."""
+    """A film to examine: `file` is its name in the report; with a `reason` there is no file to read at `path`.
+
+    Bytes that came by a network are written to a file first: a worker reads from the disk, and follows no link.
+    """
 
     path: bytes
     file: str
@@ -47,7 +55,9 @@ class FilmJob:
 
 @dataclass(frozen=True, slots=True)
 class FilmOutcome:
-    """What a run keeps of a film; `error` is what a network said when it failed on it."""
+    """What came of a film. `report` is `failed`, reason `unexpected`, with what a network said in `error` where one
+    failed: the film is not at fault then, and the next ones will fail too. `picture` is small, for the results' page.
+    """
 
     report: FilmReport
     picture: Thumbnail | None = None

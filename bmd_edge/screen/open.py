@@ -9,7 +9,11 @@ from bmd_edge.screen.screener import Screener
 
 
 class Bundle(VerifiedBundle):
-    """A verified bundle that opens screeners; made by `bmd_edge.open_bundle`. What it holds: `VerifiedBundle`."""
+    """A verified bundle that opens screeners; made by `bmd_edge.open_bundle`.
+
+    `root` is its folder, `digest` the SHA-256 of its manifest, which names every file of it; `signed` holds digest and
+    key where a signature was checked, else None.
+    """
 
     __slots__ = ()
 

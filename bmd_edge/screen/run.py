@@ -254,7 +254,7 @@ def _summary(setup: Setup, ledger: Ledger, left: int, marks: Copies) -> RunSumma
         device=setup.failed.device,
         precision=setup.failed.precision,
         spacing_given_mm=setup.spacing_mm,
-        notice=setup.notice,
+        notice=setup.bundle_notice,
         left=left,
         patient_key=setup.patient_key,
         copies=count_copies(marks),

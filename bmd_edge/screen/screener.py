@@ -64,7 +64,7 @@ class Screener:
 
     `most_bytes` may be set to limit the memory that decoding a film takes; a film that needs more fails. `patient_key`
     may be set, before the first film, to give films the pseudonyms of their patients, and `accession` to keep their
-    accession numbers.
+    accession numbers. `setup.notice` has to stand beside every number.
 
     Raises:
         EngineError, BundleError, MissingExtra, UsageError: the networks cannot be opened as asked, or their self-test

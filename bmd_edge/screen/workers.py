@@ -44,6 +44,9 @@ _WORKER = "BMD_EDGE_WORKER"  # in the environment of a worker, and of whatever w
 class Crew:
     """Worker processes, each with the screener that `opener` opens, for one caller at a time. A context manager.
 
+    A service keeps several of one worker each, and gives each film to one that is idle. `setup.notice` has to stand
+    beside every number.
+
     Args:
         opener: opens the screener. It is pickled, so it is a function of a module or a `functools.partial` of one.
         threads: number of workers; None for one per CPU this process may use.
@@ -55,6 +58,8 @@ class Crew:
         EngineError, BundleError, MissingExtra, UsageError: whatever the opener raises in a worker, or that there is no
             Python to start one with: a frozen program would start itself.
     """
+
+    setup: Setup
 
     def __init__(
         self,
@@ -100,7 +105,8 @@ class Crew:
     def examine(self, tasks: Iterable[FilmJob]) -> Iterator[tuple[FilmJob, FilmOutcome]]:
         """Examine films side by side; outcomes come as films are finished, not in the order of the tasks.
 
-        Outcomes wait while `tasks` waits for its next film. Films that were at work when a loop was left are given up.
+        Outcomes wait while `tasks` waits for its next film: a source that waits for more holds up what is done. Films
+        that were at work when a loop was left are given up.
 
         Raises:
             UsageError: the films of another caller, or of a loop that was neither finished nor left, are at work.

@@ -105,7 +105,7 @@ class Reader(Screener):
         return Version(before.number + 1, before.uids, why)
 
     def _box(self) -> Box:
-        return Box(self.name, uid("box", self.name, platform.node()), self.approval, self.setup.notice)
+        return Box(self.name, uid("box", self.name, platform.node()), self.approval, self.setup.bundle_notice)
 
 
 def open_reader(bundle: Path | None, name: str, approval: str, patient_key: bytes | None, **settings: object) -> Reader:

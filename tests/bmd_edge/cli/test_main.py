@@ -157,6 +157,7 @@ def test_a_recalibration_is_asked_for_by_its_name_or_by_the_former_one(words: tu
     for option in ("--recalibration", "--site"):
         done = program(*words, option, tmp_path / "text.json", "--out", tmp_path / "out", cwd=tmp_path / "films")
         assert "text.json" in done.stderr, done.stderr
+        assert ("--site goes with the next version: it is --recalibration." in done.stderr) == (option == "--site")
         assert done.returncode == 4
     both = ("--site", "a.json", "--recalibration", "b.json")
     done = program(*words, *both, "--out", tmp_path / "out", cwd=tmp_path / "films")

@@ -27,9 +27,9 @@ def test_every_line_satisfies_the_schema(reports: dict[str, FilmReport], tmp_pat
 def test_the_schema_refuses_what_must_not_be(reports: dict[str, FilmReport]) -> None:
     check = jsonschema.Draft202012Validator(json_schema())
 
-    def broken(name: str, change) -> bool:
+    def broken(name: str, change, **wrong: object) -> bool:
         film = json.loads(json_line(reports[name]))
-        change(film)
+        change(film, **wrong)
         return not check.is_valid(film)
 
     assert broken("right", lambda film: film.update(status="refused", reason="implant"))  # a number on a refused film
@@ -40,6 +40,16 @@ def test_the_schema_refuses_what_must_not_be(reports: dict[str, FilmReport]) -> 
     assert broken("text", lambda film: film.update(reason="a_new_code"))
     assert broken("right", lambda film: film["hips"][0]["estimates"].pop())
     assert broken("right", lambda film: film["hips"][0]["estimates"][0].update(bmd_gcm2=0.2))
+    assert broken("right", lambda film: film["hips"][0]["estimates"][1].update(site="femoral_neck"))
+    for name, value in (
+        ("acquisition_date", "2020/1/1"),
+        ("spacing_mm", [-1, 0]),
+        ("age_years", 1e9),
+        ("age_years", -1),
+        ("kvp", 0),
+        ("exposure_index", 0),
+    ):
+        assert broken("right", lambda film, **wrong: film.update(wrong), **{name: value})
     assert broken("right", lambda film: film.update(device="gpu"))
     assert broken("right", lambda film: film.update(spacing_source="measured"))
     assert broken("right", lambda film: film["hips"][0]["landmarks_px"].update(knee=[1, 2]))

@@ -115,19 +115,6 @@ def test_a_clinic_off_the_reference_starts_from_its_own_baseline(bundle: Verifie
         watch(reports_of(runs[1], bundle), bundle, reports_of(few, bundle))
 
 
-def test_the_old_flag_says_the_new_command() -> None:
-    found = call("--simulate", "--table", "my films/films.csv", "--control", "pool.csv:ranges")
-    assert isinstance(found.exception, UsageError)
-    new = "python -m export.proofs.drift_delay --table 'my films/films.csv' --control pool.csv:ranges --out drift.json"
-    assert str(found.exception) == f"drift --simulate has moved: {new}"
-    program = subprocess.run(
-        [sys.executable, "-m", "bmd_edge.cli.main", "drift", "--simulate"], capture_output=True, text=True
-    )
-    assert program.returncode == 2
-    assert "python -m export.proofs.drift_delay --table TABLE --out drift.json" in program.stderr
-    assert "--simulate" not in call("--help").stdout
-
-
 def test_the_delay_is_measured_by_its_own_command(
     bundle: VerifiedBundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
