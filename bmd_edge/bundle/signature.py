@@ -12,7 +12,10 @@ from typing import Any
 from bmd_edge.bundle.layout import SIGNATURE
 from bmd_edge.errors import BundleError, MissingExtra, UsageError
 
-KEY_HELP = "make a pair with: openssl ecparam -name prime256v1 -genkey -noout -out k.pem; openssl ec -in k.pem -pubout"
+KEY_HELP = (
+    "make a pair with: openssl ecparam -name prime256v1 -genkey -noout -out private.pem; "
+    "openssl ec -in private.pem -pubout -out public.pem"
+)
 _CHANGED = re.compile(r"Hash mismatch for \W*([\w.-]+)")
 
 
@@ -32,7 +35,7 @@ def check_signature(bundle: Path, public_key: Path) -> str:
         config = config.use_elliptic_key_verifier(public_key=public_key)
         name = hashlib.sha256(public_key.read_bytes()).hexdigest()
     except (OSError, ValueError, AttributeError) as error:
-        raise UsageError(f"{public_key.name} is no public key of an elliptic curve: {error}; {KEY_HELP}") from error
+        raise unusable(public_key, "public", error) from error
     try:
         config.verify(bundle, bundle / SIGNATURE)
     except Exception as error:  # the library's, protobuf's and cryptography's errors have no common base
@@ -40,6 +43,15 @@ def check_signature(bundle: Path, public_key: Path) -> str:
         reason = f"changed since: {changed}" if changed else str(error).strip(" .") or type(error).__name__
         raise BundleError(f"the signature does not hold: {reason}; do not use this bundle") from error
     return name
+
+
+def unusable(key: Path, kind: str, error: Exception) -> UsageError:
+    """What is said of the file of a "public" or "private" key that the library did not take."""
+    if isinstance(error, OSError):
+        return UsageError(f"{str(key)!r}: {error.strerror}: give the file of a {kind} key")
+    # It asks any key for its curve.
+    why = "it is of another kind, RSA for one" if isinstance(error, AttributeError) else str(error)
+    return UsageError(f"{key.name} is no {kind} key of an elliptic curve: {why}; {KEY_HELP}")
 
 
 def signed_files(hashing: Any) -> Any:

@@ -23,7 +23,7 @@ def key(
 
     With one key a patient has one pseudonym on all of them. Who has the key can find out whom a pseudonym stands for.
     """
-    from bmd_edge.system.patient_key import export_key, fingerprint, import_key
+    from bmd_edge.system.patient_key import export_key, fingerprint, import_key, kept_key
 
     if action is KeyAction.EXPORT:
         name = fingerprint(export_key(file))
@@ -31,5 +31,11 @@ def key(
             f"Key {name} is exported. Who has it can find out whom a pseudonym stands for: delete the file later."
         )
     else:
-        name = fingerprint(import_key(file, replace=replace))
-        typer.echo(f"Key {name} is imported. The next run reads all films again, for their pseudonyms.")
+        before = kept_key()
+        key = import_key(file, replace=replace)
+        said = (
+            "is this user's already: nothing has changed."
+            if key == before
+            else ("is imported. The next run reads all films again, for their pseudonyms.")
+        )
+        typer.echo(f"Key {fingerprint(key)} {said}")

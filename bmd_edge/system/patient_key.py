@@ -40,6 +40,11 @@ def patient_key(path: Path | None = None) -> bytes | None:
     return _read(path)
 
 
+def kept_key() -> bytes | None:
+    """The user's key; None where there is none yet, or it cannot be read."""
+    return _read(key_file())
+
+
 def export_key(file: Path, path: Path | None = None) -> bytes:
     """Write the user's key, or that in `path`, to a new `file` (0600); returns it.
 

@@ -7,16 +7,21 @@ import typer
 
 from bmd_edge.bundle.bundle import VerifiedBundle, read_bundle
 from bmd_edge.bundle.layout import SIGNATURE
-from bmd_edge.bundle.signature import KEY_HELP, library, signed_files
+from bmd_edge.bundle.signature import library, signed_files, unusable
 from bmd_edge.errors import UsageError
 
 
 def sign(
     bundle: Annotated[Path, typer.Argument(help="Bundle folder.")],
     key: Annotated[Path, typer.Option(help="Private key of an elliptic curve (P-256, P-384, P-521), PEM.")],
+    passphrase_file: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", exists=True, help="Its first line unlocks the key; /dev/stdin is one too."),
+    ] = None,
 ) -> None:
     """Sign a bundle: writes bundle.sig into it, replacing an earlier one."""
-    sign_bundle(read_bundle(bundle), key)
+    passphrase = passphrase_file and passphrase_file.read_bytes().partition(b"\n")[0].rstrip(b"\r")
+    sign_bundle(read_bundle(bundle), key, passphrase)
     typer.echo(f"{bundle / SIGNATURE} signs {read_bundle(bundle).digest}")
 
 
@@ -29,8 +34,8 @@ def verify(
     typer.echo(f"{bundle} {opened.manifest.version} {opened.digest} is as the owner of the key signed it")
 
 
-def sign_bundle(bundle: VerifiedBundle, private_key: Path) -> None:
-    """Write the signature file of an opened bundle.
+def sign_bundle(bundle: VerifiedBundle, private_key: Path, passphrase: bytes | None = None) -> None:
+    """Write the signature file of an opened bundle; `passphrase` unlocks the key.
 
     Raises:
         UsageError: the key cannot be used.
@@ -39,7 +44,16 @@ def sign_bundle(bundle: VerifiedBundle, private_key: Path) -> None:
     signing, _, hashing = library()
     config = signing.Config().set_hashing_config(signed_files(hashing))
     try:
-        config = config.use_elliptic_key_signer(private_key=private_key)
-    except (OSError, ValueError, TypeError, AttributeError) as error:  # TypeError: the key is locked by a password
-        raise UsageError(f"{private_key.name} is no private key of an elliptic curve: {error}; {KEY_HELP}") from error
+        # Bytes, whatever the library's annotation says: cryptography takes no str.
+        config = config.use_elliptic_key_signer(private_key=private_key, password=passphrase)
+    except TypeError as error:
+        locked = "is locked: give --passphrase-file with its passphrase"
+        what = "is not locked: leave --passphrase-file out" if passphrase else locked
+        raise UsageError(f"{private_key.name} {what}") from error
+    except (OSError, ValueError, AttributeError) as error:
+        if passphrase and "password" in str(error).lower():
+            raise UsageError(
+                f"{private_key.name} is locked, by another passphrase than that of --passphrase-file"
+            ) from error
+        raise unusable(private_key, "private", error) from error
     config.sign(bundle.root, bundle.root / SIGNATURE)

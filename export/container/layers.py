@@ -21,9 +21,9 @@ CONTAINERFILE = Path(__file__).with_name("Containerfile")
 INSTALLED = "opt/bmd-edge"
 
 
-def build_stage(text: str) -> tuple[dict[str, str], list[str]]:
-    """Environment (ENV and ARG) and commands (RUN) of a Containerfile's first stage."""
-    stage = re.split(r"^FROM .*$", text, flags=re.MULTILINE)[1]
+def read_stage(text: str, stage_number: int) -> tuple[dict[str, str], list[str]]:
+    """Environment (ENV and ARG) and commands (RUN) of a stage of a Containerfile: 1 builds, 2 is the container."""
+    stage = re.split(r"^FROM .*$", text, flags=re.MULTILINE)[stage_number]
     settings = dict(
         word.split("=", 1)
         for line in re.findall(r"^(?:ENV|ARG) (.+)$", stage, re.MULTILINE)
@@ -43,7 +43,7 @@ def build(out: Path, extra: str = "cpu") -> None:
     for name in filter(None, listed.split("\0")):
         (out / "opt/src" / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, out / "opt/src" / name)
-    settings, commands = build_stage(CONTAINERFILE.read_text(encoding="utf-8"))
+    settings, commands = read_stage(CONTAINERFILE.read_text(encoding="utf-8"), 1)
     place = [
         "--ro-bind",
         "/",
@@ -64,16 +64,20 @@ def build(out: Path, extra: str = "cpu") -> None:
 
 
 def shut_in(out: Path, command: Sequence[str], places: Mapping[str, Path]) -> subprocess.CompletedProcess[str]:
-    """Run a command of the installed environment as the finished container does.
+    """Run a command of the installed environment as the finished container does, in the environment that it states.
 
-    `places` is path below /tmp inside -> folder of this machine that may be written; the rest of /tmp is its own.
+    `places` is path inside -> folder of this machine; these and a /tmp of its own may be written, and nothing else.
     """
-    binds = [str(word) for inside, folder in places.items() for word in ("--bind", folder, inside)]
-    words = ["--ro-bind", "/", "/", "--tmpfs", "/opt", "--ro-bind", str(out / INSTALLED), "/opt/bmd-edge"]
-    words += ["--tmpfs", "/tmp", "--dev", "/dev", "--proc", "/proc", *binds]
-    words += ["--unshare-all", "--uid", "10001", "--gid", "10001", "--cap-drop", "ALL", "--chdir", "/tmp", "--clearenv"]
-    words += ["--setenv", "PATH", "/opt/bmd-edge/bin:/usr/bin:/bin", "--setenv", "HOME", "/tmp"]
-    words += ["--setenv", "PYTHONDONTWRITEBYTECODE", "1"]
+    own = ("dev", "proc", "tmp", "opt", *(inside.split("/")[1] for inside in places))
+    system = [f"/{name}" for name in sorted(os.listdir("/")) if name not in own]
+    words = ["--tmpfs", "/", *(word for path in system for word in ("--ro-bind", path, path))]
+    words += ["--ro-bind", str(out / INSTALLED), f"/{INSTALLED}", "--tmpfs", "/tmp", "--dev", "/dev", "--proc", "/proc"]
+    words += [str(word) for inside, folder in places.items() for word in ("--bind", folder, inside)]
+    words += ["--remount-ro", "/", "--unshare-all", "--uid", "10001", "--gid", "10001", "--cap-drop", "ALL"]
+    words += ["--chdir", "/tmp", "--clearenv"]
+    settings, _ = read_stage(CONTAINERFILE.read_text(encoding="utf-8"), 2)
+    for name, value in settings.items():
+        words += ["--setenv", name, value.replace("$PATH", "/usr/bin:/bin")]
     return subprocess.run(["bwrap", *words, "--", *command], capture_output=True, text=True, check=False)
 
 

@@ -20,6 +20,8 @@ def test_a_key_goes_from_one_machine_to_another(inside, tmp_path: Path, monkeypa
     code, out, _ = inside("key", "import", tmp_path / "file", "--replace")
     assert (code, f"Key {fingerprint(key)} is imported." in out) == (0, True)
     assert patient_key() == key
+    code, out, _ = inside("key", "import", tmp_path / "file")
+    assert (code, out) == (0, f"Key {fingerprint(key)} is this user's already: nothing has changed.\n")
     assert key_file() == tmp_path / "two" / "bmd-edge" / "patient.key"
 
 

@@ -1,8 +1,11 @@
 """Signing: what was signed verifies anywhere and offline, and nothing else does."""
 
 import json
+import os
 import shutil
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from bmd_edge.bundle.bundle import VerifiedBundle, read_bundle
 from bmd_edge.bundle.layout import SIGNATURE
-from bmd_edge.bundle.signature import check_signature
+from bmd_edge.bundle.signature import KEY_HELP, check_signature
 from bmd_edge.errors import BundleError, MissingExtra, UsageError
 from export.bundle.sign import sign, sign_bundle, verify
 from tests.support.bundles import tiny_bundle
@@ -102,12 +105,49 @@ def test_keys_that_cannot_be_used_name_the_remedy(
 ) -> None:
     other = write_keys(tmp_path / "keys", "rsa", rsa.generate_private_key(65537, 2048))
     (tmp_path / "text.pem").write_text("no key")
-    for private in (keys[1], other[0], tmp_path / "text.pem", tmp_path / "nowhere.pem"):
+    for private in (keys[1], other[0], tmp_path / "text.pem"):
         with pytest.raises(UsageError, match=r"no private key of an elliptic curve.*openssl ecparam"):
             sign_bundle(copy, private)
-    for public in (keys[0], other[1], tmp_path / "text.pem", tmp_path / "nowhere.pem"):
+    for public in (keys[0], other[1], tmp_path / "text.pem"):
         with pytest.raises(UsageError, match=r"no public key of an elliptic curve.*openssl ecparam"):
             check_signature(copy.root, public)
+    for call, key in ((sign_bundle, other[0]), (check_signature, other[1])):
+        with pytest.raises(UsageError, match="it is of another kind, RSA for one; make a pair"):
+            call(copy if call is sign_bundle else copy.root, key)
+    for call, kind in ((sign_bundle, "private"), (check_signature, "public")):
+        with pytest.raises(UsageError, match=f"No such file or directory: give the file of a {kind} key$"):
+            call(copy if call is sign_bundle else copy.root, tmp_path / "nowhere.pem")
+
+
+def test_a_locked_key_is_unlocked_by_its_passphrase_alone(
+    copy: VerifiedBundle, keys: tuple[Path, Path], tmp_path: Path
+) -> None:
+    locked, word, wrong = (tmp_path / name for name in ("locked.pem", "word", "wrong"))
+    command = ["openssl", "ec", "-in", keys[0], "-aes256", "-passout", "pass:open sesame", "-out", locked]
+    subprocess.run(command, check=True, capture_output=True)
+    word.write_text("open sesame\n")
+    wrong.write_text("sesame\n")
+    for file, what in ((None, "is locked: give --passphrase-file"), (wrong, "locked, by another passphrase")):
+        with pytest.raises(UsageError, match=what):
+            sign(copy.root, locked, file)
+    with pytest.raises(UsageError, match="is not locked: leave --passphrase-file out"):
+        sign(copy.root, keys[0], word)
+    (copy.root / SIGNATURE).unlink()
+    sign(copy.root, locked, word)
+    check_signature(copy.root, keys[1])
+
+
+def test_the_page_makes_a_pair_of_keys_and_a_signed_copy_of_the_embedded_bundle(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[3] / "export/README.md").read_text(encoding="utf-8")
+    lines = page.split("## How do I sign it")[1].split("```console\n")[1].split("```")[0].splitlines()
+    for line in lines:
+        command = line.removeprefix("$ ").replace("bmd-edge ", f"{sys.executable} -m bmd_edge ")
+        command = command.replace("python -c", f"{sys.executable} -c")
+        environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])}
+        done = subprocess.run(command, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, (command, done.stderr)
+    assert "is as the owner of the key signed it" in done.stdout
+    assert KEY_HELP.removeprefix("make a pair with: ").split("; ") == [line.removeprefix("$ ") for line in lines[:2]]
 
 
 def test_without_the_extra_it_is_named(

@@ -8,12 +8,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pydicom
 import pytest
 from packaging.utils import canonicalize_name
 
 from export.container import layers
 from tests.whole.container.test_locks import pins
 
+PAGE = layers.ROOT / "export" / "README.md"
 NEEDS_BWRAP = pytest.mark.skipif(
     shutil.which("bwrap") is None
     or subprocess.run(["bwrap", "--ro-bind", "/", "/", "true"], check=False).returncode != 0,
@@ -44,8 +46,7 @@ def test_the_environment_holds_the_pinned_packages_and_says_so(built: Path) -> N
 @NEEDS_BWRAP
 def test_the_demo_runs_without_network_on_a_read_only_root_as_nobody(built: Path, tmp_path: Path) -> None:
     before = layers.digest(built / layers.INSTALLED)
-    places = {"/tmp/results": tmp_path}
-    done = layers.shut_in(built, ["bmd-edge", "demo", "--out", "/tmp/results/demo"], places)
+    done = layers.shut_in(built, ["bmd-edge", "demo", "--out", "/results/demo"], {"/results": tmp_path})
     assert done.returncode == 0, done.stderr
     assert "All 5 demo films gave the outcome expected of them." in done.stderr + done.stdout
     lines = (tmp_path / "demo" / "results.jsonl").read_text(encoding="utf-8").splitlines()
@@ -56,6 +57,29 @@ def test_the_demo_runs_without_network_on_a_read_only_root_as_nobody(built: Path
     done = layers.shut_in(built, ["/bin/sh", "-c", tried], {})
     assert done.stdout.split() == ["10001", "lo"]
     assert done.stderr.count("Read-only file system") == 2
+
+
+@NEEDS_BWRAP
+def test_a_second_container_goes_on_with_the_key_of_the_first(built: Path, tmp_path: Path) -> None:
+    printed = re.search(r"^\$ (podman run .+)$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)[1].split()
+    mounts = [printed[n + 1].split(":") for n, word in enumerate(printed) if word == "-v"]
+    command = printed[printed.index("bmd-edge") :]
+    assert all(source.startswith(("/", "./")) for source, *_ in mounts)  # anything else would be the name of a volume
+    places = {inside: tmp_path / inside.strip("/") for _, inside, *_ in mounts}
+    for folder in places.values():
+        folder.mkdir()
+    film = pydicom.dcmread(layers.ROOT / "bmd_edge/data/demo/right_hip.dcm")
+    film.PatientID = "4711"
+    film.save_as(places["/films"] / "right_hip.dcm")
+    done = layers.shut_in(built, command, places)
+    assert done.returncode == 0, done.stderr
+    first = (places["/results"] / "results.jsonl").read_text(encoding="utf-8")
+    assert json.loads(first)["patient_pseudonym"].startswith("pt-")
+    again = layers.shut_in(built, [*command, "--dry-run"], places)
+    assert "0 to read, 1 finished before" in again.stderr
+    del places["/config"]
+    without = layers.shut_in(built, command, places)
+    assert "Patients have no pseudonym" in without.stderr
 
 
 @NEEDS_BWRAP
@@ -74,7 +98,7 @@ def test_a_package_that_is_not_the_one_of_its_hash_is_not_installed(tmp_path: Pa
 
 def test_every_install_of_packages_asks_for_hashes_and_nobody_is_root() -> None:
     text = layers.CONTAINERFILE.read_text(encoding="utf-8")
-    settings, commands = layers.build_stage(text)
+    settings, commands = layers.read_stage(text, 1)
     assert settings["EXTRA"] == "cpu"
     assert int(settings["SOURCE_DATE_EPOCH"]) > 0
     installs = [one for one in commands if " install " in one]

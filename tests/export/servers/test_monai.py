@@ -129,7 +129,9 @@ def test_bad_input_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
     bundle = tiny_bundle(tmp_path / "b")
     done = program("bundle", "monai", bundle.root, tmp_path / "out")
     assert (done.returncode, done.stderr) == (0, "")
-    assert f"out holds bundle test, digest {bundle.digest[:16]}; see " in done.stdout
+    assert f"out holds bundle test, digest {bundle.digest[:16]}, without a signature; see " in done.stdout
+    done = program("bundle", "monai", bundle.root, tmp_path / "other", "--key", tmp_path / "public.pem")
+    assert (done.returncode, "the bundle is not signed" in done.stderr) == (4, True)
     with pytest.raises(UsageError, match="out exists: give a new folder"):
         monai.write_monai(bundle, tmp_path / "out")
     card = bundle.root / "MODEL_CARD.md"
