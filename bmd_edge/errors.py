@@ -120,7 +120,10 @@ REFUSALS: dict[str, Refusal] = {
     "fracture": Refusal(
         "The proximal femur looks fractured.", "Have this film read at once; BMD cannot be estimated here."
     ),
-    "immature": Refusal("The hip looks skeletally immature.", "BMD is estimated in adults only."),
+    "immature": Refusal(
+        "The header states an age below 18 years, or the hip looks skeletally immature.",
+        "BMD is estimated in adults only. If the header's age or dates are wrong, correct them in the archive.",
+    ),
     "not_measurable": Refusal(
         "This hip cannot be measured reliably.",
         f"See whether the drawn landmarks lie on the hip; whether it is sound, this program cannot tell. {_ARCHIVE}",

@@ -9,6 +9,7 @@ SMALL = 60
 ELSEWHERE = {
     "bmd_edge/__init__.py": "the public names: tests/bmd_edge/test_public_face.py",
     "bmd_edge/bundle/error_budget.py": "export/int8/test_shift_in_gcm2.py: each limit alone decides",
+    "bmd_edge/bundle/signature.py": "needs a signer; export/bundle/test_sign.py signs and checks",
     "bmd_edge/bundle/manifest.py": "bmd_edge/bundle/test_verify.py: every way to tamper with a manifest",
     "calibration/pairs/pairs.py": "validate/test_validate.py and whole/test_formulas.py read what it writes",
     "calibration/validate/plots.py": "pictures; validate/test_page.py reads the page that holds them",
