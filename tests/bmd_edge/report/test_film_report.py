@@ -46,8 +46,9 @@ def test_every_fact_of_the_header_is_said_everywhere(tmp_path: Path) -> None:
     facts = {
         fact.name: values[fact.type] + (str(n) if fact.type == str | None else n)
         for n, fact in enumerate(fields(FilmFacts))
-        if fact.name not in ("sex", "spacing_mm", "spacing_source", "view")
+        if fact.name not in ("sex", "spacing_mm", "spacing_source", "view", "acquisition_date")
     } | {"sex": "F", "spacing_mm": (0.125, 0.1875), "spacing_source": "calibrated", "view": "AP"}
+    facts["acquisition_date"] = "2019-11-04"
     film = replace(read_film(hip_dicom("R")), **facts)
     with drawn_screener() as screener:
         report = screener.measure(Loaded(film.film_id, film), "a.dcm")
