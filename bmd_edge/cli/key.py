@@ -33,9 +33,6 @@ def key(
     else:
         before = kept_key()
         key = import_key(file, replace=replace)
-        said = (
-            "is this user's already: nothing has changed."
-            if key == before
-            else ("is imported. The next run reads all films again, for their pseudonyms.")
-        )
+        imported = "is imported. The next run reads all films again, for their pseudonyms."
+        said = "is this user's already: nothing has changed." if key == before else imported
         typer.echo(f"Key {fingerprint(key)} {said}")

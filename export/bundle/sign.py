@@ -20,7 +20,7 @@ def sign(
     ] = None,
 ) -> None:
     """Sign a bundle: writes bundle.sig into it, replacing an earlier one."""
-    passphrase = passphrase_file and passphrase_file.read_bytes().partition(b"\n")[0].rstrip(b"\r")
+    passphrase = passphrase_file.read_bytes().partition(b"\n")[0].rstrip(b"\r") if passphrase_file else None
     sign_bundle(read_bundle(bundle), key, passphrase)
     typer.echo(f"{bundle / SIGNATURE} signs {read_bundle(bundle).digest}")
 
@@ -47,8 +47,8 @@ def sign_bundle(bundle: VerifiedBundle, private_key: Path, passphrase: bytes | N
         # Bytes, whatever the library's annotation says: cryptography takes no str.
         config = config.use_elliptic_key_signer(private_key=private_key, password=passphrase)
     except TypeError as error:
-        locked = "is locked: give --passphrase-file with its passphrase"
-        what = "is not locked: leave --passphrase-file out" if passphrase else locked
+        unlocked = "is not locked: leave --passphrase-file out"
+        what = unlocked if "not encrypted" in str(error) else "is locked: give --passphrase-file with its passphrase"
         raise UsageError(f"{private_key.name} {what}") from error
     except (OSError, ValueError, AttributeError) as error:
         if passphrase and "password" in str(error).lower():

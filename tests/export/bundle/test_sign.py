@@ -130,8 +130,10 @@ def test_a_locked_key_is_unlocked_by_its_passphrase_alone(
     for file, what in ((None, "is locked: give --passphrase-file"), (wrong, "locked, by another passphrase")):
         with pytest.raises(UsageError, match=what):
             sign(copy.root, locked, file)
-    with pytest.raises(UsageError, match="is not locked: leave --passphrase-file out"):
-        sign(copy.root, keys[0], word)
+    wrong.write_text("\n")
+    for file in (word, wrong):
+        with pytest.raises(UsageError, match="is not locked: leave --passphrase-file out"):
+            sign(copy.root, keys[0], file)
     (copy.root / SIGNATURE).unlink()
     sign(copy.root, locked, word)
     check_signature(copy.root, keys[1])
