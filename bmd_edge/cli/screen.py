@@ -1,7 +1,7 @@
 """The commands that read films, and the schema of what they write: screen, demo, schema."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -22,7 +22,10 @@ from bmd_edge.cli.options import (
 from bmd_edge.errors import EngineError, UsageError
 
 if TYPE_CHECKING:
+    from bmd_edge.cluster.cluster_crew import ClusterCrew
     from bmd_edge.report.film_report import RunSummary
+    from bmd_edge.screen.jobs import Examiner
+    from bmd_edge.screen.screener import Screener
     from bmd_edge.screen.workers import Crew
 
 
@@ -43,6 +46,12 @@ ForgetMissingOption = Annotated[
 ForgetFolderOption = Annotated[
     str | None,
     typer.Option(metavar="NAME", help="Forget results in --out of the folder that is called so there, as of one gone."),
+]
+ClusterOption = Annotated[
+    str | None, typer.Option(metavar="HOST:PORT", help="Read the films on all machines of this Ray cluster.")
+]
+SendFilmsOption = Annotated[
+    bool, typer.Option("--send-films", help="With --cluster: send films; else machines read them at the same path.")
 ]
 
 
@@ -67,6 +76,8 @@ def screen(
     fresh: FreshOption = False,
     forget_missing: ForgetMissingOption = False,
     forget_folder: ForgetFolderOption = None,
+    cluster: ClusterOption = None,
+    send_films: SendFilmsOption = False,
 ) -> None:
     """Estimate the BMD of every hip on FILMS.
 
@@ -77,22 +88,24 @@ def screen(
     from bmd_edge.film.scale import GivenSpacing
     from bmd_edge.screen.run import check_folders
     from bmd_edge.screen.screener import open_screener
-    from bmd_edge.screen.workers import Crew
 
     check_folders(films, out)
+    if send_films and not cluster:
+        raise UsageError("--send-films needs the machines to send them to: give --cluster too")
     if override_spacing and spacing_mm is None:
         raise UsageError("--override-spacing needs the pixel size: give --spacing-mm too")
     settings: dict[str, Any] = {
         "device": device,
         "precision": precision,
         "spacing_mm": None if spacing_mm is None else GivenSpacing(spacing_mm, override_spacing),
-        "recalibration": either_recalibration(recalibration, site),
+        "recalibration": _absolute(either_recalibration(recalibration, site)),
         "patient_key": _patient_key(),
         "accession": accession,
         "signed": read_bundle(bundle, key).signed if key else None,
     }
+    opener = partial(open_screener, _absolute(bundle), threads=1, **settings)
     workers = 1 if dry_run or films.is_file() else threads
-    with Crew(partial(open_screener, bundle, threads=1, **settings), workers, memory_mb) as crew:
+    with _crew(opener, workers, memory_mb, None if dry_run else cluster, send_films) as crew:
         if dry_run:
             _print_plan(crew.setup.digest, films, out, fresh)
             return
@@ -101,6 +114,24 @@ def screen(
     (print_lines if as_json else print_results)(out, told, films)
     _say_where(films, out, told)
     raise typer.Exit(0 if told.complete else 3)
+
+
+def _crew(
+    opener: "Callable[[], Screener]", threads: int | None, memory_mb: int | None, cluster: str | None, send_films: bool
+) -> "Crew | ClusterCrew":
+    """Workers on this machine, or on all machines of a cluster."""
+    from bmd_edge.screen.workers import Crew
+
+    if cluster is None:
+        return Crew(opener, threads, memory_mb)
+    from bmd_edge.cluster.cluster_crew import ClusterCrew
+
+    return ClusterCrew(opener, cluster, threads, memory_mb, send_films)
+
+
+def _absolute(path: Path | None) -> Path | None:
+    """The path for whoever works in another folder, or on another machine."""
+    return path and path.absolute()
 
 
 def _patient_key() -> bytes | None:
@@ -172,7 +203,7 @@ def schema(
 # -- what screen and demo print -----------------------------------------------------------------------------------
 
 
-def _run(crew: "Crew", films: Path, out: Path, **forget: Any) -> "RunSummary":
+def _run(crew: "Examiner", films: Path, out: Path, **forget: Any) -> "RunSummary":
     from bmd_edge.cli.terminal import progress_bar, say
     from bmd_edge.screen.run import screen_folder
 

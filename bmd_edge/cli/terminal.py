@@ -7,7 +7,6 @@ from contextlib import closing, contextmanager
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, cast
 
 from rich.console import Console
 from rich.padding import Padding
@@ -96,7 +95,7 @@ def of_named(out: Path, summary: RunSummary, films: Path) -> RunSummary:
             return summary
         marks = _marks(ledger, summary)
         found = count(marked(report, marks) for report in ledger.reports(named=True))
-    return replace(summary, copies=count_copies(marks), **cast(dict[str, Any], found))
+    return replace(summary, copies=count_copies(marks), **found)
 
 
 def print_results(out: Path, summary: RunSummary, films: Path) -> None:
@@ -164,7 +163,7 @@ def _of_films_there(ledger: Ledger, summary: RunSummary, marks: Copies) -> RunSu
         return (report for report in named if report.film_now not in EARLIER_FILMS)
 
     repeated = Counter(report.copy for report in there() if report.copy)
-    return replace(summary, copies=dict(repeated), **cast(dict[str, Any], count(there())))
+    return replace(summary, copies=dict(repeated), **count(there()))
 
 
 def _counts(summary: RunSummary) -> str:

@@ -287,9 +287,9 @@ def _unshifted(syntax: str, frame: bytes | memoryview, layout: PixelLayout) -> S
     return stored if (stored & ((1 << shift) - 1)).any() else None
 
 
-def name_of(path: bytes) -> str | None:
-    """The film_id of a file, None if it cannot be read."""
+def name_of(source: FilmSource) -> str | None:
+    """The film_id of a film that is none yet, None if it cannot be read; no link is followed."""
     try:
-        return film_id(read_bytes(os.fsdecode(path), links=False))
+        return film_id(film_bytes(source, links=False))
     except (FilmRefused, FilmFailed):
         return None

@@ -77,7 +77,8 @@ class FilmReport(FilmFacts):
     `file` is the posix path relative to the screened folder, None for bytes and data sets.
     `band` is the headline, a key of `bmd_edge.measure.headline.HEADLINES`, None without one.
     `recalibration` is the SHA-256 of the recalibration's file. `film_now` is a key of `FILM_NOW`,
-    `copy`, a key of `COPIES`, says that the film `copy_of` shows the same.
+    `copy`, a key of `COPIES`, says that the film `copy_of` shows the same. `cpu` is the kind of CPU that measured it,
+    which stands in run.json alone: lines of two machines compare byte by byte.
     """
 
     file: str | None
@@ -89,6 +90,7 @@ class FilmReport(FilmFacts):
     recalibration: str | None = None
     device: str
     precision: str
+    cpu: str | None = None
     band: str | None = None
     film_now: str = "there"
     copy: str | None = None
@@ -98,6 +100,7 @@ class FilmReport(FilmFacts):
     def to_dict(self) -> dict[str, Any]:
         """The object of results.jsonl, which `json_schema` describes."""
         shown = replace(self, hips=tuple(replace(hip, network=None) for hip in self.hips)).kept()  # long to copy
+        del shown["cpu"]
         hips = [{key: value for key, value in hip.items() if key not in ("box_px", "network")} for hip in shown["hips"]]
         return {"schema_version": SCHEMA_VERSION, **shown, "band_meaning": self.band_meaning, "hips": hips}
 
@@ -141,7 +144,8 @@ class RunSummary:
     not there now, by the keys of `FILM_NOW`; they are among `films` and `hips`. `copies` counts files that show what
     another one shows, by the keys of `COPIES`; those of `COUNTED_ONCE` are not among `films` and `hips`. `patient_key`
     is the fingerprint of the pseudonyms' key. `signature` is a key of `SIGNATURES`, `signature_key` the SHA-256 of the
-    file of the public key where it was verified.
+    file of the public key where it was verified. `cpus` are the kinds of CPU that numbers come from, as far as they are
+    known: earlier versions kept none.
     """
 
     schema_version: int
@@ -163,6 +167,7 @@ class RunSummary:
     copies: dict[str, int] = field(default_factory=dict)
     signature: str = "unsigned"
     signature_key: str | None = None
+    cpus: list[str] = field(default_factory=list)
 
     @property
     def signature_said(self) -> str:
@@ -192,19 +197,22 @@ class RunSummary:
         return self.found and not (without or self.left or self.not_there)
 
 
-def count(reports: Iterable[FilmReport]) -> dict[str, dict[str, int]]:
-    """Count films and hips by status and by reason, and results without a film: five fields of `RunSummary`.
+def count(reports: Iterable[FilmReport]) -> dict[str, Any]:
+    """Count films and hips by status and by reason, and results without a film, and name the CPUs: six fields of
+    `RunSummary`.
 
     A film on which hips were found counts under `film_reasons` never, its hips under `hip_reasons`. What a report is
     marked as a copy of counts, the copy does not (`COUNTED_ONCE`).
     """
     films, hips, film_reasons, hip_reasons = Counter[str](), Counter[str](), Counter[str](), Counter[str]()
-    not_there = Counter[str]()
+    not_there, cpus = Counter[str](), set[str]()
     for report in reports:
         not_there[report.film_now] += report.film_now != "there"
         if report.copy in COUNTED_ONCE:
             continue
         films[report.status] += 1
+        if report.status == "read" and report.cpu:
+            cpus.add(report.cpu)
         if report.reason and not report.hips:
             film_reasons[report.reason] += 1
         for hip in report.hips:
@@ -217,6 +225,7 @@ def count(reports: Iterable[FilmReport]) -> dict[str, dict[str, int]]:
         "film_reasons": dict(sorted(film_reasons.items())),
         "hip_reasons": dict(sorted(hip_reasons.items())),
         "not_there": dict(sorted((+not_there).items())),
+        "cpus": sorted(cpus),
     }
 
 

@@ -1,7 +1,11 @@
 """What passes between a run, its workers and the screener: films to examine, what came of them, where the time goes."""
 
+import os
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
 
 from bmd_edge.film.film import Film
 from bmd_edge.report.film_report import RESEARCH_USE, FilmReport
@@ -45,12 +49,18 @@ class Setup:
 class FilmJob:
     """A film to examine: `file` is its name in the report; with a `reason` there is no file to read at `path`.
 
-    Bytes that came by a network are written to a file first: a worker reads from the disk, and follows no link.
+    Whoever examines it reads `path`, and follows no link, unless `data`, the bytes of the file, are with it.
     """
 
     path: bytes
     file: str
     reason: str | None = None
+    data: bytes | None = field(default=None, kw_only=True)
+
+    @property
+    def source(self) -> Path | bytes:
+        """What to read."""
+        return Path(os.fsdecode(self.path)) if self.data is None else self.data
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +72,20 @@ class FilmOutcome:
     report: FilmReport
     picture: Thumbnail | None = None
     error: str | None = None
+
+
+class Examiner(Protocol):
+    """Who examines the films of a run: a `Screener`, a `Crew`, or a crew on many machines."""
+
+    @property
+    def setup(self) -> Setup:
+        """What all films are examined with."""
+
+    def examine(self, tasks: Iterable[FilmJob]) -> Iterator[tuple[FilmJob, FilmOutcome]]:
+        """Each film once, in any order; whatever is wrong with one is its outcome."""
+
+    def film_ids(self, tasks: Iterable[FilmJob]) -> Iterator[tuple[FilmJob, str | None]]:
+        """The film_id of each film, in any order; None where it cannot be read."""
 
 
 class Stages:

@@ -20,14 +20,12 @@ from bmd_edge.report.pages import write_pages
 from bmd_edge.report.results import write_csv, write_jsonl, write_run
 from bmd_edge.report.safe_text import visible
 from bmd_edge.screen.folder_plan import PlannedFile, named, plan, settled, unmoved
-from bmd_edge.screen.jobs import FilmJob, FilmOutcome, Setup
+from bmd_edge.screen.jobs import Examiner, FilmJob, FilmOutcome, Setup
 from bmd_edge.screen.ledger import Ledger, held
 from bmd_edge.screen.ledger import remove as remove_ledger
 from bmd_edge.screen.ledger_file import NAME as LEDGER
 from bmd_edge.screen.left_out import as_entry
 from bmd_edge.screen.run_lock import check_local, hold
-from bmd_edge.screen.screener import Screener
-from bmd_edge.screen.workers import Crew
 from bmd_edge.version import __version__
 
 Progress = Callable[[int, int], None]
@@ -55,7 +53,7 @@ def check_folders(films: Path, out: Path) -> None:
 
 
 def screen_folder(
-    screener: Screener | Crew,
+    screener: Examiner,
     films: Path,
     out: Path,
     *,
@@ -136,7 +134,7 @@ def _sweep(out: Path) -> None:
 
 
 def _screen(
-    screener: Screener | Crew,
+    screener: Examiner,
     films: Path,
     out: Path,
     ledger: Ledger,
@@ -192,7 +190,7 @@ def _some_files(files: Sequence[str]) -> str:
     return some([visible(file) for file in files])
 
 
-def _adopt(screener: Screener | Crew, folder: Path, ledger: Ledger, items: Sequence[PlannedFile]) -> set[bytes]:
+def _adopt(screener: Examiner, folder: Path, ledger: Ledger, items: Sequence[PlannedFile]) -> set[bytes]:
     """The keys of the finished films; what was found elsewhere before is among them if its bytes are the same."""
     finished = {item.key for item in items if item.action == "skip"}
     elsewhere = {os.path.join(os.fsencode(folder), item.key): item for item in items if item.action == "compare"}
@@ -227,7 +225,7 @@ def write_results(out: Path, ledger: Ledger, setup: Setup, left: int = 0) -> Run
 
 
 def _examine(
-    screener: Screener | Crew, folder: Path, items: Sequence[PlannedFile]
+    screener: Examiner, folder: Path, items: Sequence[PlannedFile]
 ) -> Iterator[tuple[PlannedFile, FilmOutcome]]:
     """Examine the films, in any order, but those that change meanwhile: a film that is half copied has no outcome.
 

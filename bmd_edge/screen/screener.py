@@ -11,7 +11,6 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -36,7 +35,7 @@ from bmd_edge.report.film_report import SCHEMA_VERSION, FilmReport, HipReport, f
 from bmd_edge.report.thumbnail import thumbnail
 from bmd_edge.screen.fork_safe_lock import ForkSafeLock
 from bmd_edge.screen.jobs import FilmJob, FilmOutcome, Loaded, Setup, Stages
-from bmd_edge.system.machine import cpus
+from bmd_edge.system.machine import cpu_name, cpus
 from bmd_edge.system.patient_key import fingerprint
 from bmd_edge.version import __version__
 
@@ -160,7 +159,7 @@ class Screener:
     def film_ids(self, tasks: Iterable[FilmJob]) -> Iterator[tuple[FilmJob, str | None]]:
         """The film_id of each file, None where it cannot be read; nothing is decoded."""
         for task in tasks:
-            yield task, name_of(task.path)
+            yield task, name_of(task.source)
 
     def _outcome(self, task: FilmJob) -> FilmOutcome:
         return self._said(task, self._loaded(task))
@@ -169,7 +168,7 @@ class Screener:
         if task.reason:
             failed = task.reason in ("file_unreadable", "worker_lost")
             return Loaded(None, status="failed" if failed else "refused", reason=task.reason)
-        return self.load(Path(os.fsdecode(task.path)))
+        return self.load(task.source)
 
     def _said(self, task: FilmJob, loaded: Loaded) -> FilmOutcome:
         picture = None
@@ -302,6 +301,7 @@ class Screener:
             bundle_digest=self.bundle.digest,
             device=self.device,
             precision=self.precision,
+            cpu=cpu_name(),
             recalibration=self.recalibration.digest if self.recalibration else None,
             band=film_headline(hips, self._calibration.operating_points),
             hips=hips,

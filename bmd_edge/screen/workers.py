@@ -334,7 +334,7 @@ def _work(connection: Connection) -> None:
         # The kernel ends the process if the alarm goes off: no decoder can hold that up, whoever is left to watch.
         signal.setitimer(signal.ITIMER_REAL, seconds)
         if most_bytes is None:
-            connection.send(("outcome", name_of(task.path) or ""))
+            connection.send(("outcome", name_of(task.source) or ""))
         else:
             screener.most_bytes = most_bytes - own
             for _, outcome in screener.examine([task]):

@@ -1,8 +1,11 @@
 """What this process may use of the machine, within the limits of its control group, and hands on to its workers."""
 
 import os
+import platform
+import re
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from bmd_edge.errors import UsageError
@@ -23,6 +26,13 @@ def cpus() -> int:
         if quota not in ("max", "-1"):
             allowed = min(allowed, max(1, int(quota) // int(period)))
     return allowed
+
+
+@cache
+def cpu_name() -> str:
+    """The kind of CPU, as the system calls it: what numbers may differ by in their last digits."""
+    facts = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    return facts[1] if facts else platform.machine()
 
 
 def memory_bytes() -> int:

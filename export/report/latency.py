@@ -1,7 +1,6 @@
 """How long a batch takes on this machine, per precision: in turns, so that a busy moment hits all of them alike."""
 
 import os
-import platform
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bmd_edge.engine.onnx_runtime import OnnxEngine
+from bmd_edge.system.machine import cpu_name
 
 BATCHES = (1, 8)
 ROUNDS = 30
@@ -67,9 +67,4 @@ def in_turns(runs: Mapping[str, Callable[[], object]], rounds: int) -> dict[str,
 
 def machine() -> str:
     """The CPU's name and how many of it this process may use."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return f"{names[0] if names else platform.machine()}, {len(os.sched_getaffinity(0))} CPUs"
+    return f"{cpu_name()}, {len(os.sched_getaffinity(0))} CPUs"

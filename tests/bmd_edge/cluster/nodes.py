@@ -1,0 +1,123 @@
+"""A Ray cluster of real processes on this machine: each node with a folder of its own, none with a network beyond it."""
+
+import fcntl
+import os
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).parents[3]
+_ALONE = ("unshare", "--map-root-user", "--net", "--pid", "--fork", "--kill-child", "--mount-proc")
+
+
+def alone(*command: object) -> list[str]:
+    """A command in a network and a table of processes of its own, where the system allows it; they end with it."""
+    words = list(map(str, command))
+    can = shutil.which("unshare") and not subprocess.run([*_ALONE, "true"], capture_output=True).returncode
+    return [*_ALONE, *words] if can else words
+
+
+def loopback_up() -> None:
+    """A network of one's own has its loopback down (netdevice(7): SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP)."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        name, flags = struct.unpack("16sh", fcntl.ioctl(any_socket, 0x8913, struct.pack("16sh", b"lo", 0)))
+        if not flags & 1:
+            fcntl.ioctl(any_socket, 0x8914, struct.pack("16sh", name, flags | 1))
+
+
+class Nodes:
+    """The nodes of a cluster below `folder`; use it as a context manager. A head without CPUs is started first."""
+
+    def __init__(self, folder: Path, port: int = 6391) -> None:
+        self._folder, self.address = folder, f"127.0.0.1:{port}"
+
+    def __enter__(self) -> "Nodes":
+        assert self._ray("head", {}, "--head", f"--port={self.address.partition(':')[2]}", "--num-cpus=0").wait() == 0
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for name in self._folder.iterdir():
+            self.kill(name.name)
+
+    def start(self, *names: str, environment: Mapping[str, str] = {}, cpus: int = 1) -> None:
+        """Start nodes side by side."""
+        started = [self._ray(name, environment, f"--address={self.address}", f"--num-cpus={cpus}") for name in names]
+        assert [process.wait() for process in started] == [0] * len(names)
+
+    def _ray(self, name: str, environment: Mapping[str, str], *words: str) -> "subprocess.Popen[bytes]":
+        folder = self._folder / name
+        folder.mkdir(parents=True, exist_ok=True)
+        usual = ["--node-ip-address=127.0.0.1", "--disable-usage-stats", "--object-store-memory=100000000"]
+        quiet = ["--include-log-monitor=false", *(["--include-dashboard=false"] if "--head" in words else [])]
+        place = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **environment}
+        command = [sys.executable, "-m", "ray.scripts.scripts", "start", *words, *usual, *quiet, f"--temp-dir={folder}"]
+        with (folder / "start.txt").open("wb") as said:
+            return subprocess.Popen(command, env=place, stdout=said, stderr=subprocess.STDOUT, cwd=folder)
+
+    def actors(self, name: str) -> list[int]:
+        """Process ids of the actors that read films on a node."""
+        return [pid for pid in _below(self._pids(name)) if _command(pid).startswith(b"ray::NodeCrew")]
+
+    def kill(self, name: str) -> None:
+        """What a power cut leaves of a node: nothing."""
+        pids = self._pids(name)
+        for pid in [*pids, *_below(pids)]:
+            _end(pid)
+
+    def kill_actor(self, name: str) -> bool:
+        """End the actor of a node; whether there was one."""
+        return any([_end(pid) for pid in self.actors(name)])
+
+    def _pids(self, name: str) -> list[int]:
+        return [pid for pid in _all() if os.fsencode(f"{self._folder / name}/") in _command(pid)]
+
+    def written(self) -> Iterator[tuple[Path, bytes]]:
+        """Every file that Ray has written, with what is in it."""
+        for path in sorted(self._folder.rglob("*")):
+            if path.is_file() and not path.is_symlink():
+                yield path, path.read_bytes()
+
+
+def _all() -> list[int]:
+    return [int(entry) for entry in os.listdir("/proc") if entry.isdigit() and int(entry) != os.getpid()]
+
+
+def _command(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+def _below(pids: Sequence[int]) -> list[int]:
+    """Descendants of processes."""
+    found = []
+    for pid in pids:
+        try:
+            children = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        except OSError:
+            continue
+        found += [*children, *_below(children)]
+    return found
+
+
+def _end(pid: int) -> bool:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def until(condition: object, seconds: float = 60) -> None:
+    """Wait until a function says yes."""
+    end = time.monotonic() + seconds
+    while not condition():  # type: ignore[operator]
+        assert time.monotonic() < end, "it did not come to pass"
+        time.sleep(0.05)
