@@ -189,8 +189,9 @@ class _Cluster:
         machine = self._machines.pop(key)
         ray.kill(machine.actor)
         films, self._starts[key] = list(machine.busy.values()), self._starts[key] + 1
-        tried = f"; {len(films)} of its films are tried again" * bool(films)
-        self._connection.send(("log", f"machine {machine.name} of the cluster was lost{tried}"))
+        if machine.slots:
+            tried = f"; {len(films)} of its films are tried again" * bool(films)
+            self._connection.send(("log", f"machine {machine.name} of the cluster was lost{tried}"))
         for film in films:
             self._retry(film, "worker_lost")
         if self._starts[key] >= _STARTS:

@@ -1,4 +1,4 @@
-"""A Ray cluster of real processes on this machine: each node with a folder of its own, none with a network beyond it."""
+"""A Ray cluster of real processes on this machine, each node with a folder of its own, in a network without others."""
 
 import fcntl
 import os
@@ -16,11 +16,14 @@ ROOT = Path(__file__).parents[3]
 _ALONE = ("unshare", "--map-root-user", "--net", "--pid", "--fork", "--kill-child", "--mount-proc")
 
 
+def can_be_alone() -> bool:
+    """Whether the system lets a command have a network and a table of processes of its own."""
+    return bool(shutil.which("unshare")) and not subprocess.run([*_ALONE, "true"], capture_output=True).returncode
+
+
 def alone(*command: object) -> list[str]:
-    """A command in a network and a table of processes of its own, where the system allows it; they end with it."""
-    words = list(map(str, command))
-    can = shutil.which("unshare") and not subprocess.run([*_ALONE, "true"], capture_output=True).returncode
-    return [*_ALONE, *words] if can else words
+    """Such a command; whatever it has started ends with it."""
+    return [*_ALONE, *map(str, command)]
 
 
 def loopback_up() -> None:
@@ -36,6 +39,8 @@ class Nodes:
 
     def __init__(self, folder: Path, port: int = 6391) -> None:
         self._folder, self.address = folder, f"127.0.0.1:{port}"
+        self._joins = (f"--address={self.address}", "--num-cpus=1")
+        self._up = set[str]()
 
     def __enter__(self) -> "Nodes":
         assert self._ray("head", {}, "--head", f"--port={self.address.partition(':')[2]}", "--num-cpus=0").wait() == 0
@@ -45,18 +50,31 @@ class Nodes:
         for name in self._folder.iterdir():
             self.kill(name.name)
 
-    def start(self, *names: str, environment: Mapping[str, str] = {}, cpus: int = 1) -> None:
-        """Start nodes side by side."""
-        started = [self._ray(name, environment, f"--address={self.address}", f"--num-cpus={cpus}") for name in names]
-        assert [process.wait() for process in started] == [0] * len(names)
+    def start(self, *names: str, others: Mapping[str, Path] = {}, blind: Mapping[str, Path] = {}) -> None:
+        """Start nodes of one CPU side by side: plain ones, ones with modules of their own, ones without a folder."""
+        environments = {name: {"PYTHONPATH": f"{path}:{ROOT}"} for name, path in others.items()}
+        for _ in range(3):  # Ray gives a node thirty seconds, which are too few beside other work
+            started = {
+                name: self._ray(name, environments.get(name, {}), *self._joins, hidden=blind.get(name))
+                for name in (*names, *others, *blind)
+                if name not in self._up
+            }
+            self._up |= {name for name, process in started.items() if not process.wait()}
+            for name in started.keys() - self._up:
+                self.kill(name)
+        assert {*names, *others, *blind} <= self._up
 
-    def _ray(self, name: str, environment: Mapping[str, str], *words: str) -> "subprocess.Popen[bytes]":
+    def _ray(
+        self, name: str, environment: Mapping[str, str], *words: str, hidden: Path | None = None
+    ) -> "subprocess.Popen[bytes]":
         folder = self._folder / name
         folder.mkdir(parents=True, exist_ok=True)
         usual = ["--node-ip-address=127.0.0.1", "--disable-usage-stats", "--object-store-memory=100000000"]
         quiet = ["--include-log-monitor=false", *(["--include-dashboard=false"] if "--head" in words else [])]
         place = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **environment}
         command = [sys.executable, "-m", "ray.scripts.scripts", "start", *words, *usual, *quiet, f"--temp-dir={folder}"]
+        if hidden:
+            command = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none "$0" && exec "$@"', str(hidden), *command]
         with (folder / "start.txt").open("wb") as said:
             return subprocess.Popen(command, env=place, stdout=said, stderr=subprocess.STDOUT, cwd=folder)
 
@@ -66,6 +84,7 @@ class Nodes:
 
     def kill(self, name: str) -> None:
         """What a power cut leaves of a node: nothing."""
+        self._up.discard(name)
         pids = self._pids(name)
         for pid in [*pids, *_below(pids)]:
             _end(pid)
