@@ -10,7 +10,7 @@ BUNDLE_VERSION ?= phantom-6
 FINDER ?=
 
 # Extras whose packages are pinned, each together with what the runtime needs on a CPU; gpu stands for itself.
-LOCKED := cpu calibrate clinic export sign spectra train triton
+LOCKED := cpu calibrate clinic cluster export sign spectra train triton
 LOCKS := export/container/requirements
 
 .DEFAULT_GOAL := help
@@ -104,7 +104,7 @@ clean: ## Remove the environments and caches of this checkout
 .venv-dev/.installed: pyproject.toml
 	$(PYTHON) -m venv .venv-dev
 	.venv-dev/bin/pip install --quiet --disable-pip-version-check $(TORCH)
-	.venv-dev/bin/pip install --quiet --disable-pip-version-check -e '.[cpu,train,export,calibrate,clinic,sign,spectra,triton,dev]'
+	.venv-dev/bin/pip install --quiet --disable-pip-version-check -e '.[cpu,train,export,calibrate,clinic,cluster,sign,spectra,triton,dev]'
 	@# NVIDIA's, not for every machine: without it the compile gate is skipped and says so.
 	@.venv-dev/bin/pip install --quiet --disable-pip-version-check -e '.[compile-check]' || echo 'no TensorRT-RTX here'
 	@touch $@
