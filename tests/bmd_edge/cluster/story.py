@@ -21,12 +21,11 @@ import ray
 from bmd_edge.screen import folder_plan
 from bmd_edge.screen.run import screen_folder
 from bmd_edge.screen.workers import Crew
-from tests.bmd_edge.cluster.nodes import ROOT, Nodes, loopback_up
+from tests.bmd_edge.cluster.nodes import ROOT, Nodes, guarded, loopback_up
 from tests.support.screening import CANARY, faulty_screener, hip_dicom
 
 FILES = ("results.csv", "results.jsonl", "run.json", "report/index.html")
 NAME = "CANARYFOLDER"
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "COLUMNS": "100"}
 DEMO = ROOT / "bmd_edge" / "data" / "demo"
 
 
@@ -46,6 +45,10 @@ def contents(out: Path) -> dict[str, bytes]:
     return {name: (out / name).read_bytes() for name in FILES}
 
 
+def environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "COLUMNS": "100"}
+
+
 def plain(folder: Path, out: Path) -> dict[str, bytes]:
     """What a crew on this machine says of the films."""
     folder_plan.SETTLE_S = 0
@@ -60,7 +63,7 @@ def run(folder: Path, out: Path, address: str, deeds: Mapping[int, Callable[[], 
     command = [sys.executable, "-m", "tests.bmd_edge.cluster.driver", folder, out, address]
     to_do, counts = dict(deeds), list[int]()
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENVIRONMENT, text=True
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(), text=True
     ) as process:
         for line in process.stdout or ():
             counts.append(int(line))
@@ -79,7 +82,7 @@ def KILL() -> None:
 def command(*words: object) -> "subprocess.Popen[str]":
     line = [sys.executable, "-m", "bmd_edge.cli.main", "screen", *words]
     return subprocess.Popen(
-        list(map(str, line)), stderr=subprocess.PIPE, stdout=subprocess.PIPE, env=ENVIRONMENT, text=True
+        list(map(str, line)), stderr=subprocess.PIPE, stdout=subprocess.PIPE, env=environment(), text=True
     )
 
 
@@ -130,6 +133,7 @@ def tell(place: Path) -> dict[str, Any]:
 
 if __name__ == "__main__":
     loopback_up()
+    guarded()
     place = Path(sys.argv[1])
     sys.stdout.write(json.dumps(tell(place)))
     shutil.rmtree(place / "nodes", ignore_errors=True)

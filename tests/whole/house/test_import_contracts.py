@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[3]
-HEAVY = {"torch", "ray", "onnxruntime", "onnx", "pydicom", "numpy", "PIL", "scipy", "numba", "jinja2", "trainer", "export"}
+HEAVY = {"torch", "onnxruntime", "onnx", "pydicom", "numpy", "PIL", "scipy", "numba", "jinja2", "ray"}
+HEAVY |= {"trainer", "export"}
 LOADED = """
 import sys
 sys.argv = ["bmd-edge", *{arguments}]
