@@ -21,7 +21,7 @@ ELSEWHERE = {
     "trainer/phantom/beam/make_beam_table.py": "made once, of libraries for it alone; beam/test_beam.py uses the table",
     "trainer/phantom/body/other_bones.py": "films without a hip; phantom/film/test_scene.py makes every case",
     "trainer/phantom/body/pelvis.py": "stands behind hips; phantom/film/test_film.py sees films of it",
-    "bmd_edge/cluster/machine.py": "each of a real cluster; cluster/test_ray_process.py gives films to four and loses two",
+    "bmd_edge/cluster/machine.py": "cluster/test_ray_process.py gives films to four real ones and loses two",
     "bmd_edge/screen/jobs.py": "messages and a clock; screen/test_workers.py and export/bench/test_stages.py use them",
     "export/readme/pages.py": "whole/documents/test_pages.py: every page is what it writes",
     "export/readme/followed.py": "whole/documents/test_pages.py: its words are on the page",
