@@ -1,8 +1,9 @@
 """Runs on three nodes that are killed again and again: python -m tests.bmd_edge.cluster.kills --kills 20 --drivers 5
 
 At random moments a node loses its actor, or all of its processes at once and is started anew, and the run itself is
-killed and started anew. As long as there are kills to come, another run begins in a new folder of results. Each must
-end with the bytes of a run on this machine alone. The nodes have a network of their own, without others.
+killed and started anew; between two kills of nodes a film is finished, so that the cluster is at work when it is hit. As
+long as there are kills to come, another run begins in a new folder of results. Each must end with the bytes of a run on
+this machine alone. The nodes have a network of their own, without others.
 """
 
 import argparse
@@ -24,16 +25,16 @@ from tests.bmd_edge.cluster.nodes import Nodes, alone, loopback_up
 from tests.bmd_edge.cluster.story import FILES, KILL, contents, films, plain, run
 
 NODES = ("a", "b", "c")
-EVERY_S = (2.0, 8.0)
+LATEST_S = 2.0
 RESULT = Path(__file__).parents[3] / "tests" / "results" / "cluster.json"
 
 
 class Killer(Thread):
-    """Ends actors and nodes at random moments until `kills` have been ended, while it is `let`."""
+    """Ends actors and nodes, each at a random moment after a film is `finished`, until `kills` have been ended."""
 
     def __init__(self, nodes: Nodes, kills: int, chance: random.Random) -> None:
         super().__init__(daemon=True)
-        self.let, self.done = Event(), Counter[str]()
+        self.finished, self.done = Event(), Counter[str]()
         self._nodes, self._kills, self._chance = nodes, kills, chance
 
     @property
@@ -42,8 +43,8 @@ class Killer(Thread):
 
     def run(self) -> None:
         while self.left:
-            time.sleep(self._chance.uniform(*EVERY_S))
-            self.let.wait()
+            self.finished.wait()
+            time.sleep(self._chance.uniform(0, LATEST_S))
             name = self._chance.choice(NODES)
             if self._chance.random() < 0.75:
                 self.done["actors"] += self._nodes.kill_actor(name)
@@ -51,6 +52,7 @@ class Killer(Thread):
                 self._nodes.kill(name)
                 self.done["nodes"] += 1
                 self._nodes.start(name)
+            self.finished.clear()
 
 
 def rounds(place: Path, n: int, kills: int, drivers: int, seed: int) -> dict[str, Any]:
@@ -67,14 +69,13 @@ def rounds(place: Path, n: int, kills: int, drivers: int, seed: int) -> dict[str
         while killer.left or found["drivers killed"] < drivers:
             out, status = place / f"out{found['rounds']}", -9
             while status == -9:
-                killer.let.set()
                 left = found["drivers killed"] < drivers
-                done = run(folder, out, nodes.address, {chance.randrange(1, expected): KILL} if left else {})
+                deeds = {chance.randrange(1, expected): KILL} if left else {}
+                done = run(folder, out, nodes.address, deeds, killer.finished.set)
                 status = done["status"]
                 found["drivers killed"] += status == -9
                 if status not in (0, -9):
                     raise SystemExit(done["said"])
-            killer.let.clear()
             files = Counter(json.loads(line)["file"] for line in (out / "results.jsonl").read_text().splitlines())
             found["rounds"] += 1
             found["lost"] += expected - len(files)
@@ -85,7 +86,7 @@ def rounds(place: Path, n: int, kills: int, drivers: int, seed: int) -> dict[str
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--n", type=int, default=40, help="films that take half a second each")
+    parser.add_argument("--n", type=int, default=80, help="films that take half a second each")
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--drivers", type=int, default=5)
     parser.add_argument("--seed", type=int, default=1)

@@ -58,8 +58,17 @@ def plain(folder: Path, out: Path) -> dict[str, bytes]:
     return contents(out)
 
 
-def run(folder: Path, out: Path, address: str, deeds: Mapping[int, Callable[[], object]]) -> dict[str, Any]:
-    """One run: the counts that it printed, what it said and its status; at a count something is done to it."""
+def run(
+    folder: Path,
+    out: Path,
+    address: str,
+    deeds: Mapping[int, Callable[[], object]],
+    finished: Callable[[], object] = lambda: None,
+) -> dict[str, Any]:
+    """One run: the counts that it printed, what it said and its status; at a count something is done to it.
+
+    Whenever a film is, `finished` is called.
+    """
     command = [sys.executable, "-m", "tests.bmd_edge.cluster.driver", folder, out, address]
     to_do, counts = dict(deeds), list[int]()
     with subprocess.Popen(
@@ -67,6 +76,8 @@ def run(folder: Path, out: Path, address: str, deeds: Mapping[int, Callable[[], 
     ) as process:
         for line in process.stdout or ():
             counts.append(int(line))
+            if len(counts) > 1:
+                finished()
             for count in sorted(to_do):
                 if counts[-1] >= count:
                     deed = to_do.pop(count)

@@ -1,6 +1,7 @@
 """Screening a folder: one object per entry, resuming, and nothing that a bad film can break."""
 
 import hashlib
+import json
 import logging
 import os
 import signal
@@ -190,6 +191,22 @@ def test_a_second_run_reads_nothing_and_writes_the_same(films: Path, tmp_path: P
         screen_folder(screener, films, tmp_path / "out")
         assert screener.names == []
     assert contents(tmp_path / "out") == before
+
+
+def test_run_json_says_on_which_kinds_of_cpu_numbers_were_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of films that were finished before too; what was refused has no number."""
+    folder = tmp_path / "films"
+    folder.mkdir()
+    for cpu, names in {"One CPU": ("a",), "Another": ("b", "c"), "A third": ("empty",)}.items():
+        monkeypatch.setattr("bmd_edge.screen.screener.cpu_name", lambda cpu=cpu: cpu)
+        for name in names:
+            (folder / name).write_bytes(b"" if name == "empty" else hip_dicom("R", bone=1700 + 90 * ord(name)))
+        summary = run(folder, tmp_path / "out")
+    assert summary.cpus == ["Another", "One CPU"]
+    assert json.loads((tmp_path / "out" / "run.json").read_text())["cpus"] == ["Another", "One CPU"]
+    assert "One CPU" not in (tmp_path / "out" / "results.jsonl").read_text()
 
 
 def test_what_changed_is_read_again(films: Path, tmp_path: Path) -> None:

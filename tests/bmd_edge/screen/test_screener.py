@@ -68,6 +68,22 @@ def test_path_bytes_and_data_set_give_the_same_report(tmp_path: Path) -> None:
     assert by_bytes.status == "read"
 
 
+def test_a_job_with_its_bytes_gives_the_outcome_and_the_name_of_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "film.dcm"
+    path.write_bytes(hip_dicom("R"))
+    jobs = [
+        FilmJob(os.fsencode(path), "film.dcm"),
+        FilmJob(b"/nowhere", "film.dcm", data=path.read_bytes()),
+        FilmJob(b"/nowhere", "film.dcm"),
+    ]
+    with drawn_screener() as screener:
+        by_path, by_bytes, by_none = (outcome for _, outcome in screener.examine(jobs))
+        names = [name for _, name in screener.film_ids(jobs)]
+    assert by_path == by_bytes
+    assert (by_path.report.status, by_none.report.reason) == ("read", "file_unreadable")
+    assert names == [by_path.report.film_id, by_path.report.film_id, None]
+
+
 def test_many_threads_get_what_one_gets() -> None:
     films = [hip_dicom("RL"[n % 2 :], bone=1600 + 100 * n) for n in range(8)]
     with drawn_screener() as screener:

@@ -1,6 +1,7 @@
 """Limits of the machine and of the control group a process runs in."""
 
 import os
+import platform
 import sys
 from pathlib import Path
 
@@ -50,6 +51,17 @@ def test_the_own_group_is_that_of_the_controller(monkeypatch: pytest.MonkeyPatch
     lines = "5:memory:/m\n4:cpu,cpuacct:/c:d\n1:name=systemd:/s\n0::/two\n"
     monkeypatch.setattr(Path, "read_text", lambda _: lines)
     assert [machine._own_group(name) for name in ("", "cpu", "memory", "pids")] == ["/two", "/c:d", "/m", "/"]
+
+
+@pytest.mark.parametrize(
+    ("facts", "name"), [("processor\t: 0\nmodel name\t: A CPU @ 2 GHz\nflags\t: avx\n", "A CPU @ 2 GHz"), ("", None)]
+)
+def test_a_cpu_has_the_name_that_the_system_gives_it(
+    facts: str, name: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Linux on ARM gives none: there the architecture stands for it."""
+    monkeypatch.setattr(Path, "read_text", lambda _: facts)
+    assert machine.cpu_name.__wrapped__() == (name or platform.machine())
 
 
 def test_a_worker_finds_the_modules_of_this_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
