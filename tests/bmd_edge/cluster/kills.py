@@ -1,7 +1,7 @@
 """Runs on three nodes that are killed again and again: python -m tests.bmd_edge.cluster.kills --kills 20 --drivers 5
 
 At random moments a node loses its actor, or all of its processes at once and is started anew, and the run itself is
-killed and started anew; between two kills of nodes a film is finished, so that the cluster is at work when it is hit. As
+killed and started anew; between two kills of nodes a film is finished, so the cluster is at work when it is hit. As
 long as there are kills to come, another run begins in a new folder of results. Each must end with the bytes of a run on
 this machine alone. The nodes have a network of their own, without others.
 """
