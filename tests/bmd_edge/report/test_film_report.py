@@ -14,6 +14,7 @@ from bmd_edge.report.results import json_line, write_csv
 from bmd_edge.report.schema import json_schema
 from bmd_edge.screen.jobs import Loaded
 from bmd_edge.screen.ledger import Ledger
+from bmd_edge.system.machine import cpu_name
 from tests.bmd_edge.report.test_pages import Parsed, index_page
 from tests.bmd_edge.report.test_results import rows_of
 from tests.support.screening import drawn_screener, hip_dicom
@@ -81,4 +82,5 @@ def test_counts(reports: dict[str, FilmReport]) -> None:
         "film_reasons": {"not_a_hip": 1, "not_dicom": 1},
         "hip_reasons": {"implant": 2},
         "not_there": {},
+        "cpus": [cpu_name()],
     }

@@ -202,7 +202,7 @@ def test_run_json_says_on_which_kinds_of_cpu_numbers_were_measured(
     for cpu, names in {"One CPU": ("a",), "Another": ("b", "c"), "A third": ("empty",)}.items():
         monkeypatch.setattr("bmd_edge.screen.screener.cpu_name", lambda cpu=cpu: cpu)
         for name in names:
-            (folder / name).write_bytes(b"" if name == "empty" else hip_dicom("R", bone=1700 + 90 * ord(name)))
+            (folder / name).write_bytes(b"" if name == "empty" else hip_dicom("R", bone=1600 + 90 * "abc".find(name)))
         summary = run(folder, tmp_path / "out")
     assert summary.cpus == ["Another", "One CPU"]
     assert json.loads((tmp_path / "out" / "run.json").read_text())["cpus"] == ["Another", "One CPU"]
