@@ -16,8 +16,6 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-import ray
-
 from bmd_edge.screen import folder_plan
 from bmd_edge.screen.run import screen_folder
 from bmd_edge.screen.workers import Crew
@@ -26,6 +24,11 @@ from tests.support.screening import CANARY, faulty_screener, hip_dicom
 
 FILES = ("results.csv", "results.jsonl", "run.json", "report/index.html")
 NAME = "CANARYFOLDER"
+JOBS = """
+import sys, ray
+ray.init(sys.argv[1], log_to_driver=False, configure_logging=False)
+print(ray._private.worker.global_worker.gcs_client.get_all_job_info())
+"""
 DEMO = ROOT / "bmd_edge" / "data" / "demo"
 
 
@@ -101,11 +104,10 @@ def leaks(nodes: Nodes) -> Iterator[str]:
     """Files of Ray, and what it knows of its jobs, in which a film's folder, name or patient stands."""
     words = (NAME.encode(), b"slow0", b"CANARY", CANARY.encode(), b"CANARY-ID")
     yield from (str(path) for path, data in nodes.written() if any(word in data for word in words))
-    ray.init(nodes.address, log_to_driver=False, configure_logging=False)
-    jobs = ray._private.worker.global_worker.gcs_client.get_all_job_info()
-    ray.shutdown()
-    assert any("ray_process" in str(job) for job in jobs.values())
-    yield from (f"job {key.hex()}" for key, job in jobs.items() if NAME in str(job))
+    command = [sys.executable, "-c", JOBS, nodes.address]
+    jobs = subprocess.run(command, stdout=subprocess.PIPE, env=environment(), text=True, check=True).stdout
+    assert "bmd_edge.cluster.ray_process" in jobs
+    yield from (line for line in jobs.splitlines() if NAME in line)
 
 
 def tell(place: Path) -> dict[str, Any]:

@@ -25,7 +25,7 @@ def story() -> Iterator[dict[str, Any]]:
     command = alone(sys.executable, "-m", "tests.bmd_edge.cluster.story", place)
     try:
         done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
-        assert done.returncode == 0, done.stderr
+        assert done.returncode == 0, done.stderr[-3000:]
         yield json.loads(done.stdout)
     finally:
         shutil.rmtree(place, ignore_errors=True)
