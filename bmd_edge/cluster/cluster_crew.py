@@ -24,7 +24,7 @@ _ENVIRONMENT = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DISABLE_IMPORT_WARNING": "1
 
 
 class ClusterCrew:
-    """Crews on the machines of a Ray cluster; use it as a context manager.
+    """Crews on the machines of a Ray cluster, for one caller at a time. A context manager.
 
     A machine that is lost costs its films another try; so does one that cannot read a film that can be read here. One
     that does not work with the same versions, bundle and settings as this one is left out, and the log says so. A
@@ -54,7 +54,7 @@ class ClusterCrew:
     ) -> None:
         if find_spec("ray") is None:
             raise MissingExtra("ray", "cluster")
-        self._address = address
+        self._address, self._free = address, True
         self._here = Crew(opener, 1)
         self.setup = self._here.setup
         order = Order(address, opener, threads, memory_mb, same_everywhere(self.setup), send_films)
@@ -64,7 +64,7 @@ class ClusterCrew:
             self._here.close()
             raise
         try:
-            self._connection.send(order)
+            self._tell(order)
             if self._receive() is None:
                 joins = "`ray start --address=HOST:PORT --num-cpus=0` joins it"
                 raise UsageError(
@@ -97,19 +97,25 @@ class ClusterCrew:
     def examine(self, tasks: Iterable[FilmJob]) -> Iterator[tuple[FilmJob, FilmOutcome]]:
         """Examine films on all machines; outcomes come as films are finished, not in the order of the tasks.
 
-        EngineError where the cluster is lost, or no machine is ready for long; UsageError where all are left out.
+        Raises:
+            EngineError: the cluster is lost, or no machine is ready for long.
+            UsageError: all machines are left out; or the films of another caller, or of a loop that was left, are at
+                work.
         """
+        if not self._free:
+            raise UsageError("a cluster crew has one caller at a time and ends with a loop that was left: open another")
+        self._free = False
         coming, out = enumerate(tasks), dict[int, FilmJob]()
-        self._connection.send("examine")
+        self._tell("examine")
         while said := self._receive():
             kind, value = said
             if kind == "next":
                 number, task = next(coming, (None, None))
                 if number is not None and task is not None:
                     out[number] = task
-                    self._connection.send((number, replace(task, path=os.path.abspath(task.path))))
+                    self._tell((number, replace(task, path=os.path.abspath(task.path))))
                 else:
-                    self._connection.send(None)
+                    self._tell(None)
             elif kind == "outcome":
                 number, outcome = value
                 yield out.pop(number), outcome
@@ -117,6 +123,7 @@ class ClusterCrew:
                 number, reason = value
                 yield self._lost(out.pop(number), reason)
             elif kind == "end":
+                self._free = True
                 return
         what = "see that its head is up, then run the same command again: what is finished stays"
         raise EngineError(f"the cluster at {self._address} was lost: {what}")
@@ -125,15 +132,19 @@ class ClusterCrew:
         ((_, name),) = self._here.film_ids([task])
         return task, FilmOutcome(replace(self.setup.failed, file=task.file, film_id=name, reason=reason))
 
+    def _tell(self, message: object) -> None:
+        with suppress(BrokenPipeError, ConnectionResetError):  # missed at the next message that does not come
+            self._connection.send(message)
+
     def _receive(self) -> tuple[str, Any] | None:
         """The next message of the process that speaks to Ray; None if it has ended. Raises what it says is wrong."""
-        try:
-            kind, value = self._connection.recv()
-        except (EOFError, ConnectionResetError):
-            return None
-        if kind == "log":
+        while True:
+            try:
+                kind, value = self._connection.recv()
+            except (EOFError, ConnectionResetError):
+                return None
+            if kind == "error":
+                raise value
+            if kind != "log":
+                return kind, value
             logger.warning("%s", value)
-            return self._receive()
-        if kind == "error":
-            raise value
-        return kind, value

@@ -10,7 +10,7 @@ import pytest
 
 from bmd_edge.cluster import cluster_crew
 from bmd_edge.cluster.cluster_crew import ClusterCrew
-from bmd_edge.errors import BundleError, EngineError, MissingExtra
+from bmd_edge.errors import BundleError, EngineError, MissingExtra, UsageError
 from bmd_edge.screen.jobs import FilmJob
 from bmd_edge.screen.python_process import start
 from tests.support.screening import drawn_screener, hip_dicom, no_screener
@@ -50,6 +50,8 @@ def test_a_cluster_that_is_lost_is_said_and_a_film_is_named_here(
     with ClusterCrew(drawn_screener, "somewhere:1") as crew:
         assert [len(name or "") for _, name in crew.film_ids([job])] == [16]
         with pytest.raises(EngineError, match=r"^the cluster at somewhere:1 was lost: .*run the same command again"):
+            list(crew.examine([job]))
+        with pytest.raises(UsageError, match=r"has one caller at a time"):
             list(crew.examine([job]))
 
 
