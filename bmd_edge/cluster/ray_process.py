@@ -28,8 +28,8 @@ from bmd_edge.screen.jobs import FilmOutcome
 
 CONNECT_SECONDS = 30
 """Ray itself asks for minutes whether somebody answers at an address."""
-START_SECONDS = 120.0
-"""A run goes without a machine for so long."""
+WAIT_SECONDS, START_SECONDS = 20.0, 300.0
+"""A run that is without a machine says so after a while, and ends after another."""
 LOOK_SECONDS = 2.0
 TRIES = 3
 """Times that a film is handed out. Hardly ever is it the film by which a machine is lost, for a crew survives films."""
@@ -50,6 +50,7 @@ class _Cluster:
         self._left_out: dict[str, str] = {}
         self._starts = Counter[str]()
         self._looked = self._served = monotonic() - LOOK_SECONDS
+        self._said = False
         self._coming = False
         self._returned = deque[Film]()  # from machines that were left out: as good as new
         self._again = deque[Film]()  # to be tried once more, alone on a machine
@@ -85,12 +86,15 @@ class _Cluster:
             if (key := node["NodeID"]) not in self._machines and key not in self._left_out:
                 self._machines[key] = started(node, self._order)
         if any(machine.slots for machine in self._machines.values()):
-            self._served = now
+            self._served, self._said = now, False
         elif self._left_out and not self._machines:
             raise UsageError(f"no machine of the cluster takes films: {'; '.join(self._left_out.values())}")
         elif now - self._served > START_SECONDS:
             what = "are its nodes up (`ray status`), and their CPUs free? What is finished stays: run the command again"
             raise EngineError(f"no machine of the cluster was ready for {START_SECONDS:.0f} s: {what}")
+        elif now - self._served > WAIT_SECONDS and not self._said:
+            self._connection.send(("log", "no machine of the cluster is ready: waiting for one"))
+            self._said = True
 
     def _hand_out(self) -> None:
         ready = [machine for machine in self._machines.values() if machine.slots]
