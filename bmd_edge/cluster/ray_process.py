@@ -50,7 +50,7 @@ class _Cluster:
         self._left_out: dict[str, str] = {}
         self._starts = Counter[str]()
         self._looked = self._served = monotonic() - LOOK_SECONDS
-        self._said = False
+        self._ever = self._said = False
         self._coming = False
         self._returned = deque[Film]()  # from machines that were left out: as good as new
         self._again = deque[Film]()  # to be tried once more, alone on a machine
@@ -86,8 +86,8 @@ class _Cluster:
             if (key := node["NodeID"]) not in self._machines and key not in self._left_out:
                 self._machines[key] = started(node, self._order)
         if any(machine.slots for machine in self._machines.values()):
-            self._served, self._said = now, False
-        elif self._left_out and not self._machines:
+            self._served, self._ever, self._said = now, True, False
+        elif self._left_out and not self._machines and not self._ever:
             raise UsageError(f"no machine of the cluster takes films: {'; '.join(self._left_out.values())}")
         elif now - self._served > START_SECONDS:
             what = "are its nodes up (`ray status`), and their CPUs free? What is finished stays: run the command again"
