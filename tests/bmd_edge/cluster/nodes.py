@@ -18,8 +18,9 @@ _ALONE = ("unshare", "--map-root-user", "--net", "--pid", "--fork", "--kill-chil
 
 
 def can_be_alone() -> bool:
-    """Whether the system lets a command have a network and a table of processes of its own."""
-    return bool(shutil.which("unshare")) and not subprocess.run([*_ALONE, "true"], capture_output=True).returncode
+    """Whether the system lets a command have a network and a table of processes of its own, and hide a folder."""
+    hides = ("unshare", "--mount", "mount", "-t", "tmpfs", "none", "/mnt")
+    return bool(shutil.which("unshare")) and not subprocess.run([*_ALONE, *hides], capture_output=True).returncode
 
 
 def alone(*command: object) -> list[str]:

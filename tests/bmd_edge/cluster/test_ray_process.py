@@ -14,6 +14,7 @@ from tests.bmd_edge.cluster.nodes import ROOT, alone, can_be_alone
 
 FILES = ["results.csv", "results.jsonl", "run.json", "report/index.html"]
 pytest.importorskip("ray", reason="Ray is not installed: the extra cluster")
+pytestmark = pytest.mark.timeout(580)  # five nodes and four runs: under a minute alone, many beside other work
 
 
 @pytest.fixture(scope="module")
