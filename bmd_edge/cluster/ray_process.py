@@ -215,10 +215,17 @@ def _connect(address: str) -> None:
     try:
         ray.init(address, log_to_driver=False, configure_logging=False)
     except (RayError, RuntimeError, ConnectionError, ValueError, AssertionError) as error:
-        said = " ".join(str(error).split())
-        raise UsageError(f"{address}: Ray does not take this machine into the cluster: {said}") from None
+        raise UsageError(f"{address}: Ray does not take this machine into the cluster: {_first_cause(error)}") from None
     finally:
         signal.alarm(0)
+
+
+def _first_cause(error: BaseException) -> str:
+    """What Ray says was wrong at first, in one line; where that quotes a traceback, how it ends."""
+    while error.__cause__:
+        error = error.__cause__
+    lines = str(error).strip().splitlines()
+    return " ".join(" ".join(lines[-1:] if "Traceback" in str(error) else lines).split())
 
 
 def _work(connection: Connection) -> None:
