@@ -1,9 +1,10 @@
 """What a cluster costs, and what a second machine brings: python -m tests.bmd_edge.cluster.speed --rounds 7 --n 100
 
-In turns the same films, of 9 megapixels in JPEG Lossless, are read by one worker of a crew, by a cluster of one node with
-one CPU, and by a cluster of two such nodes. `overhead` compares the CPU time of all processes, Ray's own among them, of the first two; `efficiency` is
-the speed of two nodes by the clock over twice that of one. Medians over rounds, after a round that does not count.
-For figures that are worth keeping the machine must have two cores and nothing else to do; it takes about four minutes.
+In turns the same films, of 9 megapixels in JPEG Lossless, are read by one worker of a crew, by a cluster of one node
+with one CPU, and by a cluster of two such nodes. `overhead` compares the CPU time of all processes, Ray's own among
+them, of the first two; `efficiency` is the speed of two nodes by the clock over twice that of one. Medians over rounds,
+after a round that does not count. For figures that are worth keeping the machine must have two cores and nothing else
+to do; it takes about five minutes.
 """
 
 import argparse
