@@ -91,7 +91,7 @@ def test_a_terminal_without_unicode_gets_escapes(films: Path, tmp_path: Path) ->
     (films / "李.txt").write_text("")
     place = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "ascii"}
     code = (
-        "import sys, bmd_edge.screen.run\n"
+        "import sys, bmd_edge.screen.workers\n"
         "from tests.support.screening import drawn_screener\n"
         "bmd_edge.screen.workers.Crew = lambda *_: drawn_screener()\n"
         "from bmd_edge.cli.main import main; main()"

@@ -92,7 +92,7 @@ def read_by(crew: Crew, jobs: list[FilmJob]) -> dict[str, str | None]:
 def test_answers_of_a_loop_that_was_left_go_to_no_other_film(tmp_path: Path) -> None:
     folder = folder_of(tmp_path, *"abcdef")
     jobs = [FilmJob(os.fsencode(path), path.stem) for path in sorted(folder.iterdir())]
-    names = {job.file: name_of(job.path) for job in jobs}
+    names = {job.file: name_of(job.source) for job in jobs}
     with Crew(drawn_screener, 2) as crew:
         for _ in crew.examine(jobs):
             break
@@ -109,7 +109,7 @@ def test_answers_of_a_loop_that_was_left_go_to_no_other_film(tmp_path: Path) -> 
 def test_a_crew_has_one_caller(tmp_path: Path) -> None:
     folder = folder_of(tmp_path, *"abc")
     jobs = [FilmJob(os.fsencode(path), path.stem) for path in sorted(folder.iterdir())]
-    names = {job.file: name_of(job.path) for job in jobs}
+    names = {job.file: name_of(job.source) for job in jobs}
     with Crew(drawn_screener, 1) as crew:
         begun = crew.examine(jobs)
         first = next(begun)
@@ -167,12 +167,12 @@ print(before, read_film(pydicom.dcmread(io.BytesIO(films.dicom_bytes()))).view)
 
 def test_a_lost_film_is_named(tmp_path: Path) -> None:
     folder = folder_of(tmp_path, "crash")
-    path = os.fsencode(folder / "crash.dcm")
+    path = folder / "crash.dcm"
     with Crew(faulty_screener, 1) as crew:
-        ((_, outcome),) = crew.examine([FilmJob(path, "crash.dcm")])
+        ((_, outcome),) = crew.examine([FilmJob(os.fsencode(path), "crash.dcm")])
     assert (outcome.report.file, outcome.report.film_id) == ("crash.dcm", name_of(path))
     assert outcome.picture is None
-    assert name_of(path + b"no") is None
+    assert name_of(folder / "no.dcm") is None
 
 
 def test_a_film_that_never_ends_is_given_up(tmp_path: Path) -> None:
@@ -191,7 +191,7 @@ def test_a_film_whose_read_never_returns_is_given_up_and_the_owner_does_not_touc
         assert outcomes(crew, folder) == {"a": ("read", None), "b": ("read", None), "gone": ("failed", "worker_lost")}
         jobs = [FilmJob(os.fsencode(path), path.stem) for path in sorted(folder.iterdir())]
         names = {task.file: name for task, name in crew.film_ids(jobs)}
-    assert names == {"a": name_of(jobs[0].path), "b": name_of(jobs[1].path), "gone": None}
+    assert names == {"a": name_of(jobs[0].source), "b": name_of(jobs[1].source), "gone": None}
     assert not [name for name in opened if os.fsdecode(str(name)).endswith("gone.dcm")]
 
 
