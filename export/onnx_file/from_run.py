@@ -49,18 +49,18 @@ def onnx_from_run(name: str, run: Path, path: Path, others: Sequence[Path] = ())
     }
     network = load_run(run)
     if others:
-        network = Ensemble([network, *(_reading(spec, other) for other in others)]).eval()
+        network = Ensemble([network, *(_reading_as(run, other) for other in others)]).eval()
     return onnx_from_network(shortened(network), golden_input(spec), OUTPUTS[name], path, contract)
 
 
-def _reading(spec: InputSpec, run: Path) -> nn.Module:
-    """The run's network in the form that reads this input."""
-    own = inputs_of_run(run)["bmd"]
+def _reading_as(first: Path, run: Path) -> nn.Module:
+    """The run's network in the form that reads the input of the first."""
+    spec, own = (inputs_of_run(each)["bmd"] for each in (first, run))
     if own == spec:
         return load_run(run)
     if own == replace(spec, size_px=spec.size_px // 2, spacing_mm=2 * spec.spacing_mm):
         return load_fine(run)
-    raise UsageError(f"{run.name} reads another input than the first run: an ensemble needs one for all")
+    raise UsageError(f"{run.name} reads another input than {first.name}: an ensemble needs one for all")
 
 
 def golden_input(spec: InputSpec) -> NDArray[np.float32]:

@@ -87,7 +87,7 @@ def test_training_may_start_from_another_run(cohort: Path, tmp_path: Path) -> No
     first, _ = estimates(load_run(tmp_path / "first"), task.val)
     assert estimates(task.network, task.val)[0] == pytest.approx(first, abs=1e-6)
     with pytest.raises(UsageError, match="another shape"):
-        BmdTask(dataclasses.replace(config, width=0.5), cohort)
+        BmdTask(dataclasses.replace(config, network="resnet18"), cohort)
 
 
 def test_patience_ends_a_training_early(cohort: Path, tmp_path: Path) -> None:
