@@ -22,6 +22,8 @@ from bmd_edge.sites import SITES
 ALPHA = 0.05
 LOSS_A_YEAR = 0.01
 """Ordinary loss, as a share of the BMD, for which it is said when it could be told."""
+ONLY_JUST = 0.25
+"""By less than this share of the least significant change beyond it, a change is only just beyond: a choice."""
 DAYS_A_YEAR = 365.25
 _Z95 = NormalDist().inv_cdf(0.975)
 
@@ -64,6 +66,11 @@ class Change:
     def stated(self) -> bool:
         """Whether it does by a precision that was measured on the X-ray unit of the films."""
         return self.beyond and self.precision_from == "clinic"
+
+    @property
+    def only_just(self) -> bool:
+        """Whether it is stated, and the near end of its interval lies next to 0."""
+        return self.stated and abs(self.change_gcm2) < (1 + ONLY_JUST) * (self.lsc_gcm2 or 0.0)
 
 
 @dataclass(frozen=True, slots=True)

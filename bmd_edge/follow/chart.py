@@ -6,13 +6,15 @@ drawing, from its top-left corner.
 
 import math
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
 from bmd_edge.follow.change import Change, Followed
-from bmd_edge.follow.key import BAND_WORDS
+from bmd_edge.follow.doubts import first_out
+from bmd_edge.follow.key import BAND_OF_ODD_FILM, BAND_WORDS
 from bmd_edge.follow.series import Series, Visit
+from bmd_edge.sites import SITES
 
 WIDTH, HEIGHT = 540, 220
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44.0, 20.0, 12.0, 26.0
@@ -30,17 +32,21 @@ _Across = Mapping[Visit, float]
 _Down = Callable[[float], float]
 
 
-def chart(followed: Followed, site: str) -> dict[str, Any]:
-    """The drawing of one site, for the page's template."""
+def span_of(hips: Iterable[Followed]) -> float:
+    """What the charts of hips that stand on one page all span, so that a step is as high in each; g/cm2."""
+    ends = [_range(hip, site, _halves(hip, site)) for hip in hips for site in SITES]
+    return max((high - low for low, high in ends), default=0.0)
+
+
+def chart(followed: Followed, site: str, span_gcm2: float = 0.0) -> dict[str, Any]:
+    """The drawing of one site, for the page's template, which spans at least so much."""
     series = followed.series
-    halves = {
-        visit: visit.half_gcm2(site, sd[site])
-        for part, sd in zip(series.parts, followed.sd_gcm2, strict=True)
-        for visit in part
-    }
-    letters = letters_of(series)
-    changes = [one for one in followed.changes if one.site == site]
-    low, high = _range(halves, site, changes)
+    halves, letters = _halves(followed, site), letters_of(series)
+    bands = _drawn(followed, site)
+    low, high = _range(followed, site, halves)
+    spare = round((span_gcm2 - (high - low)) / _STEP_GCM2)
+    low -= max(spare // 2, 0) * _STEP_GCM2
+    high = max(high, low + span_gcm2)
     across, down = _across(series.visits), _down(low, high)
     steps = range(round(low / _STEP_GCM2), round(high / _STEP_GCM2) + 1)
     return {
@@ -52,7 +58,7 @@ def chart(followed: Followed, site: str) -> dict[str, Any]:
         "top": _TOP,
         "lines": [{"y": down(step * _STEP_GCM2), "text": f"{step * _STEP_GCM2:.1f}"} for step in steps],
         "dates": _dates(series.visits, across),
-        "bands": _bands(changes, letters, [down(one.mean_gcm2(site)) for one in series.visits], across, down),
+        "bands": _bands(bands, _words_at(followed, bands), [down(one.mean_gcm2(site)) for one in halves], across, down),
         "dots": [_dot(visit, halves[visit], letters[visit], site, across, down) for visit in series.visits],
         "breaks": [round((across[one.before] + across[one.after]) / 2, 1) for one in series.cuts],
     }
@@ -69,9 +75,35 @@ def letter_of(part: int) -> str:
     return chr(ord("A") + part % 26)
 
 
-def _range(halves: Mapping[Visit, float], site: str, changes: Sequence[Change]) -> tuple[float, float]:
+def _halves(followed: Followed, site: str) -> dict[Visit, float]:
+    parts = zip(followed.series.parts, followed.sd_gcm2, strict=True)
+    return {visit: visit.half_gcm2(site, sd[site]) for part, sd in parts for visit in part}
+
+
+def _drawn(followed: Followed, site: str) -> list[Change]:
+    """The changes whose bands are drawn: those that a band judges; of two at one time the stated, then the longer."""
+    judged = [one for one in followed.changes if one.site == site and one.precision_from == "clinic"]
+    found: list[Change] = []
+    for one in sorted(judged, key=lambda one: (one.stated, one.years), reverse=True):
+        if all(one.last.taken < other.first.taken or other.last.taken < one.first.taken for other in found):
+            found.append(one)
+    return found
+
+
+def _words_at(followed: Followed, bands: Sequence[Change]) -> list[str]:
+    """What stands at each band."""
+    letters = letters_of(followed.series)
+    odd = {(one.part[0], site) for one in first_out(followed) for site in one.change_gcm2}
+    words = [BAND_OF_ODD_FILM if (one.first, one.site) in odd else BAND_WORDS for one in bands]
+    return [
+        f"{letter}: {text}" if (letter := letters[one.first]) else text for one, text in zip(bands, words, strict=True)
+    ]
+
+
+def _range(followed: Followed, site: str, halves: Mapping[Visit, float]) -> tuple[float, float]:
     ends = [visit.mean_gcm2(site) + sign * half for visit, half in halves.items() for sign in (-1, 1)]
-    ends += [one.first.mean_gcm2(site) + sign * (one.lsc_gcm2 or 0.0) for one in changes for sign in (-1, 1)]
+    bands = _drawn(followed, site)
+    ends += [one.first.mean_gcm2(site) + sign * (one.lsc_gcm2 or 0.0) for one in bands for sign in (-1, 1)]
     return math.floor(min(ends) / _STEP_GCM2) * _STEP_GCM2, math.ceil(max(ends) / _STEP_GCM2) * _STEP_GCM2
 
 
@@ -112,22 +144,17 @@ def _dates(visits: Sequence[Visit], across: _Across) -> list[dict[str, Any]]:
 
 
 def _bands(
-    changes: Sequence[Change], letters: Mapping[Visit, str], taken_y: list[float], across: _Across, down: _Down
+    changes: Sequence[Change], said: Sequence[str], taken_y: list[float], across: _Across, down: _Down
 ) -> list[dict[str, Any]]:
     """Where the last estimate of an unchanged hip would lie, from the first visit of a part to the last.
 
     What a band is stands along its upper or its lower edge, where fewer dots and other words are (`taken_y`).
     """
     found = []
-    for one in changes:
-        if one.lsc_gcm2 is None:
-            continue
-        middle, letter = one.first.mean_gcm2(one.site), letters[one.first]
-        x, top, bottom = across[one.first] - 12, down(middle + one.lsc_gcm2), down(middle - one.lsc_gcm2)
-        words = textwrap.wrap(
-            (f"{letter}: " if letter else "") + BAND_WORDS[one.precision_from or ""],
-            max(int((across[one.last] - across[one.first]) / _LETTER_PX), 10),
-        )
+    for one, text_at in zip(changes, said, strict=True):
+        middle, least = one.first.mean_gcm2(one.site), one.lsc_gcm2 or 0.0
+        x, top, bottom = across[one.first] - 12, down(middle + least), down(middle - least)
+        words = textwrap.wrap(text_at, max(int((across[one.last] - across[one.first]) / _LETTER_PX), 10))
         height = _LINE_PX * len(words)
         text_y = min(top, bottom - height, key=lambda y: sum(y - 8 < dot < y + height + 8 for dot in taken_y))
         taken_y = [*taken_y, *(text_y + _LINE_PX * (line + 0.5) for line in range(len(words)))]
@@ -137,7 +164,6 @@ def _bands(
                 "y": top,
                 "width": round(across[one.last] + 12 - x, 1),
                 "height": round(bottom - top, 1),
-                "judges": one.precision_from == "clinic",
                 "words": [
                     {"y": round(text_y + _LINE_PX * (n + 0.75), 1), "text": text} for n, text in enumerate(words)
                 ],

@@ -35,7 +35,7 @@ def follow(
     from bmd_edge.follow.repeatability import RepeatabilityFile, open_repeatability, phantoms
     from bmd_edge.follow.results_files import page_facts, reports_in
     from bmd_edge.follow.series import series_of
-    from bmd_edge.follow.words import filled, summary
+    from bmd_edge.follow.terminal import filled, summary
     from bmd_edge.report.film_report import RESEARCH_USE
     from bmd_edge.report.safe_text import visible
 
@@ -52,14 +52,15 @@ def follow(
         known = None
     out.mkdir(parents=True, exist_ok=True)
     file = repeatability.name if repeatability else ""
-    write_page(out / "follow.html", hips, len(series) - len(hips), findings, known, page_facts(results, reports))
+    alone = [one for one in series if len(one.visits) == 1]
+    write_page(out / "follow.html", hips, alone, findings, known, page_facts(results, reports))
     write_csv(out / "follow.csv", hips, known)
     write_json(out / "follow.json", hips, findings, known)
     width = shutil.get_terminal_size((_PIPED_WIDTH, 0)).columns
     if as_json:
         typer.echo((out / "follow.json").read_text(encoding="utf-8"), nl=False)
     else:
-        for line in summary(hips, len(series) - len(hips), findings, known, file, _SHOWN, width):
+        for line in summary(hips, len(alone), findings, known, file, _SHOWN, width):
             typer.echo(line)
     typer.echo(filled(RESEARCH_USE, width), err=as_json)
     typer.echo(f"Report: {out / 'follow.html'}; figures: {out / 'follow.csv'}, follow.json", err=True)

@@ -1,7 +1,8 @@
 """What speaks against reading dots of a series as bone: a visit out of line, a jump, sites or hips that go apart."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
+from statistics import fmean
 from typing import NamedTuple
 
 from bmd_edge.follow.change import DAYS_A_YEAR, LOSS_A_YEAR, Change, Followed
@@ -22,7 +23,8 @@ class OutOfLine(NamedTuple):
 def out_of_line(followed: Followed) -> list[OutOfLine]:
     """Visits in the middle whose dot lies outside the band while the last one does not lie outside on that side.
 
-    The band is the last visit's, so nothing else names them; they were judged when each was the last.
+    The band is the last visit's, so nothing else names them; they were judged when each was the last. Where no band
+    judges there are none.
     """
     found = []
     for part in followed.series.parts:
@@ -37,7 +39,45 @@ def out_of_line(followed: Followed) -> list[OutOfLine]:
 
 def _lies_out(size_gcm2: float, last: Change) -> bool:
     same_way = size_gcm2 * last.change_gcm2 > 0
-    return last.lsc_gcm2 is not None and abs(size_gcm2) > last.lsc_gcm2 and not (last.beyond and same_way)
+    judges = last.lsc_gcm2 is not None and last.precision_from == "clinic"
+    return judges and abs(size_gcm2) > (last.lsc_gcm2 or 0.0) and not (last.beyond and same_way)
+
+
+class FirstOut(NamedTuple):
+    """A part whose first visit alone lies out, and the mean of those after it minus the first by site; g/cm2."""
+
+    part: tuple[Visit, ...]
+    change_gcm2: dict[str, float]
+
+    @property
+    def later(self) -> int:
+        """How many visits follow it."""
+        return len(self.part) - 1
+
+
+def first_out(followed: Followed) -> list[FirstOut]:
+    """Where a change is stated that hangs on the first visit alone: several later ones agree with each other.
+
+    Each lies within the band around their mean and outside the one around the first, and they differ among each other
+    by less than half of what separates their mean from the first: in a steady course they would differ by more.
+    """
+    found = []
+    for part in followed.series.parts:
+        stated = [one for one in followed.changes if one.first is part[0] and one.stated]
+        if out := {one.site: _step(part, one.site) for one in stated if _hangs_on_first(part, one)}:
+            found.append(FirstOut(part, out))
+    return found
+
+
+def _step(part: Sequence[Visit], site: str) -> float:
+    return fmean(visit.mean_gcm2(site) for visit in part[1:]) - part[0].mean_gcm2(site)
+
+
+def _hangs_on_first(part: Sequence[Visit], one: Change) -> bool:
+    later, least = [visit.mean_gcm2(one.site) - part[0].mean_gcm2(one.site) for visit in part[1:]], one.lsc_gcm2 or 0.0
+    step = _step(part, one.site)
+    agree = all(abs(size - step) <= least < abs(size) for size in later)
+    return len(later) > 1 and agree and 2 * (max(later) - min(later)) < abs(step)
 
 
 class Jump(NamedTuple):
@@ -55,6 +95,7 @@ def jumps(followed: Followed) -> list[Jump]:
     """
     least = {(one.first, one.site): one.lsc_gcm2 or 0.0 for one in followed.changes}
     out = {(one.visit, site) for one in out_of_line(followed) for site in one.change_gcm2}
+    out |= {(one.part[0], site) for one in first_out(followed) for site in one.change_gcm2}
     found = []
     for part in followed.series.parts:
         for before, after in pairwise(part):
@@ -68,7 +109,7 @@ def jumps(followed: Followed) -> list[Jump]:
 
 
 class Apart(NamedTuple):
-    """Two changes over some of the same time that do not bear each other out; at least one lies beyond its band.
+    """Two changes over some of the same time that do not agree; at least one lies beyond its band.
 
     other: of the other site of this hip, or of the same site of the patient's other hip.
     """
@@ -84,14 +125,14 @@ class Apart(NamedTuple):
 
 
 def apart(followed: Followed, other_hip: Followed | None) -> list[Apart]:
-    """Where one site of a hip lies beyond its band and the other does not, or on the other side; and where the two hips
-    of a patient go opposite ways at a site, and one of them lies beyond its band.
+    """Where a change is stated of one site of a hip, and the other lies within its band or beyond it on the other side;
+    and where the two hips of a patient go opposite ways at a site, and one of them lies beyond, by whatever precision.
     """
     found = []
     for one in followed.changes:
         for other in followed.changes:
             pair = Apart(one, other, of_other_hip=False)
-            if one.beyond and other.first is one.first and other is not one and (pair.other_way or not other.beyond):
+            if one.stated and other.first is one.first and other is not one and (pair.other_way or not other.beyond):
                 found.append(pair)
         for other in other_hip.changes if other_hip else ():
             pair = Apart(one, other, of_other_hip=True)
@@ -99,6 +140,33 @@ def apart(followed: Followed, other_hip: Followed | None) -> list[Apart]:
             if other.site == one.site and meet and pair.other_way and (one.beyond or other.beyond):
                 found.append(pair)
     return found
+
+
+def spoken_against(followed: Followed, change: Change, other_hip: Followed | None) -> list[str]:
+    """What speaks against a change, by name, the gravest first: "first_out", "implausible", "other_hip", "other_site",
+    "only_just".
+    """
+    pairs = [one for one in apart(followed, other_hip) if one.one is change]
+    hold = {
+        "first_out": any(one.part[0] is change.first and change.site in one.change_gcm2 for one in first_out(followed)),
+        "implausible": any(
+            change.first.conditions == one.before.conditions and change.site in one.change_gcm2
+            for one in jumps(followed)
+        ),
+        "other_hip": any(one.of_other_hip for one in pairs),
+        "other_site": any(not one.of_other_hip for one in pairs),
+        "only_just": change.only_just,
+    }
+    return [name for name, holds in hold.items() if holds]
+
+
+def shown_as(change: Change, doubts: Sequence[str]) -> str:
+    """How a change is shown that so much speaks against: "stated", "doubted", or empty as where none is stated; so are
+    what hangs on one visit and what is hardly bone.
+    """
+    if not change.stated or "first_out" in doubts or "implausible" in doubts:
+        return ""
+    return "doubted" if doubts else "stated"
 
 
 def other_hips(hips: Iterable[Followed]) -> dict[tuple[str, str], Followed]:

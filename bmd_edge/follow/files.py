@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bmd_edge.follow.change import Change, Followed, between_units, precision_from
-from bmd_edge.follow.doubts import other_hips, out_of_line
+from bmd_edge.follow.doubts import other_hips, out_of_line, spoken_against
 from bmd_edge.follow.repeatability import RepeatabilityFile
 from bmd_edge.follow.series import CONDITIONS, Break, Finding, Visit
 from bmd_edge.follow.words import said
@@ -23,31 +23,36 @@ _RATE = ("value", "low", "high")
 COLUMNS = (
     "patient", "side", "part", "date", "films",
     *(f"{part}_{site}_gcm2" for site in SITES for part in ("bmd", "low", "high")),
-    *(f"{name}_{site}" for site in SITES for name in ("out_of_line", *_CHANGE)),
+    *(f"{name}_{site}" for site in SITES for name in ("out_of_line", *_CHANGE, "spoken_against")),
     *(f"rate_{end}_{site}_gcm2_a_year" for site in SITES for end in _RATE),
     "first_date", "unit", "bundle", *CONDITIONS, "precision_from", "use",
 )  # fmt: skip
 """The change stands in the row of the last visit of a part; `first_date` is that of the visit it is compared with.
 `out_of_line` stands in those between them: whether the visit lies outside the band and the last one does not.
+`spoken_against` is what speaks against a change, by the names of `doubts.spoken_against`, with a space between.
 """
 
 
 def write_csv(path: Path, hips: Sequence[Followed], known: RepeatabilityFile | None) -> None:
     """Write one row per visit of every hip, atomically."""
+    others = other_hips(hips)
     with replace_file(path) as file:
         file.write(csv_line(COLUMNS))
         for followed in hips:
+            other_hip = others.get((followed.series.patient, followed.series.side))
             for visit, cells in _visits(followed, known):
                 changes = [one for one in followed.changes if one.last is visit]
                 cells |= {"patient": followed.series.patient, "side": followed.series.side, "use": RESEARCH_USE}
                 cells |= {name: value for one in changes for name, value in _change_cells(one).items()}
+                against = {one.site: spoken_against(followed, one, other_hip) for one in changes}
+                cells |= {f"spoken_against_{site}": " ".join(names) for site, names in against.items()}
                 file.write(csv_line(safe_cell(cells.get(name)) for name in COLUMNS))
 
 
 def _visits(followed: Followed, known: RepeatabilityFile | None) -> Iterator[tuple[Visit, dict[str, Any]]]:
     """The visits of a hip by part, each with its figures; what is not known is None."""
     out = {one.visit: one.change_gcm2 for one in out_of_line(followed)}
-    banded = {one.first for one in followed.changes if one.lsc_gcm2 is not None}
+    banded = {one.first for one in followed.changes if one.precision_from == "clinic"}
     for number, (part, sd) in enumerate(zip(followed.series.parts, followed.sd_gcm2, strict=True), 1):
         for visit in part:
             cells: dict[str, Any] = {"part": number, "date": visit.taken.isoformat(), "films": len(visit.films)}
@@ -108,6 +113,7 @@ def _hip(followed: Followed, known: RepeatabilityFile | None, other_hip: Followe
                 "last_date": one.last.taken.isoformat(),
                 "precision_from": one.precision_from,
                 **{name: _rounded(getattr(one, name)) for name in _CHANGE},
+                "spoken_against": spoken_against(followed, one, other_hip),
                 "rate_gcm2_a_year": one.rate and {k: _rounded(v) for k, v in asdict(one.rate).items()},
             }
             for one in followed.changes

@@ -6,22 +6,19 @@ It stands once on the screen for all hips, and on paper on each card, which may 
 from collections.abc import Sequence
 
 from bmd_edge.follow.change import Followed, figures_of, precision_from
-from bmd_edge.follow.repeatability import RepeatabilityFile, SiteRepeatability
+from bmd_edge.follow.doubts import shown_as, spoken_against
+from bmd_edge.follow.repeatability import RepeatabilityFile
 from bmd_edge.report.in_words import counted
 from bmd_edge.report.safe_text import visible
-from bmd_edge.sites import SITES
 
 SITE_WORDS = {"femoral_neck": "Femoral neck", "total_hip": "Total hip"}
-BAND_WORDS = {
-    "clinic": "95 of 100 unchanged hips end in here",
-    "other_unit": "of another X-ray unit: judges nothing",
-    "phantom": "of a digital phantom: judges nothing",
-}
-"""What is written at a band, by whose precision draws it."""
+BAND_WORDS = "95 of 100 unchanged hips end in here"
+BAND_OF_ODD_FILM = "hangs on the first visit, which is out of line"
+"""What is written at a band, and at one whose first visit is out of line."""
 
 
 def marks(hips: Sequence[Followed]) -> list[str]:
-    """What dots, bars, bands, letters and lines mean, of those that the charts of these hips have."""
+    """What dots, bars, bands, colors, letters and lines mean, of those that the charts of these hips have."""
     drawn = {one.precision_from for hip in hips for one in hip.changes}
     lines = [
         "Dots are estimates in g/cm². Bars are the 90 % interval of each estimate alone: how far it may lie from a DXA."
@@ -29,21 +26,24 @@ def marks(hips: Sequence[Followed]) -> list[str]:
     ]
     if "clinic" in drawn:
         lines.append(
-            "The gray band judges change, and of the last dot only: of 100 hips that have not changed, at least 95 have"
-            " their last dot inside it, at every visit and at both sites. Inside it a difference cannot be told from"
-            " chance, whatever course the dots seem to take. Orange marks a last dot beyond it, and nothing else."
+            "The gray band judges change, by the middle of the last dot only: of 100 hips that have not changed, at"
+            " least 95 have it inside, at every visit and at both sites. Inside it a difference cannot be told from"
+            " chance, whatever course the dots seem to take."
         )
-    if drawn & {"other_unit", "phantom"}:
+    if any(shown_as(one, spoken_against(hip, one, None)) for hip in hips for one in hip.changes):
         lines.append(
-            "A dashed band is as wide as that of 95 of 100 unchanged hips would be where its precision was measured,"
-            " which was not on the X-ray unit of these films. It judges nothing: whether a dot lies inside or outside"
-            " it does not say whether the hip changed."
+            "Words in an orange box with a thick edge tell a change beyond chance; with a thin edge and not filled, one"
+            " that is only just beyond it or that something speaks against. Up to 5 in 100 unchanged hips are told a"
+            " change at some visit: among many patients there are some."
         )
-    if None in drawn:
-        lines.append("Where no band is drawn, no precision is known: whether the hip changed cannot be said.")
+    if drawn - {"clinic"}:
+        lines.append(
+            "Where no band is drawn, no precision is known of films as these: whether the hip changed cannot be said."
+        )
     if any(len(hip.series.parts) > 1 for hip in hips):
         lines.append(
-            "Dots of one letter are compared with each other, and with no others."
+            "Dots of one letter are compared with each other, and with no others; of letters at one time, one has its"
+            " band drawn."
             + " What stands before and after an upright dashed line is not compared."
             * any(hip.series.cuts for hip in hips)
         )
@@ -51,24 +51,16 @@ def marks(hips: Sequence[Followed]) -> list[str]:
 
 
 def rests_on(hips: Sequence[Followed], known: RepeatabilityFile | None) -> list[str]:
-    """Whose precision the bands are drawn by: where it was measured, on how many hips, and what it comes to."""
+    """Whose precision judges: where it was measured and on how many hips. What it comes to each hip says of itself."""
     visits = [one.first for hip in hips for one in hip.changes]
     if known is None or not any(figures_of(visit, known) for visit in visits):
         return []
     foreign = sorted({visit.unit for visit in visits if precision_from(visit, known) == "other_unit"})
-    whose = "Precision: not this clinic's, but that of films of a digital phantom (synthetic)"
+    whose = "Precision: not this clinic's; that of films of a digital phantom (synthetic) judges nothing here"
     if known.source == "clinic":
         whose = f"Precision: this clinic's, measured on {visible(', '.join(known.units))} (by maker and model)"
     if foreign:
-        whose += f", not on {visible(', '.join(foreign))}, whose bands are dashed"
+        whose += f", not on {visible(', '.join(foreign))}, of whose films no change can be told"
     figures = [one for visit in visits if (one := figures_of(visit, known))]
-    return list(dict.fromkeys(f"{whose}: {_figures(one)}" for one in figures))
-
-
-def _figures(figures: dict[str, SiteRepeatability]) -> str:
-    sites = " and ".join(f"{figures[site].lsc_high_gcm2:.3f} ({SITE_WORDS[site].lower()})" for site in SITES)
-    return (
-        f"{counted(min(one.hips for one in figures.values()), 'hip')} with repeated films. Least significant change of"
-        f" two films, at its upper 95 % limit: {sites} g/cm²; the width of a band also counts both sites, every visit,"
-        " and the films of its two visits."
-    )
+    hips_measured = (min(site.hips for site in one.values()) for one in figures)
+    return list(dict.fromkeys(f"{whose}: {counted(n, 'hip')} with repeated films." for n in hips_measured))

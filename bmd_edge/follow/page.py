@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from bmd_edge.follow.change import Followed, follow
-from bmd_edge.follow.chart import chart, letters_of
-from bmd_edge.follow.doubts import other_hips
+from bmd_edge.follow.chart import chart, letters_of, span_of
+from bmd_edge.follow.doubts import other_hips, shown_as, spoken_against
 from bmd_edge.follow.key import SITE_WORDS, marks, rests_on
 from bmd_edge.follow.repeatability import RepeatabilityFile, phantoms
-from bmd_edge.follow.series import LEFT_OUT, Finding, series_of
+from bmd_edge.follow.series import LEFT_OUT, Finding, Series, series_of
 from bmd_edge.follow.words import said, title, verdict
-from bmd_edge.measure.t_score import REFERENCE_NAME
 from bmd_edge.report.film_report import RESEARCH_USE, FilmReport, RunSummary
 from bmd_edge.report.pages import templates
 from bmd_edge.report.safe_text import visible
@@ -23,35 +22,37 @@ from bmd_edge.sites import SITES
 from bmd_edge.system.files import replace_file
 
 _TEMPLATES = Path(__file__).with_name("templates")
+MOST_ALONE = 20
+"""So many hips with films of one visit are named."""
 
 
 def write_page(
     path: Path,
     hips: Sequence[Followed],
-    of_one_visit: int,
+    alone: Sequence[Series],
     findings: Sequence[Finding],
     known: RepeatabilityFile | None,
     summary: Any,
     back: str | None = None,
 ) -> None:
-    """Write the page of hips with several visits; `of_one_visit` is how many have films of one only.
+    """Write the page of hips with several visits; `alone` are those with films of one only.
 
     `summary` is that of the run, or a mapping with what pages show; `back` is where a link to the overview leads.
     """
-    others = other_hips(hips)
+    others, span_gcm2 = other_hips(hips), span_of(hips)
     values = {
         "research_use": RESEARCH_USE,
-        "reference": REFERENCE_NAME,
         "summary": summary,
         "back": back,
         "patients": [
             {
                 "pseudonym": patient,
-                "hips": [_hip(one, known, others.get((patient, one.series.side))) for one in some],
+                "hips": [_hip(one, known, others.get((patient, one.series.side)), span_gcm2) for one in some],
             }
             for patient, some in groupby(hips, lambda one: one.series.patient)
         ],
-        "of_one_visit": of_one_visit,
+        "alone": [f"{visible(one.patient)}, {title(one).lower()}, {one.visits[0].taken}" for one in alone[:MOST_ALONE]],
+        "of_one_visit": len(alone),
         "key": _key(hips, known),
         "findings": told(findings),
     }
@@ -66,14 +67,15 @@ def _key(hips: Sequence[Followed], known: RepeatabilityFile | None) -> list[str]
 def write_series(folder: Path, reports: Iterable[FilmReport], summary: RunSummary) -> int:
     """Write `series.html` of a run into `folder`, where a hip has films of several visits; returns how many have.
 
-    The phantom's figure draws the band; a clinic's own is for `bmd-edge follow`.
+    With the phantom's figure nothing judges; a clinic's own is for `bmd-edge follow`.
     """
     path, known = folder / "series.html", phantoms()
     series, findings = series_of(reports, date.today())
     hips = [follow(one, known) for one in series if len(one.visits) > 1]
     if hips:
         folder.mkdir(exist_ok=True)
-        write_page(path, hips, len(series) - len(hips), findings, known, summary, back="index.html")
+        alone = [one for one in series if len(one.visits) == 1]
+        write_page(path, hips, alone, findings, known, summary, back="index.html")
     else:
         path.unlink(missing_ok=True)
     return len(hips)
@@ -97,7 +99,9 @@ def _named(finding: Finding) -> str:
     return f"{patient}{finding.file}{f' ({finding.side})' if finding.side else ''}"
 
 
-def _hip(followed: Followed, known: RepeatabilityFile | None, other_hip: Followed | None) -> dict[str, Any]:
+def _hip(
+    followed: Followed, known: RepeatabilityFile | None, other_hip: Followed | None, span_gcm2: float
+) -> dict[str, Any]:
     parts, letters = followed.series.parts, letters_of(followed.series)
     sd = {visit: one for part, one in zip(parts, followed.sd_gcm2, strict=True) for visit in part}
     return {
@@ -108,8 +112,8 @@ def _hip(followed: Followed, known: RepeatabilityFile | None, other_hip: Followe
             {
                 "site": SITE_WORDS[site],
                 "verdict": verdict(followed, site, other_hip),
-                "stated": any(one.stated for one in followed.changes if one.site == site),
-                **chart(followed, site),
+                "shown": _shown(followed, site, other_hip),
+                **chart(followed, site, span_gcm2),
             }
             for site in SITES
         ],
@@ -126,6 +130,13 @@ def _hip(followed: Followed, known: RepeatabilityFile | None, other_hip: Followe
             for visit in followed.series.visits
         ],
     }
+
+
+def _shown(followed: Followed, site: str, other_hip: Followed | None) -> str:
+    """How the heading of a chart is shown: as the change of its site that stands out most, see `Said`."""
+    changes = [one for one in followed.changes if one.site == site]
+    found = {shown_as(one, spoken_against(followed, one, other_hip)) for one in changes}
+    return next((one for one in ("stated", "doubted") if one in found), "")
 
 
 def _number(mean: float, half: float) -> str:

@@ -1,108 +1,180 @@
 """What can be said of a series, in sentences. None of them says that a hip has not changed."""
 
 import math
-import textwrap
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from bmd_edge.follow.change import Change, Followed, between_units
+from bmd_edge.follow.change import Change, Followed, Rate, between_units
 from bmd_edge.follow.chart import letter_of, letters_of
-from bmd_edge.follow.doubts import Apart, Jump, OutOfLine, apart, jumps, other_hips, out_of_line
-from bmd_edge.follow.key import SITE_WORDS, rests_on
+from bmd_edge.follow.doubts import (
+    FirstOut,
+    OutOfLine,
+    apart,
+    first_out,
+    jumps,
+    out_of_line,
+    shown_as,
+    spoken_against,
+)
+from bmd_edge.follow.key import SITE_WORDS
 from bmd_edge.follow.repeatability import BetweenUnits, RepeatabilityFile
-from bmd_edge.follow.series import CONDITIONS, LEFT_OUT, Break, Finding, Series, Visit
+from bmd_edge.follow.series import CONDITIONS, Break, Series, Visit
 from bmd_edge.report.in_words import counted
 from bmd_edge.report.safe_text import visible
 from bmd_edge.sites import SITES
 
 FEW_VISITS = "Films of one visit only: nothing to compare."
-CANNOT_BE_SAID = "whether it changed cannot be said"
-_OUTSIDE = "a dot outside it proves nothing either"
-_FROM_WHAT = "from films that were taken anyway"
-NO_PRECISION = (
-    f"{CANNOT_BE_SAID.capitalize()}: how far films of one unchanged hip differ is not known for the networks that read"
-    f" these. This clinic can measure it {_FROM_WHAT}."
-)
-PHANTOM = (
-    f"{CANNOT_BE_SAID.capitalize()}: this clinic's precision is not known. The dashed band is that of a digital phantom"
-    f" (synthetic): {_OUTSIDE}. The clinic can measure its own {_FROM_WHAT}."
-)
 NOTHING_SHARED = "No two visits can be compared."
 CANNOT = "A change cannot be told from chance"
-TO_MEASURE = {
-    None: "`bmd-edge precision` measures this clinic's precision; give its file with --repeatability.",
-    "phantom": "`bmd-edge precision` measures this clinic's precision; give its file with --repeatability.",
-    "other_unit": "`bmd-edge precision` measures the precision of further X-ray units, from a table with their films.",
-}
-"""What whoever runs the program can do where a precision is not that of the films' X-ray unit."""
+CANNOT_BE_SAID = "whether it changed cannot be said"
+MINUS = "\N{MINUS SIGN}"
+NOT_EXCLUDED = "This does not exclude a loss: DXA if indicated."
+NO_PRECISION = (
+    f"{CANNOT_BE_SAID.capitalize()}: how far films of one unchanged hip differ is not known for the networks that read"
+    f" these. {NOT_EXCLUDED}"
+)
+PHANTOM = (
+    f"{CANNOT_BE_SAID.capitalize()}: this clinic's precision is not known, and that of a digital phantom (synthetic)"
+    f" judges nothing here. {NOT_EXCLUDED}"
+)
 
 
 class Said(NamedTuple):
-    """A sentence, and whether it states a change."""
+    """A sentence, and how it is shown: "stated" or "doubted", see `shown_as`; "small", good to know; or empty."""
 
     text: str
-    stated: bool = False
+    shown: str = ""
 
 
 def said(followed: Followed, known: RepeatabilityFile | None, other_hip: Followed | None = None) -> list[Said]:
-    """What is said of one hip: what is not compared, what is stated or cannot be, then what speaks against it."""
-    lines = [Said(line) for line in _parted(followed.series, known)]
+    """What is said of one hip: whose films these are where that is in doubt, what is stated or not and what to do, what
+    speaks against it, what is not compared, and the small print.
+    """
     if not followed.changes:
-        return [*lines, Said(FEW_VISITS if len(followed.series.visits) == 1 else NOTHING_SHARED)]
-    letters, firsts = letters_of(followed.series), list(dict.fromkeys(one.first for one in followed.changes))
+        nothing = FEW_VISITS if len(followed.series.visits) == 1 else NOTHING_SHARED
+        return [Said(nothing), *map(Said, _parted(followed.series, known))]
+    lines = [*map(Said, _identity(followed, other_hip))]
+    letters, out = letters_of(followed.series), {one.part[0]: one for one in first_out(followed)}
+    firsts = list(dict.fromkeys(one.first for one in followed.changes))
     for first in firsts:
         letter = f"{letters[first]}: " if letters[first] else ""
         changes = [one for one in followed.changes if one.first is first]
-        lines += [Said(letter + _stated(one), stated=True) for one in changes if one.stated]
+        for one in changes:
+            doubts = spoken_against(followed, one, other_hip)
+            if one.stated and "first_out" not in doubts:
+                lines.append(Said(letter + _stated(followed, one, doubts), shown_as(one, doubts)))
+        if first in out:
+            lines.append(Said(letter + _first_out(out[first])))
         if rest := [one for one in changes if not one.stated]:
             lines.append(Said(letter + _not_stated(rest, known)))
-            if first is firsts[-1] and rest[0].precision_from:
-                lines.append(Said(_soonest(rest)))
-    doubts = [*map(_out, out_of_line(followed)), *_apart(apart(followed, other_hip)), *map(_jumped, jumps(followed))]
-    return [*lines, *map(Said, doubts)]
+    doubts_and_parts = [*map(_out, out_of_line(followed)), *_parted(followed.series, known)]
+    small = _small_print([one for one in followed.changes if one.first is firsts[-1]], followed, other_hip)
+    return [*lines, *map(Said, doubts_and_parts), *(Said(line, "small") for line in small)]
+
+
+def _identity(followed: Followed, other_hip: Followed | None) -> Iterator[str]:
+    if both := [one for pair in apart(followed, other_hip) if pair.of_other_hip for one in (pair.one, pair.other)]:
+        first, last = min(one.first.taken for one in both), max(one.last.taken for one in both)
+        yield (
+            "Left and right may have been exchanged: check the side markers of both films. Of this patient's hips, one"
+            f" goes up and the other down ({first} to {last})."
+        )
+    for one in jumps(followed):
+        yield (
+            f"First check that the films of {one.before.taken} and {one.after.taken} are of this patient and hip: the"
+            f" {_sites(one.change_gcm2)} differ{'s' * (len(one.change_gcm2) == 1)} by more than bone plausibly changes."
+        )
+
+
+def _stated(followed: Followed, one: Change, doubts: Sequence[str]) -> str:
+    least = one.lsc_gcm2 or 0.0
+    other = f", but {_other_site(followed, one)}" if "other_site" in doubts else ""
+    look = "First look at the films; then DXA." if set(doubts) - {"only_just"} else "Confirm by DXA."
+    return (
+        f"{SITE_WORDS[one.site]}, {one.first.taken} to {one.last.taken}: {_in_short(one)}{other}: {_size(one)}, 95 %"
+        f" interval {signed(one.change_gcm2 - least)} to {signed(one.change_gcm2 + least)}. {_chance([one])} Up to 5 in"
+        f" 100 unchanged hips are ever told a change. {look}"
+    )
+
+
+def _other_site(followed: Followed, change: Change) -> str:
+    pair = next(one for one in apart(followed, None) if one.one is change)
+    return f"the {SITE_WORDS[pair.other.site].lower()} {'goes the other way' if pair.other_way else 'is not'}"
+
+
+def _first_out(one: FirstOut) -> str:
+    return (
+        f"The first visit, {one.part[0].taken}, is out of line with the {one.later} after it, which agree:"
+        f" {_sizes(one.change_gcm2)} from it to their mean. One visit out of line is no change. It may be the"
+        f" pose, the exposure, chance, another person's hip, or a loss before {one.part[1].taken}. First look at that"
+        " film; then DXA if indicated."
+    )
 
 
 def _not_stated(changes: Sequence[Change], known: RepeatabilityFile | None) -> str:
     whose = changes[0].precision_from
     if whose == "clinic":
-        return _untold(changes)
+        differ = " and ".join(f"{_size(one)} ({SITE_WORDS[one.site].lower()})" for one in changes)
+        first, last = changes[0].first.taken, changes[0].last.taken
+        return f"{CANNOT}: {first} to {last} {differ}. {_chance(changes)} {NOT_EXCLUDED}"
     if whose == "other_unit" and known:
         units, unit = visible(", ".join(known.units)), visible(changes[0].first.unit)
         return (
             f"{CANNOT_BE_SAID.capitalize()}: the precision was measured on {units}, not on {unit}, which took these"
-            f" films; they may differ by more. The dashed band is that of the former: {_OUTSIDE}. The clinic can"
-            f" measure it on this X-ray unit {_FROM_WHAT}."
+            f" films. {NOT_EXCLUDED}"
         )
     return PHANTOM if whose == "phantom" else NO_PRECISION
 
 
-def _parted(series: Series, known: RepeatabilityFile | None) -> list[str]:
-    """Where another part begins, and which parts go on after it."""
-    parts, lines = series.parts, []
+def _chance(changes: Sequence[Change]) -> str:
+    """The number that judges the changes."""
+    least = {SITE_WORDS[one.site].lower(): f"{one.lsc_gcm2 or 0.0:.3f}" for one in changes}
+    if len(set(least.values())) == 1:
+        return f"Differences up to {next(iter(least.values()))} g/cm² are chance here."
+    by_site = " and ".join(f"{number} ({site})" for site, number in least.items())
+    return f"Differences up to {by_site} g/cm² are chance here."
+
+
+def _size(one: Change) -> str:
+    percent = f"{100 * one.change_gcm2 / one.first.mean_gcm2(one.site):+.0f}\N{NO-BREAK SPACE}%"
+    return f"{signed(one.change_gcm2)} g/cm², {percent.replace('-', MINUS)}"
+
+
+def _sizes(by_site: dict[str, float]) -> str:
+    return " and ".join(f"{signed(size)} g/cm² ({SITE_WORDS[site].lower()})" for site, size in by_site.items())
+
+
+def _sites(sites: Iterable[str]) -> str:
+    return " and the ".join(SITE_WORDS[site].lower() for site in sites)
+
+
+def _out(one: OutOfLine) -> str:
+    return (
+        f"{one.visit.taken} lies outside the band, {_sizes(one.change_gcm2)}, and the last visit does not: one"
+        " visit out of line is no change. It may be the pose, the exposure, chance, another person's hip, or a loss"
+        " and then a gain: look at that film."
+    )
+
+
+def _parted(series: Series, known: RepeatabilityFile | None) -> Iterator[str]:
+    """Which visits are not compared with which, and why; and which are, though others lie between them."""
+    parts = series.parts
     begins = {one.after: one for one in series.breaks}
     for number, part in enumerate(parts[1:], 1):
         before = " or ".join(letter_of(one) for one in range(number))
-        lines.append(_begun(begins[part[0]], letter_of(number), before, known))
-    for number, part in enumerate(parts):
-        between = [
-            letter_of(other)
-            for other, visits in enumerate(parts)
-            if any(part[0].taken < one.taken < part[-1].taken for one in visits) and other != number
-        ]
-        if between:
-            lines.append(
-                f"Visits {letter_of(number)} lie before and after {' and '.join(between)}, and are compared with each"
-                " other."
-            )
-    return lines
+        yield _begun(begins[part[0]], part, letter_of(number), before, known)
+    order = [letters_of(series)[visit] for visit in series.visits]
+    if len(list(_runs(order))) > len(parts):
+        yield "Visits of one letter are compared with each other, also where others lie between them."
 
 
-def _begun(one: Break, letter: str, before: str, known: RepeatabilityFile | None) -> str:
-    line = (
-        f"Visits {letter} (from {one.after.taken} on): another {' and another '.join(one.changed)}, not compared with"
-        f" visits {before}."
-    )
+def _runs(letters: Sequence[str]) -> Iterator[str]:
+    return (one for one, before in zip(letters, ["", *letters], strict=False) if one != before)
+
+
+def _begun(one: Break, part: Sequence[Visit], letter: str, before: str, known: RepeatabilityFile | None) -> str:
+    dates = " to ".join(dict.fromkeys(visit.taken.isoformat() for visit in (part[0], part[-1])))
+    line = f"Visits {letter} ({dates}): another {' and another '.join(one.changed)}, not compared with visits {before}."
     if CONDITIONS["unit_pseudonym"] not in one.changed or known is None or known.source != "clinic":
         return line
     units = between_units(one, known)
@@ -110,13 +182,49 @@ def _begun(one: Break, letter: str, before: str, known: RepeatabilityFile | None
         return f"{line} How far the two units differ is not known: no hip was filmed by both."
     differ = " and ".join(f"{_difference(units, site)} ({SITE_WORDS[site].lower()})" for site in SITES)
     return (
-        f"{line} Of {counted(units.hips, 'hip')} filmed by both, the later unit's estimates differ by {differ} g/cm²."
+        f"{line} Of {counted(units.hips, 'hip')} filmed by both, the later unit's estimates differ by {differ}. Do not"
+        " correct this hip by it."
     )
 
 
 def _difference(units: BetweenUnits, site: str) -> str:
-    known = f", {signed(units.low_gcm2[site])} to {signed(units.high_gcm2[site])}" if units.low_gcm2 else ""
-    return f"{signed(units.difference_gcm2[site])}{known}"
+    known = (
+        f", 95 % interval {signed(units.low_gcm2[site])} to {signed(units.high_gcm2[site])}" if units.low_gcm2 else ""
+    )
+    return f"{signed(units.difference_gcm2[site])} g/cm²{known}"
+
+
+_IF = {
+    "other_unit": ", if this X-ray unit were as precise as the other",
+    "phantom": ", if this clinic were as precise as the phantom",
+}
+
+
+def _small_print(changes: Sequence[Change], followed: Followed, other_hip: Followed | None) -> Iterator[str]:
+    """Of changes that nothing grave speaks against the rate; where none is told, from when on it could be."""
+    told = [one for one in followed.changes if shown_as(one, spoken_against(followed, one, other_hip))]
+    visits = {part[0]: len(part) for part in followed.series.parts}
+    yield from (_rate(one, one.rate, visits[one.first]) for one in told if one.rate)
+    if any(one.rate is None for one in told):
+        yield "No rate is given: how far estimates follow true changes has not been measured here."
+    rest = [one for one in changes if not one.stated and one.years_to_tell]
+    if rest:
+        one = min(rest, key=lambda one: one.years_to_tell or 0.0)
+        yield (
+            f"At the {SITE_WORDS[one.site].lower()} a loss of 1 % a year could be told"
+            f" {math.ceil(one.years_to_tell or 0)} years after the film of {one.first.taken} at the"
+            f" earliest{_IF.get(one.precision_from or '', '')}, and then of every second hip."
+        )
+
+
+def _rate(one: Change, rate: Rate, visits: int) -> str:
+    """The slope over all visits, whose interval is relatively narrower than that of the change: it says why."""
+    value, low, high = (signed(end) for end in (rate.value, rate.low, rate.high))
+    return (
+        f"{SITE_WORDS[one.site]}, corrected for how estimates follow true changes: {value} g/cm² a year over"
+        f" {one.years:.1f} years, 95 % interval {low} to {high}; of the slope over all {visits} visits, and"
+        " so narrower than that of the change."
+    )
 
 
 def verdict(followed: Followed, site: str, other_hip: Followed | None = None) -> str:
@@ -127,159 +235,41 @@ def verdict(followed: Followed, site: str, other_hip: Followed | None = None) ->
         letter = f"{letter_of(number)}: " if len(parts) > 1 else ""
         for one in followed.changes:
             if one.site == site and one.first is part[0]:
-                found.append(letter + ", ".join([_in_short(one), *_doubts_in_short(followed, one, part, other_hip)]))
+                found.append(letter + ", ".join(_heading(followed, one, part, other_hip)))
         if len(part) == 1 and followed.changes:
             found.append(f"{letter}one visit only")
     return "; ".join(found) or NOTHING_SHARED.rstrip(".").lower()
 
 
-def _doubts_in_short(
-    followed: Followed, change: Change, part: Sequence[Visit], other_hip: Followed | None
-) -> Iterator[str]:
+def _heading(followed: Followed, change: Change, part: Sequence[Visit], other_hip: Followed | None) -> Iterator[str]:
+    doubts = spoken_against(followed, change, other_hip)
+    if "other_hip" in doubts:
+        yield "left and right may be exchanged"
+    if "implausible" in doubts:
+        yield "differs more than bone plausibly does, first look at the films"
+    if "first_out" in doubts:
+        yield f"the first visit is out of line with the {len(part) - 1} after it, which agree"
+        return
+    yield _in_short(change)
+    if "other_site" in doubts:
+        yield f"but {_other_site(followed, change)}"
     for out in out_of_line(followed):
         if change.site in out.change_gcm2 and out.visit in part:
             yield f"{out.visit.taken} lies outside and the last visit does not"
-    if any(change.site in one.change_gcm2 and one.before in part for one in jumps(followed)):
-        yield "differs more than bone plausibly does"
-    if any(one.of_other_hip and one.one is change for one in apart(followed, other_hip)):
-        yield "the other hip goes the other way"
 
 
 def _in_short(one: Change) -> str:
     if one.stated:
-        return f"{'lower' if one.change_gcm2 < 0 else 'higher'}, beyond chance"
+        just = "only just " if one.only_just else ""
+        return f"{'lower' if one.change_gcm2 < 0 else 'higher'}, {just}beyond chance"
     return "cannot be told from chance" if one.precision_from == "clinic" else CANNOT_BE_SAID
-
-
-def _sizes(by_site: dict[str, float]) -> str:
-    return " and ".join(f"{signed(size)} ({SITE_WORDS[site].lower()})" for site, size in by_site.items())
-
-
-def _out(one: OutOfLine) -> str:
-    return (
-        f"{one.visit.taken} lies outside the band, {_sizes(one.change_gcm2)} g/cm², and the last visit does not: one"
-        " visit out of line is no change. It may be the pose, the exposure, chance, another person's hip, or a loss"
-        " that was made up for: look at that film."
-    )
-
-
-def _apart(pairs: Sequence[Apart]) -> Iterator[str]:
-    for one in (one for one in pairs if not one.of_other_hip):
-        how = "goes the other way" if one.other_way else "does not bear it out"
-        size, site = signed(one.other.change_gcm2), SITE_WORDS[one.other.site].lower()
-        yield f"The two sites do not agree: the {site} {how} ({size} g/cm²). Look at the films."
-    if others := {one.other.site: one.other for one in pairs if one.of_other_hip}:
-        first, last = (min(one.first.taken for one in others.values()), max(one.last.taken for one in others.values()))
-        sizes = _sizes({site: one.change_gcm2 for site, one in others.items()})
-        yield (
-            f"The other hip goes the other way: {sizes} g/cm², {first} to {last}. Look at the films of both hips before"
-            " taking either for a change."
-        )
-
-
-def _untold(changes: Sequence[Change]) -> str:
-    first, last = changes[0].first.taken, changes[0].last.taken
-    differ = _sizes({one.site: one.change_gcm2 for one in changes})
-    least = " and ".join(dict.fromkeys(f"{one.lsc_gcm2:.3f}" for one in changes))
-    unchanged = f"those of 95 of 100 unchanged hips by up to {least} g/cm²"
-    return f"{CANNOT}. {first} to {last} the estimates differ by {differ}, {unchanged}."
-
-
-_IF = {
-    "other_unit": ", if this X-ray unit were as precise as that one",
-    "phantom": ", if this clinic were as precise as the phantom",
-}
-
-
-def _soonest(changes: Sequence[Change]) -> str:
-    """When half of such losses would be told: a change as large as the least one lies beyond it every second time."""
-    one = min(changes, key=lambda one: one.years_to_tell or 0.0)
-    return (
-        f"At the {SITE_WORDS[one.site].lower()} a loss of 1 % a year could be told {math.ceil(one.years_to_tell or 0)}"
-        f" years after the film of {one.first.taken} at the earliest{_IF.get(one.precision_from or '', '')}, and then"
-        " of every second hip: seeing no change does not exclude such a loss."
-    )
-
-
-def _jumped(one: Jump) -> str:
-    return (
-        f"{one.before.taken} to {one.after.taken} the estimates differ by {_sizes(one.change_gcm2)} g/cm², more than"
-        " bone plausibly changes. It may be another person's hip, or have another cause: look at both films."
-    )
-
-
-def _stated(one: Change) -> str:
-    size, least = abs(one.change_gcm2), one.lsc_gcm2 or 0.0
-    way = "lower" if one.change_gcm2 < 0 else "higher"
-    return (
-        f"{SITE_WORDS[one.site]}, {one.first.taken} to {one.last.taken}: the estimate is {way} by {size:.3f} g/cm²"
-        f" (95 % interval {size - least:.3f} to {size + least:.3f}), beyond chance ({least:.3f}): of 100 unchanged hips"
-        f" at most 5 ever differ so much, at any visit and either site. Confirm by DXA. {_rate(one)}"
-    )
-
-
-def _rate(one: Change) -> str:
-    if one.rate is None:
-        return "No rate is given: how far estimates follow true changes has not been measured here."
-    value, low, high = (signed(end) for end in (one.rate.value, one.rate.low, one.rate.high))
-    return f"Corrected for how estimates follow true changes: {value} g/cm² a year ({low} to {high}, 95 %)."
 
 
 def signed(value: float) -> str:
     """A difference with its sign, three places, a true minus."""
-    return f"{value:+.3f}".replace("-", "\N{MINUS SIGN}")
+    return f"{value:+.3f}".replace("-", MINUS)
 
 
 def title(series: Series) -> str:
     """The hip, in words."""
     return f"{ {'R': 'Right', 'L': 'Left'}[series.side] } hip"
-
-
-def summary(
-    hips: Sequence[Followed],
-    of_one_visit: int,
-    findings: Sequence[Finding],
-    known: RepeatabilityFile | None,
-    file: str,
-    most: int,
-    width: int,
-) -> Iterator[str]:
-    """What a terminal of so many columns shows: hips of several visits, at most `most`, stated changes first; then
-    whose precision (in `file`) they rest on, and what is missing.
-    """
-    in_order, others = sorted(hips, key=lambda one: not any(change.stated for change in one.changes)), other_hips(hips)
-    for followed in in_order[:most]:
-        series = followed.series
-        yield filled(
-            f"{series.patient}, {title(series).lower()}: {len(series.visits)} visits, {series.visits[0].taken} to"
-            f" {series.visits[-1].taken}",
-            width,
-        )
-        for one in said(followed, known, others.get((series.patient, series.side))):
-            yield filled(one.text, width, "  ")
-    if len(hips) > most:
-        yield filled(f"The first {most} hips; all {len(hips)} stand in follow.html and follow.csv.", width)
-    yield filled(f"{counted(len(hips), 'hip')} with films of several visits, {of_one_visit} of one visit only.", width)
-    for line in rests_on(hips, known):
-        yield filled(f"{line}{f' File: {visible(file)}.' if file else ''}", width)
-    lacking = {one.precision_from for hip in hips for one in hip.changes} - {"clinic"}
-    for remedy in dict.fromkeys(TO_MEASURE[one] for one in TO_MEASURE if one in lacking):
-        yield filled(remedy, width)
-    for code, _n in Counter(one.code for one in findings).most_common():
-        files = list(dict.fromkeys(visible(one.file) for one in findings if one.code == code))
-        line = f"{counted(len(files), 'film')} in no series. {LEFT_OUT[code][0]} {LEFT_OUT[code][1]}"
-        yield filled(line, width)
-        more = f" and {len(files) - 6} more in follow.json" if len(files) > 6 else ""
-        yield filled(f"{', '.join(files[:6])}{more}", width, "  ")
-
-
-def filled(line: str, width: int, indent: str = "") -> str:
-    """Lines of at most so many columns; no date and no name is cut in two."""
-    return textwrap.fill(
-        line,
-        width,
-        initial_indent=indent,
-        subsequent_indent=f"{indent}  ",
-        break_on_hyphens=False,
-        break_long_words=False,
-    )

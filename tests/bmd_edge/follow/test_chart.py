@@ -94,13 +94,31 @@ def test_the_words_at_a_band_stay_beside_its_dots_and_inside_the_drawing(later):
         assert line["y"] <= band["y"] + band["height"]
 
 
-@pytest.mark.parametrize(("of", "judges"), [(known(), True), (known("phantom"), False)])
-def test_only_the_precision_of_the_films_own_unit_draws_a_band_that_judges(of, judges):
-    for maker, does in (("Drawn", judges), ("Other", False)):
+@pytest.mark.parametrize(("of", "judges"), [(known(), 1), (known("phantom"), 0)])
+def test_only_the_precision_of_the_films_own_unit_draws_a_band(of, judges):
+    for maker, does in (("Drawn", judges), ("Other", 0)):
         _, picture = drawn(visited("2020-05-01", 0.8, maker=maker), visited("2024-05-01", 0.7, maker=maker), of=of)
-        assert [band["judges"] for band in picture["bands"]] == [does]
+        assert len(picture["bands"]) == does
 
 
 def test_without_a_precision_there_is_no_band():
     _, picture = drawn(visited("2020-05-01", 0.8, bundle_digest="c"), visited("2024-05-01", 0.5, bundle_digest="c"))
     assert picture["bands"] == []
+
+
+def test_bands_of_one_time_do_not_cover_each_other_and_that_of_the_stated_change_is_drawn():
+    other = {"spacing_source": "imager_assumed"}
+    films = [visited(taken, bmd) for taken, bmd in (("2020-05-01", 0.8), ("2024-05-01", 0.5))]
+    same_days = [visited(taken, 0.8, **other) for taken in ("2020-04-01", "2024-06-01")]
+    _, picture = drawn(*films, *same_days)
+    (band,) = picture["bands"]
+    assert band["words"][0]["text"].startswith("B: ")
+    later = [visited(taken, 0.8, unit_pseudonym="un-b") for taken in ("2024-07-01", "2025-05-01")]
+    assert len(drawn(*films, *later)[1]["bands"]) == 2
+
+
+def test_a_band_that_hangs_on_an_odd_first_visit_says_so():
+    bmd = (0.95, 0.8, 0.81)
+    _, picture = drawn(*(visited(f"{2019 + 2 * n}-05-01", one) for n, one in enumerate(bmd)))
+    assert " ".join(line["text"] for line in picture["bands"][0]["words"]).startswith("hangs on the first visit")
+    assert scale(picture)(picture["bands"][0]["y"]) > 0.95

@@ -45,6 +45,7 @@ def test_a_row_per_visit_with_the_change_in_that_of_the_last(written):
     ]  # fmt: skip
     assert [row["change_gcm2_total_hip"] for row in rows] == ["", "", "-0.2", ""]
     assert rows[2]["stated_total_hip"] == "True"
+    assert [row["spoken_against_femoral_neck"] for row in rows] == ["", "", "implausible", ""]
     assert float(rows[2]["lsc_gcm2_total_hip"]) == pytest.approx(hips[0].changes[1].lsc_gcm2, abs=1e-4)
     assert float(rows[2]["rate_low_total_hip_gcm2_a_year"]) < float(rows[2]["rate_value_total_hip_gcm2_a_year"]) < 0
     assert rows[2]["first_date"] == "2020-05-01"
@@ -62,10 +63,11 @@ def test_json_says_everything_with_the_sentences(written):
     units = json.loads(json.dumps(asdict(UNITS)))
     assert hip["breaks"] == [{"date": "2025-05-01", "changed": ["X-ray unit"], "between_units": units}]
     assert [one["stated"] for one in hip["changes"]] == [True, True]
+    assert [one["spoken_against"] for one in hip["changes"]] == [["implausible"], []]
     assert [visit["bmd_total_hip_gcm2"] for visit in hip["visits"]] == [
         float(row["bmd_total_hip_gcm2"]) for row in rows
     ]
-    assert any("the estimate is lower" in line for line in hip["said"])
+    assert any("lower, beyond chance" in line for line in hip["said"])
 
 
 def test_a_visit_out_of_line_stands_in_its_row_and_its_sentence(tmp_path):

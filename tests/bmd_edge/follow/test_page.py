@@ -20,31 +20,42 @@ FACTS = {
 def page(tmp_path, *films, of=None):
     series, findings = series_of(films, date(2026, 1, 1))
     hips = [follow(one, of) for one in series if len(one.visits) > 1]
-    write_page(tmp_path / "follow.html", hips, len(series) - len(hips), findings, of, FACTS)
+    write_page(tmp_path / "follow.html", hips, [one for one in series if len(one.visits) == 1], findings, of, FACTS)
     return (tmp_path / "follow.html").read_text(encoding="utf-8")
 
 
 def test_a_page_holds_charts_sentences_and_numbers(tmp_path):
-    text = page(tmp_path, visited("2020-05-01", 0.8), visited("2024-05-01", 0.6), of=known())
+    text = page(tmp_path, visited("2020-05-01", 0.8), visited("2024-05-01", 0.68), of=known())
     assert text.count("<svg") == 2
     assert RESEARCH_USE in text
-    assert "the estimate is lower" in text
     assert text.count('class="said stated"') == text.count('<figcaption class="stated"') == 2
-    assert text.count("lower, beyond chance") == 2
+    assert text.count("lower, beyond chance</span>") == 2
     assert "0.800 (0.700 to 0.900)" in text
     assert "Precision: this clinic&#39;s, measured on Drawn One (by maker and model): 40 hips" in text
     assert text.count("<td>detector pixel, magnification stated</td>") == 2
+    assert text.count("<td>bundle test-1</td>") == 2
+    assert "T-score" not in text
     assert "one letter" not in text
     assert not re.search(r"<(script|link|img)|(src|href)=\"http", text)
 
 
-def test_a_band_of_the_phantom_is_drawn_and_called_so(tmp_path):
-    films = visited("2020-05-01", 0.8), visited("2024-05-01", 0.6)
-    assert 'class="elsewhere"' in (text := page(tmp_path, *films, of=known("phantom")))
-    assert "that of films of a digital phantom (synthetic): 40 hips with repeated films." in text
+def test_a_band_that_judges_nothing_is_not_drawn(tmp_path):
+    films = visited("2020-05-01", 0.8), visited("2024-05-01", 0.68)
+    text = page(tmp_path, *films, of=known("phantom"))
+    assert "films of a digital phantom (synthetic) judges nothing here: 40 hips with repeated films." in text
     assert text.count(": <span>whether it changed cannot be said") == 2
-    assert text.count(">of a digital phantom: judges nothing</text>") == 2
-    assert 'class="elsewhere"' not in page(tmp_path, *films, of=known())
+    assert "<rect" not in text
+    assert page(tmp_path, *films, of=known()).count("<rect") == 2
+
+
+def test_charts_of_one_page_have_steps_of_one_height(tmp_path):
+    films = [visited("2020-05-01", 0.8, 1.3), visited("2024-05-01", 0.6, 1.3)]
+    text = page(
+        tmp_path, *films, visited("2020-05-01", 0.8, side="L"), visited("2024-05-01", 0.8, side="L"), of=known()
+    )
+    charts = [re.findall(r'y="([\d.]+)" text-anchor="end"', svg) for svg in text.split("<svg")[1:]]
+    assert len(charts) == 4
+    assert len({tuple(ys) for ys in charts}) == 1
 
 
 def test_only_a_stated_change_is_orange(tmp_path):
@@ -52,13 +63,15 @@ def test_only_a_stated_change_is_orange(tmp_path):
         body = text.partition("</style>")[2]
         return body.count('stated"'), body.count('class="refusal"')
 
-    beyond = visited("2020-05-01", 0.8), visited("2024-05-01", 0.7, 0.79)
-    assert orange(page(tmp_path, *beyond, visited(None, 0.5), of=known())) == (2, 0)
+    beyond = visited("2020-05-01", 0.8), visited("2024-05-01", 0.68)
+    assert orange(page(tmp_path, *beyond, visited(None, 0.5), of=known())) == (4, 0)
+    for less in (visited("2024-05-01", 0.7), visited("2024-05-01", 0.3), visited("2024-05-01", 0.68, 0.79)):
+        assert orange(page(tmp_path, beyond[0], less, of=known())) == (0, 0)
     foreign = [replace(one, model="Two") for one in beyond]
     for of, films in ((known("phantom"), beyond), (known(), foreign), (None, beyond)):
         assert orange(page(tmp_path, *films, visited(None, 0.5), of=of)) == (0, 0)
     style = page(tmp_path, *beyond, of=known()).partition("</style>")[0]
-    assert "var(--refused)" not in re.sub(r"\.stated \{[^}]*\}", "", style[style.rindex(".patient {") :])
+    assert "var(--refused)" not in re.sub(r"\.(stated|doubted) \{[^}]*\}", "", style[style.rindex(".patient {") :])
 
 
 def test_every_card_carries_its_own_key_and_precision_for_paper(tmp_path):
@@ -78,7 +91,7 @@ def test_a_chart_says_where_nothing_is_compared(tmp_path):
     films = visited("2020-05-01", 0.8), visited("2024-05-01", 0.6, unit_pseudonym="un-b")
     text = page(tmp_path, *films, of=known())
     assert text.count(">not compared</text>") == 2
-    assert "Dots of one letter are compared with each other, and with no others." in text
+    assert "Dots of one letter are compared with each other, and with no others;" in text
 
 
 def test_every_card_names_its_patient_as_each_may_begin_a_sheet_of_paper(tmp_path):
@@ -103,7 +116,9 @@ def test_findings_are_told_by_reason_with_their_films(tmp_path):
     assert "2 films in no series." in text
     assert re.search(r"<details><summary>.*</summary><span.*>pt-a: R-None-0.7.dcm, ", text)
     assert "2 hips" not in text
-    assert "1 hip has films of one visit only" in page(tmp_path, visited("2020-05-01", 0.8), of=known())
+    text_alone = page(tmp_path, visited("2020-05-01", 0.8), of=known())
+    assert "1 hip has films of one visit only" in text_alone
+    assert ">pt-a, right hip, 2020-05-01</span>" in text_alone
     assert "No hip has films of several visits." in text
     many = told(
         [Finding("no_date", None, "a"), Finding("no_date", "pt-b", "a", "R"), Finding("side_unknown", None, "c")]
