@@ -128,8 +128,8 @@ def export_bundle(
 class _Networks:
     """The BMD network's files by precision, and what each answers for the judging hips, whose `images` are in batches.
 
-    `inputs` are those of the bundle's networks. `embedded` says how the embedded bundle does on these hips, `made` says how
-    INT8 was made, `memory` what the range pass took; None where nobody asked.
+    `inputs` are those of the bundle's networks. `embedded` says how the embedded bundle does on these hips. `made` says
+    how INT8 was made, `memory` what the range pass took; None where nobody asked.
     """
 
     inputs: dict[str, InputSpec]

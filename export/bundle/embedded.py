@@ -66,8 +66,8 @@ class AgainstEmbedded:
             interval = "" if low is None or high is None else f" (95 % interval {low:+.4f} to {high:+.4f})"
             yield (
                 f"{site.replace('_', ' ')}: RMSE {one.rmse_gcm2.value:.4f} g/cm2, the embedded bundle {self.version}"
-                f" has {one.embedded_gcm2.value:.4f} on the same {one.hips} hips of {one.subjects} subjects: {value:+.4f}"
-                f"{interval}, {one.verdict}"
+                f" has {one.embedded_gcm2.value:.4f} on the same {one.hips} hips of {one.subjects} subjects:"
+                f" {value:+.4f}{interval}, {one.verdict}"
             )
         if any(one.verdict != "better" for one in self.sites.values()):
             yield (

@@ -70,7 +70,7 @@ def open_run(task: Task, config: Config, run: Path) -> None:
 
 
 def read_metrics(run: Path) -> list[dict[str, float]]:
-    """The lines of `metrics.jsonl`, one an epoch after that of the `START`, up to the first that a kill left half-written."""
+    """The lines of `metrics.jsonl`, one an epoch after that of the `START`, up to one that a kill left half-written."""
     path = run / "metrics.jsonl"
     if not path.is_file():
         return []
