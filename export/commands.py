@@ -9,7 +9,6 @@ import typer
 if TYPE_CHECKING:
     from export.bundle.finder import Finder
 
-PHANTOM = "digital hip phantom"
 PHANTOM_NOTICE = "Trained and measured on films of a digital hip phantom, never on patients."
 
 
@@ -110,6 +109,7 @@ def _stated(table: Path, training_data: str | None, notice: str | None, runs: li
     what the networks went on from.
     """
     from bmd_edge.bundle.bundle import read_bundle
+    from bmd_edge.bundle.manifest import PHANTOM
     from bmd_edge.table.film_table import read_table
     from export.onnx_file.from_run import run_facts
 
