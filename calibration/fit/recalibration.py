@@ -62,11 +62,13 @@ def calibrate(
     """
     rows = [row for row in read_table(table) if row.split == CALIBRATE and any(row.bmd_gcm2.values())]
     if not rows:
-        raise TableError(f"{table.name}: no row of the split {CALIBRATE} has DEXA: put the films to calibrate with there")
+        raise TableError(
+            f"{table.name}: no row of the split {CALIBRATE} has DEXA: put the films to calibrate with there"
+        )
     if (subjects := len({row.subject for row in rows})) < MIN_SUBJECTS:
         raise TableError(
-            f"{table.name}: {counted(subjects, 'subject')} with DEXA in the split {CALIBRATE}, {MIN_SUBJECTS} with film and"
-            " DEXA are the least"
+            f"{table.name}: {counted(subjects, 'subject')} with DEXA in the split {CALIBRATE}, {MIN_SUBJECTS} with film"
+            " and DEXA are the least"
         )
     refuse_errors(table.name, dexa_findings(rows))  # said before films are read for minutes
     films = {row.film: row.film_path for row in rows}
