@@ -109,6 +109,8 @@ def export_bundle(
         (files / "finder.onnx").write_bytes(finder.onnx)
         networks = _networks(runs, files, ranges, judging, int8, memory, statement.unproven, progress)
         makers = calibration_films.only_maker([*ranges, *judging])
+        if contradicted := calibration_films.makers_contradicted([*ranges, *judging]):
+            progress(contradicted)
         provenance = Provenance(
             created=statement.created,
             command=statement.command,

@@ -132,7 +132,7 @@ def _row(report: FilmReport, link: str) -> Row:
     flags = dict.fromkeys(flag for hip in report.hips for flag in flags_of(hip) if flag in TO_DO)
     notes = [FILM_NOW[report.film_now], _copied(report), *(FLAGS[flag] for flag in flags)]
     also = [FILM_NOW_TO_DO.get(report.film_now), COPIES_TO_DO.get(report.copy or ""), *(TO_DO[flag] for flag in flags)]
-    remedies = [*(REFUSALS[reason].remedy for reason in first), to_do]
+    remedies: list[str | None] = [*(REFUSALS[reason].remedy for reason in first), to_do]
     remedies += [*(remedy(reason, report.status) for reason in then), *also]
     lowest = lowest_t_score(estimate for hip in report.hips for estimate in hip.estimates)
     return Row(

@@ -154,7 +154,7 @@ def test_the_worklist_comes_first_and_leads_to_the_cards(reports: dict[str, Film
 def test_a_search_finds_what_is_typed_and_says_what_it_leaves_out(
     typed: str, said: str, left: list[str], reports: dict[str, FilmReport], tmp_path: Path
 ) -> None:
-    """In a browser, whose user types before the page is printed: here a second script, which the policy would forbid."""
+    """In a browser, where somebody types: here a second script, which the page's policy would forbid."""
     low = replace(
         reports["right"], file="low.dcm", band="low_suspected", sop_instance_uid="1.2.3", acquisition_date="2026-11-04",
         hips=tuple(
