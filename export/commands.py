@@ -51,9 +51,7 @@ def export(
     import logging
 
     try:
-        from export.bundle.pack import check_out
         from export.make_bundle import Statement, check_requirements, export_bundle
-        from trainer.networks.build import check_run
     except ModuleNotFoundError as error:
         from bmd_edge.errors import MissingExtra
 
@@ -65,11 +63,7 @@ def export(
 
     if finder is not None and finder_bundle is not None:
         raise UsageError("--finder trains one anew, --finder-bundle takes one over: give one of them")
-    check_out(out)
-    for run in runs:
-        check_run(run)
-    if finder is not None:
-        check_run(finder, finder=True)
+    _check_folders(runs, finder, out)
     check_requirements(table, training_data, int8)
     training_data, notice = _stated(table, training_data, notice, runs)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it warns of packages that this export does not need
@@ -78,6 +72,18 @@ def export(
     statement = Statement(version=version, **made, training_data=training_data, notice=notice, unproven=unproven)
     bundle = export_bundle(runs, table, out, statement, finder=part, int8=int8, memory=report_memory, progress=say)
     typer.echo(f"{out} {bundle.manifest.version} {bundle.digest}")
+
+
+def _check_folders(runs: list[Path], finder: Path | None, out: Path) -> None:
+    """UsageError if a folder is not what is asked for: said before any film is read."""
+    from export.bundle.pack import check_out
+    from trainer.networks.build import check_run
+
+    check_out(out)
+    for run in runs:
+        check_run(run)
+    if finder is not None:
+        check_run(finder, finder=True)
 
 
 def _finder(run: Path | None, table: Path, splits: str, bundle: Path | None, say: Callable[[str], None]) -> "Finder":

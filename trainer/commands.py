@@ -76,7 +76,7 @@ def train(
     best = run_training(settings, table, out)
     facts = "  ".join(f"{name} {value:.4g}" for name, value in best.items() if name.startswith("val_"))
     if best["epoch"] < 0:
-        typer.echo(f"No epoch was better than the start: the run holds the weights of init, unchanged. {facts}")
+        typer.echo(f"No epoch was better than the start: the run holds the network that it started from. {facts}")
     else:
         typer.echo(f"best epoch {best['epoch'] + 1}: {facts}")
     _say_test(settings, table, out)
