@@ -16,11 +16,12 @@ from bmd_edge.bundle.knowledge import Knowledge
 from bmd_edge.bundle.manifest import Provenance, Validity
 from bmd_edge.bundle.network_input import FINDER_CLOSEUP, InputSpec
 from bmd_edge.errors import TableError
+from bmd_edge.measure.headline import CUTS_TAKE
 from bmd_edge.measure.network_answer import gray_statistics
 from bmd_edge.sites import SITES
 from bmd_edge.table.film_table import HipRow, read_table
 from calibration.drift.control_charts import reference_of
-from calibration.fit.headline_cuts import fit_headline_cuts
+from calibration.fit.headline_cuts import fit_headline_cuts, lowest_by_subject
 from calibration.fit.intervals import fit_sites
 from calibration.statistics.agreement import plain_figures
 from export.bundle import calibration_films
@@ -121,6 +122,10 @@ def export_bundle(
             quantization=networks.made.quantization if networks.made else None,
         )
         parts = _parts(statement, finder, files / "finder.onnx", networks, judging, provenance, makers)
+        if not all(parts.operating_points.values()):
+            low = lowest_by_subject(judging, networks.answers["fp32"].bmd)[1]
+            half = f"the judging half holds {np.count_nonzero(low)} and {np.count_nonzero(~low)}"
+            progress(f"no headline: its cuts take {CUTS_TAKE}, {half}")
         page.save(runs[0], parts, _measured(networks))
         progress(f"report: {runs[0].name}/{page.NAME}.html")
         return pack(out, parts)

@@ -46,6 +46,7 @@ def test_the_command_makes_the_same_bundle_and_names_no_path(
     printed = capsys.readouterr()
     assert made_again.digest in printed.out
     assert "ranges by" in printed.err
+    assert "30 without, the judging half holds 0 and 0" in printed.err  # no age, no sex
 
 
 def test_what_is_missing_is_said_before_any_film_is_read(made: tuple[Path, VerifiedBundle], tmp_path: Path) -> None:

@@ -106,7 +106,9 @@ def test_a_clinic_off_the_reference_starts_from_its_own_baseline(bundle: Verifie
     good, later = site(300, 20), site(300, 21)
     later.facts[150:, 2] += np.log(1.06)
     runs = [run_of(tmp_path / name, part, bundle.digest) for name, part in (("good", good), ("later", later))]
-    assert call(runs[0], "--bundle", bundle.root).exit_code == 3
+    alarm = call(runs[0], "--bundle", bundle.root)
+    assert alarm.exit_code == 3
+    assert "--baseline RUN, a run of a time known to be good, starts from its own means." in alarm.output
     with pytest.raises(UsageError, match="300 of 300 films of these runs are the baseline's own"):
         watch(reports_of(runs[0], bundle), bundle, reports_of(runs[0], bundle))
     found = json.loads(call(runs[1], "--bundle", bundle.root, "--baseline", runs[0], "--json").stdout)["charts"]
