@@ -289,8 +289,8 @@ def drift(
         _say_drift(charts, studies, {report.film_id: report.file for report in kept[0]})
         if drifted and not baseline:
             typer.echo(
-                "A clinic with one X-ray unit may lie off a bundle of many from its first film on: --baseline RUN, a run"
-                " of a time known to be good, starts from its own means."
+                "A clinic with one X-ray unit may lie off a bundle of many from its first film on: --baseline RUN, a"
+                " run of a time known to be good, starts from its own means."
             )
     raise typer.Exit(3 if drifted else 0)
 
