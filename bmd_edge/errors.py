@@ -157,6 +157,9 @@ REFUSALS: dict[str, Refusal] = {
 }
 """Every code that can stand as `reason` of a refused or failed film or hip, or of a file that is left out."""
 
+AT_ONCE = frozenset({"fracture"})
+"""Codes of hips whose film somebody must read at once: lists begin with these and leave none out."""
+
 
 _MAY_STAY = "Nothing need be done"
 LEFT_OUT: dict[str, str] = {

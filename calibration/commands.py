@@ -287,6 +287,11 @@ def drift(
         typer.echo(json.dumps(facts | {"charts": {name: asdict(one) for name, one in charts.items()}}, indent=1))
     else:
         _say_drift(charts, studies, {report.film_id: report.file for report in kept[0]})
+        if drifted and not baseline:
+            typer.echo(
+                "A clinic with one X-ray unit may lie off a bundle of many from its first film on: --baseline RUN, a"
+                " run of a time known to be good, starts from its own means."
+            )
     raise typer.Exit(3 if drifted else 0)
 
 

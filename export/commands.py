@@ -9,7 +9,6 @@ import typer
 if TYPE_CHECKING:
     from export.bundle.finder import Finder
 
-PHANTOM = "digital hip phantom"
 PHANTOM_NOTICE = "Trained and measured on films of a digital hip phantom, never on patients."
 
 
@@ -64,14 +63,27 @@ def export(
 
     if finder is not None and finder_bundle is not None:
         raise UsageError("--finder trains one anew, --finder-bundle takes one over: give one of them")
+    _check_folders(runs, finder, out)
     check_requirements(table, training_data, int8)
-    training_data, notice = _stated(table, training_data, notice)
+    training_data, notice = _stated(table, training_data, notice, runs)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it warns of packages that this export does not need
     part = _finder(finder, finder_table or table, finder_split, finder_bundle, say)
     made = _made(runs, table, finder, int8)
     statement = Statement(version=version, **made, training_data=training_data, notice=notice, unproven=unproven)
     bundle = export_bundle(runs, table, out, statement, finder=part, int8=int8, memory=report_memory, progress=say)
     typer.echo(f"{out} {bundle.manifest.version} {bundle.digest}")
+
+
+def _check_folders(runs: list[Path], finder: Path | None, out: Path) -> None:
+    """UsageError if a folder is not what is asked for: said before any film is read."""
+    from export.bundle.pack import check_out
+    from trainer.networks.build import check_run
+
+    check_out(out)
+    for run in runs:
+        check_run(run)
+    if finder is not None:
+        check_run(finder, finder=True)
 
 
 def _finder(run: Path | None, table: Path, splits: str, bundle: Path | None, say: Callable[[str], None]) -> "Finder":
@@ -98,10 +110,24 @@ def _made(runs: list[Path], table: Path, finder: Path | None, int8: bool) -> dic
     }
 
 
-def _stated(table: Path, training_data: str | None, notice: str | None) -> tuple[str, str]:
-    """What outputs say of the training: the phantom's words for a table of the phantom, else what the user states."""
+def _stated(table: Path, training_data: str | None, notice: str | None, runs: list[Path]) -> tuple[str, str]:
+    """What outputs say of the training: the phantom's words for a table of the phantom, else what the user states and
+    what the networks went on from.
+    """
+    from bmd_edge.bundle.bundle import read_bundle
+    from bmd_edge.bundle.manifest import PHANTOM
     from bmd_edge.table.film_table import read_table
+    from export.onnx_file.from_run import run_facts
 
     if training_data is None or all("x_scene" in row.extra for row in read_table(table)):
         return training_data or PHANTOM, notice or PHANTOM_NOTICE
-    return training_data, notice or f"BMD network trained on {training_data}."
+    embedded = read_bundle().manifest
+    known = {facts.get("checkpoint_sha256") for facts in embedded.provenance.runs.values()}
+    before = dict[str, None]()
+    for facts in map(run_facts, runs):
+        if "init" in facts:
+            of_embedded = facts["init_checkpoint_sha256"] in known
+            what = f", of the bundle {embedded.version} ({embedded.validity.training_data})" if of_embedded else ""
+            before[f"the network of the run {facts['init']}{what}"] = None
+    went_on = f", going on from {' and '.join(before)}" if before else ""
+    return training_data + went_on, notice or f"BMD network trained on {training_data}{went_on}."

@@ -10,20 +10,22 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bmd_edge.bundle.bundle import VerifiedBundle
+from bmd_edge.bundle.bundle import VerifiedBundle, read_bundle
 from bmd_edge.bundle.error_budget import LIMITS
 from bmd_edge.bundle.knowledge import Knowledge
 from bmd_edge.bundle.manifest import Provenance, Validity
 from bmd_edge.bundle.network_input import FINDER_CLOSEUP, InputSpec
 from bmd_edge.errors import TableError
+from bmd_edge.measure.headline import CUTS_TAKE
 from bmd_edge.measure.network_answer import gray_statistics
 from bmd_edge.sites import SITES
 from bmd_edge.table.film_table import HipRow, read_table
 from calibration.drift.control_charts import reference_of
-from calibration.fit.headline_cuts import fit_headline_cuts
+from calibration.fit.headline_cuts import fit_headline_cuts, lowest_by_subject
 from calibration.fit.intervals import fit_sites
 from calibration.statistics.agreement import plain_figures
 from export.bundle import calibration_films
+from export.bundle.embedded import AgainstEmbedded, against_embedded
 from export.bundle.finder import Finder
 from export.bundle.knowledge import check_knowledge, knowledge_on, notice_and_reason
 from export.bundle.pack import Parts, pack
@@ -108,6 +110,8 @@ def export_bundle(
         (files / "finder.onnx").write_bytes(finder.onnx)
         networks = _networks(runs, files, ranges, judging, int8, memory, statement.unproven, progress)
         makers = calibration_films.only_maker([*ranges, *judging])
+        if contradicted := calibration_films.makers_contradicted([*ranges, *judging]):
+            progress(contradicted)
         provenance = Provenance(
             created=statement.created,
             command=statement.command,
@@ -118,6 +122,10 @@ def export_bundle(
             quantization=networks.made.quantization if networks.made else None,
         )
         parts = _parts(statement, finder, files / "finder.onnx", networks, judging, provenance, makers)
+        if not all(parts.operating_points.values()):
+            low = lowest_by_subject(judging, networks.answers["fp32"].bmd)[1]
+            half = f"the judging half holds {np.count_nonzero(low)} and {np.count_nonzero(~low)}"
+            progress(f"no headline: its cuts take {CUTS_TAKE}, {half}")
         page.save(runs[0], parts, _measured(networks))
         progress(f"report: {runs[0].name}/{page.NAME}.html")
         return pack(out, parts)
@@ -127,8 +135,8 @@ def export_bundle(
 class _Networks:
     """The BMD network's files by precision, and what each answers for the judging hips, whose `images` are in batches.
 
-    `inputs` are those of the bundle's networks. `made` says how INT8 was made, `memory` what the range pass took; None
-    where nobody asked.
+    `inputs` are those of the bundle's networks. `embedded` says how the embedded bundle does on these hips. `made` says
+    how INT8 was made, `memory` what the range pass took; None where nobody asked.
     """
 
     inputs: dict[str, InputSpec]
@@ -136,6 +144,7 @@ class _Networks:
     answers: dict[str, Answers]
     hips: JudgingHips
     images: list[NDArray[np.float32]]
+    embedded: AgainstEmbedded
     made: Int8 | None
     memory: MemoryReport | None
 
@@ -158,6 +167,9 @@ def _networks(
     error = onnx_from_run("bmd", runs[0], files["fp32"], runs[1:])
     progress(f"bmd: ONNX Runtime agrees with torch to {error:.1e} of the range")
     found, made = {"fp32": answers(files["fp32"], images)}, None
+    embedded = against_embedded(found["fp32"].bmd, judging, read_bundle())
+    for line in embedded.sentences():
+        progress(line)
     known = knowledge_on(judging, found["fp32"].bmd)
     check_knowledge(known, unproven)  # before anything that takes long
     for line in Knowledge({"fp32": known}, unproven).sentences():
@@ -169,7 +181,16 @@ def _networks(
         files["int8"] = folder / "bmd.int8.onnx"
         made = _int8(files, ranges, spec, images, hips, found["fp32"], progress)
         found["int8"] = made.answers
-    return _Networks(inputs=inputs, files=files, answers=found, hips=hips, images=images, made=made, memory=watched)
+    return _Networks(
+        inputs=inputs,
+        files=files,
+        answers=found,
+        hips=hips,
+        images=images,
+        embedded=embedded,
+        made=made,
+        memory=watched,
+    )
 
 
 def _parts(
@@ -217,6 +238,7 @@ def _measured(networks: _Networks) -> page.Measured:
     return page.Measured(
         bmd={name: one.bmd for name, one in networks.answers.items()},
         dexa=networks.hips.dexa_gcm2,
+        embedded=networks.embedded,
         int8=networks.made,
         memory=networks.memory,
         latency=latency.measure(networks.files, networks.images[0][:1]),

@@ -70,10 +70,15 @@ def train(
     if table is None or out is None:
         raise UsageError("train needs --table TABLE and --out RUN")
     check_device(settings)
+    if settings.init:
+        _check_start(settings)
     table = prepared(table, out, settings)
     best = run_training(settings, table, out)
     facts = "  ".join(f"{name} {value:.4g}" for name, value in best.items() if name.startswith("val_"))
-    typer.echo(f"best epoch {best['epoch'] + 1}: {facts}")
+    if best["epoch"] < 0:
+        typer.echo(f"No epoch was better than the start: the run holds the network that it started from. {facts}")
+    else:
+        typer.echo(f"best epoch {best['epoch'] + 1}: {facts}")
     _say_test(settings, table, out)
 
 
@@ -129,6 +134,14 @@ def check_device(settings: "Config") -> None:
         typer.echo("training in float32: this machine has no instructions for bfloat16", err=True)
 
 
+def _check_start(settings: "Config") -> None:
+    """UsageError if no training with these settings can start from `init`: said before any film is read."""
+    from trainer.networks.build import check_run
+    from trainer.run.settings import FinderConfig
+
+    check_run(Path(settings.init), finder=isinstance(settings, FinderConfig))
+
+
 def prepared(table: Path, out: Path, settings: "Config") -> Path:
     """The table to train on: regions are cut from DICOM films first; hips left out are listed in the run folder."""
     from bmd_edge.cli.terminal import progress_bar
@@ -146,7 +159,10 @@ def prepared(table: Path, out: Path, settings: "Config") -> Path:
 
 def _tell(line: dict[str, float], epochs: int, left_s: float) -> None:
     shown = "  ".join(f"{name} {value:.3g}" for name, value in line.items() if name != "epoch")
-    typer.echo(f"epoch {line['epoch'] + 1:g}/{epochs}  {shown}  left {left_s / 60:.1f} min", err=True)
+    if line["epoch"] < 0:
+        typer.echo(f"start, before the first epoch  {shown}", err=True)
+    else:
+        typer.echo(f"epoch {line['epoch'] + 1:g}/{epochs}  {shown}  left {left_s / 60:.1f} min", err=True)
 
 
 def run_training(

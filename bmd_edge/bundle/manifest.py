@@ -27,6 +27,8 @@ KINDS = ("intact", "implant", "fracture", "wrong_view", "immature", "not_a_hip")
 INPUTS = {"finder_survey": "finder", "finder_closeup": "finder", "bmd": "bmd"}
 """Input -> the network that takes it."""
 UNIT = "g/cm2"
+PHANTOM = "digital hip phantom"
+"""The `training_data` of a bundle that has seen no patient."""
 
 _MOST = {
     "min_peak": 1.0,

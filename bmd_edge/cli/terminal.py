@@ -15,7 +15,7 @@ from rich.text import Text
 
 from bmd_edge.cli.hips_shown import print_hips
 from bmd_edge.cli.minutes import Minutes
-from bmd_edge.errors import REFUSALS, remedy
+from bmd_edge.errors import AT_ONCE, REFUSALS, remedy
 from bmd_edge.report.copies import Copies, copies, count_copies, marked
 from bmd_edge.report.film_report import (
     COPIES,
@@ -34,6 +34,7 @@ from bmd_edge.screen.folder_plan import named
 from bmd_edge.screen.ledger import Ledger
 
 _FILMS_SHOWN = 200
+_IN_CSV = " in results.csv"
 PIPED_WIDTH = 140
 
 
@@ -103,12 +104,14 @@ def print_results(out: Path, summary: RunSummary, films: Path) -> None:
     console = Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
     with _told(out, films) as ledger:
         marks = _marks(ledger, summary)
+        without = _without(_counted(ledger, marks))
+        _print_without(console, without, at_once=True)
         if summary.hips["read"]:
             with_number = (report for report in _counted(ledger, marks) if report.status == "read")
             print_hips(console, islice(with_number, _FILMS_SHOWN))
             if summary.films["read"] > _FILMS_SHOWN:
                 console.print(f"  The first {_FILMS_SHOWN} films; all {summary.films['read']} stand in results.csv.\n")
-        _print_without(console, _counted(ledger, marks))
+        _print_without(console, without, at_once=False)
         now = _of_films_there(ledger, summary, marks)
     _print_copies(console, marks)
     console.print(_counts(now))
@@ -176,9 +179,13 @@ def _counts(summary: RunSummary) -> str:
     )
 
 
-def _print_without(console: Console, reports: Iterable[FilmReport]) -> None:
-    """What got no number, by reason: sentence, remedy, names; first films, then what is none."""
-    names: dict[tuple[bool, str, str], list[str]] = {}
+_Without = dict[tuple[bool, str, str], list[str]]
+"""Names of what got no number, by (left out, reason, "hip" or "file")."""
+
+
+def _without(reports: Iterable[FilmReport]) -> _Without:
+    """What got no number."""
+    names: _Without = {}
     for report in reports:
         earlier = f" [{report.film_now}]" * (report.film_now in EARLIER_FILMS)
         file, left_out = visible(report.file or "") + earlier, report.status == "left_out"
@@ -187,10 +194,20 @@ def _print_without(console: Console, reports: Iterable[FilmReport]) -> None:
                 names.setdefault((left_out, hip.reason, "hip"), []).append(f"{file} ({hip.side or 'side unknown'})")
         if report.reason and not report.hips:
             names.setdefault((left_out, report.reason, "file"), []).append(file)
+    return names
+
+
+def _print_without(console: Console, names: _Without, *, at_once: bool) -> None:
+    """By reason sentence, remedy, names: all of what somebody must read at once; of the rest the first names, first
+    films, then what is none.
+    """
     for (left_out, reason, kind), files in sorted(names.items(), key=lambda one: (one[0][0], -len(one[1]), one[0])):
+        if (reason in AT_ONCE) != at_once:
+            continue
         what, style, status = ("left out", "", "left_out") if left_out else ("without a number", "yellow", "refused")
         sentence = f"{counted(len(files), kind)} {what}. {REFUSALS[reason].sentence}"
-        _print_named(console, sentence, remedy(reason, status), files, style)
+        shown = ", ".join(files) if at_once else some(files, _IN_CSV)
+        _print_named(console, sentence, remedy(reason, status), shown, "bold red" if at_once else style)
 
 
 def _print_copies(console: Console, marks: Copies) -> None:
@@ -201,14 +218,14 @@ def _print_copies(console: Console, marks: Copies) -> None:
     for kind, files in names.items():
         if kind in COUNTED_ONCE:
             what = "copy" if len(files) == 1 else "copies"
-            _print_named(console, f"{len(files)} {what}. {COPIES[kind]}", "Counted once.", files, "")
+            _print_named(console, f"{len(files)} {what}. {COPIES[kind]}", "Counted once.", some(files, _IN_CSV), "")
         else:
             sentence = f"{counted(len(files), 'file')} in conflict. {COPIES[kind]}"
-            _print_named(console, sentence, COPIES_TO_DO[kind], files, "yellow")
+            _print_named(console, sentence, COPIES_TO_DO[kind], some(files, _IN_CSV), "yellow")
 
 
-def _print_named(console: Console, sentence: str, to_do: str, files: list[str], style: str) -> None:
+def _print_named(console: Console, sentence: str, to_do: str, files: str, style: str) -> None:
     console.print(sentence, style=style, markup=False)
-    for text in (Text(to_do), Text(some(files, " in results.csv"), style="dim")):
+    for text in (Text(to_do), Text(files, style="dim")):
         console.print(Padding(text, (0, 0, 0, 2), expand=False))
     console.print()

@@ -4,7 +4,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from operator import attrgetter
 
-from bmd_edge.errors import FLAGS, REFUSALS, TO_DO, remedy
+from bmd_edge.errors import AT_ONCE, FLAGS, REFUSALS, TO_DO, remedy
 from bmd_edge.measure.headline import lowest_t_score
 from bmd_edge.measure.t_score import T_SCORE_REASONS
 from bmd_edge.report.film_report import (
@@ -19,6 +19,7 @@ from bmd_edge.report.film_report import (
 from bmd_edge.report.safe_text import visible
 
 SECTIONS = {
+    "read_at_once": "Have these films read at once",
     "low_suspected": "Low BMD suspected",
     "refer_for_dxa": "Refer for DXA",
     "in_doubt": "In doubt, or without a number",
@@ -71,8 +72,13 @@ class Section:
 
     @property
     def films(self) -> int:
-        """Number of films; several files of one image are one."""
-        return sum(row.counts for rows in self.groups for row in rows)
+        """Number of films that belong here by themselves; several files of one image are one."""
+        return sum(row.counts for rows in self.groups for row in rows if row.section == self.name)
+
+    @property
+    def others(self) -> int:
+        """Number of films that stand here beside one of them, of the same patient or visit."""
+        return sum(row.counts for rows in self.groups for row in rows) - self.films
 
     @property
     def patients(self) -> int | None:
@@ -120,11 +126,14 @@ def _row(report: FilmReport, link: str) -> Row:
     for hip in report.hips:
         if hip.reason:
             doubted.setdefault(hip.reason, []).extend(_SIDES[hip.side])
-    sentences = [f"{_of_sides(sides)}{REFUSALS[reason].sentence}" for reason, sides in doubted.items()]
+    sentences = {reason: f"{_of_sides(sides)}{REFUSALS[reason].sentence}" for reason, sides in doubted.items()}
+    first = [reason for reason in doubted if reason in AT_ONCE]
+    then = [reason for reason in doubted if reason not in AT_ONCE]
     flags = dict.fromkeys(flag for hip in report.hips for flag in flags_of(hip) if flag in TO_DO)
     notes = [FILM_NOW[report.film_now], _copied(report), *(FLAGS[flag] for flag in flags)]
     also = [FILM_NOW_TO_DO.get(report.film_now), COPIES_TO_DO.get(report.copy or ""), *(TO_DO[flag] for flag in flags)]
-    remedies = dict.fromkeys([to_do, *(remedy(reason, report.status) for reason in doubted), *also])
+    remedies: list[str | None] = [*(REFUSALS[reason].remedy for reason in first), to_do]
+    remedies += [*(remedy(reason, report.status) for reason in then), *also]
     lowest = lowest_t_score(estimate for hip in report.hips for estimate in hip.estimates)
     return Row(
         section=_section(report),
@@ -136,8 +145,8 @@ def _row(report: FilmReport, link: str) -> Row:
         date=report.acquisition_date or "",
         accession=visible(report.accession_number or ""),
         lowest_t="" if lowest is None else signed(lowest),
-        said=" ".join(filter(None, [said, *sentences, *notes])),
-        to_do=" ".join(filter(None, remedies)),
+        said=" ".join(filter(None, [*map(sentences.get, first), said, *map(sentences.get, then), *notes])),
+        to_do=" ".join(filter(None, dict.fromkeys(remedies))),
     )
 
 
@@ -150,6 +159,8 @@ def _of_sides(sides: list[str]) -> str:
 
 
 def _section(report: FilmReport) -> str:
+    if any(hip.reason in AT_ONCE for hip in report.hips):
+        return "read_at_once"
     if report.band in ("low_suspected", "refer_for_dxa"):
         return report.band
     sure = report.complete and report.copy not in COPIES_TO_DO

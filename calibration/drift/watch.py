@@ -78,8 +78,8 @@ def watch(
     and limits stay those of the bundle, which are wider than one clinic's.
 
     Raises:
-        UsageError: the films were measured in more than one precision, none has a number, or the baseline has fewer
-            than 100 studies.
+        UsageError: the films were measured in more than one precision, none has a number, the baseline has fewer than
+            100 studies, or half of the films or more are those of the baseline.
         BundleError: the bundle holds no reference.
     """
     precisions = sorted({report.precision for report in (*reports, *baseline)})
@@ -89,6 +89,12 @@ def watch(
     if not names:
         raise UsageError(
             "no film of these runs has a number, and drift is seen in numbers: tens of studies with one are the least"
+        )
+    same = {report.film_id for report in reports if report.film_id} & {report.film_id for report in baseline}
+    if 2 * len(same) >= len(reports):
+        raise UsageError(
+            f"{len(same)} of {len(reports)} films of these runs are the baseline's own, whose means they cannot leave:"
+            " give --baseline a run of other films, of a time before"
         )
     reference = reference_in(bundle, precisions[0])
     if baseline:

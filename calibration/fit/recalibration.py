@@ -29,11 +29,9 @@ from calibration.fit.site_line import MIN_SUBJECTS, SiteFit, fit_site
 from calibration.pairs.answers import FilmAnswers, Progress, read_films
 from calibration.pairs.dexa_checks import dexa_findings, refuse_errors
 from calibration.pairs.finding import Finding, weight
-from calibration.pairs.learned_from import Known
+from calibration.pairs.learned_from import CALIBRATE, Known
 from calibration.pairs.pairs import pair
 from calibration.pairs.table_checks import contradictions, examine
-
-SPLIT = "calibrate"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +60,15 @@ def calibrate(
         TableError: no such rows, a film is missing, or the table cannot be right (a finding of severity "error").
         UsageError: too few subjects, or a line that cannot be believed; see `calibration.fit.site_line.fit_site`.
     """
-    rows = [row for row in read_table(table) if row.split == SPLIT and any(row.bmd_gcm2.values())]
+    rows = [row for row in read_table(table) if row.split == CALIBRATE and any(row.bmd_gcm2.values())]
     if not rows:
-        raise TableError(f"{table.name}: no row of the split {SPLIT} has DEXA: put the films to calibrate with there")
+        raise TableError(
+            f"{table.name}: no row of the split {CALIBRATE} has DEXA: put the films to calibrate with there"
+        )
     if (subjects := len({row.subject for row in rows})) < MIN_SUBJECTS:
         raise TableError(
-            f"{table.name}: {counted(subjects, 'subject')} with DEXA in the split {SPLIT}, {MIN_SUBJECTS} with film and"
-            " DEXA are the least"
+            f"{table.name}: {counted(subjects, 'subject')} with DEXA in the split {CALIBRATE}, {MIN_SUBJECTS} with film"
+            " and DEXA are the least"
         )
     refuse_errors(table.name, dexa_findings(rows))  # said before films are read for minutes
     films = {row.film: row.film_path for row in rows}

@@ -58,6 +58,7 @@ def read_films(
     threads: int | None,
     progress: Progress,
     recalibration: Path | None = None,
+    patient_key: bytes | None = None,
 ) -> tuple[list[FilmAnswers], str]:
     """Read films (name in the table -> path) in every precision; returns the answers in order and the device used.
 
@@ -68,6 +69,7 @@ def read_films(
         threads: worker processes, each with one thread; None for one per CPU.
         progress: called after each film.
         recalibration: path of a recalibration to read them with.
+        patient_key: with it reports tell one patient's films from another's, as `Screener` explains.
 
     Raises:
         EngineError, UsageError: the networks cannot be opened as asked, or fail.
@@ -79,7 +81,7 @@ def read_films(
     precisions = read_bundle(bundle).precisions("bmd")
     tasks = [FilmJob(os.fsencode(path.absolute()), name) for name, path in films.items()]
     found: dict[str, FilmAnswers] = {}
-    with Crew(partial(_open, bundle, device, recalibration), threads) as crew:
+    with Crew(partial(_open, bundle, device, recalibration, patient_key), threads) as crew:
         for task, outcome in crew.examine(tasks):
             if outcome.error:
                 raise EngineError(f"a network failed: {outcome.error}")
@@ -91,8 +93,10 @@ def read_films(
         return [found[name] for name in films], crew.setup.failed.device
 
 
-def _open(bundle: Path, device: str, recalibration: Path | None) -> "_EveryPrecision":
-    return _EveryPrecision(read_bundle(bundle), device, recalibration)
+def _open(bundle: Path, device: str, recalibration: Path | None, patient_key: bytes | None) -> "_EveryPrecision":
+    screener = _EveryPrecision(read_bundle(bundle), device, recalibration)
+    screener.patient_key = patient_key
+    return screener
 
 
 class _EveryPrecision(Screener):

@@ -155,9 +155,9 @@ def _misnamed_scales(rows: Sequence[HipRow]) -> Iterator[Finding]:
             sentence = (
                 f"DEXA named {scale} does not look like it: with a median of {level['femoral_neck']:.3f} (neck) and"
                 f" {level['total_hip']:.3f} g/cm2 (total hip) at {middle.age_years:.0f} years it fits {fitting} better."
-                f" Check the column scale in {named_rows(some)}."
+                f" Correct the column scale in {named_rows(some)}."
             )
-            yield Finding("scale_misnamed", "warning", sentence, len(some))
+            yield Finding("scale_misnamed", "error", sentence, len(some))
 
 
 # -- dates --------------------------------------------------------------------------------------------------------

@@ -5,15 +5,21 @@ Run folders name their subjects; film tables name subjects and films, films by t
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from bmd_edge.bundle.manifest import PHANTOM, Manifest
 from bmd_edge.errors import TableError
+from bmd_edge.measure.recalibration import RecalibrationFile
 from bmd_edge.screen.jobs import FilmJob
 from bmd_edge.screen.workers import Crew
 from bmd_edge.table.film_table import HipRow, read_table
+from calibration.pairs.finding import Finding
+
+CALIBRATE = "calibrate"
+"""The split that a recalibration is fitted on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +51,42 @@ def read_known(paths: Iterable[Path]) -> Known:
         else:
             raise TableError(f"{path.name}: neither a film table nor the folder of a training run")
     return known
+
+
+def by_bundle(manifest: Manifest, table_sha256: str, split: str, *, named: bool) -> list[Finding]:
+    """What a bundle itself knows of the rows of a split that are to judge it: the hash of the film table that it was
+    made with, no film and no subject; `named` says whether the user named what it has learned from.
+    """
+    films = manifest.provenance.calibration_films
+    if films is None or manifest.validity.training_data == PHANTOM:
+        return []
+    if films.table_sha256 == table_sha256:
+        sentence = (
+            f"This bundle was made with this very table, and not with its split test: the films of the split {split}"
+            " chose its weights, intervals or cuts, and say nothing of other films. Validate on the split test."
+        )
+        return [] if split == "test" else [Finding("table_of_the_bundle", "error", sentence)]
+    sentence = (
+        "Nobody named what this bundle has learned from, and it cannot tell by itself: name its training runs and film"
+        " tables with --known, or films that it has seen count here."
+    )
+    return [] if named else [Finding("learned_from_not_named", "warning", sentence)]
+
+
+def by_recalibration(file: RecalibrationFile, table_sha256: str, split: str, named: Collection[str]) -> list[Finding]:
+    """What a recalibration knows of the rows of a split that are to judge it; `named` are the hashes of all tables that
+    the user named.
+    """
+    if file.table_sha256 == table_sha256 and split == CALIBRATE:
+        sentence = (
+            f"The recalibration was fitted on these very films, the split {split} of this table: of course it agrees"
+            " with them. Validate it on other subjects, in the split test."
+        )
+        return [Finding("table_of_the_recalibration", "error", sentence)]
+    if file.table_sha256 not in named:
+        sentence = "The recalibration was fitted on a table that is not named: name it with --known."
+        return [Finding("recalibration_table_unknown", "warning", sentence)]
+    return []
 
 
 def known_rows(rows: Iterable[HipRow]) -> Known:

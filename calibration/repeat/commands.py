@@ -34,4 +34,6 @@ def precision(
     for line in said(found):
         typer.echo(visible(line))
     typer.echo(RESEARCH_USE)
+    for finding in found.findings:
+        typer.echo(visible(f"{finding.severity}: {finding.sentence}"), err=True)
     typer.echo(f"Use it with: bmd-edge follow RESULTS --repeatability {out}", err=True)

@@ -15,12 +15,16 @@ from bmd_edge.sites import SITES
 from bmd_edge.table.dxa_scales import to_hologic
 from bmd_edge.table.film_table import HipRow
 from calibration.pairs.answers import FilmAnswers
+from calibration.pairs.dexa_checks import named_rows
+from calibration.pairs.finding import Finding
 from calibration.pairs.pairs import answer_at
 from calibration.statistics.bootstrap import F64
 
 SHORT_TERM_DAYS = 90
 """Films of a hip so close together show one bone: it loses less than 0.3 % in between, of ordinary loss."""
 TAKEN_UNDER, UNIT = "x_taken_under", "x_unit"
+MAX_MOVED_DAYS = 7
+"""By which two films may lie further apart in the table than in their headers."""
 ROUTINE = "routine"
 """What `TAKEN_UNDER` says of a film that was taken anyway; else it names the approval it was taken under."""
 
@@ -83,6 +87,41 @@ def hip_films(rows: Sequence[HipRow], films: Iterable[FilmAnswers], precision: s
         bmd = np.array([answer.bmd_gcm2[site] for site in SITES])
         hip.append(HipFilm(row.subject, row.side, taken, named, unit_of(report), film.pixels, bmd, np.array(dexa)))
     return {key: sorted(hip, key=lambda one: one.taken) for key, hip in found.items()}, without, copies
+
+
+def repeated_findings(rows: Sequence[HipRow], films: Iterable[FilmAnswers]) -> list[Finding]:
+    """Subjects whose films are of several patients by their headers, and those whose films lie further apart by their
+    headers than by the table. Dates that were shifted alike in all films of a subject say nothing.
+    """
+    reports = {one.film: next(iter(one.reports.values())) for one in films}
+    patients: dict[str, set[str]] = defaultdict(set)
+    moved: dict[str, list[int]] = defaultdict(list)
+    for row in rows:
+        report = reports[row.film]
+        if report.patient_pseudonym:
+            patients[row.subject].add(report.patient_pseudonym)
+        if row.film_date and (taken := _date(report.acquisition_date)):
+            moved[row.subject].append((row.film_date - taken).days)
+    several = {subject for subject, names in patients.items() if len(names) > 1}
+    apart = {subject for subject, days in moved.items() if max(days) - min(days) > MAX_MOVED_DAYS}
+    found = []
+    for code, subjects, what in (
+        (
+            "subject_of_patients",
+            several,
+            "The headers of these films name several patients (Patient ID) for one subject",
+        ),
+        (
+            "dates_contradict_headers",
+            apart,
+            f"The dates between these films differ by more than {MAX_MOVED_DAYS} days between the table (film_date) and"
+            " their headers",
+        ),
+    ):
+        if odd := [row for row in rows if row.subject in subjects]:
+            sentence = f"{what}: {named_rows(odd)}. Correct the table, or leave these films out; they count here."
+            found.append(Finding(code, "warning", sentence, len(odd)))
+    return found
 
 
 def _date(text: str | None) -> date | None:

@@ -84,22 +84,17 @@ def validate(
     learned = here.joined(learned_from.read_known(known))
     paths = {row.film: row.film_path for row in rows}
     films, device = read_films(bundle.root, paths, device, threads, progress, recalibration)
-    if recalibration is None:
-        return compare(bundle, table, split, learned, films, device)
-    opened = open_recalibration(recalibration, bundle)
-    calibration = {name: opened.applied_to(numbers, name) for name, numbers in bundle.calibration.items()}
-    made = compare(replace(bundle, calibration=calibration), table, split, learned, films, device)
-    found = []
-    if opened.file.table_sha256 not in map(sha256, (table, *filter(Path.is_file, known))):
-        sentence = "The recalibration was fitted on a table that is not named: name it with --known."
-        found.append(Finding("recalibration_table_unknown", "warning", sentence))
-    if any(
-        numbers.operating_points and not calibration[name].operating_points
-        for name, numbers in bundle.calibration.items()
-    ):
-        found.append(Finding("recalibration_without_headline", "warning", NO_HEADLINE))
-    made.facts["findings"] += map(asdict, found)
-    return made
+    digest, found = sha256(table), []
+    found += learned_from.by_bundle(bundle.manifest, digest, split, named=bool(known))
+    if recalibration is not None:
+        opened = open_recalibration(recalibration, bundle)
+        shipped, digests = bundle.calibration, {digest, *map(sha256, filter(Path.is_file, known))}
+        calibration = {name: opened.applied_to(numbers, name) for name, numbers in shipped.items()}
+        bundle = replace(bundle, calibration=calibration)
+        found += learned_from.by_recalibration(opened.file, digest, split, digests)
+        if any(one.operating_points and not calibration[name].operating_points for name, one in shipped.items()):
+            found.append(Finding("recalibration_without_headline", "warning", NO_HEADLINE))
+    return compare(bundle, table, split, learned, films, device, found)
 
 
 def compare(
@@ -109,8 +104,9 @@ def compare(
     learned: learned_from.Known,
     films: Sequence[FilmAnswers],
     device: str,
+    more: Sequence[Finding] = (),
 ) -> Validation:
-    """The second half of `validate`: answers and DEXA -> figures."""
+    """The second half of `validate`: answers and DEXA -> figures; `more` are findings about table and bundle."""
     everything = read_table(table)
     rows = of_split(table, everything, split)
     precisions = list(films[0].reports)
@@ -118,6 +114,7 @@ def compare(
     pairs = pair(rows, films)
     checked = table_checks.examine(rows, pairs, learned, primary)
     findings = [
+        *more,
         *checked.findings,
         *table_checks.contradictions(rows, pairs, films),
     ]

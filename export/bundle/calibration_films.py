@@ -104,12 +104,21 @@ def maker(row: HipRow) -> str:
 
 def only_maker(rows: Sequence[HipRow]) -> tuple[str, ...]:
     """The spellings of the only maker of these films in their headers; empty where there are several, or where each
-    has a processing of its own.
+    has a processing of its own. What headers say counts before the table, which cannot make many makers of one.
     """
-    makers = {maker(row) for row in rows}
-    if len(makers) > 1 or makers == {MANY_MAKERS}:
+    named = {row.extra.get("x_maker_style") or row.extra.get(HEADER_MAKER) or maker(row) for row in rows}
+    if named == {MANY_MAKERS} or (len(named) > 1 and len({maker(row) for row in rows}) > 1):
         return ()
     return tuple(sorted({row.extra.get(HEADER_MAKER) or row.maker or maker(row) for row in rows}))
+
+
+def makers_contradicted(rows: Sequence[HipRow]) -> str | None:
+    """What the table names several makers of, where all headers name one; None where they agree."""
+    table, headers = {row.maker for row in rows}, {row.extra.get(HEADER_MAKER) for row in rows}
+    if len(table) < 2 or len(headers) > 1 or None in headers:
+        return None
+    names = ", ".join(sorted(name or "none" for name in table))
+    return f"the table names several makers ({names}), every header {headers.pop()}: the bundle is of this one maker"
 
 
 def judging_hips(rows: Sequence[HipRow]) -> JudgingHips:

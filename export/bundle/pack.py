@@ -81,8 +81,7 @@ def pack(out: Path, parts: Parts) -> VerifiedBundle:
     for path in (path for files in parts.models.values() for path in files.values()):
         rules.check(path)
     _check_int8(parts)
-    if out.exists() and not (out / layout.MANIFEST).is_file():
-        raise UsageError(f"{out.name} exists and is not a bundle: choose another --out")
+    check_out(out)
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".bundle-", dir=out.parent) as scratch:
         folder = Path(scratch) / "bundle"
@@ -95,6 +94,12 @@ def pack(out: Path, parts: Parts) -> VerifiedBundle:
                     self_test(written, model, engine)
         replace_folder(folder, out, Path(scratch) / "old")
     return read_bundle(out)
+
+
+def check_out(out: Path) -> None:
+    """UsageError if something else than a bundle would be replaced."""
+    if out.exists() and not (out / layout.MANIFEST).is_file():
+        raise UsageError(f"{out.name} exists and is not a bundle: choose another --out")
 
 
 def _check_int8(parts: Parts) -> None:

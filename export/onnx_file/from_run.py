@@ -78,8 +78,11 @@ def golden_input(spec: InputSpec) -> NDArray[np.float32]:
 
 
 def run_facts(run: Path) -> dict[str, str]:
-    """What a bundle says of a run: network, settings, and the hash of its weights."""
+    """What a bundle says of a run: network, settings, the hash of its weights, and of those that it went on from."""
     facts = json.loads((run / "config.json").read_text(encoding="utf-8"))
     weights = (run / "checkpoint.safetensors").read_bytes()
     settings = json.dumps(facts["kwargs"], sort_keys=True)
-    return {"network": facts["network"], "settings": settings, "checkpoint_sha256": hashlib.sha256(weights).hexdigest()}
+    own = {"network": facts["network"], "settings": settings, "checkpoint_sha256": hashlib.sha256(weights).hexdigest()}
+    made = run / "versions.json"
+    made_with = json.loads(made.read_text(encoding="utf-8")) if made.is_file() else {}
+    return own | {name: made_with[name] for name in ("init", "init_checkpoint_sha256") if name in made_with}

@@ -18,6 +18,7 @@ from bmd_edge.report.film_report import RESEARCH_USE
 from bmd_edge.report.pages import SITE_NAMES, templates
 from bmd_edge.sites import SITES
 from bmd_edge.system.files import replace_file
+from export.bundle.embedded import AgainstEmbedded
 from export.bundle.model_card import budget_table
 from export.bundle.pack import Parts
 from export.int8.choose import Int8
@@ -32,11 +33,13 @@ NAME = "export_report"
 class Measured:
     """What an export measured beside the parts of its bundle.
 
-    `bmd` is precision -> estimates (n, sites) g/cm2 for the judging hips, `dexa` their labels.
+    `bmd` is precision -> estimates (n, sites) g/cm2 for the judging hips, `dexa` their labels, `embedded`
+    how the embedded bundle does on them.
     """
 
     bmd: Mapping[str, NDArray[np.floating]]
     dexa: NDArray[np.float64]
+    embedded: AgainstEmbedded
     int8: Int8 | None
     memory: MemoryReport | None
     latency: Sequence[Latency]
@@ -61,6 +64,7 @@ def report_facts(parts: Parts, found: Measured) -> dict[str, Any]:
         "validity": asdict(parts.validity),
         "provenance": asdict(parts.provenance),
         "accuracy": {name: dict(sites) for name, sites in parts.accuracy.items()},
+        "embedded": found.embedded.facts(),
         "bytes": files,
         "machine": found.machine,
         "latency": [asdict(one) for one in found.latency],

@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from bmd_edge.bundle.layout import MANIFEST
 from bmd_edge.errors import UsageError
 from trainer.networks.backbones import BACKBONES
 from trainer.networks.bmd_net import BmdNet
@@ -71,17 +72,36 @@ def load_run(run: Path | str) -> nn.Module:
         UsageError: the folder holds no finished checkpoint.
     """
     run = Path(run)
-    try:
-        network = untrained(run)
-        weights = load_file(run / "checkpoint.safetensors")
-    except FileNotFoundError as error:
-        raise UsageError(f"{run.name} is no run folder: it has no {Path(str(error.filename)).name}") from error
+    network, weights = untrained(run), load_file(run / "checkpoint.safetensors")
     network.load_state_dict(weights)
     return network.eval()
 
 
 def untrained(run: Path, **more: Any) -> nn.Module:
-    """The network that a run folder's config.json describes, with `more` arguments."""
-    facts = json.loads((run / "config.json").read_text(encoding="utf-8"))
+    """The network that a run folder's config.json describes, with `more` arguments.
+
+    Raises:
+        UsageError: this is no folder of a finished run.
+    """
+    facts = _facts(run)
     without = {"pretrained": False} if facts["network"] == "effnet_lite0" else {}  # the checkpoint has every weight
     return build(facts["network"], **facts["kwargs"] | without | more)
+
+
+def check_run(run: Path, finder: bool = False) -> None:
+    """UsageError if this is no folder of a finished training of the BMD network, or with `finder` of a finder."""
+    if (_facts(run)["network"] == "finder") != finder:
+        named = ("a finder", "a BMD network") if not finder else ("a BMD network", "a finder")
+        raise UsageError(f"{run.name} is the run of {named[0]}: give the run folder of {named[1]}")
+
+
+def _facts(run: Path) -> dict[str, Any]:
+    if not run.is_dir():
+        raise UsageError(f"{run.name}: no such folder; a run folder is what `bmd-edge train` writes to --out")
+    if (run / MANIFEST).is_file():
+        raise UsageError(f"{run.name} is a bundle: give the run folder that it was made of")
+    for name in ("config.json", "checkpoint.safetensors"):
+        if not (run / name).is_file():
+            raise UsageError(f"{run.name} is no run folder: it has no {name}")
+    facts: dict[str, Any] = json.loads((run / "config.json").read_text(encoding="utf-8"))
+    return facts

@@ -22,12 +22,12 @@ from bmd_edge.errors import UsageError
 from bmd_edge.system.files import replace_bytes
 from trainer.run.curves import plot_curves
 from trainer.run.machine import arithmetic, keep_freed_memory
-from trainer.run.run_folder import open_run, read_metrics, write_tensors
+from trainer.run.run_folder import START, open_run, read_metrics, write_tensors
 from trainer.run.settings import Config, LoopConfig
 from trainer.run.task import Task
 
 Progress = Callable[[dict[str, float], float], None]
-"""Called after each epoch with its metrics and the seconds that remain."""
+"""Called after each epoch with its metrics and the seconds that remain; with `init` first with those of the start."""
 
 
 def train(task: Task, config: Config, run: Path, progress: Progress | None = None) -> dict[str, float]:
@@ -40,7 +40,7 @@ def train(task: Task, config: Config, run: Path, progress: Progress | None = Non
         progress: see `Progress`.
 
     Returns:
-        the metrics of the best epoch.
+        the metrics of the best epoch; with `init` those of the start, whose epoch is `START`, where none was better.
 
     Raises:
         UsageError: the run folder belongs to other settings or lacks metrics, or a loss is not finite.
@@ -51,6 +51,10 @@ def train(task: Task, config: Config, run: Path, progress: Progress | None = Non
     trainee = _Trainee(task, config)
     done = trainee.load(run)
     lines = _lines_of(run, done)
+    if done == 0 and config.init:
+        lines = [trainee.start(run)]
+        if progress:
+            progress(lines[0], math.nan)
     replace_bytes(run / "metrics.jsonl", "".join(json.dumps(line) + "\n" for line in lines).encode())
     began = time.monotonic()
     for epoch in range(done, config.epochs):
@@ -72,9 +76,10 @@ def train(task: Task, config: Config, run: Path, progress: Progress | None = Non
 def _lines_of(run: Path, done: int) -> list[dict[str, float]]:
     """The metrics of the epochs that the state counts, all of them: patience and the best epoch are judged by them."""
     lines = [line for line in read_metrics(run) if line["epoch"] < done]
-    if [line["epoch"] for line in lines] != list(range(done)):
+    epochs = [line["epoch"] for line in lines if line["epoch"] != START]
+    if epochs != list(range(done)):
         raise UsageError(
-            f"the state of {run.name} counts {done} epochs, metrics.jsonl holds {len(lines)} of them: put it back, or "
+            f"the state of {run.name} counts {done} epochs, metrics.jsonl holds {len(epochs)} of them: put it back, or "
             "remove the folder and train again"
         )
     return lines
@@ -98,6 +103,13 @@ class _Trainee:
         self.averaged = {name: value.detach().clone() for name, value in self.network.state_dict().items()}
         task.watch(self.averaged)
         self.best = -math.inf
+
+    def start(self, run: Path) -> dict[str, float]:
+        """Validate the network that the training goes on from: the best one, until an epoch is better."""
+        began = time.monotonic()
+        line = {"epoch": START, **self._validate(), "seconds": round(time.monotonic() - began, 1)}
+        self._keep_best(run, line)
+        return line
 
     def epoch(self, epoch: int) -> dict[str, float]:
         """Train one epoch and validate; returns its line of metrics."""
@@ -159,16 +171,19 @@ class _Trainee:
 
     def save(self, run: Path, epoch: int, line: dict[str, float]) -> None:
         """Save the checkpoint if this epoch is the best so far, then the state."""
-        score = line.get(self.task.score, -math.inf)
-        if score > self.best:
-            self.best = score
-            write_tensors(run / "checkpoint.safetensors", self.averaged, {"epoch": str(epoch)})
+        self._keep_best(run, line)
         tensors = {f"network.{name}": value for name, value in self.network.state_dict().items()}
         tensors |= {f"averaged.{name}": value for name, value in self.averaged.items()}
         for index, moments in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{name}": value for name, value in moments.items()}
         tensors |= {f"task.{name}": value for name, value in self.task.state().items()}
         write_tensors(run / "state.safetensors", tensors, {"epoch": str(epoch), "best": repr(self.best)})
+
+    def _keep_best(self, run: Path, line: dict[str, float]) -> None:
+        score = line.get(self.task.score, -math.inf)
+        if score > self.best:
+            self.best = score
+            write_tensors(run / "checkpoint.safetensors", self.averaged, {"epoch": f"{line['epoch']:g}"})
 
     def load(self, run: Path) -> int:
         """Take up the saved state; returns the number of epochs done, 0 without one."""

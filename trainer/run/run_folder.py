@@ -4,6 +4,7 @@ Metrics, checkpoint and state are synced in this order, so that a power cut leav
 state and checkpoint are safetensors, written beside their place and renamed.
 """
 
+import hashlib
 import json
 import logging
 import platform
@@ -23,15 +24,21 @@ from trainer.run.task import Task
 
 logger = logging.getLogger(__name__)
 
+START = -1
+"""Epoch of the network that a training with `init` goes on from."""
+
 
 def versions(config: LoopConfig) -> dict[str, str]:
-    """What a run was made with."""
+    """What a run was made with, and of `init` the name of the folder and the hash of the weights."""
     found = {"python": platform.python_version(), "machine": platform.machine(), "arithmetic": arithmetic(config)}
     for package in ("bmd-edge", "torch", "numpy", "safetensors"):
         try:
             found[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             found[package] = "not installed as a package"
+    if config.init:
+        weights = (Path(config.init) / "checkpoint.safetensors").read_bytes()
+        found |= {"init": Path(config.init).name, "init_checkpoint_sha256": hashlib.sha256(weights).hexdigest()}
     return found
 
 
@@ -63,7 +70,7 @@ def open_run(task: Task, config: Config, run: Path) -> None:
 
 
 def read_metrics(run: Path) -> list[dict[str, float]]:
-    """The lines of `metrics.jsonl`, one an epoch, up to the first that a kill left half-written."""
+    """The lines of `metrics.jsonl`, one an epoch after that of the `START`, up to one that a kill left half-written."""
     path = run / "metrics.jsonl"
     if not path.is_file():
         return []

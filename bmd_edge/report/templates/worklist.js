@@ -4,17 +4,30 @@ const rows = [...document.querySelectorAll("#worklist tr.film-row")];
 const bodies = [...document.querySelectorAll("#worklist tbody")];
 const parts = [...document.querySelectorAll("#worklist section")];
 const search = document.getElementById("search");
-const found = document.getElementById("found");
+const shown = document.getElementById("shown");
+
+function plain(text) { // as one types it: a hyphen for a minus
+  return text.toLowerCase().replaceAll("\u2212", "-");
+}
+
+function asWritten(word) { // 24.11.2026 stands in the list as 2026-11-24
+  const [, day, month, year] = word.match(/^(\d{1,2})\.(\d{1,2})\.(\d{4})$/) ?? [];
+  return year ? `${year}-${month.padStart(2, "0")}-${day.padStart(2, "0")}` : word;
+}
 
 function show() {
-  const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
+  const words = plain(search.value).split(/\s+/).filter(Boolean);
   for (const row of rows) {
-    const text = `${row.dataset.find} ${row.textContent}`.toLowerCase();
-    row.hidden = !words.every((word) => text.includes(word));
+    const text = plain(`${row.dataset.find} ${row.textContent}`);
+    row.hidden = !words.every((word) => text.includes(word) || text.includes(asWritten(word)));
   }
   for (const body of bodies) body.hidden = ![...body.querySelectorAll("tr.film-row")].some((row) => !row.hidden);
   for (const part of parts) part.hidden = ![...part.querySelectorAll("tbody")].some((body) => !body.hidden);
-  found.textContent = `${rows.filter((row) => !row.hidden).length} of ${rows.length}`;
+  const left = rows.filter((row) => !row.hidden).length;
+  const what = `of the worklist's ${rows.length} files`;
+  shown.textContent = !words.length ? ""
+    : left ? `Search: ${left} ${what} match \u201c${search.value.trim()}\u201d; the others are not shown, and the headings count them too.`
+    : `Search: none ${what} matches \u201c${search.value.trim()}\u201d. Leave out words, or clear the box.`;
 }
 
 function sort(head, column) {

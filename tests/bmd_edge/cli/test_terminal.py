@@ -54,6 +54,22 @@ def test_what_is_no_film_and_what_repeats_another_stands_apart(inside, films: Pa
     assert len([line for line in out.splitlines() if "(0." in line]) == 3
 
 
+def test_what_must_be_read_at_once_is_said_first_and_not_cut(
+    inside, films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nine broken hips, which the drawn finder takes for implants, among those that nobody need hurry for."""
+    monkeypatch.setattr("bmd_edge.cli.terminal.AT_ONCE", frozenset({"implant"}))
+    for k in range(9):
+        (films / f"broken{k}.dcm").write_bytes(hip_dicom("R", bone=1900 + 20 * k, implant="R"))
+        (films / f"text{k}.dcm").write_text(f"no film {k}")
+    _, out, _ = inside("screen", films, "--out", tmp_path / "out")
+    assert out.startswith("9 hips without a number. The hip holds an implant.\n")
+    at_once, rest = out.split("\n\n", 1)
+    assert all(f"broken{k}.dcm (R)" in at_once for k in range(9))
+    assert "broken" not in rest
+    assert "and 3 more in results.csv" in rest
+
+
 def test_one_uid_for_two_pictures_is_named(inside, films: Path, tmp_path: Path) -> None:
     for bone in (1900, 2000):
         (films / f"{bone}.dcm").write_bytes(hip_dicom("R", bone=bone, SOPInstanceUID="1.2.3"))

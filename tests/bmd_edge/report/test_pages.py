@@ -4,6 +4,8 @@ import base64
 import hashlib
 import json
 import re
+import shutil
+import subprocess
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -13,7 +15,7 @@ import pytest
 
 from bmd_edge.errors import FLAGS, REFUSALS
 from bmd_edge.film.read import read_film
-from bmd_edge.measure.t_score import T_SCORE_REASONS, WHO_RANGES
+from bmd_edge.measure.t_score import T_SCORE_REASONS, WHO_RANGES, bmd_at
 from bmd_edge.report import pages
 from bmd_edge.report.film_report import RESEARCH_USE, FilmReport, RunSummary, count
 from bmd_edge.report.pages import write_pages
@@ -135,6 +137,46 @@ def test_the_worklist_comes_first_and_leads_to_the_cards(reports: dict[str, Film
         card = page.split(f'id="{anchor}"')[1].split("</article>")[0]
         assert f"<h3>{file} " in card
     assert "pt-a" in page.split('id="low_suspected"')[1].split("</section>")[0]
+
+
+@pytest.mark.skipif(not shutil.which("chromium"), reason="no chromium here")
+@pytest.mark.parametrize(
+    ("typed", "said", "left"),
+    [
+        ("", "", ["young.dcm", "low.dcm", "text.dcm"]),
+        ("confirm -2.6", "Search: 1 of the worklist's 3 files match", ["low.dcm"]),
+        ("4.11.2026", "Search: 1 of the worklist's 3 files match \u201c4.11.2026\u201d;", ["low.dcm"]),
+        ("2026-11", "Search: 1 of", ["low.dcm"]),
+        ("DICOM", "Search: 1 of", ["text.dcm"]),
+        ("nobody", "Search: none of the worklist's 3 files matches \u201cnobody\u201d.", []),
+    ],
+)
+def test_a_search_finds_what_is_typed_and_says_what_it_leaves_out(
+    typed: str, said: str, left: list[str], reports: dict[str, FilmReport], tmp_path: Path
+) -> None:
+    """In a browser, where somebody types: here a second script, which the page's policy would forbid."""
+    low = replace(
+        reports["right"], file="low.dcm", band="low_suspected", sop_instance_uid="1.2.3", acquisition_date="2026-11-04",
+        hips=tuple(
+            replace(hip, estimates=tuple(replace(one, bmd_gcm2=bmd_at(one.site, -2.6)) for one in hip.estimates))
+            for hip in reports["right"].hips
+        ),
+    )  # fmt: skip
+    page = index_page(tmp_path, [reports["young"], low, reports["text"]])
+    types = f"search.value = {json.dumps(typed)}; search.dispatchEvent(new Event('input'));"
+    page = re.sub("<meta http-equiv[^>]+>", "", page).replace("</body>", f"<script>{types}</script></body>")
+    (tmp_path / "typed.html").write_text(page, encoding="utf-8")
+    browser = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'browser'}"]
+    done = subprocess.run(
+        [*browser, "--dump-dom", (tmp_path / "typed.html").as_uri()], capture_output=True, text=True, check=True
+    )
+    shown = re.search(r'<p id="shown" role="status">(.*?)</p>', done.stdout)
+    assert shown is not None
+    assert said in shown[1]
+    assert bool(shown[1]) == bool(typed)
+    rows = re.findall(r'<tr class="film-row[^>]*>.*?</tr>', done.stdout, re.DOTALL)
+    visible = [row for row in rows if not re.match("<tr[^>]*hidden", row)]
+    assert sorted(re.findall(r"[a-z]+\.dcm", " ".join(re.sub("<[^>]+>", " ", row) for row in visible))) == sorted(left)
 
 
 def test_one_thing_is_counted_in_the_singular_and_hips_apart_from_files(

@@ -27,14 +27,22 @@ def known(report: FilmReport, file: str, **facts: object) -> FilmReport:
     return replace(report, file=file, sop_instance_uid=f"1.2.{file}", study_instance_uid=None, **facts)
 
 
+def broken(report: FilmReport, file: str, **facts: object) -> FilmReport:
+    """The same with a fracture in place of the implant."""
+    hips = tuple(replace(hip, reason="fracture") if hip.reason else hip for hip in report.hips)
+    return known(report, file, hips=hips, **facts)
+
+
 def test_a_film_stands_where_what_it_needs_is_said(reports: dict[str, FilmReport]) -> None:
     said = {name: known(reports["right"], name, band=name) for name in HEADLINES}
     said |= {name: known(reports[name], name, band=None) for name in ("pelvis", "implant", "young", "nothing")}
-    said["fracture beside a low one"] = known(reports["pelvis"], "fracture beside a low one", band="low_suspected")
+    said["implant beside a low one"] = known(reports["pelvis"], "implant beside a low one", band="low_suspected")
+    said["broken"] = broken(reports["pelvis"], "broken", band="low_suspected")
     found = films_of(listed(list(said.values())))
     assert list(found) == list(SECTIONS)
     assert {name: sorted(chain.from_iterable(groups)) for name, groups in found.items()} == {
-        "low_suspected": ["fracture beside a low one", "low_suspected"],
+        "read_at_once": ["broken"],
+        "low_suspected": ["implant beside a low one", "low_suspected"],
         "refer_for_dxa": ["refer_for_dxa"],
         "in_doubt": ["implant", "nothing", "pelvis"],
         "no_headline": ["young"],
@@ -70,7 +78,17 @@ def test_a_patient_stands_once_where_the_most_urgent_film_does(reports: dict[str
         "refer_for_dxa": [["left", "right"]],
         "not_suspected": [["alone"]],
     }
-    assert [(one.films, one.patients) for one in worklist.sections()] == [(3, 2), (2, None), (1, None)]
+    assert [(one.films, one.others, one.patients) for one in worklist.sections()] == [
+        (2, 1, 2), (1, 1, None), (1, 0, None),
+    ]  # fmt: skip
+
+
+def test_a_fracture_is_said_before_all_else_that_a_film_shows(reports: dict[str, FilmReport]) -> None:
+    (section,) = listed([broken(reports["pelvis"], "a.dcm", band="low_suspected")]).sections()
+    assert section.name == "read_at_once"
+    row = section.groups[0][0]
+    assert row.said == f"Left: {REFUSALS['fracture'].sentence} Low BMD suspected."
+    assert row.to_do == f"{REFUSALS['fracture'].remedy} Confirm by DXA."
 
 
 def test_a_row_says_who_when_what_and_what_to_do(reports: dict[str, FilmReport]) -> None:

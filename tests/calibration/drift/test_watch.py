@@ -6,6 +6,7 @@ import subprocess
 import sys
 from contextlib import closing
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -66,7 +67,8 @@ def run_of(folder: Path, seen: Seen, digest: str) -> Path:
     folder.mkdir()
     with closing(Ledger(folder)) as ledger:
         for report in reports(seen, digest, root=folder.name):
-            ledger.put((report.file or "").encode(), (1, 1, 1), "settings", report, None)
+            own = replace(report, film_id=sha256(f"{folder.name}/{report.file}".encode()).hexdigest()[:16])
+            ledger.put((report.file or "").encode(), (1, 1, 1), "settings", own, None)
     return folder
 
 
@@ -104,8 +106,11 @@ def test_a_clinic_off_the_reference_starts_from_its_own_baseline(bundle: Verifie
     good, later = site(300, 20), site(300, 21)
     later.facts[150:, 2] += np.log(1.06)
     runs = [run_of(tmp_path / name, part, bundle.digest) for name, part in (("good", good), ("later", later))]
-    assert call(runs[0], "--bundle", bundle.root).exit_code == 3
-    assert call(runs[0], "--bundle", bundle.root, "--baseline", runs[0]).exit_code == 0
+    alarm = call(runs[0], "--bundle", bundle.root)
+    assert alarm.exit_code == 3
+    assert "--baseline RUN, a run of a time known to be good, starts from its own means." in alarm.output
+    with pytest.raises(UsageError, match="300 of 300 films of these runs are the baseline's own"):
+        watch(reports_of(runs[0], bundle), bundle, reports_of(runs[0], bundle))
     found = json.loads(call(runs[1], "--bundle", bundle.root, "--baseline", runs[0], "--json").stdout)["charts"]
     assert found["image"]["alarm_at"] is None
     assert found["film"]["alarm_at"] > 150

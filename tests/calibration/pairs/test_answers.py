@@ -21,7 +21,7 @@ class Dies(answers._EveryPrecision):
         return super().load(source)
 
 
-def dying(bundle, device, recalibration):
+def dying(bundle, device, recalibration, patient_key):
     return Dies(read_bundle(bundle), device, recalibration)
 
 

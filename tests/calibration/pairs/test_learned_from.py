@@ -1,10 +1,14 @@
 import json
+from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
+from bmd_edge.bundle.manifest import PHANTOM, CalibrationFilms
 from bmd_edge.errors import TableError
 from bmd_edge.film.film import film_id
+from bmd_edge.measure.recalibration import RecalibrationFile
 from bmd_edge.table.film_table import HipRow, write_table
 from calibration.pairs import learned_from, table_checks
 from calibration.pairs.learned_from import Known
@@ -58,3 +62,30 @@ def test_a_table_that_was_learned_from_names_its_films_by_their_bytes(tmp_path):
     assert known == Known(frozenset({"P1", "P2"}), frozenset({film_id(b"some film")}), 1)
     with pytest.raises(TableError, match="neither"):
         learned_from.read_known([tmp_path / "nothing"])
+
+
+def test_a_bundle_knows_the_table_that_it_was_made_with_and_no_other(tmp_path):
+    rows, _ = cohort(12)
+    bundle, table = made_bundle(), table_of(tmp_path, rows)
+    digest = sha256(table.read_bytes()).hexdigest()
+    films = CalibrationFilms(digest, "", 1, 1, 1, 1, {}, {}, {})
+    manifest = replace(bundle.manifest, provenance=replace(bundle.manifest.provenance, calibration_films=films))
+
+    def codes(manifest, digest, split, named):
+        return {one.code: one.severity for one in learned_from.by_bundle(manifest, digest, split, named=named)}
+
+    assert codes(manifest, digest, "calibrate", True) == {"table_of_the_bundle": "error"}
+    assert codes(manifest, digest, "test", False) == {}  # its other splits count as learned from
+    assert codes(manifest, "another", "test", False) == {"learned_from_not_named": "warning"}
+    assert codes(manifest, "another", "test", True) == {}
+    phantoms = replace(manifest, validity=replace(manifest.validity, training_data=PHANTOM))
+    assert codes(phantoms, digest, "calibrate", False) == {}
+
+
+def test_a_recalibration_knows_the_table_that_it_was_fitted_on():
+    file = RecalibrationFile(2, "", "its own", {}, {}, {})
+    (found,) = learned_from.by_recalibration(file, "its own", "calibrate", {"its own"})
+    assert (found.code, found.severity) == ("table_of_the_recalibration", "error")
+    assert learned_from.by_recalibration(file, "its own", "test", {"its own"}) == []
+    (found,) = learned_from.by_recalibration(file, "another", "calibrate", {"another"})
+    assert found.code == "recalibration_table_unknown"

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from datetime import date, timedelta
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ from statsmodels.formula.api import ols
 from bmd_edge.bundle.bundle import read_bundle
 from bmd_edge.errors import TableError, UsageError
 from bmd_edge.follow.repeatability import open_repeatability
-from bmd_edge.table.film_table import HipRow, write_table
+from bmd_edge.table.film_table import HipRow, read_table, write_table
 from calibration.pairs.answers import FilmAnswers
 from calibration.repeat import precision as workshop
 from calibration.repeat.precision import check_file, said, site_repeatability, write_repeatability
@@ -91,6 +92,35 @@ def test_a_clinic_measures_its_precision_and_the_file_reads_back(clinic, tmp_pat
     assert "least significant change of two films 0.0" in text
     assert "no longitudinal slope, so no rates" in text
     assert "95 routine" in text
+
+
+def test_copies_of_one_exposure_are_no_repeated_films():
+    with pytest.raises(TableError, match=r"differ by 0\.2.% \(RMS-CV\).*copies of one exposure.*all but one of each"):
+        site_repeatability(drawn(sd=0.0017))
+
+
+def test_a_subject_of_two_patients_and_dates_that_headers_contradict_are_said(clinic, monkeypatch):
+    """Two films a day apart by the table, months by their headers; dates shifted alike say nothing."""
+    assert workshop.measure(read_bundle(None), clinic).findings == []
+    rows, (films, _) = read_table(clinic), workshop.read_films()
+    day = date(2020, 3, 1)
+    rows[0], rows[1] = replace(rows[0], film_date=day), replace(rows[1], film_date=day + timedelta(days=1))
+    for k, film_date in ((3, day), (4, day + timedelta(days=4))):
+        rows[k] = replace(rows[k], film_date=film_date)
+    write_table(clinic, rows)
+
+    def film(k, **facts):
+        reports = {name: replace(one, **facts) for name, one in films[k].reports.items()}
+        return replace(films[k], reports=reports)
+
+    changed = [*films]
+    changed[1] = film(1, acquisition_date="2024-09-05")
+    changed[7] = film(7, patient_pseudonym="pt-b")
+    monkeypatch.setattr(workshop, "read_films", lambda *_: (changed, "cpu"))
+    found = {one.code: one.sentence for one in workshop.measure(read_bundle(None), clinic).findings}
+    assert set(found) == {"subject_of_patients", "dates_contradict_headers"}
+    assert "rows 8, 9 and 10" in found["subject_of_patients"]
+    assert "rows 2, 3 and 4" in found["dates_contradict_headers"]
 
 
 def test_another_file_is_not_written_over(tmp_path):

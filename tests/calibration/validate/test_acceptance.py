@@ -1,4 +1,4 @@
-"""Limits set beforehand, and the verdict against each."""
+"""Limits given with the command, and the verdict against each."""
 
 from copy import deepcopy
 from itertools import pairwise
@@ -72,7 +72,7 @@ def test_a_limit_without_a_site_holds_for_both_and_nonsense_is_refused() -> None
 def test_the_page_has_limits_flow_and_lines_to_sign(made: tuple, tmp_path: Path) -> None:
     validation, pairs, folder = made
     before = (folder / "validation.html").read_text()
-    assert "No limits were set beforehand" in before
+    assert "No limits were given" in before
     facts = deepcopy(validation.facts)
     accept(facts, [limit("rmse_gcm2<=0.5"), limit("total_hip.r>=0.999")])
     assert [one["verdict"] for one in facts["acceptance"]] == ["met", "met", "missed"]

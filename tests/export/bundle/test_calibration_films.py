@@ -60,6 +60,16 @@ def test_films_of_one_maker_are_known_by_their_headers_names(tmp_path: Path) -> 
     assert of(None) == ("not stated",)
     assert of("Acme", x_maker_style="random") == ()  # the phantom's continuous styles
     assert calibration_films.only_maker(rows) == ()
+    plain = {"x_image": "roi", "x_spacing_mm": "0.65"}
+    relabelled = [
+        dataclasses.replace(row, maker="AB"[k % 2], extra={**plain, "x_header_maker": "ACME"})
+        for k, row in enumerate(rows)
+    ]
+    assert calibration_films.only_maker(relabelled) == ("ACME",)
+    assert "several makers (A, B), every header ACME" in (calibration_films.makers_contradicted(relabelled) or "")
+    two = [dataclasses.replace(row, extra=plain) for row in relabelled]
+    assert calibration_films.only_maker(two) == ()
+    assert calibration_films.makers_contradicted(two) is None
 
 
 def test_halves_share_no_subject_and_stay_the_same(made: tuple[Path, VerifiedBundle]) -> None:

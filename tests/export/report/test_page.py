@@ -15,6 +15,9 @@ def test_the_report_says_what_was_tried(made: tuple[Path, VerifiedBundle]) -> No
     assert made_with.range_method == min(int8["range_methods"], key=lambda name: int8["range_methods"][name]["rms"])
     assert len(int8["layer_sensitivity"]) == made_with.layers == 7  # the first convolution stays fp32
     assert set(report["accuracy"]) == {"fp32", "int8"}
+    assert report["embedded"]["sites"]["total_hip"]["hips"] == 44
+    html = (folder / "run" / "export_report.html").read_text()
+    assert all(said.partition(":")[0] in html for said in report["embedded"]["sentences"])
 
 
 def test_the_report_is_one_page_that_stands_alone(made: tuple[Path, VerifiedBundle]) -> None:

@@ -1,4 +1,5 @@
 import dataclasses
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -6,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from bmd_edge.errors import UsageError
 from bmd_edge.table.film_table import read_table, write_table
@@ -20,6 +22,7 @@ from tests.trainer.small_trainings import (
     task_for,
 )
 from trainer.run.loop import rate_factor, train
+from trainer.run.run_folder import START
 from trainer.run.settings import BmdConfig, Config
 
 
@@ -88,6 +91,33 @@ def test_a_power_cut_leaves_no_state_that_counts_what_it_took(
         assert (left / "checkpoint.safetensors").read_bytes() == (
             runs[BmdConfig] / "checkpoint.safetensors"
         ).read_bytes()
+
+
+def test_the_start_stays_the_best_where_no_epoch_is_better(
+    runs: dict[type, Path], cohort: Path, tmp_path: Path
+) -> None:
+    """Trained on with a rate that spoils every weight: the run holds the weights of `init`, killed or not."""
+    config, run = dataclasses.replace(SMALL_BMD, init=str(runs[BmdConfig]), epochs=2, lr=10.0), tmp_path / "run"
+    told: list[dict[str, float]] = []
+    with pytest.raises(Killed):
+        train(killed_at(task_for(config, cohort), (1, 0)), config, run, lambda line, _: told.append(line))
+    best = train(task_for(config, cohort), config, run)
+    assert [line["epoch"] for line in metrics(run)] == [START, 0, 1]
+    assert told[0]["epoch"] == best["epoch"] == START
+    own, start = (load_file(each / "checkpoint.safetensors") for each in (run, runs[BmdConfig]))
+    assert all(torch.equal(own[name], value) for name, value in start.items())
+    assert best["val_score"] == max(line["val_score"] for line in metrics(runs[BmdConfig]))
+    made = json.loads((run / "versions.json").read_text())
+    weights = (runs[BmdConfig] / "checkpoint.safetensors").read_bytes()
+    assert (made["init"], made["init_checkpoint_sha256"]) == ("BmdConfig", hashlib.sha256(weights).hexdigest())
+
+
+def test_an_epoch_better_than_the_start_is_kept(runs: dict[type, Path], cohort: Path, tmp_path: Path) -> None:
+    config = dataclasses.replace(SMALL_BMD, init=str(runs[BmdConfig]), epochs=6)
+    best = train(task_for(config, cohort), config, tmp_path / "run")
+    lines = metrics(tmp_path / "run")
+    assert best["epoch"] >= 0
+    assert best["val_score"] == max(line["val_score"] for line in lines) > lines[0]["val_score"]
 
 
 def test_finished_run_stays(runs: dict[type, Path], cohort: Path, tmp_path: Path) -> None:
