@@ -118,7 +118,7 @@ def test_bands_of_one_time_do_not_cover_each_other_and_that_of_the_stated_change
 
 
 def test_a_band_that_hangs_on_an_odd_first_visit_says_so():
-    bmd = (0.95, 0.8, 0.81)
+    bmd = (0.95, 0.8, 0.81, 0.8)
     _, picture = drawn(*(visited(f"{2019 + 2 * n}-05-01", one) for n, one in enumerate(bmd)))
     assert " ".join(line["text"] for line in picture["bands"][0]["words"]).startswith("hangs on the first visit")
     assert scale(picture)(picture["bands"][0]["y"]) > 0.95
