@@ -2,11 +2,11 @@
 # crepes 0.9.1: a category that calibration has not seen gets a prediction interval without width.
 #
 # Guess: an error, or the infinite interval that too few residuals of a known category give: nothing is known of it.
-# Seen: a Mondrian ConformalRegressor fitted on the residuals of 100 women answers, for a man, the interval from 0 to 0 (any
-# confidence asked, 0.5 to 0.99, and with the normalized scores too), without a warning. With y_min and y_max it is cut to
-# that range, so a prediction of 0.8 becomes an interval from 0.3 to 0.3. The point prediction is not in either.
-# So test that every category at use was there at calibration, before asking; bmd_edge computes its intervals itself, and
-# crepes is what its tests compare with, without categories.
+# Seen: a Mondrian ConformalRegressor fitted on the residuals of 100 women answers, for a man, the interval from 0 to 0
+# (any confidence asked, 0.5 to 0.99, and with the normalized scores too), without a warning. With y_min and y_max it is
+# cut to that range, so a prediction of 0.8 becomes an interval from 0.3 to 0.3. The point prediction is not in either.
+# So test that every category at use was there at calibration, before asking; bmd_edge computes its intervals itself,
+# and crepes is what its tests compare with, without categories.
 # Exit 0: still so. Exit 1: changed.
 set -euo pipefail
 place=$(mktemp -d)

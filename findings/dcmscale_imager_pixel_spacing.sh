@@ -2,10 +2,10 @@
 # DCMTK 3.6.7 (dcmscale, Debian 12): a film made half as large keeps the Imager Pixel Spacing of the full one.
 #
 # Guess: scaling adapts every attribute that gives the size of a pixel.
-# Seen: `dcmscale +Sxf 0.5` of a DX film of 60 x 40 pixels of 0.143 mm at the detector gives 30 x 20 pixels with a new Pixel
-# Spacing of 0.286, that nobody had stated before, and Imager Pixel Spacing still 0.143. Image Type becomes DERIVED.
-# SimpleITK 2.5.7 reads 0.143: the hip is then half as long and a quarter of its area. Two numbers that differ also mean a
-# calibrated film (PS3.3 10.7), here with a magnification of one half.
+# Seen: `dcmscale +Sxf 0.5` of a DX film of 60 x 40 pixels of 0.143 mm at the detector gives 30 x 20 pixels with a new
+# Pixel Spacing of 0.286, that nobody had stated before, and Imager Pixel Spacing still 0.143. Image Type becomes
+# DERIVED. SimpleITK 2.5.7 reads 0.143: the hip is then half as long and a quarter of its area. Two numbers that differ
+# also mean a calibrated film (PS3.3 10.7), here with a magnification of one half.
 # So a film whose spacings contradict each other is refused (`implausible_scale`, bmd_edge/film/scale.py).
 # Needs the packages of Debian 12. Exit 0: still so. Exit 1: changed.
 set -euo pipefail

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# dicognito 0.19.0: comments, private text and device numbers of a film stay, and the film says that identity was removed.
+# dicognito 0.19.0: comments, private text and device numbers of a film stay; it says that identity was removed.
 #
 # Guess: what may name a patient in free text is emptied, private elements are removed and devices get other numbers, as
 # the basic profile of PS3.15 table E.1-1 asks.
-# Seen: Patient Comments, Image Comments, Study Description, a private element with the name (as LO; as PN it is changed),
-# Device Serial Number and Detector ID are as before, beside Patient Identity Removed = YES, which stands for all attributes
-# and the pixels (PS3.3 C.7.1.1). The installed command `dicognito` ends with a TypeError, `python -m dicognito` works.
+# Seen: Patient Comments, Image Comments, Study Description, a private element with the name (as LO; as PN it is
+# changed), Device Serial Number and Detector ID are as before, beside Patient Identity Removed = YES, which stands for
+# all attributes and the pixels (PS3.3 C.7.1.1). The installed command `dicognito` ends with a TypeError, `python -m
+# dicognito` works.
 # So a film that says YES was not made anonymous by that: look at its text before it is handed on.
 # Exit 0: still so. Exit 1: changed.
 set -euo pipefail

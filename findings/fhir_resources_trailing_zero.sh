@@ -3,8 +3,9 @@
 #
 # Guess: a package that keeps a decimal as Decimal writes 0.810 as it was given; FHIR (datatypes, decimal) says that the
 # precision is part of the value and that 0.010 is not the same as 0.01.
-# Seen: 0.810 g/cm2 read from JSON, or given as Decimal("0.810"), is written as 0.81; 1.000 becomes 1.0 and no longer says
-# that it was measured to a thousandth. So a digest or signature of a resource that went through it does not hold either.
+# Seen: 0.810 g/cm2 read from JSON, or given as Decimal("0.810"), is written as 0.81; 1.000 becomes 1.0 and no longer
+# says that it was measured to a thousandth. So a digest or signature of a resource that went through it does not hold
+# either.
 # Whoever passes estimates on as an Observation gives their interval beside them: it does not hang on zeros.
 # Exit 0: still so. Exit 1: changed.
 set -euo pipefail

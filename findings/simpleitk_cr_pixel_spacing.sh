@@ -2,10 +2,10 @@
 # SimpleITK 2.5.7 (GDCM 3.2.5): a CR film that states only Pixel Spacing (0028,0030) has pixels of 1 mm.
 #
 # Guess: a reader takes the spacing at the detector or the calibrated one, whichever the film has.
-# Seen: for CR and DX it looks at Imager Pixel Spacing (0018,1164) alone. CR need not have it (type 3 in PS3.3 C.8.1.2; a
-# film calibrated with a ball in the picture has 0028,0030, PS3.3 10.7): GetSpacing() is 1.0, no warning, while
-# GetMetaData("0028|0030") of the same image says 0.130. Where both stand, the calibrated one loses. As Secondary Capture the
-# same Pixel Spacing counts.
+# Seen: for CR and DX it looks at Imager Pixel Spacing (0018,1164) alone. CR need not have it (type 3 in PS3.3 C.8.1.2;
+# a film calibrated with a ball in the picture has 0028,0030, PS3.3 10.7): GetSpacing() is 1.0, no warning, while
+# GetMetaData("0028|0030") of the same image says 0.130. Where both stand, the calibrated one loses. As Secondary
+# Capture the same Pixel Spacing counts.
 # So lengths are 7.7 times too large and areas 59 times; bmd_edge/film/scale.py reads the tags itself.
 # Exit 0: still so. Exit 1: changed.
 set -euo pipefail
