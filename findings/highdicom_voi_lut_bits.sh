@@ -3,9 +3,8 @@
 #
 # Guess: get_frame(apply_voi_transform=True) shows a film as DCMTK does: an entry of n bits counts from 0 to 2^n - 1.
 # Seen: of an entry size other than 8 and 16, "Invalid LUT descriptor." is raised; pydicom, DCMTK and dciodvfy take
-# them. With 16 bits the smallest and the largest entry become 0 and 1
-# (VOILUT.get_scaled_lut_data says so): a table that ends at 40950 of 65535 is shown 1.6 times as bright as by pydicom
-# and by DCMTK's dcm2pnm.
+# them. With 16 bits the smallest and the largest entry become 0 and 1 (VOILUT.get_scaled_lut_data says so): a table
+# that ends at 40950 of 65535 is shown 1.6 times as bright as by pydicom and by DCMTK's dcm2pnm.
 # So gray levels of the two are not to be compared where a film has a VOI LUT.
 # Exit 0: still so. Exit 1: changed.
 set -euo pipefail
