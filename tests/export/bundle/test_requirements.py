@@ -10,7 +10,7 @@ from bmd_edge.table.film_table import read_table, write_table
 from export.bundle.requirements import lacking
 from export.commands import export
 from export.make_bundle import check_requirements
-from tests.support.small_runs import write_cohort
+from tests.support.small_runs import write_cohort, write_run
 
 
 def test_everything_that_is_missing_is_said_at_once(tmp_path: Path) -> None:
@@ -22,8 +22,9 @@ def test_everything_that_is_missing_is_said_at_once(tmp_path: Path) -> None:
     assert "--training-data" in said[2]
     with pytest.raises(TableError, match=r"films\.csv: (?s:.)*12 subjects (?s:.)*--no-int8(?s:.)*--training-data"):
         check_requirements(tmp_path / "few" / "films.csv", None, int8=True)
-    with pytest.raises(TableError, match="12 subjects"):  # before the run folder is looked at
-        export([tmp_path / "no run"], tmp_path / "few" / "films.csv", tmp_path / "out")
+    (run := write_run(tmp_path / "run", "vgg11_se") / "checkpoint.safetensors").write_bytes(b"")
+    with pytest.raises(TableError, match="12 subjects"):  # before any weight is looked at
+        export([run.parent], tmp_path / "few" / "films.csv", tmp_path / "out")
 
 
 def test_a_table_that_will_do_lacks_nothing(tmp_path: Path) -> None:

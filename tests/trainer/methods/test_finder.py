@@ -64,7 +64,7 @@ def test_a_training_starts_from_another(cohort: Path, tmp_path: Path) -> None:
     assert all(torch.equal(value, weights[name]) for name, value in task.network.state_dict().items())
     with pytest.raises(UsageError, match="another shape"):
         FinderTask(replace(SMALL_FINDER, channels=(16, 16, 16, 16, 32), init=str(tmp_path / "first")), cohort)
-    with pytest.raises(UsageError, match="no run folder"):
+    with pytest.raises(UsageError, match="nowhere: no such folder; a run folder is what"):
         FinderTask(replace(SMALL_FINDER, init=str(tmp_path / "nowhere")), cohort)
 
 
