@@ -64,8 +64,8 @@ def said(followed: Followed, known: RepeatabilityFile | None, other_hip: Followe
     """
     if not followed.changes:
         nothing = FEW_VISITS if len(followed.series.visits) == 1 else NOTHING_SHARED
-        small = _units(followed.series, known)
-        return [*map(Said, [nothing, *_parted(followed.series)]), *(Said(line, "") for line in small)]
+        of_units = (Said(line, "") for line in _units(followed.series, known))
+        return [*map(Said, [nothing, *_parted(followed.series)]), *of_units]
     lines = [*map(Said, _identity(followed, other_hip))]
     letters, out = letters_of(followed.series), {one.part[0]: one for one in first_out(followed)}
     firsts = list(dict.fromkeys(one.first for one in followed.changes))
@@ -81,6 +81,7 @@ def said(followed: Followed, known: RepeatabilityFile | None, other_hip: Followe
             lines.append(Said(letter + _not_stated(rest, known, both_step=first in out and out[first].both_step)))
     doubts_and_parts = [*map(_out, out_of_line(followed)), *_parted(followed.series)]
     small = [
+        *_goes_on(followed.series),
         *_small_print([one for one in followed.changes if one.first is firsts[-1]], followed),
         *_units(followed.series, known),
     ]
@@ -88,10 +89,12 @@ def said(followed: Followed, known: RepeatabilityFile | None, other_hip: Followe
 
 
 def _identity(followed: Followed, other_hip: Followed | None) -> Iterator[str]:
-    if both := [one for pair in apart(followed, other_hip) if pair.of_other_hip for one in (pair.one, pair.other)]:
+    if pairs := [pair for pair in apart(followed, other_hip) if pair.of_other_hip]:
+        both = [one for pair in pairs for one in (pair.one, pair.other)]
         first, last = min(one.first.taken for one in both), max(one.last.taken for one in both)
         judged = all(one.precision_from == "clinic" for one in both)
-        within = ", one of them within chance" if judged and not all(one.beyond for one in both) else ""
+        opposite = any(pair.one.beyond and pair.other.beyond for pair in pairs)
+        within = ", one of them within chance" if judged and not opposite else ""
         yield (
             "Left and right may have been exchanged: check the side markers of the films of both visits of both hips."
             f" The estimates of this patient's hips differ in opposite directions{within} ({first} to {last})."
@@ -185,7 +188,7 @@ def _out(one: OutOfLine) -> str:
 
 
 def _parted(series: Series) -> Iterator[str]:
-    """Which visits are not compared with which, and why; and which are, though others lie between them."""
+    """Which visits are not compared with which, and why."""
     parts = series.parts
     begins = {one.after: one for one in series.breaks}
     for number, part in enumerate(parts[1:], 1):
@@ -193,8 +196,12 @@ def _parted(series: Series) -> Iterator[str]:
         dates = " to ".join(dict.fromkeys(visit.taken.isoformat() for visit in (part[0], part[-1])))
         changed = " and another ".join(begins[part[0]].changed)
         yield f"Visits {letter_of(number)} ({dates}): another {changed}, not compared with visits {before}."
+
+
+def _goes_on(series: Series) -> Iterator[str]:
+    """Which visits are compared, though others lie between them."""
     order = [letters_of(series)[visit] for visit in series.visits]
-    if len(list(_runs(order))) > len(parts):
+    if len(list(_runs(order))) > len(series.parts):
         yield "Visits of one letter are compared with each other, also where others lie between them."
 
 

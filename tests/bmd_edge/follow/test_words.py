@@ -224,6 +224,10 @@ def test_sites_and_hips_that_do_not_agree_are_told():
         assert heading == f"left and right may be exchanged; otherwise {short}"
     assert {line.label for line in said(right, known(), left)} == {"UNCLEAR", ""}
     assert "First look at the films; then DXA." in said(right, known(), left)[1].text
+    films[3] = visited("2025-05-01", 0.94, side="L")
+    for of in (known(), known("phantom")):
+        left, right = (follow(one, of) for one in series_of(films, TODAY)[0])
+        assert said(right, of, left)[0].text.endswith("in opposite directions (2020-05-01 to 2025-05-01).")
 
 
 def test_what_a_doctor_reads_names_no_file_option_or_command():
