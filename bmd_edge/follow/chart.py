@@ -11,8 +11,8 @@ from itertools import groupby
 from typing import Any
 
 from bmd_edge.follow.change import Change, Followed
-from bmd_edge.follow.doubts import first_out
-from bmd_edge.follow.key import BAND_OF_ODD_FILM, BAND_WORDS
+from bmd_edge.follow.doubts import has_band
+from bmd_edge.follow.key import BAND_WORDS
 from bmd_edge.follow.series import Series, Visit
 from bmd_edge.sites import SITES
 
@@ -81,8 +81,8 @@ def _halves(followed: Followed, site: str) -> dict[Visit, float]:
 
 
 def _drawn(followed: Followed, site: str) -> list[Change]:
-    """The changes whose bands are drawn: those that a band judges; of two at one time the stated, then the longer."""
-    judged = [one for one in followed.changes if one.site == site and one.precision_from == "clinic"]
+    """The changes whose bands are drawn: of two at one time the stated, then the longer."""
+    judged = [one for one in followed.changes if one.site == site and has_band(followed, one)]
     found: list[Change] = []
     for one in sorted(judged, key=lambda one: (one.stated, one.years), reverse=True):
         if all(one.last.taken < other.first.taken or other.last.taken < one.first.taken for other in found):
@@ -93,11 +93,7 @@ def _drawn(followed: Followed, site: str) -> list[Change]:
 def _words_at(followed: Followed, bands: Sequence[Change]) -> list[str]:
     """What stands at each band."""
     letters = letters_of(followed.series)
-    odd = {(one.part[0], site) for one in first_out(followed) for site in one.change_gcm2}
-    words = [BAND_OF_ODD_FILM if (one.first, one.site) in odd else BAND_WORDS for one in bands]
-    return [
-        f"{letter}: {text}" if (letter := letters[one.first]) else text for one, text in zip(bands, words, strict=True)
-    ]
+    return [f"{letter}: {BAND_WORDS}" if (letter := letters[one.first]) else BAND_WORDS for one in bands]
 
 
 def _range(followed: Followed, site: str, halves: Mapping[Visit, float]) -> tuple[float, float]:

@@ -1,5 +1,6 @@
 """What speaks against reading dots of a series as bone: a visit out of line, a jump, sites or hips that go apart."""
 
+import math
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from statistics import fmean
@@ -16,6 +17,7 @@ JUMP_A_YEAR = 5 * LOSS_A_YEAR
 class OutOfLine(NamedTuple):
     """A visit between the first and the last of a part, and by how much more than chance it differs from the first."""
 
+    first: Visit
     visit: Visit
     change_gcm2: dict[str, float]
 
@@ -33,7 +35,7 @@ def out_of_line(followed: Followed) -> list[OutOfLine]:
             apart = {one.site: visit.mean_gcm2(one.site) - part[0].mean_gcm2(one.site) for one in changes}
             out = {one.site: size for one in changes if _lies_out(size := apart[one.site], one)}
             if out:
-                found.append(OutOfLine(visit, out))
+                found.append(OutOfLine(part[0], visit, out))
     return found
 
 
@@ -44,10 +46,14 @@ def _lies_out(size_gcm2: float, last: Change) -> bool:
 
 
 class FirstOut(NamedTuple):
-    """A part whose first visit alone lies out, and the mean of those after it minus the first by site; g/cm2."""
+    """A part whose first visit alone lies out, and the mean of those after it minus the first by site; g/cm2.
+
+    both_step: whether both sites differ there the same way, by more than half of the number that judges.
+    """
 
     part: tuple[Visit, ...]
     change_gcm2: dict[str, float]
+    both_step: bool
 
     @property
     def later(self) -> int:
@@ -64,9 +70,10 @@ def first_out(followed: Followed) -> list[FirstOut]:
     """
     found = []
     for part in followed.series.parts:
-        stated = [one for one in followed.changes if one.first is part[0] and one.stated]
-        if out := {one.site: _step(part, one.site) for one in stated if _hangs_on_first(part, one)}:
-            found.append(FirstOut(part, out))
+        changes = [one for one in followed.changes if one.first is part[0]]
+        if out := {one.site: _step(part, one.site) for one in changes if one.stated and _hangs_on_first(part, one)}:
+            shares = [_step(part, one.site) / (one.lsc_gcm2 or math.inf) for one in changes]
+            found.append(FirstOut(part, out, both_step=min(shares) > 0.5 or max(shares) < -0.5))
     return found
 
 
@@ -149,11 +156,8 @@ def spoken_against(followed: Followed, change: Change, other_hip: Followed | Non
     """
     pairs = [one for one in apart(followed, other_hip) if one.one is change]
     hold = {
-        "first_out": any(one.part[0] is change.first and change.site in one.change_gcm2 for one in first_out(followed)),
-        "implausible": any(
-            change.first.conditions == one.before.conditions and change.site in one.change_gcm2
-            for one in jumps(followed)
-        ),
+        "first_out": _first_out(followed, change),
+        "implausible": any(change.site in one.change_gcm2 for one in _jumps_in(followed, change)),
         "other_hip": any(one.of_other_hip for one in pairs),
         "other_site": any(not one.of_other_hip for one in pairs),
         "only_just": change.only_just,
@@ -161,13 +165,30 @@ def spoken_against(followed: Followed, change: Change, other_hip: Followed | Non
     return [name for name, holds in hold.items() if holds]
 
 
-def shown_as(change: Change, doubts: Sequence[str]) -> str:
-    """How a change is shown that so much speaks against: "stated", "doubted", or empty as where none is stated; so are
-    what hangs on one visit and what is hardly bone.
+def _first_out(followed: Followed, change: Change) -> bool:
+    return any(one.part[0] is change.first and change.site in one.change_gcm2 for one in first_out(followed))
+
+
+def _jumps_in(followed: Followed, change: Change) -> list[Jump]:
+    return [one for one in jumps(followed) if one.before.conditions == change.first.conditions]
+
+
+def withheld(followed: Followed, change: Change) -> bool:
+    """Whether a stated change is not told: it hangs on the first visit alone, or films, whose other site may be what
+    differs by more than bone does, may be of another person.
     """
-    if not change.stated or "first_out" in doubts or "implausible" in doubts:
-        return ""
-    return "doubted" if doubts else "stated"
+    return change.stated and (_first_out(followed, change) or bool(_jumps_in(followed, change)))
+
+
+def has_band(followed: Followed, change: Change) -> bool:
+    """Whether a band judges a change: with the precision of the films' own unit, and where what it says is told."""
+    return change.precision_from == "clinic" and not withheld(followed, change)
+
+
+def is_clear(followed: Followed, change: Change, other_hip: Followed | None) -> bool:
+    """Whether a change is stated that nothing speaks against."""
+    against = spoken_against(followed, change, other_hip)
+    return change.stated and not against and not withheld(followed, change)
 
 
 def other_hips(hips: Iterable[Followed]) -> dict[tuple[str, str], Followed]:

@@ -3,43 +3,46 @@
 It stands once on the screen for all hips, and on paper on each card, which may be handed on alone.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from bmd_edge.follow.change import Followed, figures_of, precision_from
-from bmd_edge.follow.doubts import shown_as, spoken_against
+from bmd_edge.follow.doubts import has_band
 from bmd_edge.follow.repeatability import RepeatabilityFile
 from bmd_edge.report.in_words import counted
 from bmd_edge.report.safe_text import visible
 
 SITE_WORDS = {"femoral_neck": "Femoral neck", "total_hip": "Total hip"}
 BAND_WORDS = "95 of 100 unchanged hips end in here"
-BAND_OF_ODD_FILM = "hangs on the first visit, which is out of line"
-"""What is written at a band, and at one whose first visit is out of line."""
+"""What is written at a band."""
+LOWER, HIGHER, UNCLEAR = "LOWER", "HIGHER", "UNCLEAR"
+"""What stands at the head of a box of words."""
 
 
-def marks(hips: Sequence[Followed]) -> list[str]:
-    """What dots, bars, bands, colors, letters and lines mean, of those that the charts of these hips have."""
-    drawn = {one.precision_from for hip in hips for one in hip.changes}
+def marks(hips: Sequence[Followed], labels: Collection[str]) -> list[str]:
+    """What dots, bars, bands, letters and lines mean, of those that the charts of these hips have, and the labels of
+    their boxes.
+    """
+    changes = [(hip, one) for hip in hips for one in hip.changes]
+    banded = [one for hip, one in changes if has_band(hip, one)]
     lines = [
         "Dots are estimates in g/cm². Bars are the 90 % interval of each estimate alone: how far it may lie from a DXA."
         " They do not judge change, whether they overlap or not.",
     ]
-    if "clinic" in drawn:
+    if banded:
         lines.append(
             "The gray band judges change, by the middle of the last dot only: of 100 hips that have not changed, at"
             " least 95 have it inside, at every visit and at both sites. Inside it a difference cannot be told from"
             " chance, whatever course the dots seem to take."
         )
-    if any(shown_as(one, spoken_against(hip, one, None)) for hip in hips for one in hip.changes):
+    if told := [one for one in (LOWER, HIGHER) if one in labels]:
         lines.append(
-            "Words in an orange box with a thick edge tell a change beyond chance; with a thin edge and not filled, one"
-            " that is only just beyond it or that something speaks against. Up to 5 in 100 unchanged hips are told a"
-            " change at some visit: among many patients there are some."
+            f"{' and '.join(told)}: a change beyond chance that nothing speaks against. Up to 5 in 100 unchanged hips"
+            " are told a change at some visit: among many patients there are some."
         )
-    if drawn - {"clinic"}:
-        lines.append(
-            "Where no band is drawn, no precision is known of films as these: whether the hip changed cannot be said."
-        )
+    if UNCLEAR in labels:
+        lines.append("UNCLEAR: no change is told, or one only just beyond chance or that something speaks against.")
+    if len(banded) < len(changes):
+        lines.append("Where no band is drawn, none judges: the words of the card say why.")
     if any(len(hip.series.parts) > 1 for hip in hips):
         lines.append(
             "Dots of one letter are compared with each other, and with no others; of letters at one time, one has its"

@@ -9,11 +9,11 @@ from typing import Any
 
 from bmd_edge.follow.change import Followed, follow
 from bmd_edge.follow.chart import chart, letters_of, span_of
-from bmd_edge.follow.doubts import other_hips, shown_as, spoken_against
+from bmd_edge.follow.doubts import is_clear, other_hips
 from bmd_edge.follow.key import SITE_WORDS, marks, rests_on
 from bmd_edge.follow.repeatability import RepeatabilityFile, phantoms
 from bmd_edge.follow.series import LEFT_OUT, Finding, Series, series_of
-from bmd_edge.follow.words import said, title, verdict
+from bmd_edge.follow.words import Said, said, title, verdict
 from bmd_edge.report.film_report import RESEARCH_USE, FilmReport, RunSummary
 from bmd_edge.report.pages import templates
 from bmd_edge.report.safe_text import visible
@@ -40,28 +40,29 @@ def write_page(
     `summary` is that of the run, or a mapping with what pages show; `back` is where a link to the overview leads.
     """
     others, span_gcm2 = other_hips(hips), span_of(hips)
+    cards = [
+        _hip(number, one, known, others.get((one.series.patient, one.series.side)), span_gcm2)
+        for number, one in enumerate(hips, 1)
+    ]
     values = {
         "research_use": RESEARCH_USE,
         "summary": summary,
         "back": back,
         "patients": [
-            {
-                "pseudonym": patient,
-                "hips": [_hip(one, known, others.get((patient, one.series.side)), span_gcm2) for one in some],
-            }
-            for patient, some in groupby(hips, lambda one: one.series.patient)
+            {"pseudonym": patient, "hips": list(some)} for patient, some in groupby(cards, lambda one: one["patient"])
         ],
+        "cards": len(cards),
         "alone": [f"{visible(one.patient)}, {title(one).lower()}, {one.visits[0].taken}" for one in alone[:MOST_ALONE]],
         "of_one_visit": len(alone),
-        "key": _key(hips, known),
+        "key": _key(hips, known, [line for card in cards for line in card["said"]]),
         "findings": told(findings),
     }
     with replace_file(path) as file:
         file.writelines(templates(_TEMPLATES).get_template("series.html.j2").generate(**values))
 
 
-def _key(hips: Sequence[Followed], known: RepeatabilityFile | None) -> list[str]:
-    return [*marks(hips), *rests_on(hips, known)]
+def _key(hips: Sequence[Followed], known: RepeatabilityFile | None, lines: Iterable[Said]) -> list[str]:
+    return [*marks(hips, {line.label for line in lines}), *rests_on(hips, known)]
 
 
 def write_series(folder: Path, reports: Iterable[FilmReport], summary: RunSummary) -> int:
@@ -100,19 +101,22 @@ def _named(finding: Finding) -> str:
 
 
 def _hip(
-    followed: Followed, known: RepeatabilityFile | None, other_hip: Followed | None, span_gcm2: float
+    number: int, followed: Followed, known: RepeatabilityFile | None, other_hip: Followed | None, span_gcm2: float
 ) -> dict[str, Any]:
+    lines = said(followed, known, other_hip)
     parts, letters = followed.series.parts, letters_of(followed.series)
     sd = {visit: one for part, one in zip(parts, followed.sd_gcm2, strict=True) for visit in part}
     return {
+        "number": number,
+        "patient": followed.series.patient,
         "title": title(followed.series),
-        "said": said(followed, known, other_hip),
-        "key": _key([followed], known),
+        "said": lines,
+        "key": _key([followed], known, lines),
         "charts": [
             {
                 "site": SITE_WORDS[site],
                 "verdict": verdict(followed, site, other_hip),
-                "shown": _shown(followed, site, other_hip),
+                "is_clear": any(is_clear(followed, one, other_hip) for one in followed.changes if one.site == site),
                 **chart(followed, site, span_gcm2),
             }
             for site in SITES
@@ -130,13 +134,6 @@ def _hip(
             for visit in followed.series.visits
         ],
     }
-
-
-def _shown(followed: Followed, site: str, other_hip: Followed | None) -> str:
-    """How the heading of a chart is shown: as the change of its site that stands out most, see `Said`."""
-    changes = [one for one in followed.changes if one.site == site]
-    found = {shown_as(one, spoken_against(followed, one, other_hip)) for one in changes}
-    return next((one for one in ("stated", "doubted") if one in found), "")
 
 
 def _number(mean: float, half: float) -> str:

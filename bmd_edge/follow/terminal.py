@@ -42,7 +42,7 @@ def summary(
             width,
         )
         for one in said(followed, known, others.get((series.patient, series.side))):
-            yield filled(one.text, width, "  ")
+            yield filled(f"{one.label}: {one.text}" if one.label else one.text, width, "  ")
     if len(hips) > most:
         yield filled(f"The first {most} hips; all {len(hips)} stand in follow.html and follow.csv.", width)
     yield filled(f"{counted(len(hips), 'hip')} with films of several visits, {of_one_visit} of one visit only.", width)

@@ -11,24 +11,27 @@ from bmd_edge.follow.doubts import (
     OutOfLine,
     apart,
     first_out,
+    is_clear,
     jumps,
     out_of_line,
-    shown_as,
     spoken_against,
+    withheld,
 )
-from bmd_edge.follow.key import SITE_WORDS
+from bmd_edge.follow.key import HIGHER, LOWER, SITE_WORDS, UNCLEAR
 from bmd_edge.follow.repeatability import BetweenUnits, RepeatabilityFile
-from bmd_edge.follow.series import CONDITIONS, Break, Series, Visit
+from bmd_edge.follow.series import CONDITIONS, Series, Visit
 from bmd_edge.report.in_words import counted
 from bmd_edge.report.safe_text import visible
 from bmd_edge.sites import SITES
 
 FEW_VISITS = "Films of one visit only: nothing to compare."
 NOTHING_SHARED = "No two visits can be compared."
-CANNOT = "A change cannot be told from chance"
+CANNOT_IN_SHORT = "cannot be told from chance"
+CANNOT = f"A change {CANNOT_IN_SHORT}"
 CANNOT_BE_SAID = "whether it changed cannot be said"
 MINUS = "\N{MINUS SIGN}"
-NOT_EXCLUDED = "This does not exclude a loss: DXA if indicated."
+DXA = "This does not exclude a loss: DXA."
+NOT_EXCLUDED = f"{DXA.rstrip('.')} if indicated."
 NO_PRECISION = (
     f"{CANNOT_BE_SAID.capitalize()}: how far films of one unchanged hip differ is not known for the networks that read"
     f" these. {NOT_EXCLUDED}"
@@ -39,11 +42,20 @@ PHANTOM = (
 )
 
 
+ONLY_JUST = "Only just beyond chance"
+
+
 class Said(NamedTuple):
-    """A sentence, and how it is shown: "stated" or "doubted", see `shown_as`; "small", good to know; or empty."""
+    """A sentence, and the label of its box, empty for small print; `bold` are the first words of it that stand out."""
 
     text: str
-    shown: str = ""
+    label: str = UNCLEAR
+    bold: str = ""
+
+    @property
+    def shown(self) -> str:
+        """How it is shown: "stated", where a change is told that nothing speaks against; "small"; or empty."""
+        return {LOWER: "stated", HIGHER: "stated", "": "small"}.get(self.label, "")
 
 
 def said(followed: Followed, known: RepeatabilityFile | None, other_hip: Followed | None = None) -> list[Said]:
@@ -52,7 +64,8 @@ def said(followed: Followed, known: RepeatabilityFile | None, other_hip: Followe
     """
     if not followed.changes:
         nothing = FEW_VISITS if len(followed.series.visits) == 1 else NOTHING_SHARED
-        return [Said(nothing), *map(Said, _parted(followed.series, known))]
+        of_units = (Said(line, "") for line in _units(followed.series, known))
+        return [*map(Said, [nothing, *_parted(followed.series)]), *of_units]
     lines = [*map(Said, _identity(followed, other_hip))]
     letters, out = letters_of(followed.series), {one.part[0]: one for one in first_out(followed)}
     firsts = list(dict.fromkeys(one.first for one in followed.changes))
@@ -60,63 +73,75 @@ def said(followed: Followed, known: RepeatabilityFile | None, other_hip: Followe
         letter = f"{letters[first]}: " if letters[first] else ""
         changes = [one for one in followed.changes if one.first is first]
         for one in changes:
-            doubts = spoken_against(followed, one, other_hip)
-            if one.stated and "first_out" not in doubts:
-                lines.append(Said(letter + _stated(followed, one, doubts), shown_as(one, doubts)))
+            if one.stated and not withheld(followed, one):
+                lines.append(_stated(followed, one, other_hip, letter))
         if first in out:
             lines.append(Said(letter + _first_out(out[first])))
         if rest := [one for one in changes if not one.stated]:
-            lines.append(Said(letter + _not_stated(rest, known)))
-    doubts_and_parts = [*map(_out, out_of_line(followed)), *_parted(followed.series, known)]
-    small = _small_print([one for one in followed.changes if one.first is firsts[-1]], followed, other_hip)
-    return [*lines, *map(Said, doubts_and_parts), *(Said(line, "small") for line in small)]
+            lines.append(Said(letter + _not_stated(rest, known, both_step=first in out and out[first].both_step)))
+    doubts_and_parts = [*map(_out, out_of_line(followed)), *_parted(followed.series)]
+    small = [
+        *_goes_on(followed.series),
+        *_small_print([one for one in followed.changes if one.first is firsts[-1]], followed),
+        *_units(followed.series, known),
+    ]
+    return [*lines, *map(Said, doubts_and_parts), *(Said(line, "") for line in small)]
 
 
 def _identity(followed: Followed, other_hip: Followed | None) -> Iterator[str]:
-    if both := [one for pair in apart(followed, other_hip) if pair.of_other_hip for one in (pair.one, pair.other)]:
+    if pairs := [pair for pair in apart(followed, other_hip) if pair.of_other_hip]:
+        both = [one for pair in pairs for one in (pair.one, pair.other)]
         first, last = min(one.first.taken for one in both), max(one.last.taken for one in both)
+        judged = all(one.precision_from == "clinic" for one in both)
+        opposite = any(pair.one.beyond and pair.other.beyond for pair in pairs)
+        within = ", one of them within chance" if judged and not opposite else ""
         yield (
-            "Left and right may have been exchanged: check the side markers of both films. Of this patient's hips, one"
-            f" goes up and the other down ({first} to {last})."
+            "Left and right may have been exchanged: check the side markers of the films of both visits of both hips."
+            f" The estimates of this patient's hips differ in opposite directions{within} ({first} to {last})."
         )
     for one in jumps(followed):
         yield (
             f"First check that the films of {one.before.taken} and {one.after.taken} are of this patient and hip: the"
             f" {_sites(one.change_gcm2)} differ{'s' * (len(one.change_gcm2) == 1)} by more than bone plausibly changes."
+            " Until then no change across them is told; then DXA."
         )
 
 
-def _stated(followed: Followed, one: Change, doubts: Sequence[str]) -> str:
-    least = one.lsc_gcm2 or 0.0
+def _stated(followed: Followed, one: Change, other_hip: Followed | None, letter: str) -> Said:
+    doubts, least = spoken_against(followed, one, other_hip), one.lsc_gcm2 or 0.0
+    bold, how = (ONLY_JUST, _direction(one)) if one.only_just else ("", _in_short(one))
     other = f", but {_other_site(followed, one)}" if "other_site" in doubts else ""
     look = "First look at the films; then DXA." if set(doubts) - {"only_just"} else "Confirm by DXA."
-    return (
-        f"{SITE_WORDS[one.site]}, {one.first.taken} to {one.last.taken}: {_in_short(one)}{other}: {_size(one)}, 95 %"
-        f" interval {signed(one.change_gcm2 - least)} to {signed(one.change_gcm2 + least)}. {_chance([one])} Up to 5 in"
-        f" 100 unchanged hips are ever told a change. {look}"
+    text = (
+        f"{letter}{SITE_WORDS[one.site]}, {one.first.taken} to {one.last.taken}: {how}{other}: {_size(one)}, 95 %"
+        f" interval {signed(one.change_gcm2 - least)} to {signed(one.change_gcm2 + least)}: a smaller or larger true"
+        f" change is possible. {_chance([one])} Up to 5 in 100 unchanged hips are ever told a change. {look}"
     )
+    label = _direction(one).upper() if is_clear(followed, one, other_hip) else UNCLEAR
+    return Said(f"{bold}. {text}" if bold else text, label, bold)
 
 
 def _other_site(followed: Followed, change: Change) -> str:
     pair = next(one for one in apart(followed, None) if one.one is change)
-    return f"the {SITE_WORDS[pair.other.site].lower()} {'goes the other way' if pair.other_way else 'is not'}"
+    opposite = pair.other_way and pair.other.beyond
+    return f"the {SITE_WORDS[pair.other.site].lower()} {'goes the other way' if opposite else 'is not'}"
 
 
 def _first_out(one: FirstOut) -> str:
     return (
         f"The first visit, {one.part[0].taken}, is out of line with the {one.later} after it, which agree:"
-        f" {_sizes(one.change_gcm2)} from it to their mean. One visit out of line is no change. It may be the"
-        f" pose, the exposure, chance, another person's hip, or a loss before {one.part[1].taken}. First look at that"
-        " film; then DXA if indicated."
+        f" {_sizes(one.change_gcm2, one.part[0])} from it to their mean. One visit out of line does not tell a change."
+        f" It may be the pose, the exposure, chance, another person's hip, or a loss before {one.part[1].taken}. First"
+        f" look at that film; then DXA{'' if one.both_step else ' if indicated'}."
     )
 
 
-def _not_stated(changes: Sequence[Change], known: RepeatabilityFile | None) -> str:
+def _not_stated(changes: Sequence[Change], known: RepeatabilityFile | None, both_step: bool) -> str:
     whose = changes[0].precision_from
     if whose == "clinic":
         differ = " and ".join(f"{_size(one)} ({SITE_WORDS[one.site].lower()})" for one in changes)
         first, last = changes[0].first.taken, changes[0].last.taken
-        return f"{CANNOT}: {first} to {last} {differ}. {_chance(changes)} {NOT_EXCLUDED}"
+        return f"{CANNOT}: {first} to {last} {differ}. {_chance(changes)} {DXA if both_step else NOT_EXCLUDED}"
     if whose == "other_unit" and known:
         units, unit = visible(", ".join(known.units)), visible(changes[0].first.unit)
         return (
@@ -130,18 +155,24 @@ def _chance(changes: Sequence[Change]) -> str:
     """The number that judges the changes."""
     least = {SITE_WORDS[one.site].lower(): f"{one.lsc_gcm2 or 0.0:.3f}" for one in changes}
     if len(set(least.values())) == 1:
-        return f"Differences up to {next(iter(least.values()))} g/cm² are chance here."
+        return f"Differences up to {next(iter(least.values()))} g/cm² can arise by chance here."
     by_site = " and ".join(f"{number} ({site})" for site, number in least.items())
-    return f"Differences up to {by_site} g/cm² are chance here."
+    return f"Differences up to {by_site} g/cm² can arise by chance here."
 
 
 def _size(one: Change) -> str:
-    percent = f"{100 * one.change_gcm2 / one.first.mean_gcm2(one.site):+.0f}\N{NO-BREAK SPACE}%"
-    return f"{signed(one.change_gcm2)} g/cm², {percent.replace('-', MINUS)}"
+    return _from_first(one.change_gcm2, one.first, one.site)
 
 
-def _sizes(by_site: dict[str, float]) -> str:
-    return " and ".join(f"{signed(size)} g/cm² ({SITE_WORDS[site].lower()})" for site, size in by_site.items())
+def _sizes(by_site: dict[str, float], first: Visit) -> str:
+    return " and ".join(
+        f"{_from_first(size, first, site)} ({SITE_WORDS[site].lower()})" for site, size in by_site.items()
+    )
+
+
+def _from_first(size_gcm2: float, first: Visit, site: str) -> str:
+    percent = f"{100 * size_gcm2 / first.mean_gcm2(site):+.0f}\N{NO-BREAK SPACE}%"
+    return f"{signed(size_gcm2)} g/cm², {percent.replace('-', MINUS)}"
 
 
 def _sites(sites: Iterable[str]) -> str:
@@ -150,21 +181,27 @@ def _sites(sites: Iterable[str]) -> str:
 
 def _out(one: OutOfLine) -> str:
     return (
-        f"{one.visit.taken} lies outside the band, {_sizes(one.change_gcm2)}, and the last visit does not: one"
-        " visit out of line is no change. It may be the pose, the exposure, chance, another person's hip, or a loss"
-        " and then a gain: look at that film."
+        f"{one.visit.taken} lies outside the band, {_sizes(one.change_gcm2, one.first)}, and the last visit does not:"
+        " one visit out of line does not tell a change. It may be the pose, the exposure, chance, another person's"
+        " hip, or a loss and then a gain: look at that film."
     )
 
 
-def _parted(series: Series, known: RepeatabilityFile | None) -> Iterator[str]:
-    """Which visits are not compared with which, and why; and which are, though others lie between them."""
+def _parted(series: Series) -> Iterator[str]:
+    """Which visits are not compared with which, and why."""
     parts = series.parts
     begins = {one.after: one for one in series.breaks}
     for number, part in enumerate(parts[1:], 1):
         before = " or ".join(letter_of(one) for one in range(number))
-        yield _begun(begins[part[0]], part, letter_of(number), before, known)
+        dates = " to ".join(dict.fromkeys(visit.taken.isoformat() for visit in (part[0], part[-1])))
+        changed = " and another ".join(begins[part[0]].changed)
+        yield f"Visits {letter_of(number)} ({dates}): another {changed}, not compared with visits {before}."
+
+
+def _goes_on(series: Series) -> Iterator[str]:
+    """Which visits are compared, though others lie between them."""
     order = [letters_of(series)[visit] for visit in series.visits]
-    if len(list(_runs(order))) > len(parts):
+    if len(list(_runs(order))) > len(series.parts):
         yield "Visits of one letter are compared with each other, also where others lie between them."
 
 
@@ -172,17 +209,20 @@ def _runs(letters: Sequence[str]) -> Iterator[str]:
     return (one for one, before in zip(letters, ["", *letters], strict=False) if one != before)
 
 
-def _begun(one: Break, part: Sequence[Visit], letter: str, before: str, known: RepeatabilityFile | None) -> str:
-    dates = " to ".join(dict.fromkeys(visit.taken.isoformat() for visit in (part[0], part[-1])))
-    line = f"Visits {letter} ({dates}): another {' and another '.join(one.changed)}, not compared with visits {before}."
-    if CONDITIONS["unit_pseudonym"] not in one.changed or known is None or known.source != "clinic":
-        return line
-    units = between_units(one, known)
+def _units(series: Series, known: RepeatabilityFile | None) -> Iterator[str]:
+    """How far the X-ray units differ by which visits are not compared, where a clinic's precision is known."""
+    starts = {part[0]: letter_of(number) for number, part in enumerate(series.parts)}
+    for one in series.breaks:
+        if CONDITIONS["unit_pseudonym"] in one.changed and one.after in starts and known and known.source == "clinic":
+            yield f"Visits {starts[one.after]}: {_unit(between_units(one, known))}"
+
+
+def _unit(units: BetweenUnits | None) -> str:
     if units is None:
-        return f"{line} How far the two units differ is not known: no hip was filmed by both."
+        return "how far the two units differ is not known: no hip was filmed by both."
     differ = " and ".join(f"{_difference(units, site)} ({SITE_WORDS[site].lower()})" for site in SITES)
     return (
-        f"{line} Of {counted(units.hips, 'hip')} filmed by both, the later unit's estimates differ by {differ}. Do not"
+        f"of {counted(units.hips, 'hip')} filmed by both units, the later unit's estimates differ by {differ}. Do not"
         " correct this hip by it."
     )
 
@@ -194,26 +234,17 @@ def _difference(units: BetweenUnits, site: str) -> str:
     return f"{signed(units.difference_gcm2[site])} g/cm²{known}"
 
 
-_IF = {
-    "other_unit": ", if this X-ray unit were as precise as the other",
-    "phantom": ", if this clinic were as precise as the phantom",
-}
-
-
-def _small_print(changes: Sequence[Change], followed: Followed, other_hip: Followed | None) -> Iterator[str]:
-    """Of changes that nothing grave speaks against the rate; where none is told, from when on it could be."""
-    told = [one for one in followed.changes if shown_as(one, spoken_against(followed, one, other_hip))]
+def _small_print(changes: Sequence[Change], followed: Followed) -> Iterator[str]:
+    """Of changes that are told the rate; where none is stated, from when on a slow loss could be."""
+    told = [one for one in followed.changes if one.stated and not withheld(followed, one)]
     visits = {part[0]: len(part) for part in followed.series.parts}
     yield from (_rate(one, one.rate, visits[one.first]) for one in told if one.rate)
     if any(one.rate is None for one in told):
         yield "No rate is given: how far estimates follow true changes has not been measured here."
-    rest = [one for one in changes if not one.stated and one.years_to_tell]
-    if rest:
-        one = min(rest, key=lambda one: one.years_to_tell or 0.0)
+    if rest := [one.years_to_tell or 0.0 for one in changes if not one.stated and one.precision_from == "clinic"]:
         yield (
-            f"At the {SITE_WORDS[one.site].lower()} a loss of 1 % a year could be told"
-            f" {math.ceil(one.years_to_tell or 0)} years after the film of {one.first.taken} at the"
-            f" earliest{_IF.get(one.precision_from or '', '')}, and then of every second hip."
+            f"Slower losses are missed: one of 1 % a year is told after {math.ceil(min(rest))} years at the earliest,"
+            " in every second hip. Do not wait for the next film: use DXA."
         )
 
 
@@ -243,14 +274,19 @@ def verdict(followed: Followed, site: str, other_hip: Followed | None = None) ->
 
 def _heading(followed: Followed, change: Change, part: Sequence[Visit], other_hip: Followed | None) -> Iterator[str]:
     doubts = spoken_against(followed, change, other_hip)
-    if "other_hip" in doubts:
-        yield "left and right may be exchanged"
-    if "implausible" in doubts:
-        yield "differs more than bone plausibly does, first look at the films"
+    exchanged = "left and right may be exchanged; otherwise " if "other_hip" in doubts else ""
     if "first_out" in doubts:
-        yield f"the first visit is out of line with the {len(part) - 1} after it, which agree"
+        yield (
+            "the band does not judge here: the first visit is out of line with the"
+            f" {len(part) - 1} after it, which agree"
+        )
         return
-    yield _in_short(change)
+    if "implausible" in doubts:
+        yield "differs more than bone plausibly does"
+    if "implausible" in doubts or withheld(followed, change):
+        yield "first look at the films"
+    short = CANNOT_BE_SAID if withheld(followed, change) else _in_short(change)
+    yield f"{exchanged}it {short}" if exchanged and short == CANNOT_IN_SHORT else exchanged + short
     if "other_site" in doubts:
         yield f"but {_other_site(followed, change)}"
     for out in out_of_line(followed):
@@ -260,9 +296,13 @@ def _heading(followed: Followed, change: Change, part: Sequence[Visit], other_hi
 
 def _in_short(one: Change) -> str:
     if one.stated:
-        just = "only just " if one.only_just else ""
-        return f"{'lower' if one.change_gcm2 < 0 else 'higher'}, {just}beyond chance"
-    return "cannot be told from chance" if one.precision_from == "clinic" else CANNOT_BE_SAID
+        way = _direction(one)
+        return f"{ONLY_JUST.lower()}, {way}" if one.only_just else f"{way}, beyond chance"
+    return CANNOT_IN_SHORT if one.precision_from == "clinic" else CANNOT_BE_SAID
+
+
+def _direction(one: Change) -> str:
+    return "lower" if one.change_gcm2 < 0 else "higher"
 
 
 def signed(value: float) -> str:

@@ -5,7 +5,7 @@ from datetime import date
 import pytest
 
 from bmd_edge.follow.change import follow
-from bmd_edge.follow.doubts import apart, first_out, jumps, other_hips, out_of_line, shown_as, spoken_against
+from bmd_edge.follow.doubts import apart, first_out, is_clear, jumps, other_hips, out_of_line, spoken_against, withheld
 from bmd_edge.follow.series import series_of
 from tests.bmd_edge.follow.made_up import known, visited
 
@@ -67,27 +67,35 @@ def test_the_first_visit_is_out_where_it_alone_makes_the_change(bmd_gcm2, out):
 
 
 @pytest.mark.parametrize(
-    ("later", "doubts", "shown"),
+    ("later", "doubts", "clear"),
     [
-        ((0.6, 0.6), [], "stated"),
-        ((0.7, 0.7), ["only_just"], "doubted"),
-        ((0.68, 0.68), [], "stated"),  # by a quarter of 0.088 or more
-        ((0.6, 0.79), ["other_site"], "doubted"),
-        ((0.7, 0.79), ["other_site", "only_just"], "doubted"),
-        ((0.79, 0.6), [], ""),  # is not stated
+        ((0.6, 0.6), [], True),
+        ((0.7, 0.7), ["only_just"], False),
+        ((0.68, 0.68), [], True),  # by a quarter of 0.088 or more
+        ((0.6, 0.79), ["other_site"], False),
+        ((0.7, 0.79), ["other_site", "only_just"], False),
+        ((0.79, 0.6), [], False),  # is not stated
     ],
 )
-def test_what_speaks_against_a_change_sets_how_it_is_shown(later, doubts, shown):
+def test_what_speaks_against_a_change_makes_it_unclear(later, doubts, clear):
     found = follow(series_of([visited("2016-05-01", 0.8), visited("2022-05-01", *later)], TODAY)[0][0], known())
     assert spoken_against(found, found.changes[0], None) == doubts
-    assert shown_as(found.changes[0], doubts) == shown
+    assert is_clear(found, found.changes[0], None) == clear
 
 
 def test_what_is_hardly_bone_and_a_hip_that_goes_the_other_way_speak_against_a_change():
     found, other = followed((0.8,), (0.3,)), followed((0.8,), (0.82,), side="L")
     assert spoken_against(found, found.changes[0], other) == ["implausible", "other_hip"]
     assert spoken_against(other, other.changes[0], found) == ["other_hip"]
-    assert shown_as(found.changes[0], ["implausible", "other_hip"]) == ""
+    assert withheld(found, found.changes[0])
+
+
+def test_a_jump_of_one_site_withholds_the_changes_of_both_and_is_told_of_the_one():
+    found = followed((0.8, 1.3), (0.5, 1.18))
+    assert [spoken_against(found, one, None) for one in found.changes] == [["implausible"], []]
+    assert [withheld(found, one) for one in found.changes] == [True, True]
+    assert [is_clear(found, one, None) for one in found.changes] == [False, False]
+    assert [withheld(found, one) for one in followed((0.8, 0.9), (0.5, 0.89)).changes] == [True, False]
 
 
 def test_a_jump_to_a_visit_that_is_out_of_line_is_not_told_twice():

@@ -6,7 +6,7 @@ from datetime import date
 import pytest
 
 from bmd_edge.follow.change import follow
-from bmd_edge.follow.key import marks, rests_on
+from bmd_edge.follow.key import HIGHER, LOWER, UNCLEAR, marks, rests_on
 from bmd_edge.follow.series import series_of
 from tests.bmd_edge.follow.made_up import known, visited
 
@@ -29,11 +29,12 @@ FOREIGN = tuple(replace(one, model="Two") for one in TWO)
     ],
 )
 def test_the_key_tells_of_the_marks_that_are_drawn_and_of_no_others(films, of, judges):
-    text = " ".join(marks(hips(*films, of=of)))
+    text = " ".join(marks(hips(*films, of=of), {LOWER} if judges else {UNCLEAR}))
     assert "They do not judge change" in text
-    assert ("gray band judges change" in text) == ("orange box with a thick edge" in text) == judges
+    assert ("gray band judges change" in text) == ("LOWER: a change beyond chance" in text) == judges
     assert ("95 have" in text) == ("among many patients there are some" in text) == judges
-    assert ("no precision is known" in text) == (not judges)
+    assert ("Where no band is drawn" in text) == ("UNCLEAR: " in text) == (not judges)
+    assert "HIGHER" not in text
     assert "dashed" not in text
     assert "letter" not in text
 
@@ -41,7 +42,7 @@ def test_the_key_tells_of_the_marks_that_are_drawn_and_of_no_others(films, of, j
 @pytest.mark.parametrize(("dates", "cut"), [(("2020", "2022", "2024"), True), (("2020", "2024", "2022"), False)])
 def test_the_key_tells_of_letters_and_of_lines_where_nothing_is_compared_across(dates, cut):
     films = [visited(f"{year}-05-01", 0.8) for year in dates]
-    text = " ".join(marks(hips(*films[:2], replace(films[2], unit_pseudonym="un-b"), of=known())))
+    text = " ".join(marks(hips(*films[:2], replace(films[2], unit_pseudonym="un-b"), of=known()), [UNCLEAR]))
     assert "Dots of one letter" in text
     assert ("upright dashed line" in text) == cut
 
@@ -56,6 +57,15 @@ def test_the_precision_is_told_with_where_it_was_measured_how_many_hips_and_no_n
     assert line.startswith(
         "Precision: not this clinic's; that of films of a digital phantom (synthetic) judges nothing"
     )
+
+
+def test_the_key_tells_of_the_labels_that_stand_there_and_of_bands_that_are_missing():
+    assert "LOWER and HIGHER: a change" in " ".join(marks(hips(*TWO, of=known()), {HIGHER, LOWER, ""}))
+    odd = [visited(f"{2019 + 2 * n}-05-01", one, 0.8) for n, one in enumerate((0.95, 0.8, 0.81, 0.8))]
+    text = " ".join(marks(hips(*odd, of=known()), {UNCLEAR}))
+    assert "gray band judges" in text
+    assert "Where no band is drawn, none judges: the words of the card say why." in text
+    assert "edge" not in text
 
 
 def test_nothing_rests_on_a_precision_where_none_is_known_or_nothing_is_compared():

@@ -71,20 +71,29 @@ def test_only_a_stated_change_is_orange(tmp_path):
     for of, films in ((known("phantom"), beyond), (known(), foreign), (None, beyond)):
         assert orange(page(tmp_path, *films, visited(None, 0.5), of=of)) == (0, 0)
     style = page(tmp_path, *beyond, of=known()).partition("</style>")[0]
-    assert "var(--refused)" not in re.sub(r"\.(stated|doubted) \{[^}]*\}", "", style[style.rindex(".patient {") :])
+    assert "var(--refused)" not in re.sub(r"\.stated \{[^}]*\}", "", style[style.rindex(".patient {") :])
+
+
+def test_every_box_has_its_label_and_only_just_stands_first(tmp_path):
+    text = page(tmp_path, visited("2020-05-01", 0.8), visited("2024-05-01", 0.68, 0.7), of=known())
+    boxes = re.findall(r'<p class="said(.*?)">(.*)</p>', text)
+    assert [shown for shown, _ in boxes] == [" stated", "", " small"]
+    assert boxes[0][1].startswith('<b class="label">LOWER</b> Femoral neck, ')
+    assert boxes[1][1].startswith('<b class="label">UNCLEAR</b> <b>Only just beyond chance</b>. Total hip, ')
+    assert "<b" not in boxes[2][1]
 
 
 def test_every_card_carries_its_own_key_and_precision_for_paper(tmp_path):
     phantoms = [visited(taken, 0.8, side="L", precision="fp32") for taken in ("2020-05-01", "2024-05-01")]
-    films = visited("2020-05-01", 0.8), visited("2024-05-01", 0.6), *phantoms
+    films = visited("2020-05-01", 0.8), visited("2024-05-01", 0.68), *phantoms
     text = page(tmp_path, *films, of=known())
     left, right = (card.partition("</article>")[0] for card in text.split("<article")[1:])
     keys = [re.search(r'<p class="key card-key">(.*)</p>', card)[1] for card in (left, right)]
     assert ["gray band judges" in key for key in keys] == [False, True]
     assert ["Precision: this clinic" in key for key in keys] == [False, True]
-    assert ["no precision is known" in key for key in keys] == [True, False]
+    assert ["Where no band is drawn" in key for key in keys] == [True, False]
     assert "@media print { .page-key { display: none; } .card-key { display: block;" in text
-    assert text.count('<p class="key page-key">') == 4
+    assert text.count('<p class="key page-key">') == 6
 
 
 def test_a_chart_says_where_nothing_is_compared(tmp_path):
@@ -97,8 +106,9 @@ def test_a_chart_says_where_nothing_is_compared(tmp_path):
 def test_every_card_names_its_patient_as_each_may_begin_a_sheet_of_paper(tmp_path):
     films = [visited(taken, 0.8, side=side) for side in "RL" for taken in ("2020-05-01", "2024-05-01")]
     cards = page(tmp_path, *films, of=known()).split("<article")[1:]
-    assert [re.search(r"<h3>(.*) <span.*>(.*)</span></h3>", card).groups() for card in cards] == [
-        ("Left hip", "pt-a"), ("Right hip", "pt-a"),
+    head = re.compile(r'<h3>(.*) <span class="mono">(.*)</span> <span.*>(.*)</span></h3>')
+    assert [head.search(card).groups() for card in cards] == [
+        ("Left hip", "pt-a", "card 1 of 2"), ("Right hip", "pt-a", "card 2 of 2"),
     ]  # fmt: skip
 
 
