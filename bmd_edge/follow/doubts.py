@@ -62,8 +62,8 @@ class FirstOut(NamedTuple):
 
 
 def first_out(followed: Followed) -> list[FirstOut]:
-    """Where a change is stated that hangs on the first visit alone: three or more later ones agree with each other; of a
-    true loss, noise makes two agree too easily.
+    """Where a change is stated that hangs on the first visit alone: three or more later ones agree with each other. By
+    noise, two do so too easily where bone is really lost.
 
     Each lies within the band around their mean and outside the one around the first, and they differ among each other
     by less than half of what separates their mean from the first: in a steady course they would differ by more.
