@@ -1,4 +1,6 @@
-"""What speaks against reading dots of a series as bone: a visit out of line, a jump, sites or hips that go apart."""
+"""What speaks against reading dots of a series as bone: a visit out of line, a jump, films of one date, sites or
+hips that go apart.
+"""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -6,7 +8,7 @@ from itertools import pairwise
 from statistics import fmean
 from typing import NamedTuple
 
-from bmd_edge.follow.change import DAYS_A_YEAR, LOSS_A_YEAR, Change, Followed
+from bmd_edge.follow.change import DAYS_A_YEAR, LOSS_A_YEAR, Change, Followed, least_change
 from bmd_edge.follow.series import Visit
 from bmd_edge.sites import SITES
 
@@ -97,7 +99,8 @@ class Jump(NamedTuple):
 
 
 def jumps(followed: Followed) -> list[Jump]:
-    """Where estimates differ by more than any plausible change of bone, and than those of an unchanged hip.
+    """Where estimates differ by more than any plausible change of bone, and than those of an unchanged hip; within two
+    years also by more than both together explain, as where weeks lie between two films.
 
     To and from a visit that is out of line there is none: that says it already.
     """
@@ -107,12 +110,42 @@ def jumps(followed: Followed) -> list[Jump]:
     found = []
     for part in followed.series.parts:
         for before, after in pairwise(part):
-            share = JUMP_A_YEAR * max((after.taken - before.taken).days / DAYS_A_YEAR, 2.0)
+            years = (after.taken - before.taken).days / DAYS_A_YEAR
             sites = [site for site in SITES if not {(before, site), (after, site)} & out]
             changes = {site: after.mean_gcm2(site) - before.mean_gcm2(site) for site in sites}
-            beyond = {site: max(share * before.mean_gcm2(site), least[part[0], site]) for site in sites}
+            beyond = {site: _bone_and_chance(before.mean_gcm2(site), years, least[part[0], site]) for site in sites}
             if large := {site: size for site, size in changes.items() if abs(size) > beyond[site]}:
                 found.append(Jump(before, after, large))
+    return found
+
+
+def _bone_and_chance(before_gcm2: float, years: float, least_gcm2: float) -> float:
+    larger = max(JUMP_A_YEAR * max(years, 2.0) * before_gcm2, least_gcm2)
+    return min(larger, JUMP_A_YEAR * years * before_gcm2 + least_gcm2) if least_gcm2 else larger
+
+
+class FilmsApart(NamedTuple):
+    """A visit whose films differ by more than those of one hip do by chance, and how far at those sites; g/cm2."""
+
+    visit: Visit
+    range_gcm2: dict[str, float]
+
+
+def films_apart(followed: Followed) -> list[FilmsApart]:
+    """Visits whose mean hangs on a film that is off, by whatever precision; nobody knows which film.
+
+    All pairs of a hip's films of one date share the 5 %, so that at most one unchanged hip in twenty is named.
+    """
+    comparisons = len(SITES) * sum(math.comb(len(visit.films), 2) for visit in followed.series.visits)
+    found = []
+    for part, sds in zip(followed.series.parts, followed.sd_gcm2, strict=True):
+        known = {
+            site: least_change(sd, 1, 1, comparisons) for site, sd in sds.items() if sd is not None and comparisons
+        }
+        for visit in part:
+            ranges = {site: visit.range_gcm2(site) for site in known}
+            if apart_sites := {site: size for site, size in ranges.items() if size > known[site]}:
+                found.append(FilmsApart(visit, apart_sites))
     return found
 
 
@@ -134,7 +167,8 @@ class Apart(NamedTuple):
 
 def apart(followed: Followed, other_hip: Followed | None) -> list[Apart]:
     """Where a change is stated of one site of a hip, and the other lies within its band or beyond it on the other side;
-    and where the two hips of a patient go opposite ways at a site, and one of them lies beyond, by whatever precision.
+    and where the two hips of a patient go opposite ways at a site, by whatever precision: both beyond, or one of them,
+    and each ends within chance of where the other began, as exchanged sides do.
     """
     found = []
     for one in followed.changes:
@@ -145,19 +179,27 @@ def apart(followed: Followed, other_hip: Followed | None) -> list[Apart]:
         for other in other_hip.changes if other_hip else ():
             pair = Apart(one, other, of_other_hip=True)
             meet = one.first.taken < other.last.taken and other.first.taken < one.last.taken
-            if other.site == one.site and meet and pair.other_way and (one.beyond or other.beyond):
+            if other.site == one.site and meet and pair.other_way and _hips_apart(one, other):
                 found.append(pair)
     return found
 
 
+def _hips_apart(one: Change, other: Change) -> bool:
+    least = max(one.lsc_gcm2 or 0.0, other.lsc_gcm2 or 0.0)
+    ends = [(one.last, other.first), (other.last, one.first)]
+    crossed = all(abs(end.mean_gcm2(one.site) - begun.mean_gcm2(one.site)) <= least for end, begun in ends)
+    return (one.beyond and other.beyond) or (crossed and (one.beyond or other.beyond))
+
+
 def spoken_against(followed: Followed, change: Change, other_hip: Followed | None) -> list[str]:
-    """What speaks against a change, by name, the gravest first: "first_out", "implausible", "other_hip", "other_site",
-    "only_just".
+    """What speaks against a change, by name, the gravest first: "first_out", "implausible", "films_apart", "other_hip",
+    "other_site", "only_just".
     """
     pairs = [one for one in apart(followed, other_hip) if one.one is change]
     hold = {
         "first_out": _first_out(followed, change),
         "implausible": any(change.site in one.change_gcm2 for one in _jumps_in(followed, change)),
+        "films_apart": any(one.visit in (change.first, change.last) for one in films_apart(followed)),
         "other_hip": any(one.of_other_hip for one in pairs),
         "other_site": any(not one.of_other_hip for one in pairs),
         "only_just": change.only_just,

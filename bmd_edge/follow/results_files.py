@@ -11,6 +11,7 @@ from bmd_edge.errors import UsageError
 from bmd_edge.report.film_report import SCHEMA_VERSION, FilmReport
 from bmd_edge.report.kept_report import report_of
 from bmd_edge.report.safe_text import visible
+from bmd_edge.sites import SITES
 from bmd_edge.version import __version__
 
 
@@ -78,12 +79,19 @@ def _read(file: Path, place: str) -> list[FilmReport]:
                 data = json.loads(line)
                 version = data["schema_version"]
                 if version == SCHEMA_VERSION:
-                    found.append(report_of(data, data["film_now"]))
+                    found.append(_whole(report_of(data, data["film_now"])))
             except (ValueError, KeyError, TypeError, RecursionError) as error:
                 raise UsageError(f"{place} holds a damaged results.jsonl: run `bmd-edge screen` again") from error
             if version != SCHEMA_VERSION:
                 raise UsageError(f"{place} holds results of another version: run `bmd-edge screen` again, with --fresh")
     return found
+
+
+def _whole(report: FilmReport) -> FilmReport:
+    """The report, each of whose hips with a number has one of every site: a mean of none would be 0."""
+    if any(hip.status == "read" and {one.site for one in hip.estimates} != set(SITES) for hip in report.hips):
+        raise ValueError
+    return report
 
 
 def _check_keys(results: Sequence[Path]) -> None:

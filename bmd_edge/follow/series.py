@@ -113,6 +113,11 @@ class Visit:
         """The mean estimate of a site."""
         return math.fsum(one.bmd_gcm2 for one in self._estimates(site)) / len(self.films)
 
+    def range_gcm2(self, site: str) -> float:
+        """The largest estimate of a site minus the smallest; 0 of one film."""
+        values = [one.bmd_gcm2 for one in self._estimates(site)]
+        return max(values) - min(values)
+
     def half_gcm2(self, site: str, sd_gcm2: float | None) -> float:
         """Half the 90 % interval of the mean.
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
 from typing import NamedTuple
 
 from bmd_edge.follow.change import Change, Followed, Rate, between_units
@@ -10,6 +11,7 @@ from bmd_edge.follow.doubts import (
     FirstOut,
     OutOfLine,
     apart,
+    films_apart,
     first_out,
     is_clear,
     jumps,
@@ -33,8 +35,8 @@ MINUS = "\N{MINUS SIGN}"
 DXA = "This does not exclude a loss: DXA."
 NOT_EXCLUDED = f"{DXA.rstrip('.')} if indicated."
 NO_PRECISION = (
-    f"{CANNOT_BE_SAID.capitalize()}: how far films of one unchanged hip differ is not known for the networks that read"
-    f" these. {NOT_EXCLUDED}"
+    f"{CANNOT_BE_SAID.capitalize()}: how far films of one unchanged hip differ is not known of films read as these"
+    f" were. {NOT_EXCLUDED}"
 )
 PHANTOM = (
     f"{CANNOT_BE_SAID.capitalize()}: this clinic's precision is not known, and that of a digital phantom (synthetic)"
@@ -79,7 +81,7 @@ def said(followed: Followed, known: RepeatabilityFile | None, other_hip: Followe
             lines.append(Said(letter + _first_out(out[first])))
         if rest := [one for one in changes if not one.stated]:
             lines.append(Said(letter + _not_stated(rest, known, both_step=first in out and out[first].both_step)))
-    doubts_and_parts = [*map(_out, out_of_line(followed)), *_parted(followed.series)]
+    doubts_and_parts = [*_out(out_of_line(followed)), *_parted(followed.series)]
     small = [
         *_goes_on(followed.series),
         *_small_print([one for one in followed.changes if one.first is firsts[-1]], followed),
@@ -105,6 +107,12 @@ def _identity(followed: Followed, other_hip: Followed | None) -> Iterator[str]:
             f" {_sites(one.change_gcm2)} differ{'s' * (len(one.change_gcm2) == 1)} by more than bone plausibly changes."
             " Until then no change across them is told; then DXA."
         )
+    for visit, ranges in films_apart(followed):
+        sizes = " and ".join(f"{size:.3f} g/cm² ({SITE_WORDS[site].lower()})" for site, size in ranges.items())
+        yield (
+            f"The films of {visit.taken} differ by {sizes}, more than films of one hip do by chance: one of them is off"
+            " or shows another hip, and their mean with it. First look at them; then DXA."
+        )
 
 
 def _stated(followed: Followed, one: Change, other_hip: Followed | None, letter: str) -> Said:
@@ -123,8 +131,11 @@ def _stated(followed: Followed, one: Change, other_hip: Followed | None, letter:
 
 def _other_site(followed: Followed, change: Change) -> str:
     pair = next(one for one in apart(followed, None) if one.one is change)
-    opposite = pair.other_way and pair.other.beyond
-    return f"the {SITE_WORDS[pair.other.site].lower()} {'goes the other way' if opposite else 'is not'}"
+    site, least = f"the {SITE_WORDS[pair.other.site].lower()}", pair.other.lsc_gcm2 or 0.0
+    if pair.other_way and pair.other.beyond:
+        return f"{site} goes the other way"
+    too = "" if pair.other_way or 2 * abs(pair.other.change_gcm2) < least else f", {_direction(change)} too,"
+    return f"{site}{too} is not beyond chance"
 
 
 def _first_out(one: FirstOut) -> str:
@@ -171,15 +182,30 @@ def _sizes(by_site: dict[str, float], first: Visit) -> str:
 
 
 def _from_first(size_gcm2: float, first: Visit, site: str) -> str:
-    percent = f"{100 * size_gcm2 / first.mean_gcm2(site):+.0f}\N{NO-BREAK SPACE}%"
-    return f"{signed(size_gcm2)} g/cm², {percent.replace('-', MINUS)}"
+    percent = round(100 * size_gcm2 / first.mean_gcm2(site))
+    return f"{signed(size_gcm2)} g/cm², {f'{percent:+d}'.replace('-', MINUS) if percent else 0}\N{NO-BREAK SPACE}%"
 
 
 def _sites(sites: Iterable[str]) -> str:
     return " and the ".join(SITE_WORDS[site].lower() for site in sites)
 
 
-def _out(one: OutOfLine) -> str:
+def _out(found: Sequence[OutOfLine]) -> Iterator[str]:
+    """One sentence for each part: several visits may be out of line, or the last one is."""
+    for _, some in groupby(found, lambda one: one.first):
+        yield _one_out(*several) if len(several := list(some)) == 1 else _several_out(several)
+
+
+def _several_out(several: Sequence[OutOfLine]) -> str:
+    each = "; ".join(f"{one.visit.taken}, {_sizes(one.change_gcm2, one.first)}" for one in several)
+    return (
+        f"Outside the band lie {each}. The last visit does not: it may be the one out of line, and neither a change nor"
+        " that there was none is told. It may be the pose, the exposure, chance, another person's hip, or a loss and"
+        " then a gain. First look at these films and the last; then DXA."
+    )
+
+
+def _one_out(one: OutOfLine) -> str:
     return (
         f"{one.visit.taken} lies outside the band, {_sizes(one.change_gcm2, one.first)}, and the last visit does not:"
         " one visit out of line does not tell a change. It may be the pose, the exposure, chance, another person's"
@@ -289,9 +315,12 @@ def _heading(followed: Followed, change: Change, part: Sequence[Visit], other_hi
     yield f"{exchanged}it {short}" if exchanged and short == CANNOT_IN_SHORT else exchanged + short
     if "other_site" in doubts:
         yield f"but {_other_site(followed, change)}"
-    for out in out_of_line(followed):
-        if change.site in out.change_gcm2 and out.visit in part:
-            yield f"{out.visit.taken} lies outside and the last visit does not"
+    if "films_apart" in doubts:
+        yield "films of one date differ beyond chance"
+    out = [one for one in out_of_line(followed) if change.site in one.change_gcm2 and one.visit in part]
+    if out:
+        dates = " and ".join(one.visit.taken.isoformat() for one in out)
+        yield f"{dates} {'lies' if len(out) == 1 else 'lie'} outside and the last visit does not"
 
 
 def _in_short(one: Change) -> str:

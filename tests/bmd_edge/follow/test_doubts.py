@@ -5,7 +5,17 @@ from datetime import date
 import pytest
 
 from bmd_edge.follow.change import follow
-from bmd_edge.follow.doubts import apart, first_out, is_clear, jumps, other_hips, out_of_line, spoken_against, withheld
+from bmd_edge.follow.doubts import (
+    apart,
+    films_apart,
+    first_out,
+    is_clear,
+    jumps,
+    other_hips,
+    out_of_line,
+    spoken_against,
+    withheld,
+)
 from bmd_edge.follow.series import series_of
 from tests.bmd_edge.follow.made_up import known, visited
 
@@ -84,9 +94,9 @@ def test_what_speaks_against_a_change_makes_it_unclear(later, doubts, clear):
 
 
 def test_what_is_hardly_bone_and_a_hip_that_goes_the_other_way_speak_against_a_change():
-    found, other = followed((0.8,), (0.3,)), followed((0.8,), (0.82,), side="L")
+    found, other = followed((0.8,), (0.3,)), followed((0.32,), (0.82,), side="L")
     assert spoken_against(found, found.changes[0], other) == ["implausible", "other_hip"]
-    assert spoken_against(other, other.changes[0], found) == ["other_hip"]
+    assert spoken_against(other, other.changes[0], found) == ["implausible", "other_hip"]
     assert withheld(found, found.changes[0])
 
 
@@ -113,17 +123,79 @@ def test_sites_are_apart_where_one_lies_beyond_and_the_other_does_not():
 
 
 def test_hips_are_apart_where_one_lies_beyond_and_the_other_goes_the_other_way_in_that_time():
-    right, left = followed((0.8,), (0.6,)), followed((0.8,), (0.82,), side="L")
+    right, left = followed((0.8,), (0.68,)), followed((0.74,), (0.77,), side="L")
     for one, other in ((right, left), (left, right)):
         assert [(pair.one.site, pair.of_other_hip) for pair in apart(one, other)] == [
             ("femoral_neck", True),
             ("total_hip", True),
         ]
-    assert apart(right, followed((0.8,), (0.78,), side="L")) == []
+    assert apart(right, followed((0.77,), (0.74,), side="L")) == []
     assert apart(followed((0.8,), (0.79,)), left) == []
-    later = [visited("2020-05-01", 0.8, side="L"), visited("2022-05-01", 0.82, side="L")]
+    later = [visited("2020-05-01", 0.74, side="L"), visited("2022-05-01", 0.77, side="L")]
     ((one,), _) = series_of(later, TODAY)
     assert apart(right, follow(one, known())) == []
+
+
+@pytest.mark.parametrize(
+    ("left", "doubted"),
+    [
+        ((0.80, 0.82), False),  # exchanged, the right hip's last film would show this one's first: 0.80, not 0.66
+        ((0.67, 0.70), False),  # and the left hip's last the right one's first
+        ((0.80, 0.95), True),  # both beyond chance, whatever they are
+        ((0.72, 0.78), True),
+    ],
+)
+def test_a_hip_within_chance_speaks_against_the_other_only_where_an_exchange_of_sides_would_show_this(left, doubted):
+    hips = {"R": (0.80, 0.66), "L": left}
+    films = [visited(f"{2016 + 8 * n}-05-01", hips[side][n], side=side) for side in hips for n in (0, 1)]
+    other, found = (follow(one, known()) for one in series_of(films, TODAY)[0])
+    assert found.changes[0].stated
+    assert spoken_against(found, found.changes[0], other) == ["other_hip"] * doubted
+    assert is_clear(found, found.changes[0], other) == (not doubted)
+
+
+@pytest.mark.parametrize(
+    ("taken", "last", "jump"),
+    [
+        ("2022-05-22", 0.725, True),
+        ("2022-11-01", 0.725, False),
+        ("2022-11-01", 0.71, True),
+        ("2022-05-22", 0.74, False),
+    ],
+)
+def test_more_than_chance_and_bone_together_explain_in_so_short_a_time_is_hardly_bone(taken, last, jump):
+    films = visited("2022-05-01", 0.8), visited(taken, last)
+    for source in ("clinic", "phantom"):
+        found = follow(series_of(films, TODAY)[0][0], known(source, high=0.019))
+        assert bool(jumps(found)) == jump
+    assert bool(jumps(follow(series_of(films, TODAY)[0][0], None))) == (last == 0.71)  # by more than a tenth
+
+
+@pytest.mark.parametrize(
+    ("second", "ranges"),
+    [
+        ((0.59, 0.74), {"femoral_neck": 0.2}),
+        ((0.59, 0.59), {"femoral_neck": 0.2, "total_hip": 0.2}),
+        ((0.75, 0.74), {}),
+    ],
+)
+def test_films_of_one_date_that_differ_beyond_chance_speak_against_both_sites(second, ranges):
+    films = visited("2020-05-01", 0.92), visited("2024-05-01", 0.79), visited("2024-05-01", *second)
+    for of in (known(), known("phantom")):
+        found = follow(series_of(films, TODAY)[0][0], of)
+        assert [one.range_gcm2 for one in films_apart(found)] == [pytest.approx(ranges)] * bool(ranges)
+    found = follow(series_of(films, TODAY)[0][0], known())
+    for change in found.changes:
+        assert ("films_apart" in spoken_against(found, change, None)) == bool(ranges)
+        assert is_clear(found, change, None) == (not ranges)
+    assert films_apart(follow(series_of(films, TODAY)[0][0], None)) == []
+
+
+def test_a_film_that_is_off_in_the_middle_speaks_against_no_change_from_first_to_last():
+    films = [visited(f"{year}-05-01", value) for year, value in ((2020, 0.8), (2022, 0.8), (2022, 0.68), (2024, 0.67))]
+    found = follow(series_of(films, TODAY)[0][0], known())
+    assert [one.visit.taken.year for one in films_apart(found)] == [2022]
+    assert [spoken_against(found, one, None) for one in found.changes] == [[], []]
 
 
 def test_the_other_hip_is_that_of_the_same_patient():

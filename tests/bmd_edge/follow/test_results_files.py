@@ -54,7 +54,13 @@ def test_places_without_results_and_damaged_or_older_ones_are_refused(run, tmp_p
         reports_in([])
     folder = run("a", visited("2020-05-01", 0.8))
     line = json.loads((folder / "results.jsonl").read_text())
-    for text, said in ((json.dumps(line | {"schema_version": 1}), "another version"), ('{"schema', "damaged")):
+    of_one_site = json.loads(json.dumps(line))
+    of_one_site["hips"][0]["estimates"].pop()
+    for text, said in (
+        (json.dumps(line | {"schema_version": 1}), "another version"),
+        ('{"schema', "damaged"),
+        (json.dumps(of_one_site), "damaged"),
+    ):
         (folder / "results.jsonl").write_text(text + "\n")
         with pytest.raises(UsageError, match=said):
             reports_in([folder])

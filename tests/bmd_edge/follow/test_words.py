@@ -164,6 +164,39 @@ def test_a_visit_out_of_line_is_named_and_is_no_change_in_sentence_and_chart():
     assert "band" not in words(*films, of=known("phantom"))
 
 
+def test_several_visits_out_of_line_are_no_one_visit_and_the_last_may_be_the_one_that_is():
+    films = FIRST, visited("2021-05-01", 0.65), visited("2023-05-01", 0.67, 0.8), SAME
+    text = words(*films, of=known())
+    outside = "Outside the band lie 2021-05-01, −0.150 g/cm², −19\N{NO-BREAK SPACE}% (femoral neck) and −0.150 g/cm²"
+    assert outside in text
+    assert "; 2023-05-01, −0.130 g/cm², −16\N{NO-BREAK SPACE}% (femoral neck). The last visit does not: it" in text
+    assert "First look at these films and the last; then DXA." in text
+    assert "one visit" not in text
+    ((one,), _) = series_of(films, TODAY)
+    heading = verdict(follow(one, known()), "femoral_neck")
+    assert heading.endswith("2021-05-01 and 2023-05-01 lie outside and the last visit does not")
+    assert verdict(follow(one, known()), "total_hip").endswith("2021-05-01 lies outside and the last visit does not")
+
+
+def test_films_of_one_date_that_differ_beyond_chance_are_told_before_the_change_that_hangs_on_them():
+    films = FIRST, visited("2024-05-01", 0.79), visited("2024-05-01", 0.57, 0.60)
+    first, *rest = lines(*films)
+    assert first.text == (
+        "The films of 2024-05-01 differ by 0.220 g/cm² (femoral neck) and 0.190 g/cm² (total hip), more than films of"
+        " one hip do by chance: one of them is off or shows another hip, and their mean with it. First look at them;"
+        " then DXA."
+    )
+    assert "lower" in rest[0].text
+    assert "First look at the films; then DXA." in rest[0].text
+    assert {line.label for line in [first, *rest]} == {"UNCLEAR", ""}
+    ((one,), _) = series_of(films, TODAY)
+    assert verdict(follow(one, known()), "femoral_neck").endswith("chance, films of one date differ beyond chance")
+
+
+def test_a_percentage_that_rounds_to_zero_has_no_sign():
+    assert "−0.001 g/cm², 0\N{NO-BREAK SPACE}% (femoral neck)" in words(FIRST, visited("2024-05-01", 0.799), of=known())
+
+
 def test_a_first_visit_that_alone_lies_out_is_no_change_in_sentence_and_chart():
     films = [visited(f"{2019 + 2 * n}-05-01", one, 0.9) for n, one in enumerate((0.95, 0.8, 0.81, 0.81))]
     text = words(*films, of=known())
@@ -204,15 +237,21 @@ def test_a_change_only_just_beyond_chance_is_called_so_and_shown_as_less():
 
 
 def test_sites_and_hips_that_do_not_agree_are_told():
-    for total, how in ((0.95, "goes the other way"), (0.81, "is not"), (0.79, "is not")):
+    for total, how in (
+        (0.95, "goes the other way"),
+        (0.81, "is not beyond chance"),
+        (0.79, "is not beyond chance"),
+        (0.73, ", lower too, is not beyond chance"),
+    ):
+        how = how if how.startswith(",") else f" {how}"
         films = FIRST, visited("2024-05-01", 0.68, total)
         said_first, *_ = lines(*films)
-        assert f"lower, beyond chance, but the total hip {how}: −0.120 g/cm²" in said_first.text
+        assert f"lower, beyond chance, but the total hip{how}: −0.120 g/cm²" in said_first.text
         assert said_first.text.endswith("First look at the films; then DXA.")
         assert said_first.label == "UNCLEAR"
         ((one,), _) = series_of(films, TODAY)
-        assert verdict(follow(one, known()), "femoral_neck") == f"lower, beyond chance, but the total hip {how}"
-    films = [FIRST, LOWER, visited("2020-05-01", 0.8, side="L"), visited("2025-05-01", 0.81, side="L")]
+        assert verdict(follow(one, known()), "femoral_neck") == f"lower, beyond chance, but the total hip{how}"
+    films = [FIRST, LOWER, visited("2020-05-01", 0.74, side="L"), visited("2025-05-01", 0.76, side="L")]
     left, right = (follow(one, known()) for one in series_of(films, TODAY)[0])
     for one, other in ((left, right), (right, left)):
         (first, *_), heading = said(one, known(), other), verdict(one, "total_hip", other)
