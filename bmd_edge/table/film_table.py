@@ -134,6 +134,13 @@ def write_table(path: str | os.PathLike[str], rows: Iterable[HipRow]) -> None:
                 raise TableError(f"row {number}: the row cannot be stored without changing it")
 
 
+def spelled_otherwise(column: str, rows: Iterable[HipRow]) -> str:
+    """What a message adds where rows lack a further column: those of theirs that are nearly it, which are not read."""
+    others = {name for row in rows for name in row.extra} - {column}
+    near = sorted(name for name in others if nearest(name, [column]))
+    return f" (not read: {', '.join(near)}; is {column} meant?)" if near else ""
+
+
 def _check_columns(columns: Sequence[str]) -> None:
     if repeated := sorted({name for name in columns if columns.count(name) > 1}):
         raise TableError(f"row 1, column {repeated[0]}: named twice")
