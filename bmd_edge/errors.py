@@ -13,7 +13,7 @@
 A refusal is a result: it has a stable snake_case code, a sentence and a remedy, and is never a zero or a NaN.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -300,6 +300,20 @@ class UsageError(BmdEdgeError):
 
 class TableError(UsageError):
     """A film table breaks its contract; the message names the row."""
+
+
+def nearest(word: str, choices: Iterable[str]) -> str:
+    """What a message adds behind a word that is none of the choices: " (did you mean film?)", or nothing.
+
+    The nearest is spelled like it, or is the only one that holds all of its parts: bmd_neck, bmd_femoral_neck_gcm2.
+    """
+    from difflib import get_close_matches  # heavier than all else here, and only for mistakes
+
+    of = {choice.casefold(): choice for choice in choices}
+    parts = set(word.casefold().split("_"))
+    holding = [one for one in of if parts <= set(one.split("_"))]
+    found = holding if len(holding) == 1 else get_close_matches(word.casefold(), of, n=1)
+    return f" (did you mean {of[found[0]]}?)" if found else ""
 
 
 def install(extra: str) -> str:

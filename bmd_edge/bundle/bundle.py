@@ -33,6 +33,7 @@ from bmd_edge.bundle.verify import (
     read_verified,
 )
 from bmd_edge.errors import BundleError
+from bmd_edge.system.own_files import mistaken
 
 
 class Signed(NamedTuple):
@@ -123,6 +124,8 @@ def read_bundle(
     if not (root / MANIFEST).is_file():
         if path is None:
             raise BundleError("this installation holds no bundle (a zipapp never does): give the folder of one")
+        if said := mistaken(root, "bundle"):
+            raise BundleError(said)
         raise BundleError(f"{str(root)!r}: no bundle here, for {MANIFEST} is missing; `bmd-edge export` writes one")
     raw = read_regular(root / MANIFEST, MAX_MANIFEST_BYTES)
     manifest = read_manifest(raw)

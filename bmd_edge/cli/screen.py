@@ -247,10 +247,11 @@ def _say_where(films: Path, out: Path, summary: "RunSummary") -> None:
 
     earlier = sum(summary.not_there.values())
     if earlier == summary.files and not summary.left:
-        known = f" {earlier} were known: is the share with the films mounted?" * (earlier > 0)
-        say(f"{visible(str(films))} holds no files.{known}")
+        known = f" {earlier} were known." * (earlier > 0)
+        meant = "Is it the right folder, and is the share with the films mounted?"
+        say(f"{visible(str(films))} holds no files.{known} {meant}")
     elif not summary.found and not summary.left:
-        say("None of the files was taken for a film.")
+        say("None of the files was taken for a film: is it the right folder? Films come from the archive as DICOM.")
     if earlier:
         counts = ", ".join(f"{n} {how}" for how, n in summary.not_there.items())
         say(

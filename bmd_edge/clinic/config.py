@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin
 from urllib.parse import urlsplit
 
-from bmd_edge.errors import UsageError
+from bmd_edge.errors import UsageError, nearest
 
 NAME = "clinic.toml"
 KINDS = ("sr", "sc")
@@ -211,7 +211,7 @@ def _built(kind: type[_T], found: dict[str, Any], key: str, lines: _Lines, given
     for name, value in found.items():
         dotted = f"{key}.{name}" if key else name
         if name not in known:
-            raise lines.error(dotted, f"unknown; known here: {', '.join(known)}")
+            raise lines.error(dotted, f"unknown{nearest(name, known)}; known here: {', '.join(known)}")
         values[name] = _value(known[name].type, value, dotted, lines)
     for name, one in known.items():
         if name not in values and one.default is MISSING and one.default_factory is MISSING:

@@ -14,6 +14,7 @@ from bmd_edge.bundle.strict_json import parse_version
 from bmd_edge.bundle.verify import read_regular
 from bmd_edge.errors import BundleError
 from bmd_edge.sites import SITES
+from bmd_edge.system.own_files import mistaken
 
 SCHEMA = 1
 MIN_DEGREES = 30
@@ -86,6 +87,8 @@ class RepeatabilityFile:
 
 def open_repeatability(path: str | os.PathLike[str]) -> RepeatabilityFile:
     """Read a file of `bmd-edge precision`. BundleError if it breaks its contract or is of another version."""
+    if said := mistaken(Path(path), "repeatability"):
+        raise BundleError(said)
     return _checked(read_regular(Path(path), _MAX_BYTES, "is larger than any such file", links=True), Path(path).name)
 
 

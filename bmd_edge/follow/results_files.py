@@ -12,6 +12,7 @@ from bmd_edge.report.film_report import SCHEMA_VERSION, FilmReport
 from bmd_edge.report.kept_report import report_of
 from bmd_edge.report.safe_text import visible
 from bmd_edge.sites import SITES
+from bmd_edge.system.own_files import mistaken
 from bmd_edge.version import __version__
 
 
@@ -27,6 +28,8 @@ def reports_in(results: Sequence[Path]) -> list[FilmReport]:
     if not results:
         raise UsageError("follow needs the --out folder of a screening run, or several")
     for place in results:
+        if place.name != "results.jsonl" and (said := mistaken(place, "results")):
+            raise UsageError(said)
         if place.is_file() and place.name != "results.jsonl":
             raise UsageError(f"{visible(str(place))} is a file: give the folder, the --out of `bmd-edge screen`")
     files = [place / "results.jsonl" if place.is_dir() else place for place in results]

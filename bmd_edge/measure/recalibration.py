@@ -16,6 +16,7 @@ from bmd_edge.bundle.calibration import HeadlineCuts, PrecisionCalibration, Site
 from bmd_edge.bundle.strict_json import parse_version
 from bmd_edge.bundle.verify import read_regular
 from bmd_edge.errors import BundleError
+from bmd_edge.system.own_files import mistaken
 
 SCHEMA = 2
 SLOPE_BOUNDS = (0.7, 1.4)
@@ -101,6 +102,8 @@ class Recalibration:
 def open_recalibration(path: str | os.PathLike[str], bundle: VerifiedBundle) -> Recalibration:
     """Read a recalibration of this bundle. BundleError if it was made for another, or breaks its contract."""
     name = Path(path).name
+    if said := mistaken(Path(path), "recalibration"):
+        raise BundleError(said)
     raw = read_regular(Path(path), _MAX_BYTES, "is larger than any recalibration", links=True)
     anew = "is no recalibration of this version: make it anew with `bmd-edge calibrate`"
     found = parse_version(RecalibrationFile, raw, name, SCHEMA, anew)

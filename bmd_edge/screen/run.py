@@ -26,6 +26,7 @@ from bmd_edge.screen.ledger import remove as remove_ledger
 from bmd_edge.screen.ledger_file import NAME as LEDGER
 from bmd_edge.screen.left_out import as_entry
 from bmd_edge.screen.run_lock import check_local, hold
+from bmd_edge.system.own_files import mistaken
 from bmd_edge.version import __version__
 
 Progress = Callable[[int, int], None]
@@ -44,6 +45,8 @@ def check_folders(films: Path, out: Path) -> None:
         raise UsageError(f"{given}: {what}{gone * (films.name in _held(out))}")
     if not (films.is_dir() or films.is_file()):
         raise UsageError(f"{given}: neither a folder nor a file: give one of these")
+    if films.is_file() and (said := mistaken(films, "film")):
+        raise UsageError(said)
     if not os.access(named(films)[0], os.R_OK | os.X_OK):
         raise UsageError(f"{given}: the folder cannot be listed: check its permissions")
     if films.is_dir() and out.resolve().is_relative_to(films.resolve()):

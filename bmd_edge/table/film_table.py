@@ -15,10 +15,11 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
-from bmd_edge.errors import TableError
+from bmd_edge.errors import TableError, nearest
 from bmd_edge.sites import SIDES, SITES
 from bmd_edge.system.csv_cells import csv_line, is_formula
 from bmd_edge.system.files import replace_file
+from bmd_edge.system.own_files import mistaken
 from bmd_edge.table.names import film_key, found_film, subject_key
 from bmd_edge.table.spreadsheet import decimal, read_sheet
 
@@ -29,12 +30,19 @@ REQUIRED_COLUMNS = (
     "film", "subject", "side", "age_years", "sex", *(f"bmd_{site}_gcm2" for site in SITES), "scale", "split",
 )  # fmt: skip
 OPTIONAL_COLUMNS = ("maker", "bmi", "pose", "dxa_date", "film_date")
+KNOWN_FURTHER = (
+    "x_detector_spacing_mm", "x_dexa_maker", "x_hip_size_mm", "x_kvp", "x_mm_per_px", "x_status", "x_style",
+    "x_taken_under", "x_unit", "x_weight_kg",
+)  # fmt: skip
+"""Further columns that some command reads; each says what it is where it is read."""
 
 BMD_RANGE_GCM2 = (0.2, 2.0)
 AGE_RANGE_YEARS = (0.0, 120.0)
 BMI_RANGE = (8.0, 100.0)
 _WORKBOOKS = (b"PK\3\4", b"\xd0\xcf\x11\xe0")
 """How files of spreadsheets begin: .xlsx and .ods, and .xls."""
+
+_NAMED = 5  # columns that a message names; it counts the rest
 
 T = TypeVar("T")
 
@@ -69,26 +77,43 @@ class HipRow:
 def read_table(path: str | os.PathLike[str]) -> list[HipRow]:
     """Read and check a film table.
 
-    Rows are numbered as a spreadsheet shows them: the header is row 1. Raises `TableError` naming the row and the
-    column for the first thing that breaks the contract.
+    Rows are numbered as a spreadsheet shows them: the header is row 1. Raises `TableError` naming the file, and the row
+    and the column of the first thing that breaks the contract; a table without rows breaks it.
     """
     path = Path(path)
+    if said := mistaken(path, "table"):
+        raise TableError(said)
+    try:
+        return _read(path)
+    except TableError as error:
+        raise TableError(f"{path.name}: {error}") from error
+
+
+def _read(path: Path) -> list[HipRow]:
     try:
         raw = path.read_bytes()
         if raw.startswith(_WORKBOOKS):
-            raise TableError(f"{path.name}: a spreadsheet's own file; save the table as CSV UTF-8")
+            raise TableError("a spreadsheet's own file; save the table as CSV UTF-8")
         sheet = read_sheet(raw)
+    except FileNotFoundError as error:
+        raise TableError("there is no such film table: check its name") from error
+    except IsADirectoryError as error:
+        raise TableError("a folder, where a film table is wanted: give its CSV file") from error
     except OSError as error:
-        raise TableError(f"{path.name}: the film table cannot be read ({error.strerror})") from error
+        raise TableError(f"the film table cannot be read ({error.strerror}): check its permissions") from error
     except UnicodeDecodeError as error:
-        raise TableError(f"{path.name}: not UTF-8 text; save the table as CSV UTF-8") from error
+        raise TableError("not UTF-8 text; save the table as CSV UTF-8") from error
     except csv.Error as error:
-        raise TableError(f"{path.name}: not a CSV table ({error})") from error
+        raise TableError(f"not a CSV table ({error})") from error
+    if not any(sheet.columns):
+        raise TableError(f"the file is empty; a film table begins with the columns {', '.join(REQUIRED_COLUMNS)}")
     _check_columns(sheet.columns)
     rows = [
         _hip_row(number, dict(zip(sheet.columns, map(_as_written, cells), strict=True)), path.parent)
         for number, cells in sheet.rows
     ]
+    if not rows:
+        raise TableError("there is a header and no row below it; each hip on a film is one row")
     _check_across_rows(rows)
     return rows
 
@@ -104,20 +129,33 @@ def write_table(path: str | os.PathLike[str], rows: Iterable[HipRow]) -> None:
         file.write(csv_line(columns))
         file.writelines(csv_line(_text(row, name) for name in columns) for row in rows)
         file.flush()
-        for number, (written, row) in enumerate(zip(read_table(file.name), rows, strict=True), start=2):
+        for number, (written, row) in enumerate(zip(_read(Path(file.name)), rows, strict=True), start=2):
             if written != row:
                 raise TableError(f"row {number}: the row cannot be stored without changing it")
+
+
+def spelled_otherwise(column: str, rows: Iterable[HipRow]) -> str:
+    """What a message adds where rows lack a further column: those of theirs that are nearly it, which are not read."""
+    others = {name for row in rows for name in row.extra} - {column}
+    near = sorted(name for name in others if nearest(name, [column]))
+    return f" (not read: {', '.join(near)}; is {column} meant?)" if near else ""
 
 
 def _check_columns(columns: Sequence[str]) -> None:
     if repeated := sorted({name for name in columns if columns.count(name) > 1}):
         raise TableError(f"row 1, column {repeated[0]}: named twice")
-    for name in columns:
-        if name not in REQUIRED_COLUMNS + OPTIONAL_COLUMNS and not name.startswith("x_"):
-            raise TableError(f"row 1, column {_quote(name)}: unknown column; a column of your own starts with x_")
-    for name in REQUIRED_COLUMNS:
-        if name not in columns:
-            raise TableError(f"row 1, column {name}: missing")
+    known = REQUIRED_COLUMNS + OPTIONAL_COLUMNS
+    missing = [name for name in REQUIRED_COLUMNS if name not in columns]
+    unknown = [name for name in columns if name not in known and not name.startswith("x_")]
+    if unknown:
+        free = [*missing, *(name for name in OPTIONAL_COLUMNS + KNOWN_FURTHER if name not in columns)]
+        named = ", ".join(_quote(name) + nearest(name, free) for name in unknown[:_NAMED])
+        named += f" and {len(unknown) - _NAMED} more" * (len(unknown) > _NAMED)
+        also = f"; missing: {', '.join(missing)}" if missing else ""
+        what = "unknown column" if len(unknown) == 1 else "unknown columns"
+        raise TableError(f"row 1: {what} {named}; a column of your own starts with x_{also}")
+    if missing:
+        raise TableError(f"row 1: missing {'column' if len(missing) == 1 else 'columns'} {', '.join(missing)}")
 
 
 def _hip_row(number: int, cells: Mapping[str, str], folder: Path) -> HipRow:
@@ -183,9 +221,20 @@ def _check_across_rows(rows: Iterable[HipRow]) -> None:
 def _relative(text: str) -> str:
     """A posix path that stays below the table's folder and has one spelling."""
     path = PurePosixPath(text)
-    if path.is_absolute() or ".." in path.parts or "\\" in text or not path.parts or not text.isprintable():
-        raise ValueError(f"{_quote(text)} must be a path relative to the table's folder, with forward slashes")
-    return str(path)
+    if "\\" in text:
+        wrong = "has backslashes: write the path from the table's folder on, with forward slashes"
+    elif path.is_absolute():
+        wrong = "begins at the root of the disk: write the path from the table's folder on"
+    elif ".." in path.parts:
+        wrong = (
+            "leads out of the table's folder, and no table reads there: put the table into a folder above all of its"
+            " films, and write the paths from there on"
+        )
+    elif not path.parts or not text.isprintable():
+        wrong = "is no file's name: write the path from the table's folder on, in signs that can be printed"
+    else:
+        return str(path)
+    raise ValueError(f"{_quote(text)} {wrong}")
 
 
 def _whole_name(text: str) -> str:

@@ -13,6 +13,7 @@ from bmd_edge.errors import BundleError, UsageError
 from bmd_edge.report.film_report import FilmReport
 from bmd_edge.screen.ledger import Ledger
 from bmd_edge.screen.ledger_file import NAME
+from bmd_edge.system.own_files import mistaken
 from calibration.drift.control_charts import WEIGHT, t2
 from calibration.drift.studies import F64, Seen, of_reports
 from calibration.drift.watched_features import DriftReference, Watched, from_dict
@@ -59,6 +60,8 @@ def reference_in(bundle: VerifiedBundle, precision: str) -> DriftReference:
 def reports_of(run: Path, bundle: VerifiedBundle) -> list[FilmReport]:
     """What a screening run keeps of its films, sorted by path. UsageError if it was no run of this bundle."""
     if not (run / NAME).is_file():
+        if said := mistaken(run, "results"):
+            raise UsageError(said)
         raise UsageError(f"{run} holds no screening run: give the --out folder of `bmd-edge screen`")
     with closing(Ledger(run, to_read=True)) as ledger:
         known = list(ledger.reports())

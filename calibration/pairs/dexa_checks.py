@@ -14,6 +14,7 @@ from bmd_edge.sites import SITES
 from bmd_edge.table.dxa_scales import hologic_gcm2, to_hologic
 from bmd_edge.table.film_table import SCALES, HipRow
 from calibration.pairs.finding import Finding
+from calibration.pairs.pairs import Pair
 
 MAX_GAP_DAYS = 365
 """Between film and DEXA: bone changes by about one DXA precision error a year."""
@@ -53,7 +54,7 @@ def refuse_errors(table: str, findings: Iterable[Finding]) -> list[Finding]:
     return findings
 
 
-def named_rows(rows: Iterable[HipRow]) -> str:
+def named_rows(rows: Iterable[HipRow | Pair]) -> str:
     """Rows as a spreadsheet numbers them: "rows 2, 5 and 9"; their films where they are of no spreadsheet."""
     names = [str(row.table_row) if row.table_row else row.film for row in rows]
     shown = names[:_NAMED] + ([f"{len(names) - _NAMED} more"] if len(names) > _NAMED else [])

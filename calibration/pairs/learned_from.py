@@ -15,6 +15,7 @@ from bmd_edge.errors import TableError
 from bmd_edge.measure.recalibration import RecalibrationFile
 from bmd_edge.screen.jobs import FilmJob
 from bmd_edge.screen.workers import Crew
+from bmd_edge.system.own_files import mistaken
 from bmd_edge.table.film_table import HipRow, read_table
 from calibration.pairs.finding import Finding
 
@@ -43,13 +44,16 @@ def read_known(paths: Iterable[Path]) -> Known:
     """
     known = Known()
     for path in paths:
+        if said := mistaken(path, "table", "run"):
+            raise TableError(said)
         if (path / "split.json").is_file():
             splits = json.loads((path / "split.json").read_text(encoding="utf-8"))
             known = known.joined(Known(frozenset(name for names in splits.values() for name in names)))
         elif path.is_file():
             known = known.joined(known_rows(row for row in read_table(path) if row.split != "test"))
         else:
-            raise TableError(f"{path.name}: neither a film table nor the folder of a training run")
+            what = "neither a film table nor the folder of a training" if path.exists() else "not there: check its name"
+            raise TableError(f"--known {path.name}: {what}")
     return known
 
 

@@ -36,7 +36,7 @@ class Pair:
     """One row of the table: a hip on a film with its DEXA, converted to the Hologic scale, and its answers.
 
     `age_years`, `sex` and `maker` are the table's, or the header's where the table does not know; `pixels` as
-    `FilmAnswers` has them.
+    `FilmAnswers` has them, `table_row` as `HipRow` has it.
     """
 
     film: str
@@ -52,6 +52,7 @@ class Pair:
     dexa_gcm2: dict[str, float | None]
     answers: dict[str, Answer]
     pixels: tuple[float, ...] = ()
+    table_row: int = 0
 
     @property
     def has_t_score(self) -> bool:
@@ -90,6 +91,7 @@ def paired(row: HipRow, film: FilmAnswers, answers: dict[str, Answer]) -> Pair:
         },
         answers=answers,
         pixels=film.pixels,
+        table_row=row.table_row,
     )
 
 

@@ -5,7 +5,7 @@ figures cannot be trusted as they stand.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 from bmd_edge.measure.estimate import PLAUSIBLE_GCM2
@@ -13,7 +13,7 @@ from bmd_edge.measure.t_score import REFERENCES
 from bmd_edge.table.film_table import HipRow
 from bmd_edge.table.names import subject_key
 from calibration.pairs.answers import FilmAnswers
-from calibration.pairs.dexa_checks import dexa_findings
+from calibration.pairs.dexa_checks import dexa_findings, named_rows
 from calibration.pairs.exchanged_sides import exchanged_sides
 from calibration.pairs.finding import Finding
 from calibration.pairs.learned_from import Known
@@ -67,7 +67,7 @@ def contradictions(rows: Sequence[HipRow], pairs: Sequence[Pair], films: Iterabl
         f"The header of these films names another sex, or an age more than {_MAX_AGE_GAP_YEARS:g} years away, than the"
         " table: film and DEXA may be of different persons."
     )
-    return [Finding("header_contradicts_table", "warning", sentence, len(found), _films(found))] if found else []
+    return [_of_rows("header_contradicts_table", "warning", sentence, found)] if found else []
 
 
 # -- left out of every figure -------------------------------------------------------------------------------------
@@ -75,7 +75,7 @@ def contradictions(rows: Sequence[HipRow], pairs: Sequence[Pair], films: Iterabl
 
 def _leave_out(rigor: Rigor, code: str, severity: str, sentence: str, pairs: Sequence[Pair]) -> None:
     if pairs:
-        rigor.findings.append(Finding(code, severity, sentence, len(pairs), _films(pairs), left_out=True))
+        rigor.findings.append(replace(_of_rows(code, severity, sentence, pairs), left_out=True))
         for one in pairs:
             rigor.left_out.setdefault((one.film, one.side), code)
 
@@ -152,14 +152,14 @@ def _unusual(rigor: Rigor, pairs: Sequence[Pair]) -> None:
     ]
     if odd:
         sentence = "DEXA outside the range of community samples; kept, but worth a second look."
-        rigor.findings.append(Finding("unusual_dexa", "note", sentence, len(odd), _films(odd)))
+        rigor.findings.append(_of_rows("unusual_dexa", "note", sentence, odd))
 
 
 def _wrong_side_films(rigor: Rigor, pairs: Sequence[Pair], precision: str) -> None:
     odd = [one for one in pairs if one.answers[precision].reason == "other_side"]
     if odd:
         sentence = "The film shows a hip of the other side only: check the side in the table; the row has no estimate."
-        rigor.findings.append(Finding("other_side", "warning", sentence, len(odd), _films(odd)))
+        rigor.findings.append(_of_rows("other_side", "warning", sentence, odd))
 
 
 def _scales(rigor: Rigor, pairs: Sequence[Pair]) -> None:
@@ -184,5 +184,7 @@ def _labelled(one: Pair) -> bool:
     return any(value is not None for value in one.dexa_gcm2.values())
 
 
-def _films(pairs: Iterable[Pair]) -> tuple[str, ...]:
-    return tuple(sorted({one.film_id or one.film for one in pairs}))
+def _of_rows(code: str, severity: str, sentence: str, pairs: Sequence[Pair]) -> Finding:
+    """A finding on some rows, which end its sentence; the films by film_id alone, for their names may name persons."""
+    films = tuple(sorted({one.film_id or one.film for one in pairs}))
+    return Finding(code, severity, f"{sentence} Found in {named_rows(pairs)} of the table.", len(pairs), films)

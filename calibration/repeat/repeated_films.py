@@ -13,7 +13,7 @@ from bmd_edge.follow.repeatability import BetweenUnits
 from bmd_edge.follow.series import unit_of
 from bmd_edge.sites import SITES
 from bmd_edge.table.dxa_scales import to_hologic
-from bmd_edge.table.film_table import HipRow
+from bmd_edge.table.film_table import HipRow, spelled_otherwise
 from calibration.pairs.answers import FilmAnswers
 from calibration.pairs.dexa_checks import named_rows
 from calibration.pairs.finding import Finding
@@ -52,11 +52,12 @@ Hips = dict[tuple[str, str], list[HipFilm]]
 
 def check_taken_under(table: str, rows: Sequence[HipRow]) -> None:
     """TableError unless every row says why its film was taken."""
-    if missing := [row.film for row in rows if not row.extra.get(TAKEN_UNDER)]:
+    if missing := [row for row in rows if not row.extra.get(TAKEN_UNDER)]:
+        column = f"column {TAKEN_UNDER}{spelled_otherwise(TAKEN_UNDER, missing)}"
         raise TableError(
-            f"{table}: {len(missing)} rows do not say why their film was taken (column {TAKEN_UNDER}), {missing[0]} is"
-            f" the first: write {ROUTINE} for films that were taken anyway, else the approval. No film is taken for"
-            " this without one"
+            f"{table}: {len(missing)} rows do not say why their film was taken ({column}), {missing[0].film} is the"
+            f" first: write {ROUTINE} for films that were taken anyway, else the approval. No film is taken for this"
+            " without one"
         )
 
 

@@ -18,6 +18,7 @@ from bmd_edge.bundle.bundle import VerifiedBundle
 from bmd_edge.errors import UsageError
 from bmd_edge.measure.t_score import OSTEOPOROSIS_T
 from bmd_edge.sites import SITES
+from bmd_edge.system.own_files import mistaken
 from calibration.pairs.table_checks import MIN_SUBJECTS
 
 COMPARATOR_R = {"age": 0.3, "ost": 0.45}
@@ -147,6 +148,8 @@ def of_pilot(path: Path, bundle: VerifiedBundle) -> tuple[Assumptions, Assumptio
     Raises:
         UsageError: the file is none, is of another bundle, or cannot be planned with.
     """
+    if said := mistaken(path, "validation"):
+        raise UsageError(f"--pilot: {said}")
     try:
         facts = json.loads(path.read_bytes())
         precision = facts["precisions"][facts["primary"]]

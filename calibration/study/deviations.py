@@ -6,7 +6,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
-from bmd_edge.table.film_table import HipRow, read_table
+from bmd_edge.table.film_table import HipRow, read_table, spelled_otherwise
 from calibration.pairs.dexa_checks import named_rows
 from calibration.pairs.finding import Finding, weight
 from calibration.study.aims import OF_SUBJECTS, aims
@@ -95,7 +95,7 @@ def deviations(
     if any("ost" in text for text in plan.aims) and (none := [row for row in rows if weight_kg(row) is None]):
         sentence = (
             f"OST needs the weight of every subject in the column {WEIGHT_COLUMN}, {WEIGHTS_KG[0]:g}-{WEIGHTS_KG[1]:g}"
-            f" kg: {named_rows(none)} do not count for it."
+            f" kg{spelled_otherwise(WEIGHT_COLUMN, none)}: {named_rows(none)} do not count for it."
         )
         yield Finding("plan_weights_missing", "warning", sentence, len(none))
 
@@ -201,8 +201,9 @@ def _dexa(plan: StudyPlan, rows: Sequence[HipRow]) -> Iterator[Finding]:
     silent = [row for row in measured if not row.extra.get(DEXA_MAKER_COLUMN)]
     if silent:
         sentence = (
-            f"The maker of the DEXA (column {DEXA_MAKER_COLUMN}) is not in {named_rows(silent)}: whether it was"
-            f" {plan.dexa_maker}, as planned, cannot be told."
+            f"The maker of the DEXA (column {DEXA_MAKER_COLUMN}) is not in {named_rows(silent)}"
+            f"{spelled_otherwise(DEXA_MAKER_COLUMN, silent)}: whether it was {plan.dexa_maker}, as planned, cannot be"
+            " told."
         )
         yield Finding("plan_dexa_maker_missing", "note", sentence, len(silent))
     makers = [

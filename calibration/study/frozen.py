@@ -14,6 +14,7 @@ from typing import Any
 from bmd_edge.bundle.strict_json import parse, read_json
 from bmd_edge.errors import BundleError, MissingExtra, UsageError
 from bmd_edge.system.files import replace_bytes, replace_file
+from bmd_edge.system.own_files import mistaken
 from bmd_edge.table.film_table import SCALES
 from bmd_edge.version import __version__
 from calibration.study.aims import aims
@@ -80,6 +81,8 @@ def write_draft(path: Path, facts: Mapping[str, Any]) -> None:
 
 def read_draft(path: Path) -> dict[str, Any]:
     """What `study plan` has written; UsageError where it is none, or was changed."""
+    if said := mistaken(path, "draft"):
+        raise UsageError(said)
     try:
         facts = read_json(_bytes(path), path.name)
     except BundleError as error:
@@ -142,10 +145,10 @@ def read_plan(path: Path) -> StudyPlan:
     Raises:
         UsageError: it is none, of another schema, or was changed after it was frozen.
     """
+    if said := mistaken(path, "plan"):
+        raise UsageError(said)
     try:
         facts = read_json(_bytes(path), path.name)
-        if isinstance(facts, dict) and facts.get("kind") == _DRAFT:
-            raise UsageError(f"{path.name}: a draft, not frozen: `bmd-edge study freeze {path.name}` first")
         if isinstance(facts, dict) and facts.get("schema") != SCHEMA:
             raise UsageError(f"{path.name}: a plan of schema {facts.get('schema')}, this version reads {SCHEMA}")
         plan = parse(StudyPlan, facts, path.name)

@@ -19,6 +19,7 @@ from bmd_edge.measure.t_score import OSTEOPOROSIS_T
 from bmd_edge.report.film_report import RESEARCH_USE
 from bmd_edge.sites import SITES
 from bmd_edge.system.files import replace_file
+from bmd_edge.system.own_files import mistaken
 from bmd_edge.table.film_table import HipRow, read_table
 from bmd_edge.version import __version__
 from calibration.pairs.pairs import Pair
@@ -317,6 +318,8 @@ def write_summary(path: Path, summary: Summary) -> None:
 
 def read_summary(path: Path) -> Summary:
     """Read a summary; UsageError where it is none, or of another schema."""
+    if said := mistaken(path, "summary"):
+        raise UsageError(said)
     try:
         facts = read_json(path.read_bytes(), path.name)
         if not isinstance(facts, dict) or facts.get("kind") != KIND:

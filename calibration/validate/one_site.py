@@ -132,6 +132,7 @@ def _largest(some: Sequence[Pair], data: Data) -> list[dict[str, Any]]:
     return [
         {
             "film_id": some[k].film_id,
+            "table_row": some[k].table_row,
             "side": some[k].side,
             "estimate_gcm2": float(data.x[k]),
             "dexa_gcm2": float(data.y[k]),

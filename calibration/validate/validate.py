@@ -161,7 +161,8 @@ def of_split(table: Path, everything: Sequence[HipRow], split: str) -> list[HipR
     """The rows of a split; TableError where there is none."""
     rows = [row for row in everything if row.split == split]
     if not rows:
-        raise TableError(f"{table.name}: no row has split = {split}; name another with --split")
+        there = ", ".join(sorted({row.split for row in everything}))
+        raise TableError(f"{table.name}: no row has split = {split}, but {there}; name one with --split")
     return rows
 
 

@@ -153,3 +153,15 @@ def test_reasons_are_said_alike_the_most_frequent_first() -> None:
     said = errors.reasons_said({"implant": 1, "of_no_film": 2, "not_dicom": 3})
     assert said == "3 not_dicom (The file is not a DICOM file.), 2 of_no_film, 1 implant (The hip holds an implant.)"
     assert errors.reasons_said({}) == ""
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [
+        ("filename", "film"), ("Film", "film"), ("age", "age_years"), ("bmd_neck", "bmd_femoral_neck_gcm2"),
+        ("kvp", "x_kvp"), ("weight", "x_weight_kg"), ("note", None), ("bmd", None), ("", None),
+    ],
+)  # fmt: skip
+def test_the_nearest_of_the_choices_is_named_or_none(word: str, meant: str | None) -> None:
+    choices = ["film", "age_years", "bmd_femoral_neck_gcm2", "bmd_total_hip_gcm2", "x_kvp", "x_weight_kg"]
+    assert errors.nearest(word, choices) == (f" (did you mean {meant}?)" if meant else "")

@@ -26,7 +26,7 @@ from bmd_edge.system.csv_cells import csv_line
 from bmd_edge.system.files import replace_file
 from bmd_edge.system.places import phantom_cache
 from bmd_edge.table.dxa_scales import hologic_gcm2
-from bmd_edge.table.film_table import HipRow, read_table, write_table
+from bmd_edge.table.film_table import HipRow, read_table, spelled_otherwise, write_table
 from bmd_edge.version import __version__
 from calibration.pairs.dexa_checks import dexa_findings, refuse_errors
 from calibration.pairs.finding import weight
@@ -175,7 +175,8 @@ def _write_left_out(path: Path, outcomes: list[CutOutcome]) -> None:
         for one in outcomes:
             row, refusal = one.row, REFUSALS[one.code or "unexpected"]
             # What screening takes as an option stands in the table here, for films of several detectors may be in it.
-            remedy = refusal.remedy.replace("--spacing-mm", f"the table's column {DETECTOR_SPACING}")
+            column = f"the table's column {DETECTOR_SPACING}{spelled_otherwise(DETECTOR_SPACING, [row])}"
+            remedy = refusal.remedy.replace("--spacing-mm", column)
             facts = (row.film, row.subject, row.side, row.split, one.code)
             file.write(csv_line(safe_cell(text) for text in (*facts, f"{refusal.sentence} {remedy}")))
 

@@ -17,6 +17,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from bmd_edge.bundle.layout import MANIFEST
 from bmd_edge.errors import UsageError
+from bmd_edge.system.own_files import mistaken
 from trainer.networks.backbones import BACKBONES
 from trainer.networks.bmd_net import BmdNet
 from trainer.networks.finder_net import FinderNet
@@ -96,10 +97,12 @@ def check_run(run: Path, finder: bool = False) -> None:
 
 
 def _facts(run: Path) -> dict[str, Any]:
-    if not run.is_dir():
-        raise UsageError(f"{run.name}: no such folder; a run folder is what `bmd-edge train` writes to --out")
     if (run / MANIFEST).is_file():
         raise UsageError(f"{run.name} is a bundle: give the run folder that it was made of")
+    if said := mistaken(run, "run"):
+        raise UsageError(said)
+    if not run.is_dir():
+        raise UsageError(f"{run.name}: no such folder; a run folder is what `bmd-edge train` writes to --out")
     for name in ("config.json", "checkpoint.safetensors"):
         if not (run / name).is_file():
             raise UsageError(f"{run.name} is no run folder: it has no {name}")

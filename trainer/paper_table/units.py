@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from bmd_edge.errors import UsageError
+from bmd_edge.errors import UsageError, nearest
 from bmd_edge.sites import SITES
 from bmd_edge.system.files import replace_file
 from bmd_edge.system.places import phantom_cache
@@ -76,8 +76,10 @@ class TableSize:
     def __post_init__(self) -> None:
         if not 0 < self.budget <= 1 or self.seeds < 1:
             raise UsageError("the budget lies above 0 and at most at 1, and at least one seed is needed")
-        if not self.recipes or set(self.recipes) - set(RECIPES):
-            raise UsageError(f"--recipes takes some of {', '.join(RECIPES)}, with commas between them")
+        unknown = [name for name in self.recipes if name not in RECIPES]
+        if unknown or not self.recipes:
+            near = "".join(f"{name}: no such recipe{nearest(name, RECIPES)}; " for name in unknown[:1])
+            raise UsageError(f"{near}--recipes takes some of {', '.join(RECIPES)}, with commas between them")
 
     @property
     def whole(self) -> bool:

@@ -13,7 +13,8 @@ import typing
 from pathlib import Path
 from typing import Any
 
-from bmd_edge.errors import UsageError
+from bmd_edge.errors import UsageError, nearest
+from bmd_edge.system.own_files import mistaken
 from trainer.run.settings import ADDED, TASKS, Config, bounds, check_values, task_name
 
 RECIPES = Path(__file__).parents[1] / "recipes"
@@ -33,12 +34,14 @@ def read_config(path: str | Path, changes: dict[str, str] | None = None) -> Conf
     recipe = RECIPES / f"{path}.toml"
     if not path.is_file() and path.name == str(path) and recipe.is_file():
         path = recipe
+    if said := mistaken(path, "settings"):
+        raise UsageError(said)
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        names = ", ".join(recipes())
-        raise UsageError(f"{path.name}: no such file, and no recipe of this name; there are {names}") from error
-    except tomllib.TOMLDecodeError as error:
+        near, names = nearest(path.name, recipes()), ", ".join(recipes())
+        raise UsageError(f"{path.name}: no such file, and no recipe of this name{near}; there are {names}") from error
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"{path.name}: not TOML: {error}") from error
     for key, text in (changes or {}).items():
         values[key] = _toml_value(key, text)
@@ -98,7 +101,8 @@ def _from_values(values: dict[str, Any], where: str) -> Config:
     hints = typing.get_type_hints(kind)
     for key in values:
         if key not in hints:
-            raise UsageError(f"{where}: unknown setting {key!r}; `bmd-edge train {task} --print-config` lists them")
+            said = f"{where}: unknown setting {key!r}{nearest(key, hints)}"
+            raise UsageError(f"{said}; `bmd-edge train {task} --print-config` lists them")
     config = kind(**{key: _typed(key, value, hints[key], where) for key, value in values.items()})
     check_values(config, where)
     return config

@@ -166,14 +166,14 @@ def test_a_folder_without_films_says_so(inside, tmp_path: Path) -> None:
     (tmp_path / "films").mkdir()
     (tmp_path / "films" / "README").write_text("text")
     code, _, err = inside("screen", tmp_path / "films", "--out", tmp_path / "out")
-    assert (code, "None of the files was taken for a film." in err) == (3, True)
+    assert (code, "None of the files was taken for a film: is it the right folder?" in err) == (3, True)
 
 
 def test_an_empty_or_shrunken_folder_is_said_and_ends_with_3(inside, films: Path, tmp_path: Path) -> None:
     folder, out = tmp_path / "share", tmp_path / "out"
     folder.mkdir()
     code, _, err = inside("screen", folder, "--out", out)
-    assert (code, "holds no files.\n" in err) == (3, True)
+    assert (code, "holds no files. Is it the right folder, and is the share" in err) == (3, True)
     for film in films.iterdir():
         film.rename(folder / film.name)
     assert inside("screen", folder, "--out", out)[0] == 0
@@ -185,7 +185,7 @@ def test_an_empty_or_shrunken_folder_is_said_and_ends_with_3(inside, films: Path
     code, _, err = inside("screen", folder, "--out", out, "--forget-missing")
     assert (code, "is the share with the films mounted?" in err) == (2, True)
     code, _, err = inside("screen", folder, "--out", out)
-    assert (code, "holds no files. 2 were known: is the share" in err) == (3, True)
+    assert (code, "holds no files. 2 were known. Is it the right folder" in err) == (3, True)
     (folder / "new.dcm").write_bytes(hip_dicom("L"))
     assert inside("screen", folder, "--out", out, "--forget-missing")[0] == 0
 

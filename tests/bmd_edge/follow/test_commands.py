@@ -42,7 +42,10 @@ def test_mistakes_are_one_line(run, tmp_path):
     (tmp_path / "clinic.json").write_text(json.dumps(dataclasses.asdict(known())))
     for arguments, said in (
         ((tmp_path / "nothing",), "holds no results"),
-        ((tmp_path / "clinic.json",), "clinic.json is a file: give the folder"),
+        (
+            (tmp_path / "clinic.json",),
+            "`bmd-edge follow --repeatability`. Wanted here: a folder of results",
+        ),
         ((folder, "--repeatability", tmp_path / "clinic.json"), "measured with another bundle"),
         ((folder, "--out", folder / "results.jsonl"), "--out is a file"),
     ):

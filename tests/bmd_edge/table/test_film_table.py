@@ -87,10 +87,11 @@ def test_round_trip_is_exact(tmp_path: Path) -> None:
         (GOOD.replace("S1", "1.23457E+12"), "subject", "shortened: make the column text"),
         (GOOD.replace("S1", '"1,2E+07"'), "subject", "shortened: make the column text"),
         (GOOD.replace("a/1.dcm", ""), "film", "empty"),
-        (GOOD.replace("a/1.dcm", "../1.dcm"), "film", "relative to the table's folder"),
-        (GOOD.replace("a/1.dcm", "a/../../1.dcm"), "film", "relative to the table's folder"),
-        (GOOD.replace("a/1.dcm", "/etc/passwd"), "film", "relative to the table's folder"),
-        (GOOD.replace("a/1.dcm", "C:\\1.dcm"), "film", "relative to the table's folder"),
+        (GOOD.replace("a/1.dcm", "../1.dcm"), "film", "'../1.dcm' leads out of the table's folder"),
+        (GOOD.replace("a/1.dcm", "a/../../1.dcm"), "film", "put the table into a folder above all of its films"),
+        (GOOD.replace("a/1.dcm", "/etc/passwd"), "film", "begins at the root of the disk: write the path from"),
+        (GOOD.replace("a/1.dcm", "C:\\1.dcm"), "film", "has backslashes: write the path from the table's folder on"),
+        (GOOD.replace("a/1.dcm", "."), "film", "'.' is no file's name"),
         (GOOD + ",extra", None, "10 cells"),
         ("a/1.dcm,S1", None, "2 cells"),
     ],
@@ -99,24 +100,62 @@ def test_an_impossible_cell_names_its_row_and_column(tmp_path: Path, row: str, c
     path = table(tmp_path, "a/0.dcm,S0,R,60,M,0.8,0.9,hologic,train", row)
     with pytest.raises(TableError) as caught:
         read_table(path)
-    assert str(caught.value).startswith(f"row 3, column {column}: " if column else "row 3: ")
+    assert str(caught.value).startswith(f"films.csv: row 3, column {column}: " if column else "films.csv: row 3: ")
     assert says in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("header", "column", "says"),
+    ("header", "says"),
     [
-        (HEADER + ",weight", "'weight'", "unknown column"),
-        (HEADER.replace(",", "|"), "'film|subject", "unknown column"),
-        (HEADER.replace(",scale", ""), "scale", "missing"),
-        (HEADER + ",x_a,x_a", "x_a", "named twice"),
-        ("", "film", "missing"),
+        (HEADER + ",note", "row 1: unknown column 'note'; a column of your own starts with x_"),
+        (HEADER.replace("scale", "note"), "'note'; a column of your own starts with x_; missing: scale"),
+        (HEADER.replace(",", "|"), "row 1: unknown column 'film|subject"),
+        (HEADER.replace(",scale", ""), "row 1: missing column scale"),
+        ("film,subject,side", f"row 1: missing columns {', '.join(HEADER.split(',')[3:])}"),
+        (HEADER + ",x_a,x_a", "row 1, column x_a: named twice"),
+        ("", "the file is empty; a film table begins with the columns film, subject"),
+        ("\n\n", "the file is empty"),
     ],
-)
-def test_a_wrong_header_names_the_column(tmp_path: Path, header: str, column: str, says: str) -> None:
-    with pytest.raises(TableError, match=says) as caught:
+)  # fmt: skip
+def test_a_wrong_header_names_the_columns(tmp_path: Path, header: str, says: str) -> None:
+    with pytest.raises(TableError) as caught:
         read_table(table(tmp_path, header=header))
-    assert str(caught.value).startswith(f"row 1, column {column}")
+    assert str(caught.value).startswith("films.csv: ")
+    assert says in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("named", "meant"),
+    [
+        ("filename", "film"), ("File", "film"), ("Subject", "subject"), ("age", "age_years"), ("SEX", "sex"),
+        ("bmd_neck", "bmd_femoral_neck_gcm2"), ("bmd_total_hip", "bmd_total_hip_gcm2"), ("splits", "split"),
+    ],
+)  # fmt: skip
+def test_a_column_that_is_nearly_right_is_answered_with_the_right_one(tmp_path: Path, named: str, meant: str) -> None:
+    with pytest.raises(TableError, match=rf"unknown column '{named}' \(did you mean {meant}\?\)"):
+        read_table(table(tmp_path, GOOD, header=HEADER.replace(meant, named)))
+
+
+def test_a_further_column_without_its_prefix_is_answered_with_it(tmp_path: Path) -> None:
+    for named, meant in (("weight_kg", "x_weight_kg"), ("kvp", "x_kvp"), ("taken_under", "x_taken_under")):
+        with pytest.raises(TableError, match=rf"'{named}' \(did you mean {meant}\?\); a column of your own"):
+            read_table(table(tmp_path, GOOD + ",1", header=f"{HEADER},{named}"))
+
+
+def test_all_columns_that_are_wrong_are_named_at_once_and_optional_ones_are_known(tmp_path: Path) -> None:
+    header = HEADER.replace("film", "filename") + ",Maker,date_of_film"
+    with pytest.raises(TableError) as caught:
+        read_table(table(tmp_path, GOOD + ",A,2024-01-31", header=header))
+    for said in ("'filename' (did you mean film?)", "'Maker' (did you mean maker?)", "'date_of_film'"):
+        assert said in str(caught.value)
+
+
+def test_a_table_of_a_header_only_says_so(tmp_path: Path) -> None:
+    with pytest.raises(TableError, match=r"films\.csv: there is a header and no row below it; each hip on a film"):
+        read_table(table(tmp_path))
+    with pytest.raises(TableError, match="no row below it"):
+        write_table(tmp_path / "new.csv", [])
+    assert not (tmp_path / "new.csv").exists()
 
 
 @pytest.mark.parametrize("raw", [b"PK\3\4\x14\0\6\0", b"\xd0\xcf\x11\xe0\xa1\xb1"], ids=["xlsx", "xls"])
@@ -145,8 +184,10 @@ def test_not_a_table(tmp_path: Path) -> None:
         read_table(tmp_path / "films.csv")
     with pytest.raises(TableError, match=r"films\.csv: not a CSV table"):
         read_table(table(tmp_path, 'a,"b'))
-    with pytest.raises(TableError, match=r"none\.csv: the film table cannot be read"):
+    with pytest.raises(TableError, match=r"none\.csv: there is no such film table: check its name"):
         read_table(tmp_path / "none.csv")
+    with pytest.raises(TableError, match="a folder, where a film table is wanted: give its CSV file"):
+        read_table(tmp_path.parent)
 
 
 def test_no_cell_is_a_formula_and_numbers_stay(tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ def test_a_wrong_cell_is_named_whatever_the_way(tmp_path: Path, saved: str) -> N
     kind = "utf-16" if saved.startswith("Unicode") else "utf-8"
     raw = SAVED[saved].decode(kind).replace("unlabelled", "else").encode(kind)
     (tmp_path / "films.csv").write_bytes(raw)
-    with pytest.raises(TableError, match=r"^row 3, column split: 'else' is not one of"):
+    with pytest.raises(TableError, match=r"^films\.csv: row 3, column split: 'else' is not one of"):
         read_table(tmp_path / "films.csv")
 
 

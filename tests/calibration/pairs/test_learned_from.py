@@ -60,8 +60,11 @@ def test_a_table_that_was_learned_from_names_its_films_by_their_bytes(tmp_path):
     write_table(tmp_path / "table.csv", rows)
     known = learned_from.read_known([tmp_path / "table.csv"])
     assert known == Known(frozenset({"P1", "P2"}), frozenset({film_id(b"some film")}), 1)
-    with pytest.raises(TableError, match="neither"):
+    with pytest.raises(TableError, match="--known nothing: not there: check its name"):
         learned_from.read_known([tmp_path / "nothing"])
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(TableError, match="--known empty: neither a film table nor the folder of a training"):
+        learned_from.read_known([tmp_path / "empty"])
 
 
 def test_a_bundle_knows_the_table_that_it_was_made_with_and_no_other(tmp_path):

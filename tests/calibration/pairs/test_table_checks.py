@@ -33,6 +33,10 @@ def test_a_film_under_two_names_counts_once():
     findings, left_out = examined(rows, films)
     assert findings["duplicate_film"].left_out
     assert findings["duplicate_film"].films == (films[0].film_id,)
+    rows = [replace(row, table_row=number) for number, row in enumerate(rows, start=2)]
+    again = [str(row.table_row) for row in rows if row.film == name]
+    said = examined(rows, films)[0]["duplicate_film"].sentence
+    assert said.endswith(f"Found in row{'s' * (len(again) > 1)} {' and '.join(again)} of the table.")
     assert {film for film, _ in left_out} == {name}
 
 

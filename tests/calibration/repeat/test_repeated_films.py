@@ -83,3 +83,8 @@ def test_every_film_says_why_it_was_taken():
     check_taken_under("t.csv", [row])
     with pytest.raises(TableError, match="1 rows do not say why their film was taken"):
         check_taken_under("t.csv", [row, HipRow(film="g", subject="s", side="R", split="test")])
+    near = HipRow(film="g", subject="s", side="R", split="test", extra={"x_taken": "routine", "x_note": "a"})
+    with pytest.raises(
+        TableError, match=r"column x_taken_under \(not read: x_taken; is x_taken_under meant\?\)\), g is the"
+    ):
+        check_taken_under("t.csv", [row, near])

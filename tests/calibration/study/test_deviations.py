@@ -81,6 +81,8 @@ def test_the_maker_of_the_dexa_is_checked_row_by_row(planned: tuple) -> None:
     assert codes(made, rows, dexa_maker=" HORIZON ") == {}
     found = codes(made, [replace(rows[0], extra={}), replace(rows[1], extra={"x_dexa_maker": "iDXA"}), *rows[2:]])
     assert "in row 2: whether it was Horizon, as planned" in found["plan_dexa_maker_missing"].sentence
+    otherwise = codes(made, [replace(rows[0], extra={"x_dexa_manufacturer": "Horizon"}), *rows[1:]])
+    assert "(not read: x_dexa_manufacturer; is x_dexa_maker meant?)" in otherwise["plan_dexa_maker_missing"].sentence
     assert found["plan_other_dexa_maker"].sentence.startswith("DEXA by iDXA in row 3, planned is Horizon")
     unlabelled = replace(rows[0], extra={}, bmd_gcm2=dict.fromkeys(rows[0].bmd_gcm2))
     assert codes(made, [unlabelled, *rows[1:]]) == {}
@@ -95,6 +97,9 @@ def test_what_is_no_weight_in_kg_is_told(weight: str, planned: tuple) -> None:
     odd = [replace(weighed[0], extra=MAKER | {"x_weight_kg": weight}), *weighed[1:]]
     found = codes(made, odd, of=of)
     assert "20-300 kg: row 2 do not count" in found["plan_weights_missing"].sentence
+    without = [replace(weighed[0], extra=MAKER | {"x_weight": "61"}), *weighed[1:]]
+    said = codes(made, without, of=of)["plan_weights_missing"].sentence
+    assert "20-300 kg (not read: x_weight; is x_weight_kg meant?): row 2" in said
 
 
 def test_limits_that_are_added_are_told(planned: tuple) -> None:

@@ -70,7 +70,9 @@ def test_an_aim_that_this_version_does_not_know_is_refused_before_films_are_read
 def test_a_draft_is_no_plan_and_a_plan_no_draft(tmp_path: Path) -> None:
     write_draft(tmp_path / "draft.json", draft())
     assert read_draft(tmp_path / "draft.json")["sizes"] == draft()["sizes"]
-    with pytest.raises(UsageError, match=r"a draft, not frozen: `bmd-edge study freeze draft\.json` first"):
+    with pytest.raises(
+        UsageError, match=r"draft\.json is the draft of a plan .*; its place is `bmd-edge study freeze`"
+    ):
         read_plan(tmp_path / "draft.json")
     write_plan(tmp_path / "plan.json", plan())
     for name in ("plan.json", "none.json"):

@@ -8,6 +8,7 @@ from scipy import stats
 from sklearn import metrics
 from statsmodels.regression.linear_model import OLS
 
+from bmd_edge.table.film_table import read_table
 from calibration.statistics.bootstrap import RESAMPLES, SEED
 from calibration.validate.page import ROWS, said
 from tests.calibration.validate.pairs_oracle import CASES, EXACT, Numbers, classes, oracle, values
@@ -50,6 +51,20 @@ def test_exact_limits_and_bins(made):
     worst = np.argsort(-np.abs(difference), kind="stable")[:10]
     shown = [one["difference_gcm2"] for one in facts["largest_differences"]]
     assert np.abs(shown) == pytest.approx(np.abs(difference[worst]), abs=1e-4)
+
+
+def test_the_largest_differences_name_the_rows_of_the_table(made):
+    """By these a film is found; its name may be a patient's, and stands in pairs.csv only."""
+    validation, _, folder = made
+    rows = {(row.film, row.side): row for row in read_table(folder / "films.csv")}
+    films = {one.film_id: one.film for one in validation.pairs}
+    page = (folder / "validation.html").read_text()
+    assert page.count('<th scope="col">Row of films.csv</th>') == 2
+    for site in ("femoral_neck", "total_hip"):
+        for one in validation.facts["precisions"]["int8"]["sites"][site]["largest_differences"]:
+            row = rows[films[one["film_id"]], one["side"]]
+            assert one["table_row"] == row.table_row > 1
+            assert f'<tr><td>{row.table_row}</td><td class="mono">{one["film_id"]}</td>' in page
 
 
 @pytest.mark.parametrize("name", ["r", "rmse_gcm2", "slope", "kappa", "auroc"])

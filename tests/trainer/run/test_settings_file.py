@@ -28,7 +28,10 @@ def test_dump_reads_back_equal(tmp_path: Path, recipe: str, explained: bool) -> 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('task = "bmd"\nepoch = 3', "unknown setting 'epoch'"),
+        (
+            'task = "bmd"\nepoch = 3',
+            "unknown setting 'epoch' \\(did you mean epochs\\?\\); `bmd-edge train bmd",
+        ),
         ('task = "bmd"\nmethod = 3', "unknown setting 'method'"),
         ("epochs = 3", "task must be one of bmd, semi, finder"),
         ('task = "hand"', "task must be one of"),
