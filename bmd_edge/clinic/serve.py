@@ -22,6 +22,7 @@ from bmd_edge.clinic.doors.stow import stow_door
 from bmd_edge.clinic.doors.watch import FolderDoor, watch
 from bmd_edge.clinic.journal.films import release_leases
 from bmd_edge.clinic.journal.store import Journal
+from bmd_edge.clinic.page.server import page_server
 from bmd_edge.clinic.reading.work import work
 from bmd_edge.errors import BmdEdgeError, UsageError
 from bmd_edge.screen.run_lock import hold
@@ -55,6 +56,8 @@ def serve(config: Config, stop: threading.Event) -> None:
         stack.enter_context(listening(config, reports))
         if config.door.stow_tls:
             stack.enter_context(stow_door(config, door))
+        if config.page.bind:
+            logger.info("today's films: %s", stack.enter_context(page_server(config)))
         _run(config, stop, _tasks(config, journal, door, stop, reports))
 
 

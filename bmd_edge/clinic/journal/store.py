@@ -44,6 +44,7 @@ CREATE TABLE film (
     UNIQUE (sop_uid, pixel_sha, header_sha, identity)
 );
 CREATE INDEX film_state ON film (state, n);
+CREATE INDEX film_received ON film (received_at);
 CREATE TABLE reader (                 -- one row: bundle, recalibration and so on of the reader that runs, by a hash
     basis TEXT NOT NULL
 );

@@ -32,8 +32,8 @@ def examine(config: Config) -> Iterator[Check]:
     """Look at everything, one check after the other."""
     yield Check(True, "clinic.toml", config.digest[:16])
     yield from _files(config)
-    yield from _folder(config)
-    yield from _certificates(config)
+    yield from folder(config)
+    yield from certificates(config)
     try:
         if (config.root / JOURNAL).is_file():
             with closing(Journal(config.root)) as journal:
@@ -56,7 +56,8 @@ def _files(config: Config) -> Iterator[Check]:
         yield Check(same, name, "follows from clinic.toml" if same else "does not: run `bmd-edge clinic init` again")
 
 
-def _folder(config: Config) -> Iterator[Check]:
+def folder(config: Config) -> Iterator[Check]:
+    """The box's folder: where it lies, who can look into it, and how much room there is."""
     root = config.root
     if not root.is_dir():
         yield Check(False, "box's folder", "is not there: run `bmd-edge clinic init`")
@@ -76,7 +77,8 @@ def _folder(config: Config) -> Iterator[Check]:
     yield Check(key, PATIENT_KEY, "is there" if key else "is missing: restore the backup's")
 
 
-def _certificates(config: Config) -> Iterator[Check]:
+def certificates(config: Config) -> Iterator[Check]:
+    """How long the certificates of the doors last, where any is open by TLS."""
     if not (config.door.dicom_tls or config.door.stow_tls):
         return
     for file in (config.tls.certificate, config.tls.ca):
