@@ -36,7 +36,17 @@ _T = TypeVar("_T")
 
 
 def built(kind: type[_T], found: dict[str, Any], key: str, lines: Lines, given: dict[str, Any]) -> _T:
-    """A dataclass of a TOML table: every key known, every value of its field's type."""
+    """A dataclass of a TOML table.
+
+    Args:
+        kind: the dataclass. Fields are texts, numbers, truth values, tuples of texts, dataclasses, or dicts of those.
+        found: the table.
+        key: its dotted name, "" for the whole file.
+        lines: where its keys stand.
+        given: values of fields that are no keys of the file.
+
+    UsageError where a key is not known or missing, or a value is of another type; it names the line.
+    """
     values = dict(given)
     known = {one.name: one for one in fields(kind) if one.name not in given}  # type: ignore[arg-type]
     for name, value in found.items():

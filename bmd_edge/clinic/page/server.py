@@ -91,8 +91,8 @@ class _Server(ThreadingMixIn, TCPServer):
             self._connections.release()
 
     def handle_error(self, *_: Any) -> None:
-        """The browser is gone, or a fault of ours: its traceback could quote a header."""
-        if not isinstance(error := sys.exception(), ConnectionError | TimeoutError):
+        """The browser is gone, the box ends, or a fault of ours: its traceback could quote a header."""
+        if not (isinstance(error := sys.exception(), ConnectionError | TimeoutError) or self.watcher.ended):
             logger.error("page: a request ended with %s", type(error).__name__)
 
 

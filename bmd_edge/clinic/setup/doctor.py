@@ -14,6 +14,8 @@ from bmd_edge.clinic.config import Config, Destination, address
 from bmd_edge.clinic.delivery.answers import REASONS, Unreachable
 from bmd_edge.clinic.delivery.dicom import associated
 from bmd_edge.clinic.journal.films import film_path, films_in
+from bmd_edge.clinic.journal.heads import NAME as HEADS
+from bmd_edge.clinic.journal.heads import lost_head
 from bmd_edge.clinic.journal.store import NAME as JOURNAL
 from bmd_edge.clinic.journal.store import Journal
 from bmd_edge.clinic.places import PATIENT_KEY
@@ -96,10 +98,14 @@ def _journal(config: Config, journal: Journal) -> Iterator[Check]:
     (sound,) = journal.rows("PRAGMA integrity_check(1)")
     fine = sound[0] == "ok"
     yield Check(fine, "journal", "whole" if fine else "damaged: stop the box and restore the newest backup")
-    broken = journal.broken_event()
+    broken, lost = journal.broken_event(), lost_head(config.root, journal)
     (events,) = journal.rows("SELECT COUNT(*) AS n, MAX(at) AS newest FROM event")
-    said = f"{events['n']} events follow from each other" if broken is None else f"event {broken} was edited"
-    yield Check(broken is None, "audit", said)
+    said = f"{events['n']} events follow from each other"
+    if broken is not None:
+        said = f"event {broken} was edited, removed or moved: find out by whom, and compare it with a backup"
+    elif lost is not None:
+        said = f"event {lost} of {HEADS} is gone: an older journal was restored (move {HEADS} away), or rows removed"
+    yield Check(broken is None and lost is None, "audit", said)
     ahead = round((events["newest"] or 0) - time.time())
     yield Check(ahead < 1, "clock", "fine" if ahead < 1 else f"{ahead} s behind the newest event: set it right")
     films = films_in(journal, "received", "screening", "ready")
