@@ -289,6 +289,13 @@ def host_of(pacs: Destination) -> str:
     return pacs.host if pacs.kind == "dicom" else urlsplit(pacs.url).hostname or ""
 
 
+def port_of(pacs: Destination) -> int:
+    """The port of an archive."""
+    if pacs.kind == "dicom":
+        return pacs.port
+    return urlsplit(pacs.url).port or (443 if pacs.url.startswith("https:") else 80)
+
+
 def is_address(host: str) -> bool:
     """Whether this is an IP address and no name."""
     try:
