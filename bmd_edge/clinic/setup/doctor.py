@@ -98,14 +98,14 @@ def _journal(config: Config, journal: Journal) -> Iterator[Check]:
     (sound,) = journal.rows("PRAGMA integrity_check(1)")
     fine = sound[0] == "ok"
     yield Check(fine, "journal", "whole" if fine else "damaged: stop the box and restore the newest backup")
-    broken, lost = journal.broken_event(), lost_head(config.root, journal)
+    broken, gone = journal.broken_event(), lost_head(config.root, journal)
     (events,) = journal.rows("SELECT COUNT(*) AS n, MAX(at) AS newest FROM event")
     said = f"{events['n']} events follow from each other"
     if broken is not None:
         said = f"event {broken} was edited, removed or moved: find out by whom, and compare it with a backup"
-    elif lost is not None:
-        said = f"event {lost} of {HEADS} is gone: an older journal was restored (move {HEADS} away), or rows removed"
-    yield Check(broken is None and lost is None, "audit", said)
+    elif gone is not None:
+        said = f"event {gone} of {HEADS} is gone: an older journal was restored (move {HEADS} away), or rows removed"
+    yield Check(broken is None and gone is None, "audit", said)
     ahead = round((events["newest"] or 0) - time.time())
     yield Check(ahead < 1, "clock", "fine" if ahead < 1 else f"{ahead} s behind the newest event: set it right")
     films = films_in(journal, "received", "screening", "ready")
