@@ -70,7 +70,7 @@ def hanging(config: Config, journal: Journal, archive_patience_s: float = PATIEN
 def _deliveries(journal: Journal, patience_s: float) -> Iterator[Hanging]:
     now = journal.clock()
     groups: dict[tuple[str, str, str], list[deliveries.Delivery]] = {}
-    for one in deliveries.in_state(journal, "held", "ready"):
+    for one in deliveries.in_state(journal, "held", "ready", "sending"):  # what is tried just now hangs too
         if one.state == "held" or (one.reason and now - one.made_at > patience_s):
             what = "held" if one.state == "held" else "still tried"
             groups.setdefault((one.destination, what, f"{one.reason} {one.last_status}".strip()), []).append(one)

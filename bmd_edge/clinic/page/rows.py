@@ -157,7 +157,7 @@ def _words(one: Delivery) -> Delivered:
     kind, text = _STATES[one.state]
     if one.state == "sent" and one.commitment:
         text += "; the archive has not yet said that it keeps it"
-    if one.reason in REASONS and one.state in ("ready", "held"):
-        text = "is tried again" if one.state == "ready" else text
+    if one.reason in REASONS and one.state != "sent":
+        text = text if one.state == "held" else "is tried again"
         return Delivered("hangs", f"{text}. {REASONS[one.reason][0]}")
     return Delivered(kind, text)

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 from urllib.request import urlopen
 
 import pytest
@@ -60,6 +61,30 @@ def test_the_page_and_the_figures_are_there_while_it_serves(tmp_path: Path) -> N
         with served(config):
             wait_for(60, lambda: len(heads(config.root)) > 0)
         assert lost_head(config.root, journal) is None
+
+
+@pytest.mark.filterwarnings(
+    "ignore:unclosed <socket:ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
+)
+def test_an_archive_that_goes_down_is_red_on_the_page_until_it_is_back(tmp_path: Path) -> None:
+    url = f"http://127.0.0.1:{free_port()}/"
+    port = free_port()
+    config = box(tmp_path, f'{Archive(port).lines()}\npage = {{ bind = "{urlsplit(url).netloc}" }}')
+
+    def hangs() -> bool:
+        with urlopen(url) as page:
+            return "The archive cannot be reached" in page.read().decode().split("<main>")[0]
+
+    with Journal(config.root) as journal, served(config):
+        with archive(port) as pacs:
+            put(config, journal, hip_dicom("R"))
+            wait_for(120, lambda: len(pacs.got) == 2)
+            assert not hangs()
+        put(config, journal, hip_dicom("L"))
+        wait_for(120, hangs)
+        with archive(port) as pacs:
+            wait_for(120, lambda: not hangs())
+            assert len(pacs.got) == 2
 
 
 def test_a_clock_that_was_set_back_is_not_served(tmp_path: Path) -> None:

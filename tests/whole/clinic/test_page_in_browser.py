@@ -12,8 +12,8 @@ from bmd_edge.clinic.journal import deliveries
 from bmd_edge.clinic.journal.store import Journal
 from bmd_edge.clinic.page.server import page_server
 from tests.bmd_edge.clinic.reading.readers import put
-from tests.support.browser import Browser, browser
 from tests.support.clinic import free_port
+from tests.support.clinic.browser import Browser, browser
 from tests.support.clinic.films_of_a_day import CANARIES, FILMS, films_of_a_day
 from tests.support.screening import hip_dicom
 

@@ -41,6 +41,7 @@ def test_an_archive_that_is_down_is_named_within_a_minute(tmp_path: Path, clock:
         assert "cannot be reached" in found.sentence
         assert found.films == (one.film_key,)
         deliveries.lease(journal, "main")
+        assert said(config, journal) == [found]
         deliveries.sent(journal, one.uid, "main", "0000")
         assert said(config, journal) == []
 
