@@ -19,11 +19,11 @@ _UNAPPROVED = (
 )
 _NOT_DELIVERING = ("No approval is named, so nothing is delivered.", 'Write approval = "..." into clinic.toml.')
 _NOT_READ = ("They wait to be read.", "Look whether `bmd-edge clinic serve` runs, and what it logs.")
-_QUARANTINED = (
+QUARANTINED = (
     "Another film came with the same SOP Instance UID and other content.",
     "Find out which is right; the second copy lies in the spool and has no result.",
 )
-_NO_OBJECTS = (
+NO_OBJECTS = (
     "Their header cannot be repeated in an object, so they have a result without one.",
     "Look at them with `bmd-edge clinic results`; report it with the film's id.",
 )
@@ -44,23 +44,34 @@ class Hanging:
     remedy: str
     films: tuple[str, ...]
 
+    @property
+    def counted(self) -> str:
+        """`what` with its number: 1 object to main held, 3 objects to main held."""
+        return f"{self.n} {self.what}" if self.n != 1 else f"1 {self.what.replace('s ', ' ', 1)}"
+
     def line(self) -> str:
         """One line for the terminal; films by the start of their ids, five at most."""
         when = datetime.fromtimestamp(self.since).strftime("%Y-%m-%d %H:%M")
         some = ", ".join(film[:16] for film in self.films[:5]) + (" ..." if len(self.films) > 5 else "")
-        return f"{self.n} {self.what} since {when} ({self.why}): {self.sentence} {self.remedy} Films: {some}"
+        return f"{self.counted} since {when} ({self.why}): {self.sentence} {self.remedy} Films: {some}"
 
 
-def hanging(config: Config, journal: Journal) -> list[Hanging]:
-    """Everything that waits for a person or has waited too long, the oldest first."""
-    return sorted([*_deliveries(journal), *_undelivered(config, journal), *_films(journal)], key=lambda one: one.since)
+def hanging(config: Config, journal: Journal, archive_patience_s: float = PATIENCE_S) -> list[Hanging]:
+    """Everything that waits for a person or has waited too long, the oldest first.
+
+    `archive_patience_s`: for how long an object may be tried before it hangs.
+    """
+    return sorted(
+        [*_deliveries(journal, archive_patience_s), *_undelivered(config, journal), *_films(journal)],
+        key=lambda one: one.since,
+    )
 
 
-def _deliveries(journal: Journal) -> Iterator[Hanging]:
+def _deliveries(journal: Journal, patience_s: float) -> Iterator[Hanging]:
     now = journal.clock()
     groups: dict[tuple[str, str, str], list[deliveries.Delivery]] = {}
-    for one in deliveries.in_state(journal, "held", "ready"):
-        if one.state == "held" or (one.reason and now - one.made_at > PATIENCE_S):
+    for one in deliveries.in_state(journal, "held", "ready", "sending"):  # what is tried just now hangs too
+        if one.state == "held" or (one.reason and now - one.made_at > patience_s):
             what = "held" if one.state == "held" else "still tried"
             groups.setdefault((one.destination, what, f"{one.reason} {one.last_status}".strip()), []).append(one)
     for one in deliveries.unanswered(journal, now - COMMIT_WITHIN_S):
@@ -91,8 +102,8 @@ def _films(journal: Journal) -> Iterator[Hanging]:
     bare = [one for one in films.films_in(journal, "done") if one.reason == "no_objects"]
     for found, what, why, words in (
         (waiting, "films not read", "waiting", _NOT_READ),
-        (quarantined, "films in quarantine", "sop_uid_conflict", _QUARANTINED),
-        (bare, "films without an object", "no_objects", _NO_OBJECTS),
+        (quarantined, "films in quarantine", "sop_uid_conflict", QUARANTINED),
+        (bare, "films without an object", "no_objects", NO_OBJECTS),
     ):
         if found:
             yield _one(what, why, found[0].received_at, words, [one.film_key for one in found])

@@ -21,7 +21,9 @@ from bmd_edge.clinic.doors.door import Door
 from bmd_edge.clinic.doors.stow import stow_door
 from bmd_edge.clinic.doors.watch import FolderDoor, watch
 from bmd_edge.clinic.journal.films import release_leases
+from bmd_edge.clinic.journal.heads import note_head
 from bmd_edge.clinic.journal.store import Journal
+from bmd_edge.clinic.page.server import page_server
 from bmd_edge.clinic.reading.work import work
 from bmd_edge.errors import BmdEdgeError, UsageError
 from bmd_edge.screen.run_lock import hold
@@ -31,6 +33,7 @@ logger = logging.getLogger(__name__)
 DRAIN_S = 8.0
 """How long work that has begun may take after SIGTERM; what is not finished by then is done after the next start."""
 _LOOK_S = 1.0
+_HEADS_S = 3600.0
 _TAKEN = "the box is served already ({}): end that one first"
 
 
@@ -55,6 +58,8 @@ def serve(config: Config, stop: threading.Event) -> None:
         stack.enter_context(listening(config, reports))
         if config.door.stow_tls:
             stack.enter_context(stow_door(config, door))
+        if config.page.bind:
+            logger.info("today's films: %s", stack.enter_context(page_server(config)))
         _run(config, stop, _tasks(config, journal, door, stop, reports))
 
 
@@ -67,6 +72,7 @@ def _tasks(
         if not config.delivers_to(name):
             logger.warning("not delivering to %s: no approval named", name)
     tasks["audit"] = partial(_follow, LogFollower(config, journal), stop)
+    tasks["heads"] = partial(_note_heads, config.root, journal, stop)
     if config.door.folder:
         tasks["folder"] = partial(watch, FolderDoor(door, journal, Path(config.door.folder)), stop)
     return tasks
@@ -103,6 +109,14 @@ def _follow(follower: LogFollower, stop: threading.Event) -> None:
     """Write down whom Orthanc and nginx refuse."""
     while not stop.wait(_LOOK_S):
         follower.step()
+
+
+def _note_heads(root: Path, journal: Journal, stop: threading.Event) -> None:
+    """Write down where the chain of events ends, at the start, every hour, and at the end."""
+    note_head(root, journal)
+    while not stop.wait(_HEADS_S):
+        note_head(root, journal)
+    note_head(root, journal)
 
 
 def _check_clock(journal: Journal) -> None:

@@ -2,14 +2,16 @@
 
 import hashlib
 import logging
+import socket
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
+from time import monotonic
 from typing import Any
 
-from bmd_edge.clinic.config import Config
+from bmd_edge.clinic.config import Config, Destination, host_of, port_of
 from bmd_edge.clinic.delivery.answers import Answer, Next, Unreachable, delay_s
 from bmd_edge.clinic.delivery.dicom import DicomArchive, dicom_archive
 from bmd_edge.clinic.delivery.stow import StowArchive, stow_archive
@@ -20,6 +22,9 @@ from bmd_edge.clinic.journal.store import Journal
 logger = logging.getLogger(__name__)
 
 POLL_S = 0.25
+PROBE_S = 20.0
+"""How often the port of an archive that is down is tried, while what is to be sent waits for longer."""
+_PROBE_TIMEOUT_S = 5.0
 _AT_ONCE = 50
 _SILENT = "silent"
 COMMIT_WITHIN_S = 600.0
@@ -51,7 +56,27 @@ def deliver(config: Config, journal: Journal, name: str, stop: Event, on_report:
             failures = failures + 1 if error.answer.status != _SILENT else 1
             _put_off(journal, name, error.answer)
             logger.warning("%s: %s %s", name, error.answer.reason, error.answer.status)
-            stop.wait(delay_s(failures))
+            _wait(config.pacs[name], delay_s(failures), stop)
+
+
+def _wait(archive: Destination, seconds: float, stop: Event) -> None:
+    """Wait before an archive is tried again; no longer than until its port, if that was closed, is open.
+
+    One whose port is open has its own reason not to take anything, and is left in peace.
+    """
+    end = monotonic() + seconds
+    closed = seconds > PROBE_S and not _is_open(archive)
+    while (left := end - monotonic()) > 0 and not stop.wait(min(left, PROBE_S) if closed else left):
+        if closed and _is_open(archive):
+            return
+
+
+def _is_open(archive: Destination) -> bool:
+    try:
+        with socket.create_connection((host_of(archive), port_of(archive)), timeout=_PROBE_TIMEOUT_S):
+            return True
+    except OSError:
+        return False
 
 
 def _addressed(config: Config, journal: Journal, name: str, seen: int) -> int:

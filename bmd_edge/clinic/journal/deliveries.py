@@ -28,12 +28,13 @@ class Delivery:
     asks: int
     film_key: str
     kind: str
+    version: int
     path: str
     sha256: str
     made_at: float
 
 
-_QUERY = """SELECT delivery.*, object.film_key, object.kind, object.path, object.sha256, object.made_at
+_QUERY = """SELECT delivery.*, object.film_key, object.kind, object.version, object.path, object.sha256, object.made_at
     FROM delivery JOIN object USING (uid) JOIN film USING (film_key)"""
 
 
@@ -140,6 +141,25 @@ def unaddressed(journal: Journal, destination: str, kind: str) -> list[Row]:
 def of_film(journal: Journal, film_key: str) -> list[Delivery]:
     """All deliveries of a film's objects."""
     return _deliveries(journal, "object.film_key=? ORDER BY destination, object.version, kind", film_key)
+
+
+def of_films_since(journal: Journal, since: float) -> list[Delivery]:
+    """All deliveries of the objects of films that were received at or after a time."""
+    return _deliveries(journal, "film.received_at>=? ORDER BY destination, object.version, kind", since)
+
+
+def counted(journal: Journal) -> dict[tuple[str, str], int]:
+    """How many objects stand in each state at each destination."""
+    query = "SELECT state, destination, COUNT(*) AS n FROM delivery GROUP BY destination, state"
+    return {(row["state"], row["destination"]): row["n"] for row in journal.rows(query)}
+
+
+def oldest_unsent(journal: Journal) -> float | None:
+    """When the oldest object was made that a destination has not yet; None where none waits."""
+    query = """SELECT MIN(made_at) AS oldest FROM delivery JOIN object USING (uid)
+        WHERE state IN ('ready', 'sending', 'held')"""
+    (row,) = journal.rows(query)
+    return None if row["oldest"] is None else float(row["oldest"])
 
 
 def in_state(journal: Journal, *states: str) -> list[Delivery]:

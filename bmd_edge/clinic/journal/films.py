@@ -141,6 +141,17 @@ def films_since(journal: Journal, since: float) -> list[FilmRow]:
     return _films(journal, "received_at>=?", since)
 
 
+def newest_films(journal: Journal, since: float, most: int) -> list[FilmRow]:
+    """The films that were received last, at or after a time: the newest first, `most` of them."""
+    inside = "n IN (SELECT n FROM film WHERE received_at>=? ORDER BY n DESC LIMIT ?)"
+    return _films(journal, inside, since, most)[::-1]
+
+
+def count_since(journal: Journal, since: float) -> int:
+    """How many films were received at or after a time."""
+    return int(journal.rows("SELECT COUNT(*) AS n FROM film WHERE received_at>=?", since)[0]["n"])
+
+
 def films_of(journal: Journal, sop_uid: str) -> list[FilmRow]:
     """Films of this SOP Instance UID: one for each header that came, and those that contradict each other."""
     return _films(journal, "sop_uid=?", sop_uid)
@@ -151,11 +162,15 @@ def films_named(journal: Journal, prefix: str) -> list[FilmRow]:
     return _films(journal, "substr(film_key, 1, ?)=?", len(prefix), prefix)
 
 
-def read_with(journal: Journal, basis: str) -> None:
-    """Note what the reader that now starts works with: a name of everything that an answer rests on beside the film."""
+def read_with(journal: Journal, basis: str, notice: str) -> None:
+    """Note what the reader that now starts works with.
+
+    `basis` names everything that an answer rests on beside the film; `notice` has to stand beside every number.
+    """
     with journal.change() as db:
         db.execute("DELETE FROM reader")
         db.execute("INSERT INTO reader VALUES (?)", (basis,))
+        journal.record("reader_opened", basis=basis, notice=notice)
 
 
 def start(journal: Journal, basis: str) -> FilmRow | None:
@@ -232,6 +247,19 @@ def objects_of(journal: Journal, film_key: str) -> list[ObjectRow]:
     """The objects made of a film, the latest version last."""
     rows = journal.rows("SELECT * FROM object WHERE film_key=? ORDER BY version, kind", film_key)
     return [ObjectRow(**dict(row)) for row in rows]
+
+
+def pictures_since(journal: Journal, since: float) -> dict[str, ObjectRow]:
+    """film_key -> the newest picture (sc) of each film that was received at or after a time."""
+    query = """SELECT object.* FROM object JOIN film USING (film_key)
+        WHERE film.received_at>=? AND kind='sc' ORDER BY version"""
+    return {row["film_key"]: ObjectRow(**dict(row)) for row in journal.rows(query, since)}
+
+
+def picture_of(journal: Journal, film_key: str, version: int) -> ObjectRow | None:
+    """The picture (sc) of this film in this version of its result."""
+    rows = journal.rows("SELECT * FROM object WHERE film_key=? AND kind='sc' AND version=?", film_key, version)
+    return ObjectRow(**dict(rows[0])) if rows else None
 
 
 def latest_object(journal: Journal, sop_uid: str, kind: str) -> ObjectRow | None:

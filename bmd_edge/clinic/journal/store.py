@@ -23,6 +23,8 @@ from bmd_edge.system.sqlite_errors import translated
 NAME = "journal.sqlite"
 _LAYOUT = 1
 _BUSY_S = 5.0
+_AT_ONCE = 10_000
+"""Events in memory while the chain of years is looked at."""
 _TABLES = f"""
 CREATE TABLE film (
     n INTEGER PRIMARY KEY AUTOINCREMENT,  -- the order of arrival, which no clock can change
@@ -44,6 +46,7 @@ CREATE TABLE film (
     UNIQUE (sop_uid, pixel_sha, header_sha, identity)
 );
 CREATE INDEX film_state ON film (state, n);
+CREATE INDEX film_received ON film (received_at);
 CREATE TABLE reader (                 -- one row: bundle, recalibration and so on of the reader that runs, by a hash
     basis TEXT NOT NULL
 );
@@ -132,8 +135,9 @@ class Journal:
             raise UsageError(f"{NAME} is of another version of bmd-edge: install that one, or give another root")
 
     def close(self) -> None:
-        """Close the file."""
-        self._db.close()
+        """Close the file, once nobody reads or writes: SQLite ends the process of whoever is in the middle of it."""
+        with self._lock:
+            self._db.close()
 
     def __enter__(self) -> Self:
         return self
@@ -190,12 +194,12 @@ class Journal:
 
     def broken_event(self) -> int | None:
         """The number of the first event that does not follow from those before it; None where all do."""
-        before = ""
-        for expected, row in enumerate(self.rows("SELECT * FROM event ORDER BY n"), 1):
-            n, at, what, film_key, detail, chain = row
-            if n != expected or chain != _link(before, (n, at, what, film_key, detail)):
-                return expected
-            before = chain
+        before, expected = "", 1
+        while rows := self.rows("SELECT * FROM event WHERE n>=? ORDER BY n LIMIT ?", expected, _AT_ONCE):
+            for n, at, what, film_key, detail, chain in rows:
+                if n != expected or chain != _link(before, (n, at, what, film_key, detail)):
+                    return expected
+                before, expected = chain, expected + 1
         return None
 
 

@@ -17,6 +17,8 @@ from bmd_edge.report.film_report import FilmReport, HipReport
 WIDTH_PX, HEIGHT_PX = 1600, 1080
 FILM_PX = 940, 1016
 """Width and height of the place for the film."""
+GROUND = "#101010"
+"""What lies around the film and under the words."""
 LEAST_TEXT_PX = 22
 """2 % of the height: smaller text cannot be read in a viewer."""
 SIDE_PX = 80
@@ -33,7 +35,8 @@ _STYLES = {  # size in units of the text, color, space above in units of the tex
     "caution": (1.0, "#ffe04a", 0.3),
 }
 _LEADING = 1.2
-_MARK = "#ffe04a"
+MARK = "#ffe04a"
+"""Region, landmarks and side."""
 
 
 class FilmPicture(NamedTuple):
@@ -55,7 +58,7 @@ def result_picture(report: FilmReport, occasion: Occasion, film: FilmPicture | N
     Returns:
         (1080, 1600, 3) uint8 RGB. No name or number of a patient stands in it.
     """
-    image = Image.new("RGB", (WIDTH_PX, HEIGHT_PX), "#101010")
+    image = Image.new("RGB", (WIDTH_PX, HEIGHT_PX), GROUND)
     draw = ImageDraw.Draw(image)
     draw.rectangle((0, 0, WIDTH_PX, _BAR_PX), fill="#b00020")
     draw.text((WIDTH_PX / 2, _BAR_PX / 2), BAR, font=_font(44), fill="white", anchor="mm")
@@ -90,17 +93,17 @@ def _draw_hip(draw: ImageDraw.ImageDraw, hip: HipReport, across: float, down: fl
     if hip.box_px:
         left, top, width, height = hip.box_px
         corners = left * across, top * down, (left + width) * across, (top + height) * down
-        draw.rectangle(corners, outline=_MARK, width=2)
+        draw.rectangle(corners, outline=MARK, width=2)
     points = [(x * across, y * down) for x, y in hip.landmarks_px.values()]
     for x, y in points:
         draw.ellipse((x - 8, y - 8, x + 8, y + 8), fill="black")
-        draw.ellipse((x - 5, y - 5, x + 5, y + 5), fill=_MARK)
+        draw.ellipse((x - 5, y - 5, x + 5, y + 5), fill=MARK)
     if points:
         x, y = points[0][0], min(y for _, y in points) - SIDE_PX
         x = min(max(x, SIDE_PX), draw.im.size[0] - SIDE_PX)
         place = x, max(y, SIDE_PX)
         draw.text(
-            place, hip.side or "?", font=_font(SIDE_PX), fill=_MARK, anchor="mm", stroke_width=4, stroke_fill="black"
+            place, hip.side or "?", font=_font(SIDE_PX), fill=MARK, anchor="mm", stroke_width=4, stroke_fill="black"
         )
 
 

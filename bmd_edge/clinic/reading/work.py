@@ -69,7 +69,7 @@ def work(config: Config, journal: Journal, stop: Event, open_it: Callable[[], Re
 
 def _read(config: Config, journal: Journal, stop: Event, crew: Crew) -> None:
     basis = hashlib.sha256(f"{crew.setup.digest} {config.approval}".encode()).hexdigest()
-    films.read_with(journal, basis)
+    films.read_with(journal, basis, crew.setup.bundle_notice)
     while not stop.is_set():
         film = films.start(journal, basis)
         if film is None:

@@ -14,6 +14,8 @@ from bmd_edge.clinic.config import Config, Destination, address
 from bmd_edge.clinic.delivery.answers import REASONS, Unreachable
 from bmd_edge.clinic.delivery.dicom import associated
 from bmd_edge.clinic.journal.films import film_path, films_in
+from bmd_edge.clinic.journal.heads import NAME as HEADS
+from bmd_edge.clinic.journal.heads import lost_head
 from bmd_edge.clinic.journal.store import NAME as JOURNAL
 from bmd_edge.clinic.journal.store import Journal
 from bmd_edge.clinic.places import PATIENT_KEY
@@ -32,8 +34,8 @@ def examine(config: Config) -> Iterator[Check]:
     """Look at everything, one check after the other."""
     yield Check(True, "clinic.toml", config.digest[:16])
     yield from _files(config)
-    yield from _folder(config)
-    yield from _certificates(config)
+    yield from folder(config)
+    yield from certificates(config)
     try:
         if (config.root / JOURNAL).is_file():
             with closing(Journal(config.root)) as journal:
@@ -56,7 +58,8 @@ def _files(config: Config) -> Iterator[Check]:
         yield Check(same, name, "follows from clinic.toml" if same else "does not: run `bmd-edge clinic init` again")
 
 
-def _folder(config: Config) -> Iterator[Check]:
+def folder(config: Config) -> Iterator[Check]:
+    """The box's folder: where it lies, who can look into it, and how much room there is."""
     root = config.root
     if not root.is_dir():
         yield Check(False, "box's folder", "is not there: run `bmd-edge clinic init`")
@@ -76,7 +79,8 @@ def _folder(config: Config) -> Iterator[Check]:
     yield Check(key, PATIENT_KEY, "is there" if key else "is missing: restore the backup's")
 
 
-def _certificates(config: Config) -> Iterator[Check]:
+def certificates(config: Config) -> Iterator[Check]:
+    """How long the certificates of the doors last, where any is open by TLS."""
     if not (config.door.dicom_tls or config.door.stow_tls):
         return
     for file in (config.tls.certificate, config.tls.ca):
@@ -94,10 +98,14 @@ def _journal(config: Config, journal: Journal) -> Iterator[Check]:
     (sound,) = journal.rows("PRAGMA integrity_check(1)")
     fine = sound[0] == "ok"
     yield Check(fine, "journal", "whole" if fine else "damaged: stop the box and restore the newest backup")
-    broken = journal.broken_event()
+    broken, gone = journal.broken_event(), lost_head(config.root, journal)
     (events,) = journal.rows("SELECT COUNT(*) AS n, MAX(at) AS newest FROM event")
-    said = f"{events['n']} events follow from each other" if broken is None else f"event {broken} was edited"
-    yield Check(broken is None, "audit", said)
+    said = f"{events['n']} events follow from each other"
+    if broken is not None:
+        said = f"event {broken} was edited, removed or moved: find out by whom, and compare it with a backup"
+    elif gone is not None:
+        said = f"event {gone} of {HEADS} is gone: an older journal was restored (move {HEADS} away), or rows removed"
+    yield Check(broken is None and gone is None, "audit", said)
     ahead = round((events["newest"] or 0) - time.time())
     yield Check(ahead < 1, "clock", "fine" if ahead < 1 else f"{ahead} s behind the newest event: set it right")
     films = films_in(journal, "received", "screening", "ready")

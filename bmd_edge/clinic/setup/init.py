@@ -16,7 +16,7 @@ from bmd_edge.system.files import replace_bytes
 from bmd_edge.system.patient_key import patient_key
 
 _FOLDERS = (SPOOL, OUTBOX, "log", "nginx", "tls")
-_DICOM, _DICOM_TLS, _STOW_TLS = 4242, 2762, 8443
+_DICOM, _DICOM_TLS, _STOW_TLS, _PAGE = 4242, 2762, 8443, 8080
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +61,7 @@ def clinic_toml(wishes: Wishes) -> str:
             raise UsageError(f"--pacs is AE_TITLE@HOST:PORT, such as PACS@10.30.0.2:11112, not {wishes.pacs!r}")
         pacs = {"kind": "dicom", "ae_title": title, "host": host, "port": int(port), "commit": True}
         lines.append(_line("pacs.main", pacs))
+    lines.append(_line("page", {"bind": f"127.0.0.1:{_PAGE}", "names": False}))
     lines.append("# Without the number of a study or of an ethics approval nothing is delivered. Research use only.")
     lines.append(f"approval = {json.dumps(wishes.approval)}" if wishes.approval else '# approval = "..."')
     return "\n".join(lines) + "\n"

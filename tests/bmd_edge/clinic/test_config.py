@@ -14,6 +14,7 @@ units.xray1 = { ae_title = "XRAY1", host = "10.20.0.11", spacing_if_missing_mm =
 units.xray2 = { ae_title = "XRAY2", host = "xray2.clinic" }
 pacs.main = { kind = "dicom", ae_title = "PACS", host = "10.30.0.2", port = 11112, commit = true, objects = ["sr"] }
 pacs.web = { kind = "stow", url = "https://pacs.clinic/dicom-web" }
+page = { bind = "127.0.0.1:8080", names = true }
 approval = "2026-17"
 """
 
@@ -28,6 +29,7 @@ def written(folder: Path, text: str, mode: int = 0o600) -> Path:
 def test_a_whole_file_is_read(tmp_path: Path) -> None:
     config = read_config(written(tmp_path, TEXT))
     assert (config.root, config.approval, config.box.min_free_mb) == (Path("/var/lib/bmd-edge"), "2026-17", 5000)
+    assert (config.page.bind, config.page.names) == ("127.0.0.1:8080", True)
     assert config.units["xray1"].spacing_if_missing_mm == 0.143
     assert (config.pacs["main"].objects, config.pacs["web"].objects) == (("sr",), ("sr", "sc"))
     found = config.unit_of(" xray1 ")
@@ -63,11 +65,15 @@ def test_an_archive_for_tests_is_on_this_machine(tmp_path: Path, host: str) -> N
     ("old", "new", "line", "what"),
     [
         ("commit", "comit", 5, "pacs.main.comit: unknown; known here: kind"),
-        ("approval =", "aproval =", 7, "aproval: unknown"),
-        ('"2026-17"', f'"{"9" * 65}"', 7, "approval: must be 1 to 64 letters"),
-        ('"2026-17"', '" "', 7, "approval: must be"),
-        ('"2026-17"', '"Votum für 17"', 7, "approval: must be"),
-        ('"2026-17"', '"2026\\n17"', 7, "approval: must be"),
+        ("approval =", "aproval =", 8, "aproval: unknown"),
+        ('"2026-17"', f'"{"9" * 65}"', 8, "approval: must be 1 to 64 letters"),
+        ('"2026-17"', '" "', 8, "approval: must be"),
+        ('"2026-17"', '"Votum für 17"', 8, "approval: must be"),
+        ('"2026-17"', '"2026\\n17"', 8, "approval: must be"),
+        ('"127.0.0.1:8080"', '"10.20.0.5:8080"', 7, "page.bind: must be of this machine alone"),
+        ('"127.0.0.1:8080"', '"0.0.0.0:8080"', 7, "page.bind: must be of this machine alone"),
+        ('"127.0.0.1:8080"', '"8080"', 7, 'page.bind: must be "address:port"'),
+        ("names = true", 'names = "yes"', 7, "page.names: must be true or false"),
         ("min_free_mb = 5000", "min_free_mb = 0", 1, "box.min_free_mb: must be 1 or more"),
         ("min_free_mb = 5000", 'min_free_mb = "30"', 1, "box.min_free_mb: must be a whole number"),
         ("min_free_mb = 5000", "min_free_mb = true", 1, "box.min_free_mb: must be a whole number"),

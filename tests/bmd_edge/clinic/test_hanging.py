@@ -1,6 +1,7 @@
 """What hangs is said with its reason, its time and a remedy; `send` acts on it."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -80,7 +81,19 @@ def test_an_archive_that_is_down_hangs_after_a_quarter_of_an_hour(
     clock.now += PATIENCE_S + 1
     found = only(config, journal)
     assert (found.why, found.since) == ("pacs_down", made)
-    assert "still tried" in found.line()
+    assert "1 object to main still tried" in found.line()
+    deliveries.lease(journal, "main")
+    assert only(config, journal) == found  # it is tried just now
+    deliveries.sent(journal, one.uid, "main", "0000")
+    assert hanging(config, journal) == []
+
+
+def test_objects_in_the_plural(config: Config, journal: Journal, clock: Clock) -> None:
+    one = sending(config, journal)
+    deliveries.hold(journal, one.uid, "main", "A900", "refused_by_pacs")
+    found = only(config, journal)
+    assert found.counted == "1 object to main held"
+    assert replace(found, n=2).counted == "2 objects to main held"
 
 
 def test_an_object_that_is_not_committed_hangs(config: Config, journal: Journal, clock: Clock) -> None:

@@ -7,10 +7,13 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import urlopen
 
 import pytest
 
 from bmd_edge.clinic.journal import films
+from bmd_edge.clinic.journal.heads import heads, lost_head
 from bmd_edge.clinic.journal.store import Journal
 from bmd_edge.clinic.serve import DRAIN_S, serve
 from bmd_edge.errors import UsageError
@@ -42,6 +45,46 @@ def test_films_become_objects_in_the_archive_and_sigterm_ends_it(tmp_path: Path)
             assert {film.state for film in films.films_since(journal, 0)} <= {"ready", "done"}
     log = (config.root / "log/serve.log").read_text()
     assert "CANARY" not in log
+
+
+def test_the_page_and_the_figures_are_there_while_it_serves(tmp_path: Path) -> None:
+    port = free_port()
+    config = box(tmp_path, f'page = {{ bind = "127.0.0.1:{port}" }}')
+    with served(config):
+        with urlopen(f"http://127.0.0.1:{port}/") as page:
+            assert "Films of today" in page.read().decode()
+        with urlopen(f"http://127.0.0.1:{port}/metrics") as figures:
+            assert b"bmd_edge_free_bytes" in figures.read()
+    assert f"http://127.0.0.1:{port}/" in (config.root / "log/serve.log").read_text()
+    with Journal(config.root) as journal:
+        journal.record("something")
+        with served(config):
+            wait_for(60, lambda: len(heads(config.root)) > 0)
+        assert lost_head(config.root, journal) is None
+
+
+@pytest.mark.filterwarnings(
+    "ignore:unclosed <socket:ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
+)
+def test_an_archive_that_goes_down_is_red_on_the_page_until_it_is_back(tmp_path: Path) -> None:
+    url = f"http://127.0.0.1:{free_port()}/"
+    port = free_port()
+    config = box(tmp_path, f'{Archive(port).lines()}\npage = {{ bind = "{urlsplit(url).netloc}" }}')
+
+    def hangs() -> bool:
+        with urlopen(url) as page:
+            return "The archive cannot be reached" in page.read().decode().split("<main>")[0]
+
+    with Journal(config.root) as journal, served(config):
+        with archive(port) as pacs:
+            put(config, journal, hip_dicom("R"))
+            wait_for(120, lambda: len(pacs.got) == 2)
+            assert not hangs()
+        put(config, journal, hip_dicom("L"))
+        wait_for(120, hangs)
+        with archive(port) as pacs:
+            wait_for(120, lambda: not hangs())
+            assert len(pacs.got) == 2
 
 
 def test_a_clock_that_was_set_back_is_not_served(tmp_path: Path) -> None:

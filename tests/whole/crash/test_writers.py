@@ -271,6 +271,7 @@ def test_there_is_one_writer() -> None:
         "bmd_edge/system/files.py",
         "bmd_edge/screen/ledger_file.py",  # a copy in a scratch folder, to read where nothing can be written
         "bmd_edge/clinic/doors/guard.py",  # lines of a log, added as they come
+        "bmd_edge/clinic/journal/heads.py",  # the same, each synced
         "bmd_edge/system/patient_key.py",  # made once, and only where there is none; imported as the others write
         "export/bench/against.py",  # films in a scratch folder
         "export/bench/one_build.py",  # a file of the kernel's

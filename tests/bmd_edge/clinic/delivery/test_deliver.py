@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from bmd_edge.clinic.config import Destination, port_of
 from bmd_edge.clinic.delivery import deliver as deliver_module
 from bmd_edge.clinic.delivery import dicom
 from bmd_edge.clinic.journal import deliveries, films
@@ -102,6 +103,37 @@ def test_nobody_there_then_somebody(served: Make) -> None:
         with archive(port) as pacs:
             box.until(all_sent)
     assert pacs.got == {uid: [digest] for uid, digest in box.made().items()}
+
+
+@pytest.mark.filterwarnings(
+    "ignore:unclosed <socket:ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
+)
+def test_an_archive_that_is_back_is_noticed_long_before_it_would_be_tried_again(
+    served: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = free_port()
+    box = served(Archive(port).lines())
+    monkeypatch.setattr(deliver_module, "delay_s", lambda _: 3600.0)
+    monkeypatch.setattr(deliver_module, "PROBE_S", 0.2)
+    with box.delivering():
+        box.until(lambda states: states == {"ready pacs_down": 4})
+        with archive(port):
+            box.until(all_sent)
+
+
+@pytest.mark.parametrize(
+    ("text", "port"), [("https://a.b/x", 443), ("http://127.0.0.1/x", 80), ("https://a.b:8443/x", 8443)]
+)
+def test_an_archive_whose_port_is_open_is_waited_for_in_peace(
+    text: str, port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = Destination(kind="stow", url=text)
+    assert port_of(archive) == port
+    looks: list[bool] = []
+    monkeypatch.setattr(deliver_module, "PROBE_S", 0.01)
+    monkeypatch.setattr(deliver_module, "_is_open", lambda _: not looks.append(True))
+    deliver_module._wait(archive, 0.2, Event())
+    assert looks == [True]
 
 
 def test_without_an_approval_nothing_is_delivered(served: Make) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from bmd_edge.clinic.journal import store
 from bmd_edge.clinic.journal.store import Journal, copy_journal
 from bmd_edge.errors import UsageError
 
@@ -49,14 +50,24 @@ def test_an_error_takes_the_whole_change_back(journal: Journal) -> None:
         "DELETE FROM event WHERE n=2",
         "UPDATE event SET n=9 WHERE n=2",
         "UPDATE event SET chain='' WHERE n=2",
+        "UPDATE event SET n=-n WHERE n IN (2, 3); UPDATE event SET n=n+5 WHERE n<0",  # 2 and 3 have changed places
+        "DELETE FROM event WHERE n=2; UPDATE event SET n=n-1 WHERE n>2",  # and those behind it moved up
+        "UPDATE event SET n=n+1 WHERE n=4; UPDATE event SET n=n+1 WHERE n=3;"
+        "INSERT INTO event SELECT 3, at, what, film_key, detail, chain FROM event WHERE n=2;"
+        "UPDATE event SET detail='{}' WHERE n=2",  # one was put in between
     ],
 )
-def test_the_chain_shows_where_somebody_has_edited_it(journal: Journal, edit: str) -> None:
+@pytest.mark.parametrize("at_once", [10_000, 1])
+def test_the_chain_shows_where_somebody_has_edited_it(
+    journal: Journal, edit: str, at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "_AT_ONCE", at_once)
     for number in range(4):
         journal.record("refused", "a", number=number)
     assert journal.broken_event() is None
     with journal.change() as db:
-        db.execute(edit)
+        for statement in edit.split(";"):
+            db.execute(statement)
     assert journal.broken_event() == 2
 
 
@@ -68,6 +79,26 @@ def test_threads_write_one_chain(journal: Journal) -> None:
         thread.join()
     assert sorted(whats(journal), key=int) == [f"{n}" for n in range(16)]
     assert journal.broken_event() is None
+
+
+def test_it_is_closed_when_nobody_is_in_the_middle_of_it(journal: Journal) -> None:
+    long = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<300000) SELECT COUNT(*) FROM n"
+    ended: list[object] = []
+
+    def ask() -> None:
+        try:
+            while True:
+                assert journal.rows(long)[0][0] == 300000
+        except UsageError as error:
+            ended.append(error)
+
+    threads = [threading.Thread(target=ask) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    journal.close()
+    for thread in threads:
+        thread.join()
+    assert len(ended) == 3
 
 
 def _write(root: Path) -> None:

@@ -13,6 +13,7 @@ from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 from bmd_edge.clinic.config import Config, Destination, read_config
 from bmd_edge.clinic.doors.door import Door, Origin
 from bmd_edge.clinic.journal.films import film_path, films_in
+from bmd_edge.clinic.journal.heads import note_head
 from bmd_edge.clinic.journal.store import Journal
 from bmd_edge.clinic.setup import doctor
 from bmd_edge.clinic.setup.certificates import make_authority, make_certificate
@@ -31,6 +32,7 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
     with closing(Journal(made.root)) as journal:
         Door(made, journal).keep(dicom_bytes(), Origin("stow", "xray1"))
         journal.record("guard_started", config=made.digest)
+        note_head(made.root, journal)
     return made
 
 
@@ -58,9 +60,10 @@ def one_film(config: Config) -> Path:
     return film_path(config.root, film.film_key)
 
 
-def changed(config: Config, statement: str) -> None:
+def changed(config: Config, *statements: str) -> None:
     with closing(Journal(config.root)) as journal, journal.change() as db:
-        db.execute(statement)
+        for statement in statements:
+            db.execute(statement)
 
 
 @pytest.mark.parametrize(
@@ -73,6 +76,12 @@ def changed(config: Config, statement: str) -> None:
         (lambda config: config.root.chmod(0o755), "box's folder is its owner's alone"),
         (lambda config: one_film(config).unlink(), "spool"),
         (lambda config: changed(config, "UPDATE event SET what='x' WHERE n=1"), "audit"),
+        (lambda config: changed(config, "DELETE FROM event WHERE n=1"), "audit"),
+        (
+            lambda config: changed(config, "UPDATE event SET n=-n WHERE n<3", "UPDATE event SET n=n+3 WHERE n<0"),
+            "audit",
+        ),
+        (lambda config: changed(config, "DELETE FROM event WHERE n=(SELECT MAX(n) FROM event)"), "audit"),
         (lambda config: changed(config, "UPDATE event SET at=at+9999 WHERE n=2"), "clock"),
         (lambda config: changed(config, "DELETE FROM event WHERE what='guard_started'"), "guard"),
         (lambda config: (config.root / "journal.sqlite").write_bytes(b"damaged" * 999), "journal"),

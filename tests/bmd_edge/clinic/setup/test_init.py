@@ -34,6 +34,7 @@ def test_what_was_asked_for_stands_in_clinic_toml(tmp_path: Path, others: dict[s
     )
     assert set(config.units) == ({"xray1"} if asked.units else set())
     assert config.approval == asked.approval
+    assert (config.page.bind, config.page.names) == ("127.0.0.1:8080", False)
     if asked.pacs:
         assert config.pacs["main"].commit
         assert config.delivers_to("main") == bool(asked.approval)

@@ -1,0 +1,56 @@
+"""The page of today's films as HTML; every text of a film's header is escaped by the template."""
+
+from collections import Counter
+from datetime import datetime
+from pathlib import Path
+
+from bmd_edge.clinic.config import Config
+from bmd_edge.clinic.journal import films
+from bmd_edge.clinic.journal.store import Journal
+from bmd_edge.clinic.page.bar import Trouble
+from bmd_edge.clinic.page.rows import rows
+from bmd_edge.clinic.results import since
+from bmd_edge.report.film_report import RESEARCH_USE
+from bmd_edge.report.in_words import counted
+from bmd_edge.report.pages import templates
+
+_STATES = {
+    "read": "with a number",
+    "refused": "without a number",
+    "waits": "not yet read",
+    "quarantined": "in quarantine",
+}
+
+
+def today_html(config: Config, journal: Journal, notice: str, troubles: list[Trouble]) -> str:
+    """The whole page. `notice` is what the bundle says of itself; `troubles` stand in the red bar."""
+    start = since(None, journal.clock())
+    shown = rows(config, journal, start)
+    came = films.count_since(journal, start)
+    return (
+        templates(Path(__file__).parent / "templates")
+        .get_template("today.html.j2")
+        .render(
+            box=config.box.ae_title,
+            approval=config.approval,
+            names=config.page.names,
+            research_use=RESEARCH_USE,
+            notice=notice,
+            hangs=f"{counted(len(troubles), 'thing')} hang{'s' if len(troubles) == 1 else ''}",
+            troubles=[{**_times(one.since), "said": one} for one in troubles],
+            rows=shown,
+            counts=_counts(Counter(row.state for row in shown)),
+            total=counted(came, "film"),
+            left=came - len(shown),
+        )
+    )
+
+
+def _counts(states: Counter[str]) -> list[str]:
+    return [f"{states[state]} {said}" for state, said in _STATES.items() if states[state]]
+
+
+def _times(since_s: float) -> dict[str, str]:
+    """A time for machines and for people."""
+    when = datetime.fromtimestamp(since_s).astimezone()
+    return {"iso": when.isoformat(timespec="seconds"), "when": when.strftime("%Y-%m-%d %H:%M")}
