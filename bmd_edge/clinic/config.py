@@ -10,11 +10,11 @@ import os
 import re
 import stat
 import tomllib
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_origin
 from urllib.parse import urlsplit
 
+from bmd_edge.clinic.settings import Lines, built
 from bmd_edge.errors import UsageError
 
 NAME = "clinic.toml"
@@ -160,8 +160,8 @@ def read_config(path: Path) -> Config:
         loaded = tomllib.loads(text)
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"{NAME} is no TOML: {error}") from None
-    lines = _Lines(text)
-    config = _built(Config, loaded, "", lines, {"path": path, "digest": hashlib.sha256(data).hexdigest()})
+    lines = Lines(NAME, text)
+    config = built(Config, loaded, "", lines, {"path": path, "digest": hashlib.sha256(data).hexdigest()})
     _check(config, lines)
     return config
 
@@ -180,66 +180,7 @@ def address(text: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
-class _Lines:
-    """Says in which line of the file a key stands."""
-
-    def __init__(self, text: str) -> None:
-        self._lines = text.splitlines()
-
-    def error(self, key: str, what: str, *, at: str | None = None) -> UsageError:
-        """An error of a dotted key, with the line where it stands, or `at` stands: the first behind its tables."""
-        found = -1
-        for name in (key if at is None else at).split("."):
-            word = re.compile(rf"(?<![\w-]){re.escape(name)}(?![\w-])")
-            lines = range(max(found, 0), len(self._lines))
-            found = next((n for n in lines if name and word.search(self._lines[n])), found)
-        where = f" line {found + 1}" if found >= 0 else ""
-        return UsageError(f"{NAME}{where}: {key}: {what}")
-
-    def missing(self, key: str) -> UsageError:
-        """An error of a key that is not there, with the line of its table."""
-        return self.error(key, "is missing", at=key.rpartition(".")[0])
-
-
-_T = TypeVar("_T")
-
-
-def _built(kind: type[_T], found: dict[str, Any], key: str, lines: _Lines, given: dict[str, Any]) -> _T:
-    """A dataclass of a TOML table: every key known, every value of its field's type."""
-    values = dict(given)
-    known = {one.name: one for one in fields(kind) if one.name not in given}  # type: ignore[arg-type]
-    for name, value in found.items():
-        dotted = f"{key}.{name}" if key else name
-        if name not in known:
-            raise lines.error(dotted, f"unknown; known here: {', '.join(known)}")
-        values[name] = _value(known[name].type, value, dotted, lines)
-    for name, one in known.items():
-        if name not in values and one.default is MISSING and one.default_factory is MISSING:
-            raise lines.missing(f"{key}.{name}" if key else name)
-    return kind(**values)
-
-
-def _value(kind: Any, value: Any, key: str, lines: _Lines) -> Any:
-    if hasattr(kind, "__dataclass_fields__"):
-        if not isinstance(value, dict):
-            raise lines.error(key, "must be a table")
-        return _built(kind, value, key, lines, {})
-    if get_origin(kind) is dict:
-        if not isinstance(value, dict):
-            raise lines.error(key, "must be a table of tables")
-        return {name: _value(get_args(kind)[1], one, f"{key}.{name}", lines) for name, one in value.items()}
-    if get_origin(kind) is tuple:
-        if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
-            raise lines.error(key, "must be a list of texts")
-        return tuple(value)
-    wanted = (float, int) if kind == float | None else kind
-    if not isinstance(value, wanted) or (isinstance(value, bool) and kind is not bool):
-        words = {str: "a text", int: "a whole number", bool: "true or false"}
-        raise lines.error(key, f"must be {words.get(kind, 'a number')}")
-    return value
-
-
-def _check(config: Config, lines: _Lines) -> None:
+def _check(config: Config, lines: Lines) -> None:
     box, door = config.box, config.door
     for name in ("root", "scratch"):
         if not Path(getattr(box, name)).is_absolute():
@@ -261,14 +202,14 @@ def _check(config: Config, lines: _Lines) -> None:
         _check_destination(pacs, f"pacs.{name}", lines)
 
 
-def _check_approval(text: str, lines: _Lines) -> None:
+def _check_approval(text: str, lines: Lines) -> None:
     """It is drawn into every picture, whose font has no accents."""
     drawn = text.isascii() and text.isprintable()
     if len(text) > _MOST_APPROVAL or text != text.strip() or not drawn:
         raise lines.error("approval", f"must be 1 to {_MOST_APPROVAL} letters without accents, digits and signs")
 
 
-def _check_units(config: Config, lines: _Lines) -> None:
+def _check_units(config: Config, lines: Lines) -> None:
     titles: dict[str, str] = {}
     for name, unit in config.units.items():
         key = f"units.{name}"
@@ -284,7 +225,7 @@ def _check_units(config: Config, lines: _Lines) -> None:
             raise lines.error(f"{key}.spacing_if_missing_mm", "must be a pixel size in mm")
 
 
-def _check_destination(pacs: Destination, key: str, lines: _Lines) -> None:
+def _check_destination(pacs: Destination, key: str, lines: Lines) -> None:
     _check_name(key.partition(".")[2], key, lines)
     if pacs.kind not in ("dicom", "stow"):
         raise lines.error(f"{key}.kind", 'must be "dicom" or "stow"')
@@ -304,22 +245,22 @@ def _check_destination(pacs: Destination, key: str, lines: _Lines) -> None:
         raise lines.error(f"{key}.commit", "is for kind dicom only: STOW-RS has no storage commitment")
 
 
-def _check_name(name: str, key: str, lines: _Lines) -> None:
+def _check_name(name: str, key: str, lines: Lines) -> None:
     if not re.fullmatch(r"[A-Za-z0-9_-]{1,32}", name):
         raise lines.error(key, "a name has at most 32 letters, digits, - and _")
 
 
-def _check_ae_title(title: str, key: str, lines: _Lines) -> None:
+def _check_ae_title(title: str, key: str, lines: Lines) -> None:
     if not _AE_TITLE.fullmatch(title):
         raise lines.error(key, "must be an AE title: 1 to 16 characters, no backslash")
 
 
-def _check_host(host: str, key: str, lines: _Lines) -> None:
+def _check_host(host: str, key: str, lines: Lines) -> None:
     if not _HOST.fullmatch(host):
         raise lines.error(key, "must be a host's name or address")
 
 
-def _check_address(text: str, key: str, lines: _Lines) -> None:
+def _check_address(text: str, key: str, lines: Lines) -> None:
     host, colon, port = text.rpartition(":")
     if not colon or not port.isdigit() or not 0 < int(port) < 65536:
         raise lines.error(key, 'must be "address:port"')
