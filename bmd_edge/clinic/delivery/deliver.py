@@ -59,7 +59,7 @@ def _addressed(config: Config, journal: Journal, name: str, seen: int) -> int:
     newest = deliveries.newest_object(journal)
     if newest != seen and config.delivers_to(name):
         wanted = config.pacs[name]
-        deliveries.address(journal, name, wanted.objects, wanted.commit, config.pacs[name].test)
+        deliveries.address(journal, name, wanted.kinds, wanted.commit, config.pacs[name].test)
     return newest
 
 

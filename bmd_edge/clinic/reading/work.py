@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from threading import Event
 
-from bmd_edge.clinic.config import KINDS, Config
+from bmd_edge.clinic.config import Config
 from bmd_edge.clinic.journal import films
 from bmd_edge.clinic.journal.films import FilmRow, ObjectRow
 from bmd_edge.clinic.journal.store import Journal
@@ -41,6 +41,7 @@ def opener(config: Config) -> Callable[[], Reader]:
         config.box.ae_title,
         config.approval,
         patient_key(config.root / PATIENT_KEY),
+        config.kinds,
         device=reading.device,
         precision=reading.precision,
         recalibration=reading.recalibration or None,
@@ -68,7 +69,7 @@ def work(config: Config, journal: Journal, stop: Event, open_it: Callable[[], Re
 
 
 def _read(config: Config, journal: Journal, stop: Event, crew: Crew) -> None:
-    basis = hashlib.sha256(f"{crew.setup.digest} {config.approval}".encode()).hexdigest()
+    basis = hashlib.sha256(f"{crew.setup.digest} {config.approval} {config.kinds}".encode()).hexdigest()
     films.read_with(journal, basis)
     while not stop.is_set():
         film = films.start(journal, basis)
@@ -90,16 +91,18 @@ def _job(config: Config, journal: Journal, film: FilmRow) -> ResultJob:
         "worker_lost" if film.tries > MOST_TRIES else None,
         received_at=film.received_at,
         spacing_if_missing_mm=unit.spacing_if_missing_mm if unit else None,
-        before=_before(journal, film),
+        before=_before(config, journal, film),
     )
 
 
-def _before(journal: Journal, film: FilmRow) -> Before | None:
+def _before(config: Config, journal: Journal, film: FilmRow) -> Before | None:
     """The newest result of the film, whichever of its headers it was made of."""
-    newest = {kind: row for kind in KINDS if (row := films.latest_object(journal, film.sop_uid, kind))}
-    if not newest:
+    found = {kind: row for kind in config.kinds if (row := films.latest_object(journal, film.sop_uid, kind))}
+    if not found:
         return None
-    one = next(iter(newest.values()))
+    one = max(found.values(), key=lambda row: row.version)
+    # Of a kind that no archive asked for meanwhile there is none of the newest version.
+    newest = {kind: row for kind, row in found.items() if row.version == one.version}
     source = films.film(journal, one.film_key)
     report = json.loads(source.report) if source and source.report else {}
     return Before(
