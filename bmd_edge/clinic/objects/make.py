@@ -8,21 +8,21 @@ from pydicom import dcmwrite
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
-from bmd_edge.clinic.objects import gsps, sc, sr
+from bmd_edge.clinic.objects import gsps, pdf, sc, sr
 from bmd_edge.clinic.objects.names import uid
 from bmd_edge.clinic.objects.picture import FilmPicture, result_picture
 from bmd_edge.clinic.objects.said import Occasion
 from bmd_edge.clinic.objects.study import Study
 from bmd_edge.report.film_report import FilmReport
 
-SOP_CLASSES = {"sr": sr.SOP_CLASS, "sc": sc.SOP_CLASS, "gsps": gsps.SOP_CLASS}
+SOP_CLASSES = {"sr": sr.SOP_CLASS, "sc": sc.SOP_CLASS, "gsps": gsps.SOP_CLASS, "pdf": pdf.SOP_CLASS}
 """Kind of object -> its SOP Class UID."""
 IMPLEMENTATION = uid("bmd-edge", "implementation")
 
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A finished object: its kind ("sr", "sc", "gsps"), SOP Class and Instance UID, and the bytes of its file."""
+    """A finished object: its kind (a key of `SOP_CLASSES`), SOP Class and Instance UID, and the bytes of its file."""
 
     kind: str
     sop_class_uid: str
@@ -54,6 +54,7 @@ def objects(
             report, result_picture(report, occasion, film), study, occasion, names
         ),
         "gsps": lambda names: gsps.presentation_state(report, study, occasion, names),
+        "pdf": lambda names: pdf.encapsulated(report, film, study, occasion, names),
     }
     return tuple(_finished(kind, makers[kind](_names(kind, answer, study, occasion))) for kind in kinds)
 

@@ -13,7 +13,7 @@ from bmd_edge.report.thumbnail import shrunk
 from bmd_edge.screen.screener import Screener
 from tests.support.screening import NOTICE, drawn_screener
 
-KINDS = ("sr", "sc", "gsps")
+KINDS = ("sr", "sc", "gsps", "pdf")
 APPROVAL = "EK 2026-117"
 OCCASION = Occasion(datetime(2026, 5, 17, 8, 30), Box("BMDEDGE", uid("box"), APPROVAL, NOTICE))
 
