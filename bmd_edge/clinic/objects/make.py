@@ -8,7 +8,8 @@ from pydicom import dcmwrite
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
-from bmd_edge.clinic.objects import gsps, pdf, sc, sr
+from bmd_edge.clinic.config import RESOURCES
+from bmd_edge.clinic.objects import fhir, gsps, pdf, sc, sr
 from bmd_edge.clinic.objects.names import uid
 from bmd_edge.clinic.objects.picture import FilmPicture, result_picture
 from bmd_edge.clinic.objects.said import Occasion
@@ -22,7 +23,10 @@ IMPLEMENTATION = uid("bmd-edge", "implementation")
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A finished object: its kind (a key of `SOP_CLASSES`), SOP Class and Instance UID, and the bytes of its file."""
+    """A finished object: its kind, a key of `SOP_CLASSES`, SOP Class and Instance UID, and the bytes of its file.
+
+    FHIR resources have the kind "fhir", no SOP Class, and JSON as bytes.
+    """
 
     kind: str
     sop_class_uid: str
@@ -56,7 +60,15 @@ def objects(
         "gsps": lambda names: gsps.presentation_state(report, study, occasion, names),
         "pdf": lambda names: pdf.encapsulated(report, film, study, occasion, names),
     }
-    return tuple(_finished(kind, makers[kind](_names(kind, answer, study, occasion))) for kind in kinds)
+
+    def made(kind: str) -> Made:
+        names = _names(kind, answer, study, occasion)
+        if kind == RESOURCES:
+            sr_uid = instance_uid(answer, "sr", occasion.version.replaced)
+            return Made(kind, "", names["instance"], fhir.bundle(report, study, occasion, names, sr_uid))
+        return _finished(kind, makers[kind](names))
+
+    return tuple(map(made, kinds))
 
 
 def instance_uid(answer: str, kind: str, replaced: Mapping[str, str]) -> str:

@@ -33,7 +33,8 @@ logger = logging.getLogger(__name__)
 class Before:
     """The newest result of a film: number and UIDs by kind, those that it replaced, and what made it.
 
-    `this_file` says whether it was made of the very file that is read now.
+    `this_file` says whether it was made of the very file that is read now. `resources`: its FHIR resources, each as
+    JSON.
     """
 
     number: int
@@ -43,6 +44,7 @@ class Before:
     recalibration: str | None
     approval: str
     this_file: bool
+    resources: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +94,7 @@ class Reader(Screener):
         kinds, version = self.kinds, self._version(report, before)
         if before and all(instance_uid(answer, kind, before.replaced) == was for kind, was in before.uids.items()):
             kinds = tuple(kind for kind in kinds if kind not in before.uids)  # an archive has come to ask for them
-            version = Version(before.number, before.replaced, "read again")
+            version = Version(before.number, before.replaced, "read again", before.resources)
         if not kinds:
             return Result(report=report)
         occasion = Occasion(datetime.fromtimestamp(task.received_at), self._box(), version)
@@ -109,7 +111,7 @@ class Reader(Screener):
             "header corrected": not before.this_file,
         }
         why = next((words for words, stands in reasons.items() if stands), "read again")
-        return Version(before.number + 1, before.uids, why)
+        return Version(before.number + 1, before.uids, why, before.resources)
 
     def _box(self) -> Box:
         return Box(self.name, uid("box", self.name, platform.node()), self.approval, self.setup.bundle_notice)

@@ -6,14 +6,16 @@ import logging
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from threading import Event
 
-from bmd_edge.clinic.config import Config
+from bmd_edge.clinic.config import RESOURCES, Config
 from bmd_edge.clinic.journal import films
 from bmd_edge.clinic.journal.films import FilmRow, ObjectRow
 from bmd_edge.clinic.journal.store import Journal
+from bmd_edge.clinic.objects.fhir import written
 from bmd_edge.clinic.places import PATIENT_KEY
 from bmd_edge.clinic.reading.reader import Before, Reader, Result, ResultJob, open_reader
 from bmd_edge.errors import EngineError
@@ -113,7 +115,18 @@ def _before(config: Config, journal: Journal, film: FilmRow) -> Before | None:
         recalibration=report.get("recalibration"),
         approval=one.approval,
         this_file=one.film_key == film.film_key,
+        resources=_resources(config, found[RESOURCES]) if RESOURCES in found else (),
     )
+
+
+def _resources(config: Config, row: ObjectRow) -> tuple[str, ...]:
+    """The FHIR resources that were made of a film before: what is no longer said is to be withdrawn."""
+    try:
+        said = json.loads((config.root / row.path).read_bytes(), parse_float=Decimal)
+    except (OSError, ValueError):
+        logger.error("film %s: its earlier resources are gone from the outbox: none is withdrawn", row.film_key[:16])
+        return ()
+    return tuple(written(one["resource"]) for one in said["entry"])
 
 
 def _outcome(crew: Crew, job: ResultJob) -> FilmOutcome:
@@ -141,7 +154,7 @@ def _keep(config: Config, journal: Journal, film: FilmRow, outcome: FilmOutcome)
 def _kept(config: Config, journal: Journal, film: FilmRow, result: Result, number: int) -> ObjectRow:
     """Write an object, unless a process that was ended has done so already: then those are its bytes."""
     made = result.made[number]
-    path = f"{films.OUTBOX}/{made.sop_instance_uid}.dcm"
+    path = f"{films.OUTBOX}/{made.sop_instance_uid}.{'json' if made.kind == RESOURCES else 'dcm'}"
     if (config.root / path).exists():
         data = (config.root / path).read_bytes()
     else:
