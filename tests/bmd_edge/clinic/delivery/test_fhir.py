@@ -128,14 +128,12 @@ def test_an_older_version_that_was_held_never_undoes_a_newer_one(tmp_path: Path)
         assert all("EK 2027-1" in one(url, place)[0] for place in kept(url))
 
 
-def test_numbers_of_a_side_that_was_wrong_are_withdrawn_from_the_record(tmp_path: Path) -> None:
-    """The film was of the other side: the corrected one is mirrored."""
+def test_numbers_of_a_film_that_is_no_hip_after_all_are_withdrawn_from_the_record(tmp_path: Path) -> None:
     with record(tmp_path) as url, ready(tmp_path, url, hip_dicom("R", **UID)) as box:
         with box.delivering():
             box.until(sent)
             before = set(kept(url))
-            moved = hip_dicom("R", **UID, ImageLaterality="L", Laterality="L", ViewPosition="PA")
-            put(box.config, box.journal, moved)
+            put(box.config, box.journal, hip_dicom("R", **UID, BodyPartExamined="CHEST"))
             read_all(box.config, box.journal)
             box.until(lambda states: sum(states.values()) == 2 and sent(states))
         gone = {place for place in kept(url) if one(url, place)[1]["status"] == "entered-in-error"}
