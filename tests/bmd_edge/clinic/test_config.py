@@ -127,3 +127,26 @@ def test_a_network_door_needs_named_units(tmp_path: Path) -> None:
 def test_what_is_no_such_file_is_told(tmp_path: Path, text: str) -> None:
     with pytest.raises(UsageError, match=r"clinic\.toml"):
         read_config(written(tmp_path, text))
+
+
+def test_kinds_are_made_where_somebody_asks_for_them(tmp_path: Path) -> None:
+    text = 'box = { root = "/r" }\npacs.main = { kind = "dicom", ae_title = "P", host = "p", objects = ["sr"] }\n'
+    assert read_config(written(tmp_path, text)).kinds == ("sr", "sc")
+    more = 'pacs.web = { kind = "stow", url = "https://p/x", objects = ["pdf", "sc", "gsps"] }\n'
+    assert read_config(written(tmp_path, text + more)).kinds == ("sr", "sc", "gsps", "pdf")
+    record = 'pacs.ehr = { kind = "fhir", url = "https://ehr/fhir" }\n'
+    config = read_config(written(tmp_path, text + record))
+    assert (config.kinds, config.pacs["ehr"].kinds) == (("sr", "sc", "fhir"), ("fhir",))
+
+
+@pytest.mark.parametrize(
+    ("more", "what"),
+    [
+        (', objects = ["sr"]', "pacs.ehr.objects: is for archives"),
+        (", commit = true", "pacs.ehr.commit: is for kind dicom only"),
+    ],
+)
+def test_a_record_has_no_settings_of_an_archive(tmp_path: Path, more: str, what: str) -> None:
+    text = f'box = {{ root = "/r" }}\npacs.ehr = {{ kind = "fhir", url = "https://ehr/fhir"{more} }}\n'
+    with pytest.raises(UsageError, match=what):
+        read_config(written(tmp_path, text))
