@@ -4,6 +4,7 @@ It holds no pixels: points, side and numbers lie on the film itself, which is sh
 """
 
 from collections.abc import Iterable, Mapping
+from textwrap import wrap
 
 from pydicom.dataset import Dataset
 
@@ -16,9 +17,11 @@ from bmd_edge.report.film_report import FilmReport, HipReport
 SOP_CLASS = "1.2.840.10008.5.1.4.1.1.11.1"
 LAYER = "BMD"
 _TOP = (0.01, 0.01), (0.99, 0.16)
-_HALVES = ((0.01, 0.60), (0.49, 0.86)), ((0.51, 0.60), (0.99, 0.86))
-_BOTTOM = (0.01, 0.88), (0.99, 0.99)
+_HALVES = ((0.01, 0.56), (0.49, 0.82)), ((0.51, 0.56), (0.99, 0.82))
+_BOTTOM = (0.01, 0.83), (0.99, 0.99)
 """Boxes of text: corners as shares of the width and the height of the film as it is shown."""
+_LETTERS = 88
+"""In a line as wide as the film: viewers break none, and cut what lies beyond the film."""
 _MOST_TEXT = 1024  # PS3.5 6.2, ST
 _TOP_OF_A_PIXEL = [1, 1]  # PS3.3 C.10.4: the first pixel of the displayed area is this one
 
@@ -88,7 +91,8 @@ def _text(lines: Iterable[str], box: tuple[tuple[float, float], tuple[float, flo
     made.BoundingBoxAnnotationUnits = "DISPLAY"
     made.BoundingBoxTopLeftHandCorner, made.BoundingBoxBottomRightHandCorner = map(list, box)
     made.BoundingBoxTextHorizontalJustification = "LEFT"
-    made.UnformattedTextValue = "\r\n".join(lines)[:_MOST_TEXT]
+    letters = round(_LETTERS * (box[1][0] - box[0][0]))
+    made.UnformattedTextValue = "\r\n".join(row for line in lines for row in wrap(line, letters))[:_MOST_TEXT]
     return made
 
 

@@ -30,8 +30,9 @@ def state(film: bytes) -> tuple[FilmReport, Dataset]:
 
 
 def texts(data: Dataset) -> list[str]:
+    """Each text, its lines joined."""
     (annotation,) = data.GraphicAnnotationSequence
-    return [str(one.UnformattedTextValue).replace("\r\n", "\n") for one in annotation.TextObjectSequence]
+    return [str(one.UnformattedTextValue).replace("\r\n", " ") for one in annotation.TextObjectSequence]
 
 
 def points(data: Dataset) -> list[tuple[float, float]]:
@@ -74,6 +75,14 @@ def test_a_refusal_is_said_with_its_remedy(film: bytes, code: str) -> None:
     assert REFUSALS[code].remedy in said
     assert "g/cm2" not in said
     assert len(points(data)) == sum(len(hip.landmarks_px) for hip in report.hips)
+
+
+def test_no_line_is_wider_than_its_box() -> None:
+    _, data = state(hip_dicom("RL", implant="L"))
+    _, right, left, _ = data.GraphicAnnotationSequence[0].TextObjectSequence
+    for text in (right, left):
+        assert max(map(len, text.UnformattedTextValue.split("\r\n"))) <= 44
+    assert "\r\nR neck " in right.UnformattedTextValue
 
 
 def test_points_beyond_the_film_are_not_drawn() -> None:
