@@ -233,7 +233,8 @@ def test_what_an_archive_comes_to_ask_for_is_made_beside_what_there_is(config: C
     film = hip_dicom("R")
     (key,) = put(config, journal, film)
     read_all(config, journal)
-    read_all(asked(config, "sr", "gsps", "pdf"), journal)
+    put(config, journal, hip_dicom("L"))
+    read_all(asked(config, "sr", "gsps", "pdf"), journal)  # the reader has started with the new settings
     put(config, journal, film)  # it comes again, and the reader makes more than then
     read_all(asked(config, "sr", "gsps", "pdf"), journal)
     assert made(journal, key) == [(1, "gsps"), (1, "pdf"), (1, "sc"), (1, "sr")]
