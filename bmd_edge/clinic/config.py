@@ -19,6 +19,11 @@ from bmd_edge.errors import UsageError
 
 NAME = "clinic.toml"
 KINDS = ("sr", "sc")
+"""Kinds of objects that are made of every film, and that an archive gets unless it names others."""
+ON_REQUEST = ("gsps", "pdf")
+"""Kinds that are made where an archive of clinic.toml asks for them."""
+RESOURCES = "fhir"
+"""The kind that a record gets, and the word for a record in clinic.toml."""
 _MOST_APPROVAL = 64
 """Characters that the picture of a result and a line of the terminal have room for."""
 _AE_TITLE = re.compile(r"[\x21-\x5b\x5d-\x7e]([\x20-\x5b\x5d-\x7e]{0,14}[\x21-\x5b\x5d-\x7e])?")  # PS3.5 6.2, AE
@@ -69,7 +74,8 @@ class Unit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Destination:
-    """An archive. kind: "dicom" (C-STORE to ae_title at host:port) or "stow" (STOW-RS to url).
+    """An archive, or a record. kind: "dicom" (C-STORE to ae_title at host:port), "stow" (STOW-RS to url) or "fhir"
+    (FHIR R4 at url, which gets resources and no objects).
 
     commit: ask for storage commitment. objects: which kinds it gets. ca: the authority of its certificate.
     test: it is nobody's record, and gets results without an approval; on this machine only, for behind a tunnel that
@@ -86,6 +92,11 @@ class Destination:
     commit: bool = False
     test: bool = False
     objects: tuple[str, ...] = KINDS
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds of objects that go there."""
+        return (RESOURCES,) if self.kind == RESOURCES else self.objects
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,6 +159,12 @@ class Config:
     def root(self) -> Path:
         """The box's folder."""
         return Path(self.box.root)
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds of objects that are made of a film: those of every film, then what an archive asks for."""
+        asked = {kind for pacs in self.pacs.values() for kind in pacs.kinds}
+        return (*KINDS, *(kind for kind in (*ON_REQUEST, RESOURCES) if kind in asked))
 
     def delivers_to(self, destination: str) -> bool:
         """Whether results may go there: an approval is named, or it is an archive for tests."""
@@ -243,10 +260,13 @@ def _check_units(config: Config, lines: Lines) -> None:
 
 def _check_destination(pacs: Destination, key: str, lines: Lines) -> None:
     _check_name(key.partition(".")[2], key, lines)
-    if pacs.kind not in ("dicom", "stow"):
-        raise lines.error(f"{key}.kind", 'must be "dicom" or "stow"')
-    if unknown := set(pacs.objects) - set(KINDS):
-        raise lines.error(f"{key}.objects", f"knows {', '.join(KINDS)}, not {', '.join(sorted(unknown))}")
+    if pacs.kind not in ("dicom", "stow", RESOURCES):
+        raise lines.error(f"{key}.kind", 'must be "dicom", "stow" or "fhir"')
+    known = (*KINDS, *ON_REQUEST)
+    if unknown := set(pacs.objects) - set(known):
+        raise lines.error(f"{key}.objects", f"knows {', '.join(known)}, not {', '.join(sorted(unknown))}")
+    if pacs.kind == RESOURCES and pacs.objects != KINDS:
+        raise lines.error(f"{key}.objects", "is for archives: a record gets resources")
     if pacs.test and not _is_loopback(host_of(pacs)):
         raise lines.error(f"{key}.test", "is for an archive on this machine only: name an approval instead")
     if pacs.kind == "dicom":
@@ -254,11 +274,11 @@ def _check_destination(pacs: Destination, key: str, lines: Lines) -> None:
         _check_host(pacs.host, f"{key}.host", lines)
         return
     if not re.match(r"https?://[^/]+", pacs.url):
-        raise lines.error(f"{key}.url", "must be the address of a STOW-RS service, https://...")
+        raise lines.error(f"{key}.url", "must be the address of a STOW-RS or FHIR service, https://...")
     if pacs.url.startswith("http:") and not _is_loopback(host_of(pacs)):
         raise lines.error(f"{key}.url", "must be https: results would cross the network as they are")
     if pacs.commit:
-        raise lines.error(f"{key}.commit", "is for kind dicom only: STOW-RS has no storage commitment")
+        raise lines.error(f"{key}.commit", "is for kind dicom only: no other has storage commitment")
 
 
 def _check_name(name: str, key: str, lines: Lines) -> None:

@@ -85,7 +85,7 @@ def _deliveries(journal: Journal, patience_s: float) -> Iterator[Hanging]:
 def _undelivered(config: Config, journal: Journal) -> Iterator[Hanging]:
     """Objects that are addressed to nobody, though there is an archive."""
     for name, wanted in config.pacs.items():
-        rows = [row for kind in wanted.objects for row in deliveries.unaddressed(journal, name, kind)]
+        rows = [row for kind in wanted.kinds for row in deliveries.unaddressed(journal, name, kind)]
         waiting = [
             row for row in rows if not config.delivers_to(name) or not (row["approval"] or config.pacs[name].test)
         ]

@@ -11,9 +11,10 @@ from threading import Event
 from time import monotonic
 from typing import Any
 
-from bmd_edge.clinic.config import Config, Destination, host_of, port_of
+from bmd_edge.clinic.config import RESOURCES, Config, Destination, host_of, port_of
 from bmd_edge.clinic.delivery.answers import Answer, Next, Unreachable, delay_s
 from bmd_edge.clinic.delivery.dicom import DicomArchive, dicom_archive
+from bmd_edge.clinic.delivery.fhir import FhirRecord, fhir_record
 from bmd_edge.clinic.delivery.stow import StowArchive, stow_archive
 from bmd_edge.clinic.journal import deliveries
 from bmd_edge.clinic.journal.deliveries import Delivery
@@ -25,6 +26,7 @@ POLL_S = 0.25
 PROBE_S = 20.0
 """How often the port of an archive that is down is tried, while what is to be sent waits for longer."""
 _PROBE_TIMEOUT_S = 5.0
+_Peer = DicomArchive | StowArchive | FhirRecord
 _AT_ONCE = 50
 _SILENT = "silent"
 COMMIT_WITHIN_S = 600.0
@@ -47,7 +49,7 @@ def deliver(config: Config, journal: Journal, name: str, stop: Event, on_report:
             continue
         try:
             with _archive(config, name, on_report) as archive:
-                _send(journal, archive, _whole(config.root, journal, due), stop)
+                _send(journal, archive, _whole(config.root, journal, _newest(journal, due)), stop)
                 if isinstance(archive, DicomArchive):
                     _ask(journal, archive, name)
             failures = 0
@@ -84,19 +86,33 @@ def _addressed(config: Config, journal: Journal, name: str, seen: int) -> int:
     newest = deliveries.newest_object(journal)
     if newest != seen and config.delivers_to(name):
         wanted = config.pacs[name]
-        deliveries.address(journal, name, wanted.objects, wanted.commit, config.pacs[name].test)
+        deliveries.address(journal, name, wanted.kinds, wanted.commit, config.pacs[name].test)
     return newest
 
 
 @contextmanager
-def _archive(config: Config, name: str, on_report: Callable[[Any], Any]) -> Iterator[DicomArchive | StowArchive]:
+def _archive(config: Config, name: str, on_report: Callable[[Any], Any]) -> Iterator[_Peer]:
     wanted = config.pacs[name]
     if wanted.kind == "stow":
         with stow_archive(config, wanted) as stow:
             yield stow
+    elif wanted.kind == RESOURCES:
+        with fhir_record(config, wanted) as record:
+            yield record
     else:
         with dicom_archive(config, wanted, on_report) as dicom:
             yield dicom
+
+
+def _newest(journal: Journal, due: list[Delivery]) -> list[Delivery]:
+    """Without the resources of results that have a newer version: it has the same ids, and must not be undone."""
+    kept = []
+    for one in due:
+        if one.kind == RESOURCES and deliveries.is_replaced(journal, one):
+            deliveries.sent(journal, one.uid, one.destination, "replaced")
+        else:
+            kept.append(one)
+    return kept
 
 
 def _whole(root: Path, journal: Journal, due: list[Delivery]) -> list[Delivery]:
@@ -111,7 +127,7 @@ def _whole(root: Path, journal: Journal, due: list[Delivery]) -> list[Delivery]:
     return whole
 
 
-def _send(journal: Journal, archive: DicomArchive | StowArchive, due: list[Delivery], stop: Event) -> None:
+def _send(journal: Journal, archive: _Peer, due: list[Delivery], stop: Event) -> None:
     """Write down each answer as it comes.
 
     An object at which the archive fell silent waits longer than those behind it: it may be what silenced it.

@@ -18,12 +18,11 @@ from pynetdicom.sop_class import StorageCommitmentPushModel  # type: ignore[attr
 from bmd_edge.clinic.config import Config, Destination
 from bmd_edge.clinic.delivery.answers import Answer, Next, Unreachable, answer_to
 from bmd_edge.clinic.journal.deliveries import Delivery
-from bmd_edge.clinic.objects import sc, sr
+from bmd_edge.clinic.objects.make import SOP_CLASSES
 
 CONNECT_S, ANSWER_S = 10.0, 30.0
 """How long a connection may take, and an answer."""
 _OBJECT_S = 60.0  # for all of an object, however slowly its bytes go
-_CLASSES = {"sr": sr.SOP_CLASS, "sc": sc.SOP_CLASS}
 _COMMITMENT_INSTANCE = "1.2.840.10008.1.20.1.1"  # PS3.4 J.3.5: well-known
 
 
@@ -45,7 +44,7 @@ class DicomArchive:
         if not self._association.is_established:
             return answer_to(None)
         classes = [context.abstract_syntax for context in self._association.accepted_contexts]
-        if _CLASSES[one.kind] not in classes:
+        if SOP_CLASSES[one.kind] not in classes:
             return Answer(Next.HOLD, "", "no_context")
         _config.STORE_SEND_CHUNKED_DATASET = True  # the file's own bytes: decoded and encoded anew they could differ
         with self._deadline(_OBJECT_S):
@@ -92,7 +91,7 @@ class DicomArchive:
 
 def _reference(one: Delivery) -> Dataset:
     item = Dataset()
-    item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = _CLASSES[one.kind], one.uid
+    item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = SOP_CLASSES[one.kind], one.uid
     return item
 
 
@@ -101,7 +100,7 @@ def dicom_archive(
     config: Config, destination: Destination, on_report: Callable[[evt.Event], Any]
 ) -> Iterator[DicomArchive]:
     """Open an association; Unreachable where there is none."""
-    wanted = [build_context(_CLASSES[kind], ExplicitVRLittleEndian) for kind in destination.objects]
+    wanted = [build_context(SOP_CLASSES[kind], ExplicitVRLittleEndian) for kind in destination.kinds]
     if destination.commit:
         wanted.append(build_context(StorageCommitmentPushModel))
     with associated(config, destination, wanted, [(evt.EVT_N_EVENT_REPORT, on_report)]) as association:

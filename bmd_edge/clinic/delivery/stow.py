@@ -5,33 +5,26 @@ Stored is what the answer names as stored: a login page, a proxy or an empty 202
 
 import json
 import secrets
-import socket
-import ssl
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from contextlib import contextmanager
 from pathlib import Path
-from threading import Timer
 from typing import Any
-from urllib.parse import urlsplit
 
 from bmd_edge.clinic.config import Config, Destination
-from bmd_edge.clinic.delivery.answers import Answer, Next, Unreachable, answer_to
-from bmd_edge.clinic.delivery.dicom import ANSWER_S, tls_context
+from bmd_edge.clinic.delivery.answers import Answer, Next, answer_to
+from bmd_edge.clinic.delivery.http import HttpPeer, Response, http_peer
 from bmd_edge.clinic.journal.deliveries import Delivery
 
-_REQUEST_S = 60.0  # for all of a request, however slowly its bytes go
-_MOST_ANSWER_BYTES = 1 << 20
 _JSON = "application/dicom+json"
-_LATER = {408, 425, 429}
 _STORED, _FAILED, _UID, _REASON = "00081199", "00081198", "00081155", "00081197"
 
 
 class StowArchive:
-    """The archive at a URL; `path` is that of its studies."""
+    """The archive behind `peer`, whose url may end with its studies."""
 
-    def __init__(self, connection: HTTPConnection, path: str, root: Path) -> None:
-        self._connection, self._path, self._root = connection, path, root
+    def __init__(self, peer: HttpPeer, root: Path) -> None:
+        self._peer, self._root = peer, root
+        self._path = peer.path if peer.path.endswith("/studies") else f"{peer.path}/studies"
 
     def send(self, objects: Iterable[Delivery]) -> Iterator[tuple[Delivery, Answer]]:
         """Send the objects' files as they are."""
@@ -46,32 +39,17 @@ class StowArchive:
             "Content-Type": f'multipart/related; type="application/dicom"; boundary={boundary}',
             "Accept": _JSON,
         }
-        timer = Timer(_REQUEST_S, self._cut)
-        timer.daemon = True
-        timer.start()
-        try:
-            self._connection.request("POST", self._path, body, headers)
-            response = self._connection.getresponse()
-            data = response.read(_MOST_ANSWER_BYTES)
-        except (OSError, HTTPException):
-            self._connection.close()
-            return answer_to(None)
-        finally:
-            timer.cancel()
-        return _meaning(response.status, data, one.uid)
-
-    def _cut(self) -> None:
-        if self._connection.sock is not None:
-            with suppress(OSError):
-                self._connection.sock.shutdown(socket.SHUT_RDWR)
+        response = self._peer.ask("POST", self._path, body, headers)
+        return answer_to(None) if response is None else _meaning(response, one.uid)
 
 
-def _meaning(status: int, data: bytes, uid: str) -> Answer:
+def _meaning(response: Response, uid: str) -> Answer:
     """PS3.18 10.5.3: 200 all stored, 202 some, 409 none; which, says the data set."""
-    if status >= 500 or status in _LATER:
+    status = response.status
+    if response.later:
         return Answer(Next.AGAIN, str(status), "pacs_busy")
     try:
-        said = json.loads(data)
+        said = json.loads(response.body)
         stored, failed = (_uids(said, tag) for tag in (_STORED, _FAILED))
     except (ValueError, KeyError, TypeError, AttributeError, IndexError):
         stored, failed = {}, {}
@@ -92,20 +70,5 @@ def _uids(said: Any, tag: str) -> dict[str, Any]:
 @contextmanager
 def stow_archive(config: Config, destination: Destination) -> Iterator[StowArchive]:
     """Connect to the archive; Unreachable where that fails."""
-    url = urlsplit(destination.url)
-    assert url.hostname
-    connection = HTTPConnection(url.hostname, url.port, timeout=ANSWER_S)
-    if url.scheme == "https":
-        context = tls_context(config, destination)
-        connection = HTTPSConnection(url.hostname, url.port, timeout=ANSWER_S, context=context)
-    try:
-        connection.connect()
-    except ssl.SSLError as error:
-        raise Unreachable("tls", error.reason or type(error).__name__) from None
-    except OSError as error:
-        raise Unreachable("pacs_down", error.strerror or type(error).__name__) from None
-    path = url.path.rstrip("/")
-    try:
-        yield StowArchive(connection, path if path.endswith("/studies") else f"{path}/studies", config.root)
-    finally:
-        connection.close()
+    with http_peer(config, destination) as peer:
+        yield StowArchive(peer, config.root)

@@ -72,6 +72,14 @@ def lease(journal: Journal, destination: str, most: int = 100) -> list[Delivery]
         return due
 
 
+def is_replaced(journal: Journal, one: Delivery) -> bool:
+    """Whether a newer version of this object, whichever header it was made of, goes to the same destination."""
+    query = """SELECT 1 FROM object mine JOIN film f ON f.film_key=mine.film_key JOIN film g ON g.sop_uid=f.sop_uid
+        JOIN object newer ON newer.film_key=g.film_key AND newer.kind=mine.kind AND newer.version>mine.version
+        JOIN delivery d ON d.uid=newer.uid AND d.destination=? WHERE mine.uid=? LIMIT 1"""
+    return bool(journal.rows(query, one.destination, one.uid))
+
+
 def sent(journal: Journal, uid: str, destination: str, status: str) -> None:
     """Sending -> sent: the archive has answered that it has it; whether it keeps it, is to be asked anew."""
     with journal.change() as db:

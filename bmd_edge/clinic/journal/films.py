@@ -52,7 +52,7 @@ class FilmRow(Arrival):
 class ObjectRow:
     """A finished object: bytes that lie at `path` (relative to the root), synced, with this hash; only sent from now.
 
-    kind: sr | sc. version: 1, or one more than that of the object it replaces.
+    kind: sr | sc | gsps | pdf | fhir. version: 1, or one more than that of the object it replaces.
     """
 
     uid: str

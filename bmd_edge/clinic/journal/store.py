@@ -53,7 +53,7 @@ CREATE TABLE reader (                 -- one row: bundle, recalibration and so o
 CREATE TABLE object (
     uid TEXT PRIMARY KEY,                 -- SOP Instance UID
     film_key TEXT NOT NULL REFERENCES film (film_key),
-    kind TEXT NOT NULL,                   -- sr | sc
+    kind TEXT NOT NULL,                   -- sr | sc | gsps | pdf | fhir
     version INTEGER NOT NULL,
     replaces TEXT REFERENCES object (uid),
     sha256 TEXT NOT NULL,

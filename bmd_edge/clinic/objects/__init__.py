@@ -1,4 +1,4 @@
-"""From a report to the DICOM objects that say it: a Structured Report (TID 1500) and a Secondary Capture.
+"""From a report to the objects that say it: SR (TID 1500) and SC; on request GSPS, PDF and FHIR resources.
 
 In: the bytes of a film, its report and its picture. Out: finished bytes, named by what they say.
 Knows no journal and no network.

@@ -1,26 +1,32 @@
 """From a film's report to the finished bytes of its objects."""
 
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pydicom import dcmwrite
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
-from bmd_edge.clinic.objects import sc, sr
+from bmd_edge.clinic.config import RESOURCES
+from bmd_edge.clinic.objects import fhir, gsps, pdf, sc, sr
 from bmd_edge.clinic.objects.names import uid
 from bmd_edge.clinic.objects.picture import FilmPicture, result_picture
 from bmd_edge.clinic.objects.said import Occasion
 from bmd_edge.clinic.objects.study import Study
 from bmd_edge.report.film_report import FilmReport
 
+SOP_CLASSES = {"sr": sr.SOP_CLASS, "sc": sc.SOP_CLASS, "gsps": gsps.SOP_CLASS, "pdf": pdf.SOP_CLASS}
+"""Kind of object -> its SOP Class UID."""
 IMPLEMENTATION = uid("bmd-edge", "implementation")
 
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A finished object: its kind ("sr" or "sc"), SOP Class and Instance UID, and the bytes of its file."""
+    """A finished object: its kind, a key of `SOP_CLASSES`, SOP Class and Instance UID, and the bytes of its file.
+
+    FHIR resources have the kind "fhir", no SOP Class, and JSON as bytes.
+    """
 
     kind: str
     sop_class_uid: str
@@ -29,9 +35,14 @@ class Made:
 
 
 def objects(
-    report: FilmReport, answer: str, study: Study, occasion: Occasion, film: FilmPicture | None
+    report: FilmReport,
+    answer: str,
+    study: Study,
+    occasion: Occasion,
+    film: FilmPicture | None,
+    kinds: Sequence[str] = ("sr", "sc"),
 ) -> tuple[Made, ...]:
-    """Make the objects of a film's result, Explicit VR Little Endian, an SR and then the picture.
+    """Make the objects of a film's result, Explicit VR Little Endian, in the order of `kinds`.
 
     Args:
         report: what is said.
@@ -39,12 +50,25 @@ def objects(
         study: the film's patient and study.
         occasion: when, by whom, and which version.
         film: the film as a picture, None where it could not be decoded.
+        kinds: which ones.
     """
-    picture = result_picture(report, occasion, film)
-    return (
-        _finished("sr", sr.structured_report(report, study, occasion, _names("sr", answer, study, occasion))),
-        _finished("sc", sc.secondary_capture(report, picture, study, occasion, _names("sc", answer, study, occasion))),
-    )
+    makers: dict[str, Callable[[dict[str, str]], Dataset]] = {
+        "sr": lambda names: sr.structured_report(report, study, occasion, names),
+        "sc": lambda names: sc.secondary_capture(
+            report, result_picture(report, occasion, film), study, occasion, names
+        ),
+        "gsps": lambda names: gsps.presentation_state(report, study, occasion, names),
+        "pdf": lambda names: pdf.encapsulated(report, film, study, occasion, names),
+    }
+
+    def made(kind: str) -> Made:
+        names = _names(kind, answer, study, occasion)
+        if kind == RESOURCES:
+            sr_uid = instance_uid(answer, "sr", occasion.version.replaced)
+            return Made(kind, "", names["instance"], fhir.bundle(report, study, occasion, names, sr_uid))
+        return _finished(kind, makers[kind](names))
+
+    return tuple(map(made, kinds))
 
 
 def instance_uid(answer: str, kind: str, replaced: Mapping[str, str]) -> str:

@@ -1,6 +1,5 @@
 """What the picture of a result says in words, in the order of their weight."""
 
-from collections.abc import Iterator
 from typing import NamedTuple
 
 from bmd_edge.clinic.objects.said import Occasion
@@ -24,14 +23,16 @@ class Line(NamedTuple):
 
 def results(report: FilmReport) -> list[Line]:
     """Headline or refusal with its remedy, then each hip with its numbers; none of it may be left out."""
-    said = [*_first(report)]
-    for hip in report.hips:
-        said.append(Line("hip", _SIDES[hip.side]))
-        said += [line for estimate in hip.estimates for line in _numbers(hip, estimate)]
-        withheld = dict.fromkeys(one.t_score_reason for one in hip.estimates if one.t_score_reason)
-        said += [Line("text", T_SCORE_REASONS[reason]) for reason in withheld]
-        said += _refusal(hip.reason)
-    return said
+    return [*of_film(report), *(line for hip in report.hips for line in of_hip(hip))]
+
+
+def of_hip(hip: HipReport) -> list[Line]:
+    """A hip's side, and its numbers with their intervals or its refusal."""
+    said = [Line("hip", _SIDES[hip.side])]
+    said += [line for estimate in hip.estimates for line in _numbers(hip, estimate)]
+    withheld = dict.fromkeys(one.t_score_reason for one in hip.estimates if one.t_score_reason)
+    said += [Line("text", T_SCORE_REASONS[reason]) for reason in withheld]
+    return [*said, *_refusal(hip.reason)]
 
 
 def cautions(report: FilmReport) -> list[Line]:
@@ -50,13 +51,13 @@ def footer(report: FilmReport, occasion: Occasion) -> list[Line]:
     return [Line("text", text) for text in (*said, box.notice, RESEARCH_USE) if text]
 
 
-def _first(report: FilmReport) -> Iterator[Line]:
+def of_film(report: FilmReport) -> list[Line]:
+    """The headline, or the refusal of the film as a whole with its remedy."""
     if said := report.band_meaning or no_headline(report):
-        yield Line("headline", said)
-    elif report.reason and not any(hip.reason == report.reason for hip in report.hips):
-        yield from _refusal(report.reason)
-    else:
-        yield Line("headline", "No number on this film.")
+        return [Line("headline", said)]
+    if report.reason and not any(hip.reason == report.reason for hip in report.hips):
+        return _refusal(report.reason)
+    return [Line("headline", "No number on this film.")]
 
 
 def _refusal(code: str | None) -> list[Line]:

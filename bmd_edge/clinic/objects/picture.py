@@ -66,7 +66,8 @@ def result_picture(report: FilmReport, occasion: Occasion, film: FilmPicture | N
         middle = FILM_PX[0] / 2, _BAR_PX + FILM_PX[1] / 2
         draw.text(middle, "No picture: the film was not decoded.", font=_font(_TEXT_PX), fill="#d8d8d8", anchor="mm")
     else:
-        _draw_film(image, report, film)
+        shown = marked_film(report, film)
+        image.paste(shown, ((FILM_PX[0] - shown.width) // 2, _BAR_PX + (FILM_PX[1] - shown.height) // 2))
     _write(draw, report, occasion)
     return np.asarray(image)
 
@@ -80,12 +81,13 @@ def _font(size_px: float) -> ImageFont.FreeTypeFont:
 # -- the film -----------------------------------------------------------------------------------------------------
 
 
-def _draw_film(image: Image.Image, report: FilmReport, film: FilmPicture) -> None:
+def marked_film(report: FilmReport, film: FilmPicture) -> Image.Image:
+    """The film in color, with the region, the landmarks and the side of each hip."""
     shown = Image.fromarray(film.gray).convert("RGB")
     draw = ImageDraw.Draw(shown)
     for hip in report.hips:
         _draw_hip(draw, hip, shown.width / film.columns, shown.height / film.rows)
-    image.paste(shown, ((FILM_PX[0] - shown.width) // 2, _BAR_PX + (FILM_PX[1] - shown.height) // 2))
+    return shown
 
 
 def _draw_hip(draw: ImageDraw.ImageDraw, hip: HipReport, across: float, down: float) -> None:

@@ -22,12 +22,14 @@ class Box:
 class Version:
     """Which version of a film's result it is. `replaced`: the UIDs of the one before, by kind; `why` it is replaced.
 
-    The first has the number 1, no `replaced` and no `why`.
+    The first has the number 1, no `replaced` and no `why`. `resources`: the FHIR resources of the one before, each as
+    JSON.
     """
 
     number: int = 1
     replaced: Mapping[str, str] = field(default_factory=dict)
     why: str = ""
+    resources: tuple[str, ...] = ()
 
     @property
     def words(self) -> str:

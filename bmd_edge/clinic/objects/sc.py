@@ -5,14 +5,12 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
-from pydicom.sequence import Sequence
 
 from bmd_edge.clinic.objects.panel import BAR, cautions, footer, results
 from bmd_edge.clinic.objects.said import Occasion
-from bmd_edge.clinic.objects.series import MAKER, MODEL, SERIES, dated
+from bmd_edge.clinic.objects.series import begun, dated, film_reference, laterality
 from bmd_edge.clinic.objects.study import Study
 from bmd_edge.report.film_report import FilmReport
-from bmd_edge.version import __version__
 
 SOP_CLASS = "1.2.840.10008.5.1.4.1.1.7"
 
@@ -24,15 +22,9 @@ def secondary_capture(
 
     Image Comments repeats the picture's words.
     """
-    made = Dataset()
-    made.update(study.shared)
-    made.SOPClassUID, made.SOPInstanceUID = SOP_CLASS, names["instance"]
-    made.SeriesInstanceUID, made.InstanceNumber = names["series"], occasion.version.number
-    made.SeriesNumber, made.SeriesDescription = SERIES["sc"]
-    made.Modality, made.ConversionType, made.Manufacturer = "OT", "WSD", MAKER
-    made.ManufacturerModelName, made.DeviceSerialNumber, made.SoftwareVersions = MODEL, occasion.box.name, __version__
-    sides = {hip.side for hip in report.hips}
-    made.Laterality = sides.pop() or "" if len(sides) == 1 else ""  # PS3.3 C.7.3.1: one side, or none is said
+    made = begun("sc", SOP_CLASS, study, occasion, names)
+    made.Modality, made.ConversionType = "OT", "WSD"
+    made.Laterality = laterality(report)
     made.PatientOrientation = []  # words stand beside the film
     made.ImageType = ["DERIVED", "SECONDARY"]
     if study.burned_in:  # PS3.3 C.7.6.1; the words beside the film name nobody
@@ -40,9 +32,7 @@ def secondary_capture(
     words = [line.text for line in (*results(report), *cautions(report), *footer(report, occasion))]
     made.ImageComments = "\n".join([BAR, *words])
     made.DerivationDescription = "Film with landmarks and BMD estimates"
-    film = Dataset()
-    film.ReferencedSOPClassUID, film.ReferencedSOPInstanceUID = study.sop_class_uid, study.sop_instance_uid
-    made.SourceImageSequence = Sequence([film])
+    made.SourceImageSequence = [film_reference(study)]
     made.Rows, made.Columns, made.SamplesPerPixel = *picture.shape[:2], 3
     made.PhotometricInterpretation, made.PlanarConfiguration = "RGB", 0
     made.BitsAllocated, made.BitsStored, made.HighBit, made.PixelRepresentation = 8, 8, 7, 0

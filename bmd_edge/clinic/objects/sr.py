@@ -39,7 +39,7 @@ from pydicom.valuerep import DT
 from bmd_edge.clinic.objects import codes as own
 from bmd_edge.clinic.objects.names import uid
 from bmd_edge.clinic.objects.said import Occasion
-from bmd_edge.clinic.objects.series import MAKER, MODEL, SERIES, dated
+from bmd_edge.clinic.objects.series import MAKER, MODEL, SERIES, SERIES_DESCRIPTION, dated
 from bmd_edge.clinic.objects.study import Study
 from bmd_edge.errors import FLAGS, REFUSALS
 from bmd_edge.measure.estimate import Estimate
@@ -71,12 +71,11 @@ def structured_report(report: FilmReport, study: Study, occasion: Occasion, name
             CodedConcept("en-US", "RFC5646", "English (United States)")
         ),
     )
-    number, description = SERIES["sr"]
     made = Comprehensive3DSR(
         evidence=[film],
         content=content[0],
         series_instance_uid=names["series"],
-        series_number=number,
+        series_number=SERIES["sr"],
         sop_instance_uid=names["instance"],
         instance_number=occasion.version.number,
         manufacturer=MAKER,
@@ -85,7 +84,7 @@ def structured_report(report: FilmReport, study: Study, occasion: Occasion, name
         manufacturer_model_name=MODEL,
         device_serial_number=box.name,
         software_versions=__version__,
-        series_description=description,
+        series_description=SERIES_DESCRIPTION,
         previous_versions=[_before(study, names, was)] if (was := occasion.version.replaced.get("sr")) else None,
     )
     made.update(study.shared)

@@ -13,6 +13,9 @@ from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 
+from bmd_edge.clinic.objects.display import aspect_of, display_of
+from bmd_edge.dicom.header import Header, read_header
+
 _REQUIRED = (
     "PatientName", "PatientID", "PatientBirthDate", "PatientSex",
     "StudyDate", "StudyTime", "StudyID", "AccessionNumber", "ReferringPhysicianName",
@@ -35,6 +38,7 @@ class Study:
     """The film that an object is about, and the patient and study it belongs to.
 
     `burned_in` is "YES", "NO" or "": whether the film says that its pixels name the patient.
+    `display` says how the film is shown (`display_of`), `aspect` the height and width of its pixels as whole numbers.
     `shared` holds the patient's and the study's attributes as UTF-8, the required ones also where the film has none.
     """
 
@@ -45,6 +49,8 @@ class Study:
     rows: int
     columns: int
     burned_in: str
+    display: Dataset
+    aspect: tuple[int, int]
     shared: Dataset
 
 
@@ -59,12 +65,12 @@ def study_of(film: bytes) -> Study:
         warnings.simplefilter("ignore")  # pydicom's quote the header
         try:
             header = pydicom.dcmread(io.BytesIO(film), stop_before_pixels=True, force=True)
-            return _study(header)
+            return _study(header, read_header(film)[0])
         except Exception as error:  # noqa: BLE001 - whatever a parser did, it is one film
             raise ValueError(f"the film's header cannot be read: {type(error).__name__}") from None
 
 
-def _study(header: Dataset) -> Study:
+def _study(header: Dataset, raw: Header) -> Study:
     film = str(header.SOPInstanceUID)
     shared = Dataset()
     shared.SpecificCharacterSet = "ISO_IR 192"
@@ -79,7 +85,8 @@ def _study(header: Dataset) -> Study:
     rows, columns = (int(header.get(name) or 1) for name in ("Rows", "Columns"))
     burned_in = _text(header, "BurnedInAnnotation")
     burned_in = burned_in if burned_in in ("YES", "NO") else ""
-    return Study(str(header.SOPClassUID), film, study, series, rows, columns, burned_in, shared)
+    sop_class, display, aspect = str(header.SOPClassUID), display_of(raw), aspect_of(raw)
+    return Study(sop_class, film, study, series, rows, columns, burned_in, display, aspect, shared)
 
 
 def _text(header: Dataset, name: str) -> str:

@@ -20,7 +20,7 @@ from bmd_edge.report.kept_report import report_of
 
 MOST = 1000
 """Films on the page; of a day with more, the last ones."""
-_KINDS = {"sr": "report", "sc": "picture"}
+_KINDS = {"sr": "report", "sc": "picture", "gsps": "presentation state", "pdf": "printed page", "fhir": "record"}
 _STATES = {
     "ready": ("waits", "waits to be sent"),
     "sending": ("waits", "is being sent"),

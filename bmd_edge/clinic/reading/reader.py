@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 
 from bmd_edge.bundle.bundle import read_bundle
+from bmd_edge.clinic.config import KINDS
 from bmd_edge.clinic.objects.make import Made, instance_uid, objects
 from bmd_edge.clinic.objects.names import answer_key, uid
 from bmd_edge.clinic.objects.picture import FILM_PX, FilmPicture
@@ -32,7 +33,8 @@ logger = logging.getLogger(__name__)
 class Before:
     """The newest result of a film: number and UIDs by kind, those that it replaced, and what made it.
 
-    `this_file` says whether it was made of the very file that is read now.
+    `this_file` says whether it was made of the very file that is read now. `resources`: its FHIR resources, each as
+    JSON.
     """
 
     number: int
@@ -42,6 +44,7 @@ class Before:
     recalibration: str | None
     approval: str
     this_file: bool
+    resources: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,10 +66,13 @@ class Result(FilmOutcome):
 
 
 class Reader(Screener):
-    """A screener whose outcomes of `ResultJob`s are `Result`s; `name` and `approval` are the box's, set when opened."""
+    """A screener whose outcomes of `ResultJob`s are `Result`s; `name`, `approval` and `kinds` of objects are the box's,
+    set when opened.
+    """
 
     name = ""
     approval = ""
+    kinds: tuple[str, ...] = KINDS
 
     def _outcome(self, task: FilmJob) -> FilmOutcome:
         assert isinstance(task, ResultJob)
@@ -85,12 +91,15 @@ class Reader(Screener):
     def _with_objects(self, task: ResultJob, report: FilmReport, film: Film | None) -> Result:
         study = study_of(read_bytes(os.fsdecode(task.path), links=False))
         answer, before = answer_key(report, study.sop_instance_uid, self.approval), task.before
+        kinds, version = self.kinds, self._version(report, before)
         if before and all(instance_uid(answer, kind, before.replaced) == was for kind, was in before.uids.items()):
+            kinds = tuple(kind for kind in kinds if kind not in before.uids)  # an archive has come to ask for them
+            version = Version(before.number, before.replaced, "read again", before.resources)
+        if not kinds:
             return Result(report=report)
-        version = self._version(report, before)
         occasion = Occasion(datetime.fromtimestamp(task.received_at), self._box(), version)
         picture = FilmPicture(shrunk(film, *FILM_PX), *film.shape) if film else None
-        return Result(report=report, made=objects(report, answer, study, occasion, picture), version=version)
+        return Result(report=report, made=objects(report, answer, study, occasion, picture, kinds), version=version)
 
     def _version(self, report: FilmReport, before: Before | None) -> Version:
         if before is None:
@@ -102,14 +111,21 @@ class Reader(Screener):
             "header corrected": not before.this_file,
         }
         why = next((words for words, stands in reasons.items() if stands), "read again")
-        return Version(before.number + 1, before.uids, why)
+        return Version(before.number + 1, before.uids, why, before.resources)
 
     def _box(self) -> Box:
         return Box(self.name, uid("box", self.name, platform.node()), self.approval, self.setup.bundle_notice)
 
 
-def open_reader(bundle: Path | None, name: str, approval: str, patient_key: bytes | None, **settings: object) -> Reader:
+def open_reader(
+    bundle: Path | None,
+    name: str,
+    approval: str,
+    patient_key: bytes | None,
+    kinds: tuple[str, ...] = KINDS,
+    **settings: object,
+) -> Reader:
     """Open a reader on the bundle in folder `bundle`, None for the embedded one; `settings` as for `Screener`."""
     reader = Reader(read_bundle(bundle), **settings)  # type: ignore[arg-type]
-    reader.name, reader.approval, reader.patient_key = name, approval, patient_key
+    reader.name, reader.approval, reader.patient_key, reader.kinds = name, approval, patient_key, kinds
     return reader

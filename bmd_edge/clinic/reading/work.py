@@ -6,14 +6,16 @@ import logging
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from threading import Event
 
-from bmd_edge.clinic.config import KINDS, Config
+from bmd_edge.clinic.config import RESOURCES, Config
 from bmd_edge.clinic.journal import films
 from bmd_edge.clinic.journal.films import FilmRow, ObjectRow
 from bmd_edge.clinic.journal.store import Journal
+from bmd_edge.clinic.objects.fhir import written
 from bmd_edge.clinic.places import PATIENT_KEY
 from bmd_edge.clinic.reading.reader import Before, Reader, Result, ResultJob, open_reader
 from bmd_edge.errors import EngineError
@@ -41,6 +43,7 @@ def opener(config: Config) -> Callable[[], Reader]:
         config.box.ae_title,
         config.approval,
         patient_key(config.root / PATIENT_KEY),
+        config.kinds,
         device=reading.device,
         precision=reading.precision,
         recalibration=reading.recalibration or None,
@@ -68,7 +71,7 @@ def work(config: Config, journal: Journal, stop: Event, open_it: Callable[[], Re
 
 
 def _read(config: Config, journal: Journal, stop: Event, crew: Crew) -> None:
-    basis = hashlib.sha256(f"{crew.setup.digest} {config.approval}".encode()).hexdigest()
+    basis = hashlib.sha256(f"{crew.setup.digest} {config.approval} {config.kinds}".encode()).hexdigest()
     films.read_with(journal, basis, crew.setup.bundle_notice)
     while not stop.is_set():
         film = films.start(journal, basis)
@@ -90,16 +93,18 @@ def _job(config: Config, journal: Journal, film: FilmRow) -> ResultJob:
         "worker_lost" if film.tries > MOST_TRIES else None,
         received_at=film.received_at,
         spacing_if_missing_mm=unit.spacing_if_missing_mm if unit else None,
-        before=_before(journal, film),
+        before=_before(config, journal, film),
     )
 
 
-def _before(journal: Journal, film: FilmRow) -> Before | None:
+def _before(config: Config, journal: Journal, film: FilmRow) -> Before | None:
     """The newest result of the film, whichever of its headers it was made of."""
-    newest = {kind: row for kind in KINDS if (row := films.latest_object(journal, film.sop_uid, kind))}
-    if not newest:
+    found = {kind: row for kind in config.kinds if (row := films.latest_object(journal, film.sop_uid, kind))}
+    if not found:
         return None
-    one = next(iter(newest.values()))
+    one = max(found.values(), key=lambda row: row.version)
+    # Of a kind that no archive asked for meanwhile there is none of the newest version.
+    newest = {kind: row for kind, row in found.items() if row.version == one.version}
     source = films.film(journal, one.film_key)
     report = json.loads(source.report) if source and source.report else {}
     return Before(
@@ -110,7 +115,18 @@ def _before(journal: Journal, film: FilmRow) -> Before | None:
         recalibration=report.get("recalibration"),
         approval=one.approval,
         this_file=one.film_key == film.film_key,
+        resources=_resources(config, found[RESOURCES]) if RESOURCES in found else (),
     )
+
+
+def _resources(config: Config, row: ObjectRow) -> tuple[str, ...]:
+    """The FHIR resources that were made of a film before: what is no longer said is to be withdrawn."""
+    try:
+        said = json.loads((config.root / row.path).read_bytes(), parse_float=Decimal)
+    except (OSError, ValueError):
+        logger.error("film %s: its earlier resources are gone from the outbox: none is withdrawn", row.film_key[:16])
+        return ()
+    return tuple(written(one["resource"]) for one in said["entry"])
 
 
 def _outcome(crew: Crew, job: ResultJob) -> FilmOutcome:
@@ -138,7 +154,7 @@ def _keep(config: Config, journal: Journal, film: FilmRow, outcome: FilmOutcome)
 def _kept(config: Config, journal: Journal, film: FilmRow, result: Result, number: int) -> ObjectRow:
     """Write an object, unless a process that was ended has done so already: then those are its bytes."""
     made = result.made[number]
-    path = f"{films.OUTBOX}/{made.sop_instance_uid}.dcm"
+    path = f"{films.OUTBOX}/{made.sop_instance_uid}.{'json' if made.kind == RESOURCES else 'dcm'}"
     if (config.root / path).exists():
         data = (config.root / path).read_bytes()
     else:

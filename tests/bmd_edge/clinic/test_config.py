@@ -90,9 +90,9 @@ def test_an_archive_for_tests_is_on_this_machine(tmp_path: Path, host: str) -> N
         ("units.xray2", "units.folder", 4, "is the name of the watched folder"),
         (', host = "xray2.clinic"', "", 4, "units.xray2.host: is missing"),
         ('ae_title = "XRAY1", ', "", 3, "units.xray1.ae_title: is missing"),
-        ('objects = ["sr"]', 'objects = ["sr", "pdf"]', 5, "pacs.main.objects: knows sr, sc, not pdf"),
+        ('objects = ["sr"]', 'objects = ["sr", "ecg"]', 5, "pacs.main.objects: knows sr, sc, gsps, pdf, not ecg"),
         ('objects = ["sr"]', 'objects = "sr"', 5, "pacs.main.objects: must be a list of texts"),
-        ('kind = "stow"', 'kind = "email"', 6, 'pacs.web.kind: must be "dicom" or "stow"'),
+        ('kind = "stow"', 'kind = "email"', 6, 'pacs.web.kind: must be "dicom", "stow" or "fhir"'),
         ("https://pacs", "http://pacs", 6, "pacs.web.url: must be https"),
         ('"https://pacs.clinic/dicom-web"', '"pacs"', 6, "pacs.web.url: must be the address"),
     ],
@@ -132,4 +132,27 @@ def test_a_network_door_needs_named_units(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["box = {", "box = 1", "", b"\xff".decode("latin-1")])
 def test_what_is_no_such_file_is_told(tmp_path: Path, text: str) -> None:
     with pytest.raises(UsageError, match=r"clinic\.toml"):
+        read_config(written(tmp_path, text))
+
+
+def test_kinds_are_made_where_somebody_asks_for_them(tmp_path: Path) -> None:
+    text = 'box = { root = "/r" }\npacs.main = { kind = "dicom", ae_title = "P", host = "p", objects = ["sr"] }\n'
+    assert read_config(written(tmp_path, text)).kinds == ("sr", "sc")
+    more = 'pacs.web = { kind = "stow", url = "https://p/x", objects = ["pdf", "sc", "gsps"] }\n'
+    assert read_config(written(tmp_path, text + more)).kinds == ("sr", "sc", "gsps", "pdf")
+    record = 'pacs.ehr = { kind = "fhir", url = "https://ehr/fhir" }\n'
+    config = read_config(written(tmp_path, text + record))
+    assert (config.kinds, config.pacs["ehr"].kinds) == (("sr", "sc", "fhir"), ("fhir",))
+
+
+@pytest.mark.parametrize(
+    ("more", "what"),
+    [
+        (', objects = ["sr"]', "pacs.ehr.objects: is for archives"),
+        (", commit = true", "pacs.ehr.commit: is for kind dicom only"),
+    ],
+)
+def test_a_record_has_no_settings_of_an_archive(tmp_path: Path, more: str, what: str) -> None:
+    text = f'box = {{ root = "/r" }}\npacs.ehr = {{ kind = "fhir", url = "https://ehr/fhir"{more} }}\n'
+    with pytest.raises(UsageError, match=what):
         read_config(written(tmp_path, text))

@@ -1,8 +1,8 @@
 """C-STORE and storage commitment with real archives: DCMTK, Orthanc, and one of pynetdicom that misbehaves."""
 
 import hashlib
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -10,6 +10,7 @@ import pytest
 from bmd_edge.clinic.delivery import dicom
 from bmd_edge.clinic.delivery.answers import REASONS
 from bmd_edge.clinic.journal import deliveries, films
+from bmd_edge.clinic.journal.store import Journal
 from bmd_edge.clinic.setup.certificates import make_authority, make_certificate
 from tests.bmd_edge.clinic.delivery.archives import (
     Archive,
@@ -20,8 +21,10 @@ from tests.bmd_edge.clinic.delivery.archives import (
     storescp,
 )
 from tests.bmd_edge.clinic.delivery.conftest import Served, all_sent
+from tests.bmd_edge.clinic.reading.readers import box, put, read_all
 from tests.support import clinic
 from tests.support.clinic import free_port
+from tests.support.screening import hip_dicom
 
 Make = Callable[..., Served]
 
@@ -33,6 +36,42 @@ def test_dcmtk_stores_them_too(served: Make, tmp_path: Path) -> None:
             box.until(all_sent)
     stored = {hashlib.sha256(data_set(path.read_bytes())).hexdigest() for path in (tmp_path / "got").iterdir()}
     assert stored == set(box.made().values())
+
+
+ON_REQUEST = ', objects = ["sr", "sc", "gsps", "pdf"]'
+
+
+@contextmanager
+def asked_for(place: Path, lines: str) -> Iterator[Served]:
+    """A box with one film, read into every kind of object that its archive asks for."""
+    config = box(place, lines)
+    with Journal(config.root) as journal:
+        put(config, journal, hip_dicom("R"))
+        read_all(config, journal)
+        yield Served(config, journal)
+
+
+def test_what_is_made_on_request_is_stored_by_dcmtk(tmp_path: Path) -> None:
+    with (
+        storescp(tmp_path / "got") as port,
+        asked_for(tmp_path, Archive(port).lines(ON_REQUEST)) as box,
+        box.delivering(),
+    ):
+        box.until(lambda states: states == {"sent 0000": 4})
+        stored = {hashlib.sha256(data_set(path.read_bytes())).hexdigest() for path in (tmp_path / "got").iterdir()}
+        assert stored == set(box.made().values())
+
+
+def test_what_is_made_on_request_is_kept_by_orthanc(tmp_path: Path) -> None:
+    port = free_port()
+    bind = f'\n[commitment]\nbind = "127.0.0.1:{port}"'
+    with (
+        orthanc_archive(tmp_path / "pacs", port) as pacs,
+        asked_for(tmp_path, Archive(pacs.dicom).lines(f"{ON_REQUEST}, commit = true") + bind) as box,
+        box.delivering(),
+    ):
+        box.until(lambda states: states == {"committed 0000": 4})
+        assert pacs.instances() == box.made()
 
 
 @pytest.mark.parametrize("status", ["abort", "silent"])

@@ -9,7 +9,7 @@ from time import sleep
 
 import pytest
 
-from bmd_edge.clinic.delivery import stow
+from bmd_edge.clinic.delivery import http
 from tests.bmd_edge.clinic.delivery.archives import data_set
 from tests.bmd_edge.clinic.delivery.conftest import Served
 from tests.support.clinic import free_port
@@ -87,7 +87,7 @@ def test_what_an_answer_means(status: int, body: Callable[[str], bytes], said: s
 
 
 def test_an_answer_of_a_byte_at_a_time_is_given_up(served: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stow, "_REQUEST_S", 1.0)
+    monkeypatch.setattr(http, "_REQUEST_S", 1.0)
     with server(200, lambda uid: sequence("00081199", uid), pause_s=0.2) as (url, _):
         box = served(f'pacs.main = {{ kind = "stow", url = "{url}", objects = ["sr"] }}')
         with box.delivering():

@@ -10,6 +10,11 @@ from pathlib import Path
 
 import pydicom
 import pytest
+from pynetdicom import AE
+from pynetdicom.sop_class import (  # type: ignore[attr-defined]
+    StudyRootQueryRetrieveInformationModelFind,
+    Verification,
+)
 
 from bmd_edge.clinic.config import Config
 from bmd_edge.clinic.journal.films import film_path, films_in
@@ -81,6 +86,24 @@ def test_pixels_arrive_as_they_were_sent(running: tuple[Config, clinic.Peer]) ->
 def stored(data: bytes) -> bytes:
     """The value of Pixel Data, fragments and all."""
     return bytes(pydicom.dcmread(BytesIO(data)).PixelData)
+
+
+def test_a_unit_may_ask_whether_somebody_is_there_and_for_nothing_else(running: tuple[Config, clinic.Peer]) -> None:
+    _, peer = running
+    unit = AE("XRAY1")
+    unit.add_requested_context(Verification)
+    unit.add_requested_context(StudyRootQueryRetrieveInformationModelFind)
+    connected = unit.associate("127.0.0.1", peer.ports[0], ae_title="BMDEDGE")
+    assert connected.is_established
+    assert connected.send_c_echo().Status == 0x0000
+    query = pydicom.Dataset()
+    query.QueryRetrieveLevel, query.PatientName = "STUDY", "*"
+    if any(one.abstract_syntax == StudyRootQueryRetrieveInformationModelFind for one in connected.accepted_contexts):
+        answers = list(connected.send_c_find(query, StudyRootQueryRetrieveInformationModelFind))
+        assert all("Status" not in status or status.Status not in (0x0000, 0xFF00, 0xFF01) for status, _ in answers)
+        assert all(found is None for _, found in answers)
+    if connected.is_established:
+        connected.release()
 
 
 def test_strangers_are_refused_when_they_call(running: tuple[Config, clinic.Peer]) -> None:

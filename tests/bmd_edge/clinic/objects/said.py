@@ -13,6 +13,7 @@ from bmd_edge.report.thumbnail import shrunk
 from bmd_edge.screen.screener import Screener
 from tests.support.screening import NOTICE, drawn_screener
 
+KINDS = ("sr", "sc", "gsps", "pdf")
 APPROVAL = "EK 2026-117"
 OCCASION = Occasion(datetime(2026, 5, 17, 8, 30), Box("BMDEDGE", uid("box"), APPROVAL, NOTICE))
 
@@ -23,7 +24,7 @@ def _screener() -> Screener:
 
 
 def said_of(
-    film: bytes, occasion: Occasion = OCCASION, screener: Screener | None = None
+    film: bytes, occasion: Occasion = OCCASION, screener: Screener | None = None, kinds: tuple[str, ...] = KINDS
 ) -> tuple[FilmReport, dict[str, Made]]:
     """The report of a film and its objects by kind."""
     screener = screener or _screener()
@@ -32,7 +33,7 @@ def said_of(
     picture = FilmPicture(shrunk(loaded.film, *FILM_PX), *loaded.film.shape) if loaded.film else None
     study = study_of(film)
     answer = answer_key(report, study.sop_instance_uid, occasion.box.approval)
-    return report, {made.kind: made for made in objects(report, answer, study, occasion, picture)}
+    return report, {made.kind: made for made in objects(report, answer, study, occasion, picture, kinds)}
 
 
 def second(first: dict[str, Made], why: str) -> Occasion:

@@ -1,4 +1,4 @@
-"""Both objects of every kind of film are valid DICOM, say the same numbers, and bear names that follow from them."""
+"""All objects of every kind of film are valid DICOM, say the same numbers, and bear names that follow from them."""
 
 import io
 import os
@@ -14,7 +14,7 @@ import pytest
 from bmd_edge.clinic.objects.make import Made
 from bmd_edge.clinic.objects.study import study_of
 from bmd_edge.report.results import write_csv
-from tests.bmd_edge.clinic.objects.said import OCCASION, said_of, second
+from tests.bmd_edge.clinic.objects.said import KINDS, OCCASION, said_of, second
 from tests.support import films as odd
 from tests.support.clinic.viewer import numbers_of_csv
 from tests.support.screening import hip_dicom
@@ -61,7 +61,7 @@ def errors(tool: str, *files: Path) -> list[str]:
 
 @pytest.mark.skipif(not shutil.which("dciodvfy"), reason="dicom3tools is not installed")
 @pytest.mark.parametrize("name", FILMS)
-def test_both_objects_of_every_film_are_valid(name: str, tmp_path: Path) -> None:
+def test_the_objects_of_every_film_are_valid(name: str, tmp_path: Path) -> None:
     film = FILMS[name]()
     (tmp_path / "film.dcm").write_bytes(film)
     _, made = said_of(film)
@@ -104,7 +104,7 @@ def test_objects_of_mixed_headers_are_valid(tmp_path: Path) -> None:
         # dcentvfy compares bytes: a name in another character set than UTF-8 is another name to it.
         both = study_of(film).shared
         plain = f"{both.PatientName}{both.PatientID}".isascii()
-        files = ["film.dcm"] * plain + ["sr.dcm", "sc.dcm"]
+        files = ["film.dcm"] * plain + ["sr.dcm", "sc.dcm", "gsps.dcm", "pdf.dcm"]
         assert errors("dcentvfy", *(tmp_path / name for name in files)) == [], number
     assert 0 < read < MIXED
 
@@ -142,15 +142,29 @@ def _number(side: str, item: pydicom.Dataset) -> dict[tuple[str, str, str], str]
     return found
 
 
+def words_of(made: Made) -> str:
+    """What an object says to a person."""
+    data = pydicom.dcmread(io.BytesIO(made.data))
+    if made.kind == "sc":
+        return str(data.ImageComments)
+    if made.kind == "pdf":
+        return data.EncapsulatedDocument.decode("latin-1")
+    (annotation,) = data.GraphicAnnotationSequence
+    return "\n".join(one.UnformattedTextValue for one in annotation.TextObjectSequence)
+
+
 @pytest.mark.parametrize("name", ["right", "left", "pelvis", "one of two refused", "no age", "no hip"])
-def test_the_csv_the_report_and_the_picture_say_the_same_numbers(name: str, tmp_path: Path) -> None:
+def test_the_csv_and_every_object_say_the_same_numbers(name: str, tmp_path: Path) -> None:
     report, made = said_of(FILMS[name]())
     write_csv(tmp_path / "results.csv", [report])
     cells = numbers_of_csv(tmp_path / "results.csv")
-    said, words = numbers_of_sr(made["sr"]), pydicom.dcmread(io.BytesIO(made["sc"].data)).ImageComments
+    said = numbers_of_sr(made["sr"])
     assert {key: float(one) for key, one in said.items()} == {key: float(cell) for key, cell in cells.items()}
-    for (*_, what), cell in cells.items():
-        assert (f"{float(cell):.3f}" if what != "t_score" else f"T {float(cell):+.1f}") in words
+    for kind in ("sc", "gsps", "pdf"):
+        words = words_of(made[kind])
+        for (*_, what), cell in cells.items():
+            assert (f"{float(cell):.3f}" if what != "t_score" else f"T {float(cell):+.1f}") in words, kind
+        assert words.count(" g/cm2") == sum(what != "t_score" for *_, what in cells) * 2 / 3  # two bounds, one unit
     numbers = {"right": 8, "left": 8, "pelvis": 16, "one of two refused": 8, "no age": 6, "no hip": 0}
     assert len(cells) == numbers[name]
 
@@ -182,7 +196,7 @@ def syntaxes() -> Iterator[bytes]:
 
 
 def test_a_film_has_one_result_in_every_lossless_syntax() -> None:
-    assert len(set.union(*map(uids, syntaxes()))) == 2
+    assert len(set.union(*map(uids, syntaxes()))) == len(KINDS)
 
 
 def test_what_changes_the_answer_changes_the_name_and_nothing_else_does() -> None:

@@ -12,6 +12,7 @@ from bmd_edge.clinic.objects.sr import structured_report
 from bmd_edge.clinic.objects.study import study_of
 from bmd_edge.errors import FLAGS, REFUSALS
 from bmd_edge.report.film_report import FilmReport, HipReport
+from bmd_edge.version import __version__
 from tests.bmd_edge.clinic.objects.said import APPROVAL, OCCASION, said_of
 from tests.support.screening import NOTICE, hip_dicom
 
@@ -51,6 +52,22 @@ def test_a_report_is_preliminary_and_says_what_it_is_for() -> None:
     (scheme,) = data.CodingSchemeIdentificationSequence
     assert scheme.CodingSchemeDesignator == "99BMDEDGE"
     assert (data.ContentDate, data.ContentTime) == ("20260517", "083000")
+
+
+def test_each_hip_is_tracked_and_the_algorithm_is_named() -> None:
+    report, data = read(hip_dicom("RL"))
+
+    def values(code: str, value: str) -> list[str]:
+        found = [one for kind in ("TEXT", "UIDREF") for one in items(data, kind)]
+        return [str(one.get(value)) for one in found if one.ConceptNameCodeSequence[0].CodeValue == code]
+
+    assert values("112039", "TextValue") == ["R hip", "L hip"]  # tracking identifier
+    assert len(set(values("112040", "UID"))) == 2
+    assert values("111001", "TextValue") == ["bmd-edge"] * 2
+    assert values("111003", "TextValue") == [__version__] * 2
+    parameters = values("111002", "TextValue")
+    assert parameters.count(f"bundle_digest {report.bundle_digest}") == 2
+    assert codes(data).count("123110") == 2
 
 
 def test_no_code_of_a_number_means_dxa_or_is_too_long_for_a_viewer() -> None:

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from threading import Event, Thread
 
-from bmd_edge.clinic.config import Config
+from bmd_edge.clinic.config import KINDS, Config
 from bmd_edge.clinic.doors.door import Door, Origin
 from bmd_edge.clinic.journal import films
 from bmd_edge.clinic.journal.store import Journal
@@ -51,11 +51,13 @@ class Faulty(Reader):
         return super().load(source)  # type: ignore[arg-type]
 
 
-def drawn_reader(approval: str = APPROVAL, offset_gcm2: float = 0.4, **settings: object) -> Faulty:
-    """A reader of drawn films; `offset_gcm2` is what its network adds."""
+def drawn_reader(
+    approval: str = APPROVAL, offset_gcm2: float = 0.4, kinds: tuple[str, ...] = KINDS, **settings: object
+) -> Faulty:
+    """A reader of drawn films that makes objects of `kinds`; `offset_gcm2` is what its network adds."""
     engines = {"finder": drawn_finder(), "bmd": drawn_bmd(offset_gcm2)}
     reader = Faulty(drawn_bundle(), engines=engines, **settings)
-    reader.name, reader.approval = "BMDEDGE", approval
+    reader.name, reader.approval, reader.kinds = "BMDEDGE", approval, kinds
     return reader
 
 
@@ -65,7 +67,7 @@ def read_all(config: Config, journal: Journal, open_it: Callable[[], Reader] | N
 
     def run() -> None:
         try:
-            work(config, journal, stop, open_it or partial(drawn_reader, config.approval))
+            work(config, journal, stop, open_it or partial(drawn_reader, config.approval, kinds=config.kinds))
         except BaseException as error:  # noqa: BLE001 - raised below
             failed.append(error)
 

@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from threading import Event, Thread
@@ -11,7 +12,7 @@ from threading import Event, Thread
 import pydicom
 import pytest
 
-from bmd_edge.clinic.config import Config
+from bmd_edge.clinic.config import Config, Destination
 from bmd_edge.clinic.journal import films
 from bmd_edge.clinic.journal.films import ObjectRow
 from bmd_edge.clinic.journal.store import Journal
@@ -217,3 +218,53 @@ def test_without_a_bundle_films_wait_and_are_read_once_there_is_one(
     assert (film.state, film.tries) == ("received", 0)
     read_all(config, journal)
     assert len(films.objects_of(journal, key)) == 2
+
+
+def asked(config: Config, *objects: str) -> Config:
+    """The box with one archive that asks for these."""
+    return replace(config, pacs={"main": Destination(kind="dicom", objects=objects)})
+
+
+def made(journal: Journal, key: str) -> list[tuple[int, str]]:
+    return [(row.version, row.kind) for row in films.objects_of(journal, key)]
+
+
+def test_what_an_archive_comes_to_ask_for_is_made_beside_what_there_is(config: Config, journal: Journal) -> None:
+    film = hip_dicom("R")
+    (key,) = put(config, journal, film)
+    read_all(config, journal)
+    put(config, journal, hip_dicom("L"))
+    read_all(asked(config, "sr", "gsps", "pdf"), journal)  # the reader has started with the new settings
+    put(config, journal, film)  # it comes again, and the reader makes more than then
+    read_all(asked(config, "sr", "gsps", "pdf"), journal)
+    assert made(journal, key) == [(1, "gsps"), (1, "pdf"), (1, "sc"), (1, "sr")]
+    films.read_again(journal, key, "asked for")
+    read_all(asked(config, "sr", "gsps", "pdf"), journal)
+    assert len(made(journal, key)) == 4
+    films.read_again(journal, key, "asked for")
+    read_all(config, journal)  # nobody asks any more
+    assert len(made(journal, key)) == 4
+
+
+def test_what_was_not_asked_for_meanwhile_is_made_at_the_newest_version(config: Config, journal: Journal) -> None:
+    (key,) = put(config, journal, hip_dicom("R"))
+    steps = [(asked(config, "gsps"), APPROVAL), (config, "EK 2027-1"), (asked(config, "gsps"), "EK 2027-1")]
+    for settings, approval in steps:
+        read_all(settings, journal, partial(drawn_reader, approval, kinds=settings.kinds))
+        films.read_again(journal, key, "asked for")
+    read_all(asked(config, "gsps"), journal, partial(drawn_reader, "EK 2027-1", kinds=("sr", "sc", "gsps")))
+    assert made(journal, key) == [(1, "gsps"), (1, "sc"), (1, "sr"), (2, "gsps"), (2, "sc"), (2, "sr")]
+
+
+def test_resources_of_a_later_version_are_json_too(config: Config, journal: Journal) -> None:
+    uid = {"SOPInstanceUID": "1.2.826.0.1.3680043.10.9"}
+    record = replace(config, pacs={"ehr": Destination(kind="fhir", url="http://127.0.0.1:1/fhir")})
+    put(record, journal, hip_dicom("R", **uid))
+    read_all(record, journal)
+    (key,) = put(record, journal, hip_dicom("R", **uid, PatientAge="045Y"))
+    read_all(record, journal)
+    rows = [row for row in films.objects_of(journal, key) if row.kind == "fhir"]
+    assert [(row.version, row.path.rpartition(".")[2]) for row in rows] == [(2, "json")]
+    assert hashlib.sha256((config.root / rows[0].path).read_bytes()).hexdigest() == rows[0].sha256
+    said = json.loads((config.root / rows[0].path).read_bytes())
+    assert {entry["resource"]["status"] for entry in said["entry"]} == {"preliminary"}
