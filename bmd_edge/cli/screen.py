@@ -36,6 +36,9 @@ OverrideOption = Annotated[
 MemoryOption = Annotated[
     int | None, typer.Option(min=1, help="Memory for all processes; default 100 MB and 350 MB per film at a time.")
 ]
+AccessionOption = Annotated[
+    bool, typer.Option("--accession", help="Write accession numbers into the results, to find films by.")
+]
 FreshOption = Annotated[
     bool, typer.Option("--fresh", help="Forget the earlier results in --out, of all folders, and start anew.")
 ]
@@ -69,9 +72,7 @@ def screen(
     site: FormerRecalibrationOption = None,
     threads: ThreadsOption = None,
     memory_mb: MemoryOption = None,
-    accession: Annotated[
-        bool, typer.Option("--accession", help="Write accession numbers into the results, to find films by.")
-    ] = False,
+    accession: AccessionOption = False,
     language: LanguageOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print results.jsonl instead of a table.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
@@ -113,8 +114,8 @@ def screen(
         if dry_run:
             _print_plan(crew.setup.digest, films, out, fresh)
             return
-        forget = {"fresh": fresh, "forget_missing": forget_missing, "forget_folder": forget_folder}
-        summary = _run(crew, films, out, **forget, language=spoken)
+        forget = {"forget_missing": forget_missing, "forget_folder": forget_folder}
+        summary = _run(crew, films, out, fresh=fresh, **forget, language=spoken)
     told = of_named(out, summary, films)
     (print_lines if as_json else print_results)(out, told, films, spoken)
     _say_where(films, out, told)

@@ -14,6 +14,7 @@ from jinja2 import nodes
 
 from bmd_edge.bundle.bundle import read_bundle
 from bmd_edge.cli import hips_shown, terminal
+from bmd_edge.clinic import results
 from bmd_edge.errors import FLAGS, LEFT_OUT, REFUSALS, TO_DO, UsageError
 from bmd_edge.language import ENGLISH, LANGUAGES, language, language_of
 from bmd_edge.measure.headline import CUTS_TAKE, HEADLINES
@@ -21,6 +22,7 @@ from bmd_edge.measure.t_score import REFERENCE_NAME, T_SCORE_REASONS, WHO_RANGES
 from bmd_edge.report import film_report, pages, worklist
 from bmd_edge.report.schema import SPACING_SOURCES
 from bmd_edge.sites import SITES
+from tests.bmd_edge.cli.program import program
 
 PACKAGE = Path(__file__).parents[2] / "bmd_edge"
 OTHERS = [code for code in LANGUAGES if code != "en"]
@@ -58,6 +60,7 @@ def tabled() -> Iterator[str]:
     yield from ("The bundle has no cuts for it.", "The recalibration has no cuts for it.", f"They take {CUTS_TAKE}.")
     yield from ("and {n} more", "and {n} more in results.csv", "Counted once.")
     yield "The first {shown} films; all {n} stand in results.csv."
+    yield from (*results._WITHOUT_REPORT.values(), *results._SITES.values(), "waiting", "no headline")
     yield from ("acquisition date", "exposure index", "kVp", "mistakes in the header:")
     yield from (film_report.RESEARCH_USE, REFERENCE_NAME, read_bundle(None).manifest.validity.notice)
     index = (PACKAGE / "report" / "templates" / "index.html.j2").read_text(encoding="utf-8")
@@ -178,3 +181,37 @@ def test_what_has_no_words_is_said_as_it_is() -> None:
     assert language("de")("See {file}.", file="{n}") == "Siehe {n}."
     assert language("es").counted(1, "{n} hip", "{n} hips") == "1 cadera"
     assert language("es").counted(0, "{n} hip", "{n} hips") == "0 caderas"
+
+
+def test_a_run_in_another_language_writes_the_report_anew_and_no_file_for_machines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Real runs of the command: by option, by locale, again in English, and with a language that is not known."""
+    films = tmp_path / "films"
+    films.mkdir()
+    (films / "text.dcm").write_text("text")
+    for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
+        monkeypatch.delenv(name, raising=False)
+
+    def run(*options: str) -> tuple[str, bytes]:
+        done = program("screen", films, "--out", tmp_path / "out", *options)
+        assert done.returncode == 3, done.stderr
+        report = (tmp_path / "out" / "report" / "index.html").read_text(encoding="utf-8")
+        machines = [(tmp_path / "out" / name).read_bytes() for name in ("results.csv", "results.jsonl", "run.json")]
+        return report + done.stdout, b"".join(machines)
+
+    in_english, machines = run()
+    assert '<html lang="en">' in in_english
+    assert in_english.count("The file is not a DICOM file.") == 4
+    for code, options, locale in (("de", ["--language", "de"], "C"), ("ja", [], "ja_JP.UTF-8"), ("es", [], "es_MX")):
+        monkeypatch.setenv("LC_MESSAGES", locale)
+        said, again = run(*options)
+        assert f'<html lang="{code}">' in said
+        assert said.count(language(code)("The file is not a DICOM file.")) == 4
+        assert "The file is not" not in said
+        assert language(code)(film_report.RESEARCH_USE) in " ".join(said.split())
+        assert again == machines
+    monkeypatch.setenv("LC_MESSAGES", "POSIX")
+    assert run() == (in_english, machines)
+    done = program("screen", films, "--out", tmp_path / "out", "--language", "xx")
+    assert (done.returncode, done.stderr) == (2, "bmd-edge: no language 'xx': give one of en, de, es, ja\n")

@@ -25,7 +25,7 @@ function show() {
   for (const part of parts) part.hidden = ![...part.querySelectorAll("tbody")].some((body) => !body.hidden);
   const left = rows.filter((row) => !row.hidden).length;
   const values = { left, all: rows.length, words: search.value.trim() };
-  const said = left ? shown.dataset.some : shown.dataset.none; // in the page's language
+  const said = left ? search.dataset.some : search.dataset.none; // in the page's language
   shown.textContent = words.length ? said.replace(/\{(\w+)\}/g, (place, name) => values[name]) : "";
 }
 

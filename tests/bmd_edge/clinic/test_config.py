@@ -68,6 +68,7 @@ def test_an_archive_for_tests_is_on_this_machine(tmp_path: Path, host: str) -> N
         ('"2026-17"', '" "', 7, "approval: must be"),
         ('"2026-17"', '"Votum für 17"', 7, "approval: must be"),
         ('"2026-17"', '"2026\\n17"', 7, "approval: must be"),
+        ('approval = "2026-17"', 'language = "fr"', 7, "language: must be one of en, de, es, ja"),
         ("min_free_mb = 5000", "min_free_mb = 0", 1, "box.min_free_mb: must be 1 or more"),
         ("min_free_mb = 5000", 'min_free_mb = "30"', 1, "box.min_free_mb: must be a whole number"),
         ("min_free_mb = 5000", "min_free_mb = true", 1, "box.min_free_mb: must be a whole number"),
