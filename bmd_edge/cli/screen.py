@@ -21,6 +21,7 @@ from bmd_edge.cli.options import (
     either_recalibration,
 )
 from bmd_edge.errors import EngineError, UsageError
+from bmd_edge.language import language_of
 
 if TYPE_CHECKING:
     from bmd_edge.cluster.cluster_crew import ClusterCrew
@@ -89,7 +90,6 @@ def screen(
     from bmd_edge.bundle.bundle import read_bundle
     from bmd_edge.cli.terminal import of_named, print_lines, print_results
     from bmd_edge.film.scale import GivenSpacing
-    from bmd_edge.language import language_of
     from bmd_edge.screen.run import check_folders
     from bmd_edge.screen.screener import open_screener
 
@@ -154,7 +154,6 @@ def _patient_key() -> bytes | None:
 def demo(bundle: BundleOption = None, out: OutOption = Path("bmd-edge-demo"), language: LanguageOption = None) -> None:
     """Screen the embedded films and check their outcomes."""
     from bmd_edge.cli.terminal import print_results
-    from bmd_edge.language import language_of
     from bmd_edge.screen.ledger import known
     from bmd_edge.screen.run import orphaned
     from bmd_edge.screen.screener import open_screener
