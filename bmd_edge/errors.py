@@ -231,11 +231,6 @@ TO_DO: dict[str, str] = {
 """What can be done about those flags that say that something is wrong; the others only say how the number came."""
 
 
-def caution(flag: str) -> str:
-    """A flag in words, with what can be done about it."""
-    return " ".join(filter(None, [FLAGS[flag], TO_DO.get(flag)]))
-
-
 def reasons_said(counts: Mapping[str, int]) -> str:
     """Reasons by number, the most frequent first, each code with its sentence: the same words in every command."""
     sentences = {code: f" ({refusal.sentence})" for code, refusal in REFUSALS.items()}

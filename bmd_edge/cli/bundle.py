@@ -1,12 +1,13 @@
-"""The commands about a bundle and this machine: info, doctor, compile."""
+"""The commands about a bundle and this machine: info, doctor, support, compile."""
 
 import json
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bmd_edge.cli.options import BundleArgument, DeviceOption, JsonOption, PrecisionOption
+from bmd_edge.cli.options import BundleArgument, BundleOption, DeviceOption, JsonOption, PrecisionOption
 from bmd_edge.errors import UsageError
 
 if TYPE_CHECKING:
@@ -82,6 +83,32 @@ def doctor(bundle: BundleArgument = None) -> None:
     sound = all(check.sound for check in checks)
     typer.echo("All is well." if sound else "Something needs attention: see the lines marked FAIL.", err=True)
     raise typer.Exit(0 if sound else 4)
+
+
+def support(
+    out: Annotated[Path, typer.Option("--out", "-o", help="The text that is written.")] = Path("bmd-edge-support.txt"),
+    results: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder of results: its versions and counts.")
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A clinic box's clinic.toml: its state too.")
+    ] = None,
+    bundle: BundleOption = None,
+) -> None:
+    """Write what somebody who mends a fault needs: versions, settings, states and logs; no patient's data.
+
+    It is a text: read it before you send it.
+    """
+    from importlib import import_module
+
+    from bmd_edge.cli.doctor import examine
+    from bmd_edge.report.safe_text import visible
+    from bmd_edge.system.files import replace_file
+
+    support_text = import_module("bmd_edge.clinic.support").support_text  # by name: what reads films knows no network
+    with replace_file(out) as file:
+        file.writelines(f"{visible(line)}\n" for line in support_text(examine(bundle), results, config))
+    typer.echo(f"Written: {out}. Read it before you send it.", err=True)
 
 
 def compile_engines(

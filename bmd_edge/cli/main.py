@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from bmd_edge.cli import streams
-from bmd_edge.cli.bundle import compile_engines, doctor, info
+from bmd_edge.cli.bundle import compile_engines, doctor, info, support
 from bmd_edge.cli.completion import Program
 from bmd_edge.cli.key import key
 from bmd_edge.cli.placeholders import command_of
@@ -78,6 +78,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "demo": demo,
     "info": info,
     "doctor": doctor,
+    "support": support,
     "compile": compile_engines,
     "schema": schema,
     "key": key,

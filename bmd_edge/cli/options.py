@@ -7,6 +7,7 @@ import typer
 
 from bmd_edge.cli.completion import bundles
 from bmd_edge.errors import UsageError
+from bmd_edge.language import LANGUAGES
 
 BundleArgument = Annotated[
     Path | None,
@@ -23,6 +24,10 @@ PrecisionOption = Annotated[
 ]
 ThreadsOption = Annotated[int | None, typer.Option(min=1, help="Films at a time; default one per CPU.")]
 OutOption = Annotated[Path, typer.Option("--out", "-o", help="Folder for the results; a rerun resumes there.")]
+LanguageOption = Annotated[
+    str | None,
+    typer.Option(help="Of report and table: en, de, es or ja; default the locale's.", autocompletion=lambda: LANGUAGES),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 RecalibrationOption = Annotated[
     Path | None, typer.Option(metavar="FILE", help="A clinic's own line toward DEXA, from `bmd-edge calibrate`.")

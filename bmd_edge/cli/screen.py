@@ -13,6 +13,7 @@ from bmd_edge.cli.options import (
     BundleOption,
     DeviceOption,
     FormerRecalibrationOption,
+    LanguageOption,
     OutOption,
     PrecisionOption,
     RecalibrationOption,
@@ -20,6 +21,7 @@ from bmd_edge.cli.options import (
     either_recalibration,
 )
 from bmd_edge.errors import EngineError, UsageError
+from bmd_edge.language import language_of
 
 if TYPE_CHECKING:
     from bmd_edge.cluster.cluster_crew import ClusterCrew
@@ -34,6 +36,9 @@ OverrideOption = Annotated[
 ]
 MemoryOption = Annotated[
     int | None, typer.Option(min=1, help="Memory for all processes; default 100 MB and 350 MB per film at a time.")
+]
+AccessionOption = Annotated[
+    bool, typer.Option("--accession", help="Write accession numbers into the results, to find films by.")
 ]
 FreshOption = Annotated[
     bool, typer.Option("--fresh", help="Forget the earlier results in --out, of all folders, and start anew.")
@@ -68,9 +73,8 @@ def screen(
     site: FormerRecalibrationOption = None,
     threads: ThreadsOption = None,
     memory_mb: MemoryOption = None,
-    accession: Annotated[
-        bool, typer.Option("--accession", help="Write accession numbers into the results, to find films by.")
-    ] = False,
+    accession: AccessionOption = False,
+    language: LanguageOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print results.jsonl instead of a table.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
     fresh: FreshOption = False,
@@ -89,6 +93,7 @@ def screen(
     from bmd_edge.screen.run import check_folders
     from bmd_edge.screen.screener import open_screener
 
+    spoken = language_of(language)
     check_folders(films, out)
     if send_films and not cluster:
         raise UsageError("--send-films needs the machines to send them to: give --cluster too")
@@ -109,9 +114,10 @@ def screen(
         if dry_run:
             _print_plan(crew.setup.digest, films, out, fresh)
             return
-        summary = _run(crew, films, out, fresh=fresh, forget_missing=forget_missing, forget_folder=forget_folder)
+        forget = {"forget_missing": forget_missing, "forget_folder": forget_folder}
+        summary = _run(crew, films, out, fresh=fresh, **forget, language=spoken)
     told = of_named(out, summary, films)
-    (print_lines if as_json else print_results)(out, told, films)
+    (print_lines if as_json else print_results)(out, told, films, spoken)
     _say_where(films, out, told)
     raise typer.Exit(0 if told.complete else 3)
 
@@ -145,7 +151,7 @@ def _patient_key() -> bytes | None:
     return key
 
 
-def demo(bundle: BundleOption = None, out: OutOption = Path("bmd-edge-demo")) -> None:
+def demo(bundle: BundleOption = None, out: OutOption = Path("bmd-edge-demo"), language: LanguageOption = None) -> None:
     """Screen the embedded films and check their outcomes."""
     from bmd_edge.cli.terminal import print_results
     from bmd_edge.screen.ledger import known
@@ -153,6 +159,7 @@ def demo(bundle: BundleOption = None, out: OutOption = Path("bmd-edge-demo")) ->
     from bmd_edge.screen.screener import open_screener
     from bmd_edge.screen.workers import Crew
 
+    spoken = language_of(language)
     data = Path(__file__).parents[1] / "data"
     if not (data / "demo.json").is_file():
         raise EngineError("this installation holds no demo films: install the program again")
@@ -160,8 +167,8 @@ def demo(bundle: BundleOption = None, out: OutOption = Path("bmd-edge-demo")) ->
     if orphaned(out) or not known(out) <= expected.keys():
         raise UsageError(f"{out}: holds results of other films, which the demo would write over: give another --out")
     with Crew(partial(open_screener, bundle, threads=1)) as crew:
-        summary = _run(crew, data / "demo", out, fresh=True)
-    print_results(out, summary, data / "demo")
+        summary = _run(crew, data / "demo", out, fresh=True, language=spoken)
+    print_results(out, summary, data / "demo", spoken)
     _say_where(data / "demo", out, summary)
     wrong = [line for line in _unexpected_outcomes(out, expected)]
     for line in wrong:
@@ -203,14 +210,14 @@ def schema(
 # -- what screen and demo print -----------------------------------------------------------------------------------
 
 
-def _run(crew: "Examiner", films: Path, out: Path, **forget: Any) -> "RunSummary":
+def _run(crew: "Examiner", films: Path, out: Path, **settings: Any) -> "RunSummary":
     from bmd_edge.cli.terminal import progress_bar, say
     from bmd_edge.screen.run import screen_folder
 
     told: list[str] = []  # until the bar is gone
     try:
         with progress_bar() as progress:
-            return screen_folder(crew, films, out, **forget, progress=progress, tell=told.append)
+            return screen_folder(crew, films, out, **settings, progress=progress, tell=told.append)
     except KeyboardInterrupt:
         typer.echo("Stopped. Finished films are kept: run the same command again to go on.", err=True)
         raise typer.Exit(130) from None  # 128 + SIGINT, as shells have it

@@ -16,6 +16,7 @@ from rich.text import Text
 from bmd_edge.cli.hips_shown import print_hips
 from bmd_edge.cli.minutes import Minutes
 from bmd_edge.errors import AT_ONCE, REFUSALS, remedy
+from bmd_edge.language import ENGLISH, Language
 from bmd_edge.report.copies import Copies, copies, count_copies, marked
 from bmd_edge.report.film_report import (
     COPIES,
@@ -27,7 +28,7 @@ from bmd_edge.report.film_report import (
     RunSummary,
     count,
 )
-from bmd_edge.report.in_words import counted, some
+from bmd_edge.report.in_words import some
 from bmd_edge.report.results import json_line
 from bmd_edge.report.safe_text import visible
 from bmd_edge.screen.folder_plan import named
@@ -99,32 +100,40 @@ def of_named(out: Path, summary: RunSummary, films: Path) -> RunSummary:
     return replace(summary, copies=count_copies(marks), **found)
 
 
-def print_results(out: Path, summary: RunSummary, films: Path) -> None:
+def print_results(out: Path, summary: RunSummary, films: Path, language: Language = ENGLISH) -> None:
     """Print what a finished run says of the folder or film that was named to stdout, at the width of the terminal."""
     console = Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
     with _told(out, films) as ledger:
         marks = _marks(ledger, summary)
-        without = _without(_counted(ledger, marks))
-        _print_without(console, without, at_once=True)
+        without = _without(_counted(ledger, marks), language)
+        _print_without(console, without, language, at_once=True)
         if summary.hips["read"]:
             with_number = (report for report in _counted(ledger, marks) if report.status == "read")
-            print_hips(console, islice(with_number, _FILMS_SHOWN))
-            if summary.films["read"] > _FILMS_SHOWN:
-                console.print(f"  The first {_FILMS_SHOWN} films; all {summary.films['read']} stand in results.csv.\n")
-        _print_without(console, without, at_once=False)
+            print_hips(console, islice(with_number, _FILMS_SHOWN), language)
+            if (n := summary.films["read"]) > _FILMS_SHOWN:
+                of_all = "The first {shown} films; all {n} stand in results.csv."
+                console.print(f"  {language(of_all, shown=_FILMS_SHOWN, n=n)}\n")
+        _print_without(console, without, language, at_once=False)
         now = _of_films_there(ledger, summary, marks)
-    _print_copies(console, marks)
-    console.print(_counts(now))
-    console.print(f"Networks: bundle {visible(summary.bundle)}, {summary.signature_said}.", markup=False)
-    console.print(f"{RESEARCH_USE} {visible(summary.notice)}", style="bold", markup=False)
+    _print_copies(console, marks, language)
+    console.print(_counts(now, language))
+    signature = summary.signature_said(language)
+    networks = language("Networks: bundle {bundle}, {signature}.", bundle=visible(summary.bundle), signature=signature)
+    console.print(networks, markup=False)
+    console.print(_notice(summary, language), style="bold", markup=False)
 
 
-def print_lines(out: Path, summary: RunSummary, films: Path) -> None:
+def _notice(summary: RunSummary, language: Language) -> str:
+    """What must stand beside numbers."""
+    return f"{language(RESEARCH_USE)} {visible(language(summary.notice))}"
+
+
+def print_lines(out: Path, summary: RunSummary, films: Path, language: Language = ENGLISH) -> None:
     """The lines of results.jsonl on what was named, to stdout; to stderr what must stand beside numbers."""
     with _told(out, films) as ledger:
         marks = copies(ledger.reports()) if summary.copies else {}
         sys.stdout.writelines(json_line(marked(report, marks)) + "\n" for report in ledger.reports(named=True))
-    sys.stderr.write(f"{RESEARCH_USE} {visible(summary.notice)}\n")
+    sys.stderr.write(f"{_notice(summary, language)}\n")
 
 
 def besides(out: Path, films: Path) -> dict[str, int]:
@@ -169,59 +178,73 @@ def _of_films_there(ledger: Ledger, summary: RunSummary, marks: Copies) -> RunSu
     return replace(summary, copies=dict(repeated), **count(there()))
 
 
-def _counts(summary: RunSummary) -> str:
+def _counts(summary: RunSummary, language: Language) -> str:
     films, hips = summary.films, summary.hips
-    also = f", {films['left_out']} left out" * (films["left_out"] > 0)
-    also += f", {summary.repeated} shown by another file" * (summary.repeated > 0)
-    return (
-        f"{counted(summary.files, 'file')}: {films['read']} read, {films['refused']} refused, {films['failed']}"
-        f" failed{also}. {counted(hips['read'], 'hip')} with a number, {hips['refused']} refused."
-    )
+    said = language.counted(summary.files, "{n} file", "{n} files") + language(
+        ": {read} read, {refused} refused, {failed} failed",
+        read=films["read"], refused=films["refused"], failed=films["failed"],
+    )  # fmt: skip
+    if films["left_out"]:
+        said += language(", {n} left out", n=films["left_out"])
+    if summary.repeated:
+        said += language(", {n} shown by another file", n=summary.repeated)
+    numbers = language.counted(hips["read"], "{n} hip", "{n} hips")
+    return said + language(". {hips} with a number, {refused} refused.", hips=numbers, refused=hips["refused"])
 
 
 _Without = dict[tuple[bool, str, str], list[str]]
 """Names of what got no number, by (left out, reason, "hip" or "file")."""
+_WITHOUT_SAID = {
+    (True, "file"): ("{n} file left out.", "{n} files left out."),
+    (False, "file"): ("{n} file without a number.", "{n} files without a number."),
+    (False, "hip"): ("{n} hip without a number.", "{n} hips without a number."),
+}
+"""By (left out, "hip" or "file"): of one, and of more."""
 
 
-def _without(reports: Iterable[FilmReport]) -> _Without:
+def _without(reports: Iterable[FilmReport], language: Language) -> _Without:
     """What got no number."""
     names: _Without = {}
+    unknown = language("side unknown")
     for report in reports:
-        earlier = f" [{report.film_now}]" * (report.film_now in EARLIER_FILMS)
+        earlier = f" [{language(report.film_now)}]" * (report.film_now in EARLIER_FILMS)
         file, left_out = visible(report.file or "") + earlier, report.status == "left_out"
         for hip in report.hips:
             if hip.reason:
-                names.setdefault((left_out, hip.reason, "hip"), []).append(f"{file} ({hip.side or 'side unknown'})")
+                names.setdefault((left_out, hip.reason, "hip"), []).append(f"{file} ({hip.side or unknown})")
         if report.reason and not report.hips:
             names.setdefault((left_out, report.reason, "file"), []).append(file)
     return names
 
 
-def _print_without(console: Console, names: _Without, *, at_once: bool) -> None:
+def _print_without(console: Console, names: _Without, language: Language, *, at_once: bool) -> None:
     """By reason sentence, remedy, names: all of what somebody must read at once; of the rest the first names, first
     films, then what is none.
     """
     for (left_out, reason, kind), files in sorted(names.items(), key=lambda one: (one[0][0], -len(one[1]), one[0])):
         if (reason in AT_ONCE) != at_once:
             continue
-        what, style, status = ("left out", "", "left_out") if left_out else ("without a number", "yellow", "refused")
-        sentence = f"{counted(len(files), kind)} {what}. {REFUSALS[reason].sentence}"
-        shown = ", ".join(files) if at_once else some(files, _IN_CSV)
-        _print_named(console, sentence, remedy(reason, status), shown, "bold red" if at_once else style)
+        style, status = ("", "left_out") if left_out else ("yellow", "refused")
+        what = language.counted(len(files), *_WITHOUT_SAID[left_out, kind])
+        sentence = f"{what} {language(REFUSALS[reason].sentence)}"
+        shown = ", ".join(files) if at_once else some(files, _IN_CSV, language)
+        _print_named(console, sentence, language(remedy(reason, status)), shown, "bold red" if at_once else style)
 
 
-def _print_copies(console: Console, marks: Copies) -> None:
+def _print_copies(console: Console, marks: Copies, language: Language) -> None:
     """Which files show one image, or claim to."""
     names: dict[str, list[str]] = {}
     for (file, _), (kind, other) in marks.items():
-        names.setdefault(kind, []).append(f"{visible(file or '')} (see {visible(other or '')})")
+        see = language("{file} (see {other})", file=visible(file or ""), other=visible(other or ""))
+        names.setdefault(kind, []).append(see)
     for kind, files in names.items():
         if kind in COUNTED_ONCE:
-            what = "copy" if len(files) == 1 else "copies"
-            _print_named(console, f"{len(files)} {what}. {COPIES[kind]}", "Counted once.", some(files, _IN_CSV), "")
+            what, to_do, style = language.counted(len(files), "{n} copy.", "{n} copies."), "Counted once.", ""
         else:
-            sentence = f"{counted(len(files), 'file')} in conflict. {COPIES[kind]}"
-            _print_named(console, sentence, COPIES_TO_DO[kind], some(files, _IN_CSV), "yellow")
+            what = language.counted(len(files), "{n} file in conflict.", "{n} files in conflict.")
+            to_do, style = COPIES_TO_DO[kind], "yellow"
+        sentence = f"{what} {language(COPIES[kind])}"
+        _print_named(console, sentence, language(to_do), some(files, _IN_CSV, language), style)
 
 
 def _print_named(console: Console, sentence: str, to_do: str, files: str, style: str) -> None:

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from bmd_edge.clinic.toml_tables import Lines, built
 from bmd_edge.errors import UsageError
+from bmd_edge.language import ENGLISH, LANGUAGES
 
 NAME = "clinic.toml"
 KINDS = ("sr", "sc")
@@ -140,7 +141,8 @@ class Reading:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """The whole file. approval: number of the study or of the ethics approval, at most 64 characters; without one
-    nothing is delivered, but to an archive for tests. digest: of the file's bytes.
+    nothing is delivered, but to an archive for tests. language: of what people are told, a code of
+    `bmd_edge.language.LANGUAGES`. digest: of the file's bytes.
     """
 
     box: Box
@@ -152,6 +154,7 @@ class Config:
     tls: Tls = field(default_factory=Tls)
     reading: Reading = field(default_factory=Reading)
     approval: str = ""
+    language: str = ENGLISH.code
     path: Path = Path()
     digest: str = ""
 
@@ -216,6 +219,8 @@ def _check(config: Config, lines: Lines) -> None:
             raise lines.error(f"box.{name}", "must be the whole path of a folder")
     _check_ae_title(box.ae_title, "box.ae_title", lines)
     _check_approval(config.approval, lines)
+    if config.language not in LANGUAGES:
+        raise lines.error("language", f"must be one of {', '.join(LANGUAGES)}")
     if box.min_free_mb < 1:
         raise lines.error("box.min_free_mb", "must be 1 or more")
     for name in ("dicom", "dicom_tls", "stow_tls"):

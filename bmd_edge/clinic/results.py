@@ -3,11 +3,18 @@
 import json
 from collections.abc import Iterator
 from datetime import datetime
+from typing import Any
 
 from bmd_edge.clinic.journal import deliveries, films
 from bmd_edge.clinic.journal.films import FilmRow
 from bmd_edge.clinic.journal.store import Journal
 from bmd_edge.errors import REFUSALS, UsageError
+from bmd_edge.language import ENGLISH, Language
+from bmd_edge.measure.headline import HEADLINES
+
+_SITES = {"femoral_neck": "femoral neck", "total_hip": "total hip"}
+_WITHOUT_REPORT = {"quarantined": "in quarantine", "screening": "being read"}
+"""State -> words; every other film without a report waits."""
 
 
 def since(text: str | None, now: float) -> float:
@@ -20,36 +27,41 @@ def since(text: str | None, now: float) -> float:
         raise UsageError("--since takes a day or a time of day, as 2026-05-17 or '2026-05-17 08:30'") from None
 
 
-def lines(journal: Journal, start: float, as_json: bool) -> Iterator[str]:
+def lines(journal: Journal, start: float, as_json: bool, language: Language = ENGLISH) -> Iterator[str]:
     """One line for each film that was received since `start`, in the order of arrival.
 
     As JSON the very lines that `bmd-edge screen` would print of the spool, of films that were read or refused.
     """
     for film in films.films_since(journal, start):
         if not as_json:
-            yield _line(journal, film)
+            yield _line(journal, film, language)
         elif film.report:
             yield film.report
 
 
-def _line(journal: Journal, film: FilmRow) -> str:
+def _line(journal: Journal, film: FilmRow, language: Language) -> str:
     when = datetime.fromtimestamp(film.received_at).strftime("%Y-%m-%d %H:%M:%S")
-    return "  ".join((when, film.unit, film.film_key[:16], _result(film), _delivered(journal, film)))
+    return "  ".join((when, film.unit, film.film_key[:16], _result(film, language), _delivered(journal, film)))
 
 
-def _result(film: FilmRow) -> str:
+def _result(film: FilmRow, language: Language) -> str:
     if film.state == "quarantined" or not film.report:
-        return {"quarantined": "in quarantine", "screening": "being read"}.get(film.state, "waiting")
+        return language(_WITHOUT_REPORT.get(film.state, "waiting"))
     said = json.loads(film.report)
     if said["status"] != "read":
-        return f"no number: {REFUSALS[said['reason']].sentence}"
+        return f"{language('no number:')} {language(REFUSALS[said['reason']].sentence)}"
     numbers = [
-        f"{hip['side'] or '?'} {estimate['site'].replace('_', ' ')} {estimate['bmd_gcm2']:.3f} "
-        f"({estimate['low_gcm2']:.3f} to {estimate['high_gcm2']:.3f}) g/cm2"
+        f"{hip['side'] or '?'} {language(_SITES[estimate['site']])} {_number(estimate, language)} g/cm2"
         for hip in said["hips"]
         for estimate in hip["estimates"]
     ]
-    return ", ".join(numbers) + f"; {said['band_meaning'] or 'no headline'}"
+    headline = language(HEADLINES[said["band"]] if said["band"] else "no headline")
+    return ", ".join(numbers) + f"; {headline}"
+
+
+def _number(estimate: dict[str, Any], language: Language) -> str:
+    bmd, low, high = (f"{estimate[name]:.3f}" for name in ("bmd_gcm2", "low_gcm2", "high_gcm2"))
+    return language("{bmd} ({low} to {high})", bmd=bmd, low=low, high=high)
 
 
 def _delivered(journal: Journal, film: FilmRow) -> str:

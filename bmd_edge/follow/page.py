@@ -14,6 +14,7 @@ from bmd_edge.follow.key import SITE_WORDS, marks, rests_on
 from bmd_edge.follow.repeatability import RepeatabilityFile, phantoms
 from bmd_edge.follow.series import LEFT_OUT, Finding, Series, series_of
 from bmd_edge.follow.words import Said, said, title, verdict
+from bmd_edge.language import ENGLISH, Language
 from bmd_edge.report.film_report import RESEARCH_USE, FilmReport, RunSummary
 from bmd_edge.report.pages import templates
 from bmd_edge.report.safe_text import visible
@@ -34,10 +35,12 @@ def write_page(
     known: RepeatabilityFile | None,
     summary: Any,
     back: str | None = None,
+    language: Language = ENGLISH,
 ) -> None:
     """Write the page of hips with several visits; `alone` are those with films of one only.
 
     `summary` is that of the run, or a mapping with what pages show; `back` is where a link to the overview leads.
+    `language` is that of the notice; the page itself is English.
     """
     others, span_gcm2 = other_hips(hips), span_of(hips)
     cards = [
@@ -46,6 +49,7 @@ def write_page(
     ]
     values = {
         "research_use": RESEARCH_USE,
+        "t": language,
         "summary": summary,
         "back": back,
         "patients": [
@@ -65,7 +69,7 @@ def _key(hips: Sequence[Followed], known: RepeatabilityFile | None, lines: Itera
     return [*marks(hips, {line.label for line in lines}), *rests_on(hips, known)]
 
 
-def write_series(folder: Path, reports: Iterable[FilmReport], summary: RunSummary) -> int:
+def write_series(folder: Path, reports: Iterable[FilmReport], summary: RunSummary, language: Language = ENGLISH) -> int:
     """Write `series.html` of a run into `folder`, where a hip has films of several visits; returns how many have.
 
     With the phantom's figure nothing judges; a clinic's own is for `bmd-edge follow`.
@@ -76,7 +80,7 @@ def write_series(folder: Path, reports: Iterable[FilmReport], summary: RunSummar
     if hips:
         folder.mkdir(exist_ok=True)
         alone = [one for one in series if len(one.visits) == 1]
-        write_page(path, hips, alone, findings, known, summary, back="index.html")
+        write_page(path, hips, alone, findings, known, summary, back="index.html", language=language)
     else:
         path.unlink(missing_ok=True)
     return len(hips)

@@ -6,8 +6,9 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from bmd_edge.bundle.calibration import HeadlineCuts
-from bmd_edge.errors import FLAGS
+from bmd_edge.errors import FLAGS, TO_DO
 from bmd_edge.film.film import FilmFacts
+from bmd_edge.language import ENGLISH, Language
 from bmd_edge.measure.estimate import Estimate
 from bmd_edge.measure.headline import HEADLINES, headline
 from bmd_edge.measure.network_answer import NetworkAnswer
@@ -169,11 +170,10 @@ class RunSummary:
     signature_key: str | None = None
     cpus: list[str] = field(default_factory=list)
 
-    @property
-    def signature_said(self) -> str:
+    def signature_said(self, language: Language = ENGLISH) -> str:
         """What is known of the bundle's signature, in words; with the start of the key's SHA-256."""
-        key = f" (key {self.signature_key[:16]})" if self.signature_key else ""
-        return SIGNATURES[self.signature] + key
+        key = language(" (key {key})", key=self.signature_key[:16]) if self.signature_key else ""
+        return language(SIGNATURES[self.signature]) + key
 
     @property
     def repeated(self) -> int:
@@ -227,6 +227,11 @@ def count(reports: Iterable[FilmReport]) -> dict[str, Any]:
         "not_there": dict(sorted((+not_there).items())),
         "cpus": sorted(cpus),
     }
+
+
+def caution(flag: str, language: Language = ENGLISH) -> str:
+    """A flag in words, with what can be done about it."""
+    return " ".join(language(text) for text in (FLAGS[flag], TO_DO.get(flag)) if text)
 
 
 def flags_of(hip: HipReport) -> list[str]:

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from bmd_edge.language import ENGLISH, Language
+
 _NAMES_SHOWN = 6
 
 
@@ -10,7 +12,8 @@ def counted(n: int, kind: str) -> str:
     return f"{n} {kind}{'' if n == 1 else 's'}"
 
 
-def some(names: Sequence[str], where: str = "") -> str:
+def some(names: Sequence[str], where: str = "", language: Language = ENGLISH) -> str:
     """The first names, and how many more there are, which may stand ` in results.csv`."""
-    more = [f"and {len(names) - _NAMES_SHOWN} more{where}"] if len(names) > _NAMES_SHOWN else []
+    left = len(names) - _NAMES_SHOWN
+    more = [language(f"and {{n}} more{where}", n=left)] if left > 0 else []
     return ", ".join([*names[:_NAMES_SHOWN], *more])

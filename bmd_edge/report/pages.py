@@ -15,12 +15,13 @@ from typing import Any
 
 import jinja2
 
-from bmd_edge.errors import REFUSALS, caution, remedy
+from bmd_edge.errors import REFUSALS, remedy
 from bmd_edge.film.film import FACTS
+from bmd_edge.language import ENGLISH, Language
 from bmd_edge.measure.estimate import Estimate, who_range
+from bmd_edge.measure.headline import HEADLINES
 from bmd_edge.measure.t_score import REFERENCE_NAME, T_SCORE_REASONS, WHO_CUTS, WHO_RANGES, bmd_at
 from bmd_edge.report.film_report import (
-    COPIES,
     COPIES_TO_DO,
     FILM_NOW,
     FILM_NOW_TO_DO,
@@ -28,18 +29,20 @@ from bmd_edge.report.film_report import (
     FilmReport,
     HipReport,
     RunSummary,
+    caution,
     flags_of,
 )
 from bmd_edge.report.safe_text import visible
 from bmd_edge.report.schema import SPACING_SOURCES
 from bmd_edge.report.thumbnail import Thumbnail
-from bmd_edge.report.worklist import Row, Worklist, no_headline, signed
+from bmd_edge.report.worklist import Row, Worklist, copied, no_headline, signed
 from bmd_edge.system.files import replace_file
 
 FILMS_PER_PAGE = 100
 _Entry = tuple[FilmReport, Thumbnail | None]
+SEX_NAMES = {"F": "female", "M": "male", None: "sex unknown"}
 SITE_NAMES = {"femoral_neck": "Femoral neck", "total_hip": "Total hip"}
-SIDE_NAMES = {"R": "Right", "L": "Left", None: "Side unknown"}
+SIDE_NAMES = {"R": "Right hip", "L": "Left hip", None: "Side unknown"}
 _FACT_NAMES = {
     "kvp": "kVp",
     "sop_instance_uid": "SOP instance UID",
@@ -51,7 +54,9 @@ _SCRIPT = files("bmd_edge.report").joinpath("templates", "worklist.js").read_tex
 _SCALE_GCM2 = (0.3, 1.2)  # the axis of the interval drawings; what lies beyond is drawn at its end
 
 
-def write_pages(folder: Path, entries: Iterable[_Entry], summary: RunSummary, again: int = 0) -> None:
+def write_pages(
+    folder: Path, entries: Iterable[_Entry], summary: RunSummary, again: int = 0, language: Language = ENGLISH
+) -> None:
     """Write `index.html` and, beyond 100 films, one page per 100 films into `folder`; pages of an older run go.
 
     The overview begins with the worklist; up to 100 films have their cards there too. `again` is the number of hips
@@ -61,12 +66,14 @@ def write_pages(folder: Path, entries: Iterable[_Entry], summary: RunSummary, ag
     total = summary.files
     names = [f"page-{n + 1:04d}.html" for n in range(-(-total // FILMS_PER_PAGE))] if total > FILMS_PER_PAGE else []
     common = {"research_use": RESEARCH_USE, "summary": summary, "pages": names, "reference": REFERENCE_NAME}
+    common |= {"t": language}
     listing: list[dict[str, Any]] = []
     films: list[dict[str, Any]] = []
-    worklist = Worklist()
+    worklist = Worklist(language)
     for number, batch in enumerate(_batches(entries)):
         page = names[number] if names else ""
-        films = [{"anchor": f"film-{FILMS_PER_PAGE * number + n}", **_film(*entry)} for n, entry in enumerate(batch, 1)]
+        first = FILMS_PER_PAGE * number
+        films = [{"anchor": f"film-{first + n}", **_film(*entry, language)} for n, entry in enumerate(batch, 1)]
         for film, (report, _) in zip(films, batch, strict=True):
             worklist.add(report, f"{page}#{film['anchor']}")
         if page:
@@ -74,8 +81,8 @@ def write_pages(folder: Path, entries: Iterable[_Entry], summary: RunSummary, ag
             listing.append({"name": page, "first": films[0]["file"], "last": films[-1]["file"], "n": len(films)})
     values = {
         "sections": worklist.sections(),
-        "unread": _by_reason(worklist.unread, "refused"),
-        "left_out": _by_reason(worklist.left_out, "left_out"),
+        "unread": _by_reason(worklist.unread, "refused", language),
+        "left_out": _by_reason(worklist.left_out, "left_out", language),
         "listing": listing,
         "films": [] if names else films,
         "shown_before": summary.repeated,
@@ -88,10 +95,16 @@ def write_pages(folder: Path, entries: Iterable[_Entry], summary: RunSummary, ag
         old.unlink()
 
 
-def _by_reason(rows: dict[str, list[Row]], status: str) -> list[dict[str, Any]]:
+def report_is_in(language: Language, folder: Path) -> bool:
+    """Whether the overview in `folder` is said to be in this language."""
+    with (folder / "index.html").open("rb") as file:
+        return f'<html lang="{language.code}">'.encode() in file.read(100)
+
+
+def _by_reason(rows: dict[str, list[Row]], status: str, language: Language) -> list[dict[str, Any]]:
     """The reasons of files, the one of most files first."""
     most_first = sorted(rows.items(), key=lambda one: (-len(one[1]), one[0]))
-    return [{**_refusal(code, status), "rows": some} for code, some in most_first]
+    return [{**_refusal(code, status, language), "rows": some} for code, some in most_first]
 
 
 def _write(path: Path, template: str, **values: Any) -> None:
@@ -102,13 +115,15 @@ def _write(path: Path, template: str, **values: Any) -> None:
 @cache
 def templates(*folders: Path) -> jinja2.Environment:
     """The templates of `folders` and of this package, compiled once; every page of the project is made of them."""
-    return jinja2.Environment(
+    environment = jinja2.Environment(
         loader=jinja2.ChoiceLoader([jinja2.FileSystemLoader(folders), jinja2.PackageLoader("bmd_edge.report")]),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.globals["t"] = ENGLISH  # of pages that are made in no other language
+    return environment
 
 
 def _batches(entries: Iterable[_Entry]) -> Iterator[list[_Entry]]:
@@ -117,70 +132,73 @@ def _batches(entries: Iterable[_Entry]) -> Iterator[list[_Entry]]:
         yield batch
 
 
-def _refusal(code: str, status: str) -> dict[str, str]:
-    return {"code": code, "sentence": REFUSALS[code].sentence, "remedy": remedy(code, status)}
+def _refusal(code: str, status: str, language: Language) -> dict[str, str]:
+    return {"code": code, "sentence": language(REFUSALS[code].sentence), "remedy": language(remedy(code, status))}
 
 
 # -- what the templates show --------------------------------------------------------------------------------------
 
 
-def _film(report: FilmReport, picture: Thumbnail | None) -> dict[str, Any]:
+def _film(report: FilmReport, picture: Thumbnail | None, language: Language) -> dict[str, Any]:
+    now = FILM_NOW[report.film_now], FILM_NOW_TO_DO.get(report.film_now)
     return {
-        "file": visible(report.file or "(no file)"),
-        "identity": [visible(one) for one in _identity(report)],
+        "file": visible(report.file or language("(no file)")),
+        "identity": [visible(one) for one in _identity(report, language)],
         "status": report.status,
         "complete": report.complete,
-        "film_now": " ".join(filter(None, [FILM_NOW[report.film_now], FILM_NOW_TO_DO.get(report.film_now)])),
+        "film_now": " ".join(language(text) for text in now if text),
         "band": report.band,
-        "copied": report.copy and f"{COPIES[report.copy]} See {visible(report.copy_of or '')}.",
-        "copied_to_do": COPIES_TO_DO.get(report.copy or "", ""),
-        "headline": report.band_meaning or no_headline(report),
-        "refusal": _refusal(report.reason, report.status) if report.reason else None,
-        "facts": [visible(fact) for fact in _facts(report)],
+        "copied": copied(report, language),
+        "copied_to_do": language(COPIES_TO_DO.get(report.copy or "", "")),
+        "headline": language(HEADLINES[report.band]) if report.band else no_headline(report, language),
+        "refusal": _refusal(report.reason, report.status, language) if report.reason else None,
+        "facts": [visible(fact) for fact in _facts(report, language)],
         "picture": picture
         and {
             "uri": "data:image/jpeg;base64," + base64.b64encode(picture.jpeg).decode(),
             "width": picture.width_px,
             "height": picture.height_px,
         },
-        "hips": [_hip(hip, picture) for hip in report.hips],
+        "hips": [_hip(hip, picture, language) for hip in report.hips],
     }
 
 
-def _facts(report: FilmReport) -> list[str]:
+def _facts(report: FilmReport, language: Language) -> list[str]:
     """What the header says: in words, then every fact that has none here and is known."""
     in_words = ("age_years", "sex", "view", "maker", "model", "spacing_mm", "spacing_source")
     facts = [
-        f"{report.age_years:g} years" if report.age_years is not None else "age unknown",
-        {"F": "female", "M": "male", None: "sex unknown"}[report.sex],
-        f"view {report.view}" if report.view else "view unknown",
-        " ".join(part for part in (report.maker, report.model) if part) or "maker unknown",
+        language("age unknown") if report.age_years is None else language("{age} years", age=f"{report.age_years:g}"),
+        language(SEX_NAMES[report.sex]),
+        language("view {view}", view=report.view) if report.view else language("view unknown"),
+        " ".join(part for part in (report.maker, report.model) if part) or language("maker unknown"),
     ]
     if report.spacing_mm:
-        source = SPACING_SOURCES.get(report.spacing_source or "", report.spacing_source)
-        facts.append(f"{report.spacing_mm[0]:.3f} mm per pixel at the hip ({source})")
-    facts += [fact for name in FACTS if name not in in_words and not _is_uid(name) for fact in _named(report, name)]
+        source = language(SPACING_SOURCES.get(report.spacing_source or "", report.spacing_source or ""))
+        pixel = f"{report.spacing_mm[0]:.3f}"
+        facts.append(language("{mm} mm per pixel at the hip ({source})", mm=pixel, source=source))
+    names = [name for name in FACTS if name not in in_words and not _is_uid(name)]
+    facts += [fact for name in names for fact in _named(report, name, language)]
     return facts if report.sop_instance_uid or report.spacing_mm else []
 
 
-def _identity(report: FilmReport) -> list[str]:
+def _identity(report: FilmReport, language: Language) -> list[str]:
     """By what the film can be found again: the start of the SHA-256 of its bytes, its UIDs, its accession number."""
-    film = [f"film {report.film_id}"] if report.film_id else []
-    return [*film, *(fact for name in FACTS if _is_uid(name) for fact in _named(report, name))]
+    film = [language("film {id}", id=report.film_id)] if report.film_id else []
+    return [*film, *(fact for name in FACTS if _is_uid(name) for fact in _named(report, name, language))]
 
 
 def _is_uid(name: str) -> bool:
     return name.endswith(("_uid", "_pseudonym", "_digest", "accession_number"))
 
 
-def _named(report: FilmReport, name: str) -> list[str]:
-    """A fact with its name, if it is known."""
+def _named(report: FilmReport, name: str, language: Language) -> list[str]:
+    """A fact with its name, if it is known; UIDs and pseudonyms are called as results.csv calls them."""
     value = getattr(report, name)
     shown = f"{value:g}" if isinstance(value, float) else value
-    return [f"{_FACT_NAMES.get(name, name.replace('_', ' '))} {shown}"] if value else []
+    return [f"{language(_FACT_NAMES.get(name, name.replace('_', ' ')))} {shown}"] if value else []
 
 
-def _hip(hip: HipReport, picture: Thumbnail | None) -> dict[str, Any]:
+def _hip(hip: HipReport, picture: Thumbnail | None, language: Language) -> dict[str, Any]:
     across, down = _scale(picture)
     box = hip.box_px and {
         "x": hip.box_px[0] * across, "y": hip.box_px[1] * down,
@@ -188,15 +206,15 @@ def _hip(hip: HipReport, picture: Thumbnail | None) -> dict[str, Any]:
     }  # fmt: skip
     return {
         "side": hip.side,
-        "side_name": SIDE_NAMES[hip.side],
-        "refusal": _refusal(hip.reason, hip.status) if hip.reason else None,
+        "side_name": language(SIDE_NAMES[hip.side]),
+        "refusal": _refusal(hip.reason, hip.status, language) if hip.reason else None,
         "points": [
             {"x": x * across, "y": y * down, "name": name.replace("_", " ")}
             for name, (x, y) in hip.landmarks_px.items()
         ],
         "box": box,
-        "flags": [caution(flag) for flag in flags_of(hip)],
-        "estimates": [_estimate(estimate) for estimate in hip.estimates],
+        "flags": [caution(flag, language) for flag in flags_of(hip)],
+        "estimates": [_estimate(estimate, language) for estimate in hip.estimates],
     }
 
 
@@ -207,16 +225,16 @@ def _scale(picture: Thumbnail | None) -> tuple[float, float]:
     return picture.width_px / picture.film_width_px, picture.height_px / picture.film_height_px
 
 
-def _estimate(estimate: Estimate) -> dict[str, Any]:
+def _estimate(estimate: Estimate, language: Language) -> dict[str, Any]:
     named = who_range(estimate)
     cuts = WHO_CUTS[::-1] if estimate.t_score is not None else ()
     return {
-        "site": SITE_NAMES[estimate.site],
+        "site": language(SITE_NAMES[estimate.site]),
         "bmd": f"{estimate.bmd_gcm2:.3f}",
-        "interval": f"{estimate.low_gcm2:.3f} to {estimate.high_gcm2:.3f}",
+        "interval": language("{low} to {high}", low=f"{estimate.low_gcm2:.3f}", high=f"{estimate.high_gcm2:.3f}"),
         "t_score": None if estimate.t_score is None else signed(estimate.t_score),
-        "t_reason": estimate.t_score_reason and T_SCORE_REASONS[estimate.t_score_reason],
-        "who": named and WHO_RANGES[named],
+        "t_reason": estimate.t_score_reason and language(T_SCORE_REASONS[estimate.t_score_reason]),
+        "who": named and language(WHO_RANGES[named]),
         "x": _percent(estimate.bmd_gcm2),
         "x_low": _percent(estimate.low_gcm2),
         "x_width": _percent(estimate.high_gcm2) - _percent(estimate.low_gcm2),

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 
 from bmd_edge.errors import AT_ONCE, FLAGS, REFUSALS, TO_DO, remedy
+from bmd_edge.language import ENGLISH, Language
 from bmd_edge.measure.headline import lowest_t_score
 from bmd_edge.measure.t_score import T_SCORE_REASONS
 from bmd_edge.report.film_report import (
@@ -60,15 +61,12 @@ class Section:
     """The groups of a section, the newest first. `patients` is None where that of a film is not known.
 
     A group is the rows of one patient, the newest first; of one visit, or one film, where the patient is not known.
+    `title` is the section in words.
     """
 
     name: str
+    title: str
     groups: list[list[Row]]
-
-    @property
-    def title(self) -> str:
-        """The section in words."""
-        return SECTIONS[self.name]
 
     @property
     def films(self) -> int:
@@ -94,13 +92,14 @@ class Worklist:
     What is short of a header stands in `unread`, and what is no film in `left_out`, by reason.
     """
 
+    language: Language = ENGLISH
     left_out: dict[str, list[Row]] = field(default_factory=lambda: defaultdict(list))
     unread: dict[str, list[Row]] = field(default_factory=lambda: defaultdict(list))
     _groups: dict[str, list[Row]] = field(default_factory=lambda: defaultdict(list))
 
     def add(self, report: FilmReport, link: str) -> None:
         """Put a film into its row."""
-        row = _row(report, link)
+        row = _row(report, link, self.language)
         who = report.patient_pseudonym or report.study_instance_uid or report.sop_instance_uid
         if report.status == "left_out" and report.reason:
             self.left_out[report.reason].append(row)
@@ -117,45 +116,51 @@ class Worklist:
             found[min((row.section for row in rows), key=list(SECTIONS).index)].append(newest_first)
         for groups in found.values():
             groups.sort(key=lambda rows: rows[0].date, reverse=True)
-        return [Section(name, groups) for name, groups in found.items() if groups]
+        return [Section(name, self.language(SECTIONS[name]), groups) for name, groups in found.items() if groups]
 
 
-def _row(report: FilmReport, link: str) -> Row:
-    said, to_do = _SAID.get(report.band or "", (no_headline(report) or "", ""))
+def _row(report: FilmReport, link: str, language: Language) -> Row:
+    said, to_do = _SAID.get(report.band or "", ("", ""))
+    said = language(said) or no_headline(report, language) or ""
     doubted: dict[str, list[str]] = {report.reason: []} if report.reason and not report.hips else {}
     for hip in report.hips:
         if hip.reason:
             doubted.setdefault(hip.reason, []).extend(_SIDES[hip.side])
-    sentences = {reason: f"{_of_sides(sides)}{REFUSALS[reason].sentence}" for reason, sides in doubted.items()}
+    sentences = {
+        code: _of_sides(sides, language) + language(REFUSALS[code].sentence) for code, sides in doubted.items()
+    }
     first = [reason for reason in doubted if reason in AT_ONCE]
     then = [reason for reason in doubted if reason not in AT_ONCE]
     flags = dict.fromkeys(flag for hip in report.hips for flag in flags_of(hip) if flag in TO_DO)
-    notes = [FILM_NOW[report.film_now], _copied(report), *(FLAGS[flag] for flag in flags)]
+    notes = [language(FILM_NOW[report.film_now]), copied(report, language), *(language(FLAGS[flag]) for flag in flags)]
     also = [FILM_NOW_TO_DO.get(report.film_now), COPIES_TO_DO.get(report.copy or ""), *(TO_DO[flag] for flag in flags)]
     remedies: list[str | None] = [*(REFUSALS[reason].remedy for reason in first), to_do]
     remedies += [*(remedy(reason, report.status) for reason in then), *also]
+    to_dos = [language(text) for text in dict.fromkeys(remedies) if text]
     lowest = lowest_t_score(estimate for hip in report.hips for estimate in hip.estimates)
     return Row(
         section=_section(report),
         counts=report.copy not in COUNTED_ONCE,
         find=" ".join(filter(None, [report.patient_pseudonym, report.study_instance_uid, report.film_id])),
-        film=visible(report.file or "(no file)"),
+        film=visible(report.file or language("(no file)")),
         link=link,
         patient=report.patient_pseudonym or "",
         date=report.acquisition_date or "",
         accession=visible(report.accession_number or ""),
         lowest_t="" if lowest is None else signed(lowest),
         said=" ".join(filter(None, [*map(sentences.get, first), said, *map(sentences.get, then), *notes])),
-        to_do=" ".join(filter(None, dict.fromkeys(remedies))),
+        to_do=" ".join(to_dos),
     )
 
 
-def _copied(report: FilmReport) -> str:
-    return f"{COPIES[report.copy]} See {visible(report.copy_of or '')}." if report.copy else ""
+def copied(report: FilmReport, language: Language) -> str:
+    """Which other file shows the same image, or claims to; empty where none does."""
+    see = language("See {file}.", file=visible(report.copy_of or ""))
+    return f"{language(COPIES[report.copy])} {see}" if report.copy else ""
 
 
-def _of_sides(sides: list[str]) -> str:
-    return f"{' and '.join(sides).capitalize()}: " if sides else ""
+def _of_sides(sides: list[str], language: Language) -> str:
+    return language(f"{' and '.join(sides).capitalize()}:") + " " if sides else ""
 
 
 def _section(report: FilmReport) -> str:
@@ -167,13 +172,13 @@ def _section(report: FilmReport) -> str:
     return (report.band or "no_headline") if sure else "in_doubt"
 
 
-def no_headline(report: FilmReport) -> str | None:
+def no_headline(report: FilmReport, language: Language = ENGLISH) -> str | None:
     """Why a film with a number has no headline; None for a film that has one, or no number."""
     if report.status != "read" or report.band:
         return None
     reasons = [row.t_score_reason for hip in report.hips for row in hip.estimates if row.t_score_reason]
     without = f"The {'recalibration' if report.recalibration else 'bundle'} has no cuts for it."
-    return f"No headline. {T_SCORE_REASONS[reasons[0]] if reasons else without}"
+    return f"{language('No headline.')} {language(T_SCORE_REASONS[reasons[0]] if reasons else without)}"
 
 
 def signed(t_score: float) -> str:

@@ -13,10 +13,11 @@ from pathlib import Path
 
 from bmd_edge.errors import EngineError, UsageError
 from bmd_edge.follow.page import write_series
+from bmd_edge.language import ENGLISH, Language
 from bmd_edge.report.copies import Copies, copies, count_copies, marked
 from bmd_edge.report.film_report import SCHEMA_VERSION, RunSummary, count
 from bmd_edge.report.in_words import counted, some
-from bmd_edge.report.pages import write_pages
+from bmd_edge.report.pages import report_is_in, write_pages
 from bmd_edge.report.results import write_csv, write_jsonl, write_run
 from bmd_edge.report.safe_text import visible
 from bmd_edge.screen.folder_plan import PlannedFile, named, plan, settled, unmoved
@@ -55,7 +56,7 @@ def check_folders(films: Path, out: Path) -> None:
         raise UsageError(f"{results}: --out is a file: give a folder")
 
 
-def screen_folder(
+def screen_folder(  # noqa: PLR0913
     screener: Examiner,
     films: Path,
     out: Path,
@@ -65,6 +66,7 @@ def screen_folder(
     forget_folder: str | None = None,
     progress: Progress = lambda done, total: None,  # noqa: ARG005
     tell: Tell = lambda text: None,  # noqa: ARG005
+    language: Language = ENGLISH,
 ) -> RunSummary:
     """Screen every entry below the folder `films`, or that one film.
 
@@ -78,7 +80,8 @@ def screen_folder(
     that change while they are looked at are left for the next run.
 
     `progress` is called with (finished, all) before the first and after every film, `tell` with a sentence for the user
-    about each thing of which the results alone would not tell: what was forgotten, named anew or left.
+    about each thing of which the results alone would not tell: what was forgotten, named anew or left. `language` is
+    that of the report for people; files for machines have none.
 
     Raises:
         UsageError: the folders are not as `check_folders` wants them, another run writes to `out`, it holds results
@@ -101,7 +104,7 @@ def screen_folder(
             if forget_folder is not None:
                 number = counted(ledger.forget_folder(forget_folder), "result")
                 tell(f"Forgotten: the folder {visible(forget_folder)}, {number}.")
-            summary = _screen(screener, films, out, ledger, forget_missing, progress, tell)
+            summary = _screen(screener, films, out, ledger, forget_missing, progress, tell, language)
             if ledger.several() != several:
                 how = "do not begin with their folder's name any more" if several else "begin with their folder's name"
                 tell(f"The results hold films of {'one folder' if several else 'several folders'}: file names {how}.")
@@ -144,6 +147,7 @@ def _screen(
     forget_missing: bool,
     progress: Progress,
     tell: Tell,
+    language: Language,
 ) -> RunSummary:
     settings = screener.setup.digest
     folder, only = named(films)
@@ -178,8 +182,8 @@ def _screen(
     if forget_missing and (files := ledger.forget_missing()):
         tell(f"Forgotten: {counted(len(files), 'result')} of films that are not there now: {_some_files(files)}.")
     summary = ledger.written(settings)
-    if summary is None or not _still_so(summary, screener.setup, len(left)) or not _is_there(out):
-        summary = write_results(out, ledger, screener.setup, len(left))
+    if summary is None or not _still_so(summary, screener.setup, len(left)) or not _is_there(out, language):
+        summary = write_results(out, ledger, screener.setup, len(left), language)
         ledger.note_written(settings, summary)
     return summary
 
@@ -210,19 +214,21 @@ def _still_so(summary: RunSummary, setup: Setup, left: int) -> bool:
     return said == (versions(), left, setup.signature, setup.signature_key)
 
 
-def _is_there(out: Path) -> bool:
-    return all((out / name).is_file() for name in ("results.csv", "results.jsonl", "run.json", "report/index.html"))
+def _is_there(out: Path, language: Language) -> bool:
+    """Whether every file of results is there, the report in this language."""
+    there = all((out / name).is_file() for name in ("results.csv", "results.jsonl", "run.json", "report/index.html"))
+    return there and report_is_in(language, out / "report")
 
 
-def write_results(out: Path, ledger: Ledger, setup: Setup, left: int = 0) -> RunSummary:
+def write_results(out: Path, ledger: Ledger, setup: Setup, left: int = 0, language: Language = ENGLISH) -> RunSummary:
     """Write results.csv, results.jsonl, report/ and run.json from the ledger; `left` films are for the next pass."""
     marks = copies(ledger.reports())
     summary = _summary(setup, ledger, left, marks)
     write_csv(out / "results.csv", (marked(report, marks) for report in ledger.reports()))
     write_jsonl(out / "results.jsonl", (marked(report, marks) for report in ledger.reports()))
-    hips = write_series(out / "report", (marked(report, marks) for report in ledger.reports()), summary)
+    hips = write_series(out / "report", (marked(report, marks) for report in ledger.reports()), summary, language)
     entries = ((marked(report, marks), picture) for report, picture in ledger.entries())
-    write_pages(out / "report", entries, summary, hips)
+    write_pages(out / "report", entries, summary, hips, language)
     write_run(out / "run.json", summary)
     return summary
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from bmd_edge.errors import REFUSALS, caution, remedy
+from bmd_edge.errors import REFUSALS, remedy
 from bmd_edge.measure.t_score import T_SCORE_REASONS
-from bmd_edge.report.film_report import FilmReport, flags_of
+from bmd_edge.report.film_report import FilmReport, caution, flags_of
 from bmd_edge.report.worklist import no_headline, signed
 
 SITES = {"femoral_neck": "neck", "total_hip": "total hip"}

@@ -24,10 +24,9 @@ function show() {
   for (const body of bodies) body.hidden = ![...body.querySelectorAll("tr.film-row")].some((row) => !row.hidden);
   for (const part of parts) part.hidden = ![...part.querySelectorAll("tbody")].some((body) => !body.hidden);
   const left = rows.filter((row) => !row.hidden).length;
-  const what = `of the worklist's ${rows.length} files`;
-  shown.textContent = !words.length ? ""
-    : left ? `Search: ${left} ${what} match \u201c${search.value.trim()}\u201d; the others are not shown, and the headings count them too.`
-    : `Search: none ${what} matches \u201c${search.value.trim()}\u201d. Leave out words, or clear the box.`;
+  const values = { left, all: rows.length, words: search.value.trim() };
+  const said = left ? search.dataset.some : search.dataset.none; // in the page's language
+  shown.textContent = words.length ? said.replace(/\{(\w+)\}/g, (place, name) => values[name]) : "";
 }
 
 function sort(head, column) {

@@ -2,14 +2,18 @@
 
 import io
 import re
+from collections import Counter
 from dataclasses import replace
 
 import pytest
+from rich.cells import cell_len
 from rich.console import Console
 
 from bmd_edge.cli.hips_shown import print_hips
+from bmd_edge.language import ENGLISH, LANGUAGES, Language, language
 from bmd_edge.measure.headline import CUTS_TAKE
 from bmd_edge.report.film_report import FilmReport
+from bmd_edge.report.pages import SITE_NAMES
 from tests.support.screening import drawn_screener, hip_dicom
 
 DISC = "PT000000/ST000000/SE000000/IM000000"
@@ -20,9 +24,9 @@ with drawn_screener() as _screener:
     BOTH = _screener.read(hip_dicom("RL", PatientAge="044Y"), file=DISC)
 
 
-def shown(width: int, *reports: FilmReport) -> str:
+def shown(width: int, *reports: FilmReport, language: Language = ENGLISH) -> str:
     file = io.StringIO()
-    print_hips(Console(file=file, width=width, highlight=False), reports)
+    print_hips(Console(file=file, width=width, highlight=False), reports, language)
     return file.getvalue()
 
 
@@ -82,3 +86,31 @@ def test_without_headlines_nothing_stands_in_their_place(width: int) -> None:
 
 def test_a_hip_with_a_headline_or_without_a_t_score_has_no_such_note() -> None:
     assert "No headline" not in shown(120, *films())
+
+
+@pytest.mark.parametrize("code", LANGUAGES)
+@pytest.mark.parametrize("width", [40, 60, 79, 80, 100, 120, 140, 160])
+def test_every_language_keeps_to_the_width_and_shows_the_same_numbers(code: str, width: int) -> None:
+    text, english = shown(width, *films(), language=language(code)), shown(width, *films())
+    assert max(map(cell_len, text.splitlines())) <= width
+    assert Counter(re.findall(r"[-+]?\d\.\d+", text)) == Counter(re.findall(r"[-+]?\d\.\d+", english))
+    names = {"en": ("neck", "hip"), "ja": ("大腿骨頸部", "近位部全体")}.get(code) or map(
+        language(code), SITE_NAMES.values()
+    )
+    headline = language(code)("not suspected; low BMD is not ruled out")
+    for word in " ".join([*names, headline]).split():
+        assert word.lower() in text.lower()
+
+
+@pytest.mark.parametrize("code", LANGUAGES)
+@pytest.mark.parametrize("width", [80, 100, 120, 140, 160])
+def test_columns_of_every_language_stand_below_each_other(code: str, width: int) -> None:
+    """Wide letters take two cells: every T of a column ends in the cell where its heading ends."""
+    lines = shown(width, *films(), language=language(code)).splitlines()
+    rule = next(n for n, line in enumerate(lines) if set(line.strip()) == {"\u2500"})
+    heading = next(line for line in lines[:rule] if re.search(r"\bT\b.*\bT\b", line))
+    ends = {cell_len(heading[: found.end()]) for found in re.finditer(r"\bT\b", heading)}
+    rows = lines[rule + 1 : lines.index("", rule) if "" in lines[rule:] else None]
+    found = {cell_len(row[: one.end()]) for row in rows for one in re.finditer(r"[-+]\d\.\d(?!\d)", row)}
+    assert len(ends) == 2
+    assert found == ends

@@ -74,6 +74,7 @@ def test_an_archive_for_tests_is_on_this_machine(tmp_path: Path, host: str) -> N
         ('"127.0.0.1:8080"', '"0.0.0.0:8080"', 7, "page.bind: must be of this machine alone"),
         ('"127.0.0.1:8080"', '"8080"', 7, 'page.bind: must be "address:port"'),
         ("names = true", 'names = "yes"', 7, "page.names: must be true or false"),
+        ('approval = "2026-17"', 'language = "fr"', 8, "language: must be one of en, de, es, ja"),
         ("min_free_mb = 5000", "min_free_mb = 0", 1, "box.min_free_mb: must be 1 or more"),
         ("min_free_mb = 5000", 'min_free_mb = "30"', 1, "box.min_free_mb: must be a whole number"),
         ("min_free_mb = 5000", "min_free_mb = true", 1, "box.min_free_mb: must be a whole number"),

@@ -11,6 +11,7 @@ from bmd_edge.clinic.journal import films
 from bmd_edge.clinic.journal.store import Journal
 from bmd_edge.clinic.results import lines, since
 from bmd_edge.errors import UsageError
+from bmd_edge.language import language
 from bmd_edge.report.results import json_line
 from tests.bmd_edge.clinic.reading.readers import box, drawn_reader, put
 from tests.support.screening import hip_dicom
@@ -32,6 +33,10 @@ def test_the_lines_are_those_of_screen_in_the_order_of_arrival(tmp_path: Path) -
         assert f"R femoral neck {first['bmd_gcm2']:.3f} ({first['low_gcm2']:.3f} to" in shown[0]
         assert "no number: The hip holds an implant." in shown[1]
         assert "waiting" in shown[2]
+        german = list(lines(journal, 0, False, language("de")))
+        assert f"R Schenkelhals {first['bmd_gcm2']:.3f} ({first['low_gcm2']:.3f} bis" in german[0]
+        assert "kein Wert: Die Hüfte enthält ein Implantat." in german[1]
+        assert list(lines(journal, 0, True, language("de"))) == list(lines(journal, 0, True))
         assert all("not delivered" in line and "xray1" in line for line in shown)
         assert list(lines(journal, time.time() + 60, as_json=False)) == []
 

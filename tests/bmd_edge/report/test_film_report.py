@@ -7,9 +7,10 @@ from pathlib import Path
 
 import jsonschema
 
+from bmd_edge.errors import FLAGS, TO_DO
 from bmd_edge.film.film import FilmFacts
 from bmd_edge.film.read import read_film
-from bmd_edge.report.film_report import FilmReport, count
+from bmd_edge.report.film_report import FilmReport, caution, count
 from bmd_edge.report.results import json_line, write_csv
 from bmd_edge.report.schema import json_schema
 from bmd_edge.screen.jobs import Loaded
@@ -84,3 +85,8 @@ def test_counts(reports: dict[str, FilmReport]) -> None:
         "not_there": {},
         "cpus": [cpu_name()],
     }
+
+
+def test_a_caution_says_what_to_do_where_something_is_wrong() -> None:
+    assert caution("side_contradiction") == f"{FLAGS['side_contradiction']} {TO_DO['side_contradiction']}"
+    assert caution("view_unknown") == FLAGS["view_unknown"]

@@ -6,19 +6,23 @@ import json
 import re
 import shutil
 import subprocess
+from collections import Counter
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
+from markupsafe import escape
 
 from bmd_edge.errors import FLAGS, REFUSALS
 from bmd_edge.film.read import read_film
+from bmd_edge.language import LANGUAGES, language
+from bmd_edge.measure.headline import HEADLINES
 from bmd_edge.measure.t_score import T_SCORE_REASONS, WHO_RANGES, bmd_at
 from bmd_edge.report import pages
 from bmd_edge.report.film_report import RESEARCH_USE, FilmReport, RunSummary, count
-from bmd_edge.report.pages import write_pages
+from bmd_edge.report.pages import report_is_in, write_pages
 from bmd_edge.report.schema import json_schema
 from bmd_edge.report.thumbnail import Thumbnail, thumbnail
 from tests.support.screening import NOTICE, drawn_screener, hip_dicom
@@ -195,7 +199,7 @@ def test_the_notice_bundle_and_version_head_every_printed_sheet(reports: dict[st
     head = Parsed(page.split('<div class="running">')[1].split("</div>")[0]).text
     made = f"bmd-edge 0 \N{MIDDLE DOT} bundle test ({'ab' * 8}), without a signature"
     assert head.startswith(f"{RESEARCH_USE} {NOTICE} {made}")
-    assert head.endswith(Parsed(page.split("<footer>")[1].split("</footer>")[0]).text)
+    assert head.endswith(Parsed(page.split('<footer lang="en">')[1].split("</footer>")[0]).text)
     printed = page.split("@media print")[1].split("</style>")[0]
     assert ".running { display: table-header-group; break-inside: avoid; }" in printed
     assert "body { display: table;" in printed
@@ -253,3 +257,41 @@ def test_every_row_of_the_worklist_names_its_patient_as_each_may_begin_a_sheet_o
     on_paper = page.partition("@media print")[2].partition("</style>")[0]
     assert "thead { display: table-header-group; break-inside: avoid; }" in on_paper
     assert "th button { display: contents; }" in on_paper
+
+
+@pytest.mark.parametrize("code", LANGUAGES)
+def test_a_report_is_in_one_language_with_its_notice_and_the_same_numbers_and_codes(
+    code: str, reports: dict[str, FilmReport], tmp_path: Path
+) -> None:
+    films = [replace(one, band="not_suspected") if one.status == "read" else one for one in reports.values()]
+    made = {}
+    for one in ("en", code):
+        write_pages(tmp_path / one, ((film, None) for film in films), summary_of(films), 3, language(one))
+        made[one] = (tmp_path / one / "index.html").read_text(encoding="utf-8")
+    assert made[code].startswith(f'<!DOCTYPE html>\n<html lang="{code}">')
+    assert report_is_in(language(code), tmp_path / code)
+    assert all(report_is_in(language(other), tmp_path / code) == (other == code) for other in LANGUAGES)
+    text = Parsed(made[code]).text
+    assert language(code)(RESEARCH_USE) in text
+    assert language(code)(HEADLINES["not_suspected"]) in text
+    numbers = [Counter(re.findall(r"[\u2212+]?\d+\.\d+|px-[0-9a-f]+", Parsed(page).text)) for page in made.values()]
+    assert all(one == numbers[0] for one in numbers)
+    for report in films:
+        for reason in {report.reason, *(hip.reason for hip in report.hips)} - {None}:
+            assert f'<span class="mono">{reason}</span>' in made[code]
+            assert str(escape(language(code)(REFUSALS[reason].sentence))) in made[code]
+
+
+@pytest.mark.parametrize("code", [code for code in LANGUAGES if code != "en"])
+def test_no_english_is_left_on_a_page_of_another_language(
+    code: str, reports: dict[str, FilmReport], tmp_path: Path
+) -> None:
+    """Names of makers, files, codes and UIDs are nobody's language."""
+    films = [replace(film, film_now="missing", copy="conflict", copy_of="other.dcm") for film in reports.values()]
+    films += reports.values()
+    write_pages(tmp_path, ((film, None) for film in films), summary_of(films), 3, language(code))
+    page = (tmp_path / "index.html").read_text(encoding="utf-8")
+    page = re.sub(r"<style>.*?</style>|<script>.*?</script>", "", page, flags=re.DOTALL)
+    left = Parsed(page).text + " ".join(re.findall(r'(?:alt|placeholder|data-some|data-none)="([^"]*)"', page))
+    english = r"\b(?:the|and|of|with|is|are|was|not|unknown(?!\.dcm)|hips?|films?|files?|page|look|low|years?|read)\b"
+    assert not re.findall(english, left.replace(NOTICE, ""))

@@ -151,6 +151,7 @@ WRITERS: dict[str, Callable[[Path], object]] = {
     "trainer/run/run_folder.py": lambda folder: write_tensors(folder / "weights", {"weight": torch.ones(3)}, {}),
 }
 AFTER_LONG_WORK = {
+    "bmd_edge/cli/bundle.py",
     "calibration/commands.py", "calibration/study/pool_page.py", "calibration/validate/page.py",
     "calibration/world/page.py", "export/proofs/study_pooling.py", "export/proofs/study_sizes.py",
     "export/bench/int8_speed.py", "export/proofs/class_head.py", "export/proofs/drift_delay.py",
