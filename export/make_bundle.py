@@ -25,6 +25,7 @@ from calibration.fit.headline_cuts import fit_headline_cuts, lowest_by_subject
 from calibration.fit.intervals import fit_sites
 from calibration.statistics.agreement import plain_figures
 from export.bundle import calibration_films
+from export.bundle.adapted import check_int8, never_narrower
 from export.bundle.embedded import AgainstEmbedded, against_embedded
 from export.bundle.finder import Finder
 from export.bundle.knowledge import check_knowledge, knowledge_on, notice_and_reason
@@ -36,6 +37,7 @@ from export.int8.shift_in_gcm2 import JudgingHips
 from export.onnx_file.from_run import golden_input, inputs_of_run, onnx_from_run, run_facts
 from export.report import latency, page
 from export.report.range_memory import MemoryReport, report_memory
+from trainer.adapt.record import Adapted, read_adapted
 
 logger = logging.getLogger(__name__)
 
@@ -136,7 +138,7 @@ class _Networks:
     """The BMD network's files by precision, and what each answers for the judging hips, whose `images` are in batches.
 
     `inputs` are those of the bundle's networks. `embedded` says how the embedded bundle does on these hips. `made` says
-    how INT8 was made, `memory` what the range pass took; None where nobody asked.
+    how INT8 was made, `memory` what the range pass took; None where nobody asked; `adapted` what the runs say of that.
     """
 
     inputs: dict[str, InputSpec]
@@ -146,6 +148,7 @@ class _Networks:
     images: list[NDArray[np.float32]]
     embedded: AgainstEmbedded
     made: Int8 | None
+    adapted: Adapted | None
     memory: MemoryReport | None
 
 
@@ -160,7 +163,7 @@ def _networks(
     progress: Progress,
 ) -> _Networks:
     """Write the model files into `folder` and let each answer for the judging hips."""
-    inputs = inputs_of_run(runs[0])
+    inputs, adapted = inputs_of_run(runs[0]), read_adapted(*runs)
     spec = inputs["bmd"]
     hips, images = calibration_films.judging_hips(judging), list(calibration_films.batches(judging, spec=spec))
     files = {"fp32": folder / "bmd.onnx"}
@@ -181,6 +184,8 @@ def _networks(
         files["int8"] = folder / "bmd.int8.onnx"
         made = _int8(files, ranges, spec, images, hips, found["fp32"], progress)
         found["int8"] = made.answers
+        if adapted:
+            check_int8(adapted, files, spec, progress)
     return _Networks(
         inputs=inputs,
         files=files,
@@ -189,6 +194,7 @@ def _networks(
         images=images,
         embedded=embedded,
         made=made,
+        adapted=adapted,
         memory=watched,
     )
 
@@ -208,11 +214,14 @@ def _parts(
     known = {name: knowledge_on(judging, one.bmd) for name, one in found.items()}
     notice, unproven = notice_and_reason(statement.notice, known, statement.unproven)
     notice += f" Made with films of one maker only: {', '.join(makers)}." if makers else ""
+    notice += f" {networks.adapted.sentence}" if networks.adapted else ""
     return Parts(
         version=statement.version,
         models={"finder": {"fp32": finder_file}, "bmd": networks.files},
         calibration={
-            name: fit_sites(one.bmd, one.spread, dexa, SITES, groups=networks.hips.makers)
+            name: never_narrower(
+                fit_sites(one.bmd, one.spread, dexa, SITES, groups=networks.hips.makers), networks.adapted
+            )
             for name, one in found.items()
         },
         shift=made.shift if made else None,

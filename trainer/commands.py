@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperCommand
 
 if TYPE_CHECKING:
-    from trainer.run.settings import Config
+    from trainer.run.settings import Config, SemiConfig
 
 Tell = Callable[[dict[str, float], int, float], None]
 
@@ -165,6 +165,24 @@ def _tell(line: dict[str, float], epochs: int, left_s: float) -> None:
         typer.echo(f"epoch {line['epoch'] + 1:g}/{epochs}  {shown}  left {left_s / 60:.1f} min", err=True)
 
 
+def _adapted(settings: "SemiConfig") -> list[Path]:
+    """Run folders of the networks that a training without a supervised one before it goes on from.
+
+    Raises:
+        UsageError: there is none, or the committee has other members than it counts.
+    """
+    from bmd_edge.errors import UsageError
+
+    if not settings.init:
+        raise UsageError("this recipe adapts a trained network: name its run folder, --set init=RUN")
+    if settings.committee != 1 + len(settings.others):
+        raise UsageError(
+            f"committee = {settings.committee} counts the network of init and others, which are"
+            f" {1 + len(settings.others)}: set others = [RUN, ...], or committee"
+        )
+    return [Path(settings.init), *map(Path, settings.others)]
+
+
 def run_training(
     settings: object, table: Path, out: Path, tell: Tell = _tell, committee: Sequence[Path] = ()
 ) -> dict[str, float]:
@@ -191,7 +209,9 @@ def run_training(
     if isinstance(settings, SemiConfig):
         check_settings(settings, out)
         unlabelled_rows(table)  # what is missing is said now, not after the supervised trainings
-        if not committee:
+        if not committee and not settings.pretrain_epochs:
+            committee = _adapted(settings)
+        elif not committee:
             committee = pretraining_folders(out, settings.committee)
             for member, folder in enumerate(committee):
                 typer.echo(f"supervised training {member + 1} of {len(committee)}", err=True)

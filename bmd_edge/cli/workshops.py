@@ -28,6 +28,7 @@ WORKSHOPS = {
     "bench": Workshop("export.bench.commands", "bench", "cpu", "Measure how fast this machine screens."),
     "phantom": Workshop("trainer.phantom.commands", "app", "train", "Make, check and score on digital hip phantoms."),
     "train": Workshop("trainer.commands", "app", "train", "Train a network from a settings file."),
+    "adapt": Workshop("trainer.adapt.commands", "adapt", "train", "Adapt a network to films without DEXA."),
     "table": Workshop(
         "trainer.paper_table.commands", "table", "train", "Reproduce the paper's table on phantom films."
     ),

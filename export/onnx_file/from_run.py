@@ -14,6 +14,7 @@ from bmd_edge.bundle.network_input import BMD, FINDER_CLOSEUP, FINDER_SURVEY, In
 from bmd_edge.errors import UsageError
 from bmd_edge.sites import SITES
 from export.onnx_file.to_onnx import onnx_from_network
+from trainer.adapt.record import read_adapted
 from trainer.networks.build import load_run, shortened
 from trainer.networks.ensemble import Ensemble
 from trainer.networks.outputs import OUTPUTS
@@ -78,11 +79,13 @@ def golden_input(spec: InputSpec) -> NDArray[np.float32]:
 
 
 def run_facts(run: Path) -> dict[str, str]:
-    """What a bundle says of a run: network, settings, the hash of its weights, and of those that it went on from."""
+    """What a bundle says of a run: network, settings, the hash of its weights, and what it went on from."""
     facts = json.loads((run / "config.json").read_text(encoding="utf-8"))
     weights = (run / "checkpoint.safetensors").read_bytes()
     settings = json.dumps(facts["kwargs"], sort_keys=True)
     own = {"network": facts["network"], "settings": settings, "checkpoint_sha256": hashlib.sha256(weights).hexdigest()}
     made = run / "versions.json"
     made_with = json.loads(made.read_text(encoding="utf-8")) if made.is_file() else {}
-    return own | {name: made_with[name] for name in ("init", "init_checkpoint_sha256") if name in made_with}
+    own |= {name: made_with[name] for name in ("init", "init_checkpoint_sha256") if name in made_with}
+    adapted = read_adapted(run)
+    return own | (adapted.facts if adapted else {})

@@ -18,7 +18,7 @@ from calibration.pairs.pairs import pair, write_pairs
 from tests.bmd_edge.follow.made_up import visited
 from tests.support.cohorts import cohort
 from tests.support.screening import drawn_screener, hip_dicom
-from trainer.images.cut_rois import CutOutcome, _write_left_out
+from trainer.images.cut_rois import CutOutcome, write_left_out
 
 STARTS = ("=", "+", "-", "@", "\t=", "\r=", "\n=", "＝", "＋", "－", "＠", "\x1b=", "\u202e=")
 
@@ -45,7 +45,7 @@ def pairs(path: Path, text: str) -> None:
 
 def left_out(path: Path, text: str) -> None:
     row = HipRow(film=text, subject=text, side="R", split="train")
-    _write_left_out(path, [CutOutcome(row, None, "implant")])
+    write_left_out(path, [CutOutcome(row, None, "implant")])
 
 
 @pytest.mark.parametrize("start", STARTS, ids=ascii)
@@ -93,7 +93,7 @@ def test_every_csv_file_is_known_here() -> None:
     sources = {path: path.read_text() for one in packages for path in one.rglob("*.py")}
     assert not [path for path, text in sources.items() if "csv.writer(" in text or "csv.DictWriter(" in text]
     writers = [text for path, text in sources.items() if "csv_line(" in text and path.name != "csv_cells.py"]
-    functions = ("def write_csv(", "def write_pairs(", "def _write_left_out(")
+    functions = ("def write_csv(", "def write_pairs(", "def write_left_out(")
     tables = (
         "def write_table("  # reads back equal, so what starts a formula has an apostrophe that the reader takes off
     )

@@ -112,15 +112,10 @@ def roi_table(
         return table, []
     if missing := [row.film for row in rows if not row.film_path.is_file()]:
         raise TableError(f"{table.name}: no such film: {_some(missing)}; paths are relative to the table's folder")
-    films = [list(hips) for _, hips in groupby(sorted(rows, key=lambda row: row.film), key=lambda row: row.film)]
-    spacings_mm = [_detector_spacing_mm(hips) for hips in films]
-    bundle = read_bundle()
-    folder = phantom_cache().parent / "rois" / _key(table, bundle)
-    (folder / "roi").mkdir(parents=True, exist_ok=True)
-    outcomes = _cut(films, spacings_mm, bundle.root, folder, progress)
+    folder, outcomes = cut(rows, table, progress)
     left_out = [one for one in outcomes if not one.roi]
     if left_out and listing:
-        _write_left_out(listing, left_out)
+        write_left_out(listing, left_out)
     if broken := [f"{one.row.film} ({one.code})" for one in outcomes if not one.readable]:
         raise TableError(
             f"{table.name}: films that cannot be read: {_some(broken)}; export them again or take them out"
@@ -129,13 +124,25 @@ def roi_table(
     made = {(one.row.film, one.row.side): one for one in outcomes if one.roi}
     if not made:
         raise TableError(f"{table.name}: every hip was refused; look at them with `bmd-edge screen`")
-    kept = [_of_roi(row, one, folder) for row in rows if (one := made.get((row.film, row.side)))]
+    kept = [of_roi(row, one, folder) for row in rows if (one := made.get((row.film, row.side)))]
     check_copies(table.name, kept)
     write_table(folder / "films.csv", kept)
     return folder / "films.csv", left_out
 
 
-def _of_roi(row: HipRow, made: CutOutcome, folder: Path) -> HipRow:
+def cut(rows: list[HipRow], place: Path, progress: Progress) -> tuple[Path, list[CutOutcome]]:
+    """Cut the hips of DICOM films as in use; returns the folder in the user's cache that holds the regions, and what
+    became of each row. `place`, the table or folder that the rows come from, names that folder.
+    """
+    films = [list(hips) for _, hips in groupby(sorted(rows, key=lambda row: row.film), key=lambda row: row.film)]
+    spacings_mm = [_detector_spacing_mm(hips) for hips in films]
+    bundle = read_bundle()
+    folder = phantom_cache().parent / "rois" / _key(place, bundle)
+    (folder / "roi").mkdir(parents=True, exist_ok=True)
+    return folder, _cut(films, spacings_mm, bundle.root, folder, progress)
+
+
+def of_roi(row: HipRow, made: CutOutcome, folder: Path) -> HipRow:
     """The row of a region; what the table leaves open of age, sex, maker and size of the hip is the film's.
 
     What its header calls the maker stands beside what the table calls him.
@@ -155,10 +162,10 @@ def _of_roi(row: HipRow, made: CutOutcome, folder: Path) -> HipRow:
     )
 
 
-def _key(table: Path, bundle: VerifiedBundle) -> str:
+def _key(place: Path, bundle: VerifiedBundle) -> str:
     """Names all that a stored region depends on besides its film: an upgrade of the program cuts anew."""
     facts = [__version__, SIZE, bundle.digest, BMD.fingerprint(), str(ROI_PX), str(ROI_SPACING_MM)]
-    return sha256(b"\n".join([bytes(table.resolve()), *(fact.encode() for fact in facts)])).hexdigest()[:16]
+    return sha256(b"\n".join([bytes(place.resolve()), *(fact.encode() for fact in facts)])).hexdigest()[:16]
 
 
 def left_out_said(outcomes: Sequence[CutOutcome]) -> str:
@@ -167,7 +174,7 @@ def left_out_said(outcomes: Sequence[CutOutcome]) -> str:
     return f"{len(outcomes)} {'hip is' if len(outcomes) == 1 else 'hips are'} left out: {reasons_said(reasons)}"
 
 
-def _write_left_out(path: Path, outcomes: list[CutOutcome]) -> None:
+def write_left_out(path: Path, outcomes: list[CutOutcome]) -> None:
     """List hips that were left out, each with its code and its remedy."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with replace_file(path) as file:

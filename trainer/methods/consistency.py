@@ -5,15 +5,11 @@ ensembling), or with those of the averaged weights (mean teacher).
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.random import Generator
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from trainer.methods.semi import SemiTask, Term
-from trainer.methods.supervised import Outputs
+from trainer.methods.semi import SemiTask, Shown, Term
 from trainer.networks.build import build
 from trainer.run.settings import SemiConfig
 
@@ -21,9 +17,9 @@ from trainer.run.settings import SemiConfig
 class PiModel(SemiTask):
     """The estimates for two views agree (Laine and Aila, ICLR 2017)."""
 
-    def term(self, views: list[Outputs], free: NDArray[np.int64], rng: Generator) -> Term:  # noqa: ARG002
+    def term(self, shown: Shown) -> Term:
         """Squared difference of the two estimates."""
-        return functional.mse_loss(self.scaled(views[0]), self.scaled(views[1])), {}
+        return functional.mse_loss(self.scaled(shown.views[0]), self.scaled(shown.views[1])), {}
 
 
 class TemporalEnsembling(SemiTask):
@@ -36,9 +32,9 @@ class TemporalEnsembling(SemiTask):
         # The first estimates come from the network that training starts from, so no bias has to be corrected.
         self.ensemble = self.scaled_estimates(self.network.eval())
 
-    def term(self, views: list[Outputs], free: NDArray[np.int64], rng: Generator) -> Term:  # noqa: ARG002
+    def term(self, shown: Shown) -> Term:
         """Squared difference to the running mean, which then takes up the new estimate."""
-        found, chosen = self.scaled(views[0]), torch.from_numpy(free)
+        found, chosen = self.scaled(shown.views[0]), torch.from_numpy(shown.free)
         term = functional.mse_loss(found, self.ensemble[chosen])
         self.ensemble[chosen] = self.ensemble[chosen].lerp(found.detach(), 1 - self.config.ensemble_decay)
         return term, {}
@@ -63,8 +59,8 @@ class MeanTeacher(SemiTask):
         teacher.load_state_dict(averaged, assign=True)
         self.teacher = teacher.eval().requires_grad_(False)
 
-    def term(self, views: list[Outputs], free: NDArray[np.int64], rng: Generator) -> Term:
+    def term(self, shown: Shown) -> Term:
         """Squared difference to the teacher's estimate for a view of its own."""
         with torch.no_grad():
-            wanted = self.scaled(self.teacher(self.views(self.unlabelled, free, rng)))
-        return functional.mse_loss(self.scaled(views[0]), wanted), {}
+            wanted = self.scaled(self.teacher(self.views(self.unlabelled, shown.free, shown.rng)))
+        return functional.mse_loss(self.scaled(shown.views[0]), wanted), {}

@@ -121,6 +121,70 @@ def triplet_loss(
     return hinge.sum() / count, (hinge.detach() > 0).sum() / count
 
 
+def coral_loss(source: Tensor, target: Tensor) -> Tensor:
+    """How far the covariances of two sets of embeddings lie apart (deep CORAL; Sun and Saenko, ECCV 2016 workshops).
+
+    Args:
+        source: (n, d).
+        target: (m, d).
+
+    Returns:
+        scalar: the squared Frobenius norm of the difference over 4 d^2.
+    """
+    apart: Tensor = torch.cov(source.T) - torch.cov(target.T)
+    distance: Tensor = apart.square().sum() / (4 * source.shape[1] ** 2)
+    return distance
+
+
+def dare_gram_loss(source: Tensor, target: Tensor, share: float = 0.9, angle: float = 0.05) -> Tensor:
+    """How far the inverse Gram matrices of two sets of embeddings lie apart in angle and scale: a linear regression is
+    the inverse Gram matrix times what it is given (DARE-GRAM; Nejjar et al., CVPR 2023).
+
+    Embeddings get a constant beside them. Of both matrices as many of the largest eigenvalues count as make `share` of
+    the sum in either domain: the small ones are noise, and their inverses large.
+
+    Args:
+        source: (n, d).
+        target: (m, d).
+        share: 0..1.
+        angle: weight of the angles, that of the scale is a fiftieth of it (the paper's).
+
+    Returns:
+        scalar: angle x the mean of 1 - cosine over the columns of the inverses + angle / 50 x the distance of the
+        eigenvalues that count, over their number.
+    """
+    sides = [torch.cat([torch.ones_like(one[:, :1]), one], 1).double() for one in (source, target)]
+    parts = [torch.linalg.svd(one, full_matrices=False) for one in sides]  # of G = A^T A the eigenvalues are squares
+    values = [one.S.square() for one in parts]
+    count = max(int((one.detach().cumsum(0) < share * one.detach().sum()).sum()) + 1 for one in values)
+    first, other = (
+        (part.Vh[:count].T / value[:count]) @ part.Vh[:count] for part, value in zip(parts, values, strict=True)
+    )
+    apart = 1 - functional.cosine_similarity(first, other, dim=0, eps=1e-12)
+    scale = (values[0][:count] - values[1][:count]).square().sum().clamp(min=1e-12).sqrt() / count
+    total: Tensor = angle * apart.mean() + angle / 50 * scale
+    return total.to(source.dtype)
+
+
+def subspace_loss(embedding: Tensor, mean: Tensor, directions: Tensor, variance: Tensor, weight: Tensor) -> Tensor:
+    """How far embeddings lie, along directions that matter, from those that a network was trained on: the symmetric
+    Kullback-Leibler divergence of two normal distributions a direction (SSA; Adachi et al., ICLR 2025).
+
+    Args:
+        embedding: (n, d) of the films in question.
+        mean: (d,) of the films learned from.
+        directions: (d, k) orthonormal, principal ones of theirs.
+        variance: (k,) along each, > 0.
+        weight: (k,) how much each counts.
+
+    Returns:
+        scalar: the weighted sum of the divergences in both senses.
+    """
+    along = (embedding - mean) @ directions
+    moved, own = along.mean(0).square(), torch.maximum(along.var(0), 1e-4 * variance)
+    return (weight * ((moved + variance) / own + (moved + own) / variance - 2)).sum() / 2
+
+
 def rank_loss(ranks: Tensor, above: Tensor, counted: Tensor) -> Tensor:
     """Pairwise ranking as classification: cross entropy of sigmoid(rank a - rank b) (RankNet, Burges et al., 2005).
 

@@ -1,13 +1,10 @@
 """RankUp: unlabelled films teach the ranks of confident pairs."""
 
-import numpy as np
 import torch
-from numpy.random import Generator
-from numpy.typing import NDArray
 from torch import Tensor
 
 from trainer.methods.losses import rank_loss
-from trainer.methods.semi import SemiTask, Term
+from trainer.methods.semi import SemiTask, Shown, Term
 from trainer.methods.supervised import Outputs
 
 
@@ -27,14 +24,14 @@ class RankUp(SemiTask):
         ranks = rank_loss(self.network.ranks(outputs[2]), target[:, None] > target, _differ(target))
         return total + self.config.rank_weight * ranks, logs | {"ranks": float(ranks.detach())}
 
-    def term(self, views: list[Outputs], free: NDArray[np.int64], rng: Generator) -> Term:
+    def term(self, shown: Shown) -> Term:
         """The ranking loss of the pairs whose order is sure."""
         with torch.no_grad():
-            embedding = self.network(self.views(self.unlabelled, free, rng, strength=0.0))[2]
+            embedding = self.network(self.views(self.unlabelled, shown.free, shown.rng, strength=0.0))[2]
             ranks = self.network.ranks(embedding)
             above = torch.sigmoid(ranks[:, None] - ranks)
         sure = torch.maximum(above, 1 - above) >= self.config.rank_threshold
-        term = rank_loss(self.network.ranks(views[0][2]), above > 0.5, sure)
+        term = rank_loss(self.network.ranks(shown.views[0][2]), above > 0.5, sure)
         return self.config.rank_weight * term, {"sure": float(sure.float().mean())}
 
 

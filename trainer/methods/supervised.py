@@ -1,7 +1,7 @@
 """The BMD network learned from labelled films: mean squared error and adaptive triplet loss."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -148,14 +148,17 @@ class BmdTask(Task):
         total = error + config.spread_weight * around
         logs = {"mse": float(error.detach()), "spread": float(around.detach())}
         if config.triplet_weight > 0:
-            features = functional.normalize(embedding, dim=1) if config.triplet_norm == "unit" else embedding
-            triplet, active = triplet_loss(
-                features, torch.nanmean(target, 1), config.triplet_alpha, config.triplet_margin, film
-            )
+            triplet, active = self.triplets(embedding, target, film)
             logs |= {"triplet": float(triplet.detach()), "triplet_active": float(active)}
             logs["triplet_pull"] = _pull(config.triplet_weight * triplet, error, embedding)
             total = total + config.triplet_weight * triplet
         return total, logs
+
+    def triplets(self, embedding: Tensor, target: Tensor, film: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """The triplet loss of embeddings (n, d) by the mean of their labels (n, sites), and the share of active."""
+        config = self.config
+        features = functional.normalize(embedding, dim=1) if config.triplet_norm == "unit" else embedding
+        return triplet_loss(features, torch.nanmean(target, 1), config.triplet_alpha, config.triplet_margin, film)
 
     def validate(self, network: nn.Module) -> dict[str, float]:
         """r, RMSE, bias and mean spread per site on the validation split, without augmentation."""
@@ -167,16 +170,29 @@ def estimates(
     network: nn.Module, rois: Rois, channels_last: bool = True, spec: InputSpec = BMD
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """BMD and spread (n, 2) g/cm2 of all films, seen as the runtime sees them."""
-    layout = torch.channels_last if channels_last else torch.contiguous_format
+    return answers(network, rois, channels_last, spec)[:2]
+
+
+def answers(
+    network: nn.Module, rois: Rois, channels_last: bool = True, spec: InputSpec = BMD
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    """As `estimates`, with the embedding (n, d) of each film."""
     device = next(network.parameters()).device
     network, found = folded(network), []
-    for start in range(0, len(rois.rows), 32):
-        images = torch.from_numpy(np.stack([roi_image(pixels, spec) for pixels in rois.pixels[start : start + 32]]))
+    for images in in_use(rois, spec, channels_last):
         with torch.no_grad():
-            outputs = network(images.to(device).contiguous(memory_format=layout))
-        found.append([value.float().cpu().numpy() for value in outputs[:2]])
-    bmd, spread = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    return bmd, spread
+            outputs = network(images.to(device))
+        found.append([value.float().cpu().numpy() for value in outputs])
+    bmd, spread, embedding = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    return bmd, spread, embedding
+
+
+def in_use(rois: Rois, spec: InputSpec, channels_last: bool = True) -> Iterator[Tensor]:
+    """Films in order as the runtime shows them, (n <= 32, 1, px, px) at a time."""
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    for start in range(0, len(rois.rows), 32):
+        images = np.stack([roi_image(pixels, spec) for pixels in rois.pixels[start : start + 32]])
+        yield torch.from_numpy(images).contiguous(memory_format=layout)
 
 
 def training_rows(table: Path | str, config: BmdConfig) -> list[HipRow]:

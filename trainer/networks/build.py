@@ -16,6 +16,7 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from bmd_edge.bundle.layout import MANIFEST
+from bmd_edge.bundle.network_input import BMD, InputSpec
 from bmd_edge.errors import UsageError
 from bmd_edge.system.own_files import mistaken
 from trainer.networks.backbones import BACKBONES
@@ -87,6 +88,12 @@ def untrained(run: Path, **more: Any) -> nn.Module:
     facts = _facts(run)
     without = {"pretrained": False} if facts["network"] == "effnet_lite0" else {}  # the checkpoint has every weight
     return build(facts["network"], **facts["kwargs"] | without | more)
+
+
+def input_of(run: Path) -> InputSpec:
+    """What the BMD network of a run folder reads."""
+    facts = _facts(run)
+    return InputSpec(**facts["input"]) if "input" in facts else BMD
 
 
 def check_run(run: Path, finder: bool = False) -> None:

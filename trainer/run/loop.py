@@ -40,7 +40,8 @@ def train(task: Task, config: Config, run: Path, progress: Progress | None = Non
         progress: see `Progress`.
 
     Returns:
-        the metrics of the best epoch; with `init` those of the start, whose epoch is `START`, where none was better.
+        the metrics of the epoch that is kept; with `init` those of the start, whose epoch is `START`, where none was
+        better.
 
     Raises:
         UsageError: the run folder belongs to other settings or lacks metrics, or a loss is not finite.
@@ -70,7 +71,8 @@ def train(task: Task, config: Config, run: Path, progress: Progress | None = Non
         if progress:
             progress(line, (time.monotonic() - began) / (epoch + 1 - done) * (config.epochs - epoch - 1))
     plot_curves(lines, run / "curves.png")
-    return max((line for line in lines if task.score in line), key=lambda line: line[task.score])
+    judged = [line for line in lines if task.score in line]
+    return judged[-1] if config.keep == "last" else max(judged, key=lambda line: line[task.score])
 
 
 def _lines_of(run: Path, done: int) -> list[dict[str, float]]:
@@ -170,7 +172,7 @@ class _Trainee:
         return metrics
 
     def save(self, run: Path, epoch: int, line: dict[str, float]) -> None:
-        """Save the checkpoint if this epoch is the best so far, then the state."""
+        """Save the checkpoint if this epoch is the one to keep so far, then the state."""
         self._keep_best(run, line)
         tensors = {f"network.{name}": value for name, value in self.network.state_dict().items()}
         tensors |= {f"averaged.{name}": value for name, value in self.averaged.items()}
@@ -181,7 +183,7 @@ class _Trainee:
 
     def _keep_best(self, run: Path, line: dict[str, float]) -> None:
         score = line.get(self.task.score, -math.inf)
-        if score > self.best:
+        if score > self.best or (self.config.keep == "last" and self.task.score in line):
             self.best = score
             write_tensors(run / "checkpoint.safetensors", self.averaged, {"epoch": f"{line['epoch']:g}"})
 

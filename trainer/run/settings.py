@@ -20,12 +20,19 @@ ROI_ROOM_MM = 10.4
 ADDED = frozenset(
     (
         "other_films", "reread_share", "difference_weight", "view_weight", "view_embedding_weight", "triplet_across",
-        "size_px", "fine", "low_percentile", "high_percentile", "disc_share", "init",
+        "size_px", "fine", "low_percentile", "high_percentile", "disc_share", "init", "keep", "statistics",
+        "labelled_weight", "triplet_both", "directions", "others",
     )
 )  # fmt: skip
 """Settings that finished runs do not know: at their default they are not written, so that the text of those runs, by
 which they are named and resumed, stays.
 """
+
+SEMI_METHODS = (
+    "pi_model", "temporal_ensembling", "mean_teacher", "self_training", "rankup", "statistics", "coral", "dare_gram",
+    "subspace",
+)  # fmt: skip
+"""What may be learned from unlabelled films; `trainer.methods.registry` has the task of each."""
 
 MEMBER_SEEDS = 1000
 """Seeds of a committee's members are this far apart."""
@@ -73,6 +80,8 @@ class LoopConfig:
     """Splits that choose the best checkpoint."""
     init: Annotated[str, Folder()] = ""
     """Run folder of a network of the same shape whose best weights the training starts from; empty: from none."""
+    keep: Annotated[str, OneOf("best", "last")] = "best"
+    """The checkpoint: the best on val, or the last, where val shows other films than those that are adapted to."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,12 +177,10 @@ class SemiConfig(BmdConfig):
     """Epochs between validations; the last epoch is always validated."""
     augment: Annotated[float, AtLeast(0)] = 0.25
     """Strength of changes of gray levels, texture and occlusions: a fine-tuning at 1 unlearns more than it learns."""
-    method: Annotated[str, OneOf("pi_model", "temporal_ensembling", "mean_teacher", "self_training", "rankup")] = (
-        "self_training"
-    )
+    method: Annotated[str, OneOf(*SEMI_METHODS)] = "self_training"
     """What unlabelled films add."""
-    pretrain_epochs: Annotated[int, Above(0)] = 120
-    """Epochs of the supervised training that comes first; its batch, steps, schedule and patience are the defaults."""
+    pretrain_epochs: Annotated[int, AtLeast(0)] = 120
+    """Epochs of the supervised training before, with default batch, steps, schedule, patience; 0: `init` is adapted."""
     pretrain_lr: Annotated[float, Above(0)] = 2e-3
     """Its highest learning rate."""
     pretrain_augment: Annotated[float, AtLeast(0)] = 1.0
@@ -194,6 +201,16 @@ class SemiConfig(BmdConfig):
     """self_training: supervised networks of as many seeds whose mean gives the pseudo BMDs; 1 is the paper's."""
     max_regenerations: Annotated[int, AtLeast(0)] = 5
     """self_training: how often the pseudo BMDs may be made anew."""
+    others: tuple[str, ...] = ()
+    """self_training that adapts the network of `init`: run folders of the committee's further networks."""
+    triplet_both: Annotated[float, AtLeast(0)] = 0.0
+    """self_training: weight of the triplet loss over labelled films and, by their pseudo BMDs, unlabelled ones."""
+    statistics: Annotated[str, OneOf("both", "unlabelled")] = "both"
+    """Films whose batch statistics count in use: all, or the unlabelled alone, taken before the first step."""
+    labelled_weight: Annotated[float, AtLeast(0)] = 1.0
+    """Weight of the labelled films' loss; at 0 none of them is shown."""
+    directions: Annotated[int, Above(0)] = 32
+    """subspace: principal directions of the labelled films' embeddings along which the unlabelled are aligned."""
     rank_weight: Annotated[float, AtLeast(0)] = 0.2
     """rankup: weight of the ranking losses."""
     rank_threshold: Annotated[float, Between(0, 1)] = 0.95
@@ -256,7 +273,7 @@ def pretraining(config: SemiConfig, member: int = 0) -> BmdConfig:
     committee.
     """
     shared = {field.name: getattr(config, field.name) for field in dataclasses.fields(BmdConfig)}
-    own = ("batch", "steps", "patience", "validate_every", "schedule")
+    own = ("batch", "steps", "patience", "validate_every", "schedule", "keep")
     plain = {name: getattr(BmdConfig(), name) for name in own}
     seed = config.seed + MEMBER_SEEDS * member
     first = {name: getattr(config, f"pretrain_{name}") for name in ("epochs", "lr", "augment")}
@@ -294,10 +311,17 @@ def _check_bmd(config: BmdConfig, where: str) -> None:
         raise UsageError(
             f"{where}: shift_mm and scale together leave the stored region, which has {ROI_ROOM_MM:g} mm room"
         )
-    if isinstance(config, SemiConfig) and config.committee > 1 and config.method != "self_training":
+    if isinstance(config, SemiConfig):
+        _check_semi(config, where)
+
+
+def _check_semi(config: SemiConfig, where: str) -> None:
+    if config.committee > 1 and config.method != "self_training":
         raise UsageError(f"{where}: only self_training asks a committee; {config.method} starts from one network")
-    if isinstance(config, SemiConfig) and config.committee > 1 and config.seed >= MEMBER_SEEDS:
+    if config.committee > 1 and config.seed >= MEMBER_SEEDS:
         raise UsageError(f"{where}: with a committee, seed must be below {MEMBER_SEEDS}; its members have those above")
+    if config.others and config.pretrain_epochs:
+        raise UsageError(f"{where}: others are networks beside that of `init`; set pretrain_epochs = 0, or no others")
 
 
 def _check_finder(config: FinderConfig, where: str) -> None:

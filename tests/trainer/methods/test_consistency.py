@@ -6,6 +6,7 @@ import torch
 
 from tests.trainer.small_trainings import SMALL_SEMI, task_for
 from trainer.methods.consistency import MeanTeacher, TemporalEnsembling
+from trainer.methods.semi import Shown
 
 
 def test_teacher_is_the_averaged_network(half_labelled: Path) -> None:
@@ -23,7 +24,8 @@ def test_ensemble_moves_toward_new_estimates(half_labelled: Path) -> None:
     assert isinstance(task, TemporalEnsembling)
     before, chosen = task.ensemble.clone(), np.array([2, 5])
     bmd = task.network.label_mean + task.network.label_sd * torch.full((2, 2), 4.0)
-    loss, _ = task.term([(bmd, bmd, bmd)], chosen, np.random.default_rng(0))
+    shown = Shown((bmd, bmd, bmd), bmd, [(bmd, bmd, bmd)], chosen, np.random.default_rng(0))
+    loss, _ = task.term(shown)
     assert float(loss) == pytest.approx(float((4 - before[chosen]).square().mean()), rel=1e-4)
     assert task.ensemble[chosen] == pytest.approx(0.6 * before[chosen] + 0.4 * 4, rel=1e-4)
     assert torch.equal(task.ensemble[[0, 1, 3]], before[[0, 1, 3]])

@@ -3,6 +3,8 @@ import math
 
 import numpy as np
 import pytest
+import scipy.linalg
+import scipy.stats
 import torch
 from scipy import stats
 from sklearn import metrics
@@ -11,6 +13,8 @@ from bmd_edge.hips.finder import peaks_of
 from trainer.images.finder_views import IGNORED_KIND
 from trainer.methods.losses import (
     agreement_loss,
+    coral_loss,
+    dare_gram_loss,
     difference_loss,
     heatmap_loss,
     heatmap_targets,
@@ -19,6 +23,7 @@ from trainer.methods.losses import (
     place_loss,
     rank_loss,
     spread_loss,
+    subspace_loss,
     triplet_loss,
 )
 
@@ -196,3 +201,65 @@ def test_place_loss_is_the_distance_to_a_maps_mean_place() -> None:
     terms = [float(place_loss(logits[:, k : k + 1], points[:, k : k + 1], 2)) for k in range(4)]
     assert terms == pytest.approx([0, 1.5, 8, 0], abs=0.02)
     assert float(place_loss(logits, points, 2)) == pytest.approx((0 + 3 + 16) / 6, abs=0.02)
+
+
+def clouds(n: int = 12, m: int = 9, d: int = 5) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(3)
+    return rng.normal(1, 1, (n, d)), rng.normal(0.5, 2, (m, d)) * np.arange(1, d + 1)
+
+
+def test_coral_is_the_distance_of_covariances() -> None:
+    source, target = clouds()
+    wanted = np.linalg.norm(np.cov(source.T) - np.cov(target.T), "fro") ** 2 / (4 * 5**2)
+    assert float(coral_loss(torch.tensor(source), torch.tensor(target))) == pytest.approx(wanted)
+    assert float(coral_loss(torch.tensor(source), torch.tensor(source + 7))) == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.parametrize("share", [0.5, 0.9, 0.99])
+def test_dare_gram_compares_truncated_inverses_of_gram_matrices(share: float) -> None:
+    source, target = clouds()
+    grams = [one.T @ one for one in (np.c_[np.ones(len(some)), some] for some in (source, target))]
+    values = [np.sort(np.linalg.eigvalsh(gram))[::-1] for gram in grams]
+    count = max(int(np.argmax(np.cumsum(one) >= share * one.sum() * (1 - 1e-12))) + 1 for one in values)
+    inverses = []
+    for gram, one in zip(grams, values, strict=True):
+        below = one[count] / one[0] if count < len(one) else 0
+        inverses.append(scipy.linalg.pinvh(gram, atol=0, rtol=(below + one[count - 1] / one[0]) / 2))
+    cosines = [a @ b / np.linalg.norm(a) / np.linalg.norm(b) for a, b in zip(*(one.T for one in inverses), strict=True)]
+    scale = np.linalg.norm(values[0][:count] - values[1][:count]) / count
+    wanted = 0.05 * np.mean(1 - np.array(cosines)) + 0.001 * scale
+    assert float(dare_gram_loss(torch.tensor(source), torch.tensor(target), share)) == pytest.approx(wanted, rel=1e-6)
+
+
+def test_dare_gram_of_fewer_films_than_features_has_a_slope() -> None:
+    source, target = (torch.tensor(one, dtype=torch.float32, requires_grad=True) for one in clouds(6, 6, 16))
+    loss = dare_gram_loss(source, target)
+    loss.backward()
+    for one in (source, target):
+        assert one.grad is not None
+        assert torch.isfinite(one.grad).all()
+        assert float(one.grad.norm()) > 0
+    with torch.no_grad():
+        assert float(dare_gram_loss(source - 0.01 * source.grad, target - 0.01 * target.grad)) < float(loss)
+    same = dare_gram_loss(source, source)
+    assert float(same.detach()) == pytest.approx(0, abs=1e-6)
+
+
+def test_subspace_loss_is_the_divergence_of_normals_in_both_senses() -> None:
+    embedding, _ = clouds()
+    rng = np.random.default_rng(5)
+    mean, variance, weight = rng.normal(size=5), rng.uniform(0.5, 2, 3), rng.uniform(1, 3, 3)
+    directions = np.linalg.qr(rng.normal(size=(5, 3)))[0]
+    along = (embedding - mean) @ directions
+
+    def divergence(m0: float, v0: float, m1: float, v1: float) -> float:
+        at = np.linspace(-60, 60, 400_001)
+        p, q = scipy.stats.norm(m0, np.sqrt(v0)), scipy.stats.norm(m1, np.sqrt(v1))
+        return float(np.trapezoid(p.pdf(at) * (p.logpdf(at) - q.logpdf(at)), at))
+
+    wanted = 0.0
+    for k in range(3):
+        m, v = float(along[:, k].mean()), float(along[:, k].var(ddof=1))
+        wanted += weight[k] * (divergence(m, v, 0, variance[k]) + divergence(0, variance[k], m, v))
+    given = (torch.tensor(value) for value in (embedding, mean, directions, variance, weight))
+    assert float(subspace_loss(*given)) == pytest.approx(wanted, rel=1e-6)

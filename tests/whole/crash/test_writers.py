@@ -49,7 +49,7 @@ from tests.calibration.study.test_pool import clinic
 from tests.support.bundles import tiny_parts
 from tests.support.films import dicom_bytes
 from tests.support.screening import drawn_screener
-from trainer.images.cut_rois import _write_left_out
+from trainer.images.cut_rois import write_left_out
 from trainer.paper_table.plot import draw
 from trainer.phantom.cohort.make import _claim
 from trainer.run.curves import plot_curves
@@ -142,7 +142,7 @@ WRITERS: dict[str, Callable[[Path], object]] = {
     "calibration/study/plan_page.py": lambda folder: write_plan_page(folder / "plan.html", plan()),
     "export/bundle/pack.py": bundle,
     "export/servers/written.py": lambda folder: write_tree(folder / "served", {"1/model.onnx": b"x", "config": b"y"}),
-    "trainer/images/cut_rois.py": lambda folder: _write_left_out(folder / "left_out.csv", []),
+    "trainer/images/cut_rois.py": lambda folder: write_left_out(folder / "left_out.csv", []),
     "trainer/paper_table/plot.py": lambda folder: draw(
         {"rows": [], "paired": {}, "learning_curve": [], "scale": {"budget": 1.0}}, folder / "table.png"
     ),
@@ -159,7 +159,8 @@ AFTER_LONG_WORK = {
     "export/proofs/intervals.py", "export/proofs/follow.py",
     "export/proofs/recalibration.py", "export/readme/pages.py", "export/readme/speed.py", "export/report/page.py",
     "trainer/paper_table/page.py", "trainer/paper_table/units.py", "trainer/phantom/cohort/demo.py",
-    "trainer/commands.py", "trainer/phantom/judge/score.py", "trainer/run/loop.py",
+    "trainer/commands.py", "trainer/phantom/judge/score.py", "trainer/run/loop.py", "trainer/adapt/adapt.py",
+    "trainer/adapt/parent.py", "trainer/domains/__main__.py", "trainer/domains/units.py",
 }  # fmt: skip
 """They write what they measured, drew or trained for minutes; that they have no way of their own is seen below."""
 

@@ -1,0 +1,163 @@
+"""A parent network and a clinic's films -> an adapted run folder; it goes on where it was killed."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bmd_edge.bundle.network_input import InputSpec
+from bmd_edge.errors import UsageError
+from bmd_edge.sites import SITES
+from bmd_edge.system.files import replace_bytes
+from bmd_edge.table.film_table import HipRow, read_table, write_table
+from calibration.statistics.conformal import conformal_scale
+from trainer.adapt.interval import least_scale
+from trainer.adapt.parent import Parent, input_facts, parent_of
+from trainer.adapt.proxies import BLIND, Seen, check, facts, proxies
+from trainer.adapt.record import BEGUN, NAME, TABLE
+from trainer.commands import run_training
+from trainer.images.roi_files import Rois, read_rois
+from trainer.methods.supervised import answers, in_use
+from trainer.networks.build import load_run
+from trainer.run.settings import SemiConfig
+from trainer.run.settings_file import read_config
+
+COVERAGE = 0.9
+HELD = "calibrate"
+"""Split of the labelled films that judges whether they are forgotten: no training learns from it."""
+
+Say = Callable[[str], None]
+
+
+def adapt(
+    parent: Path | None,
+    clinic: Sequence[HipRow],
+    labelled: Path,
+    out: Path,
+    recipe: str,
+    changes: dict[str, str],
+    say: Say,
+) -> dict[str, Any]:
+    """Adapt a parent's network and write the run folder `out`; returns what its `NAME` says.
+
+    Args:
+        parent: a run folder or a bundle; None is the embedded bundle.
+        clinic: the clinic's hips, see `trainer.adapt.clinic.regions`.
+        labelled: film table of regions with their BMD: splits train, val and `HELD`.
+        out: the run folder.
+        recipe: see `trainer.run.settings_file.read_config`; it has to start from a trained network.
+        changes: settings to replace.
+        say: hears what was found, a line at a time.
+
+    Raises:
+        UsageError: the parent or the recipe does not fit.
+        TableError: a film is missing, or the adapted network got worse.
+    """
+    rows = read_table(labelled)
+    held = read_rois([row for row in rows if row.split == HELD and row.extra.get("x_image") == "roi"])
+    spec = input_facts(parent)
+    known = parent_of(parent, out / "parent", in_use(held, spec))
+    settings = settings_for(known, spec, recipe, changes)
+    out.mkdir(parents=True, exist_ok=True)
+    table = _joined(rows, labelled.parent, clinic, out)
+    (out / NAME).unlink(missing_ok=True)  # what is adapted further is not adapted yet
+    run_training(settings, table, out, committee=known.runs[: settings.committee])
+    found = _judged(known, spec, read_rois(clinic, labelled=False), held, out)
+    for name, one in found["proxies"].items():
+        say(f"{name.replace('_', ' ')}: {one['value']:.2f} times that of the parent (above 1: {one['above_1']})")
+    say(BLIND)
+    said = {
+        "adapted_without_dexa_on_films": len({row.film for row in clinic}),
+        "hips": len(clinic),
+        "recipe": recipe,
+        "parent": known.facts,
+        **found,
+        "not_seen": BLIND,
+    }
+    replace_bytes(out / NAME, (json.dumps(said, indent=1) + "\n").encode())
+    return said
+
+
+def settings_for(parent: Parent, spec: InputSpec, recipe: str, changes: dict[str, str]) -> SemiConfig:
+    """The recipe's settings with the parent's network and input; all its networks name pseudo BMDs.
+
+    Raises:
+        UsageError: the recipe starts from no trained network.
+    """
+    made = json.loads((parent.runs[0] / "config.json").read_text(encoding="utf-8"))
+    given = {"network": made["network"], "disc_share": spec.disc_share, "size_px": spec.size_px}
+    given |= {name: made["kwargs"][name] for name in ("width", "fine") if name in made["kwargs"]}
+    given |= {"low_percentile": spec.low_percentile, "high_percentile": spec.high_percentile}
+    config = read_config(recipe, {name: json.dumps(value) for name, value in given.items()} | changes)
+    if not isinstance(config, SemiConfig) or config.pretrain_epochs:
+        raise UsageError(f"{recipe} adapts no trained network: choose another --recipe, or set pretrain_epochs = 0")
+    return replace(config, committee=len(parent.runs) if config.method == "self_training" else 1)
+
+
+def _joined(rows: Sequence[HipRow], folder: Path, clinic: Sequence[HipRow], out: Path) -> Path:
+    """The table in `out` of the labelled films and the clinic's, whose folders are linked beside it."""
+    homes = {"labelled": folder, "clinic": clinic[0].film_path.parents[1]}
+    for name, home in homes.items():
+        (out / name).unlink(missing_ok=True)
+        (out / name).symlink_to(home.resolve(), target_is_directory=True)
+    kept = [row for row in rows if row.split in ("train", "val", "test", HELD) and row.extra.get("x_image") == "roi"]
+    given = [
+        replace(row, film=f"{name}/{row.film}")
+        for name, some in (("labelled", kept), ("clinic", clinic))
+        for row in some
+    ]
+    write_table(out / TABLE, given)
+    return out / TABLE
+
+
+def _judged(parent: Parent, spec: InputSpec, clinic: Rois, held: Rois, out: Path) -> dict[str, Any]:
+    """Proxies, which are checked, and the least multiplier of the interval at each site."""
+    seen = [_seen(runs, spec, clinic, held) for runs in (parent.runs, (out,))]
+    dexa = held.labels_gcm2.astype(np.float64)
+    (before, known_spread), (after, spread) = seen
+    ratios = proxies(before, after, [row.film for row in clinic.rows], dexa, [row.subject for row in held.rows])
+    check(ratios)
+    scale = parent.scale
+    if scale is None:
+        scale = np.array(
+            [
+                conformal_scale(before.phantom_bmd[:, k] - dexa[:, k], known_spread[:, k], COVERAGE)
+                for k in range(len(SITES))
+            ]
+        )
+    least = least_scale([scale * before.spread, scale * known_spread], [after.spread, spread])
+    return {
+        "least_scale": dict(zip(SITES, least.round(4).tolist(), strict=True)),
+        "proxies": facts(ratios),
+    }
+
+
+def _seen(runs: Sequence[Path], spec: InputSpec, clinic: Rois, held: Rois) -> tuple[Seen, Any]:
+    """What networks say together, as a bundle of them does, and the spread for the phantom's films. The embedding is
+    the first one's.
+    """
+    from trainer.networks.ensemble import Ensemble
+
+    networks = [load_run(run) for run in runs]
+    network = Ensemble(networks).eval() if len(networks) > 1 else networks[0]
+    (bmd, spread, embedding), (own, own_spread, own_embedding) = (
+        [part.astype(np.float64) for part in answers(network, rois, spec=spec)] for rois in (clinic, held)
+    )
+    return Seen(bmd, spread, embedding, own, own_embedding), own_spread
+
+
+def check_same(out: Path, *what: str) -> None:
+    """UsageError if a run folder was begun from another parent, folder or table."""
+    mark, text = out / BEGUN, sha256("\n".join(what).encode()).hexdigest()
+    if mark.is_file() and mark.read_text(encoding="utf-8") != text:
+        raise UsageError(
+            f"{out.name} holds an adaptation of another network or folder; choose another --out or remove it"
+        )
+    if not mark.is_file() and out.exists() and any(out.iterdir()):
+        raise UsageError(f"{out.name} is not empty and holds no adaptation; choose another --out")
+    out.mkdir(parents=True, exist_ok=True)
+    replace_bytes(mark, text.encode())

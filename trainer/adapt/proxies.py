@@ -1,0 +1,133 @@
+"""Did it get worse? What can be seen without DEXA, each as a ratio of the adapted network to its parent.
+
+Nothing here knows whether estimates became truer: an error that all films of the clinic share leaves every figure as it
+was. Hips of one film differ by half as much as of two people in truth, so a figure near 1 is no proof.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bmd_edge.errors import TableError
+from calibration.statistics.bootstrap import by_subject
+
+F64 = NDArray[np.float64]
+WORSE = 1.1
+"""A ratio from which on, with its whole 95 % interval above 1, the adapted network is refused."""
+
+BLIND = (
+    "no proxy knows whether the estimates became truer: an error that all films of the clinic share, of level or of"
+    " slope, is seen by DEXA alone"
+)
+MEANINGS = {
+    "hips_apart": "both hips of a film differ more",
+    "spread": "the network is less sure of the clinic's films",
+    "embedding_distance": "the clinic's films lie farther from those with DEXA",
+    "forgotten": "phantom films with a known BMD are read worse",
+}
+"""What a figure above 1 says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What one network says of the clinic's hips, and of phantom hips with their BMD: arrays (n, sites) g/cm2, and
+    embeddings (n, d).
+    """
+
+    bmd: F64
+    spread: F64
+    embedding: F64
+    phantom_bmd: F64
+    phantom_embedding: F64
+
+
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """A figure of the adapted network over that of its parent, with its 95 % interval; None where there is none."""
+
+    value: float
+    low: float | None
+    high: float | None
+
+    @property
+    def worse(self) -> bool:
+        """Whether it is `WORSE` beyond chance."""
+        return self.value >= WORSE and self.low is not None and self.low > 1
+
+
+def proxies(
+    before: Seen, after: Seen, film: Sequence[str], phantom_dexa: F64, phantom_subject: Sequence[str]
+) -> dict[str, Ratio]:
+    """Every figure of `MEANINGS` that exists.
+
+    Args:
+        before: of the parent.
+        after: of the adapted network, for the same hips.
+        film: (n,) whose two hips may be compared.
+        phantom_dexa: (m, sites) g/cm2, NaN where unknown.
+        phantom_subject: (m,).
+    """
+    found = {
+        "spread": _ratio([one.spread.mean(1) for one in (before, after)], film),
+        "embedding_distance": _ratio([_away(one) for one in (before, after)], film),
+        "forgotten": _ratio(
+            [np.nanmean((one.phantom_bmd - phantom_dexa) ** 2, 1) for one in (before, after)], phantom_subject, np.sqrt
+        ),
+    }
+    one, other = pairs(film)
+    if len(one):
+        apart = [np.abs(seen.bmd[one] - seen.bmd[other]).mean(1) for seen in (before, after)]
+        found["hips_apart"] = _ratio(apart, [film[place] for place in one])
+    return {name: found[name] for name in MEANINGS if name in found}
+
+
+def pairs(film: Sequence[str]) -> tuple[list[int], list[int]]:
+    """Places of the first and of the second hip of each film that has two."""
+    places: dict[str, list[int]] = {}
+    for place, name in enumerate(film):
+        places.setdefault(name, []).append(place)
+    both = [two for two in places.values() if len(two) == 2]
+    return [two[0] for two in both], [two[1] for two in both]
+
+
+def _away(seen: Seen) -> F64:
+    """Distance of each embedding (n,) from the mean of the phantom's, in their SDs along the axes."""
+    sd = seen.phantom_embedding.std(0)
+    there = sd > 1e-3 * sd.max()
+    away = (seen.embedding - seen.phantom_embedding.mean(0))[:, there] / sd[there]
+    distance: F64 = np.sqrt((away**2).mean(1))
+    return distance
+
+
+def _ratio(values: Sequence[F64], who: Sequence[str], of: Callable[[F64], F64] = lambda mean: mean) -> Ratio:
+    """Of the means of two arrays (n,), resampled by `who`."""
+
+    def figures(weights: F64) -> Mapping[str, F64]:
+        with np.errstate(all="ignore"):
+            first, second = (of(weights @ one / weights.sum(-1)) for one in values)
+            return {"ratio": second / first}
+
+    found = by_subject(figures, who)["ratio"]
+    return Ratio(float("inf") if found.value is None else found.value, found.low, found.high)
+
+
+def check(found: Mapping[str, Ratio]) -> None:
+    """TableError that names every figure that got worse."""
+    worse = [
+        f"{name}: {MEANINGS[name]}, {one.value:.2f} times ({one.low:.2f} to {one.high:.2f})"
+        for name, one in found.items()
+        if one.worse
+    ]
+    if worse:
+        raise TableError(
+            f"the adapted network is refused, it got worse: {'; '.join(worse)}. Use the bundle as it is, or give more"
+            " films of one kind"
+        )
+
+
+def facts(found: Mapping[str, Ratio]) -> dict[str, Any]:
+    """The figures as plain values, each with its meaning."""
+    return {name: {**asdict(one), "above_1": MEANINGS[name]} for name, one in found.items()}
