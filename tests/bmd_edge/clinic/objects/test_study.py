@@ -75,6 +75,7 @@ def test_what_cannot_be_read_is_said_without_its_words() -> None:
         assert "CANARY" not in str(error.value)
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")  # of pydicom, as the film is made
 def test_a_film_that_names_the_patient_in_its_pixels_says_so_of_its_picture_too() -> None:
     def burned(**header: Any) -> Any:
         made = said_of(hip_dicom("R", **header))[1]["sc"]
