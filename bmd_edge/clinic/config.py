@@ -28,7 +28,9 @@ RESOURCES = "fhir"
 _MOST_APPROVAL = 64
 """Characters that the picture of a result and a line of the terminal have room for."""
 _AE_TITLE = re.compile(r"[\x21-\x5b\x5d-\x7e]([\x20-\x5b\x5d-\x7e]{0,14}[\x21-\x5b\x5d-\x7e])?")  # PS3.5 6.2, AE
-_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.:-]{0,252}[A-Za-z0-9])?")
+_LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_HOST = re.compile(rf"{_LABEL}(\.{_LABEL})*")  # RFC 1123, 2.1
+_URL = re.compile(rf"https?://({_HOST.pattern}|\[[0-9A-Fa-f:.]+\])(:[0-9]+)?(/[!$->@-~]*)?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -272,14 +274,14 @@ def _check_destination(pacs: Destination, key: str, lines: Lines) -> None:
         raise lines.error(f"{key}.objects", f"knows {', '.join(known)}, not {', '.join(sorted(unknown))}")
     if pacs.kind == RESOURCES and pacs.objects != KINDS:
         raise lines.error(f"{key}.objects", "is for archives: a record gets resources")
+    if pacs.kind != "dicom" and not _is_url(pacs.url):
+        raise lines.error(f"{key}.url", "must be the address of a STOW-RS or FHIR service, https://..., without ? # @")
     if pacs.test and not _is_loopback(host_of(pacs)):
         raise lines.error(f"{key}.test", "is for an archive on this machine only: name an approval instead")
     if pacs.kind == "dicom":
         _check_ae_title(pacs.ae_title, f"{key}.ae_title", lines)
         _check_host(pacs.host, f"{key}.host", lines)
         return
-    if not re.match(r"https?://[^/]+", pacs.url):
-        raise lines.error(f"{key}.url", "must be the address of a STOW-RS or FHIR service, https://...")
     if pacs.url.startswith("http:") and not _is_loopback(host_of(pacs)):
         raise lines.error(f"{key}.url", "must be https: results would cross the network as they are")
     if pacs.commit:
@@ -297,8 +299,16 @@ def _check_ae_title(title: str, key: str, lines: Lines) -> None:
 
 
 def _check_host(host: str, key: str, lines: Lines) -> None:
-    if not _HOST.fullmatch(host):
+    if not _HOST.fullmatch(host) and not is_address(host):
         raise lines.error(key, "must be a host's name or address")
+
+
+def _is_url(text: str) -> bool:
+    """Whether it is http or https, a host, a port and a path: what else a url may have would not be sent."""
+    try:
+        return bool(_URL.fullmatch(text)) and urlsplit(text).port != 0
+    except ValueError:  # a port or an IPv6 address that is none
+        return False
 
 
 def _check_address(text: str, key: str, lines: Lines) -> None:

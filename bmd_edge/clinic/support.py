@@ -8,10 +8,12 @@ import json
 import os
 import platform
 import re
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import asdict
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +32,14 @@ _LOCALE = ("LC_ALL", "LC_MESSAGES", "LANG", "PYTHONUTF8", "OMP_NUM_THREADS")
 _LOG_BYTES = 200_000
 _EVENTS = 300
 _RUN_BYTES = 10_000_000
-_OF_PATIENTS = ("PatientName", "PatientID", "OtherPatientIDs", "PatientBirthDate", "AccessionNumber")
+_OF_PATIENTS = (
+    "PatientName", "PatientID", "PatientBirthDate", "AccessionNumber", "OtherPatientIDs", "OtherPatientIDsSequence",
+    "OtherPatientNames", "PatientBirthName", "PatientMotherBirthName", "ResponsiblePerson", "ReferringPhysicianName",
+    "PatientTelephoneNumbers",
+)  # fmt: skip
 _SHORTEST = 3
-"""Letters of a word of a header that is looked for: a patient's ID "7" would be found in every line."""
+"""Letters of a word of a header that is looked for, if they are Latin: an ID "7" would be found in every line."""
+_WORD = re.compile(r"[^\W_]+")
 
 
 def support_text(checks: Iterable[Check], results: Path | None, config: Path | None) -> Iterator[str]:
@@ -46,9 +53,10 @@ def support_text(checks: Iterable[Check], results: Path | None, config: Path | N
     Raises UsageError where one of the two is not there or is none.
     """
     box = read_own_config(config) if config else None
-    words = _words_of_patients(box.root) if box else None
+    words = _words_of_patients(box.root) if box else set()
+    foreign = [word for word in words if not word.isascii()]
     for line in _lines(checks, results, box):
-        yield LEFT_OUT if words and words.search(line) else line
+        yield LEFT_OUT if _names_somebody(line, words, foreign) else line
 
 
 def _lines(checks: Iterable[Check], results: Path | None, box: Config | None) -> Iterator[str]:
@@ -89,7 +97,7 @@ def _results(folder: Path) -> Iterator[str]:
 
 def _setting(values: dict[str, Any]) -> Iterator[str]:
     for name, value in values.items():
-        yield f"{name} = {re.sub('//[^/@]*@', '//', json.dumps(value, default=str))}"  # no password of an address
+        yield f"{name} = {json.dumps(value, default=str)}"
 
 
 def _clinic_checked(box: Config) -> Iterator[str]:
@@ -129,15 +137,45 @@ def _end_of(path: Path) -> Iterator[str]:
         yield f"cannot be read: {error.strerror}"
 
 
-def _words_of_patients(root: Path) -> re.Pattern[str] | None:
-    """Finds every word of three letters or more that a film in the spool says of its patient; None without any."""
-    found: set[str] = set()
-    for path in (root / SPOOL).rglob("*.dcm"):
+# -- patients -----------------------------------------------------------------------------------------------------
+
+
+def _names_somebody(line: str, words: set[str], foreign: Iterable[str]) -> bool:
+    """Whether a line holds one of the words; `foreign` ones are looked for within others: Japanese has no spaces."""
+    low = line.casefold()
+    return not words.isdisjoint(_words(low)) or (not line.isascii() and any(word in low for word in foreign))
+
+
+def _words(text: str) -> list[str]:
+    """Words of a text, and each two that follow one another, by which "Li Wu" is known without every "li"."""
+    words = _WORD.findall(text.casefold())
+    return words + [f"{one} {behind}" for one, behind in pairwise(words)]
+
+
+def _words_of_patients(root: Path) -> set[str]:
+    """The words of films in the spool about their patients that can be told from others: not "7", no time of day."""
+    found = {word for path in (root / SPOOL).rglob("*.dcm") for text in _said_of_patient(path) for word in _words(text)}
+    pair_of_numbers = re.compile(r"\d+ \d+")
+    return {
+        word for word in found if not word.isascii() or (len(word) >= _SHORTEST and not pair_of_numbers.fullmatch(word))
+    }
+
+
+def _said_of_patient(path: Path) -> list[str]:
+    """Each value as its letters are, and as its bytes would stand in a log."""
+    said: list[str] = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pydicom's quote the header
         try:
             header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(_OF_PATIENTS), force=True)
-            said = " ".join(str(header.get(name, "")) for name in _OF_PATIENTS)
-        except Exception:  # noqa: BLE001, S112 - whatever pydicom finds wrong in a film, the next one is looked at
-            continue
-        found |= {word.casefold() for word in re.findall(r"\w+", said) if len(word) >= _SHORTEST}
-    words = "|".join(map(re.escape, sorted(found)))
-    return re.compile(rf"(?<![^\W_])(?:{words})(?![^\W_])", re.IGNORECASE) if found else None
+        except Exception:  # noqa: BLE001 - whatever pydicom finds wrong in a film, the next one is looked at
+            return said
+        for name in _OF_PATIENTS:
+            try:
+                raw: Any = header.get_item(name)
+                if raw is not None and isinstance(raw.value, bytes):
+                    said.append(raw.value.decode("utf-8", "backslashreplace"))
+                said.append(str(header.get(name, "")))
+            except Exception:  # noqa: BLE001, S112 - and the next value
+                continue
+    return said

@@ -22,11 +22,15 @@ class Next(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What becomes of an object; `status` as it was said, `reason` a key of `REASONS` where it is not there."""
+    """What becomes of an object; `status` as it was said, `reason` a key of `REASONS` where it is not there.
+
+    wait_s: it is not sent again sooner, for the archive has asked for so many seconds.
+    """
 
     next: Next
     status: str
     reason: str = ""
+    wait_s: float = 0.0
 
 
 REASONS = {

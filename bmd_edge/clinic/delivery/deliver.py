@@ -139,7 +139,7 @@ def _send(journal: Journal, archive: _Peer, due: list[Delivery], stop: Event) ->
         elif answer.next is Next.HOLD:
             deliveries.hold(journal, one.uid, one.destination, answer.status, answer.reason)
         else:
-            again = journal.clock() + delay_s(one.tries + 1)
+            again = journal.clock() + max(delay_s(one.tries + 1), answer.wait_s)
             deliveries.try_again(journal, one.uid, one.destination, answer.status, answer.reason, again)
         if answer.reason == "pacs_down":
             raise Unreachable("pacs_down", _SILENT)

@@ -4,11 +4,13 @@ Sent again they change nothing; a new version of a film's result takes the place
 """
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from bmd_edge.clinic.config import Config, Destination
 from bmd_edge.clinic.delivery.answers import Answer, Next, answer_to
@@ -50,18 +52,24 @@ def _meaning(response: Response, place: str) -> Answer:
     """200 replaced or 201 made, where the answer is of that very resource; a login page would pass for success."""
     status = str(response.status)
     if response.later:
-        return Answer(Next.AGAIN, status, "pacs_busy")
+        return Answer(Next.AGAIN, status, "pacs_busy", response.wait_s)
     if response.status not in (200, 201):
-        return Answer(Next.HOLD, status, "refused_by_pacs")
-    try:
-        said = json.loads(response.body)
-        named = f"{said['resourceType']}/{said['id']}" == place
-    except (ValueError, KeyError, TypeError):
-        named = False
+        return Answer(Next.HOLD, status, response.refusal)
+    said = response.said()
+    named = isinstance(said, dict) and f"{said.get('resourceType')}/{said.get('id')}" == place
     locations = (response.headers.get(name) or "" for name in ("Location", "Content-Location"))
-    if named or any(f"/{place}" in f"/{one}" for one in locations):  # it need not give the resource back
+    if named or any(_is_of(one, place) for one in locations):  # it need not give the resource back
         return Answer(Next.SENT, status)
     return Answer(Next.HOLD, status, "no_answer_of_an_archive")
+
+
+def _is_of(location: str, place: str) -> bool:
+    """Whether an address is that of a resource, in whichever version; a login page has it behind its question mark."""
+    try:
+        path = urlsplit(location).path
+    except ValueError:
+        return False
+    return bool(re.search(rf"(^|/){re.escape(place)}(/_history/[^/]+)?$", path))
 
 
 @contextmanager

@@ -1,21 +1,25 @@
 """A connection by HTTP to an archive or a record, by TLS where its url says so."""
 
+import json
+import re
 import socket
 import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from email.message import Message
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from http.client import HTTPConnection, HTTPException, HTTPSConnection, IncompleteRead
 from threading import Timer
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from bmd_edge.clinic.config import Config, Destination
 from bmd_edge.clinic.delivery.answers import Unreachable
-from bmd_edge.clinic.delivery.dicom import ANSWER_S, tls_context
+from bmd_edge.clinic.delivery.dicom import ANSWER_S, CONNECT_S, tls_context
 
 _REQUEST_S = 60.0  # for all of a request, however slowly its bytes go
 _MOST_ANSWER_BYTES = 1 << 20
+MOST_WAIT_S = 3600.0
+"""However long a server asks to be left in peace."""
 _LATER = {408, 425, 429}
 
 
@@ -31,32 +35,63 @@ class Response(NamedTuple):
         """Whether it says nothing about what was sent, and may answer otherwise another time."""
         return self.status >= 500 or self.status in _LATER
 
+    @property
+    def wait_s(self) -> float:
+        """For how many seconds it asks to be left in peace (RFC 9110 10.2.3), an hour at most; 0 where it does not."""
+        text = self.headers.get("Retry-After", "").strip()
+        return min(float(text), MOST_WAIT_S) if re.fullmatch(r"[0-9]{1,9}", text) else 0.0
+
+    @property
+    def refusal(self) -> str:
+        """Why it took nothing, a key of `REASONS`; what points elsewhere is no archive's address."""
+        return "no_answer_of_an_archive" if 300 <= self.status < 400 else "refused_by_pacs"
+
+    def said(self) -> Any:
+        """The body as JSON; None where it is none."""
+        try:
+            return json.loads(self.body)
+        except (ValueError, RecursionError):  # nested deeper than Python goes
+            return None
+
 
 class HttpPeer:
     """A connection that lasts; `path` is that of the url, without a slash at its end."""
 
     def __init__(self, connection: HTTPConnection, path: str) -> None:
         self._connection, self.path = connection, path
+        self._sock: socket.socket | None = None
+        self._late = False
 
     def ask(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> Response | None:
-        """Send a request; None where there is no whole answer in time."""
+        """Send a request; None where there is no whole answer in time, Unreachable where TLS fails only now."""
+        self._late = False
         timer = Timer(_REQUEST_S, self._cut)
         timer.daemon = True
         timer.start()
         try:
             self._connection.request(method, path, body, headers)
+            self._sock = self._connection.sock  # which the connection forgets where the answer lasts until it closes
             response = self._connection.getresponse()
-            return Response(response.status, response.headers, response.read(_MOST_ANSWER_BYTES))
-        except (OSError, HTTPException):
+            said = response.read(_MOST_ANSWER_BYTES)
+            if self._late or (response.length and len(said) < _MOST_ANSWER_BYTES):  # http.client gives a part as all
+                raise IncompleteRead(said, response.length)
+            if not response.isclosed():  # longer than anybody reads: its rest is no answer to the next request
+                self._connection.close()
+            return Response(response.status, response.headers, said)
+        except (OSError, HTTPException, ValueError) as error:  # ValueError: a chunk of less than no bytes
             self._connection.close()
+            if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError):
+                # By TLS 1.3 a peer says only behind the handshake that it does not accept this box's certificate.
+                raise Unreachable("tls", error.reason or type(error).__name__) from None
             return None
         finally:
             timer.cancel()
 
     def _cut(self) -> None:
-        if self._connection.sock is not None:
+        self._late = True
+        if sock := self._connection.sock or self._sock:
             with suppress(OSError):
-                self._connection.sock.shutdown(socket.SHUT_RDWR)
+                sock.shutdown(socket.SHUT_RDWR)
 
 
 @contextmanager
@@ -64,12 +99,14 @@ def http_peer(config: Config, destination: Destination) -> Iterator[HttpPeer]:
     """Connect to a destination; Unreachable where that fails."""
     url = urlsplit(destination.url)
     assert url.hostname
-    connection = HTTPConnection(url.hostname, url.port, timeout=ANSWER_S)
+    connection = HTTPConnection(url.hostname, url.port, timeout=CONNECT_S)
     if url.scheme == "https":
         context = tls_context(config, destination)
-        connection = HTTPSConnection(url.hostname, url.port, timeout=ANSWER_S, context=context)
+        connection = HTTPSConnection(url.hostname, url.port, timeout=CONNECT_S, context=context)
     try:
         connection.connect()
+        connection.timeout = ANSWER_S
+        connection.sock.settimeout(ANSWER_S)
     except ssl.SSLError as error:
         raise Unreachable("tls", error.reason or type(error).__name__) from None
     except OSError as error:

@@ -3,7 +3,6 @@
 Stored is what the answer names as stored: a login page, a proxy or an empty 202 would pass for success.
 """
 
-import json
 import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -47,11 +46,11 @@ def _meaning(response: Response, uid: str) -> Answer:
     """PS3.18 10.5.3: 200 all stored, 202 some, 409 none; which, says the data set."""
     status = response.status
     if response.later:
-        return Answer(Next.AGAIN, str(status), "pacs_busy")
+        return Answer(Next.AGAIN, str(status), "pacs_busy", response.wait_s)
+    said = response.said()
     try:
-        said = json.loads(response.body)
         stored, failed = (_uids(said, tag) for tag in (_STORED, _FAILED))
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError):
+    except (KeyError, TypeError, AttributeError, IndexError):
         stored, failed = {}, {}
     if uid in stored:
         return Answer(Next.SENT, str(status))
@@ -59,7 +58,7 @@ def _meaning(response: Response, uid: str) -> Answer:
         return answer_to(failed[uid])
     if status in (200, 202):
         return Answer(Next.HOLD, str(status), "no_answer_of_an_archive")
-    return Answer(Next.HOLD, str(status), "refused_by_pacs")
+    return Answer(Next.HOLD, str(status), response.refusal)
 
 
 def _uids(said: Any, tag: str) -> dict[str, Any]:

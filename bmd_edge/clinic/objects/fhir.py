@@ -160,14 +160,20 @@ def _about(study: Study, occasion: Occasion) -> Resource:
     """Patient, day of the film and time of the answer; what the film does not state is left out."""
     shared = study.shared
     made: Resource = {}
-    if patient := str(shared.PatientID).strip():
-        issuer = str(shared.get("IssuerOfPatientID", "")).strip()
+    patient, issuer = (str(shared.get(name, "")).strip() for name in ("PatientID", "IssuerOfPatientID"))
+    if patient and _is_string(patient):  # cleaned it could be that of somebody else
+        issuer = issuer if _is_string(issuer) else ""
         assigner = {"assigner": {"display": issuer}} if issuer else {}
         made["subject"] = {"type": "Patient", "identifier": {"value": patient, **assigner}}
     if day := str(shared.StudyDate):
         made["effectiveDateTime"] = f"{day[:4]}-{day[4:6]}-{day[6:]}"
     made["issued"] = occasion.received.replace(microsecond=0).astimezone().isoformat()
     return made
+
+
+def _is_string(text: str) -> bool:
+    """Whether FHIR has such strings: without control characters (datatypes.html#string)."""
+    return all(one >= " " for one in text)
 
 
 def _notes(occasion: Occasion) -> list[str]:

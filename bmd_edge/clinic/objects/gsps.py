@@ -22,7 +22,7 @@ _BOTTOM = (0.01, 0.83), (0.99, 0.99)
 """Boxes of text: corners as shares of the width and the height of the film as it is shown."""
 _LETTERS = 88
 """In a line as wide as the film: viewers break none, and cut what lies beyond the film."""
-_MOST_TEXT = 1024  # PS3.5 6.2, ST
+_MOST_TEXT, _CUT = 1024, " ..."  # PS3.5 6.2, ST
 _TOP_OF_A_PIXEL = [1, 1]  # PS3.3 C.10.4: the first pixel of the displayed area is this one
 
 
@@ -91,9 +91,16 @@ def _text(lines: Iterable[str], box: tuple[tuple[float, float], tuple[float, flo
     made.BoundingBoxAnnotationUnits = "DISPLAY"
     made.BoundingBoxTopLeftHandCorner, made.BoundingBoxBottomRightHandCorner = map(list, box)
     made.BoundingBoxTextHorizontalJustification = "LEFT"
-    letters = round(_LETTERS * (box[1][0] - box[0][0]))
-    made.UnformattedTextValue = "\r\n".join(row for line in lines for row in wrap(line, letters))[:_MOST_TEXT]
+    made.UnformattedTextValue = _broken(list(lines), round(_LETTERS * (box[1][0] - box[0][0])))
     return made
+
+
+def _broken(lines: list[str], letters: int) -> str:
+    """Lines of at most so many letters; where all is too much, the longest, a bundle's words of itself, is cut."""
+    while (over := len(text := "\r\n".join(row for line in lines for row in wrap(line, letters))) - _MOST_TEXT) > 0:
+        n = max(range(len(lines)), key=lambda k: len(lines[k]))
+        lines[n] = f"{lines[n][: -over - len(_CUT)]}{_CUT}"
+    return text
 
 
 def _points(hip: HipReport, study: Study) -> list[Dataset]:

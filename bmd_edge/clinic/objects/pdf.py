@@ -5,6 +5,7 @@ others is not printed.
 """
 
 import io
+import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from pydicom.dataset import Dataset
@@ -15,6 +16,7 @@ from bmd_edge.clinic.objects.said import Occasion
 from bmd_edge.clinic.objects.series import DESCRIPTION, begun, dated, film_reference
 from bmd_edge.clinic.objects.study import Study
 from bmd_edge.report.film_report import FilmReport
+from bmd_edge.report.safe_text import visible
 
 SOP_CLASS = "1.2.840.10008.5.1.4.1.1.104.1"
 _PAGE = 595, 842  # A4 in points
@@ -26,6 +28,8 @@ _STYLES = {"headline": ("B", 12, 8), "hip": ("B", 11, 10), "number": ("B", 11, 3
 """Kind of line -> font, size and space above it; the others are plain text."""
 _PLAIN = "R", 9.5, 2
 _LEADING = 1.25
+_MOST_TEXT = 128
+"""Letters of a value of the header that are printed; the standard allows 64 (PS3.5 6.2, LO and each part of PN)."""
 _NOT_PRINTED = "in letters that cannot be printed here: see the object's header"
 # fmt: off
 _WIDTHS = (
@@ -37,7 +41,7 @@ _WIDTHS = (
 )
 # fmt: on
 """Of Helvetica-Bold from space to tilde, in thousandths of the size (Adobe's metrics); the plain font is no wider."""
-_WIDE = 611  # of all other letters; names alone have them
+_WIDE = 1000  # the widest of all other letters; names alone have them
 Row = tuple[str, float, float, str]
 """Font, size, height and text of a line on the page."""
 
@@ -103,6 +107,8 @@ def _day(text: str) -> str:
 
 
 def _printed(text: str) -> str:
+    """A value of the header in letters of the page; what would act or not be seen is spelled out."""
+    text = visible(text if len(text) <= _MOST_TEXT else f"{text[:_MOST_TEXT]}…")
     try:
         text.encode("cp1252")
     except UnicodeEncodeError:
@@ -114,16 +120,25 @@ def _printed(text: str) -> str:
 
 
 def _rows(line: Line) -> Iterator[Row]:
-    """A line, broken to the width of the page."""
+    """A line, broken to the width of the page; letters that it has not (of a bundle's words) are spelled out."""
     font, size, above = _STYLES.get(line.kind, _PLAIN)
     row = ""
-    for word in line.text.split(" "):
+    text = line.text.encode("cp1252", "backslashreplace").decode("cp1252")
+    for word in re.split(r"[ \n]", text):
         longer = f"{row} {word}" if row else word
-        if row and _width(longer) * size > _PAGE[0] - 2 * _MARGIN:
+        if row and not _fits(longer, size):
             yield font, size, above + _LEADING * size, row
             longer, above = word, 0
         row = longer
+        while not _fits(row, size):  # one word that no row has room for
+            n = next(n for n in range(len(row), 0, -1) if _fits(row[:n], size))
+            yield font, size, above + _LEADING * size, row[:n]
+            row, above = row[n:], 0
     yield font, size, above + _LEADING * size, row
+
+
+def _fits(text: str, size: float) -> bool:
+    return _width(text) * size <= _PAGE[0] - 2 * _MARGIN
 
 
 def _width(text: str) -> float:

@@ -4,6 +4,7 @@ import io
 import re
 import warnings
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 import pydicom
@@ -23,9 +24,7 @@ _REQUIRED = (
 """Type 2: an object has them, if need be empty (PS3.3 C.7.1.1, C.7.2.1)."""
 _OPTIONAL = ("IssuerOfPatientID", "PatientAge", "StudyDescription")
 _SHAPES = {
-    "PatientBirthDate": r"\d{8}",
-    "StudyDate": r"\d{8}",
-    "StudyTime": r"\d{2}(\d{2}(\d{2}(\.\d{1,6})?)?)?",
+    "StudyTime": r"([01]\d|2[0-3])([0-5]\d(([0-5]\d|60)(\.\d{1,6})?)?)?",
     "PatientSex": r"[FMO]",
     "PatientAge": r"\d{3}[DWMY]",
     "StudyID": r".{1,16}",
@@ -76,17 +75,26 @@ def _study(header: Dataset, raw: Header) -> Study:
     shared.SpecificCharacterSet = "ISO_IR 192"
     for name in (*_REQUIRED, *_OPTIONAL):
         value = _text(header, name)
-        if not re.fullmatch(_SHAPES.get(name, r"[\s\S]*"), value):
+        if not _is_valid(name, value):
             value = ""
         if value or name in _REQUIRED:
             put(shared, name, value)
     study, series = str(header.StudyInstanceUID), str(header.SeriesInstanceUID)
     put(shared, "StudyInstanceUID", study)
     rows, columns = (int(header.get(name) or 1) for name in ("Rows", "Columns"))
-    burned_in = _text(header, "BurnedInAnnotation")
+    burned_in = _text(header, "BurnedInAnnotation").upper()
     burned_in = burned_in if burned_in in ("YES", "NO") else ""
     sop_class, display, aspect = str(header.SOPClassUID), display_of(raw), aspect_of(raw)
     return Study(sop_class, film, study, series, rows, columns, burned_in, display, aspect, shared)
+
+
+def _is_valid(name: str, value: str) -> bool:
+    if name not in ("PatientBirthDate", "StudyDate"):
+        return bool(re.fullmatch(_SHAPES.get(name, r"[\s\S]*"), value))
+    try:
+        return len(value) == 8 and bool(date.fromisoformat(value))
+    except ValueError:  # 00000000, 19561301
+        return False
 
 
 def _text(header: Dataset, name: str) -> str:

@@ -101,7 +101,7 @@ def _said(film: FilmRow, was_read: bool) -> str:
 def _identity(picture: Path) -> Identity:
     try:
         return identity_of(picture)
-    except OSError:  # what the archive keeps may have been moved away
+    except OSError:  # what the archive keeps may have been moved away, and a disk may lose a file
         return _NOBODY
 
 

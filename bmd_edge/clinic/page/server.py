@@ -105,7 +105,8 @@ class _Handler(BaseHTTPRequestHandler):
         """One of the page's few addresses; what stands behind a question mark is not looked at."""
         path = self.path.partition("?")[0]
         if self.headers.get("Host") not in self.server.hosts:
-            self.send_error(HTTPStatus.MISDIRECTED_REQUEST)
+            said = f"Ask for http://{self.server.config.page.bind}/: this page has no other name.\n"
+            self._send(HTTPStatus.MISDIRECTED_REQUEST, _TEXT, said.encode())
         elif self.headers.get("Sec-Fetch-Site") in ("cross-site", "same-site") and not self._is_visit():
             self.send_error(HTTPStatus.FORBIDDEN)
         else:
@@ -149,14 +150,17 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _picture(self, film_key: str, version: int) -> None:
         config, made = self.server.config, picture_of(self.server.journal, film_key, version)
+        picture = b""
         try:
             path = config.root / made.path if made else None
             if path and (config.page.names or not identity_of(path).burned_in):
-                self._send(HTTPStatus.OK, "image/jpeg", small_film(path))
-                return
-        except FileNotFoundError:  # what the archive keeps may have been moved away
+                picture = small_film(path)
+        except OSError:  # what the archive keeps may have been moved away, and a disk may lose a file
             pass
-        self.send_error(HTTPStatus.NOT_FOUND)
+        if picture:
+            self._send(HTTPStatus.OK, "image/jpeg", picture)
+        else:
+            self.send_error(HTTPStatus.NOT_FOUND)
 
     def _events(self) -> None:
         """Say that something has changed, each time it has, until the browser is gone or the box ends."""

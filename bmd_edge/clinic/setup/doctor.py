@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pynetdicom import build_context
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
-from bmd_edge.clinic.config import Config, Destination, address
+from bmd_edge.clinic.config import Config, Destination, Tls, address
 from bmd_edge.clinic.delivery.answers import REASONS, Unreachable
 from bmd_edge.clinic.delivery.dicom import associated
 from bmd_edge.clinic.journal.films import film_path, films_in
@@ -70,7 +70,7 @@ def folder(config: Config) -> Iterator[Check]:
     except UsageError:
         yield Check(False, "box's folder", "is on a network file system: give box.root a disk of this machine")
     mode = root.stat().st_mode & 0o077
-    yield Check(not mode, "box's folder is its owner's alone", "chmod go= box.root" if mode else "yes")
+    yield Check(not mode, "box's folder, for others", f"is open: chmod go= {root}" if mode else "is closed")
     free_mb = shutil.disk_usage(root).free // 1_000_000
     enough = free_mb >= config.box.min_free_mb
     said = f"{free_mb} MB free, films are taken down to {config.box.min_free_mb} MB"
@@ -91,7 +91,17 @@ def certificates(config: Config) -> Iterator[Check]:
             yield Check(False, f"certificate {path.name}", "is not there or is none: run `bmd-edge clinic init`")
             continue
         fine = days >= WARN_DAYS
-        yield Check(fine, f"certificate {path.name}", f"{days} days left" + ("" if fine else ": make a new one"))
+        said = f"{days} days left"
+        yield Check(fine, f"certificate {path.name}", said if fine else f"{said}: {_renewed(config, file)}")
+
+
+def _renewed(config: Config, file: str) -> str:
+    """How a certificate is made new: `clinic init` leaves alone what is there."""
+    if config.tls != Tls():
+        return "put a new one in its place, then restart the services"
+    if file == config.tls.ca:
+        return "remove everything in tls, run `bmd-edge clinic init`, bring every unit its new certificate"
+    return "remove box.crt and box.key in tls, run `bmd-edge clinic init`, then restart the services"
 
 
 def _journal(config: Config, journal: Journal) -> Iterator[Check]:

@@ -54,7 +54,31 @@ def test_without_an_approval_nothing_is_delivered_but_to_an_archive_for_tests(
     assert read_config(written(tmp_path, text)).delivers_to("web") is delivers
 
 
-@pytest.mark.parametrize("host", ["pacs.clinic", "127.0.0.1.example", "127.0.0.1@example", "10.30.0.2"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://", "https:///x", "https://:443/x", "https://pacs:99999/x", "https://pacs:port/x", "https://[x/y",
+        "https://[1:2]/x", "https://pacs..clinic/x", f"https://{'p' * 64}/x", "https://pa cs/x", "https://pacs/a b",
+        "https://pacs/ü", "https://user:s3cret@pacs/x", "https://127.0.0.1@pacs/x", "https://pacs/x?key=s3cret",
+        "https://pacs/x#s3cret", "ftp://pacs/x",
+    ],
+)  # fmt: skip
+def test_a_url_holds_nothing_that_would_not_be_sent(tmp_path: Path, url: str) -> None:
+    """A password that nobody sends would be a record that refuses the box, and nobody knows why."""
+    for kind in ("stow", "fhir"):
+        text = f'box = {{ root = "/r" }}\npacs.web = {{ kind = "{kind}", url = "{url}", test = true }}\n'
+        with pytest.raises(UsageError, match=r"line 2: pacs.web.url: must be the address") as caught:
+            read_config(written(tmp_path, text))
+        assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["https://pacs", "https://pacs.clinic:8443/a-b/%7Ec/", "https://[fd00::1]:8443/x"])
+def test_a_url_is_a_host_a_port_and_a_path(tmp_path: Path, url: str) -> None:
+    text = f'box = {{ root = "/r" }}\npacs.web = {{ kind = "fhir", url = "{url}" }}\n'
+    assert read_config(written(tmp_path, text)).pacs["web"].url == url
+
+
+@pytest.mark.parametrize("host", ["pacs.clinic", "127.0.0.1.example", "10.30.0.2"])
 def test_an_archive_for_tests_is_on_this_machine(tmp_path: Path, host: str) -> None:
     text = f'box = {{ root = "/r" }}\npacs.web = {{ kind = "stow", url = "https://{host}/x", test = true }}\n'
     with pytest.raises(UsageError, match=r"line 2: pacs.web.test: is for an archive on this machine only"):
@@ -64,7 +88,7 @@ def test_an_archive_for_tests_is_on_this_machine(tmp_path: Path, host: str) -> N
 @pytest.mark.parametrize(
     ("old", "new", "line", "what"),
     [
-        ("commit", "comit", 5, "pacs.main.comit: unknown; known here: kind"),
+        ("commit", "comit", 5, "pacs.main.comit: unknown (did you mean commit?); known here: kind"),
         ("approval =", "aproval =", 8, "aproval: unknown"),
         ('"2026-17"', f'"{"9" * 65}"', 8, "approval: must be 1 to 64 letters"),
         ('"2026-17"', '" "', 8, "approval: must be"),
@@ -88,6 +112,7 @@ def test_an_archive_for_tests_is_on_this_machine(tmp_path: Path, host: str) -> N
         ('"XRAY2"', '"AN AE TITLE TOO LONG"', 4, "must be an AE title"),
         ('"XRAY2"', '"A\\\\B"', 4, "must be an AE title"),
         ('"xray2.clinic"', '"x y"', 4, "units.xray2.host: must be a host"),
+        ('"xray2.clinic"', '"xray2..clinic"', 4, "units.xray2.host: must be a host"),
         ("units.xray2", "units.folder", 4, "is the name of the watched folder"),
         (', host = "xray2.clinic"', "", 4, "units.xray2.host: is missing"),
         ('ae_title = "XRAY1", ', "", 3, "units.xray1.ae_title: is missing"),

@@ -10,6 +10,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from textwrap import wrap
 
+import numpy as np
 import pydicom
 from pydicom.datadict import keyword_for_tag
 from pydicom.dataset import Dataset
@@ -27,7 +28,7 @@ from bmd_edge.clinic.objects.series import SERIES, SERIES_DESCRIPTION
 from bmd_edge.clinic.setup import derived
 from bmd_edge.film.limits import MAX_FILE_BYTES, MAX_PIXELS
 from bmd_edge.pixels.transfer_syntaxes import syntaxes, transfer_syntax
-from tests.bmd_edge.clinic.objects.said import said_of
+from tests.bmd_edge.clinic.objects.said import said_of, second
 from tests.support.screening import hip_dicom
 
 PAGE = Path(bmd_edge.__file__).parent / "clinic" / "CONFORMANCE.md"
@@ -76,11 +77,23 @@ _FULL = {
     "IssuerOfPatientID": "Clinic", "WindowCenter": 1600, "WindowWidth": 2000, "RescaleSlope": 2, "RescaleIntercept": 0,
     "RescaleType": "US",
 }  # fmt: skip
+
+
+def _table() -> Dataset:
+    """A Modality LUT that leaves the pixels as they are."""
+    made = Dataset()
+    made.add_new(0x00283002, "US", [4096, 0, 12])
+    made.ModalityLUTType = "US"
+    made.add_new(0x00283006, "OW", np.arange(4096, dtype="<u2").tobytes())
+    return made
+
+
 _FILMS = (
     hip_dicom("R", **_FULL),
     hip_dicom("RL", **_FULL),
     hip_dicom("R", implant="R", PatientAge=None),
-    hip_dicom(""),
+    hip_dicom("R", ModalityLUTSequence=[_table()]),
+    hip_dicom("", PatientName=None, PatientID=None, PatientSex=None, PatientAge=None),
 )
 _AIR = (
     ("actor", "Evidence Creator; Image Manager and Image Display are the clinic's own archive and viewer", "dcmtk"),
@@ -215,6 +228,7 @@ def _deadlines() -> Iterator[tuple[str, str]]:
     yield "all of a request by HTTP", f"{http._REQUEST_S:g} s"
     waits = ", ".join(f"{one} s" for one in answers._DELAYS_S)
     yield "tries", f"again after {waits}, then every {answers._DELAYS_S[-1]} s, {answers._JITTER:.0%} more or less"
+    yield "Retry-After of an answer by HTTP, in seconds", f"waited for, at most {http.MOST_WAIT_S:g} s"
     yield "storage commitment", f"{deliver.COMMIT_WITHIN_S:g} s, asked {deliver.MOST_ASKS} times"
 
 
@@ -234,14 +248,16 @@ def _attributes() -> Iterator[str]:
     yield "## Attributes of the objects"
     yield ""
     yield from _prose(
-        "Of objects that were made of drawn films: a hip, two hips, one refused, none found; headers "
-        "full and bare. Patient and study are the film's, as UTF-8 (`ISO_IR 192`) whatever it was; type "
-        "2 attributes that it lacks, or that break their value representation, are empty. Dates and "
-        "times of series, instance and content are those of the film's receipt. No private attributes."
+        "Of objects that were made of drawn films: a hip, two hips, one refused, none found, a later "
+        "version; headers full and bare. Patient and study are the film's, as UTF-8 (`ISO_IR 192`) "
+        "whatever it was; type 2 attributes that it lacks, or that break their value representation, are "
+        "empty. Dates and times of series, instance and content are those of the film's receipt. No private attributes."
     )
     yield from _seen("valid", "names", "numbers")
+    objects = [said_of(film)[1] for film in _FILMS]
+    objects.append(said_of(_FILMS[0], second(objects[0], "header corrected"))[1])
     for kind in SOP_CLASSES:
-        made = [pydicom.dcmread(io.BytesIO(said_of(film)[1][kind].data)) for film in _FILMS]
+        made = [pydicom.dcmread(io.BytesIO(one[kind].data)) for one in objects]
         yield f"### {NAMES[kind]}"
         yield ""
         yield from _table(("tag", "attribute", "VR", "present"), _present(made))

@@ -13,7 +13,6 @@ ELSEWHERE = {
     "bmd_edge/bundle/manifest.py": "bmd_edge/bundle/test_verify.py: every way to tamper with a manifest",
     "calibration/pairs/pairs.py": "validate/test_validate.py and whole/test_formulas.py read what it writes",
     "calibration/validate/plots.py": "pictures; validate/test_page.py reads the page that holds them",
-    "bmd_edge/clinic/delivery/http.py": "delivery/test_stow.py and test_fhir.py: real servers that answer otherwise",
     "export/bundle/finder_limits.py": "needs a trained finder; whole/test_embedded.py: every check is on",
     "export/bundle/model_card.py": "export/test_make_bundle.py reads the card",
     "export/bench/starts.py": "times whole commands beside another checkout, by the functions of bench/test_against.py",

@@ -147,10 +147,22 @@ ANSWERS = [
     ("nothing", 200, {}, "", "held no_answer_of_an_archive 200"),
     ("another resource", 200, {}, '{"resourceType": "Observation", "id": "x"}', "held no_answer_of_an_archive 200"),
     ("a list", 201, {}, "[]", "held no_answer_of_an_archive 201"),
+    ("nested without end", 200, {}, "[" * 100_000, "held no_answer_of_an_archive 200"),
+    (
+        "a login that quotes it",
+        200,
+        {"Content-Location": "/login?next={place}"},
+        "",
+        "held no_answer_of_an_archive 200",
+    ),
+    ("one whose id goes on", 201, {"Location": "{place}0"}, "", "held no_answer_of_an_archive 201"),
+    ("an address that is none", 201, {"Location": "http://[{place}"}, "", "held no_answer_of_an_archive 201"),
+    ("moved", 308, {"Location": "https://elsewhere{place}"}, "", "held no_answer_of_an_archive 308"),
+    ("a conflict", 409, {}, "{}", "held refused_by_pacs 409"),
     ("refused", 422, {}, '{"resourceType": "OperationOutcome"}', "held refused_by_pacs 422"),
     ("no entry", 401, {}, "", "held refused_by_pacs 401"),
     ("ids are the server's", 405, {}, "", "held refused_by_pacs 405"),
-    ("somewhere else", 302, {"Location": "/login"}, "", "held refused_by_pacs 302"),
+    ("somewhere else", 302, {"Location": "/login"}, "", "held no_answer_of_an_archive 302"),
     ("a proxy's error", 502, {}, "<html>", "ready pacs_busy 502"),
     ("too many", 429, {}, "", "ready pacs_busy 429"),
 ]
@@ -183,6 +195,19 @@ def server(status: int, headers: dict[str, str], body: str) -> Iterator[str]:
     finally:
         made.shutdown()
         made.server_close()
+
+
+@pytest.mark.parametrize(
+    ("asked", "seconds"), [("1800", (1700, 1800)), ("999999999", (3500, 3600)), ("soon", (-60, 60)), ("-5", (-60, 60))]
+)
+def test_a_record_that_asks_for_peace_is_left_in_it_for_an_hour_at_most(
+    asked: str, seconds: tuple[float, float], tmp_path: Path
+) -> None:
+    with server(429, {"Retry-After": asked}, "") as url, ready(tmp_path, url, hip_dicom("R")) as box:
+        with box.delivering():
+            box.until(lambda states: states == {"ready pacs_busy 429": 1})
+        (row,) = box.journal.rows("SELECT next_try FROM delivery")
+        assert seconds[0] <= row["next_try"] - box.journal.clock() <= seconds[1]
 
 
 @pytest.mark.parametrize(

@@ -67,6 +67,8 @@ ANSWERS = [
     ("an empty data set", 202, lambda _: b"{}", "held no_answer_of_an_archive 202"),
     ("another object", 200, lambda _: sequence("00081199", "1.2.3"), "held no_answer_of_an_archive 200"),
     ("a list", 200, lambda _: b"[1]", "held no_answer_of_an_archive 200"),
+    ("nested without end", 200, lambda _: b"[" * 100_000, "held no_answer_of_an_archive 200"),
+    ("moved", 302, lambda _: b"", "held no_answer_of_an_archive 302"),
     ("refused", 409, lambda uid: sequence("00081198", uid, t00081197=0xA900), "held refused_by_pacs A900"),
     ("no room", 409, lambda uid: sequence("00081198", uid, t00081197=0xA700), "ready pacs_busy A700"),
     ("no entry", 401, lambda _: b"", "held refused_by_pacs 401"),

@@ -110,6 +110,23 @@ def test_an_observation_says_that_it_is_no_dxa_and_for_research_only() -> None:
     assert "Research use only" in last["conclusion"]
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")  # of pydicom, as the film is made
+@pytest.mark.parametrize("patient", ["A\x00B", "A\nB", "\x1b[31mA"])
+def test_a_patient_whose_id_no_record_can_hold_is_left_out(patient: str) -> None:
+    """FHIR's strings have no control characters, and an ID without them could be another patient's."""
+    for one in said(hip_dicom("R", PatientID=patient))[1]:
+        assert "subject" not in one
+    with_issuer = said(hip_dicom("R", IssuerOfPatientID="A\x00B"))[1]
+    assert {json.dumps(one["subject"]["identifier"]) for one in with_issuer} == {'{"value": "CANARY-ID"}'}
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # of pydicom, as the film is made
+@pytest.mark.parametrize("day", ["99999999", "20240230", "00000000"])
+def test_a_day_that_no_calendar_has_is_left_out(day: str) -> None:
+    for one in said(hip_dicom("R", StudyDate=day))[1]:
+        assert "effectiveDateTime" not in one
+
+
 def test_the_identifier_is_the_structured_reports_uid() -> None:
     _, made = said_of(hip_dicom("R"), kinds=("sr", "fhir"))
     for one in (entry["resource"] for entry in json.loads(made["fhir"].data)["entry"]):

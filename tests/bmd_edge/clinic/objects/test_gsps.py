@@ -17,7 +17,7 @@ from bmd_edge.clinic.objects.gsps import presentation_state
 from bmd_edge.clinic.objects.panel import BAR
 from bmd_edge.clinic.objects.study import study_of
 from bmd_edge.errors import REFUSALS
-from bmd_edge.report.film_report import FilmReport
+from bmd_edge.report.film_report import RESEARCH_USE, FilmReport
 from tests.bmd_edge.clinic.objects.said import APPROVAL, OCCASION, said_of, second
 from tests.support.screening import drawn, hip_dicom
 
@@ -83,6 +83,18 @@ def test_no_line_is_wider_than_its_box() -> None:
     for text in (right, left):
         assert max(map(len, text.UnformattedTextValue.split("\r\n"))) <= 44
     assert "\r\nR neck " in right.UnformattedTextValue
+
+
+@pytest.mark.parametrize("word", ["word ", "word"])
+def test_of_a_bundle_that_says_much_its_own_words_are_cut_and_nothing_else(word: str) -> None:
+    """A text of a presentation state has 1024 letters, and the last of them are the notice of research."""
+    occasion = replace(OCCASION, box=replace(OCCASION.box, notice=word * 500))
+    data = pydicom.dcmread(io.BytesIO(said_of(hip_dicom("R"), occasion)[1]["gsps"].data))
+    bottom = data.GraphicAnnotationSequence[0].TextObjectSequence[-1].UnformattedTextValue
+    assert 900 < len(bottom) <= 1024
+    assert bottom.endswith(RESEARCH_USE)
+    assert "...\r\n" in bottom
+    assert f"Approval {APPROVAL}" in bottom
 
 
 def test_points_beyond_the_film_are_not_drawn() -> None:

@@ -16,6 +16,7 @@ from bmd_edge.clinic.objects.panel import BAR, cautions, footer, results
 from bmd_edge.clinic.objects.pdf import pages
 from bmd_edge.clinic.objects.study import study_of
 from bmd_edge.errors import FLAGS, REFUSALS
+from bmd_edge.report.film_report import RESEARCH_USE
 from tests.bmd_edge.clinic.objects.said import OCCASION, said_of
 from tests.bmd_edge.clinic.objects.test_picture import GRAY, full
 from tests.support.screening import hip_dicom
@@ -114,7 +115,44 @@ def test_a_film_that_was_not_decoded_has_pages_without_a_picture() -> None:
 
 def test_every_sentence_has_letters_of_the_fonts() -> None:
     for words in (*FLAGS.values(), *(text for one in REFUSALS.values() for text in (one.sentence, one.remedy))):
-        assert pdf._printed(words) == words
+        assert words.encode("cp1252").decode("cp1252") == words
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # of pydicom, as the film is made
+@pytest.mark.parametrize(
+    ("patient", "printed"),
+    [
+        ("A\nB\x00C\x07", r"ID: A\nB\x00C\x07"),
+        ("A\u202eB", r"ID: A\u202eB"),
+        ("I" * 10_000, "I" * 60),
+        ("山", "ID: in"),
+    ],
+)
+def test_an_id_is_never_printed_as_another_one(patient: str, printed: str) -> None:
+    film = hip_dicom("R", SpecificCharacterSet="ISO_IR 192", PatientID=patient)
+    (line,) = [line for line in pdf._who(study_of(film)) if line.text.startswith("ID: ")]
+    assert printed in line.text
+    if len(patient) > 128:
+        assert f"{'I' * 128}…" in line.text
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # of pydicom, as the film is made
+def test_no_row_is_wider_than_the_page() -> None:
+    film = hip_dicom("R", PatientName="W" * 10_000, PatientID="W" * 10_000, AccessionNumber="W" * 10_000)
+    rows = [row for line in pdf._who(study_of(film)) for row in pdf._rows(line)]
+    assert len(rows) > 6
+    assert all(pdf._MARGIN + pdf._width(text) * size <= pdf._PAGE[0] - pdf._MARGIN for _, size, _, text in rows)
+    assert "".join(text for *_, text in rows).count("W") == 3 * 128
+
+
+def test_words_of_a_bundle_in_other_letters_cost_no_film_its_pages() -> None:
+    notice = "研究用。\nSecond line."
+    occasion = replace(OCCASION, box=replace(OCCASION.box, notice=notice))
+    data = pydicom.dcmread(io.BytesIO(said_of(hip_dicom("R"), occasion)[1]["pdf"].data))
+    told = " ".join(drawn(data.EncapsulatedDocument))
+    assert r"\u7814\u7a76\u7528" in told
+    assert "Second line." in told
+    assert RESEARCH_USE in told
 
 
 def test_widths_are_those_of_the_font_and_no_letter_of_the_plain_one_is_much_wider() -> None:

@@ -45,8 +45,12 @@ def test_who_the_patient_is_stays_as_the_archive_knows_it() -> None:
 
 @pytest.mark.parametrize(
     ("name", "wrong"),
-    [("PatientSex", "FEMALE"), ("PatientBirthDate", "1956-03-01"), ("StudyDate", "2024.05.17"), ("StudyTime", "8 Uhr")],
-)
+    [
+        ("PatientSex", "FEMALE"), ("PatientBirthDate", "1956-03-01"), ("PatientBirthDate", "00000000"),
+        ("StudyDate", "2024.05.17"), ("StudyDate", "20240230"), ("StudyDate", "2024-137"), ("StudyTime", "8 Uhr"),
+        ("StudyTime", "996199"),
+    ],
+)  # fmt: skip
 def test_a_value_that_would_make_the_object_invalid_is_left_empty(name: str, wrong: str) -> None:
     assert shared(**{name: wrong})[name].value == ""
     assert "PatientAge" not in shared(PatientAge="67")
@@ -71,11 +75,13 @@ def test_what_cannot_be_read_is_said_without_its_words() -> None:
         assert "CANARY" not in str(error.value)
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")  # of pydicom, as the film is made
 def test_a_film_that_names_the_patient_in_its_pixels_says_so_of_its_picture_too() -> None:
     def burned(**header: Any) -> Any:
         made = said_of(hip_dicom("R", **header))[1]["sc"]
         return pydicom.dcmread(io.BytesIO(made.data)).get("BurnedInAnnotation")
 
     assert burned(BurnedInAnnotation="YES") == "YES"
+    assert burned(BurnedInAnnotation="yes") == "YES"
     assert burned(BurnedInAnnotation="NO") == "NO"
     assert burned() is None

@@ -75,4 +75,10 @@ def test_a_certificate_that_ends_soon_is_said(tmp_path: Path) -> None:
     with Journal(config.root) as journal:
         (found,) = said(config, journal)
     assert found.what == "certificate box.crt"
-    assert "make a new one" in found.sentence
+    assert "run `bmd-edge clinic init`" in found.sentence
+
+
+def test_a_folder_that_others_may_open_is_said_as_what_is_wrong(config: Config, journal: Journal) -> None:
+    config.root.chmod(0o755)
+    (found,) = said(config, journal)
+    assert (found.what, found.sentence) == ("box's folder, for others", f"is open: chmod go= {config.root}.")

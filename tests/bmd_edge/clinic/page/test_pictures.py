@@ -13,7 +13,8 @@ from bmd_edge.clinic.journal.films import film, picture_of
 from bmd_edge.clinic.journal.store import Journal
 from bmd_edge.clinic.page.pictures import SMALL_PX, identity_of, small_film
 from bmd_edge.report.kept_report import report_of
-from tests.support.screening import CANARY, drawn
+from tests.bmd_edge.clinic.objects.said import said_of
+from tests.support.screening import CANARY, drawn, hip_dicom
 
 YELLOW = np.array([255, 224, 74])
 
@@ -48,6 +49,32 @@ def test_a_small_film_is_whole_and_has_its_landmarks_where_they_are(
         down, across = round(y * shown.shape[0] / rows), round(x * shown.shape[1] / columns)
         near = shown[max(down - 2, 0) : down + 3, max(across - 2, 0) : across + 3].reshape(-1, 3)
         assert np.abs(near - YELLOW).sum(axis=1).min() < 60, (x, y)
+
+
+def damaged(data: bytes) -> list[bytes]:
+    """What a disk makes of a file."""
+    at = data.index(b"\xe0\x7f\x10\x00OB\0\0") + 8
+    shorter = data[:at] + (8).to_bytes(4, "little") + b"\0" * 8
+    return [b"", data[:100], data[: len(data) // 2], b"\0" * len(data), shorter]
+
+
+def test_a_picture_that_a_disk_has_damaged_is_an_oserror(
+    config: Config, journal: Journal, keys: dict[str, str], tmp_path: Path
+) -> None:
+    whole = picture(config, journal, keys["kept"]).read_bytes()
+    for n, data in enumerate(damaged(whole)):
+        path = tmp_path / f"{n}.dcm"
+        path.write_bytes(data)
+        with pytest.raises(OSError, match="is not the picture that was made"):
+            small_film(path)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # of pydicom, as the film is made
+def test_a_name_of_thousands_of_letters_is_shown_shortened(tmp_path: Path) -> None:
+    made = said_of(hip_dicom("R", PatientName="N" * 10_000, AccessionNumber="A" * 10_000))[1]["sc"]
+    (tmp_path / "long.dcm").write_bytes(made.data)
+    said = identity_of(tmp_path / "long.dcm")
+    assert (said.name, said.accession) == (f"{'N' * 100}…", f"{'A' * 100}…")
 
 
 def test_a_picture_that_was_moved_away_is_an_oserror(config: Config, journal: Journal, keys: dict[str, str]) -> None:

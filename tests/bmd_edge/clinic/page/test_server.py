@@ -98,6 +98,18 @@ def test_a_picture_that_was_moved_away_is_not_there(served: Config, keys: dict[s
     assert ask(served, "/")[0].status == 200
 
 
+@pytest.mark.parametrize("left", [0, 100, 2_000_000])
+def test_one_picture_that_the_disk_has_damaged_takes_no_page_along(
+    served: Config, keys: dict[str, str], left: int
+) -> None:
+    for path in (served.root / "outbox").glob("*.dcm"):
+        path.write_bytes(path.read_bytes()[:left])
+    answer, body = ask(served, "/")
+    assert answer.status == 200
+    assert all(key[:16] in body.decode() for key in keys.values())
+    assert ask(served, picture_path(keys, "kept"))[0].status == 404
+
+
 @pytest.mark.parametrize(
     "path", ["/films/", "/films/../patient.key", "/films/%2e%2e/patient.key", "/journal.sqlite", "/page.html",
              f"/films/{'0' * 64}/1.jpg", f"/films/{'0' * 64}/99999999999999999999.jpg", "/<script>"],
@@ -122,7 +134,8 @@ def test_nothing_is_taken(served: Config, method: str) -> None:
 def test_a_page_of_a_stranger_reads_nothing(served: Config) -> None:
     host, port = address(served.page.bind)
     for name in ("evil.example", f"evil.example:{port}", host, f"{host}:{port + 1}"):  # DNS rebinding
-        assert ask(served, "/", Host=name)[0].status == 421
+        answer, said = ask(served, "/", Host=name)
+        assert (answer.status, f"http://{served.page.bind}/" in said.decode()) == (421, True)
     for name in (f"{host}:{port}", f"localhost:{port}"):
         assert ask(served, "/", Host=name)[0].status == 200
     for whence in ("cross-site", "same-site"):

@@ -18,6 +18,7 @@ from bmd_edge.clinic.journal.store import Journal
 from bmd_edge.clinic.setup import doctor
 from bmd_edge.clinic.setup.certificates import make_authority, make_certificate
 from bmd_edge.clinic.setup.doctor import examine
+from bmd_edge.clinic.setup.init import make_certificates
 from tests.support import clinic
 from tests.support.films import dicom_bytes
 
@@ -73,7 +74,7 @@ def changed(config: Config, *statements: str) -> None:
         (lambda config: (config.path.parent / "nginx.conf").unlink(), "nginx.conf"),
         (lambda config: (config.root / "tls/box.crt").unlink(), "certificate box.crt"),
         (lambda config: (config.root / "patient.key").unlink(), "patient.key"),
-        (lambda config: config.root.chmod(0o755), "box's folder is its owner's alone"),
+        (lambda config: config.root.chmod(0o755), "box's folder, for others"),
         (lambda config: one_film(config).unlink(), "spool"),
         (lambda config: changed(config, "UPDATE event SET what='x' WHERE n=1"), "audit"),
         (lambda config: changed(config, "DELETE FROM event WHERE n=1"), "audit"),
@@ -98,6 +99,13 @@ def test_a_certificate_that_ends_soon_is_told(config: Config) -> None:
     with clinic.quick_keys():
         make_certificate(folder, "box", ("127.0.0.1",), days=doctor.WARN_DAYS - 1)
     assert failed(config) == {"C-STORE", "certificate box.crt"}
+    (said,) = (check.detail for check in examine(config) if check.what == "certificate box.crt")
+    assert "remove box.crt and box.key in tls, run `bmd-edge clinic init`" in said
+    for name in ("box.crt", "box.key"):  # what it says
+        (folder / name).unlink()
+    with clinic.quick_keys():
+        make_certificates(config)
+    assert failed(config) == {"C-STORE"}
 
 
 def test_a_full_disk_and_another_orthanc_are_told(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
