@@ -114,7 +114,7 @@ def test_who_names_a_link_himself_gets_what_it_leads_to(tmp_path: Path) -> None:
     with drawn_screener() as screener:
         assert screener.read(tmp_path / "link").film_id == read_film(data).film_id
     assert name_of(tmp_path / "link") is None
-    with pytest.raises(BmdEdgeError, match="link is not valid JSON"):
+    with pytest.raises(BmdEdgeError, match="link is a DICOM film; its place is"):
         recalibration(tmp_path / "link")
 
 

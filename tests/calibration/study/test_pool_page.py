@@ -38,7 +38,7 @@ def test_clinics_are_pooled_from_their_validations(
     assert run(monkeypatch, "study", "pool", names[0], names[0]) == 2
     assert "two summaries have one name" in capsys.readouterr().err
     assert run(monkeypatch, "study", "pool", names[0], tmp_path / "75" / "films.csv") == 2
-    assert "no summary of a study" in capsys.readouterr().err
+    assert "films.csv is a film table" in capsys.readouterr().err
 
 
 def test_the_same_summaries_give_the_same_bytes_and_names_cannot_break_the_page(tmp_path: Path) -> None:

@@ -112,7 +112,7 @@ def test_wrong_use_of_the_command_says_the_remedy(demo, monkeypatch, capsys):
         ([], "world needs film tables"),
         ([f"real={demo}", "--split", "val"], "no row has split = val"),
         ([f"real={demo}", "--out", demo.parent], "--out is the folder of a table"),
-        ([f"real={demo.parent / 'none.csv'}"], "cannot be read"),
+        ([f"real={demo.parent / 'none.csv'}"], "there is no such film table"),
     ):
         assert run(monkeypatch, *arguments) == 2
         told = capsys.readouterr().err

@@ -10,8 +10,8 @@ import pytest
 
 from bmd_edge.clinic.config import Destination, port_of
 from bmd_edge.clinic.delivery import deliver as deliver_module
-from bmd_edge.clinic.delivery import dicom
 from bmd_edge.clinic.journal import deliveries, films
+from bmd_edge.clinic.objects.make import SOP_CLASSES
 from tests.bmd_edge.clinic.delivery.archives import (
     Archive,
     archive,
@@ -85,7 +85,7 @@ def test_an_archive_without_room_gets_them_later(served: Make) -> None:
 
 
 def test_an_object_that_silences_the_archive_does_not_hold_up_the_others(served: Make) -> None:
-    with archive(status="abort", only=dicom._CLASSES["sc"]) as pacs:
+    with archive(status="abort", only=SOP_CLASSES["sc"]) as pacs:
         box = served(pacs.lines())
         with box.delivering():
             box.until(lambda states: states.get("sent 0000") == 2)

@@ -11,6 +11,7 @@ from bmd_edge.clinic.delivery import dicom
 from bmd_edge.clinic.delivery.answers import REASONS
 from bmd_edge.clinic.journal import deliveries, films
 from bmd_edge.clinic.journal.store import Journal
+from bmd_edge.clinic.objects.make import SOP_CLASSES
 from bmd_edge.clinic.setup.certificates import make_authority, make_certificate
 from tests.bmd_edge.clinic.delivery.archives import (
     Archive,
@@ -133,7 +134,7 @@ def test_orthanc_that_lost_an_object_gets_it_once_more(served: Make, tmp_path: P
 
 
 def test_an_archive_that_takes_no_such_objects_is_held(served: Make) -> None:
-    with archive(classes=[dicom._CLASSES["sr"]]) as pacs:
+    with archive(classes=[SOP_CLASSES["sr"]]) as pacs:
         box = served(pacs.lines())
         with box.delivering():
             box.until(lambda states: states == {"sent 0000": 2, "held no_context": 2})
