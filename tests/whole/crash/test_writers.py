@@ -268,7 +268,10 @@ def writes(name: str, call: ast.Call) -> bool:
 
 
 def test_there_is_one_writer() -> None:
-    assert {file for file, name, call in calls() if renames(name, call)} == {"bmd_edge/system/files.py"}
+    assert {file for file, name, call in calls() if renames(name, call)} == {
+        "bmd_edge/system/files.py",
+        "trainer/adapt/adapt.py",  # links to two folders of films, made anew when interrupted
+    }
     assert {file for file, name, call in calls() if writes(name, call)} == {
         "bmd_edge/system/files.py",
         "bmd_edge/screen/ledger_file.py",  # a copy in a scratch folder, to read where nothing can be written
