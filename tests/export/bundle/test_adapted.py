@@ -23,6 +23,8 @@ from trainer.adapt.record import NAME, TABLE, Adapted
 def adapted_copy(folder: Path, run: Path, least: dict[str, float]) -> Path:
     """The run of the bundle in `folder`, as adapted to its films without their BMD."""
     shutil.copytree(folder / "run", run)
+    for name in ("config.toml", "split.json"):  # which every training leaves
+        (run / name).touch()
     (run / NAME).write_text(
         json.dumps({"adapted_without_dexa_on_films": 137, "least_scale": least, "parent": {"bundle": "x"}})
     )
