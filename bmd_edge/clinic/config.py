@@ -15,7 +15,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from bmd_edge.clinic.toml_tables import Lines, built
-from bmd_edge.errors import UsageError
+from bmd_edge.errors import UsageError, none_of
 from bmd_edge.language import ENGLISH, LANGUAGES
 
 NAME = "clinic.toml"
@@ -222,7 +222,7 @@ def _check(config: Config, lines: Lines) -> None:
     _check_ae_title(box.ae_title, "box.ae_title", lines)
     _check_approval(config.approval, lines)
     if config.language not in LANGUAGES:
-        raise lines.error("language", f"must be one of {', '.join(LANGUAGES)}")
+        raise lines.error("language", none_of(config.language, LANGUAGES))
     if box.min_free_mb < 1:
         raise lines.error("box.min_free_mb", "must be 1 or more")
     for name in ("dicom", "dicom_tls", "stow_tls"):
@@ -267,11 +267,11 @@ def _check_units(config: Config, lines: Lines) -> None:
 
 def _check_destination(pacs: Destination, key: str, lines: Lines) -> None:
     _check_name(key.partition(".")[2], key, lines)
-    if pacs.kind not in ("dicom", "stow", RESOURCES):
-        raise lines.error(f"{key}.kind", 'must be "dicom", "stow" or "fhir"')
+    if pacs.kind not in (kinds := ("dicom", "stow", RESOURCES)):
+        raise lines.error(f"{key}.kind", none_of(pacs.kind, kinds))
     known = (*KINDS, *ON_REQUEST)
-    if unknown := set(pacs.objects) - set(known):
-        raise lines.error(f"{key}.objects", f"knows {', '.join(known)}, not {', '.join(sorted(unknown))}")
+    for name in set(pacs.objects).difference(known):
+        raise lines.error(f"{key}.objects", none_of(name, known))
     if pacs.kind == RESOURCES and pacs.objects != KINDS:
         raise lines.error(f"{key}.objects", "is for archives: a record gets resources")
     if pacs.kind != "dicom" and not _is_url(pacs.url):

@@ -9,7 +9,7 @@ from bmd_edge.engine.onnx_runtime import (
     onnxruntime_module,
 )
 from bmd_edge.engine.self_test import check_specs
-from bmd_edge.errors import UsageError
+from bmd_edge.errors import UsageError, none_of
 from bmd_edge.system.machine import cpus
 
 DEVICES = ("auto", "cpu", "cuda", "tensorrt")
@@ -26,8 +26,9 @@ def open_engine(
     if it was judged so too, else fp32. threads None: all CPUs this process may use.
     `engine.device` and `engine.precision` say what is used. Raises EngineError, MissingExtra or UsageError.
     """
-    if device not in DEVICES or precision not in PRECISIONS:
-        raise UsageError(f"--device is one of {', '.join(DEVICES)}; --precision one of {', '.join(PRECISIONS)}")
+    for option, word, words in (("--device", device, DEVICES), ("--precision", precision, PRECISIONS)):
+        if word not in words:
+            raise UsageError(f"{option}: {none_of(word, words)}")
     if device == "tensorrt":
         return open_compiled(bundle, model, precision)
     if device == "auto":

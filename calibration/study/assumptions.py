@@ -17,7 +17,7 @@ from scipy import stats
 from bmd_edge.bundle.bundle import VerifiedBundle
 from bmd_edge.errors import UsageError
 from bmd_edge.measure.t_score import OSTEOPOROSIS_T
-from bmd_edge.sites import SITES
+from bmd_edge.sites import SITES, misnamed
 from bmd_edge.system.own_files import mistaken
 from calibration.pairs.table_checks import MIN_SUBJECTS
 
@@ -245,7 +245,7 @@ def given(before: Assumptions, texts: Sequence[str]) -> Assumptions:
         try:
             found = _with(found, name, site, float(value))
         except ValueError:
-            raise UsageError(f"--assume {text}: {_form(name)}") from None
+            raise UsageError(f"--assume {text}: {misnamed(text, BOUNDS)}{_form(name)}") from None
     return found
 
 
@@ -284,7 +284,7 @@ def _with(found: Assumptions, name: str, site: str, value: float) -> Assumptions
 
 def _form(name: str) -> str:
     if name not in BOUNDS:
-        return f"write NAME=VALUE or NAME.SITE=VALUE; names are {', '.join(BOUNDS)}"
+        return "write NAME=VALUE or NAME.SITE=VALUE"
     low, high = BOUNDS[name]
     form = f"{name}=VALUE{f' or {name}.SITE=VALUE' if name in ('rmse_gcm2', 'bias_gcm2') else ''}"
     unit = "g/cm2" if name.endswith("_gcm2") else "hips" if name == "hips" else "a share or correlation, not percent"

@@ -93,7 +93,10 @@ def test_what_is_given_stands_and_is_named() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("age=3", "names are rmse_gcm2"), ("source=1", "names are rmse_gcm2"), ("effective=1", "names are rmse_gcm2"),
+        ("age=3", "'age' is not one of rmse_gcm2, "), ("source=1", "'source' is not one of rmse_gcm2, "),
+        ("effective=1", "write NAME=VALUE or NAME.SITE=VALUE"), ("prevalance=0.2", "(did you mean prevalence?); write"),
+        ("rmse.total_hip=0.1", "(did you mean rmse_gcm2?); write NAME=VALUE"),
+        ("rmse_gcm2.hip=0.1", "'hip' is not one of femoral_neck, total_hip (did you mean total_hip?); write rmse_gcm2"),
         ("prevalence", "from 0.0001 to 0.9999"), ("prevalence=0", "from 0.0001 to 0.9999"),
         ("prevalence=1", "from 0.0001 to 0.9999"), ("prevalence=25", "not percent"), ("prevalence=nan", "not percent"),
         ("hips=3", "from 1 to 2"), ("prevalence.total_hip=0.2", "write prevalence=VALUE with"),
