@@ -17,7 +17,8 @@ from bmd_edge.table.film_table import HipRow, read_table, write_table
 from calibration.statistics.conformal import conformal_scale
 from trainer.adapt.interval import least_scale
 from trainer.adapt.parent import Parent, input_facts, parent_of
-from trainer.adapt.proxies import BLIND, Seen, check, facts, proxies
+from trainer.adapt.proxies import BLIND, Hips, Seen, check, facts, proxies
+from trainer.adapt.proxies import said as sentences
 from trainer.adapt.record import BEGUN, NAME, TABLE
 from trainer.commands import run_training
 from trainer.images.roi_files import Rois, read_rois
@@ -66,12 +67,10 @@ def adapt(
     table = _joined(rows, labelled.parent, clinic, out)
     (out / NAME).unlink(missing_ok=True)  # what is adapted further is not adapted yet
     run_training(settings, table, out, committee=known.runs[: settings.committee])
-    found = _judged(known, spec, read_rois(clinic, labelled=False), held, out)
-    for name, one in found["proxies"].items():
-        say(f"{name.replace('_', ' ')}: {one['value']:.2f} times that of the parent (above 1: {one['above_1']})")
+    found = _judged(known, spec, read_rois(clinic, labelled=False), held, out, say)
     say(BLIND)
     said = {
-        "adapted_without_dexa_on_films": len({row.film for row in clinic}),
+        "adapted_without_dexa_on_films": len({row.extra["x_film"] for row in clinic}),
         "hips": len(clinic),
         "recipe": recipe,
         "parent": known.facts,
@@ -114,12 +113,14 @@ def _joined(rows: Sequence[HipRow], folder: Path, clinic: Sequence[HipRow], out:
     return out / TABLE
 
 
-def _judged(parent: Parent, spec: InputSpec, clinic: Rois, held: Rois, out: Path) -> dict[str, Any]:
-    """Proxies, which are checked, and the least multiplier of the interval at each site."""
+def _judged(parent: Parent, spec: InputSpec, clinic: Rois, held: Rois, out: Path, say: Say) -> dict[str, Any]:
+    """Proxies, which are told and checked, and the least multiplier of the interval at each site."""
     seen = [_seen(runs, spec, clinic, held) for runs in (parent.runs, (out,))]
     dexa = held.labels_gcm2.astype(np.float64)
     (before, known_spread), (after, spread) = seen
-    ratios = proxies(before, after, [row.film for row in clinic.rows], dexa, [row.subject for row in held.rows])
+    ratios = proxies(before, after, _hips(clinic), dexa, [row.subject for row in held.rows])
+    for line in sentences(ratios):
+        say(line)
     check(ratios)
     scale = parent.scale
     if scale is None:
@@ -134,6 +135,15 @@ def _judged(parent: Parent, spec: InputSpec, clinic: Rois, held: Rois, out: Path
         "least_scale": dict(zip(SITES, least.round(4).tolist(), strict=True)),
         "proxies": facts(ratios),
     }
+
+
+def _hips(clinic: Rois) -> Hips:
+    return Hips(
+        person=[row.subject for row in clinic.rows],
+        film=[row.extra["x_film"] for row in clinic.rows],
+        day=[row.extra.get("x_view") for row in clinic.rows],
+        copies=lambda one, other: np.array_equal(clinic.pixels[one], clinic.pixels[other]),
+    )
 
 
 def _seen(runs: Sequence[Path], spec: InputSpec, clinic: Rois, held: Rois) -> tuple[Seen, Any]:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -42,7 +43,13 @@ def clinic(place: Path, n: int = 24) -> list[HipRow]:
     rows = [stand_in.roi_row(place / "cut", 500 + k) for k in range(n)]
     found = [
         dataclasses.replace(
-            row, film_path=place / "cut" / row.film, split="unlabelled", scale=None, subject=f"clinic-{k}"
+            row,
+            film_path=place / "cut" / row.film,
+            split="unlabelled",
+            scale=None,
+            subject=f"clinic-{k // 2}",
+            side="RL"[k % 2],
+            extra=row.extra | {"x_film": str(k // 2)},
         )
         for k, row in enumerate(rows)
     ]
@@ -60,8 +67,10 @@ def test_the_run_says_on_how_many_films_and_how_wide(
     monkeypatch.setattr(proxies, "WORSE", 1e9)  # so few steps on so few films may do anything
     said: list[str] = []
     facts = adapted(place, tmp_path / "run", said)
-    assert facts["adapted_without_dexa_on_films"] == facts["hips"] == 24
+    assert (facts["adapted_without_dexa_on_films"], facts["hips"]) == (12, 24)  # both hips of each film
     assert any("no proxy knows whether" in line for line in said)
+    assert any(re.match(r"hips apart: \d", line) for line in said)
+    assert any(line.startswith("repeats apart: not measured") for line in said)
     assert json.loads((tmp_path / "run" / NAME).read_text()) == facts
     known = read_adapted(tmp_path / "run")
     assert known is not None
