@@ -185,16 +185,20 @@ class Config:
 
 def read_config(path: Path) -> Config:
     """Read `clinic.toml`; UsageError names the file's line and the remedy, OSError where it cannot be read."""
-    path = path.resolve()  # what follows from it names it
-    data = path.read_bytes()
+    name, path = path.name, path.resolve()  # what follows from it names it
+    try:
+        data = path.read_bytes()
+    except (FileNotFoundError, IsADirectoryError) as error:
+        remedy = f"name the {NAME} that `bmd-edge clinic init` has written, --config FILE"
+        raise UsageError(f"{name}: {error.strerror}: {remedy}") from None
     if path.stat().st_mode & (stat.S_IRWXO):
-        raise UsageError(f"{NAME} can be read by everybody: chmod o= {NAME}")
+        raise UsageError(f"{name} can be read by everybody: chmod o= {name}")
     try:
         text = data.decode()
         loaded = tomllib.loads(text)
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"{NAME} is no TOML: {error}") from None
-    lines = Lines(NAME, text)
+        raise UsageError(f"{name} is no TOML: {error}") from None
+    lines = Lines(name, text)
     config = built(Config, loaded, "", lines, {"path": path, "digest": hashlib.sha256(data).hexdigest()})
     _check(config, lines)
     return config

@@ -1,5 +1,7 @@
 """The door of the engines: the device and precision asked for are used, or an error is raised."""
 
+from collections.abc import Iterable
+
 from bmd_edge.bundle.bundle import VerifiedBundle
 from bmd_edge.engine.base import Engine
 from bmd_edge.engine.compile import open_compiled
@@ -16,6 +18,11 @@ DEVICES = ("auto", "cpu", "cuda", "tensorrt")
 PRECISIONS = ("auto", "fp32", "int8")
 
 
+def no_device(device: str, devices: Iterable[str]) -> str:
+    """What a message says of a word that is no device; gpu is spelled nearest to cpu, and means the other."""
+    return f"--device: {device[:40]!r} is not one of {', '.join(devices)}; an NVIDIA GPU is cuda, or tensorrt"
+
+
 def open_engine(
     bundle: VerifiedBundle, model: str, *, device: str = "auto", precision: str = "auto", threads: int | None = None
 ) -> Engine:
@@ -26,9 +33,10 @@ def open_engine(
     if it was judged so too, else fp32. threads None: all CPUs this process may use.
     `engine.device` and `engine.precision` say what is used. Raises EngineError, MissingExtra or UsageError.
     """
-    for option, word, words in (("--device", device, DEVICES), ("--precision", precision, PRECISIONS)):
-        if word not in words:
-            raise UsageError(f"{option}: {none_of(word, words)}")
+    if device not in DEVICES:
+        raise UsageError(no_device(device, DEVICES))
+    if precision not in PRECISIONS:
+        raise UsageError(f"--precision: {none_of(precision, PRECISIONS)}")
     if device == "tensorrt":
         return open_compiled(bundle, model, precision)
     if device == "auto":

@@ -167,7 +167,11 @@ def of_pilot(path: Path, bundle: VerifiedBundle) -> tuple[Assumptions, Assumptio
             **_unfavorable(sites),
             source="errors at the unfavorable ends of the pilot's 95 % intervals",
         )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except OSError as error:
+        raise UsageError(
+            f"--pilot {path.name}: cannot be read ({error.strerror}): `bmd-edge validate` writes it"
+        ) from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UsageError(f"--pilot {path.name}: no validation.json with figures of both sites") from error
     if digest != bundle.digest or line is not None:
         raise UsageError(

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bmd_edge.errors import TableError, reasons_said
+from bmd_edge.report.in_words import counted
 from bmd_edge.screen.folder_plan import plan
 from bmd_edge.system.patient_key import patient_key
 from bmd_edge.table.film_table import HipRow
@@ -94,7 +95,7 @@ def check(name: str, films: int, refused: Sequence[CutOutcome], kept: Sequence[H
 
 def _too_few(films: int) -> str:
     needed = f"an adaptation takes {MIN_FILMS} with a hip that can be read"
-    return f"{films} films; {needed}: with fewer use the bundle as it is"
+    return f"{counted(films, 'film')}; {needed}: with fewer use the bundle as it is"
 
 
 def _without_names(kept: Sequence[HipRow], made: Sequence[CutOutcome]) -> list[HipRow]:

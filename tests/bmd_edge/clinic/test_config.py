@@ -137,6 +137,17 @@ def test_a_file_for_everybody_is_refused(tmp_path: Path) -> None:
         read_config(written(tmp_path, TEXT, 0o644))
 
 
+def test_a_file_that_is_not_there_is_named_with_the_remedy(tmp_path: Path) -> None:
+    for path, said in ((tmp_path / "none.toml", "none.toml: No such file"), (tmp_path, "Is a directory")):
+        with pytest.raises(
+            UsageError, match=rf"{said}.*: name the clinic\.toml that `bmd-edge clinic init` has written"
+        ):
+            read_config(path)
+    other = written(tmp_path, TEXT, 0o644).rename(tmp_path / "other.toml")
+    with pytest.raises(UsageError, match=r"^other\.toml can be read by everybody: chmod o= other\.toml$"):
+        read_config(other)
+
+
 def test_a_box_is_used_by_its_owner_alone(tmp_path: Path) -> None:
     path = written(tmp_path, TEXT.replace("/var/lib/bmd-edge", str(tmp_path / "root")))
     root = read_own_config(path).root  # before it is made

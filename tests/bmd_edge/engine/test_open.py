@@ -21,11 +21,7 @@ def test_auto_is_resolved_and_reported(bundle: VerifiedBundle) -> None:
 @pytest.mark.parametrize(
     ("settings", "error", "says"),
     [
-        (
-            {"device": "tpu"},
-            UsageError,
-            r"--device: 'tpu' is not one of auto, cpu, cuda, tensorrt \(did you mean cpu\?\)",
-        ),
+        ({"device": "gpu"}, UsageError, "'gpu' is not one of auto, cpu, cuda, tensorrt; an NVIDIA GPU is cuda, or"),
         ({"precision": "fp16"}, UsageError, "--precision: 'fp16' is not one of auto, fp32, int8"),
         ({"threads": 0}, UsageError, "threads must be 1"),
     ],

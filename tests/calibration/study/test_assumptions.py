@@ -81,6 +81,10 @@ def test_a_pilot_knows_better(tmp_path: Path) -> None:
     (tmp_path / "other.json").write_text("{}")
     with pytest.raises(UsageError, match=r"no validation\.json"):
         of_pilot(tmp_path / "other.json", read_bundle())
+    with pytest.raises(
+        UsageError, match=r"none\.json: cannot be read \(No such file or directory\): `bmd-edge validate`"
+    ):
+        of_pilot(tmp_path / "none.json", read_bundle())
 
 
 def test_what_is_given_stands_and_is_named() -> None:

@@ -102,7 +102,7 @@ def test_an_edited_bundle_a_folder_that_is_there_and_an_unknown_device_are_refus
         (
             (bundle, tmp_path / "other", "--device", "tpu"),
             2,
-            "--device: 'tpu' is not one of cpu, cuda, tensorrt (did you mean cpu?)",
+            "--device: 'tpu' is not one of cpu, cuda, tensorrt; an NVIDIA",
         ),
         ((tmp_path / "nowhere", tmp_path / "other"), 4, "no bundle here"),
         ((bundle, tmp_path / "other", "--key", tmp_path / "public.pem"), 4, "the bundle is not signed"),
