@@ -76,7 +76,7 @@ def femur_shape(rng: np.random.Generator, radius: float, age: float, spread: flo
         "greater_scale": between(rng, 1.0, 0.05 * spread, 0.8, 1.2),
         "greater_width": between(rng, 1.0, 0.06 * spread, 0.75, 1.3),
         "greater_rise_mm": between(rng, 0.0, 1.5 * spread, -6.0, 6.0) if spread == 1.0 else rng.uniform(-8.0, 8.0),
-        "greater_overhang_mm": between(rng, 0.0, 1.2 * spread, -4.0, 4.0),
+        "greater_overhang_mm": between(rng, 0.0, 1.2, -4.0, 4.0) if spread == 1.0 else rng.uniform(-4.0, 8.0),
         "greater_tilt_deg": rng.normal(12.0, 3.0 * spread),
         "fossa_mm": radius / HEAD_RADIUS_MM * rng.uniform(3.5, 7.5),
         **(_screened_lesser(rng, radius) if spread == 1.0 else _wide_lesser(rng, radius)),
