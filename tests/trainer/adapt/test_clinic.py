@@ -77,11 +77,11 @@ def test_films_of_one_hip_of_one_day_share_a_number_and_tell_no_name_and_no_date
 def test_repeated_films_are_told_by_the_headers_of_real_ones(
     films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two films of one patient, side and day, and one of another patient of that day."""
+    """Two films of one patient, side and day, by units of two makers, and one of another patient of that day."""
     folder = tmp_path / "films"
     folder.mkdir()
     for number, patient in enumerate(("1", "1", "2")):
-        film = pydicom.dcmread(sorted(films.glob("*.dcm"))[2 * (number == 1)])
+        film = pydicom.dcmread(sorted(films.glob("*.dcm"))[3 if number == 1 else 1])
         film.PatientID, film.StudyDate, film.AcquisitionDate = patient, "20260501", "20260501"
         film.save_as(folder / f"{number}.dcm")
     monkeypatch.setattr(clinic, "MIN_FILMS", 2)
