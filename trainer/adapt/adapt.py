@@ -91,8 +91,9 @@ def settings_for(parent: Parent, spec: InputSpec, recipe: str, changes: dict[str
     given = {"network": made["network"], "disc_share": spec.disc_share, "size_px": spec.size_px}
     given |= {name: made["kwargs"][name] for name in ("width", "fine") if name in made["kwargs"]}
     given |= {"low_percentile": spec.low_percentile, "high_percentile": spec.high_percentile}
-    config = read_config(recipe, {name: json.dumps(value) for name, value in given.items()} | changes)
-    return replace(_adapting(recipe, config), committee=len(parent.runs) if config.method == "self_training" else 1)
+    texts = {name: json.dumps(value) for name, value in given.items()}
+    config = _adapting(recipe, read_config(recipe, texts | changes))
+    return replace(config, committee=len(parent.runs) if config.method == "self_training" else 1)
 
 
 def _adapting(recipe: str, config: Config) -> SemiConfig:
