@@ -53,7 +53,7 @@ def adapt(
         hips, outcomes = regions(films, out / LEFT_OUT, tell)
     begin(out, begun)
     if refused := refused_films(outcomes):
-        typer.echo(f"{left_out_said(refused)}. {out / LEFT_OUT} lists them.", err=True)
+        typer.echo(f"{left_out_said(refused, 'film')}. {out / LEFT_OUT} lists them.", err=True)
     if table is None:
         config = CohortConfig(LABELLED, CALIBRATE, 0, style="mixed", population="both", seed=SEED)
         table = with_progress(config, cohort_path(config), workers)

@@ -19,6 +19,7 @@ from pathlib import Path
 from bmd_edge.bundle.bundle import VerifiedBundle, read_bundle
 from bmd_edge.bundle.network_input import BMD
 from bmd_edge.errors import REFUSALS, EngineError, TableError, reasons_said
+from bmd_edge.report.in_words import counted
 from bmd_edge.report.safe_text import safe_cell, visible
 from bmd_edge.screen.workers import Crew
 from bmd_edge.sites import SITES
@@ -171,10 +172,11 @@ def _key(place: Path, bundle: VerifiedBundle, key: bytes | None = None) -> str:
     return sha256(b"\n".join([bytes(place.resolve()), *(fact.encode() for fact in facts)])).hexdigest()[:16]
 
 
-def left_out_said(outcomes: Sequence[CutOutcome]) -> str:
-    """How many hips are left out, and why."""
+def left_out_said(outcomes: Sequence[CutOutcome], kind: str = "hip") -> str:
+    """How many hips, or films, are left out, and why."""
     reasons = Counter(one.code or "unexpected" for one in outcomes)
-    return f"{len(outcomes)} {'hip is' if len(outcomes) == 1 else 'hips are'} left out: {reasons_said(reasons)}"
+    verb = "is" if len(outcomes) == 1 else "are"
+    return f"{counted(len(outcomes), kind)} {verb} left out: {reasons_said(reasons)}"
 
 
 def write_left_out(path: Path, outcomes: list[CutOutcome]) -> None:
