@@ -13,7 +13,7 @@
 A refusal is a result: it has a stable snake_case code, a sentence and a remedy, and is never a zero or a NaN.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -300,15 +300,23 @@ class TableError(UsageError):
 def nearest(word: str, choices: Iterable[str]) -> str:
     """What a message adds behind a word that is none of the choices: " (did you mean film?)", or nothing.
 
-    The nearest is spelled like it, or is the only one that holds all of its parts: bmd_neck, bmd_femoral_neck_gcm2.
+    The nearest is spelled like it, or is the only one that holds all of its parts: bmd_neck, bmd_femoral_neck_gcm2. The
+    x_ of further columns counts for nothing: it would make all short names alike.
     """
     from difflib import get_close_matches  # heavier than all else here, and only for mistakes
 
-    of = {choice.casefold(): choice for choice in choices}
-    parts = set(word.casefold().split("_"))
+    of = {choice.casefold().removeprefix("x_"): choice for choice in choices}
+    bare = word.casefold().removeprefix("x_")
+    parts = set(bare.split("_"))
     holding = [one for one in of if parts <= set(one.split("_"))]
-    found = holding if len(holding) == 1 else get_close_matches(word.casefold(), of, n=1)
+    found = holding if len(holding) == 1 else get_close_matches(bare, of, n=1)
     return f" (did you mean {of[found[0]]}?)" if found else ""
+
+
+def none_of(word: str, choices: Collection[str]) -> str:
+    """What a message says of a word that is none of the choices: "'r' is not one of R, L (did you mean R?)"."""
+    shown = repr(word if len(word) <= 40 else f"{word[:37]}...")
+    return f"{shown} is not one of {', '.join(choices)}{nearest(word, choices)}"
 
 
 def install(extra: str) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from bmd_edge.errors import UsageError
+from bmd_edge.errors import UsageError, none_of
 
 LANGUAGES = ("en", "de", "es", "ja")
 """Codes of ISO 639-1: English, German, Spanish, Japanese."""
@@ -45,7 +45,7 @@ ENGLISH = Language("en")
 def language(code: str) -> Language:
     """The language of one of `LANGUAGES`; UsageError for another."""
     if code not in LANGUAGES:
-        raise UsageError(f"no language {code!r}: give one of {', '.join(LANGUAGES)}")
+        raise UsageError(f"--language: {none_of(code, LANGUAGES)}")
     if code == ENGLISH.code:
         return ENGLISH
     words = tomllib.loads((_FOLDER / f"{code}.toml").read_text(encoding="utf-8"))

@@ -183,7 +183,8 @@ def read_regular(
     except TooLarge:
         raise BundleError(f"{path.name} {too_large}") from None
     except OSError as error:
-        raise BundleError(f"{path.name} cannot be read ({error.strerror})") from error
+        remedy = "check its name" if isinstance(error, FileNotFoundError) else "check its permissions and the disk"
+        raise BundleError(f"{path.name} cannot be read ({error.strerror}): {remedy}") from error
 
 
 def read_verified(path: Path, files: dict[str, FileFacts]) -> bytes:

@@ -15,7 +15,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from bmd_edge.clinic.toml_tables import Lines, built
-from bmd_edge.errors import UsageError
+from bmd_edge.errors import UsageError, none_of
 from bmd_edge.language import ENGLISH, LANGUAGES
 
 NAME = "clinic.toml"
@@ -185,16 +185,20 @@ class Config:
 
 def read_config(path: Path) -> Config:
     """Read `clinic.toml`; UsageError names the file's line and the remedy, OSError where it cannot be read."""
-    path = path.resolve()  # what follows from it names it
-    data = path.read_bytes()
+    name, path = path.name, path.resolve()  # what follows from it names it
+    try:
+        data = path.read_bytes()
+    except (FileNotFoundError, IsADirectoryError) as error:
+        remedy = f"name the {NAME} that `bmd-edge clinic init` has written, --config FILE"
+        raise UsageError(f"{name}: {error.strerror}: {remedy}") from None
     if path.stat().st_mode & (stat.S_IRWXO):
-        raise UsageError(f"{NAME} can be read by everybody: chmod o= {NAME}")
+        raise UsageError(f"{name} can be read by everybody: chmod o= {name}")
     try:
         text = data.decode()
         loaded = tomllib.loads(text)
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"{NAME} is no TOML: {error}") from None
-    lines = Lines(NAME, text)
+        raise UsageError(f"{name} is no TOML: {error}") from None
+    lines = Lines(name, text)
     config = built(Config, loaded, "", lines, {"path": path, "digest": hashlib.sha256(data).hexdigest()})
     _check(config, lines)
     return config
@@ -222,7 +226,7 @@ def _check(config: Config, lines: Lines) -> None:
     _check_ae_title(box.ae_title, "box.ae_title", lines)
     _check_approval(config.approval, lines)
     if config.language not in LANGUAGES:
-        raise lines.error("language", f"must be one of {', '.join(LANGUAGES)}")
+        raise lines.error("language", none_of(config.language, LANGUAGES))
     if box.min_free_mb < 1:
         raise lines.error("box.min_free_mb", "must be 1 or more")
     for name in ("dicom", "dicom_tls", "stow_tls"):
@@ -267,11 +271,11 @@ def _check_units(config: Config, lines: Lines) -> None:
 
 def _check_destination(pacs: Destination, key: str, lines: Lines) -> None:
     _check_name(key.partition(".")[2], key, lines)
-    if pacs.kind not in ("dicom", "stow", RESOURCES):
-        raise lines.error(f"{key}.kind", 'must be "dicom", "stow" or "fhir"')
+    if pacs.kind not in (kinds := ("dicom", "stow", RESOURCES)):
+        raise lines.error(f"{key}.kind", none_of(pacs.kind, kinds))
     known = (*KINDS, *ON_REQUEST)
-    if unknown := set(pacs.objects) - set(known):
-        raise lines.error(f"{key}.objects", f"knows {', '.join(known)}, not {', '.join(sorted(unknown))}")
+    for name in set(pacs.objects).difference(known):
+        raise lines.error(f"{key}.objects", none_of(name, known))
     if pacs.kind == RESOURCES and pacs.objects != KINDS:
         raise lines.error(f"{key}.objects", "is for archives: a record gets resources")
     if pacs.kind != "dicom" and not _is_url(pacs.url):

@@ -1,5 +1,7 @@
 """The door of the engines: the device and precision asked for are used, or an error is raised."""
 
+from collections.abc import Iterable
+
 from bmd_edge.bundle.bundle import VerifiedBundle
 from bmd_edge.engine.base import Engine
 from bmd_edge.engine.compile import open_compiled
@@ -9,11 +11,16 @@ from bmd_edge.engine.onnx_runtime import (
     onnxruntime_module,
 )
 from bmd_edge.engine.self_test import check_specs
-from bmd_edge.errors import UsageError
+from bmd_edge.errors import UsageError, none_of
 from bmd_edge.system.machine import cpus
 
 DEVICES = ("auto", "cpu", "cuda", "tensorrt")
 PRECISIONS = ("auto", "fp32", "int8")
+
+
+def no_device(device: str, devices: Iterable[str]) -> str:
+    """What a message says of a word that is no device; gpu is spelled nearest to cpu, and means the other."""
+    return f"--device: {device[:40]!r} is not one of {', '.join(devices)}; an NVIDIA GPU is cuda, or tensorrt"
 
 
 def open_engine(
@@ -26,8 +33,10 @@ def open_engine(
     if it was judged so too, else fp32. threads None: all CPUs this process may use.
     `engine.device` and `engine.precision` say what is used. Raises EngineError, MissingExtra or UsageError.
     """
-    if device not in DEVICES or precision not in PRECISIONS:
-        raise UsageError(f"--device is one of {', '.join(DEVICES)}; --precision one of {', '.join(PRECISIONS)}")
+    if device not in DEVICES:
+        raise UsageError(no_device(device, DEVICES))
+    if precision not in PRECISIONS:
+        raise UsageError(f"--precision: {none_of(precision, PRECISIONS)}")
     if device == "tensorrt":
         return open_compiled(bundle, model, precision)
     if device == "auto":

@@ -75,14 +75,17 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Followed:
-    """A series with what can be said of it: `sd_gcm2` is that of a single film by part and site, None if unknown."""
+    """A series with what can be said of it: `sd_gcm2` is that of a single film by part and site, None if unknown;
+    `beside` is what else there is of the patient, see `bmd_edge.follow.beside`.
+    """
 
     series: Series
     sd_gcm2: tuple[dict[str, float | None], ...]
     changes: tuple[Change, ...]
+    beside: str = ""
 
 
-def follow(series: Series, known: RepeatabilityFile | None) -> Followed:
+def follow(series: Series, known: RepeatabilityFile | None, beside: str = "") -> Followed:
     """Compare what may be compared; `known` counts where it is of the same bundle, recalibration and precision."""
     comparisons = comparisons_after(sum(len(part) - 1 for part in series.parts))
     figures = [figures_of(part[0], known) for part in series.parts]
@@ -93,7 +96,7 @@ def follow(series: Series, known: RepeatabilityFile | None) -> Followed:
         for site in SITES
     ]
     sds = tuple({site: one[site].rms_sd_high_gcm2 if site in one else None for site in SITES} for one in figures)
-    return Followed(series, sds, tuple(changes))
+    return Followed(series, sds, tuple(changes), beside)
 
 
 def between_units(found: Break, known: RepeatabilityFile | None) -> BetweenUnits | None:

@@ -29,6 +29,7 @@ def follow(
     from datetime import date
 
     from bmd_edge.errors import UsageError
+    from bmd_edge.follow.beside import beside, without_number
     from bmd_edge.follow.change import follow as compared
     from bmd_edge.follow.files import write_csv, write_json
     from bmd_edge.follow.page import write_page
@@ -44,7 +45,8 @@ def follow(
     known: RepeatabilityFile | None = open_repeatability(repeatability) if repeatability else phantoms()
     reports = reports_in(results)
     series, findings = series_of(reports, date.today())
-    hips = [compared(one, known) for one in series if len(one.visits) > 1]
+    also = beside([*findings, *without_number(reports)])
+    hips = [compared(one, known, also.get(one.patient, "")) for one in series if len(one.visits) > 1]
     changes = [one for hip in hips for one in hip.changes]
     if changes and not any(one.lsc_gcm2 for one in changes):
         if repeatability:

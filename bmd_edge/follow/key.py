@@ -14,7 +14,7 @@ from bmd_edge.report.safe_text import visible
 SITE_WORDS = {"femoral_neck": "Femoral neck", "total_hip": "Total hip"}
 BAND_WORDS = "95 of 100 unchanged hips end in here"
 """What is written at a band."""
-LOWER, HIGHER, UNCLEAR = "LOWER", "HIGHER", "UNCLEAR"
+LOWER, HIGHER, UNCLEAR, NOT_SHOWN = "LOWER", "HIGHER", "UNCLEAR", "NOT SHOWN"
 """What stands at the head of a box of words."""
 
 

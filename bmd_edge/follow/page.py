@@ -1,12 +1,13 @@
 """The page of series: each hip of several visits with its charts, what can be said of it, and its visits."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from bmd_edge.follow.beside import beside, without_number
 from bmd_edge.follow.change import Followed, follow
 from bmd_edge.follow.chart import chart, letters_of, span_of
 from bmd_edge.follow.doubts import is_clear, other_hips
@@ -74,9 +75,16 @@ def write_series(folder: Path, reports: Iterable[FilmReport], summary: RunSummar
 
     With the phantom's figure nothing judges; a clinic's own is for `bmd-edge follow`.
     """
-    path, known = folder / "series.html", phantoms()
-    series, findings = series_of(reports, date.today())
-    hips = [follow(one, known) for one in series if len(one.visits) > 1]
+    path, known, without = folder / "series.html", phantoms(), list[Finding]()
+
+    def passing() -> Iterator[FilmReport]:  # there may be very many of them
+        for report in reports:
+            without.extend(without_number([report]))
+            yield report
+
+    series, findings = series_of(passing(), date.today())
+    also = beside([*findings, *without])
+    hips = [follow(one, known, also.get(one.patient, "")) for one in series if len(one.visits) > 1]
     if hips:
         folder.mkdir(exist_ok=True)
         alone = [one for one in series if len(one.visits) == 1]

@@ -65,12 +65,13 @@ films of the phantom stands on the page of calibration.
 
 
 class Finding(NamedTuple):
-    """Why a film is in no series: a code of `LEFT_OUT`, the patient's pseudonym if known, the file, the side."""
+    """Why a film is in no series: a code of `LEFT_OUT`, the patient's pseudonym if known, the file, side and date."""
 
     code: str
     patient: str | None
     file: str
     side: str | None = None
+    date: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +212,8 @@ def _told_apart(reports: Iterable[FilmReport], today: date) -> tuple[_Hips, list
             continue
         code, taken = _why_not(report, today)
         if code or taken is None:
-            findings.append(Finding(code or "no_date", report.patient_pseudonym, report.file or ""))
+            on = report.acquisition_date
+            findings.append(Finding(code or "no_date", report.patient_pseudonym, report.file or "", date=on))
             continue
         patient = report.patient_pseudonym or ""
         facts[patient].append((report.sex, None if report.age_years is None else taken.year - report.age_years))
@@ -219,13 +221,13 @@ def _told_apart(reports: Iterable[FilmReport], today: date) -> tuple[_Hips, list
             if hip.status != "read":
                 continue
             if why := _doubtful_side(hip):
-                findings.append(Finding(why, patient, report.file or "", hip.side))
+                findings.append(Finding(why, patient, report.file or "", hip.side, taken.isoformat()))
                 continue
             seen[patient, hip.side or ""].append(_seen(report, hip, taken))
     several = {patient for patient, known in facts.items() if _contradict(known)}
     for key in [key for key in seen if key[0] in several or _sizes_differ(seen[key])]:
         code = "two_patients" if key[0] in several else "two_sizes"
-        findings += [Finding(code, one.patient, one.file, one.side) for one in seen.pop(key)]
+        findings += [Finding(code, one.patient, one.file, one.side, one.taken.isoformat()) for one in seen.pop(key)]
     return seen, findings
 
 

@@ -19,7 +19,7 @@ from bmd_edge.follow.doubts import (
     spoken_against,
     withheld,
 )
-from bmd_edge.follow.key import HIGHER, LOWER, SITE_WORDS, UNCLEAR
+from bmd_edge.follow.key import HIGHER, LOWER, NOT_SHOWN, SITE_WORDS, UNCLEAR
 from bmd_edge.follow.repeatability import BetweenUnits, RepeatabilityFile
 from bmd_edge.follow.series import CONDITIONS, Series, Visit
 from bmd_edge.report.in_words import counted
@@ -67,7 +67,7 @@ def said(followed: Followed, known: RepeatabilityFile | None, other_hip: Followe
     if not followed.changes:
         nothing = FEW_VISITS if len(followed.series.visits) == 1 else NOTHING_SHARED
         of_units = (Said(line, "") for line in _units(followed.series, known))
-        return [*map(Said, [nothing, *_parted(followed.series)]), *of_units]
+        return [*map(Said, [nothing, *_parted(followed.series)]), *_beside(followed), *of_units]
     lines = [*map(Said, _identity(followed, other_hip))]
     letters, out = letters_of(followed.series), {one.part[0]: one for one in first_out(followed)}
     firsts = list(dict.fromkeys(one.first for one in followed.changes))
@@ -87,7 +87,12 @@ def said(followed: Followed, known: RepeatabilityFile | None, other_hip: Followe
         *_small_print([one for one in followed.changes if one.first is firsts[-1]], followed),
         *_units(followed.series, known),
     ]
-    return [*lines, *map(Said, doubts_and_parts), *(Said(line, "") for line in small)]
+    return [*lines, *map(Said, doubts_and_parts), *_beside(followed), *(Said(line, "") for line in small)]
+
+
+def _beside(followed: Followed) -> list[Said]:
+    """Not "left out": on a card of hips, left is a side."""
+    return [Said(followed.beside, NOT_SHOWN)] if followed.beside else []
 
 
 def _identity(followed: Followed, other_hip: Followed | None) -> Iterator[str]:

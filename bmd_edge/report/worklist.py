@@ -1,7 +1,8 @@
 """The worklist: who needs what, the most urgent first; the films of a patient stand together, the newest first."""
 
 from collections import defaultdict
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from operator import attrgetter
 
 from bmd_edge.errors import AT_ONCE, FLAGS, REFUSALS, TO_DO, remedy
@@ -40,7 +41,7 @@ _SIDES = {"R": ["right"], "L": ["left"], None: []}
 class Row:
     """One file: `link` leads to its card, `find` is what else it can be searched by; empty is what is not known.
 
-    `counts` is False where another file shows the same image and counts for both.
+    `counts` is False where another file shows the same image and counts for both; `copied` says which one.
     """
 
     section: str
@@ -54,6 +55,8 @@ class Row:
     lowest_t: str
     said: str
     to_do: str
+    copied: str = ""
+    copy_of: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +114,27 @@ class Worklist:
     def sections(self) -> list[Section]:
         """The sections that hold somebody, the most urgent first."""
         found: dict[str, list[list[Row]]] = {name: [] for name in SECTIONS}
+        films: dict[str, Row] = {}
+        for row in (one for rows in self._groups.values() for one in rows if one.counts):
+            films[row.film] = max(films.get(row.film, row), row, key=_urgency)  # two may have had one name
         for rows in self._groups.values():
-            newest_first = sorted(rows, key=attrgetter("date"), reverse=True)
-            found[min((row.section for row in rows), key=list(SECTIONS).index)].append(newest_first)
+            newest_first = [self._once(row, films) for row in sorted(rows, key=attrgetter("date"), reverse=True)]
+            found[min(rows, key=_urgency).section].append(newest_first)
         for groups in found.values():
             groups.sort(key=lambda rows: rows[0].date, reverse=True)
         return [Section(name, self.language(SECTIONS[name]), groups) for name, groups in found.items() if groups]
+
+    def _once(self, row: Row, films: Mapping[str, Row]) -> Row:
+        """A copy says whose it is, for what to do is said at that film; unless its own header makes it more urgent."""
+        language, film = self.language, films.get(row.copy_of)
+        if row.counts or film is None or _urgency(row) < _urgency(film):
+            return row
+        return replace(row, said=row.copied, to_do=language("Nothing more to do: it counts once, with that film."))
+
+
+def _urgency(row: Row) -> int:
+    """The place of the row's section, 0 for the most urgent."""
+    return list(SECTIONS).index(row.section)
 
 
 def _row(report: FilmReport, link: str, language: Language) -> Row:
@@ -150,6 +168,8 @@ def _row(report: FilmReport, link: str, language: Language) -> Row:
         lowest_t="" if lowest is None else signed(lowest),
         said=" ".join(filter(None, [*map(sentences.get, first), said, *map(sentences.get, then), *notes])),
         to_do=" ".join(to_dos),
+        copied=copied(report, language),
+        copy_of=visible(report.copy_of or "") if report.copy in COUNTED_ONCE else "",
     )
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
-from bmd_edge.errors import TableError, nearest
+from bmd_edge.errors import TableError, nearest, none_of
 from bmd_edge.sites import SIDES, SITES
 from bmd_edge.system.csv_cells import csv_line, is_formula
 from bmd_edge.system.files import replace_file
@@ -250,7 +250,7 @@ def _whole_name(text: str) -> str:
 def _one_of(choices: Sequence[str]) -> Callable[[str], str]:
     def parse(text: str) -> str:
         if text not in choices:
-            raise ValueError(f"{_quote(text)} is not one of {', '.join(choices)}")
+            raise ValueError(none_of(text, choices))
         return text
 
     return parse

@@ -77,7 +77,10 @@ def read_films(
     """
     if missing := [name for name, path in films.items() if not path.is_file()]:
         rest = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
-        raise TableError(f"no such film: {', '.join(missing[:_NAMED])}{rest}; paths are relative to the table's folder")
+        raise TableError(
+            f"no such film: {', '.join(missing[:_NAMED])}{rest}; paths are relative to the table's folder: check the"
+            " column film, and whether all films lie there"
+        )
     precisions = read_bundle(bundle).precisions("bmd")
     tasks = [FilmJob(os.fsencode(path.absolute()), name) for name, path in films.items()]
     found: dict[str, FilmAnswers] = {}

@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from bmd_edge.errors import UsageError
-from bmd_edge.sites import SITES
+from bmd_edge.errors import UsageError, none_of
+from bmd_edge.sites import SITES, misnamed
 
 FORMS = {
     "bias_gcm2": "bias_gcm2<=0.02",
@@ -31,6 +31,7 @@ MIN_OF_A_KIND = 10
 OF_SUBJECTS = ("sensitivity", "specificity", "auroc")
 """Figures by film, one film of a subject; the others are of hips and have a site."""
 
+_FIGURES = tuple(name for name in FORMS if name != "at_least")
 _SITE = r"(?:(?P<site>\w+)\.)?"
 _NUMBER = r"(\d*\.?\d+)"
 _LEAST = 0.0001  # margins and shares are told to so much
@@ -101,10 +102,11 @@ def aims(text: str) -> list[Aim]:
     site = parts.get("site")
     given = {name: float(parts[name]) for name in ("expected", "margin", "least", "most") if parts.get(name)}
     if not found or site not in (None, *SITES):
-        raise UsageError(
-            f"--aim {text}: write one of {', '.join(FORMS.values())}; of one site SITE.FIGURE, sites are"
-            f" {', '.join(SITES)}; AUROC is compared with {' or '.join(COMPARATORS)}"
+        form = (
+            f"write one of {', '.join(FORMS.values())}; of one site SITE.FIGURE, sites are {', '.join(SITES)}; AUROC is"
+            f" compared with {' or '.join(COMPARATORS)}"
         )
+        raise UsageError(f"--aim {text}: {_misnamed(plain)}{form}")
     expected, margin = given.get("expected"), given.get("margin", 0.0)
     if "most" in given:  # coverage
         expected = round((given["least"] + given["most"]) / 2, 6)
@@ -119,6 +121,14 @@ def aims(text: str) -> list[Aim]:
             " does the range of coverage, its lower end first"
         )
     return [one] if one.figure in OF_SUBJECTS or site else [replace(one, site=name) for name in SITES]
+
+
+def _misnamed(text: str) -> str:
+    """As `misnamed`, of what an AUROC is compared with too."""
+    against = re.match(r"auroc>=(\w+)-", text)
+    if against and against[1] not in COMPARATORS:
+        return f"{none_of(against[1], COMPARATORS)}; "
+    return misnamed(text, _FIGURES)
 
 
 def check_aims(wanted: Iterable[Aim], *, headline: bool, int8: bool) -> None:

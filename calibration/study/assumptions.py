@@ -17,7 +17,7 @@ from scipy import stats
 from bmd_edge.bundle.bundle import VerifiedBundle
 from bmd_edge.errors import UsageError
 from bmd_edge.measure.t_score import OSTEOPOROSIS_T
-from bmd_edge.sites import SITES
+from bmd_edge.sites import SITES, misnamed
 from bmd_edge.system.own_files import mistaken
 from calibration.pairs.table_checks import MIN_SUBJECTS
 
@@ -167,7 +167,11 @@ def of_pilot(path: Path, bundle: VerifiedBundle) -> tuple[Assumptions, Assumptio
             **_unfavorable(sites),
             source="errors at the unfavorable ends of the pilot's 95 % intervals",
         )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except OSError as error:
+        raise UsageError(
+            f"--pilot {path.name}: cannot be read ({error.strerror}): `bmd-edge validate` writes it"
+        ) from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UsageError(f"--pilot {path.name}: no validation.json with figures of both sites") from error
     if digest != bundle.digest or line is not None:
         raise UsageError(
@@ -245,7 +249,7 @@ def given(before: Assumptions, texts: Sequence[str]) -> Assumptions:
         try:
             found = _with(found, name, site, float(value))
         except ValueError:
-            raise UsageError(f"--assume {text}: {_form(name)}") from None
+            raise UsageError(f"--assume {text}: {misnamed(text, BOUNDS)}{_form(name)}") from None
     return found
 
 
@@ -284,7 +288,7 @@ def _with(found: Assumptions, name: str, site: str, value: float) -> Assumptions
 
 def _form(name: str) -> str:
     if name not in BOUNDS:
-        return f"write NAME=VALUE or NAME.SITE=VALUE; names are {', '.join(BOUNDS)}"
+        return "write NAME=VALUE or NAME.SITE=VALUE"
     low, high = BOUNDS[name]
     form = f"{name}=VALUE{f' or {name}.SITE=VALUE' if name in ('rmse_gcm2', 'bias_gcm2') else ''}"
     unit = "g/cm2" if name.endswith("_gcm2") else "hips" if name == "hips" else "a share or correlation, not percent"

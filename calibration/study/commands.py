@@ -143,7 +143,7 @@ def _fields(
     refusals: str,
 ) -> tuple[Path, dict[str, Any]]:
     """The draft, and the fields of the plan; UsageError names every one that is missing, or the one that is wrong."""
-    from bmd_edge.errors import UsageError
+    from bmd_edge.errors import UsageError, none_of
     from bmd_edge.table.film_table import SCALES
     from calibration.study.frozen import MAX_DAYS, REFUSALS
     from calibration.validate.subgroups import PARTS
@@ -154,14 +154,14 @@ def _fields(
     if draft is None or days is None or missing:
         raise UsageError(f"freeze needs {', '.join(missing)}")
     if scale not in SCALES:
-        raise UsageError(f"--scale {scale}: is {', '.join(SCALES[:-1])} or {SCALES[-1]}")
+        raise UsageError(f"--scale: {none_of(scale, SCALES)}")
     if not 0 <= days <= MAX_DAYS:
         raise UsageError(f"--days {days}: lies in 0-{MAX_DAYS}")
     if refusals not in REFUSALS:
-        raise UsageError(f"--refusals {refusals}: is {' or '.join(REFUSALS)}")
+        raise UsageError(f"--refusals: {none_of(refusals, REFUSALS)}")
     divisions = {name.casefold(): name for name in PARTS}
     if unknown := [name for name in subgroups if name.casefold() not in divisions]:
-        raise UsageError(f"--subgroup {unknown[0]}: validate divides by {', '.join(PARTS)}")
+        raise UsageError(f"--subgroup: validate divides by none such, {none_of(unknown[0], PARTS)}")
     named = tuple(dict.fromkeys(divisions[name.casefold()] for name in subgroups))
     return draft, {
         "days": days, "scale": scale, "dexa_maker": dexa_maker, "subgroups": named, "refusals": refusals,

@@ -150,7 +150,10 @@ def read_plan(path: Path) -> StudyPlan:
     try:
         facts = read_json(_bytes(path), path.name)
         if isinstance(facts, dict) and facts.get("schema") != SCHEMA:
-            raise UsageError(f"{path.name}: a plan of schema {facts.get('schema')}, this version reads {SCHEMA}")
+            what = (
+                f"a plan of schema {facts['schema']}, this version reads {SCHEMA}" if "schema" in facts else "no plan"
+            )
+            raise UsageError(f"{path.name}: {what}: make it with `bmd-edge study freeze`")
         plan = parse(StudyPlan, facts, path.name)
         datetime.fromisoformat(plan.made)
         for text in plan.aims:

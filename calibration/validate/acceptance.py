@@ -7,7 +7,7 @@ from typing import Any
 
 from bmd_edge.errors import UsageError
 from bmd_edge.report.pages import SITE_NAMES
-from bmd_edge.sites import SITES
+from bmd_edge.sites import SITES, misnamed
 from calibration.pairs.finding import Finding
 from calibration.statistics.bootstrap import MIN_SUBJECTS
 
@@ -30,10 +30,8 @@ def limit(text: str) -> Limit:
     """From `rmse_gcm2<=0.07` or `femoral_neck.r>=0.85`; UsageError says what can be written."""
     found = _FORM.fullmatch(text.strip())
     if not found or found["figure"] not in FIGURES or found["site"] not in (None, *SITES):
-        raise UsageError(
-            f"--accept {text}: write FIGURE<=VALUE or FIGURE>=VALUE, of one site SITE.FIGURE<=VALUE; figures are"
-            f" {', '.join(FIGURES)}, sites {', '.join(SITES)}"
-        )
+        form = f"write FIGURE<=VALUE or FIGURE>=VALUE, of one site SITE.FIGURE<=VALUE; sites are {', '.join(SITES)}"
+        raise UsageError(f"--accept {text}: {misnamed(text, FIGURES)}{form}")
     return Limit(found["figure"], found["sense"], float(found["value"]), found["site"])
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bmd_edge.bundle.bundle import VerifiedBundle
-from bmd_edge.errors import TableError, reasons_said
+from bmd_edge.errors import TableError, nearest, reasons_said
 from bmd_edge.measure.recalibration import NO_HEADLINE, open_recalibration
 from bmd_edge.report.film_report import RESEARCH_USE, count
 from bmd_edge.report.pages import SITE_NAMES
@@ -162,7 +162,8 @@ def of_split(table: Path, everything: Sequence[HipRow], split: str) -> list[HipR
     rows = [row for row in everything if row.split == split]
     if not rows:
         there = ", ".join(sorted({row.split for row in everything}))
-        raise TableError(f"{table.name}: no row has split = {split}, but {there}; name one with --split")
+        near = nearest(split, there.split(", "))
+        raise TableError(f"{table.name}: no row has split = {split}, but {there}; name one with --split{near}")
     return rows
 
 

@@ -2,7 +2,8 @@
 
     x_status      `intact`: a number is right. `fracture`, `implant`, `immature`, `cut_off`, `wrong_view`, `not_a_hip`
                   (a film without a hip, in one row of any side): no number may stand. `hidden` (nobody can tell) and
-                  `borderline`: number and refusal are both right. Empty: intact beside a DEXA, otherwise unknown.
+                  `borderline`: number and refusal are both right. `unknown`: nobody has looked. Empty: intact beside a
+                  DEXA, otherwise unknown.
     x_<landmark>_x_px, x_<landmark>_y_px
                   landmarks of the finder, e.g. x_head_center_x_px: stored pixels, the film's corner at (0, 0)
     x_mm_per_px   mm of one stored pixel, in which landmarks are judged; empty: the film's own pixel size at the hip
@@ -18,9 +19,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from bmd_edge.bundle.manifest import LANDMARKS
-from bmd_edge.errors import TableError
-from bmd_edge.table.film_table import HipRow
+from bmd_edge.errors import TableError, nearest, none_of
+from bmd_edge.table.film_table import KNOWN_FURTHER, HipRow
 from bmd_edge.table.spreadsheet import decimal
+from calibration.pairs.finding import Finding
 
 INTACT, UNKNOWN = "intact", "unknown"
 UNFIT = ("fracture", "implant", "immature", "cut_off", "wrong_view", "not_a_hip")
@@ -29,7 +31,15 @@ UNFIT = ("fracture", "implant", "immature", "cut_off", "wrong_view", "not_a_hip"
 EITHER = ("hidden", "borderline")
 STATUSES = (INTACT, *UNFIT, *EITHER)
 
+IMAGES = ("dicom", "film", "roi")
+"""What `x_image` says of a row of the phantom: only the first is a whole film."""
+
 _LANDMARK_COLUMN = re.compile(r"x_(\w+)_[xy]_px")
+_COLUMNS = ("x_status", "x_mm_per_px", "x_style", *(f"x_{name}_{axis}_px" for name in LANDMARKS for axis in "xy"))
+_PHANTOMS = (
+    "x_kind", "x_cut_off", "x_spacing_mm", "x_maker_style", "x_image",
+    *(f"x_{name}_{axis}" for name in LANDMARKS for axis in "xy"),
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +53,30 @@ class Truth:
 
 
 def whole_films(rows: Iterable[HipRow]) -> list[HipRow]:
-    """The rows that a bundle can read: a phantom's table also holds pictures for training."""
-    return [row for row in rows if row.extra.get("x_image", "dicom") == "dicom"]
+    """The rows that a bundle can read: a phantom's table also holds pictures for training.
+
+    Raises:
+        TableError: a row is of no known image.
+    """
+    kept = []
+    for row in rows:
+        if (image := row.extra.get("x_image", "dicom")) not in IMAGES:
+            raise _broken(row, "x_image", none_of(image, IMAGES))
+        if image == "dicom":
+            kept.append(row)
+    return kept
+
+
+def not_read(rows: Iterable[HipRow]) -> list[Finding]:
+    """Columns that are nearly one of this page, which no row has: what they say counts for nothing."""
+    there = {column for row in rows for column in row.extra}
+    lacking = [column for column in _COLUMNS if column not in there]
+    others = sorted(there.difference(_COLUMNS, _PHANTOMS, KNOWN_FURTHER))
+    return [
+        Finding("column_not_read", "warning", f"Column {column} is not read{near}; if so, rename it.")
+        for column in others
+        if (near := nearest(column, lacking))
+    ]
 
 
 def truth_of(row: HipRow) -> Truth:
@@ -56,7 +88,7 @@ def truth_of(row: HipRow) -> Truth:
     for column in row.extra:
         named = _LANDMARK_COLUMN.fullmatch(column)
         if named and named[1] not in LANDMARKS:
-            raise TableError(f"column {column}: no such landmark; they are {', '.join(LANDMARKS)}")
+            raise TableError(f"column {column}: {none_of(named[1], LANDMARKS)}")
     landmarks = {name: point for name in LANDMARKS if (point := _point(row, name))}
     style = row.extra.get("x_style") or row.extra.get("x_maker_style")
     mm_per_px = _number(row, "x_mm_per_px", "x_spacing_mm")
@@ -70,7 +102,7 @@ def _status(row: HipRow) -> str:
     phantom = "cut_off" if row.extra.get("x_cut_off") == "1" else row.extra.get("x_kind")
     status = row.extra.get("x_status") or phantom or (INTACT if known else UNKNOWN)
     if status not in (*STATUSES, UNKNOWN):
-        raise _broken(row, "x_status", f"{status[:40]!r} is not one of {', '.join(STATUSES)}")
+        raise _broken(row, "x_status" if "x_status" in row.extra else "x_kind", none_of(status, (*STATUSES, UNKNOWN)))
     return status
 
 
@@ -84,7 +116,8 @@ def _point(row: HipRow, name: str) -> tuple[float, float] | None:
 
 
 def _number(row: HipRow, column: str, phantoms: str) -> float | None:
-    text = row.extra.get(column) or row.extra.get(phantoms)
+    column = column if row.extra.get(column) else phantoms
+    text = row.extra.get(column)
     if not text:
         return None
     try:
@@ -97,4 +130,4 @@ def _number(row: HipRow, column: str, phantoms: str) -> float | None:
 
 
 def _broken(row: HipRow, column: str, what: str) -> TableError:
-    return TableError(f"film {row.film}, side {row.side}, column {column}: {what}")
+    return TableError(f"row {row.table_row} (film {row.film}, side {row.side}), column {column}: {what}")

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from bmd_edge.bundle.bundle import VerifiedBundle
-from bmd_edge.errors import TableError, UsageError
+from bmd_edge.errors import TableError, UsageError, nearest
 from bmd_edge.table.film_table import HipRow, read_table
 from calibration.pairs import learned_from, table_checks
 from calibration.pairs.answers import FilmAnswers, Progress, read_films
@@ -21,7 +21,7 @@ from calibration.validate.validate import (
 )
 from calibration.world import figures
 from calibration.world.matching import HEAD, ScoredHip, match
-from calibration.world.truth import Truth, truth_of, whole_films
+from calibration.world.truth import Truth, not_read, truth_of, whole_films
 
 SCHEMA = 1
 WORLDS = ("synthetic", "foreign", "real")
@@ -56,9 +56,10 @@ def named_tables(texts: Sequence[str]) -> list[NamedTable]:
         head, equals, path = text.partition("=")
         world, _, name = head.partition(":")
         if not equals or not path or world not in WORLDS:
+            near = "" if world in WORLDS else nearest(world, WORLDS)
             raise UsageError(
                 f"{text!r}: say of what world the table's films are, WORLD=TABLE or WORLD:NAME=TABLE; WORLD is one of"
-                f" {', '.join(WORLDS)}"
+                f" {', '.join(WORLDS)}{near}"
             )
         tables.append(NamedTable(world, name or world, Path(path)))
     names = [table.name for table in tables]
@@ -127,13 +128,15 @@ def score(
 
 
 def read_rows(table: NamedTable, split: str) -> TableRows:
-    """Read a table and the truth of its rows of the split; TableError as `score`."""
+    """Read a table and the truth of its rows of the split; TableError as `score`, of the rows of other splits too."""
     everything = read_table(table.path)
-    rows = of_split(table.path, whole_films(everything), split)
     try:
-        truths = [truth_of(row) for row in rows]
+        films = whole_films(everything)
+        known = [truth_of(row) for row in films]
     except TableError as error:
         raise TableError(f"{table.path.name}: {error}") from error
+    rows = of_split(table.path, films, split)
+    truths = [truth for row, truth in zip(films, known, strict=True) if row.split == split]
     learned = learned_from.known_rows(row for row in everything if row.split != split)
     return TableRows(rows, truths, learned, about_table(table.path, rows, everything, split))
 
@@ -153,6 +156,7 @@ def score_table(
     pairs = [hip.pair for hip in hips]
     checked = table_checks.examine(rows, pairs, learned, primary)
     found = [
+        *not_read(rows),
         *checked.findings,
         *table_checks.contradictions(rows, pairs, films),
     ]

@@ -127,7 +127,7 @@ def _sets(folder: Path | None, distinct: int, scratch: Path) -> Iterator[tuple[s
     if folder is not None:
         files = [folder.resolve() / item.file for item in plan(folder, {}) if item.action == "read"]
         if not files:
-            raise UsageError("the folder holds no files to measure with")
+            raise UsageError(f"{folder.name}: no folder with files to measure with: give one with films, or none")
         yield "folder", files
         return
     mix = []

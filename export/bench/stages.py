@@ -78,7 +78,7 @@ def bench(folder: Path | None, bundle: Path | None, how: Turns, say: Say) -> dic
 def _folders(folder: Path | None, distinct: int) -> Iterator[tuple[str, Any]]:
     if folder is not None:
         if not any(item.action == "read" for item in plan(folder, {})):
-            raise UsageError("the folder holds no files to measure with")
+            raise UsageError(f"{folder.name}: no folder with files to measure with: give one with films, or none")
         yield "folder", _given(folder)
     else:
         for name in ENCODERS:

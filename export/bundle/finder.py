@@ -8,8 +8,8 @@ from pathlib import Path
 from bmd_edge.bundle.bundle import VerifiedBundle
 from bmd_edge.bundle.manifest import Plausibility
 from bmd_edge.engine.onnx_runtime import OnnxEngine
-from bmd_edge.errors import BundleError
-from bmd_edge.table.film_table import read_table
+from bmd_edge.errors import BundleError, UsageError, none_of
+from bmd_edge.table.film_table import SPLITS, read_table
 from export.bundle import calibration_films, finder_limits
 from export.onnx_file.from_run import SPECS, onnx_from_run, run_facts
 
@@ -40,8 +40,12 @@ def finder_from_run(run: Path, table: Path, splits: Collection[str]) -> Finder:
     """Export a run's finder and measure its plausibility on whole films of splits that it has not learned from.
 
     Raises:
-        TableError: the finder learned from one of their subjects.
+        UsageError: there is no such split.
+        TableError: the finder learned from one of their subjects, or the table shows too few intact hips.
     """
+    for split in splits:
+        if split not in SPLITS:
+            raise UsageError(f"--finder-split: {none_of(split, SPLITS)}")
     calibration_films.check_apart(run, [row for row in read_table(table) if row.split in splits])
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "finder.onnx"

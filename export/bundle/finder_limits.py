@@ -13,6 +13,7 @@ from PIL import Image
 
 from bmd_edge.bundle.manifest import LANDMARKS, Plausibility
 from bmd_edge.engine.base import Engine
+from bmd_edge.errors import TableError
 from bmd_edge.film.film import Film
 from bmd_edge.hips.finder import close_up, survey
 from bmd_edge.hips.landmarks import Look, canonical, merged, shape_of
@@ -54,12 +55,16 @@ def measure(finder: Engine, hips: Iterable[KnownHip]) -> Plausibility:
     """Look at every hip as the runtime does and turn what was seen into the manifest's `plausibility` block.
 
     Raises:
-        ValueError: there are fewer than 100 hips; the limits are tail quantiles.
+        TableError: there are fewer than 100 hips; the limits are tail quantiles.
         BundleError: a limit would refuse nothing, the finder is too poor.
     """
     known = list(hips)
     if len(known) < 100:
-        raise ValueError(f"plausibility needs 100 intact hips with landmarks, not {len(known)}")
+        raise TableError(
+            f"plausibility takes 100 intact hips on whole films, and there are {len(known)}: name a table of the"
+            " phantom with --finder-table (`bmd-edge phantom --pelves 150` and more makes such films), and its splits"
+            " with --finder-split"
+        )
     seen = [_look_twice(finder, hip) for hip in known]
     true_shapes = np.stack([shape_of(canonical(_to_mm(hip.film, hip.points_px))) for hip in known])
     shapes = np.stack(

@@ -18,6 +18,7 @@ from bmd_edge.bundle.bundle import VerifiedBundle
 from bmd_edge.engine import tensorrt
 from bmd_edge.engine.compile import compiled
 from bmd_edge.engine.engine_files import EngineCache
+from bmd_edge.engine.open import no_device
 from bmd_edge.errors import BundleError, UsageError
 from export.servers.written import write_tree
 
@@ -34,7 +35,7 @@ def write_triton(bundle: VerifiedBundle, out: Path, device: str = "cpu") -> dict
         BundleError: an input or output that is not of float32.
     """
     if device not in KINDS:
-        raise UsageError(f"--device is one of {', '.join(KINDS)}")
+        raise UsageError(no_device(device, KINDS))
     files: dict[str, bytes] = {}
     served = {}
     for model in bundle.manifest.models:

@@ -156,9 +156,16 @@ def test_reasons_are_said_alike_the_most_frequent_first() -> None:
     ("word", "meant"),
     [
         ("filename", "film"), ("Film", "film"), ("age", "age_years"), ("bmd_neck", "bmd_femoral_neck_gcm2"),
-        ("kvp", "x_kvp"), ("weight", "x_weight_kg"), ("note", None), ("bmd", None), ("", None),
+        ("kvp", "x_kvp"), ("weight", "x_weight_kg"), ("x_wheight_kg", "x_weight_kg"), ("note", None),
+        ("x_kip", "x_kvp"), ("x_film_2", "film"), ("x_note", None), ("bmd", None), ("", None),
     ],
 )  # fmt: skip
 def test_the_nearest_of_the_choices_is_named_or_none(word: str, meant: str | None) -> None:
     choices = ["film", "age_years", "bmd_femoral_neck_gcm2", "bmd_total_hip_gcm2", "x_kvp", "x_weight_kg"]
     assert errors.nearest(word, choices) == (f" (did you mean {meant}?)" if meant else "")
+
+
+def test_a_word_that_is_none_of_the_choices_is_said_with_them_and_the_nearest() -> None:
+    assert errors.none_of("r", ["R", "L"]) == "'r' is not one of R, L (did you mean R?)"
+    assert errors.none_of("both", ("R", "L")) == "'both' is not one of R, L"
+    assert len(errors.none_of("x" * 400, ("R", "L"))) < 80

@@ -172,7 +172,7 @@ def test_the_locale_says_which_language(environment: dict[str, str], code: str) 
 def test_what_is_asked_for_outweighs_the_locale_and_has_to_be_known() -> None:
     assert language_of("ja", {"LC_ALL": "de_DE.UTF-8"}).code == "ja"
     assert language_of("en", {"LC_ALL": "de_DE.UTF-8"}) is ENGLISH
-    with pytest.raises(UsageError, match=r"^no language 'fr': give one of en, de, es, ja$"):
+    with pytest.raises(UsageError, match=r"^--language: 'fr' is not one of en, de, es, ja$"):
         language_of("fr", {})
 
 
@@ -214,4 +214,4 @@ def test_a_run_in_another_language_writes_the_report_anew_and_no_file_for_machin
     monkeypatch.setenv("LC_MESSAGES", "POSIX")
     assert run() == (in_english, machines)
     done = program("screen", films, "--out", tmp_path / "out", "--language", "xx")
-    assert (done.returncode, done.stderr) == (2, "bmd-edge: no language 'xx': give one of en, de, es, ja\n")
+    assert (done.returncode, done.stderr) == (2, "bmd-edge: --language: 'xx' is not one of en, de, es, ja\n")

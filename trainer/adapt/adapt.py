@@ -10,20 +10,21 @@ from typing import Any
 import numpy as np
 
 from bmd_edge.bundle.network_input import InputSpec
-from bmd_edge.errors import UsageError
+from bmd_edge.errors import TableError, UsageError
 from bmd_edge.sites import SITES
 from bmd_edge.system.files import replace_bytes
 from bmd_edge.table.film_table import HipRow, read_table, write_table
 from calibration.statistics.conformal import conformal_scale
 from trainer.adapt.interval import least_scale
-from trainer.adapt.parent import Parent, input_facts, parent_of
-from trainer.adapt.proxies import BLIND, Seen, check, facts, proxies
-from trainer.adapt.record import BEGUN, NAME, TABLE
+from trainer.adapt.parent import Parent, check_parent, input_facts, parent_of
+from trainer.adapt.proxies import BLIND, Hips, Seen, check, facts, proxies
+from trainer.adapt.proxies import said as sentences
+from trainer.adapt.record import BEGUN, LEFT_OUT, NAME, TABLE
 from trainer.commands import run_training
 from trainer.images.roi_files import Rois, read_rois
 from trainer.methods.supervised import answers, in_use
 from trainer.networks.build import load_run
-from trainer.run.settings import SemiConfig
+from trainer.run.settings import Config, SemiConfig
 from trainer.run.settings_file import read_config
 
 COVERAGE = 0.9
@@ -57,7 +58,7 @@ def adapt(
         UsageError: the parent or the recipe does not fit.
         TableError: a film is missing, or the adapted network got worse.
     """
-    rows = read_table(labelled)
+    rows = _labelled(labelled)
     held = read_rois([row for row in rows if row.split == HELD and row.extra.get("x_image") == "roi"])
     spec = input_facts(parent)
     known = parent_of(parent, out / "parent", in_use(held, spec))
@@ -66,12 +67,10 @@ def adapt(
     table = _joined(rows, labelled.parent, clinic, out)
     (out / NAME).unlink(missing_ok=True)  # what is adapted further is not adapted yet
     run_training(settings, table, out, committee=known.runs[: settings.committee])
-    found = _judged(known, spec, read_rois(clinic, labelled=False), held, out)
-    for name, one in found["proxies"].items():
-        say(f"{name.replace('_', ' ')}: {one['value']:.2f} times that of the parent (above 1: {one['above_1']})")
+    found = _judged(known, spec, read_rois(clinic, labelled=False), held, out, say)
     say(BLIND)
     said = {
-        "adapted_without_dexa_on_films": len({row.film for row in clinic}),
+        "adapted_without_dexa_on_films": len({row.extra["x_film"] for row in clinic}),
         "hips": len(clinic),
         "recipe": recipe,
         "parent": known.facts,
@@ -92,10 +91,27 @@ def settings_for(parent: Parent, spec: InputSpec, recipe: str, changes: dict[str
     given = {"network": made["network"], "disc_share": spec.disc_share, "size_px": spec.size_px}
     given |= {name: made["kwargs"][name] for name in ("width", "fine") if name in made["kwargs"]}
     given |= {"low_percentile": spec.low_percentile, "high_percentile": spec.high_percentile}
-    config = read_config(recipe, {name: json.dumps(value) for name, value in given.items()} | changes)
+    texts = {name: json.dumps(value) for name, value in given.items()}
+    config = _adapting(recipe, read_config(recipe, texts | changes))
+    return replace(config, committee=len(parent.runs) if config.method == "self_training" else 1)
+
+
+def _adapting(recipe: str, config: Config) -> SemiConfig:
     if not isinstance(config, SemiConfig) or config.pretrain_epochs:
         raise UsageError(f"{recipe} adapts no trained network: choose another --recipe, or set pretrain_epochs = 0")
-    return replace(config, committee=len(parent.runs) if config.method == "self_training" else 1)
+    return config
+
+
+def _labelled(table: Path) -> list[HipRow]:
+    """The rows of a table of regions that has all splits; TableError names those that it lacks."""
+    rows = read_table(table)
+    there = {row.split for row in rows if row.extra.get("x_image") == "roi"}
+    if lacking := [split for split in ("train", "val", HELD) if split not in there]:
+        raise TableError(
+            f"{table.name}: no region (x_image roi) of the split {', '.join(lacking)}; give a cohort of `bmd-edge"
+            " phantom` with --labelled and --calibrate, or leave --table out"
+        )
+    return rows
 
 
 def _joined(rows: Sequence[HipRow], folder: Path, clinic: Sequence[HipRow], out: Path) -> Path:
@@ -114,12 +130,14 @@ def _joined(rows: Sequence[HipRow], folder: Path, clinic: Sequence[HipRow], out:
     return out / TABLE
 
 
-def _judged(parent: Parent, spec: InputSpec, clinic: Rois, held: Rois, out: Path) -> dict[str, Any]:
-    """Proxies, which are checked, and the least multiplier of the interval at each site."""
+def _judged(parent: Parent, spec: InputSpec, clinic: Rois, held: Rois, out: Path, say: Say) -> dict[str, Any]:
+    """Proxies, which are told and checked, and the least multiplier of the interval at each site."""
     seen = [_seen(runs, spec, clinic, held) for runs in (parent.runs, (out,))]
     dexa = held.labels_gcm2.astype(np.float64)
     (before, known_spread), (after, spread) = seen
-    ratios = proxies(before, after, [row.film for row in clinic.rows], dexa, [row.subject for row in held.rows])
+    ratios = proxies(before, after, _hips(clinic), dexa, [row.subject for row in held.rows])
+    for line in sentences(ratios):
+        say(line)
     check(ratios)
     scale = parent.scale
     if scale is None:
@@ -136,6 +154,15 @@ def _judged(parent: Parent, spec: InputSpec, clinic: Rois, held: Rois, out: Path
     }
 
 
+def _hips(clinic: Rois) -> Hips:
+    return Hips(
+        person=[row.subject for row in clinic.rows],
+        film=[row.extra["x_film"] for row in clinic.rows],
+        day=[row.extra.get("x_view") for row in clinic.rows],
+        copies=lambda one, other: np.array_equal(clinic.pixels[one], clinic.pixels[other]),
+    )
+
+
 def _seen(runs: Sequence[Path], spec: InputSpec, clinic: Rois, held: Rois) -> tuple[Seen, Any]:
     """What networks say together, as a bundle of them does, and the spread for the phantom's films. The embedding is
     the first one's.
@@ -150,14 +177,36 @@ def _seen(runs: Sequence[Path], spec: InputSpec, clinic: Rois, held: Rois) -> tu
     return Seen(bmd, spread, embedding, own, own_embedding), own_spread
 
 
-def check_same(out: Path, *what: str) -> None:
-    """UsageError if a run folder was begun from another parent, folder or table."""
+def check_start(parent: Path | None, labelled: Path | None, recipe: str, changes: dict[str, str]) -> None:
+    """What can be wrong with everything but the films: said before any of them is read, and any is made.
+
+    Raises:
+        UsageError, BundleError, TableError: as of `adapt`.
+        MissingExtra: as of `parent_of`.
+    """
+    check_parent(parent)
+    _adapting(recipe, read_config(recipe, changes))
+    if labelled:
+        _labelled(labelled)
+
+
+def check_same(out: Path, *what: str) -> str:
+    """What `BEGUN` says in a run folder of these; UsageError if the folder was begun from another parent, folder or
+    table, or holds something else.
+    """
     mark, text = out / BEGUN, sha256("\n".join(what).encode()).hexdigest()
     if mark.is_file() and mark.read_text(encoding="utf-8") != text:
         raise UsageError(
             f"{out.name} holds an adaptation of another network or folder; choose another --out or remove it"
         )
-    if not mark.is_file() and out.exists() and any(out.iterdir()):
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"{out.name}: --out is a file: give a folder")
+    if not mark.is_file() and out.exists() and {one.name for one in out.iterdir()} - {LEFT_OUT}:
         raise UsageError(f"{out.name} is not empty and holds no adaptation; choose another --out")
+    return text
+
+
+def begin(out: Path, text: str) -> None:
+    """Mark a run folder as one of an adaptation; of films that are refused none is begun."""
     out.mkdir(parents=True, exist_ok=True)
-    replace_bytes(mark, text.encode())
+    replace_bytes(out / BEGUN, text.encode())

@@ -6,9 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from bmd_edge.errors import TableError, reasons_said
+from bmd_edge.report.in_words import counted
 from bmd_edge.screen.folder_plan import plan
+from bmd_edge.system.patient_key import patient_key
 from bmd_edge.table.film_table import HipRow
 from trainer.images.cut_rois import HEADER_MAKER, CutOutcome, Progress, cut, of_roi, write_left_out
+from trainer.images.cutter import PATIENT, TAKEN
 
 MIN_FILMS = 50
 """Films with a hip that can be read. The statistics of a layer come from thousands of places on each film, but an
@@ -22,8 +25,9 @@ SECOND_KIND = 0.1
 def regions(films: Path, listing: Path, progress: Progress) -> tuple[list[HipRow], list[CutOutcome]]:
     """The regions of all hips that the embedded finder takes, as rows without a label, and what became of every row.
 
-    No name of a file or a patient goes into a row: the k-th film's person is "clinic-k". Films without a hip that can
-    be read are listed in the CSV file `listing` under their own names.
+    No name of a file or a patient goes into a row: a person is "clinic-k" by the first of its films, `x_film` is that
+    film's number, and `x_view` is the same for films of one hip of one day, where headers tell person and date. Films
+    without a hip that can be read are listed in the CSV file `listing` under their own names.
 
     Raises:
         TableError: too few films, films of something else, or of several makers; see the constants of this file.
@@ -39,13 +43,13 @@ def regions(films: Path, listing: Path, progress: Progress) -> tuple[list[HipRow
             )
     if len({row.film for row in rows}) < MIN_FILMS:
         raise TableError(f"{films.name}: {_too_few(len({row.film for row in rows}))}")
-    folder, outcomes = cut(rows, films, progress)
+    folder, outcomes = cut(rows, films, progress, patient_key())
     refused = refused_films(outcomes)
     if refused:
         write_left_out(listing, refused)
     kept = [of_roi(one.row, one, folder) for one in outcomes if one.roi]
     check(films.name, len({row.film for row in rows}), refused, kept)
-    return [_without_names(row) for row in kept], outcomes
+    return _without_names(kept, [one for one in outcomes if one.roi]), outcomes
 
 
 def refused_films(outcomes: Sequence[CutOutcome]) -> list[CutOutcome]:
@@ -67,7 +71,7 @@ def check(name: str, films: int, refused: Sequence[CutOutcome], kept: Sequence[H
         name: of their folder.
         films: how many there are.
         refused: an outcome of each refused one.
-        kept: the hips of the others.
+        kept: the hips of the others, each film its own subject.
     """
     reasons = reasons_said(Counter(one.code or "unexpected" for one in refused)) if refused else ""
     if len(refused) > MOST_REFUSED * films:
@@ -78,7 +82,7 @@ def check(name: str, films: int, refused: Sequence[CutOutcome], kept: Sequence[H
     if films - len(refused) < MIN_FILMS:
         raise TableError(f"{name}: {_too_few(films - len(refused))}" + (f"; refused: {reasons}" if reasons else ""))
     makers = Counter(
-        (row.extra.get(HEADER_MAKER) or "not stated").casefold() for row in {r.film: r for r in kept}.values()
+        (row.extra.get(HEADER_MAKER) or "not stated").casefold() for row in {r.subject: r for r in kept}.values()
     )
     _, *others = makers.most_common()
     if sum(count for _, count in others) >= SECOND_KIND * makers.total():
@@ -91,8 +95,20 @@ def check(name: str, films: int, refused: Sequence[CutOutcome], kept: Sequence[H
 
 def _too_few(films: int) -> str:
     needed = f"an adaptation takes {MIN_FILMS} with a hip that can be read"
-    return f"{films} films; {needed}: with fewer use the bundle as it is"
+    return f"{counted(films, 'film')}; {needed}: with fewer use the bundle as it is"
 
 
-def _without_names(row: HipRow) -> HipRow:
-    return replace(row, extra={name: row.extra[name] for name in ("x_image", "x_spacing_mm")})
+def _without_names(kept: Sequence[HipRow], made: Sequence[CutOutcome]) -> list[HipRow]:
+    """The rows, with numbers in place of persons, films and days."""
+    persons: dict[str, int] = {}
+    days: dict[tuple[str, str], int] = {}
+    rows = []
+    for row, one in zip(kept, made, strict=True):
+        film = int(row.subject.removeprefix("clinic-"))
+        patient, taken = one.known.get(PATIENT), one.known.get(TAKEN)
+        extra = {name: row.extra[name] for name in ("x_image", "x_spacing_mm")} | {"x_film": str(film)}
+        if patient and taken:
+            extra["x_view"] = f"{days.setdefault((patient, taken), film)}-{row.side}"
+        person = persons.setdefault(patient, film) if patient else film
+        rows.append(replace(row, subject=f"clinic-{person}", extra=extra))
+    return rows

@@ -5,8 +5,6 @@ from typing import Annotated
 
 import typer
 
-EMBEDDED = "embedded"
-"""Names the bundle of the installation."""
 LABELLED, CALIBRATE, SEED = 600, 200, 38
 """Phantom hips that keep the network to what it knew: to learn from or choose by, and to judge by."""
 
@@ -34,8 +32,10 @@ def adapt(
     """
     try:
         from trainer.adapt.adapt import adapt as adapted
-        from trainer.adapt.adapt import check_same
+        from trainer.adapt.adapt import begin, check_same, check_start
         from trainer.adapt.clinic import refused_films, regions
+        from trainer.adapt.parent import EMBEDDED
+        from trainer.adapt.record import LEFT_OUT
         from trainer.phantom.cohort.plan import CohortConfig, cohort_path
         from trainer.phantom.commands import with_progress
     except ModuleNotFoundError as error:
@@ -46,11 +46,14 @@ def adapt(
     from trainer.commands import changes
     from trainer.images.cut_rois import left_out_said
 
-    check_same(out, str(parent.resolve()), str(films.resolve()), str(table and table.resolve()))
+    network, settings = None if str(parent) == EMBEDDED else parent, changes(change or [])
+    check_start(network, table, recipe, settings)
+    begun = check_same(out, str(parent.resolve()), str(films.resolve()), str(table and table.resolve()))
     with progress_bar("hips found") as tell:
-        hips, outcomes = regions(films, out / "left_out.csv", tell)
+        hips, outcomes = regions(films, out / LEFT_OUT, tell)
+    begin(out, begun)
     if refused := refused_films(outcomes):
-        typer.echo(f"{left_out_said(refused)}. {out / 'left_out.csv'} lists them.", err=True)
+        typer.echo(f"{left_out_said(refused, 'film')}. {out / LEFT_OUT} lists them.", err=True)
     if table is None:
         config = CohortConfig(LABELLED, CALIBRATE, 0, style="mixed", population="both", seed=SEED)
         table = with_progress(config, cohort_path(config), workers)
@@ -58,8 +61,7 @@ def adapt(
     def say(line: str) -> None:
         typer.echo(line, err=True)
 
-    network = None if str(parent) == EMBEDDED else parent
-    said = adapted(network, hips, table, out, recipe, changes(change or []), say)
+    said = adapted(network, hips, table, out, recipe, settings, say)
     typer.echo(
         f"{out}: adapted without DEXA on {said['adapted_without_dexa_on_films']} films. Research use only, not for"
         " diagnosis."

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,15 @@ from torch import Tensor, nn
 
 from bmd_edge.bundle.bundle import VerifiedBundle, read_bundle
 from bmd_edge.bundle.layout import MANIFEST
-from bmd_edge.errors import BundleError, MissingExtra, UsageError
+from bmd_edge.errors import BundleError, MissingExtra, UsageError, nearest
 from bmd_edge.sites import SITES
 from bmd_edge.system.files import replace_bytes
 from trainer.methods.batch_statistics import settle
 from trainer.networks.build import build, check_run, input_of
 from trainer.run.run_folder import write_tensors
+
+EMBEDDED = "embedded"
+"""Names the bundle of the installation."""
 
 Arrays = Mapping[str, NDArray[np.float32]]
 
@@ -63,6 +67,17 @@ def parent_of(place: Path | None, scratch: Path, images: Iterable[Tensor]) -> Pa
     sites = bundle.calibration["fp32"].sites
     scale = np.array([sites[site].scale for site in SITES])
     return Parent(tuple(runs), {"bundle": bundle.manifest.version, "bundle_digest": bundle.digest}, scale)
+
+
+def check_parent(place: Path | None) -> None:
+    """What can be wrong with a parent, as of `parent_of`, without reading its weights."""
+    if place is not None and not place.is_dir():
+        raise UsageError(
+            f"{place.name}: no such folder{nearest(place.name, [EMBEDDED])}; give a bundle, a run folder, or {EMBEDDED}"
+        )
+    input_facts(place)
+    if (place is None or (place / MANIFEST).is_file()) and find_spec("onnx") is None:
+        raise MissingExtra("onnx", "export")
 
 
 def input_facts(place: Path | None) -> Any:

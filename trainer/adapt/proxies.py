@@ -6,6 +6,7 @@ was. Hips of one film differ by half as much as of two people in truth, so a fig
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -24,11 +25,17 @@ BLIND = (
 )
 MEANINGS = {
     "hips_apart": "both hips of a film differ more",
+    "repeats_apart": "films of one hip of one day differ more",
     "spread": "the network is less sure of the clinic's films",
     "embedding_distance": "the clinic's films lie farther from those with DEXA",
     "forgotten": "phantom films with a known BMD are read worse",
 }
 """What a figure above 1 says."""
+ABSENT = {
+    "hips_apart": "no film shows both hips",
+    "repeats_apart": "no hip has two films of one day (by Patient ID, side and date)",
+}
+"""Why there may be no such figure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +49,18 @@ class Seen:
     embedding: F64
     phantom_bmd: F64
     phantom_embedding: F64
+
+
+@dataclass(frozen=True, slots=True)
+class Hips:
+    """The clinic's hips, (n,) each: whose, on which film, and names that films of one hip of one day share, None where
+    person or day are not known; `copies` says of two places whether they show the same pixels.
+    """
+
+    person: Sequence[str]
+    film: Sequence[str]
+    day: Sequence[str | None]
+    copies: Callable[[int, int], bool] = lambda _one, _other: False
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,38 +78,40 @@ class Ratio:
 
 
 def proxies(
-    before: Seen, after: Seen, film: Sequence[str], phantom_dexa: F64, phantom_subject: Sequence[str]
+    before: Seen, after: Seen, hips: Hips, phantom_dexa: F64, phantom_subject: Sequence[str]
 ) -> dict[str, Ratio]:
     """Every figure of `MEANINGS` that exists.
 
     Args:
         before: of the parent.
         after: of the adapted network, for the same hips.
-        film: (n,) whose two hips may be compared.
+        hips: which of them may be compared.
         phantom_dexa: (m, sites) g/cm2, NaN where unknown.
         phantom_subject: (m,).
     """
     found = {
-        "spread": _ratio([one.spread.mean(1) for one in (before, after)], film),
-        "embedding_distance": _ratio([_away(one) for one in (before, after)], film),
+        "spread": _ratio([one.spread.mean(1) for one in (before, after)], hips.person),
+        "embedding_distance": _ratio([_away(one) for one in (before, after)], hips.person),
         "forgotten": _ratio(
             [np.nanmean((one.phantom_bmd - phantom_dexa) ** 2, 1) for one in (before, after)], phantom_subject, np.sqrt
         ),
     }
-    one, other = pairs(film)
-    if len(one):
-        apart = [np.abs(seen.bmd[one] - seen.bmd[other]).mean(1) for seen in (before, after)]
-        found["hips_apart"] = _ratio(apart, [film[place] for place in one])
+    repeats = [two for two in pairs(hips.day) if not hips.copies(*two)]
+    for name, places in (("hips_apart", pairs(hips.film)), ("repeats_apart", repeats)):
+        if places:
+            one, other = (list(some) for some in zip(*places, strict=True))
+            apart = [np.abs(seen.bmd[one] - seen.bmd[other]).mean(1) for seen in (before, after)]
+            found[name] = _ratio(apart, [hips.person[place] for place in one])
     return {name: found[name] for name in MEANINGS if name in found}
 
 
-def pairs(film: Sequence[str]) -> tuple[list[int], list[int]]:
-    """Places of the first and of the second hip of each film that has two."""
+def pairs(names: Sequence[str | None]) -> list[tuple[int, int]]:
+    """All pairs of places that share a name."""
     places: dict[str, list[int]] = {}
-    for place, name in enumerate(film):
-        places.setdefault(name, []).append(place)
-    both = [two for two in places.values() if len(two) == 2]
-    return [two[0] for two in both], [two[1] for two in both]
+    for place, name in enumerate(names):
+        if name is not None:
+            places.setdefault(name, []).append(place)
+    return [two for some in places.values() for two in combinations(some, 2)]
 
 
 def _away(seen: Seen) -> F64:
@@ -126,6 +147,19 @@ def check(found: Mapping[str, Ratio]) -> None:
             f"the adapted network is refused, it got worse: {'; '.join(worse)}. Use the bundle as it is, or give more"
             " films of one kind"
         )
+
+
+def said(found: Mapping[str, Ratio]) -> list[str]:
+    """A sentence for each figure of `MEANINGS`, and for each that does not exist."""
+    lines = []
+    for name, meaning in MEANINGS.items():
+        one = found.get(name)
+        if one is None:
+            lines.append(f"{name.replace('_', ' ')}: not measured, {ABSENT[name]}")
+            continue
+        ends = "no interval, so it refuses nothing" if one.low is None else f"{one.low:.2f} to {one.high:.2f}"
+        lines.append(f"{name.replace('_', ' ')}: {one.value:.2f} times that of the parent ({ends}); above 1: {meaning}")
+    return lines
 
 
 def facts(found: Mapping[str, Ratio]) -> dict[str, Any]:

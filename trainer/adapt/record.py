@@ -10,6 +10,8 @@ from bmd_edge.sites import SITES
 
 NAME = "adapted.json"
 BEGUN = "begun.json"
+LEFT_OUT = "left_out.csv"
+"""List of the films that were refused; it may stand there before anything has begun."""
 TABLE = "films.csv"
 """Film table of a run folder with the regions that it was adapted to, split unlabelled."""
 

@@ -19,11 +19,13 @@ from pathlib import Path
 from bmd_edge.bundle.bundle import VerifiedBundle, read_bundle
 from bmd_edge.bundle.network_input import BMD
 from bmd_edge.errors import REFUSALS, EngineError, TableError, reasons_said
+from bmd_edge.report.in_words import counted
 from bmd_edge.report.safe_text import safe_cell, visible
 from bmd_edge.screen.workers import Crew
 from bmd_edge.sites import SITES
 from bmd_edge.system.csv_cells import csv_line
 from bmd_edge.system.files import replace_file
+from bmd_edge.system.patient_key import fingerprint
 from bmd_edge.system.places import phantom_cache
 from bmd_edge.table.dxa_scales import hologic_gcm2
 from bmd_edge.table.film_table import HipRow, read_table, spelled_otherwise, write_table
@@ -130,16 +132,17 @@ def roi_table(
     return folder / "films.csv", left_out
 
 
-def cut(rows: list[HipRow], place: Path, progress: Progress) -> tuple[Path, list[CutOutcome]]:
+def cut(rows: list[HipRow], place: Path, progress: Progress, key: bytes | None = None) -> tuple[Path, list[CutOutcome]]:
     """Cut the hips of DICOM films as in use; returns the folder in the user's cache that holds the regions, and what
-    became of each row. `place`, the table or folder that the rows come from, names that folder.
+    became of each row. `place`, the table or folder that the rows come from, names that folder. With the `key` of
+    patients' pseudonyms outcomes also say whose film each is, and of which date.
     """
     films = [list(hips) for _, hips in groupby(sorted(rows, key=lambda row: row.film), key=lambda row: row.film)]
     spacings_mm = [_detector_spacing_mm(hips) for hips in films]
     bundle = read_bundle()
-    folder = phantom_cache().parent / "rois" / _key(place, bundle)
+    folder = phantom_cache().parent / "rois" / _key(place, bundle, key)
     (folder / "roi").mkdir(parents=True, exist_ok=True)
-    return folder, _cut(films, spacings_mm, bundle.root, folder, progress)
+    return folder, _cut(films, spacings_mm, partial(Cutter, bundle.root, folder / "roi", key), folder, progress)
 
 
 def of_roi(row: HipRow, made: CutOutcome, folder: Path) -> HipRow:
@@ -162,16 +165,18 @@ def of_roi(row: HipRow, made: CutOutcome, folder: Path) -> HipRow:
     )
 
 
-def _key(place: Path, bundle: VerifiedBundle) -> str:
+def _key(place: Path, bundle: VerifiedBundle, key: bytes | None = None) -> str:
     """Names all that a stored region depends on besides its film: an upgrade of the program cuts anew."""
     facts = [__version__, SIZE, bundle.digest, BMD.fingerprint(), str(ROI_PX), str(ROI_SPACING_MM)]
+    facts += [fingerprint(key)] if key else []
     return sha256(b"\n".join([bytes(place.resolve()), *(fact.encode() for fact in facts)])).hexdigest()[:16]
 
 
-def left_out_said(outcomes: Sequence[CutOutcome]) -> str:
-    """How many hips are left out, and why."""
+def left_out_said(outcomes: Sequence[CutOutcome], kind: str = "hip") -> str:
+    """How many hips, or films, are left out, and why."""
     reasons = Counter(one.code or "unexpected" for one in outcomes)
-    return f"{len(outcomes)} {'hip is' if len(outcomes) == 1 else 'hips are'} left out: {reasons_said(reasons)}"
+    verb = "is" if len(outcomes) == 1 else "are"
+    return f"{counted(len(outcomes), kind)} {verb} left out: {reasons_said(reasons)}"
 
 
 def write_left_out(path: Path, outcomes: list[CutOutcome]) -> None:
@@ -197,7 +202,11 @@ def _detector_spacing_mm(rows: list[HipRow]) -> float | None:
 
 
 def _cut(
-    films: list[list[HipRow]], spacings_mm: list[float | None], bundle: Path, folder: Path, progress: Progress
+    films: list[list[HipRow]],
+    spacings_mm: list[float | None],
+    cutter: Callable[[], Cutter],
+    folder: Path,
+    progress: Progress,
 ) -> list[CutOutcome]:
     """The outcomes of all rows, film by film; what the cache holds is not cut again.
 
@@ -213,7 +222,7 @@ def _cut(
     done = sum(hips_of[job.name] for job in jobs) - sum(hips_of[job.name] for job in coming)
     failed: dict[str, str] = {}
     if coming:
-        with Crew(partial(Cutter, bundle, folder / "roi")) as crew:
+        with Crew(cutter) as crew:
             for job, outcome in crew.examine(coming):
                 assert isinstance(job, CutJob)
                 if outcome.error:

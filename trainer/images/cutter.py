@@ -26,6 +26,9 @@ MAKER, AGE, SEX, SIZE_OF = "maker", "age_years", "sex", "size_mm_"
 landmarks that were found; where it is known.
 """
 
+PATIENT, TAKEN = "patient_pseudonym", "acquisition_date"
+"""In place of a side: whose film it is, and of which date; only where there is a key for pseudonyms."""
+
 _JUDGED = frozenset(
     ("wrong_body_part", "wrong_view", "no_spacing", "implausible_scale", "poor_exposure", "not_a_hip", "immature")
 )
@@ -51,11 +54,15 @@ class CutFilm(FilmOutcome):
 
 
 class Cutter(Screener):
-    """A screener of the bundle at `bundle` that stores the regions of hips in `folder` and measures nothing."""
+    """A screener of the bundle at `bundle` that stores the regions of hips in `folder` and measures nothing.
 
-    def __init__(self, bundle: Path, folder: Path) -> None:
+    With `patient_key` it also says whose film each is, and when it was taken.
+    """
+
+    def __init__(self, bundle: Path, folder: Path, patient_key: bytes | None = None) -> None:
         super().__init__(read_bundle(bundle))
         self._folder = folder
+        self.patient_key = patient_key
         # The finder sees what its bundle says; the region is that of the networks to be trained.
         self._inputs = {**self.bundle.inputs, "bmd": BMD}
 
@@ -76,7 +83,7 @@ class Cutter(Screener):
     def _codes(self, task: CutJob) -> Codes:
         path = Path(os.fsdecode(task.path))
         try:
-            film = read_film(path, spacing_mm=task.spacing_mm, most_bytes=self.most_bytes)
+            film = read_film(path, spacing_mm=task.spacing_mm, most_bytes=self.most_bytes, patient_key=self.patient_key)
         except FilmRefused as error:
             return dict.fromkeys("RL", error.code) if error.code in _JUDGED else {UNREADABLE: error.code}
         try:
@@ -84,6 +91,7 @@ class Cutter(Screener):
         except FilmRefused as error:
             return dict.fromkeys("RL", error.code)
         said = {MAKER: film.maker, AGE: film.age_years, SEX: film.sex}
+        said |= {PATIENT: film.patient_pseudonym, TAKEN: film.acquisition_date} if self.patient_key else {}
         found: Codes = {name: str(value) for name, value in said.items() if value is not None}
         for hip in hips:
             for side in hip.side or "RL":  # a hip whose side nobody knows may be either

@@ -112,6 +112,8 @@ def _facts(run: Path) -> dict[str, Any]:
         raise UsageError(f"{run.name}: no such folder; a run folder is what `bmd-edge train` writes to --out")
     for name in ("config.json", "checkpoint.safetensors"):
         if not (run / name).is_file():
-            raise UsageError(f"{run.name} is no run folder: it has no {name}")
+            raise UsageError(
+                f"{run.name} is no run folder: it has no {name}; give the --out of a `bmd-edge train` that has ended"
+            )
     facts: dict[str, Any] = json.loads((run / "config.json").read_text(encoding="utf-8"))
     return facts

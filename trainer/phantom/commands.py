@@ -80,7 +80,6 @@ def make(
     """Make a cohort: film table, regions and films; can be interrupted and run again."""
     from rich.console import Console
 
-    from bmd_edge.errors import BmdEdgeError
     from trainer.phantom.cohort.plan import CohortConfig, cohort_path
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a stopped run ends as tidily as an interrupted one
@@ -92,9 +91,6 @@ def make(
             population,
         )  # fmt: skip
         table = with_progress(config, out or cohort_path(config), workers, split)
-    except BmdEdgeError as error:
-        console.print(f"[red]{error}[/]")
-        raise typer.Exit(2) from error
     except KeyboardInterrupt:
         console.print("Interrupted; the same command goes on from here.")
         raise typer.Exit(1) from None

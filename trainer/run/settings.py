@@ -10,7 +10,7 @@ from typing import Annotated
 
 from bmd_edge.bundle.manifest import KINDS
 from bmd_edge.bundle.network_input import BMD, InputSpec
-from bmd_edge.errors import UsageError
+from bmd_edge.errors import UsageError, nearest
 from trainer.run.bounds import Above, AtLeast, Between, Bound, Folder, OneOf
 
 _LEARNED_FROM = ("train", "val", "test")
@@ -290,7 +290,8 @@ def check_values(config: Config, where: str) -> None:
     """Refuse values that would only fail after hours, or silently do nothing."""
     for key, bound in bounds(type(config)).items():
         if not bound.allows(getattr(config, key)):
-            raise UsageError(f"{where}: {key} must be {bound}")
+            near = nearest(str(getattr(config, key)), bound.words) if isinstance(bound, OneOf) else ""
+            raise UsageError(f"{where}: {key} must be {bound}{near}")
     _check_splits(config, where)
     if isinstance(config, BmdConfig):
         _check_bmd(config, where)

@@ -96,7 +96,7 @@ def _toml_value(key: str, text: str) -> Any:
 def _from_values(values: dict[str, Any], where: str) -> Config:
     task = values.pop("task", None)
     if task not in TASKS:
-        raise UsageError(f"{where}: task must be one of {', '.join(TASKS)}")
+        raise UsageError(f"{where}: task must be one of {', '.join(TASKS)}{nearest(str(task), TASKS)}")
     kind = TASKS[task]
     hints = typing.get_type_hints(kind)
     for key in values:

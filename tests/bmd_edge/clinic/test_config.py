@@ -98,7 +98,7 @@ def test_an_archive_for_tests_is_on_this_machine(tmp_path: Path, host: str) -> N
         ('"127.0.0.1:8080"', '"0.0.0.0:8080"', 7, "page.bind: must be of this machine alone"),
         ('"127.0.0.1:8080"', '"8080"', 7, 'page.bind: must be "address:port"'),
         ("names = true", 'names = "yes"', 7, "page.names: must be true or false"),
-        ('approval = "2026-17"', 'language = "fr"', 8, "language: must be one of en, de, es, ja"),
+        ('approval = "2026-17"', 'language = "fr"', 8, "language: 'fr' is not one of en, de, es, ja"),
         ("min_free_mb = 5000", "min_free_mb = 0", 1, "box.min_free_mb: must be 1 or more"),
         ("min_free_mb = 5000", 'min_free_mb = "30"', 1, "box.min_free_mb: must be a whole number"),
         ("min_free_mb = 5000", "min_free_mb = true", 1, "box.min_free_mb: must be a whole number"),
@@ -116,9 +116,9 @@ def test_an_archive_for_tests_is_on_this_machine(tmp_path: Path, host: str) -> N
         ("units.xray2", "units.folder", 4, "is the name of the watched folder"),
         (', host = "xray2.clinic"', "", 4, "units.xray2.host: is missing"),
         ('ae_title = "XRAY1", ', "", 3, "units.xray1.ae_title: is missing"),
-        ('objects = ["sr"]', 'objects = ["sr", "ecg"]', 5, "pacs.main.objects: knows sr, sc, gsps, pdf, not ecg"),
+        ('objects = ["sr"]', 'objects = ["sr", "ecg"]', 5, "pacs.main.objects: 'ecg' is not one of sr, sc, gsps, pdf"),
         ('objects = ["sr"]', 'objects = "sr"', 5, "pacs.main.objects: must be a list of texts"),
-        ('kind = "stow"', 'kind = "email"', 6, 'pacs.web.kind: must be "dicom", "stow" or "fhir"'),
+        ('kind = "stow"', 'kind = "email"', 6, "pacs.web.kind: 'email' is not one of dicom, stow, fhir"),
         ("https://pacs", "http://pacs", 6, "pacs.web.url: must be https"),
         ('"https://pacs.clinic/dicom-web"', '"pacs"', 6, "pacs.web.url: must be the address"),
     ],
@@ -135,6 +135,17 @@ def test_what_is_wrong_is_told_with_its_line(tmp_path: Path, old: str, new: str,
 def test_a_file_for_everybody_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="chmod o="):
         read_config(written(tmp_path, TEXT, 0o644))
+
+
+def test_a_file_that_is_not_there_is_named_with_the_remedy(tmp_path: Path) -> None:
+    for path, said in ((tmp_path / "none.toml", "none.toml: No such file"), (tmp_path, "Is a directory")):
+        with pytest.raises(
+            UsageError, match=rf"{said}.*: name the clinic\.toml that `bmd-edge clinic init` has written"
+        ):
+            read_config(path)
+    other = written(tmp_path, TEXT, 0o644).rename(tmp_path / "other.toml")
+    with pytest.raises(UsageError, match=r"^other\.toml can be read by everybody: chmod o= other\.toml$"):
+        read_config(other)
 
 
 def test_a_box_is_used_by_its_owner_alone(tmp_path: Path) -> None:

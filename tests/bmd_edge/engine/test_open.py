@@ -21,8 +21,8 @@ def test_auto_is_resolved_and_reported(bundle: VerifiedBundle) -> None:
 @pytest.mark.parametrize(
     ("settings", "error", "says"),
     [
-        ({"device": "tpu"}, UsageError, "--device is one of"),
-        ({"precision": "fp16"}, UsageError, "--precision one of"),
+        ({"device": "gpu"}, UsageError, "'gpu' is not one of auto, cpu, cuda, tensorrt; an NVIDIA GPU is cuda, or"),
+        ({"precision": "fp16"}, UsageError, "--precision: 'fp16' is not one of auto, fp32, int8"),
         ({"threads": 0}, UsageError, "threads must be 1"),
     ],
 )

@@ -37,6 +37,28 @@ def test_json_goes_to_stdout_and_films_in_no_series_end_with_3(run, tmp_path):
     assert json.loads(done.stdout)["in_no_series"][0]["code"] == "no_date"
 
 
+def test_a_card_says_what_else_there_is_of_its_patient(run, tmp_path):
+    people = {"pt-a": 0.8, "pt-b": 0.7}
+    dates = ("2020-05-01", "2024-05-01")
+    films = [visited(taken, bmd, patient_pseudonym=who) for who, bmd in people.items() for taken in dates]
+    hip = dataclasses.replace(films[0].hips[0], side="L", status="refused", reason="implant", estimates=())
+    implant = visited("2022-03-04", 0.7, status="refused", hips=(hip,))
+    folder = run(*films, implant, visited("2023-01-02", 0.6, side=None))
+    done = program("follow", folder, "--out", tmp_path / "out")
+    assert done.returncode == 3
+    sentence = (
+        "Also of this patient, in no series and no chart: left hip, 2022-03-04: The hip holds an implant. 2023-01-02:"
+        " The side of the hip is not known."
+    )
+    assert f"NOT SHOWN: {sentence}" in " ".join(done.stdout.split())
+    page = (tmp_path / "out" / "follow.html").read_text(encoding="utf-8")
+    cards = {card.split('mono">')[1].partition("<")[0]: card for card in page.split("<article")[1:]}
+    assert [sentence in cards[who] for who in people] == [True, False]
+    facts = json.loads((tmp_path / "out" / "follow.json").read_text())
+    assert [sentence in one["said"] for one in facts["hips"]] == [one["patient"] == "pt-a" for one in facts["hips"]]
+    assert [(one["code"], one["date"]) for one in facts["in_no_series"]] == [("side_unknown", "2023-01-02")]
+
+
 def test_mistakes_are_one_line(run, tmp_path):
     folder = run(visited("2020-05-01", 0.8, bundle_digest="c"), visited("2024-05-01", 0.6, bundle_digest="c"))
     (tmp_path / "clinic.json").write_text(json.dumps(dataclasses.asdict(known())))

@@ -7,7 +7,7 @@ import pytest
 
 from bmd_edge.errors import FLAGS, REFUSALS, TO_DO
 from bmd_edge.measure.headline import HEADLINES
-from bmd_edge.report.film_report import COPIES, COPIES_TO_DO, FilmReport
+from bmd_edge.report.film_report import COPIES, COPIES_TO_DO, COUNTED_ONCE, FilmReport
 from bmd_edge.report.worklist import SECTIONS, Row, Worklist, signed
 
 
@@ -120,6 +120,31 @@ def test_files_of_one_image_are_one_film_of_one_patient(reports: dict[str, FilmR
     (section,) = listed([one, again, nobody]).sections()
     assert sorted(row.film for group in section.groups for row in group) == ["a.dcm", "b.dcm", "c.dcm"]
     assert (section.films, section.patients) == (1, 1)
+
+
+@pytest.mark.parametrize("kind", COUNTED_ONCE)
+def test_a_copy_says_whose_it_is_and_what_to_do_stands_at_the_film_alone(
+    kind: str, reports: dict[str, FilmReport]
+) -> None:
+    one = broken(reports["pelvis"], "a.dcm", band="low_suspected", patient_pseudonym="pt-a")
+    again = replace(one, file="b.dcm", film_id="0" * 16, copy=kind, copy_of="a.dcm")
+    nobody = replace(again, file="c.dcm", patient_pseudonym=None)
+    rows = {row.film: row for part in listed([again, nobody, one]).sections() for some in part.groups for row in some}
+    assert rows["a.dcm"].to_do == f"{REFUSALS['fracture'].remedy} Confirm by DXA."
+    for name in ("b.dcm", "c.dcm"):
+        assert rows[name].said == f"{COPIES[kind]} See a.dcm."
+        assert rows[name].to_do == "Nothing more to do: it counts once, with that film."
+
+
+def test_a_copy_that_is_more_urgent_than_the_film_says_so_itself(reports: dict[str, FilmReport]) -> None:
+    """Headers differ: the film's own names another body part, or no age."""
+    one = known(reports["right"], "a.dcm", band=None, status="refused", reason="wrong_body_part", hips=())
+    again = known(reports["right"], "b.dcm", band="low_suspected", copy="same_pixels", copy_of="a.dcm")
+    lost = known(reports["right"], "c.dcm", band="low_suspected", copy="same_pixels", copy_of="not here.dcm")
+    rows = {row.film: row for part in listed([again, one, lost]).sections() for some in part.groups for row in some}
+    for name in ("b.dcm", "c.dcm"):
+        assert rows[name].said.startswith("Low BMD suspected. The same picture as another file")
+        assert rows[name].to_do == "Confirm by DXA."
 
 
 def test_files_without_a_header_stand_by_reason(reports: dict[str, FilmReport]) -> None:

@@ -27,6 +27,24 @@ def test_nonsense_is_refused_with_the_forms(text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("rmse<=0.07", "rmse_gcm2"), ("sensitivty=0.9+-0.08", "sensitivity"), ("neck.rmse_gcm2<=0.07", "femoral_neck"),
+        ("femoral_neck.rmse<=0.07", "rmse_gcm2"), ("auroc>=aeg-0.05", "age"), ("covrage = 0.85..1", "coverage"),
+    ],
+)  # fmt: skip
+def test_a_misspelled_name_is_answered_with_the_nearest(text: str, meant: str) -> None:
+    with pytest.raises(UsageError, match=rf"is not one of .* \(did you mean {meant}\?\); write one of bias_gcm2"):
+        aims(text)
+
+
+@pytest.mark.parametrize("text", ["rmse_gcm2>=0.07", "coverage=0.9", "auroc>=age"])
+def test_a_name_that_is_right_is_not_called_wrong(text: str) -> None:
+    with pytest.raises(UsageError, match=rf"^--aim {text}: write one of"):
+        aims(text)
+
+
+@pytest.mark.parametrize(
     "text",
     ["rmse_gcm2<=70", "sensitivity=90+-8", "sensitivity=1.2+-0.1", "coverage=0.85..1.05", "coverage=0.95..0.85",
      "coverage=85..95", "bias_gcm2<=0", "bias_gcm2<=2", "loa_gcm2=+-0.00001", "int8_rmse_change<=0.00005",

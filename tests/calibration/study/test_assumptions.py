@@ -81,6 +81,10 @@ def test_a_pilot_knows_better(tmp_path: Path) -> None:
     (tmp_path / "other.json").write_text("{}")
     with pytest.raises(UsageError, match=r"no validation\.json"):
         of_pilot(tmp_path / "other.json", read_bundle())
+    with pytest.raises(
+        UsageError, match=r"none\.json: cannot be read \(No such file or directory\): `bmd-edge validate`"
+    ):
+        of_pilot(tmp_path / "none.json", read_bundle())
 
 
 def test_what_is_given_stands_and_is_named() -> None:
@@ -93,7 +97,10 @@ def test_what_is_given_stands_and_is_named() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("age=3", "names are rmse_gcm2"), ("source=1", "names are rmse_gcm2"), ("effective=1", "names are rmse_gcm2"),
+        ("age=3", "'age' is not one of rmse_gcm2, "), ("source=1", "'source' is not one of rmse_gcm2, "),
+        ("effective=1", "write NAME=VALUE or NAME.SITE=VALUE"), ("prevalance=0.2", "(did you mean prevalence?); write"),
+        ("rmse.total_hip=0.1", "(did you mean rmse_gcm2?); write NAME=VALUE"),
+        ("rmse_gcm2.hip=0.1", "'hip' is not one of femoral_neck, total_hip (did you mean total_hip?); write rmse_gcm2"),
         ("prevalence", "from 0.0001 to 0.9999"), ("prevalence=0", "from 0.0001 to 0.9999"),
         ("prevalence=1", "from 0.0001 to 0.9999"), ("prevalence=25", "not percent"), ("prevalence=nan", "not percent"),
         ("hips=3", "from 1 to 2"), ("prevalence.total_hip=0.2", "write prevalence=VALUE with"),

@@ -48,7 +48,7 @@ def test_a_changed_plan_is_refused(change: dict, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "no plan"), ("[]", "no plan"), ("{}", "a plan of schema None, this version reads 1"),
+        ("", "no plan"), ("[]", "no plan"), ("{}", "no plan: make it with `bmd-edge study freeze`"),
         ('{"schema": 1}', "no plan"), ('{"schema": 9}', "schema 9"), ("{" * 100_000, "no plan"),
     ],
 )  # fmt: skip

@@ -69,6 +69,17 @@ def test_a_limit_without_a_site_holds_for_both_and_nonsense_is_refused() -> None
             limit(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [("rmse<=0.07", "rmse_gcm2"), ("neck.r>=0.9", "femoral_neck"), ("total_hip.bais_gcm2 <= 0.02", "bias_gcm2")],
+)
+def test_a_misspelled_name_is_answered_with_the_nearest(text: str, meant: str) -> None:
+    with pytest.raises(UsageError, match=rf"is not one of .* \(did you mean {meant}\?\); write FIGURE<=VALUE"):
+        limit(text)
+    with pytest.raises(UsageError, match=r"^--accept r=0\.9: write FIGURE<=VALUE"):
+        limit("r=0.9")
+
+
 def test_the_page_has_limits_flow_and_lines_to_sign(made: tuple, tmp_path: Path) -> None:
     validation, pairs, folder = made
     before = (folder / "validation.html").read_text()

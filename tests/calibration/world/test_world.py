@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from bmd_edge.sites import SITES
 from bmd_edge.table.film_table import HipRow, write_table
 from calibration.world.world import NamedTable, named_tables
 from tests.calibration.world.test_figures import part
+from tests.calibration.worlds import Made, made
 from trainer.phantom.cohort.demo import FILMS
 from trainer.phantom.film.view import view_of
 
@@ -26,6 +28,7 @@ DEMO = Path(bmd_edge.__file__).parent / "data" / "demo"
         ([], "world needs film tables"),
         (["films.csv"], "'films.csv': say of what world"),
         (["martian=films.csv"], "one of synthetic, foreign, real"),
+        (["rael:ours=films.csv"], "one of synthetic, foreign, real (did you mean real?)"),
         (["real="], "say of what world"),
         (["real=a.csv", "real=b.csv"], "two tables are called 'real'"),
     ],
@@ -35,6 +38,17 @@ def test_tables_are_named_and_classed(texts, said):
         named_tables(texts)
     named = named_tables(["real=a.csv", "real:b=b=c.csv"])
     assert named == [NamedTable("real", "real", Path("a.csv")), NamedTable("real", "b", Path("b=c.csv"))]
+
+
+def test_a_misspelled_column_stands_among_the_findings(tmp_path):
+    some = made()
+    hips = [
+        replace(hip, row=replace(hip.row, extra={n.replace("style", "styel"): v for n, v in hip.row.extra.items()}))
+        for hip in some.hips
+    ]
+    facts, _ = Made(hips, some.films).scored(tmp_path)
+    assert "Column x_styel is not read (did you mean x_style?); if so, rename it." in str(facts["findings"])
+    assert "column_not_read" not in str(some.scored(tmp_path)[0]["findings"])
 
 
 def run(monkeypatch, *arguments):

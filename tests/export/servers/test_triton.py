@@ -99,7 +99,11 @@ def test_an_edited_bundle_a_folder_that_is_there_and_an_unknown_device_are_refus
     assert said.stdout.endswith(", without a signature\n")
     for words, code, why in (
         ((bundle, tmp_path / "new" / "out"), 2, "out exists: give a new folder for OUT"),
-        ((bundle, tmp_path / "other", "--device", "tpu"), 2, "--device is one of cpu, cuda, tensorrt"),
+        (
+            (bundle, tmp_path / "other", "--device", "tpu"),
+            2,
+            "--device: 'tpu' is not one of cpu, cuda, tensorrt; an NVIDIA",
+        ),
         ((tmp_path / "nowhere", tmp_path / "other"), 4, "no bundle here"),
         ((bundle, tmp_path / "other", "--key", tmp_path / "public.pem"), 4, "the bundle is not signed"),
     ):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,8 @@ from bmd_edge.table.film_table import HipRow, read_table, write_table
 from tests.support import stand_in
 from tests.trainer.small_trainings import SMALL_BMD, metrics
 from trainer.adapt import proxies
-from trainer.adapt.adapt import adapt, check_same
-from trainer.adapt.record import NAME, read_adapted
+from trainer.adapt.adapt import adapt, begin, check_same, check_start
+from trainer.adapt.record import LEFT_OUT, NAME, read_adapted
 from trainer.commands import run_training
 from trainer.networks.build import load_run
 
@@ -42,7 +43,13 @@ def clinic(place: Path, n: int = 24) -> list[HipRow]:
     rows = [stand_in.roi_row(place / "cut", 500 + k) for k in range(n)]
     found = [
         dataclasses.replace(
-            row, film_path=place / "cut" / row.film, split="unlabelled", scale=None, subject=f"clinic-{k}"
+            row,
+            film_path=place / "cut" / row.film,
+            split="unlabelled",
+            scale=None,
+            subject=f"clinic-{k // 2}",
+            side="RL"[k % 2],
+            extra=row.extra | {"x_film": str(k // 2)},
         )
         for k, row in enumerate(rows)
     ]
@@ -60,8 +67,10 @@ def test_the_run_says_on_how_many_films_and_how_wide(
     monkeypatch.setattr(proxies, "WORSE", 1e9)  # so few steps on so few films may do anything
     said: list[str] = []
     facts = adapted(place, tmp_path / "run", said)
-    assert facts["adapted_without_dexa_on_films"] == facts["hips"] == 24
+    assert (facts["adapted_without_dexa_on_films"], facts["hips"]) == (12, 24)  # both hips of each film
     assert any("no proxy knows whether" in line for line in said)
+    assert any(re.match(r"hips apart: \d", line) for line in said)
+    assert any(line.startswith("repeats apart: not measured") for line in said)
     assert json.loads((tmp_path / "run" / NAME).read_text()) == facts
     known = read_adapted(tmp_path / "run")
     assert known is not None
@@ -93,7 +102,7 @@ def test_a_recipe_that_adapts_nothing_is_refused(place: Path, tmp_path: Path) ->
 
 
 def test_a_folder_of_another_adaptation_is_left(tmp_path: Path) -> None:
-    check_same(tmp_path / "run", "parent", "films")
+    begin(tmp_path / "run", check_same(tmp_path / "run", "parent", "films"))
     check_same(tmp_path / "run", "parent", "films")
     with pytest.raises(UsageError, match="another network or folder"):
         check_same(tmp_path / "run", "parent", "other films")
@@ -101,3 +110,27 @@ def test_a_folder_of_another_adaptation_is_left(tmp_path: Path) -> None:
     (tmp_path / "other" / "letter.txt").write_text("mine")
     with pytest.raises(UsageError, match="not empty"):
         check_same(tmp_path / "other", "parent", "films")
+    with pytest.raises(UsageError, match=r"letter\.txt: --out is a file"):
+        check_same(tmp_path / "other" / "letter.txt", "parent", "films")
+    (tmp_path / "refused").mkdir()
+    (tmp_path / "refused" / LEFT_OUT).write_text("films that were refused before anything had begun")
+    check_same(tmp_path / "refused", "parent", "films")
+
+
+def test_what_is_wrong_with_all_but_the_films_is_said_first(place: Path, tmp_path: Path) -> None:
+    table = place / "labelled" / "films.csv"
+    check_start(place / "parent", table, "adapt", SMALL)
+    check_start(None, None, "adapt", {})
+    kept = [row for row in read_table(table) if row.split != "calibrate"]
+    write_table(table.with_name("lacking.csv"), kept)
+    for parent, labelled, recipe, changes, said in (
+        (tmp_path / "embeded", None, "adapt", {}, r"embeded: no such folder \(did you mean embedded\?\)"),
+        (tmp_path, None, "adapt", {}, r"is no run folder: it has no config\.json; give the --out"),
+        (None, None, "adpt", {}, r"no recipe of this name \(did you mean adapt\?\)"),
+        (None, None, "adapt", {"epoch": "3"}, r"unknown setting 'epoch' \(did you mean epochs\?\)"),
+        (None, None, "mse", {}, "mse adapts no trained network"),
+        (None, tmp_path / "none.csv", "adapt", {}, "there is no such film table"),
+        (None, table.with_name("lacking.csv"), "adapt", {}, r"no region \(x_image roi\) of the split calibrate; give"),
+    ):
+        with pytest.raises(UsageError, match=said):
+            check_start(parent, labelled, recipe, changes)

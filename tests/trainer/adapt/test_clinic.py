@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pydicom
 import pytest
 
 from bmd_edge.errors import TableError
@@ -9,6 +10,7 @@ from bmd_edge.table.film_table import HipRow
 from trainer.adapt import clinic
 from trainer.adapt.clinic import MIN_FILMS, check, refused_films, regions
 from trainer.images.cut_rois import HEADER_MAKER, CutOutcome
+from trainer.images.cutter import PATIENT, TAKEN
 from trainer.phantom.film.film import film
 from trainer.phantom.film.scene import FilmSpec
 from trainer.phantom.film.write_dicom import write_dicom
@@ -48,8 +50,47 @@ def test_hips_become_rows_without_a_name_or_a_label(
     assert "DOE" not in repr([(row.film, row.subject, row.extra) for row in rows])
     refused = {one.row.film: one.code for one in refused_films(outcomes)}
     assert refused["notes.txt"] == "not_dicom"
-    assert len(refused) + len({row.subject for row in rows}) == 5
+    assert len(refused) + len({row.extra["x_film"] for row in rows}) == 5
     assert "notes.txt" in (tmp_path / "left_out.csv").read_text()
+
+
+def made(film: int, side: str, patient: str | None, taken: str | None = "2026-05-01") -> tuple[HipRow, CutOutcome]:
+    region = f"roi/{film}-{side}.png"
+    facts = {"x_image": "roi", "x_spacing_mm": "0.65", HEADER_MAKER: "A"}
+    row = HipRow(film=region, subject=f"clinic-{film}", side=side, split="unlabelled", extra=facts)
+    return row, CutOutcome(row, region, known={PATIENT: patient, TAKEN: taken})
+
+
+def test_films_of_one_hip_of_one_day_share_a_number_and_tell_no_name_and_no_date() -> None:
+    pairs = [
+        made(0, "R", "pt-a"), made(0, "L", "pt-a"), made(1, "R", "pt-a"), made(2, "R", "pt-a", "2026-05-02"),
+        made(3, "R", "pt-b"), made(4, "R", None), made(5, "R", None), made(6, "R", "pt-b", None),
+    ]  # fmt: skip
+    found = clinic._without_names(*zip(*pairs, strict=True))
+    assert [row.extra.get("x_view") for row in found] == ["0-R", "0-L", "0-R", "2-R", "3-R", None, None, None]
+    assert [row.extra["x_film"] for row in found] == ["0", "0", "1", "2", "3", "4", "5", "6"]
+    assert [row.subject for row in found] == [f"clinic-{k}" for k in (0, 0, 0, 0, 3, 4, 5, 3)]
+    assert "pt-" not in repr(found)
+    assert "2026" not in repr(found)
+
+
+def test_repeated_films_are_told_by_the_headers_of_real_ones(
+    films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two films of one patient, side and day, by units of two makers, and one of another patient of that day."""
+    folder = tmp_path / "films"
+    folder.mkdir()
+    for number, patient in enumerate(("1", "1", "2")):
+        film = pydicom.dcmread(sorted(films.glob("*.dcm"))[3 if number == 1 else 1])
+        film.PatientID, film.StudyDate, film.AcquisitionDate = patient, "20260501", "20260501"
+        film.save_as(folder / f"{number}.dcm")
+    monkeypatch.setattr(clinic, "MIN_FILMS", 2)
+    monkeypatch.setattr(clinic, "SECOND_KIND", 0.9)
+    rows, _ = regions(folder, tmp_path / "left_out.csv", nothing)
+    days = {row.extra["x_film"]: row.extra["x_view"] for row in rows}
+    assert len(days) == 3
+    assert days["0"] == days["1"] != days["2"]
+    assert len({row.subject for row in rows}) == 2
 
 
 def test_films_of_two_makers_are_refused_by_their_headers(
@@ -68,10 +109,14 @@ def test_twenty_films_are_too_few_before_any_is_read(tmp_path: Path, monkeypatch
         regions(tmp_path, tmp_path / "left_out.csv", nothing)
 
 
-def rows(count: int, maker: str) -> list[HipRow]:
+def rows(count: int, maker: str, both: int = 0) -> list[HipRow]:
+    """Hips of so many films, of which some show both."""
     return [
-        HipRow(film=f"{maker}{k}.dcm", subject="x", side="R", split="unlabelled", extra={HEADER_MAKER: maker})
+        HipRow(
+            film=f"{k}-{side}.png", subject=f"{maker}{k}", side=side, split="unlabelled", extra={HEADER_MAKER: maker}
+        )
         for k in range(count)
+        for side in ("RL" if k < both else "R")
     ]
 
 
@@ -91,7 +136,7 @@ def test_a_few_strays_of_another_maker_are_none_of_its_kind() -> None:
     check("films", 100, [], rows(91, "A") + rows(9, "B"))
     check("films", 100, [], rows(60, "Acme") + rows(40, "ACME"))
     with pytest.raises(TableError, match=r"90 of a, 6 of b, 4 of c"):
-        check("films", 100, [], rows(90, "A") + rows(6, "B") + rows(4, "C"))
+        check("films", 100, [], rows(90, "A", both=90) + rows(6, "B") + rows(4, "C"))
 
 
 def test_no_folder_is_said(tmp_path: Path) -> None:

@@ -19,6 +19,8 @@ def test_too_few_films_are_refused_in_a_line(tmp_path: Path) -> None:
     assert code == 2
     assert said.strip().splitlines()[-1].startswith(f"bmd-edge: {tmp_path.name}: 20 films; an adaptation takes 50")
     assert "Traceback" not in said
+    again, said = run("adapt", "embedded", tmp_path / "0.dcm", "--out", tmp_path.with_name("out"))  # the same --out
+    assert (again, "0.dcm: no such folder; give the folder" in said) == (2, True)
 
 
 def test_a_folder_of_other_things_is_refused_with_their_reasons(tmp_path: Path, monkeypatch) -> None:

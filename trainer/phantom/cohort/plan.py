@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bmd_edge.errors import UsageError
+from bmd_edge.errors import UsageError, none_of
 from bmd_edge.system.places import phantom_cache
 from trainer.phantom.body.priors import POPULATIONS, WIDE_EDITION
 from trainer.phantom.film.maker_styles import HELD_OUT_MAKERS, STYLES, TRAINING_MAKERS
@@ -78,12 +78,13 @@ class CohortConfig:
     population: str = "screening"
 
     def __post_init__(self) -> None:
-        if self.style not in (*STYLES_MIXED, "mixed"):
-            raise UsageError(f"unknown style {self.style!r}: named, random, wide or mixed")
-        if self.population not in (*POPULATIONS, "both"):
-            raise UsageError(f"unknown population {self.population!r}: {', '.join(POPULATIONS)} or both")
-        if unknown := [m for m in self.makers if m not in STYLES]:
-            raise UsageError(f"no maker's style {', '.join(unknown)}: there are {', '.join(STYLES)}")
+        if self.style not in (styles := ("named", "random", "wide", "mixed")):
+            raise UsageError(f"--style: {none_of(self.style, styles)}")
+        if self.population not in (populations := (*POPULATIONS, "both")):
+            raise UsageError(f"--population: {none_of(self.population, populations)}")
+        for maker in self.makers:
+            if maker not in STYLES:
+                raise UsageError(f"--makers: {none_of(maker, STYLES)}")
         if (
             not self.makers
             or min(self.poses, self.films) < 1

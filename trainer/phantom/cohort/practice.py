@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from bmd_edge.errors import UsageError
+from bmd_edge.errors import UsageError, none_of
 from bmd_edge.table.film_table import read_table, write_table
 
 SPLITS = ("test", "calibrate")
@@ -12,7 +12,7 @@ SPLITS = ("test", "calibrate")
 def check_split(split: str) -> None:
     """UsageError for another split: what learns from films of the phantom has regions."""
     if split not in SPLITS:
-        raise UsageError(f"--split {split}: DICOM films are of the split {' or '.join(SPLITS)}")
+        raise UsageError(f"--split: DICOM films are of none such, {none_of(split, SPLITS)}")
 
 
 def share_out(table: Path, split: str) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from bmd_edge.errors import TableError
 from bmd_edge.measure.t_score import OSTEOPOROSIS_T, bmd_at
 from bmd_edge.table.film_table import HipRow, read_table
 from trainer.phantom.beam.texture import TextureLook, textured
@@ -52,18 +53,28 @@ def check(
 
     `people`: subjects of the population rows; `hips`: regions of the film rows, made in the cache folder, or read from
     the film table of a cohort (its labelled regions).
+
+    Raises:
+        TableError: the table is broken, or holds none.
     """
+    rows = _labelled(table, hips) if table else []
     yield from population_rows(people)
     yield mass_row()
     yield texture_row()
     yield from landmark_rows()
     if table is None:
         config = CohortConfig(labelled=hips, calibrate=0, unlabelled=0, style="named", seed=97)
-        table = make_cohort(config, cohort_path(config), workers, progress)
-    rows = [row for row in read_table(table) if row.extra["x_image"] == "roi" and row.scale is not None][:hips]
+        rows = _labelled(make_cohort(config, cohort_path(config), workers, progress), hips)
     yield from information_rows(rows)
     yield from independence_rows(rows)
     yield from speed_rows()
+
+
+def _labelled(table: Path, hips: int) -> list[HipRow]:
+    rows = [row for row in read_table(table) if row.extra.get("x_image") == "roi" and row.scale is not None]
+    if not rows:
+        raise TableError(f"{table.name}: no labelled regions; give the film table of a cohort of `bmd-edge phantom`")
+    return rows[:hips]
 
 
 def population_rows(people: int) -> Iterator[Target]:
