@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from bmd_edge.clinic.toml_tables import Lines, built
 from bmd_edge.errors import UsageError
-from bmd_edge.language import ENGLISH, LANGUAGES
+from bmd_edge.language import LANGUAGES, Language, language_of
 
 NAME = "clinic.toml"
 KINDS = ("sr", "sc")
@@ -144,7 +144,7 @@ class Reading:
 class Config:
     """The whole file. approval: number of the study or of the ethics approval, at most 64 characters; without one
     nothing is delivered, but to an archive for tests. language: of what people are told, a code of
-    `bmd_edge.language.LANGUAGES`. digest: of the file's bytes.
+    `bmd_edge.language.LANGUAGES`, "" for that of the locale. digest: of the file's bytes.
     """
 
     box: Box
@@ -156,7 +156,7 @@ class Config:
     tls: Tls = field(default_factory=Tls)
     reading: Reading = field(default_factory=Reading)
     approval: str = ""
-    language: str = ENGLISH.code
+    language: str = ""
     path: Path = Path()
     digest: str = ""
 
@@ -164,6 +164,11 @@ class Config:
     def root(self) -> Path:
         """The box's folder."""
         return Path(self.box.root)
+
+    @property
+    def spoken(self) -> Language:
+        """The language that people are spoken to in."""
+        return language_of(self.language)
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -221,7 +226,7 @@ def _check(config: Config, lines: Lines) -> None:
             raise lines.error(f"box.{name}", "must be the whole path of a folder")
     _check_ae_title(box.ae_title, "box.ae_title", lines)
     _check_approval(config.approval, lines)
-    if config.language not in LANGUAGES:
+    if config.language not in ("", *LANGUAGES):
         raise lines.error("language", f"must be one of {', '.join(LANGUAGES)}")
     if box.min_free_mb < 1:
         raise lines.error("box.min_free_mb", "must be 1 or more")
