@@ -13,9 +13,9 @@ from bmd_edge.clinic.objects.make import Made
 from bmd_edge.report.results import write_csv
 from tests.bmd_edge.clinic.objects.said import KINDS, OCCASION, said_of, second
 from tests.support import films as odd
-from tests.support.clinic.valid import KANJI, LATIN, UTF8, errors, faults, mixed
 from tests.support.clinic.viewer import numbers_of_csv
 from tests.support.screening import hip_dicom
+from tests.whole.clinic.valid import KANJI, LATIN, UTF8, errors, faults, mixed
 
 FILMS = {
     "right": lambda: hip_dicom("R"),
@@ -62,7 +62,7 @@ def test_the_objects_of_every_film_are_valid(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not shutil.which("dciodvfy"), reason="dicom3tools is not installed")
 def test_objects_of_mixed_headers_are_valid(tmp_path: Path) -> None:
-    """Some of those that `python -m tests.support.clinic.valid` looks at."""
+    """Some of those that `python -m tests.whole.clinic.valid` looks at."""
     some = [mixed(number) for number in range(8)]
     seen = []
     for one in some:

@@ -1,4 +1,4 @@
-"""Whether objects of mixed films are valid DICOM: python -m tests.support.clinic.valid --out FILE
+"""Whether objects of mixed films are valid DICOM: python -m tests.whole.clinic.valid --out FILE
 
 Films are drawn, each from a seed: hips and refusals, men and women, sides that are known and not, character sets of
 four kinds and an empty one. dicom3tools' `dciodvfy` looks at each object, its `dcentvfy` at those of a film together.
@@ -120,7 +120,7 @@ def main() -> None:
     parser.add_argument("--named", default="Debian", help="which dicom3tools these are (%(default)s)")
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
-    said = {"command": "python -m tests.support.clinic.valid", "films_are": "synthetic, drawn", "tools": given.named}
+    said = {"command": "python -m tests.whole.clinic.valid", "films_are": "synthetic, drawn", "tools": given.named}
     given.out.write_text(json.dumps(said | counted(given.films, given.tools), indent=1) + "\n", encoding="utf-8")
 
 
