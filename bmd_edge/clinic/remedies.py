@@ -18,3 +18,8 @@ IN_A_BOX = {
 def remedy(code: str) -> str:
     """What can be done about a film or a hip without a number; `code` is a key of `REFUSALS`."""
     return IN_A_BOX.get(code, REFUSALS[code].remedy)
+
+
+def plain_remedy(code: str) -> str:
+    """The same without the marks of commands, for objects, where no page shows what stands between them as code."""
+    return remedy(code).replace("`", "")

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from bmd_edge.clinic.objects.said import Occasion
-from bmd_edge.clinic.remedies import remedy
+from bmd_edge.clinic.remedies import plain_remedy
 from bmd_edge.errors import FLAGS, REFUSALS
 from bmd_edge.measure.estimate import Estimate
 from bmd_edge.measure.t_score import T_SCORE_REASONS
@@ -66,7 +66,7 @@ def of_film(report: FilmReport) -> list[Line]:
 def _refusal(code: str | None) -> list[Line]:
     if code is None:
         return []
-    return [Line("refusal", f"No number: {REFUSALS[code].sentence}"), Line("text", remedy(code))]
+    return [Line("refusal", f"No number: {REFUSALS[code].sentence}"), Line("text", plain_remedy(code))]
 
 
 def _numbers(hip: HipReport, estimate: Estimate) -> list[Line]:

@@ -41,7 +41,7 @@ from bmd_edge.clinic.objects.names import uid
 from bmd_edge.clinic.objects.said import Occasion
 from bmd_edge.clinic.objects.series import MAKER, MODEL, SERIES, SERIES_DESCRIPTION, dated
 from bmd_edge.clinic.objects.study import Study
-from bmd_edge.clinic.remedies import remedy
+from bmd_edge.clinic.remedies import plain_remedy
 from bmd_edge.errors import FLAGS, REFUSALS
 from bmd_edge.measure.estimate import Estimate
 from bmd_edge.measure.t_score import REFERENCE_NAME, T_SCORE_REASONS
@@ -204,7 +204,7 @@ def _texts(report: FilmReport, hip: HipReport | None, occasion: Occasion) -> Ite
     """Sentences, for whoever reads the report: a code's meaning has no room for them."""
     reason = hip.reason if hip else report.reason
     if reason:
-        yield own.REASON, f"{REFUSALS[reason].sentence} {remedy(reason)}"
+        yield own.REASON, f"{REFUSALS[reason].sentence} {plain_remedy(reason)}"
     if report.band_meaning:
         yield own.HEADLINE, report.band_meaning
     estimates = hip.estimates if hip else ()
