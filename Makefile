@@ -51,7 +51,7 @@ bundle: .venv-dev/.installed ## Train one BMD network on, remake the embedded bu
 	judges=$$($$run phantom $$many --films 3 --labelled 0 --calibrate 2000 --seed 15); \
 	$$run train bmd --table $$rois --out $$(dirname $$rois)/run --set init=$$before/bmd \
 		--set epochs=9 --set lr=1.5e-3 --set 'train_splits=["train", "test"]'; \
-	$$run export $$(dirname $$rois)/run $$before/bmd --table $$judges $$finder --version $(BUNDLE_VERSION) --out bmd_edge/data/bundle; \
+	$$run export $$(dirname $$rois)/run $$before/bmd --table $$judges $$finder --stretch --version $(BUNDLE_VERSION) --out bmd_edge/data/bundle; \
 	$$run phantom demo bmd_edge/data; \
 	$$run phantom score --n 300 --seed 7 --json > export/results/score.json; \
 	$$run phantom score --poses 4 --n 25 --seed 7 --json > export/results/repeat.json; \

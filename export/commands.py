@@ -1,6 +1,7 @@
 """The export's command: `bmd-edge export`."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -40,6 +41,9 @@ def export(
     int8: Annotated[
         bool, typer.Option("--int8/--no-int8", help="An INT8 model too; refused outside its budget.")
     ] = True,
+    stretch: Annotated[
+        bool, typer.Option("--stretch", help="Estimates that spread as DEXA does: the lowest are not read too high.")
+    ] = False,
     report_memory: Annotated[
         bool, typer.Option("--report-memory", help="Watch the memory of the range pass over 2,000 films.")
     ] = False,
@@ -51,34 +55,33 @@ def export(
     import logging
 
     try:
-        from export.make_bundle import Statement, check_requirements, export_bundle
+        from export.make_bundle import Options, Statement, check_requirements, export_bundle
     except ModuleNotFoundError as error:
         from bmd_edge.errors import MissingExtra
 
         raise MissingExtra(error.name or "torch", "export") from error
-    from bmd_edge.errors import UsageError
 
-    def say(line: str) -> None:
-        typer.echo(line, err=True)
-
-    if finder is not None and finder_bundle is not None:
-        raise UsageError("--finder trains one anew, --finder-bundle takes one over: give one of them")
-    _check_folders(runs, finder, out)
+    say = partial(typer.echo, err=True)
+    _check_folders(runs, finder, finder_bundle, out)
     check_requirements(table, training_data, int8)
     training_data, notice = _stated(table, training_data, notice, runs)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it warns of packages that this export does not need
     part = _finder(finder, finder_table or table, finder_split, finder_bundle, say)
-    made = _made(runs, table, finder, int8)
+    made = _made(runs, table, finder, int8, stretch)
     statement = Statement(version=version, **made, training_data=training_data, notice=notice, unproven=unproven)
-    bundle = export_bundle(runs, table, out, statement, finder=part, int8=int8, memory=report_memory, progress=say)
+    options = Options(int8=int8, stretch=stretch, memory=report_memory)
+    bundle = export_bundle(runs, table, out, statement, finder=part, options=options, progress=say)
     typer.echo(f"{out} {bundle.manifest.version} {bundle.digest}")
 
 
-def _check_folders(runs: list[Path], finder: Path | None, out: Path) -> None:
+def _check_folders(runs: list[Path], finder: Path | None, finder_bundle: Path | None, out: Path) -> None:
     """UsageError if a folder is not what is asked for: said before any film is read."""
+    from bmd_edge.errors import UsageError
     from export.bundle.pack import check_out
     from trainer.networks.build import check_run
 
+    if finder is not None and finder_bundle is not None:
+        raise UsageError("--finder trains one anew, --finder-bundle takes one over: give one of them")
     check_out(out)
     for run in runs:
         check_run(run)
@@ -99,11 +102,12 @@ def _finder(run: Path | None, table: Path, splits: str, bundle: Path | None, say
     return part
 
 
-def _made(runs: list[Path], table: Path, finder: Path | None, int8: bool) -> dict[str, str]:
+def _made(runs: list[Path], table: Path, finder: Path | None, int8: bool, stretch: bool) -> dict[str, str]:
     """Date and command of a bundle: UTC, and names instead of paths, for its manifest travels."""
     import datetime
 
     options = (f" --finder {finder.name}" if finder else "") + ("" if int8 else " --no-int8")
+    options += " --stretch" if stretch else ""
     return {
         "created": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "command": f"bmd-edge export {' '.join(run.name for run in runs)} --table {table.name}{options}",

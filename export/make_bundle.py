@@ -23,6 +23,7 @@ from bmd_edge.table.film_table import HipRow, read_table
 from calibration.drift.control_charts import reference_of
 from calibration.fit.headline_cuts import fit_headline_cuts, lowest_by_subject
 from calibration.fit.intervals import fit_sites
+from calibration.fit.stretch import fit_stretch
 from calibration.statistics.agreement import plain_figures
 from export.bundle import calibration_films
 from export.bundle.adapted import check_int8, never_narrower
@@ -64,6 +65,17 @@ class Statement:
     unproven: str | None = None
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Options:
+    """How a bundle is made: with an INT8 model too; with estimates that are stretched until they spread as DEXA does
+    (`calibration.fit.stretch`); with a look at the memory of the range pass.
+    """
+
+    int8: bool = True
+    stretch: bool = False
+    memory: bool = False
+
+
 def check_requirements(table: Path, training_data: str | None, int8: bool) -> None:
     """TableError that lists all that an export with these options would lack, before anything is made."""
     missing = list(lacking(read_table(table), training_data, LIMITS.min_hips if int8 else 0))
@@ -78,8 +90,7 @@ def export_bundle(
     statement: Statement,
     *,
     finder: Finder,
-    int8: bool = True,
-    memory: bool = False,
+    options: Options = Options(),
     progress: Progress = logger.info,
 ) -> VerifiedBundle:
     """Make the bundle `out`.
@@ -87,30 +98,29 @@ def export_bundle(
     Args:
         runs: run folder of the BMD network, or of several that become one, see `trainer.networks.ensemble`; the report
             is written into the first, whether INT8 passed or not.
-        table: film table; of its split `calibrate` one half gives the ranges, the other error budget and interval.
+        table: film table; of its split `calibrate` one half gives the ranges and how far estimates are stretched, the
+            other error budget and interval.
         out: folder of the bundle; replaced if it is one.
-        statement: version and wording.
-        finder: see `export.bundle.finder`.
-        int8: False makes a bundle without an INT8 model.
-        memory: watch the memory of the range pass too.
+        options: with an INT8 model, and nothing stretched, unless they say otherwise.
         progress: called with a sentence at each step.
 
     Raises:
         UsageError: a run folder or the table is not usable.
         TableError: the split `calibrate` is too small, or not apart from what was learned from.
         BundleError: the ONNX file differs from the network, the network is not shown to know more than is known without
-            a film (and `statement` has no reason to pack it all the same), or INT8 is outside its error budget on the
-            CPU; one that is outside it with TensorRT's numbers alone is packed for the CPU.
+            a film (and `statement` has no reason to pack it all the same) or too little to be stretched, or INT8 is
+            outside its error budget on the CPU; one that is outside it with TensorRT's numbers alone is packed for the
+            CPU.
     """
     ranges, judging = calibration_films.halves(calibration_films.table_of_rois(table, progress))
     for run in runs:
         calibration_films.check_apart(run, [*ranges, *judging])
-    if int8:
+    if options.int8:
         _enough_to_judge(table.name, len(judging))
     with tempfile.TemporaryDirectory() as scratch:
         files = Path(scratch)
         (files / "finder.onnx").write_bytes(finder.onnx)
-        networks = _networks(runs, files, ranges, judging, int8, memory, statement.unproven, progress)
+        networks = _networks(runs, files, ranges, judging, options, statement.unproven, progress)
         makers = calibration_films.only_maker([*ranges, *judging])
         if contradicted := calibration_films.makers_contradicted([*ranges, *judging]):
             progress(contradicted)
@@ -119,7 +129,9 @@ def export_bundle(
             command=statement.command,
             versions={name: importlib.metadata.version(name) for name in _VERSIONS},
             runs={"finder": finder.facts}
-            | {f"bmd_{n}" if n > 1 else "bmd": run_facts(run) for n, run in enumerate(runs, 1)},
+            | {
+                f"bmd_{n}" if n > 1 else "bmd": run_facts(run) | networks.stretch_facts for n, run in enumerate(runs, 1)
+            },
             calibration_films=calibration_films.facts(table, ranges, judging),
             quantization=networks.made.quantization if networks.made else None,
         )
@@ -138,7 +150,8 @@ class _Networks:
     """The BMD network's files by precision, and what each answers for the judging hips, whose `images` are in batches.
 
     `inputs` are those of the bundle's networks. `embedded` says how the embedded bundle does on these hips. `made` says
-    how INT8 was made, `memory` what the range pass took; None where nobody asked; `adapted` what the runs say of that.
+    how INT8 was made, `memory` what the range pass took; None where nobody asked; `adapted` what the runs say of that,
+    `stretch_facts` by how much estimates were stretched, where they were.
     """
 
     inputs: dict[str, InputSpec]
@@ -150,6 +163,7 @@ class _Networks:
     made: Int8 | None
     adapted: Adapted | None
     memory: MemoryReport | None
+    stretch_facts: dict[str, str]
 
 
 def _networks(
@@ -157,8 +171,7 @@ def _networks(
     folder: Path,
     ranges: list[HipRow],
     judging: list[HipRow],
-    int8: bool,
-    memory: bool,
+    options: Options,
     unproven: str | None,
     progress: Progress,
 ) -> _Networks:
@@ -169,6 +182,12 @@ def _networks(
     files = {"fp32": folder / "bmd.onnx"}
     error = onnx_from_run("bmd", runs[0], files["fp32"], runs[1:])
     progress(f"bmd: ONNX Runtime agrees with torch to {error:.1e} of the range")
+    stretched = None
+    if options.stretch:
+        before = answers(files["fp32"], list(calibration_films.batches(ranges, spec=spec)))
+        stretched = fit_stretch(before.bmd, calibration_films.dexa(ranges))
+        onnx_from_run("bmd", runs[0], files["fp32"], runs[1:], stretched)
+        progress(f"bmd: stretched, {stretched.sentence()}")
     found, made = {"fp32": answers(files["fp32"], images)}, None
     embedded = against_embedded(found["fp32"].bmd, judging, read_bundle())
     for line in embedded.sentences():
@@ -177,10 +196,10 @@ def _networks(
     check_knowledge(known, unproven)  # before anything that takes long
     for line in Knowledge({"fp32": known}, unproven).sentences():
         progress(line)
-    watched = report_memory(files["fp32"], ranges, spec=spec) if memory else None
+    watched = report_memory(files["fp32"], ranges, spec=spec) if options.memory else None
     if watched:
         progress(watched.sentence())
-    if int8:
+    if options.int8:
         files["int8"] = folder / "bmd.int8.onnx"
         made = _int8(files, ranges, spec, images, hips, found["fp32"], progress)
         found["int8"] = made.answers
@@ -196,6 +215,7 @@ def _networks(
         made=made,
         adapted=adapted,
         memory=watched,
+        stretch_facts={"stretch": stretched.sentence()} if stretched else {},
     )
 
 

@@ -7,14 +7,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import nn
 
 from bmd_edge.bundle.network_input import BMD, FINDER_CLOSEUP, FINDER_SURVEY, InputSpec
 from bmd_edge.errors import UsageError
 from bmd_edge.sites import SITES
+from calibration.fit.stretch import Stretch
 from export.onnx_file.to_onnx import onnx_from_network
 from trainer.adapt.record import read_adapted
+from trainer.networks.bmd_net import BmdNet
 from trainer.networks.build import load_run, shortened
 from trainer.networks.ensemble import Ensemble
 from trainer.networks.outputs import OUTPUTS
@@ -30,10 +33,13 @@ def inputs_of_run(run: Path) -> dict[str, InputSpec]:
     return {**SPECS, "bmd": InputSpec(**facts["input"]) if "input" in facts else BMD}
 
 
-def onnx_from_run(name: str, run: Path, path: Path, others: Sequence[Path] = ()) -> float:
+def onnx_from_run(
+    name: str, run: Path, path: Path, others: Sequence[Path] = (), stretch: Stretch | None = None
+) -> float:
     """Export the network of a run folder, or with `others` the ensemble of several BMD networks, its weights shortened;
     returns the difference to torch as `onnx_from_network` does. One of the others that reads the same square in pixels
-    twice as wide is given its fine form.
+    twice as wide is given its fine form. With `stretch` estimates and spread are stretched, at no cost: the scale of
+    the labels, by which every BMD network's answer is multiplied anyway, is another.
 
     Raises:
         UsageError: one of the others reads another input.
@@ -51,7 +57,18 @@ def onnx_from_run(name: str, run: Path, path: Path, others: Sequence[Path] = ())
     network = load_run(run)
     if others:
         network = Ensemble([network, *(_reading_as(run, other) for other in others)]).eval()
+    if stretch is not None:
+        _stretch(network, stretch)
     return onnx_from_network(shortened(network), golden_input(spec), OUTPUTS[name], path, contract)
+
+
+def _stretch(network: nn.Module, by: Stretch) -> None:
+    """Each member's estimate becomes slope * estimate + intercept, and so does the mean; its spread slope * spread."""
+    slope = torch.tensor(by.slope, dtype=torch.float32)
+    for member in network.modules():
+        if isinstance(member, BmdNet):
+            member.label_mean = slope * member.label_mean + torch.tensor(by.intercept_gcm2, dtype=torch.float32)
+            member.label_sd = slope * member.label_sd
 
 
 def _reading_as(first: Path, run: Path) -> nn.Module:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.torch import load_file, save_file
 
 from bmd_edge.bundle.bundle import VerifiedBundle, read_bundle
 from bmd_edge.bundle.error_budget import LIMITS
@@ -17,9 +18,11 @@ from bmd_edge.sites import SITES
 from bmd_edge.table.film_table import read_table
 from export.bundle import calibration_films
 from export.bundle.finder import Finder, finder_from_bundle
-from export.make_bundle import accuracy, export_bundle
+from export.make_bundle import Options, accuracy, export_bundle
 from export.onnx_file.from_run import SPECS
 from tests.support.small_runs import FEW, MADE_UP, STATEMENT, finder_part, local_paths, write_run
+
+FP32 = Options(int8=False)
 
 
 def test_the_bundle_holds_what_the_runtime_needs(made: tuple[Path, VerifiedBundle]) -> None:
@@ -64,7 +67,12 @@ def test_a_film_that_was_learned_from_cannot_judge(made: tuple[Path, VerifiedBun
         TableError, match="subject s3: of the split calibrate here, but the run knowing knows it from val"
     ):
         export_bundle(
-            [run], folder / "cohort" / "films.csv", tmp_path / "out", STATEMENT, finder=Finder(b"", {}, {}), int8=False
+            [run],
+            folder / "cohort" / "films.csv",
+            tmp_path / "out",
+            STATEMENT,
+            finder=Finder(b"", {}, {}),
+            options=FP32,
         )
     assert not (tmp_path / "out").exists()
     row = read_table(folder / "cohort" / "films.csv")[6]
@@ -166,8 +174,33 @@ def test_several_runs_become_one_network_that_reads_its_own_input(
         (run / "config.json").write_text(json.dumps({**facts, "input": spec.facts()}))
     runs, table = [tmp_path / "one", tmp_path / "other"], folder / "cohort" / "films.csv"
     finder = finder_from_bundle(bundle)
-    both = export_bundle(runs, table, tmp_path / "both", STATEMENT, finder=finder, int8=False)
+    both = export_bundle(runs, table, tmp_path / "both", STATEMENT, finder=finder, options=FP32)
     assert both.inputs["bmd"] == spec
     assert [name for name in both.manifest.provenance.runs if name != "finder"] == ["bmd", "bmd_2"]
     with pytest.raises(UsageError, match="run reads another input than one"):
-        export_bundle([runs[0], folder / "run"], table, tmp_path / "no", STATEMENT, finder=finder, int8=False)
+        export_bundle([runs[0], folder / "run"], table, tmp_path / "no", STATEMENT, finder=finder, options=FP32)
+
+
+def test_stretched_estimates_spread_as_dexa_on_the_half_that_does_not_judge(
+    made: tuple[Path, VerifiedBundle], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    folder, bundle = made
+    run, table = write_run(tmp_path / "run", "vgg11_se"), folder / "cohort" / "films.csv"
+    weights = load_file(run / "checkpoint.safetensors")
+    weights["bmd_head.weight"] *= 1e5  # untrained, it answers nearly the same for every film
+    save_file(weights, run / "checkpoint.safetensors")
+    options = {"finder": finder_from_bundle(bundle), "options": Options(int8=False, stretch=True)}
+    with pytest.raises(BundleError, match=r"--stretch: r = .* at the femoral neck, 0.7 or more is needed"):
+        export_bundle([run], table, tmp_path / "no", STATEMENT, **options)
+    assert not (tmp_path / "no").exists()
+    monkeypatch.setattr("calibration.fit.stretch.LEAST_R", -1.0)
+    stretched = export_bundle([run], table, tmp_path / "stretched", STATEMENT, **options)
+    ranges, _ = calibration_films.halves(table)
+    with open_engine(stretched, "bmd", device="cpu", precision="fp32") as engine:
+        found = np.concatenate([engine.run({"image": images})["bmd"] for images in calibration_films.batches(ranges)])
+    dexa = calibration_films.dexa(ranges)
+    np.testing.assert_allclose(found.mean(axis=0), dexa.mean(axis=0), atol=0.01)
+    np.testing.assert_allclose(found.std(axis=0), dexa.std(axis=0), rtol=0.05)
+    facts = stretched.manifest.provenance.runs["bmd"]
+    assert facts["stretch"].startswith("femoral_neck ")
+    assert facts["stretch"] in (tmp_path / "stretched" / "MODEL_CARD.md").read_text()

@@ -14,7 +14,7 @@ from bmd_edge.sites import SITES
 from bmd_edge.table.film_table import read_table, write_table
 from export.bundle import adapted as module
 from export.bundle.adapted import check_int8, never_narrower
-from export.make_bundle import export_bundle
+from export.make_bundle import Options, export_bundle
 from export.onnx_file.from_run import SPECS
 from tests.support.small_runs import STATEMENT, finder_part
 from trainer.adapt.record import NAME, TABLE, Adapted
@@ -54,8 +54,8 @@ def test_the_bundle_says_on_how_many_films(made: tuple[Path, VerifiedBundle], tm
     run = adapted_copy(folder, tmp_path / "run", {"femoral_neck": 1e3, "total_hip": 1e-3})
     said: list[str] = []
     bundle = export_bundle(
-        [run], folder / "cohort" / "films.csv", tmp_path / "out", STATEMENT, finder=finder_part(folder), int8=False,
-        progress=said.append,
+        [run], folder / "cohort" / "films.csv", tmp_path / "out", STATEMENT, finder=finder_part(folder),
+        options=Options(int8=False), progress=said.append,
     )  # fmt: skip
     assert bundle.manifest.validity.notice.endswith(" Adapted without DEXA on 137 films.")
     assert "Adapted without DEXA on 137 films." in (tmp_path / "out" / "MODEL_CARD.md").read_text()

@@ -19,7 +19,7 @@ from bmd_edge.sites import SITES
 from bmd_edge.table.film_table import HipRow, write_table
 from export.bundle.calibration_films import batches
 from export.bundle.finder import Finder
-from export.make_bundle import export_bundle
+from export.make_bundle import Options, export_bundle
 from tests.support.bundles import tiny_network
 from tests.support.screening import plausibility
 from tests.support.small_runs import STATEMENT
@@ -111,7 +111,7 @@ def exported(
     run = trained(folder / name, learned, labels[order])
     made = dataclasses.replace(STATEMENT, unproven=unproven)
     out = folder / f"{name}.bundle"
-    return export_bundle([run], folder / f"{what}.csv", out, made, finder=FINDER, int8=False)
+    return export_bundle([run], folder / f"{what}.csv", out, made, finder=FINDER, options=Options(int8=False))
 
 
 def test_a_network_that_knows_the_bmd_becomes_a_bundle_with_its_figures(cohorts: tuple[Path, list[HipRow]]) -> None:

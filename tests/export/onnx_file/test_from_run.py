@@ -9,6 +9,7 @@ from safetensors.torch import save_file
 
 from bmd_edge.bundle.network_input import BMD, InputSpec
 from bmd_edge.errors import UsageError
+from calibration.fit.stretch import Stretch
 from export.onnx_file.from_run import golden_input, onnx_from_run
 from trainer.networks.build import build
 
@@ -32,6 +33,21 @@ def test_an_ensemble_of_a_fine_network_and_one_of_pixels_twice_as_wide(tmp_path:
     with torch.no_grad():
         expected = (fine(torch.from_numpy(image))[0] + coarse(means)[0]) / 2
     np.testing.assert_allclose(found, expected.numpy(), atol=1e-4)
+
+
+def test_a_stretched_ensemble_answers_along_the_line_and_its_spread_grows_with_it(tmp_path: Path) -> None:
+    for name in ("first", "another"):
+        _run(tmp_path / name, BMD)
+    line = Stretch(np.array([1.2, 1.1]), np.array([-0.1, -0.2]))
+    answers = []
+    for name, stretch in (("plain", None), ("stretched", line)):
+        onnx_from_run("bmd", tmp_path / "first", tmp_path / f"{name}.onnx", [tmp_path / "another"], stretch)
+        session = onnxruntime.InferenceSession(tmp_path / f"{name}.onnx")
+        answers.append(session.run(["bmd", "spread", "embedding"], {"image": golden_input(BMD)}))
+    plain, stretched = answers
+    np.testing.assert_allclose(stretched[0], line.slope * plain[0] + line.intercept_gcm2, atol=1e-6)
+    np.testing.assert_allclose(stretched[1], line.slope * plain[1], rtol=1e-5)
+    np.testing.assert_array_equal(stretched[2], plain[2])
 
 
 def test_an_ensemble_needs_one_input_for_all(tmp_path: Path) -> None:

@@ -102,6 +102,8 @@ class Pelvis:
     noise_seed: int
     open_growth_plates: bool = False
     mineral: float = 1.0  # the share of cortices and trabecular density that a loss has left
+    wall_mm: float = 4.5  # from the socket to the middle of the quadrilateral plate
+    cup_mm: float = 6.5  # of bone around the socket
 
 
 @dataclass(frozen=True, slots=True)

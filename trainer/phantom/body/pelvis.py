@@ -90,7 +90,7 @@ def _numbers(p: Pelvis) -> F64:
         p.canal_width,
         p.pubic_angle, 1.0 if p.open_growth_plates else 0.0,
         p.cover_mm, p.fossa_depth, p.ischium_width, p.ramus_width, p.obturator_drop, p.rim_osteophyte_mm,
-        p.surface_noise_mm,
+        p.surface_noise_mm, p.wall_mm, p.cup_mm,
     ])  # fmt: skip
 
 
@@ -150,10 +150,11 @@ def _bars(p: F64) -> F64:
 def _socket(d: float, x: float, y: float, z: float, r: float, p: F64) -> float:
     """The distance d with wall, cup and rim of the socket joined to it, ball and fossa cut out; r from its center."""
     u, socket = p[0], p[2]
-    wall = ellipsoid(x + socket + 4.5 * u - 0.10 * (z + 8.0 * u), y + 6.0 * u, z + 1.0 * u, 3.4 * u, 26.0 * u, 29.0 * u)
+    beyond = socket + p[17] * u - 0.10 * (z + 8.0 * u)
+    wall = ellipsoid(x + beyond, y + 6.0 * u, z + 1.0 * u, 3.4 * u, 26.0 * u, 29.0 * u)
     d = smooth_min(d, wall, 5.0 * u)  # the quadrilateral plate: the ilioischial line of a film
     mouth = 0.72 * x + 0.30 * y - 0.62 * z - 0.5 * u - p[10]  # the plane of the socket's rim
-    cup = smooth_max(r - socket - 6.5 * u, mouth, 4.0 * u)
+    cup = smooth_max(r - socket - p[18] * u, mouth, 4.0 * u)
     if p[15] > 0.0 and x > 0.0:
         spur = np.exp(-((mouth / (4.0 * u)) ** 2) - ((r - socket - 3.0 * u) / (3.5 * u)) ** 2)
         cup -= p[15] * spur

@@ -76,7 +76,7 @@ def femur_shape(rng: np.random.Generator, radius: float, age: float, spread: flo
         "greater_scale": between(rng, 1.0, 0.05 * spread, 0.8, 1.2),
         "greater_width": between(rng, 1.0, 0.06 * spread, 0.75, 1.3),
         "greater_rise_mm": between(rng, 0.0, 1.5 * spread, -6.0, 6.0) if spread == 1.0 else rng.uniform(-8.0, 8.0),
-        "greater_overhang_mm": between(rng, 0.0, 1.2 * spread, -4.0, 4.0),
+        "greater_overhang_mm": between(rng, 0.0, 1.2, -4.0, 4.0) if spread == 1.0 else rng.uniform(-4.0, 8.0),
         "greater_tilt_deg": rng.normal(12.0, 3.0 * spread),
         "fossa_mm": radius / HEAD_RADIUS_MM * rng.uniform(3.5, 7.5),
         **(_screened_lesser(rng, radius) if spread == 1.0 else _wide_lesser(rng, radius)),
@@ -188,6 +188,7 @@ def pelvis_numbers(
 ) -> Numbers:
     """Shape and mineral of the pelvis; worn 0..1 is how likely its rims carry osteophytes."""
     scale = radius / HEAD_RADIUS_MM * (0.97 if man else 1.0)
+    around = {} if spread == 1.0 else _wide_socket(rng, radius, f_c, f_t)
     return {
         "scale": scale, "half_hip_distance_mm": scale * rng.normal(86.0 if man else 88.0, 3.0 * spread),
         "socket_radius_mm": radius + between(rng, 3.6, 0.5 * spread, 2.2, 5.5),
@@ -205,7 +206,19 @@ def pelvis_numbers(
         "obturator_drop": between(rng, 1.0, 0.06 * spread, 0.8, 1.2),
         "rim_osteophyte_mm": rng.uniform(1.0, 5.0) if rng.random() < 0.3 * worn * spread else 0.0,
         "surface_noise_mm": between(rng, 0.45, 0.1 * spread, 0.2, 1.0),
-        "density_uneven": rng.uniform(0.14, 0.16 + 0.10 * spread),
+        "density_uneven": rng.uniform(0.14, 0.16 + 0.10 * spread), **around,
+    }  # fmt: skip
+
+
+def _wide_socket(rng: np.random.Generator, radius: float, f_c: float, f_t: float) -> Numbers:
+    """From deep, thick walls that hide the head's outline to thin ones that have lost more mineral than the femur; a
+    joint space from worn to wide, a roof from faint to dense, and a brim whose line runs from far medial to the head.
+    """
+    return {
+        "cortex_mm": 0.85 * f_c * rng.uniform(0.4, 1.1), "trabecular_gcm3": 0.105 * f_t * rng.uniform(0.3, 1.1),
+        "sourcil_mm": rng.uniform(0.6, 5.0), "canal_width": rng.uniform(0.68, 1.1),
+        "socket_radius_mm": radius + rng.uniform(1.8, 5.0), "wall_mm": rng.uniform(-1.0, 4.5),
+        "cup_mm": rng.uniform(2.0, 6.5),
     }  # fmt: skip
 
 

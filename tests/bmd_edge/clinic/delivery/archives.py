@@ -113,13 +113,17 @@ def slow_archive() -> Iterator[int]:
             listening.shutdown(socket.SHUT_RDWR)
 
 
+STORESCP = "/usr/bin/storescp"
+"""DCMTK's by its whole path: in an active environment pynetdicom's command of the same name stands before it."""
+
+
 @contextmanager
 def storescp(folder: Path, *options: str | Path) -> Iterator[int]:
     """DCMTK's receiver, which writes what it gets into `folder`; `options` are its own."""
-    needs("storescp")
+    needs(STORESCP)
     folder.mkdir()
     port = free_port()
-    command = ["storescp", *options, "-aet", TITLE, "-od", folder, str(port)]
+    command = [STORESCP, *options, "-aet", TITLE, "-od", folder, str(port)]
     with started(command, folder.parent / "storescp.log", port):
         yield port
 
