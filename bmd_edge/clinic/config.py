@@ -10,6 +10,7 @@ import os
 import re
 import stat
 import tomllib
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -25,8 +26,7 @@ ON_REQUEST = ("gsps", "pdf")
 """Kinds that are made where an archive of clinic.toml asks for them."""
 RESOURCES = "fhir"
 """The kind that a record gets, and the word for a record in clinic.toml."""
-_MOST_APPROVAL = 64
-"""Characters that the picture of a result and a line of the terminal have room for."""
+_MOST_APPROVAL = 64  # characters that the picture of a result and a line of the terminal have room for
 _AE_TITLE = re.compile(r"[\x21-\x5b\x5d-\x7e]([\x20-\x5b\x5d-\x7e]{0,14}[\x21-\x5b\x5d-\x7e])?")  # PS3.5 6.2, AE
 _LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _HOST = re.compile(rf"{_LABEL}(\.{_LABEL})*")  # RFC 1123, 2.1
@@ -182,10 +182,8 @@ class Config:
 
     def unit_of(self, ae_title: str) -> tuple[str, Unit] | None:
         """The unit of this AE title, and its name; case does not count, as for Orthanc."""
-        for name, unit in self.units.items():
-            if unit.ae_title.casefold() == ae_title.strip().casefold():
-                return name, unit
-        return None
+        wanted = ae_title.strip().casefold()
+        return next((one for one in self.units.items() if one[1].ae_title.casefold() == wanted), None)
 
 
 def read_config(path: Path) -> Config:
@@ -331,18 +329,15 @@ def host_of(pacs: Destination) -> str:
 
 def port_of(pacs: Destination) -> int:
     """The port of an archive."""
-    if pacs.kind == "dicom":
-        return pacs.port
-    return urlsplit(pacs.url).port or (443 if pacs.url.startswith("https:") else 80)
+    port = pacs.port if pacs.kind == "dicom" else urlsplit(pacs.url).port
+    return port or (443 if pacs.url.startswith("https:") else 80)
 
 
 def is_address(host: str) -> bool:
     """Whether this is an IP address and no name."""
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
+    with suppress(ValueError):
+        return bool(ipaddress.ip_address(host))
+    return False
 
 
 def _is_loopback(host: str) -> bool:

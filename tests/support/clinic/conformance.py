@@ -29,8 +29,8 @@ from bmd_edge.clinic.setup import derived
 from bmd_edge.film.limits import MAX_FILE_BYTES, MAX_PIXELS
 from bmd_edge.pixels.transfer_syntaxes import syntaxes, transfer_syntax
 from tests.bmd_edge.clinic.objects.said import said_of, second
+from tests.support.clinic.claims import TESTS
 from tests.support.screening import hip_dicom
-from tests.whole.clinic.claims import TESTS
 
 PAGE = Path(bmd_edge.__file__).parent / "clinic" / "CONFORMANCE.md"
 NAMES = {"sr": "SR", "sc": "SC", "gsps": "GSPS", "pdf": "PDF"}

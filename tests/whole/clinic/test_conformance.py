@@ -18,10 +18,10 @@ from bmd_edge.measure.headline import HEADLINES
 from bmd_edge.version import __version__
 from tests.bmd_edge.clinic.objects.said import said_of, second
 from tests.support.clinic import needs
+from tests.support.clinic.claims import TESTS
 from tests.support.clinic.conformance import NAMES, PAGE, statement
 from tests.support.films import dicom_bytes
 from tests.support.screening import hip_dicom
-from tests.whole.clinic.claims import TESTS
 from tests.whole.clinic.valid import KANJI, LATIN
 
 ROOT = Path(__file__).parents[3]
