@@ -99,9 +99,10 @@ def test_the_settings_that_it_names_are_read(tmp_path: Path) -> None:
             "test": f'pacs.main = {{ kind = "stow", url = "http://127.0.0.1/x", {line} }}',
             "vlan": f'door = {{ dicom = "10.20.0.5:4242", {line} }}',
             "names": f'page = {{ bind = "127.0.0.1:8080", {line} }}',
-            "keep_days": "",
+            "box": "",
         }
-        head = f'box = {{ root = "/var/lib/bmd-edge"{f", {line}" if name == "keep_days" else ""} }}'
+        more = re.sub(r"box = \{ \.\.\.|\}", "", line) if name == "box" else ""
+        head = f'box = {{ root = "/var/lib/bmd-edge"{more} }}'
         unit = 'units.xray1 = { ae_title = "XRAY1", host = "10.20.0.11" }'
         path = tmp_path / "clinic.toml"
         path.write_text(f"{head}\n{unit}\n{lines.get(name, line)}\n", encoding="utf-8")
