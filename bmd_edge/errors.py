@@ -98,8 +98,8 @@ REFUSALS: dict[str, Refusal] = {
         "Give the detector's pixel size with --spacing-mm.",
     ),
     "implausible_scale": Refusal(
-        "The pixel size cannot be right: Imager Pixel Spacing or Pixel Spacing of the header, the one given with "
-        "--spacing-mm, or the magnification.",
+        "The pixel size cannot be right: Imager Pixel Spacing or Pixel Spacing of the header, one that was given, or "
+        "the magnification.",
         "Check a size that was given; where the header's is wrong, give the detector's and --override-spacing.",
     ),
     "poor_exposure": Refusal(

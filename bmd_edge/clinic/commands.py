@@ -150,12 +150,10 @@ def results(
     from bmd_edge.clinic.journal.store import Journal
     from bmd_edge.clinic.results import lines
     from bmd_edge.clinic.results import since as started
-    from bmd_edge.language import language
     from bmd_edge.report.film_report import RESEARCH_USE
 
     settings = read_own_config(config)
-    spoken = language(settings.language)
     with closing(Journal(settings.root)) as journal:
-        for line in lines(journal, started(since, journal.clock()), as_json, spoken):
+        for line in lines(journal, started(since, journal.clock()), as_json, settings.spoken):
             typer.echo(line)
-    typer.echo(spoken(RESEARCH_USE), err=True)
+    typer.echo(settings.spoken(RESEARCH_USE), err=True)

@@ -10,13 +10,14 @@ import os
 import re
 import stat
 import tomllib
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from bmd_edge.clinic.toml_tables import Lines, built
 from bmd_edge.errors import UsageError, none_of
-from bmd_edge.language import ENGLISH, LANGUAGES
+from bmd_edge.language import LANGUAGES, Language, language_of
 
 NAME = "clinic.toml"
 KINDS = ("sr", "sc")
@@ -25,8 +26,7 @@ ON_REQUEST = ("gsps", "pdf")
 """Kinds that are made where an archive of clinic.toml asks for them."""
 RESOURCES = "fhir"
 """The kind that a record gets, and the word for a record in clinic.toml."""
-_MOST_APPROVAL = 64
-"""Characters that the picture of a result and a line of the terminal have room for."""
+_MOST_APPROVAL = 64  # characters that the picture of a result and a line of the terminal have room for
 _AE_TITLE = re.compile(r"[\x21-\x5b\x5d-\x7e]([\x20-\x5b\x5d-\x7e]{0,14}[\x21-\x5b\x5d-\x7e])?")  # PS3.5 6.2, AE
 _LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _HOST = re.compile(rf"{_LABEL}(\.{_LABEL})*")  # RFC 1123, 2.1
@@ -144,7 +144,7 @@ class Reading:
 class Config:
     """The whole file. approval: number of the study or of the ethics approval, at most 64 characters; without one
     nothing is delivered, but to an archive for tests. language: of what people are told, a code of
-    `bmd_edge.language.LANGUAGES`. digest: of the file's bytes.
+    `bmd_edge.language.LANGUAGES`, "" for that of the locale. digest: of the file's bytes.
     """
 
     box: Box
@@ -156,7 +156,7 @@ class Config:
     tls: Tls = field(default_factory=Tls)
     reading: Reading = field(default_factory=Reading)
     approval: str = ""
-    language: str = ENGLISH.code
+    language: str = ""
     path: Path = Path()
     digest: str = ""
 
@@ -164,6 +164,11 @@ class Config:
     def root(self) -> Path:
         """The box's folder."""
         return Path(self.box.root)
+
+    @property
+    def spoken(self) -> Language:
+        """The language that people are spoken to in."""
+        return language_of(self.language)
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -177,10 +182,8 @@ class Config:
 
     def unit_of(self, ae_title: str) -> tuple[str, Unit] | None:
         """The unit of this AE title, and its name; case does not count, as for Orthanc."""
-        for name, unit in self.units.items():
-            if unit.ae_title.casefold() == ae_title.strip().casefold():
-                return name, unit
-        return None
+        wanted = ae_title.strip().casefold()
+        return next((one for one in self.units.items() if one[1].ae_title.casefold() == wanted), None)
 
 
 def read_config(path: Path) -> Config:
@@ -225,7 +228,7 @@ def _check(config: Config, lines: Lines) -> None:
             raise lines.error(f"box.{name}", "must be the whole path of a folder")
     _check_ae_title(box.ae_title, "box.ae_title", lines)
     _check_approval(config.approval, lines)
-    if config.language not in LANGUAGES:
+    if config.language not in ("", *LANGUAGES):
         raise lines.error("language", none_of(config.language, LANGUAGES))
     if box.min_free_mb < 1:
         raise lines.error("box.min_free_mb", "must be 1 or more")
@@ -330,18 +333,15 @@ def host_of(pacs: Destination) -> str:
 
 def port_of(pacs: Destination) -> int:
     """The port of an archive."""
-    if pacs.kind == "dicom":
-        return pacs.port
-    return urlsplit(pacs.url).port or (443 if pacs.url.startswith("https:") else 80)
+    port = pacs.port if pacs.kind == "dicom" else urlsplit(pacs.url).port
+    return port or (443 if pacs.url.startswith("https:") else 80)
 
 
 def is_address(host: str) -> bool:
     """Whether this is an IP address and no name."""
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
+    with suppress(ValueError):
+        return bool(ipaddress.ip_address(host))
+    return False
 
 
 def _is_loopback(host: str) -> bool:

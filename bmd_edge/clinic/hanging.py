@@ -10,15 +10,26 @@ from bmd_edge.clinic.delivery.deliver import COMMIT_WITHIN_S
 from bmd_edge.clinic.journal import deliveries, films
 from bmd_edge.clinic.journal.store import Journal
 from bmd_edge.errors import UsageError
+from bmd_edge.language import ENGLISH, Language
 
 PATIENCE_S = 900.0
 """An object that is tried for longer hangs; so does a film that waits."""
-_UNAPPROVED = (
+WHAT = {
+    "held": ("{n} object to {archive} held", "{n} objects to {archive} held"),
+    "tried": ("{n} object to {archive} still tried", "{n} objects to {archive} still tried"),
+    "not_committed": ("{n} object to {archive} not committed", "{n} objects to {archive} not committed"),
+    "not_sent": ("{n} object to {archive} not sent", "{n} objects to {archive} not sent"),
+    "not_read": ("{n} film not read", "{n} films not read"),
+    "quarantined": ("{n} film in quarantine", "{n} films in quarantine"),
+    "no_object": ("{n} film without an object", "{n} films without an object"),
+}
+"""What may hang: of one, of several."""
+UNAPPROVED = (
     "They were made before an approval was named and do not name it.",
     "`bmd-edge clinic send --film ID` makes a film's results anew, with the approval.",
 )
-_NOT_DELIVERING = ("No approval is named, so nothing is delivered.", 'Write approval = "..." into clinic.toml.')
-_NOT_READ = ("They wait to be read.", "Look whether `bmd-edge clinic serve` runs, and what it logs.")
+NOT_DELIVERING = ("No approval is named, so nothing is delivered.", 'Write approval = "..." into clinic.toml.')
+NOT_READ = ("They wait to be read.", "Look whether `bmd-edge clinic serve` runs, and what it logs.")
 QUARANTINED = (
     "Another film came with the same SOP Instance UID and other content.",
     "Find out which is right; the second copy lies in the spool and has no result.",
@@ -31,12 +42,14 @@ NO_OBJECTS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hanging:
-    """Things that hang for one reason: `what` and how many, `since` when the oldest does (seconds since 1970).
+    """Things that hang for one reason: `what`, a key of `WHAT`, at which archive ("" for films) and how many, `since`
+    when the oldest does (seconds since 1970).
 
     why: the code of the reason, and the archive's status where it gave one. sentence, remedy: of that code.
     """
 
     what: str
+    archive: str
     n: int
     since: float
     why: str
@@ -44,16 +57,15 @@ class Hanging:
     remedy: str
     films: tuple[str, ...]
 
-    @property
-    def counted(self) -> str:
+    def counted(self, language: Language = ENGLISH) -> str:
         """`what` with its number: 1 object to main held, 3 objects to main held."""
-        return f"{self.n} {self.what}" if self.n != 1 else f"1 {self.what.replace('s ', ' ', 1)}"
+        return language(WHAT[self.what][self.n != 1], n=self.n, archive=self.archive)
 
     def line(self) -> str:
         """One line for the terminal; films by the start of their ids, five at most."""
         when = datetime.fromtimestamp(self.since).strftime("%Y-%m-%d %H:%M")
         some = ", ".join(film[:16] for film in self.films[:5]) + (" ..." if len(self.films) > 5 else "")
-        return f"{self.counted} since {when} ({self.why}): {self.sentence} {self.remedy} Films: {some}"
+        return f"{self.counted()} since {when} ({self.why}): {self.sentence} {self.remedy} Films: {some}"
 
 
 def hanging(config: Config, journal: Journal, archive_patience_s: float = PATIENCE_S) -> list[Hanging]:
@@ -72,14 +84,14 @@ def _deliveries(journal: Journal, patience_s: float) -> Iterator[Hanging]:
     groups: dict[tuple[str, str, str], list[deliveries.Delivery]] = {}
     for one in deliveries.in_state(journal, "held", "ready", "sending"):  # what is tried just now hangs too
         if one.state == "held" or (one.reason and now - one.made_at > patience_s):
-            what = "held" if one.state == "held" else "still tried"
+            what = "held" if one.state == "held" else "tried"
             groups.setdefault((one.destination, what, f"{one.reason} {one.last_status}".strip()), []).append(one)
     for one in deliveries.unanswered(journal, now - COMMIT_WITHIN_S):
-        groups.setdefault((one.destination, "not committed", "no_commitment"), []).append(one)
+        groups.setdefault((one.destination, "not_committed", "no_commitment"), []).append(one)
     for (destination, what, why), found in groups.items():
         sentence, remedy = REASONS[why.split()[0]]
         since = min(one.since if what == "held" else one.made_at for one in found)
-        yield _one(f"objects to {destination} {what}", why, since, (sentence, remedy), [one.film_key for one in found])
+        yield _one(what, destination, why, since, (sentence, remedy), [one.film_key for one in found])
 
 
 def _undelivered(config: Config, journal: Journal) -> Iterator[Hanging]:
@@ -90,9 +102,9 @@ def _undelivered(config: Config, journal: Journal) -> Iterator[Hanging]:
             row for row in rows if not config.delivers_to(name) or not (row["approval"] or config.pacs[name].test)
         ]
         if waiting:
-            words, why = (_UNAPPROVED, "unapproved") if config.delivers_to(name) else (_NOT_DELIVERING, "no_approval")
+            words, why = (UNAPPROVED, "unapproved") if config.delivers_to(name) else (NOT_DELIVERING, "no_approval")
             since = min(row["made_at"] for row in waiting)
-            yield _one(f"objects to {name} not sent", why, since, words, [row["film_key"] for row in waiting])
+            yield _one("not_sent", name, why, since, words, [row["film_key"] for row in waiting])
 
 
 def _films(journal: Journal) -> Iterator[Hanging]:
@@ -101,18 +113,20 @@ def _films(journal: Journal) -> Iterator[Hanging]:
     quarantined = films.films_in(journal, "quarantined")
     bare = [one for one in films.films_in(journal, "done") if one.reason == "no_objects"]
     for found, what, why, words in (
-        (waiting, "films not read", "waiting", _NOT_READ),
-        (quarantined, "films in quarantine", "sop_uid_conflict", QUARANTINED),
-        (bare, "films without an object", "no_objects", NO_OBJECTS),
+        (waiting, "not_read", "waiting", NOT_READ),
+        (quarantined, "quarantined", "sop_uid_conflict", QUARANTINED),
+        (bare, "no_object", "no_objects", NO_OBJECTS),
     ):
         if found:
-            yield _one(what, why, found[0].received_at, words, [one.film_key for one in found])
+            yield _one(what, "", why, found[0].received_at, words, [one.film_key for one in found])
 
 
-def _one(what: str, why: str, since: float, words: tuple[str, str], keys: list[str]) -> Hanging:
+def _one(what: str, archive: str, why: str, since: float, words: tuple[str, str], keys: list[str]) -> Hanging:
     sentence, remedy = words
     unique = tuple(dict.fromkeys(keys))
-    return Hanging(what=what, n=len(keys), since=since, why=why, sentence=sentence, remedy=remedy, films=unique)
+    return Hanging(
+        what=what, archive=archive, n=len(keys), since=since, why=why, sentence=sentence, remedy=remedy, films=unique
+    )
 
 
 def read_again(journal: Journal, film_id: str, dry_run: bool = False) -> str:

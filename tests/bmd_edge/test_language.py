@@ -14,7 +14,10 @@ from jinja2 import nodes
 
 from bmd_edge.bundle.bundle import read_bundle
 from bmd_edge.cli import hips_shown, terminal
-from bmd_edge.clinic import results
+from bmd_edge.clinic import hanging, results
+from bmd_edge.clinic.delivery import answers
+from bmd_edge.clinic.page import result, rows, today
+from bmd_edge.clinic.remedies import IN_A_BOX
 from bmd_edge.errors import FLAGS, LEFT_OUT, REFUSALS, TO_DO, UsageError
 from bmd_edge.language import ENGLISH, LANGUAGES, language, language_of
 from bmd_edge.measure.headline import CUTS_TAKE, HEADLINES
@@ -34,7 +37,7 @@ def literals() -> Iterator[str]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and ast.unparse(node.func) in ("language", "language.counted"):
                 yield from (one.value for one in node.args if isinstance(one, ast.Constant))
-    for path in sorted((PACKAGE / "report" / "templates").glob("*.j2")):
+    for path in sorted([*(PACKAGE / "report").rglob("*.j2"), *(PACKAGE / "clinic").rglob("*.j2")]):
         for call in jinja2.Environment().parse(path.read_text(encoding="utf-8")).find_all(nodes.Call):
             called = call.node.node if isinstance(call.node, nodes.Getattr) else call.node
             if isinstance(called, nodes.Name) and called.name == "t":
@@ -49,9 +52,14 @@ def tabled() -> Iterator[str]:
         LEFT_OUT, FLAGS, TO_DO, HEADLINES, T_SCORE_REASONS, WHO_RANGES, SPACING_SOURCES, worklist.SECTIONS,
         film_report.COPIES, film_report.COPIES_TO_DO, film_report.FILM_NOW, film_report.FILM_NOW_TO_DO,
         film_report.SIGNATURES, pages.SITE_NAMES, pages.SIDE_NAMES, pages.SEX_NAMES,
+        IN_A_BOX, result.SITES, result._SIDES, rows._KINDS, rows._WAITS, today._STATES,
     ):  # fmt: skip
         yield from table.values()
-    for said in (*worklist._SAID.values(), *terminal._WITHOUT_SAID.values()):
+    for said in (*worklist._SAID.values(), *terminal._WITHOUT_SAID.values(), *hanging.WHAT.values()):
+        yield from said
+    yield from (words for _, words in rows._STATES.values())
+    why = (hanging.UNAPPROVED, hanging.NOT_DELIVERING, hanging.NOT_READ, hanging.QUARANTINED, hanging.NO_OBJECTS)
+    for said in (*why, *answers.REASONS.values()):
         yield from said
     yield from (words for words, _ in hips_shown._HEADLINES.values())
     yield from (status.replace("_", " ") for status in (*film_report.STATUSES, "partly read"))

@@ -13,6 +13,7 @@ from bmd_edge.clinic.objects import codes as own
 from bmd_edge.clinic.objects.names import uid
 from bmd_edge.clinic.objects.said import Occasion
 from bmd_edge.clinic.objects.study import Study
+from bmd_edge.clinic.remedies import plain_remedy
 from bmd_edge.errors import FLAGS, REFUSALS
 from bmd_edge.measure.estimate import Estimate
 from bmd_edge.measure.t_score import REFERENCE_NAME, T_SCORE_REASONS
@@ -115,9 +116,9 @@ def _value(estimate: Estimate) -> Resource:
 
 def _absent(reason: str) -> Resource:
     """A refusal; FHIR's obs-6: the reason stands where there is no value."""
-    said = REFUSALS[reason]
     error = {"system": f"{_TERMINOLOGY}/data-absent-reason", "code": "error"}
-    return {"dataAbsentReason": {"coding": [error], "text": f"{reason}: {said.sentence} {said.remedy}"}}
+    said = f"{reason}: {REFUSALS[reason].sentence} {plain_remedy(reason)}"
+    return {"dataAbsentReason": {"coding": [error], "text": said}}
 
 
 def _withdrawn(before: Resource, occasion: Occasion) -> Resource:

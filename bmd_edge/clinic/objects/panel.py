@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from bmd_edge.clinic.objects.said import Occasion
+from bmd_edge.clinic.remedies import plain_remedy
 from bmd_edge.errors import FLAGS, REFUSALS
 from bmd_edge.measure.estimate import Estimate
 from bmd_edge.measure.t_score import T_SCORE_REASONS
@@ -10,6 +11,8 @@ from bmd_edge.report.film_report import RESEARCH_USE, FilmReport, HipReport, fla
 from bmd_edge.report.worklist import no_headline
 
 BAR = "RESEARCH USE ONLY, NOT FOR DIAGNOSIS"
+NOT_DRAWN = "Words in letters that cannot be drawn here: see the report."
+"""In the place of a line, such as a bundle's words of itself, that the letters at hand cannot write."""
 _SITES = {"femoral_neck": "neck", "total_hip": "total"}
 _SIDES = {"R": "RIGHT HIP", "L": "LEFT HIP", None: "HIP, SIDE UNKNOWN"}
 
@@ -63,8 +66,7 @@ def of_film(report: FilmReport) -> list[Line]:
 def _refusal(code: str | None) -> list[Line]:
     if code is None:
         return []
-    said = REFUSALS[code]
-    return [Line("refusal", f"No number: {said.sentence}"), Line("text", said.remedy)]
+    return [Line("refusal", f"No number: {REFUSALS[code].sentence}"), Line("text", plain_remedy(code))]
 
 
 def _numbers(hip: HipReport, estimate: Estimate) -> list[Line]:

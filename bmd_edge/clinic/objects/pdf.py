@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from pydicom.dataset import Dataset
 
-from bmd_edge.clinic.objects.panel import BAR, Line, cautions, footer, of_film, of_hip
+from bmd_edge.clinic.objects.panel import BAR, NOT_DRAWN, Line, cautions, footer, of_film, of_hip
 from bmd_edge.clinic.objects.picture import FilmPicture, marked_film
 from bmd_edge.clinic.objects.said import Occasion
 from bmd_edge.clinic.objects.series import DESCRIPTION, begun, dated, film_reference
@@ -109,22 +109,26 @@ def _day(text: str) -> str:
 def _printed(text: str) -> str:
     """A value of the header in letters of the page; what would act or not be seen is spelled out."""
     text = visible(text if len(text) <= _MOST_TEXT else f"{text[:_MOST_TEXT]}…")
+    return text if _can_be_printed(text) else _NOT_PRINTED
+
+
+def _can_be_printed(text: str) -> bool:
+    """Whether the fonts of a page have every letter."""
     try:
         text.encode("cp1252")
     except UnicodeEncodeError:
-        return _NOT_PRINTED
-    return text
+        return False
+    return True
 
 
 # -- lines on pages -----------------------------------------------------------------------------------------------
 
 
 def _rows(line: Line) -> Iterator[Row]:
-    """A line, broken to the width of the page; letters that it has not (of a bundle's words) are spelled out."""
+    """A line, broken to the width of the page."""
     font, size, above = _STYLES.get(line.kind, _PLAIN)
     row = ""
-    text = line.text.encode("cp1252", "backslashreplace").decode("cp1252")
-    for word in re.split(r"[ \n]", text):
+    for word in re.split(r"[ \n]", line.text if _can_be_printed(line.text) else NOT_DRAWN):
         longer = f"{row} {word}" if row else word
         if row and not _fits(longer, size):
             yield font, size, above + _LEADING * size, row

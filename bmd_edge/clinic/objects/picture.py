@@ -4,13 +4,14 @@ A radiologist's viewer shows no more than this picture, so it says everything by
 """
 
 from collections.abc import Iterator
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from bmd_edge.clinic.objects.panel import BAR, Line, cautions, footer, results
+from bmd_edge.clinic.objects.panel import BAR, NOT_DRAWN, Line, cautions, footer, results
 from bmd_edge.clinic.objects.said import Occasion
 from bmd_edge.report.film_report import FilmReport, HipReport
 
@@ -114,7 +115,7 @@ def _draw_hip(draw: ImageDraw.ImageDraw, hip: HipReport, across: float, down: fl
 
 def _write(draw: ImageDraw.ImageDraw, report: FilmReport, occasion: Occasion) -> None:
     """Write what must stand there, in the largest size that fits, and between it as many cautions as have room."""
-    above, below, between = results(report), footer(report, occasion), cautions(report)
+    above, below, between = map(_drawn, (results(report), footer(report, occasion), cautions(report)))
     height = _PANEL[3] - _PANEL[1]
     size = next((px for px in range(_TEXT_PX, LEAST_TEXT_PX, -1) if _height(above + below, px) < height), LEAST_TEXT_PX)
     kept = between
@@ -122,6 +123,19 @@ def _write(draw: ImageDraw.ImageDraw, report: FilmReport, occasion: Occasion) ->
         kept = kept[:-1]
     _put(draw, above + _some(kept, between), _PANEL[1], size)
     _put(draw, below, _PANEL[3] - _height(below, size), size)
+
+
+def _drawn(lines: list[Line]) -> list[Line]:
+    """The lines, those left out that have a letter the font has not: a box in its place would say nothing."""
+    written = (all(map(_has, "".join(line.text.split()))) for line in lines)
+    return [line if has else line._replace(text=NOT_DRAWN) for line, has in zip(lines, written, strict=True)]
+
+
+@cache
+def _has(letter: str) -> bool:
+    """Whether the font has a letter; what it has not looks as U+10FFFF does, which is no character."""
+    missing, drawn = (_font(_TEXT_PX).getmask(one) for one in ("\U0010ffff", letter))
+    return (drawn.size, bytes(drawn)) != (missing.size, bytes(missing))
 
 
 def _some(kept: list[Line], all_of_them: list[Line]) -> list[Line]:

@@ -41,6 +41,7 @@ from bmd_edge.clinic.objects.names import uid
 from bmd_edge.clinic.objects.said import Occasion
 from bmd_edge.clinic.objects.series import MAKER, MODEL, SERIES, SERIES_DESCRIPTION, dated
 from bmd_edge.clinic.objects.study import Study
+from bmd_edge.clinic.remedies import plain_remedy
 from bmd_edge.errors import FLAGS, REFUSALS
 from bmd_edge.measure.estimate import Estimate
 from bmd_edge.measure.t_score import REFERENCE_NAME, T_SCORE_REASONS
@@ -50,6 +51,8 @@ from bmd_edge.version import __version__
 SOP_CLASS = "1.2.840.10008.5.1.4.1.1.88.34"
 _LINE = ("head_center", "neck_center", "lesser_trochanter", "shaft_proximal", "shaft_distal")
 """Along the bone from head to shaft: through all landmarks in turn the line would cross itself."""
+_RECTANGLES = (4, 5)
+"""Points of a line that the viewer OHIF takes for a rectangle, of which it then tells area and gray values."""
 _RANGES = {"371886008": "high", "371885007": "low"}  # SCT: range of upper and of lower measurement uncertainty
 
 
@@ -203,7 +206,7 @@ def _texts(report: FilmReport, hip: HipReport | None, occasion: Occasion) -> Ite
     """Sentences, for whoever reads the report: a code's meaning has no room for them."""
     reason = hip.reason if hip else report.reason
     if reason:
-        yield own.REASON, f"{REFUSALS[reason].sentence} {REFUSALS[reason].remedy}"
+        yield own.REASON, f"{REFUSALS[reason].sentence} {plain_remedy(reason)}"
     if report.band_meaning:
         yield own.HEADLINE, report.band_meaning
     estimates = hip.estimates if hip else ()
@@ -220,7 +223,13 @@ def _texts(report: FilmReport, hip: HipReport | None, occasion: Occasion) -> Ite
 
 
 def _line(hip: HipReport, study: Study) -> np.ndarray | None:
-    """The hip's line (n, 2) in pixels of the film; None where fewer than two of its points lie on the film."""
+    """The hip's line (n, 2) in pixels of the film; None where fewer than two of its points lie on the film.
+
+    It never has so many points that a viewer takes it for something else: those that are added lie on it.
+    """
     points = [hip.landmarks_px[name] for name in _LINE if name in hip.landmarks_px]
     inside = [(x, y) for x, y in points if 0 <= x <= study.columns and 0 <= y <= study.rows]
+    while len(inside) in _RECTANGLES:
+        (x, y), (next_x, next_y) = inside[:2]
+        inside.insert(1, ((x + next_x) / 2, (y + next_y) / 2))
     return np.array(inside) if len(inside) > 1 else None

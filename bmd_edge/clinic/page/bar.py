@@ -11,13 +11,12 @@ from bmd_edge.clinic.hanging import hanging
 from bmd_edge.clinic.journal.store import Journal
 from bmd_edge.clinic.page.tally import Tally
 from bmd_edge.clinic.setup.doctor import certificates, folder
+from bmd_edge.language import Language
 from bmd_edge.system.check import Check
 
 PATIENCE_S = 30.0
 """An archive that does not take an object for so long is named."""
 _LOOK_S = 60.0
-_NOT_READING = "Films are taken and wait: the bundle cannot be opened."
-_NOT_READING_REMEDY = "Look at the log of `bmd-edge clinic serve`; a bundle that is mended is opened within a minute."
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +41,14 @@ class Bar:
 
     def troubles(self, journal: Journal, tally: Tally) -> list[Trouble]:
         """Everything that hangs, the oldest first."""
-        found = [*self._box(journal.clock()), *_reader(tally), *_journal(self._config, journal)]
+        found = [*self._box(journal.clock()), *_reader(tally, self._config.spoken), *_journal(self._config, journal)]
         return sorted(found, key=lambda one: one.since)
 
     def _box(self, now: float) -> list[Trouble]:
         with self._lock:
             if time.monotonic() - self._looked > _LOOK_S:
-                checks = chain(folder(self._config), certificates(self._config))
+                spoken = self._config.spoken
+                checks = chain(folder(self._config, spoken), certificates(self._config, spoken))
                 failed = [one for one in checks if not one.sound]
                 self._failed = {one.what: _of_check(one, self._failed, now) for one in failed}
                 self._looked = time.monotonic()
@@ -61,11 +61,18 @@ def _of_check(check: Check, before: dict[str, Trouble], now: float) -> Trouble:
     return Trouble(check.what, since, f"{check.detail}.", "")
 
 
-def _reader(tally: Tally) -> Iterator[Trouble]:
+def _reader(tally: Tally, language: Language) -> Iterator[Trouble]:
     if tally.not_reading_since is not None:
-        yield Trouble("not reading", tally.not_reading_since, _NOT_READING, _NOT_READING_REMEDY)
+        yield Trouble(
+            language("not reading"),
+            tally.not_reading_since,
+            language("Films are taken and wait: the bundle cannot be opened."),
+            language("Look at the log of `bmd-edge clinic serve`; a bundle that is mended is opened within a minute."),
+        )
 
 
 def _journal(config: Config, journal: Journal) -> Iterator[Trouble]:
+    language = config.spoken
     for one in hanging(config, journal, PATIENCE_S):
-        yield Trouble(f"{one.counted} ({one.why})", one.since, one.sentence, one.remedy, one.films)
+        what = f"{one.counted(language)} ({one.why})"
+        yield Trouble(what, one.since, language(one.sentence), language(one.remedy), one.films)

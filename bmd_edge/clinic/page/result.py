@@ -4,7 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from bmd_edge.errors import REFUSALS, remedy
+from bmd_edge.clinic.remedies import remedy
+from bmd_edge.errors import REFUSALS
+from bmd_edge.language import ENGLISH, Language
+from bmd_edge.measure.headline import HEADLINES
 from bmd_edge.measure.t_score import T_SCORE_REASONS
 from bmd_edge.report.film_report import FilmReport, caution, flags_of
 from bmd_edge.report.worklist import no_headline, signed
@@ -42,37 +45,49 @@ class Result:
     numbers: tuple[Number, ...]
     notes: tuple[str, ...]
 
+    @property
+    def by_side(self) -> list[tuple[str, list[Number]]]:
+        """The numbers by side, in their order."""
+        found: dict[str, list[Number]] = {}
+        for one in self.numbers:
+            found.setdefault(one.side, []).append(one)
+        return list(found.items())
 
-def result_of(report: FilmReport) -> Result:
+
+def result_of(report: FilmReport, language: Language = ENGLISH) -> Result:
     """The words and figures of a report."""
-    headline = report.band_meaning or no_headline(report) or ""
+    headline = language(HEADLINES[report.band]) if report.band else no_headline(report, language) or ""
     return Result(
         band=report.band or "",
         headline=headline,
-        refused=tuple(_refused(report)),
-        numbers=tuple(_numbers(report)),
-        notes=tuple(note for note in dict.fromkeys(_notes(report)) if note not in headline),
+        refused=tuple(_refused(report, language)),
+        numbers=tuple(_numbers(report, language)),
+        notes=tuple(note for note in dict.fromkeys(_notes(report, language)) if note not in headline),
     )
 
 
-def _refused(report: FilmReport) -> Iterator[Refused]:
+def _refused(report: FilmReport, language: Language) -> Iterator[Refused]:
     for hip in report.hips:
         if hip.reason:
-            said = REFUSALS[hip.reason]
-            yield Refused(_SIDES[hip.side], said.sentence, remedy(hip.reason, hip.status), hip.reason)
+            yield _refusal(language(_SIDES[hip.side]), hip.reason, language)
     if report.reason and not any(hip.reason == report.reason for hip in report.hips):
-        yield Refused("", REFUSALS[report.reason].sentence, remedy(report.reason, report.status), report.reason)
+        yield _refusal("", report.reason, language)
 
 
-def _numbers(report: FilmReport) -> Iterator[Number]:
+def _refusal(what: str, code: str, language: Language) -> Refused:
+    return Refused(what, language(REFUSALS[code].sentence), language(remedy(code)), code)
+
+
+def _numbers(report: FilmReport, language: Language) -> Iterator[Number]:
     for hip in report.hips:
         for one in hip.estimates:
-            interval = f"{one.low_gcm2:.3f} to {one.high_gcm2:.3f}"
+            interval = language("{low} to {high}", low=f"{one.low_gcm2:.3f}", high=f"{one.high_gcm2:.3f}")
             t_score = "" if one.t_score is None else signed(one.t_score)
-            yield Number(_SIDES[hip.side], SITES[one.site], f"{one.bmd_gcm2:.3f}", interval, t_score)
+            side, site = language(_SIDES[hip.side]), language(SITES[one.site])
+            yield Number(side, site, f"{one.bmd_gcm2:.3f}", interval, t_score)
 
 
-def _notes(report: FilmReport) -> Iterator[str]:
+def _notes(report: FilmReport, language: Language) -> Iterator[str]:
     for hip in report.hips:
-        yield from (T_SCORE_REASONS[one.t_score_reason] for one in hip.estimates if one.t_score_reason)
-        yield from (caution(flag) for flag in flags_of(hip))
+        yield from (language(T_SCORE_REASONS[one.t_score_reason]) for one in hip.estimates if one.t_score_reason)
+        yield from (caution(flag, language) for flag in flags_of(hip))

@@ -16,6 +16,7 @@ from bmd_edge.clinic.journal.films import FilmRow, ObjectRow
 from bmd_edge.clinic.journal.store import Journal
 from bmd_edge.clinic.page.pictures import Identity, identity_of
 from bmd_edge.clinic.page.result import Result, result_of
+from bmd_edge.language import Language
 from bmd_edge.report.kept_report import report_of
 
 MOST = 1000
@@ -25,9 +26,19 @@ _STATES = {
     "ready": ("waits", "waits to be sent"),
     "sending": ("waits", "is being sent"),
     "sent": ("sent", "sent"),
+    "asked": ("sent", "sent; the archive has not yet said that it keeps it"),
     "committed": ("sent", "sent, and the archive keeps it"),
+    "tried": ("hangs", "is tried again"),
     "held": ("hangs", "held"),
 }
+"""What has become of an object -> kind, words."""
+_WAITS = {
+    ("received", False): "Waits to be read.",
+    ("received", True): "Waits to be read again.",
+    ("screening", False): "Is being read.",
+    ("screening", True): "Is being read again.",
+}
+"""State of a film, and whether it was read before -> words."""
 _NOBODY = Identity("", "", False)
 
 
@@ -71,7 +82,7 @@ def rows(config: Config, journal: Journal, since: float) -> list[Row]:
 def _row(config: Config, film: FilmRow, own: ObjectRow | None, sent: list[Delivery]) -> Row:
     identity = _identity(config.root / own.path) if own else _NOBODY
     report = report_of(json.loads(film.report), None) if film.report and film.state != "quarantined" else None
-    result = result_of(report) if report else None
+    result = result_of(report, config.spoken) if report else None
     shown, why_none = _shown(config, own, identity, bool(report and report.pixel_digest))
     state = {"received": "waits", "screening": "waits"}.get(film.state, film.state)
     if film.state in ("ready", "done") and report:
@@ -83,7 +94,7 @@ def _row(config: Config, film: FilmRow, own: ObjectRow | None, sent: list[Delive
         accession=identity.accession,
         name=identity.name if config.page.names else "",
         state=state,
-        said=_said(film, bool(report)),
+        said=_said(film, bool(report), config.spoken),
         picture=shown,
         why_none=why_none,
         result=result,
@@ -91,11 +102,10 @@ def _row(config: Config, film: FilmRow, own: ObjectRow | None, sent: list[Delive
     )
 
 
-def _said(film: FilmRow, was_read: bool) -> str:
+def _said(film: FilmRow, was_read: bool, language: Language) -> str:
     if film.state == "quarantined":
-        return f"In quarantine. {' '.join(QUARANTINED)}"
-    waits = {"received": "Waits to be read", "screening": "Is being read"}.get(film.state)
-    return f"{waits}{' again' if was_read else ''}." if waits else ""
+        return " ".join((language("In quarantine."), *map(language, QUARANTINED)))
+    return language(_WAITS.get((film.state, was_read), ""))
 
 
 def _identity(picture: Path) -> Identity:
@@ -106,12 +116,13 @@ def _identity(picture: Path) -> Identity:
 
 
 def _shown(config: Config, picture: ObjectRow | None, identity: Identity, decoded: bool) -> tuple[int, str]:
+    language = config.spoken
     if picture is None:
         return 0, ""
     if not decoded:
-        return 0, "The film was not decoded."
+        return 0, language("The film was not decoded.")
     if identity.burned_in and not config.page.names:
-        return 0, "Not shown: the film says that a name stands in it."
+        return 0, language("Not shown: the film says that a name stands in it.")
     return picture.version, ""
 
 
@@ -120,44 +131,45 @@ def _shown(config: Config, picture: ObjectRow | None, identity: Identity, decode
 
 def _delivery(config: Config, film: FilmRow, own: ObjectRow | None, sent: list[Delivery]) -> Iterator[Delivered]:
     """What has become of the newest result, archive by archive."""
+    language = config.spoken
     if film.state == "quarantined":
-        yield Delivered("hangs", "Nothing is sent.")
+        yield Delivered("hangs", language("Nothing is sent."))
     elif film.reason == "no_objects":
-        yield Delivered("hangs", " ".join(NO_OBJECTS))
+        yield Delivered("hangs", " ".join(map(language, NO_OBJECTS)))
     elif own is None and film.state == "done":  # as where a corrected header changes nothing
-        yield Delivered("sent", "Nothing to send: the archive has this result of the film.")
+        yield Delivered("sent", language("Nothing to send: the archive has this result of the film."))
     if own is None:
         return
     for name in config.pacs:
         newest = [one for one in sent if one.destination == name and one.version == own.version]
-        yield from _at(name, newest) if newest else [_unaddressed(config, name, own)]
+        yield from _at(name, newest, language) if newest else [_unaddressed(config, name, own)]
     if not config.pacs:
-        yield Delivered("waits", "Not sent: clinic.toml names no archive.")
+        yield Delivered("waits", language("Not sent: clinic.toml names no archive."))
 
 
 def _unaddressed(config: Config, name: str, own: ObjectRow) -> Delivered:
+    language = config.spoken
     if not config.delivers_to(name):
-        return Delivered("hangs", f"{name}: not sent, no approval is named")
+        return Delivered("hangs", f"{name}: {language('not sent, no approval is named')}")
     if not own.approval and not config.pacs[name].test:
-        return Delivered("hangs", f"{name}: not sent, it was made before an approval was named")
-    return Delivered("waits", f"{name}: waits to be sent")
+        return Delivered("hangs", f"{name}: {language('not sent, it was made before an approval was named')}")
+    return Delivered("waits", f"{name}: {language('waits to be sent')}")
 
 
-def _at(name: str, newest: list[Delivery]) -> Iterator[Delivered]:
+def _at(name: str, newest: list[Delivery], language: Language) -> Iterator[Delivered]:
     """One archive: report and picture together where they are equally far."""
     by_words: dict[Delivered, list[str]] = {}
     for one in newest:
-        by_words.setdefault(_words(one), []).append(_KINDS[one.kind])
+        by_words.setdefault(_words(one, language), []).append(language(_KINDS[one.kind]))
     for (kind, text), what in by_words.items():
-        only = "" if len(by_words) == 1 else f" {' and '.join(what)}"
+        only = "" if len(by_words) == 1 else f" {', '.join(what)}"
         yield Delivered(kind, f"{name}:{only} {text}")
 
 
-def _words(one: Delivery) -> Delivered:
-    kind, text = _STATES[one.state]
-    if one.state == "sent" and one.commitment:
-        text += "; the archive has not yet said that it keeps it"
-    if one.reason in REASONS and one.state != "sent":
-        text = text if one.state == "held" else "is tried again"
-        return Delivered("hangs", f"{text}. {REASONS[one.reason][0]}")
-    return Delivered(kind, text)
+def _words(one: Delivery, language: Language) -> Delivered:
+    fails = one.reason in REASONS and one.state != "sent"
+    state = "tried" if fails and one.state != "held" else one.state
+    kind, text = _STATES["asked" if one.state == "sent" and one.commitment else state]
+    if fails:
+        return Delivered("hangs", f"{language(text)}. {language(REASONS[one.reason][0])}")
+    return Delivered(kind, language(text))

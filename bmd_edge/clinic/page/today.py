@@ -10,21 +10,21 @@ from bmd_edge.clinic.journal.store import Journal
 from bmd_edge.clinic.page.bar import Trouble
 from bmd_edge.clinic.page.rows import rows
 from bmd_edge.clinic.results import since
+from bmd_edge.language import Language
 from bmd_edge.report.film_report import RESEARCH_USE
-from bmd_edge.report.in_words import counted
 from bmd_edge.report.pages import templates
 
 _STATES = {
-    "read": "with a number",
-    "refused": "without a number",
-    "waits": "not yet read",
-    "quarantined": "in quarantine",
+    "read": "{n} with a number",
+    "refused": "{n} without a number",
+    "waits": "{n} not yet read",
+    "quarantined": "{n} in quarantine",
 }
 
 
 def today_html(config: Config, journal: Journal, notice: str, troubles: list[Trouble]) -> str:
     """The whole page. `notice` is what the bundle says of itself; `troubles` stand in the red bar."""
-    start = since(None, journal.clock())
+    language, start = config.spoken, since(None, journal.clock())
     shown = rows(config, journal, start)
     came = films.count_since(journal, start)
     return (
@@ -34,20 +34,21 @@ def today_html(config: Config, journal: Journal, notice: str, troubles: list[Tro
             box=config.box.ae_title,
             approval=config.approval,
             names=config.page.names,
-            research_use=RESEARCH_USE,
-            notice=notice,
-            hangs=f"{counted(len(troubles), 'thing')} hang{'s' if len(troubles) == 1 else ''}",
+            t=language,
+            research_use=language(RESEARCH_USE),
+            notice=language(notice),
+            hangs=language.counted(len(troubles), "{n} thing hangs", "{n} things hang"),
             troubles=[{**_times(one.since), "said": one} for one in troubles],
             rows=shown,
-            counts=_counts(Counter(row.state for row in shown)),
-            total=counted(came, "film"),
+            counts=_counts(Counter(row.state for row in shown), language),
+            total=language.counted(came, "{n} film", "{n} films"),
             left=came - len(shown),
         )
     )
 
 
-def _counts(states: Counter[str]) -> list[str]:
-    return [f"{states[state]} {said}" for state, said in _STATES.items() if states[state]]
+def _counts(states: Counter[str], language: Language) -> list[str]:
+    return [language(said, n=states[state]) for state, said in _STATES.items() if states[state]]
 
 
 def _times(since_s: float) -> dict[str, str]:

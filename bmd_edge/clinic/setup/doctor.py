@@ -22,6 +22,7 @@ from bmd_edge.clinic.places import PATIENT_KEY
 from bmd_edge.clinic.setup.certificates import ends
 from bmd_edge.clinic.setup.derived import derived
 from bmd_edge.errors import UsageError
+from bmd_edge.language import ENGLISH, Language
 from bmd_edge.screen.run_lock import check_local
 from bmd_edge.system.check import Check
 
@@ -58,50 +59,52 @@ def _files(config: Config) -> Iterator[Check]:
         yield Check(same, name, "follows from clinic.toml" if same else "does not: run `bmd-edge clinic init` again")
 
 
-def folder(config: Config) -> Iterator[Check]:
-    """The box's folder: where it lies, who can look into it, and how much room there is."""
-    root = config.root
+def folder(config: Config, language: Language = ENGLISH) -> Iterator[Check]:
+    """The box's folder: where it lies, who can look into it, and how much room there is; what fails in `language`."""
+    root, what = config.root, language("box's folder")
     if not root.is_dir():
-        yield Check(False, "box's folder", "is not there: run `bmd-edge clinic init`")
+        yield Check(False, what, language("is not there: run `bmd-edge clinic init`"))
         return
     try:
         check_local(root)
-        yield Check(True, "box's folder", "on a disk of this machine")
+        yield Check(True, what, "on a disk of this machine")
     except UsageError:
-        yield Check(False, "box's folder", "is on a network file system: give box.root a disk of this machine")
+        yield Check(False, what, language("is on a network file system: give box.root a disk of this machine"))
     mode = root.stat().st_mode & 0o077
-    yield Check(not mode, "box's folder, for others", f"is open: chmod go= {root}" if mode else "is closed")
-    free_mb = shutil.disk_usage(root).free // 1_000_000
-    enough = free_mb >= config.box.min_free_mb
-    said = f"{free_mb} MB free, films are taken down to {config.box.min_free_mb} MB"
-    yield Check(enough, "room for films", said if enough else f"{said}: free some space")
+    said = language("is open: chmod go= {folder}", folder=root) if mode else "is closed"
+    yield Check(not mode, language("box's folder, for others"), said)
+    free_mb, least_mb = shutil.disk_usage(root).free // 1_000_000, config.box.min_free_mb
+    said = language("{free} MB free, films are taken down to {least} MB", free=free_mb, least=least_mb)
+    enough = free_mb >= least_mb
+    yield Check(enough, language("room for films"), said if enough else f"{said}: {language('free some space')}")
     key = (root / PATIENT_KEY).is_file()
-    yield Check(key, PATIENT_KEY, "is there" if key else "is missing: restore the backup's")
+    yield Check(key, PATIENT_KEY, "is there" if key else language("is missing: restore the backup's"))
 
 
-def certificates(config: Config) -> Iterator[Check]:
-    """How long the certificates of the doors last, where any is open by TLS."""
+def certificates(config: Config, language: Language = ENGLISH) -> Iterator[Check]:
+    """How long the certificates of the doors last, where any is open by TLS; what fails in `language`."""
     if not (config.door.dicom_tls or config.door.stow_tls):
         return
     for file in (config.tls.certificate, config.tls.ca):
         path = config.root / file
+        what = language("certificate {name}", name=path.name)
         try:
             days = (ends(path) - datetime.now(UTC)).days
         except UsageError:
-            yield Check(False, f"certificate {path.name}", "is not there or is none: run `bmd-edge clinic init`")
+            yield Check(False, what, language("is not there or is none: run `bmd-edge clinic init`"))
             continue
         fine = days >= WARN_DAYS
-        said = f"{days} days left"
-        yield Check(fine, f"certificate {path.name}", said if fine else f"{said}: {_renewed(config, file)}")
+        said = language("{days} days left", days=days)
+        yield Check(fine, what, said if fine else f"{said}: {_renewed(config, file, language)}")
 
 
-def _renewed(config: Config, file: str) -> str:
+def _renewed(config: Config, file: str, language: Language) -> str:
     """How a certificate is made new: `clinic init` leaves alone what is there."""
     if config.tls != Tls():
-        return "put a new one in its place, then restart the services"
+        return language("put a new one in its place, then restart the services")
     if file == config.tls.ca:
-        return "remove everything in tls, run `bmd-edge clinic init`, bring every unit its new certificate"
-    return "remove box.crt and box.key in tls, run `bmd-edge clinic init`, then restart the services"
+        return language("remove everything in tls, run `bmd-edge clinic init`, bring every unit its new certificate")
+    return language("remove box.crt and box.key in tls, run `bmd-edge clinic init`, then restart the services")
 
 
 def _journal(config: Config, journal: Journal) -> Iterator[Check]:

@@ -39,6 +39,16 @@ def test_a_whole_file_is_read(tmp_path: Path) -> None:
     assert read_config(written(tmp_path, TEXT + "\n")).digest != config.digest
 
 
+def test_people_are_spoken_to_in_the_files_language_or_in_that_of_the_locale(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LC_ALL", "es_ES.UTF-8")
+    assert read_config(written(tmp_path, TEXT)).spoken.code == "es"
+    assert read_config(written(tmp_path, f'{TEXT}language = "ja"')).spoken.code == "ja"
+    monkeypatch.setenv("LC_ALL", "C")
+    assert read_config(written(tmp_path, TEXT)).spoken.code == "en"
+
+
 @pytest.mark.parametrize(
     ("url", "more", "approval", "delivers"),
     [("https://pacs.clinic/x", "", "", False), ("https://pacs.clinic/x", "", "2026-17", True),

@@ -92,8 +92,8 @@ def test_objects_in_the_plural(config: Config, journal: Journal, clock: Clock) -
     one = sending(config, journal)
     deliveries.hold(journal, one.uid, "main", "A900", "refused_by_pacs")
     found = only(config, journal)
-    assert found.counted == "1 object to main held"
-    assert replace(found, n=2).counted == "2 objects to main held"
+    assert found.counted() == "1 object to main held"
+    assert replace(found, n=2).counted() == "2 objects to main held"
 
 
 def test_an_object_that_is_not_committed_hangs(config: Config, journal: Journal, clock: Clock) -> None:

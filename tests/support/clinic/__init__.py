@@ -63,12 +63,12 @@ def needs(*programs: str) -> None:
             pytest.skip(f"{program} is not installed")
 
 
-def box(place: Path, root: Path | None = None, **door: object) -> Config:
-    """A box with one unit, XRAY1 on this machine; `door` are lines of that table."""
+def box(place: Path, root: Path | None = None, host: str = "127.0.0.1", **door: object) -> Config:
+    """A box with one unit, XRAY1 at address `host` of this machine; `door` are lines of that table."""
     port = door.pop("port", None) or free_port()
     lines = {"dicom": f"127.0.0.1:{port}", **door}
     text = f"""box = {{ root = "{root or place / "root"}", min_free_mb = 1, scratch = "{place / "scratch"}" }}
-units.xray1 = {{ ae_title = "XRAY1", host = "127.0.0.1" }}
+units.xray1 = {{ ae_title = "XRAY1", host = "{host}" }}
 [door]
 """
     text += "".join(f"{name} = {_toml(value)}\n" for name, value in lines.items())

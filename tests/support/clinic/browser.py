@@ -110,15 +110,17 @@ class Browser:
 
 
 @contextmanager
-def browser(place: Path) -> Iterator[Browser]:
-    """A browser that runs while the block does, with its profile in folder `place`; skips the test without one."""
+def browser(place: Path, *more: str) -> Iterator[Browser]:
+    """A browser that runs while the block does, with its profile in folder `place` and `more` options; skips the test
+    without one.
+    """
     program = next(filter(None, map(shutil.which, NAMES)), None)
     if program is None:
         pytest.skip("no chromium here")
     theirs_in, to = os.pipe()
     back, theirs_out = os.pipe()
     options = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"]
-    options += ["--disable-background-networking", f"--user-data-dir={place}", "--remote-debugging-pipe"]
+    options += ["--disable-background-networking", f"--user-data-dir={place}", "--remote-debugging-pipe", *more]
     # The protocol's file descriptors are 3 and 4, whatever ours are.
     moved = f'exec "$@" 3<&{theirs_in} 4>&{theirs_out}'
     command = ["bash", "-c", moved, "bash", program, *options]

@@ -29,46 +29,10 @@ from bmd_edge.clinic.setup import derived
 from bmd_edge.film.limits import MAX_FILE_BYTES, MAX_PIXELS
 from bmd_edge.pixels.transfer_syntaxes import syntaxes, transfer_syntax
 from tests.bmd_edge.clinic.objects.said import said_of, second
+from tests.support.clinic.claims import TESTS
 from tests.support.screening import hip_dicom
 
 PAGE = Path(bmd_edge.__file__).parent / "clinic" / "CONFORMANCE.md"
-_DOORS = "tests/bmd_edge/clinic/doors"
-TESTS = {
-    "guard": f"{_DOORS}/test_guard.py::test_the_sender_hears_what_the_door_says",
-    "classes": f"{_DOORS}/test_content.py::test_what_may_be_a_film_is_taken_also_if_it_will_be_refused",
-    "syntaxes": "tests/whole/clinic/test_three_doors.py::test_every_syntax_arrives_byte_for_byte",
-    "verdict": "tests/whole/clinic/test_three_doors.py::test_the_verdict_is_the_same_at_every_door",
-    "c-store syntaxes": f"{_DOORS}/test_guard.py::test_pixels_arrive_as_they_were_sent",
-    "echo": f"{_DOORS}/test_guard.py::test_a_unit_may_ask_whether_somebody_is_there_and_for_nothing_else",
-    "doctor": "tests/bmd_edge/clinic/setup/test_doctor.py::test_an_archive_is_asked",
-    "tracked": "tests/bmd_edge/clinic/objects/test_sr.py::test_each_hip_is_tracked_and_the_algorithm_is_named",
-    "strangers": "tests/whole/clinic/test_strangers.py::test_strangers_by_dicom_are_refused_and_audited",
-    "stow strangers": "tests/whole/clinic/test_strangers.py::test_strangers_by_stow_are_refused_and_audited",
-    "deflated": "tests/whole/clinic/test_strangers.py::test_what_grows_as_it_is_read_comes_by_stow_only",
-    "valid": "tests/bmd_edge/clinic/objects/test_make.py::test_the_objects_of_every_film_are_valid",
-    "numbers": "tests/bmd_edge/clinic/objects/test_make.py::test_the_csv_and_every_object_say_the_same_numbers",
-    "dcmtk": "tests/bmd_edge/clinic/delivery/test_dicom.py::test_dcmtk_stores_them_too",
-    "on request": "tests/bmd_edge/clinic/delivery/test_dicom.py::test_what_is_made_on_request_is_kept_by_orthanc",
-    "commitment": "tests/bmd_edge/clinic/delivery/test_dicom.py::test_orthanc_stores_and_commits",
-    "answers": "tests/bmd_edge/clinic/delivery/test_answers.py::test_an_answer_is_stored_later_or_a_person",
-    "slow": "tests/bmd_edge/clinic/delivery/test_dicom.py::test_a_slow_archive_is_given_up_and_tried_again",
-    "asks": "tests/bmd_edge/clinic/delivery/test_deliver.py::test_an_archive_that_never_commits_is_asked_three_times",
-    "stow out": "tests/bmd_edge/clinic/delivery/test_deliver.py::test_orthanc_stores_by_stow",
-    "tls out": "tests/bmd_edge/clinic/delivery/test_dicom.py::test_an_archive_by_tls_gets_the_very_bytes",
-    "fhir": "tests/bmd_edge/clinic/delivery/test_fhir.py::"
-    "test_a_strict_record_takes_all_of_them_and_a_repeat_changes_nothing",
-    "names": "tests/bmd_edge/clinic/objects/test_study.py::test_names_arrive_in_the_objects_as_the_film_has_them",
-    "shown": "tests/bmd_edge/clinic/objects/test_gsps.py::test_dcmtk_shows_the_film_with_it_as_without_it",
-    "versions": "tests/whole/clinic/test_versions.py::test_a_film_has_one_set_of_objects_and_a_recalibration_and_"
-    "a_corrected_birth_date_one_more_each",
-    "sr": "tests/bmd_edge/clinic/objects/test_sr.py::test_a_report_is_preliminary_and_says_what_it_is_for",
-    "refusal": "tests/bmd_edge/clinic/objects/test_sr.py::test_a_refusal_is_a_code_with_its_sentence_and_remedy",
-    "line": "tests/bmd_edge/clinic/objects/test_sr.py::test_the_line_of_a_hip_lies_on_the_film_along_the_bone",
-    "approval": "tests/bmd_edge/clinic/delivery/test_deliver.py::test_without_an_approval_nothing_is_delivered",
-    "picture": "tests/bmd_edge/clinic/objects/test_picture.py::"
-    "test_everything_stands_on_it_in_letters_that_can_be_read",
-}
-"""What a claim of the page is exercised by."""
 NAMES = {"sr": "SR", "sc": "SC", "gsps": "GSPS", "pdf": "PDF"}
 _FULL = {
     "PatientBirthDate": "19560301", "StudyDate": "20260516", "StudyTime": "081500", "StudyID": "7",
@@ -98,20 +62,28 @@ _FILMS = (
 _AIR = (
     ("actor", "Evidence Creator; Image Manager and Image Display are the clinic's own archive and viewer", "dcmtk"),
     ("results in the study of the images that they were made of", "all objects: the film's patient and study", "valid"),
-    ("a structured report, TID 1500, as what machines read", "SR: Comprehensive 3D SR, TID 1500, TID 4019", "sr"),
+    (
+        "a structured report, TID 1500, as what machines read",
+        "SR: Comprehensive 3D SR, TID 1500, TID 4019",
+        "report",
+    ),
     ("primitive: measurement", "SR: NUM, UCUM units, finding site with laterality, method, range", "numbers"),
-    ("primitive: qualitative finding", "SR: CODE items: result status, reason, headline, flags", "refusal"),
+    ("primitive: qualitative finding", "SR: CODE items: result status, reason, headline, flags", "report"),
     (
         "primitive: location, region",
         "SR: SCOORD polyline along the bone, in pixels of the film",
-        "line",
+        "report",
     ),
     ("primitives: segmentation, parametric map", "none: no such results", None),
-    ("tracking identifier and UID for each finding", "SR: one for each hip, that follows from the answer", "tracked"),
-    ("which algorithm, version and parameters", "SR: TID 4019, family 123110 DCM; bundle and digests", "tracked"),
-    ("a result without findings is a result", "refusals are SR and SC like numbers", "refusal"),
+    (
+        "tracking identifier and UID for each finding",
+        "SR: one for each hip, that follows from the answer",
+        "report",
+    ),
+    ("which algorithm, version and parameters", "SR: TID 4019, family 123110 DCM; bundle and digests", "report"),
+    ("a result without findings is a result", "refusals are SR and SC like numbers", "numbers"),
     ("a rendering for displays without support of the primitives", "SC by itself; GSPS and PDF on request", "picture"),
-    ("results that were not verified are marked", "SR: PRELIMINARY, UNVERIFIED, and the notice", "sr"),
+    ("results that were not verified are marked", "SR: PRELIMINARY, UNVERIFIED, and the notice", "report"),
     ("a superseded result names what it replaces", "SR: Predecessor Documents Sequence; old ones stay", "versions"),
     ("storage commitment", "N-ACTION after the store, where `commit = true`", "commitment"),
 )
@@ -130,9 +102,9 @@ def _head() -> Iterator[str]:
         "from the code by `python -m tests.support.clinic.conformance`; do not edit. The last column of "
         "a table, or the line below it, names the tests that exercise it; peers there are real: Orthanc, "
         "DCMTK, dicom3tools, nginx, pynetdicom. Every file bears Implementation Class UID "
-        f"`{IMPLEMENTATION}` and version name `BMD_EDGE`; associations bear those of Orthanc (films in) "
-        "and pynetdicom (objects out). Settings are those of `clinic.toml`; the [README](README.md) says "
-        "how to make a box."
+        f"`{IMPLEMENTATION}` and version name `BMD_EDGE`; associations bear those of DCMTK, which Orthanc "
+        "is built on (films in), and of pynetdicom (objects out). Settings are those of `clinic.toml`; "
+        "the [README](README.md) says how to make a box."
     )
 
 
@@ -171,7 +143,7 @@ def _films_in() -> Iterator[str]:
             for one in content._FILMS
         ),
     )
-    yield from _seen("classes", "verdict", "strangers", "echo")
+    yield from _seen("classes", "verdict", "strangers", "stow strangers", "parts", "echo", "queries")
     taken = derived._TRANSFER_SYNTAXES
     rows = []
     for one in sorted(syntaxes(), key=lambda uid: [int(part) for part in uid.split(".")]):
@@ -184,7 +156,7 @@ def _films_in() -> Iterator[str]:
         f"A file has at most {MAX_FILE_BYTES:,} bytes and {MAX_PIXELS:,} pixels. Statuses, never a warning:"
     )
     yield from _table(("status", "means"), ((f"{one.value:04X}", one.name.lower().replace("_", " ")) for one in Status))
-    yield from _seen("guard", "verdict")
+    yield from _seen("guard", "verdict", "unauthorized", "no room", "unreadable", "too long")
 
 
 def _objects_out() -> Iterator[str]:
@@ -201,19 +173,21 @@ def _objects_out() -> Iterator[str]:
         when = "every film" if kind in config.KINDS else "on request"
         rows.append((NAMES[kind], UID(uid).name, f"`{uid}`", SERIES[kind], when))
     yield from _table(("kind", "SOP Class", "UID", "series number", "made"), rows)
-    yield from _seen("dcmtk", "on request", "stow out", "approval")
+    yield from _seen("proposed", "dcmtk", "on request", "stow out", "kinds", "approval", "for tests")
     yield from _prose(
         "Storage Commitment Push Model (`1.2.840.10008.1.20.1`) as SCU; its reports are taken on "
         "`commitment.bind` from the archives that are asked, by their AE titles. Verification as SCU in "
         "`bmd-edge clinic doctor`."
     )
-    yield from _seen("commitment", "asks", "doctor")
+    yield from _seen("commitment", "reports", "strange reports", "doctor")
     yield from _table(("deadline", "value"), _deadlines())
-    yield from _seen("slow")
+    deadlines = ("no connection", "silent", "slow", "for ever", "slow http", "waits", "retry after", "asks")
+    yield from _seen(*deadlines)
     yield from _table(("the archive answers", "then"), _answers())
-    yield from _seen("answers")
+    yield from _seen("settles", "later", "silent", "nobody")
     yield from _prose("Settings of an archive (`pacs.NAME`):")
     yield from _table(("key", "default"), _defaults(config.Destination))
+    yield from _seen("settings")
     yield from _prose(
         'The same resources go to a FHIR R4 record (`kind = "fhir"`), one Observation for each hip and '
         "site and one DiagnosticReport, by PUT under ids that follow from film, side and site."
@@ -253,7 +227,7 @@ def _attributes() -> Iterator[str]:
         "whatever it was; type 2 attributes that it lacks, or that break their value representation, are "
         "empty. Dates and times of series, instance and content are those of the film's receipt. No private attributes."
     )
-    yield from _seen("valid", "names", "numbers")
+    yield from _seen("kinds", "names", "valid", "numbers", "before")
     objects = [said_of(film)[1] for film in _FILMS]
     objects.append(said_of(_FILMS[0], second(objects[0], "header corrected"))[1])
     for kind in SOP_CLASSES:
@@ -268,6 +242,7 @@ def _attributes() -> Iterator[str]:
     own += list(codes.NUMBERS.values())
     yield from _table(("code", "meaning"), sorted((f"`{one.value}`", one.meaning) for one in own))
     yield from _prose("Beside these the codes of refusals, flags, headlines and statuses, with their words as meaning.")
+    yield from _seen("scheme")
 
 
 def _present(made: list[Dataset]) -> Iterator[tuple[str, str, str, str]]:
@@ -292,7 +267,7 @@ def _security() -> Iterator[str]:
         "url is https; the archive's certificate must name its host. AE titles are checked and protect "
         "nothing."
     )
-    yield from _seen("strangers", "stow strangers", "tls out")
+    yield from _seen("by tls", "strangers", "stow strangers", "vlan", "tls out", "https", "certificates")
 
 
 def _air() -> Iterator[str]:

@@ -25,9 +25,10 @@ CANARIES = (*CANARY.split("^")[:1], "CANARY-ID")
 
 
 def page_box(place: Path, names: bool = False, more: str = "") -> Config:
-    """A box with a page and an archive `main` that nobody listens at."""
+    """A box with a page in English and an archive `main` that nobody listens at."""
     page = f'page = {{ bind = "127.0.0.1:{free_port()}", names = {str(names).lower()} }}'
-    return box(place, f"{Archive(free_port()).lines(', commit = true')}\n{page}\n{more}")
+    archive = Archive(free_port()).lines(", commit = true")
+    return box(place, f'{archive}\n{page}\nlanguage = "en"\n{more}')
 
 
 def films_of_a_day(place: Path) -> tuple[Config, dict[str, str]]:

@@ -24,11 +24,16 @@ DEMO = Path(bmd_edge.__file__).parent / "data" / "demo"
 SCRIPT = Path(__file__).with_name("dcmjs_numbers.mjs")
 
 
-def numbers_of_csv(path: Path) -> dict[tuple[str, str, str], str]:
-    """(side, site, what) -> the number as it is printed in the rows of one film; what: bmd | low | high | t_score."""
+def numbers_of_csv(path: Path, film_id: str | None = None) -> dict[tuple[str, str, str], str]:
+    """(side, site, what) -> the number as it is printed in the rows of a film, the only one where none is named.
+
+    what: bmd | low | high | t_score.
+    """
     found = {}
     with path.open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
+            if film_id not in (None, row["film_id"]):
+                continue
             for site in SITES:
                 for what in ("bmd", "low", "high", "t_score"):
                     if cell := row[f"{what}_{site}" + ("_gcm2" if what != "t_score" else "")]:

@@ -11,6 +11,7 @@ from bmd_edge.clinic.config import Config
 from bmd_edge.clinic.journal import deliveries
 from bmd_edge.clinic.journal.store import Journal
 from bmd_edge.clinic.page.server import page_server
+from bmd_edge.language import LANGUAGES, language
 from tests.bmd_edge.clinic.reading.readers import put
 from tests.support.clinic import free_port
 from tests.support.clinic.browser import Browser, browser
@@ -70,15 +71,53 @@ def hold(journal: Journal) -> None:
 def test_everything_fits_and_can_be_read_at_every_width(seen: Browser, url: str, width: int, dark: bool) -> None:
     seen.show(url, width, dark=dark)
     assert seen.value("document.documentElement.scrollWidth") <= width
-    hidden = (
-        "[...document.querySelectorAll('p, dd, b, li, time')].filter(e => e.closest('main') && !e.matches('.unseen')"
-    )
-    hidden += (
-        " && !e.closest('[hidden]') && e.scrollWidth > e.clientWidth + 1 && getComputedStyle(e).display !== 'inline')"
-    )
-    assert seen.value(f"{hidden}.map(e => e.outerHTML)") == []
+    assert seen.value(CUT_OFF) == []
     assert seen.value(CONTRAST) == []
     assert len(rows(seen)) == len(FILMS)
+
+
+CUT_OFF = """[...document.querySelectorAll("main p, main dd, main b, main li, main time")].filter((e) =>
+  !e.matches(".unseen") && !e.closest("[hidden]") && e.scrollWidth > e.clientWidth + 1 &&
+  getComputedStyle(e).display !== "inline").map((e) => e.outerHTML)"""
+"""What has a text of its own that is wider than its place."""
+
+
+@pytest.mark.parametrize("code", [one for one in LANGUAGES if one != "en"])
+def test_every_language_fits_and_is_the_scripts_too(seen: Browser, config: Config, journal: Journal, code: str) -> None:
+    spoken = language(code)
+    hold(journal)
+    with page_server(replace(config, language=code)) as url:
+        for width in (360, 1280):
+            seen.show(url, width)
+            assert seen.value("document.documentElement.scrollWidth") <= width
+            assert seen.value(CUT_OFF) == []
+        assert seen.value("document.documentElement.lang") == code
+        assert seen.value("document.title").startswith(spoken("{n} thing hangs", n=1))
+        seen.value("document.getElementById('search').focus()")
+        seen.type("ACC-1003")
+        said = seen.value("document.getElementById('shown').textContent")
+        assert said == spoken("{left} of {all} films match.", left=1, all=7)
+        put(config, journal, hip_dicom("R", AccessionNumber="ACC-2001", bone=2250))
+        seen.until("document.querySelectorAll('#films tbody tr').length === 8")
+        assert seen.value("document.getElementById('news').textContent") == spoken("New film.")
+        take_back(journal)
+    deliveries.release(journal)
+    seen.value("ask()")
+    before, after = map(re.escape, spoken("No answer from the box since {time}.").split("{time}"))
+    assert re.match(rf"{before}.*\d.*{after}", lost(seen))
+
+
+def take_back(journal: Journal) -> None:
+    """The eighth film was never there."""
+    with journal.change() as db:
+        db.execute("DELETE FROM film WHERE n=8")
+        journal.record("restored")
+
+
+def lost(seen: Browser) -> str:
+    """What is said where the box does not answer."""
+    seen.until("!document.getElementById('lost').hidden")
+    return str(seen.value("document.getElementById('lost').innerText"))
 
 
 # WCAG 2.1 1.4.3: 4.5 to 1, or 3 to 1 where letters are large; of every element with a text of its own.
@@ -192,9 +231,7 @@ def test_a_new_film_comes_by_itself_and_is_said_without_a_name(
     assert seen.value("document.getElementById('news').textContent") == "New film."
     assert seen.value("document.activeElement.id") == "search"  # nobody is thrown out of what he does
     assert seen.value("document.querySelectorAll('#films tbody tr')[1].dataset.mine") == "1"  # what is the same stays
-    with journal.change() as db:
-        db.execute("DELETE FROM film WHERE n=8")
-        journal.record("restored")
+    take_back(journal)
     seen.until("document.querySelectorAll('#films tbody tr').length === 7")
 
 
@@ -226,9 +263,7 @@ def test_a_box_that_ends_is_said_and_one_that_is_back_too(seen: Browser, config:
         seen.show(url)
         seen.until("stream.readyState === EventSource.OPEN")
     seen.value("ask()")
-    seen.until("!document.getElementById('lost').hidden")
-    said = seen.value("document.getElementById('lost').innerText")
-    assert re.match(r"No answer from the box since \d", said)
+    assert re.match(r"No answer from the box since \d", lost(seen))
     assert len(rows(seen)) == 7
     with page_server(config):
         seen.until("document.getElementById('lost').hidden", seconds=60)

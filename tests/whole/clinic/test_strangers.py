@@ -176,14 +176,40 @@ def test_strangers_by_dicom_are_refused_and_audited(running: Running) -> None:
     goes_on(running, 1)
 
 
-def test_another_address_may_not_use_the_plain_port(running: Running) -> None:
-    """Orthanc listens on every address of the machine."""
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_unit_comes_by_either_tls(running: Running, version: ssl.TLSVersion) -> None:
+    context = running.context()
+    context.minimum_version = context.maximum_version = version
+    uids = [f"1.2.826.0.1.3680043.12.{version}.{door}" for door in range(2)]
+    dicom, stow = (dicom_bytes(SOPInstanceUID=uid) for uid in uids)
+    assert clinic.send(running.dicom_tls, [dicom], tls=context) == [0]
+    assert post(running, clinic.stow_body(stow), context) == 200
+    assert {film.sop_uid for film in films_in(running.journal, "received")} >= set(uids)
+
+
+def own_address() -> str:
+    """An address of this machine that is not loopback's; skips the test without one."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             probe.connect(("192.0.2.1", 9))
         except OSError:
             pytest.skip("this machine has no address but that of loopback")
-        mine = probe.getsockname()[0]
+        return str(probe.getsockname()[0])
+
+
+def test_without_tls_a_unit_comes_by_a_network_that_is_said_to_be_nobody_elses(tmp_path: Path) -> None:
+    mine = own_address()
+    config = clinic.box(tmp_path, host=mine, dicom=f"{mine}:{clinic.free_port()}", vlan=True)
+    port = int(config.door.dicom.rpartition(":")[2])
+    with clinic.orthanc(config):
+        assert clinic.send(port, [dicom_bytes()], host=mine) == [0]
+        assert clinic.send(port, [dicom_bytes()], calling="STRANGER", host=mine) is None
+        assert clinic.send(port, [dicom_bytes()]) is None  # from another address than the unit's
+
+
+def test_another_address_may_not_use_the_plain_port(running: Running) -> None:
+    """Orthanc listens on every address of the machine."""
+    mine = own_address()
     follower, seen = LogFollower(running.config, running.journal), running.last_event
     assert clinic.send(running.dicom, [dicom_bytes(SOPInstanceUID="1.2.4")], host=mine) is None
     assert running.refused(seen, follower, 1) == ["dicom unknown_ae_title"]

@@ -75,6 +75,7 @@ def table() -> list[bytes]:
         dicom_bytes(SOPClassUID=films.SC, NumberOfFrames="2", SOPInstanceUID="1.2.3.9"),
         dicom_bytes(SOPClassUID=films.DX_PROCESSING, SOPInstanceUID="1.2.3.10"),
         dicom_bytes(SOPClassUID=films.CR, BodyPartExamined="HAND", SOPInstanceUID="1.2.3.11"),
+        dicom_bytes(SOPClassUID=films.SC, SOPInstanceUID="1.2.3.13"),
     ]
 
 
@@ -89,7 +90,8 @@ def test_the_verdict_is_the_same_at_every_door(tmp_path: Path) -> None:
     assert found["by_stow"] == found["by_c_store"]
     assert found["by_folder"] == found["by_c_store"]
     assert [state for *_, state in found["by_stow"]["kept"]] == [  # type: ignore[attr-defined]
-        "received", "received", "received", "quarantined", "quarantined", "quarantined", "received", "received"
+        "received", "received", "received", "quarantined", "quarantined", "quarantined", "received", "received",
+        "received",
     ]  # fmt: skip
     assert len(found["by_stow"]["refused"]) == 7  # type: ignore[arg-type]
     assert found["by_stow"]["again"] == 3

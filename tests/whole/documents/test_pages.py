@@ -13,7 +13,7 @@ from export.readme import pages, rooms
 ROOT = Path(__file__).parents[3]
 ALL = sorted(
     path.relative_to(ROOT).as_posix()
-    for pattern in ("*.md", "*/README.md")
+    for pattern in ("*.md", "*/README.md", "bmd_edge/clinic/*.md")
     for path in ROOT.glob(pattern)
     if path.name != "CHANGELOG.md" and not path.parent.name.startswith(".")
 )
@@ -120,8 +120,10 @@ def test_every_link_leads_somewhere(page: str) -> None:
 
 
 def test_the_pages_lead_to_each_other() -> None:
-    """Whoever opens the first page finds the others."""
+    """Whoever opens the first page finds the others, those of the clinic box from the package's own page."""
     led = {page for page in ALL if f"]({page}" in text("README.md") + text("CONTRIBUTING.md")}
+    led |= {page for page in ALL if f"]({page.removeprefix('bmd_edge/')}" in text("bmd_edge/README.md")}
+    led |= {page for page in ALL if f"]({page.removeprefix('bmd_edge/clinic/')}" in text("bmd_edge/clinic/README.md")}
     assert led | {"README.md"} == set(ALL)
 
 

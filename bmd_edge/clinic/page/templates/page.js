@@ -2,12 +2,6 @@
 // Keeps the page as the box has it: told by a stream of events, else asked every 10 s. What has not changed stays.
 const POLL_MS = 10_000;
 const SILENT_MS = 40_000; // the box gives a sign every 15 s
-const SAID = {
-  waits: "New film.",
-  read: "New film, read.",
-  refused: "New film, no number.",
-  quarantined: "New film, in quarantine.",
-};
 const [bar, lost, search, shown, news] = ["bar", "lost", "search", "shown", "news"].map((id) => document.getElementById(id));
 const body = document.querySelector("#films tbody");
 let stream = null;
@@ -17,6 +11,11 @@ let tag = "";
 let asking = false;
 let askAgain = false;
 
+// Sentences are the page's, in its language.
+function filled(said, values) {
+  return said.replace(/\{(\w+)\}/g, (place, name) => values[name]);
+}
+
 function find() {
   const words = search.value.toLowerCase().replaceAll("\u2212", "-").split(/\s+/).filter(Boolean);
   for (const row of body.rows) {
@@ -24,7 +23,7 @@ function find() {
     row.hidden = !words.every((word) => text.includes(word));
   }
   const left = [...body.rows].filter((row) => !row.hidden).length;
-  const said = words.length ? `${left} of ${body.rows.length} films match.` : "";
+  const said = words.length ? filled(search.dataset.said, { left, all: body.rows.length }) : "";
   if (shown.textContent !== said) shown.textContent = said;
 }
 
@@ -57,7 +56,9 @@ function remember(rows) {
 }
 
 function say(changes) {
-  if (changes.length) news.textContent = changes.length > 3 ? `${changes.length} films have changed.` : changes.map((state) => SAID[state]).join(" ");
+  if (!changes.length) return;
+  const each = changes.map((state) => news.dataset[state]).join(" ");
+  news.textContent = changes.length > 3 ? filled(news.dataset.many, { n: changes.length }) : each;
 }
 
 async function ask() {
@@ -72,7 +73,8 @@ async function ask() {
     answered = new Date();
     lost.hidden = true;
   } catch {
-    lost.querySelector("time").textContent = answered.toLocaleTimeString();
+    const said = lost.querySelector("b");
+    said.textContent = filled(said.dataset.said, { time: answered.toLocaleTimeString() });
     lost.hidden = false;
   }
   asking = false;

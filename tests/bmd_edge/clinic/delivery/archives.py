@@ -26,13 +26,18 @@ CLASSES = (Comprehensive3DSRStorage, SecondaryCaptureImageStorage)
 
 @dataclass
 class Archive:
-    """What an archive does and what it got: `status` may be a number, "abort" or "silent"; objects by UID."""
+    """What an archive does and what it got: `status` may be a number, "abort" or "silent"; objects by UID.
+
+    Of each association: `callers` (AE title, implementation version name), and `proposed`, SOP classes with syntaxes.
+    """
 
     port: int
     status: int | str = 0x0000
     got: dict[str, list[str]] = field(default_factory=dict)
     associations: int = 0
     only: str = ""
+    callers: list[tuple[str, str]] = field(default_factory=list)
+    proposed: list[list[tuple[str, list[str]]]] = field(default_factory=list)
 
     def lines(self, more: str = "") -> str:
         """Its table of clinic.toml."""
@@ -53,8 +58,13 @@ class Archive:
         return int(told)
 
 
-def _accepted(archive: Archive, _: evt.Event) -> None:
+def _accepted(archive: Archive, event: evt.Event) -> None:
     archive.associations += 1
+    caller = event.assoc.requestor
+    archive.callers.append((caller.ae_title, str(caller.implementation_version_name)))
+    archive.proposed.append(
+        [(str(one.abstract_syntax), list(map(str, one.transfer_syntax))) for one in caller.requested_contexts]
+    )
 
 
 @contextmanager

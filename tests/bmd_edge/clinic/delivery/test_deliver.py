@@ -40,9 +40,11 @@ def test_every_object_arrives_once_with_the_bytes_that_were_made(served: Make) -
     ("status", "said"),
     [
         (0xB000, "sent B000"),
+        (0xB006, "sent B006"),
         (0xB007, "sent B007"),
         (0x0111, "sent 0111"),
         (0xA900, "held refused_by_pacs A900"),
+        (0xC000, "held refused_by_pacs C000"),
         (0xC123, "held refused_by_pacs C123"),
         (0x0122, "held refused_by_pacs 0122"),
     ],
@@ -73,11 +75,12 @@ def test_objects_are_addressed_once_not_at_every_look(served: Make, monkeypatch:
     assert len(calls) == 1
 
 
-def test_an_archive_without_room_gets_them_later(served: Make) -> None:
-    with archive(status=0xA700) as pacs:
+@pytest.mark.parametrize("status", [0xA700, 0x0110, 0x0213])
+def test_an_archive_without_room_or_time_gets_them_later(status: int, served: Make) -> None:
+    with archive(status=status) as pacs:
         box = served(pacs.lines())
         with box.delivering():
-            box.until(lambda states: states == {"ready pacs_busy A700": 4} and len(pacs.got) == 4)
+            box.until(lambda states: states == {f"ready pacs_busy {status:04X}": 4} and len(pacs.got) == 4)
             pacs.status = 0x0000
             box.until(all_sent)
     assert max(map(len, pacs.got.values())) >= 2

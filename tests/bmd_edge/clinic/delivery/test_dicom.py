@@ -1,11 +1,13 @@
 """C-STORE and storage commitment with real archives: DCMTK, Orthanc, and one of pynetdicom that misbehaves."""
 
 import hashlib
+import socket
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
+from pydicom.uid import ExplicitVRLittleEndian
 
 from bmd_edge.clinic.delivery import dicom
 from bmd_edge.clinic.delivery.answers import REASONS
@@ -73,6 +75,45 @@ def test_what_is_made_on_request_is_kept_by_orthanc(tmp_path: Path) -> None:
     ):
         box.until(lambda states: states == {"committed 0000": 4})
         assert pacs.instances() == box.made()
+
+
+def test_one_association_proposes_one_syntax_for_each_kind_and_says_whose_it_is(tmp_path: Path) -> None:
+    with (
+        archive(classes=list(SOP_CLASSES.values())) as pacs,
+        asked_for(tmp_path, pacs.lines(ON_REQUEST)) as box,
+        box.delivering(),
+    ):
+        box.until(lambda states: states == {"sent 0000": 4})
+        assert pacs.proposed == [[(uid, [ExplicitVRLittleEndian]) for uid in SOP_CLASSES.values()]]
+        ((title, version),) = pacs.callers
+        assert title == "BMDEDGE"
+        assert version.startswith("PYNETDICOM")
+
+
+def test_an_archive_that_takes_no_connection_is_given_up_and_tried_again(
+    served: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its queue of connections is full: the kernel answers no more."""
+    monkeypatch.setattr(dicom, "CONNECT_S", 0.5)
+    with socket.socket() as listening, ExitStack() as queue:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(0)
+        for _ in range(4):
+            waiting = queue.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(listening.getsockname())
+        box = served(Archive(listening.getsockname()[1]).lines())
+        with box.delivering():
+            box.until(lambda states: "ready pacs_down" in states)
+
+
+def test_a_peer_that_goes_on_for_ever_is_cut_off(served: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of its bytes is in time; all of an object is not."""
+    monkeypatch.setattr(dicom, "_OBJECT_S", 0.5)
+    with archive(status="silent") as pacs:
+        box = served(pacs.lines())
+        with box.delivering():
+            box.until(lambda states: "ready pacs_down" in states)
 
 
 @pytest.mark.parametrize("status", ["abort", "silent"])

@@ -11,8 +11,11 @@ from pathlib import Path
 import pydicom
 import pytest
 from pynetdicom import AE
+from pynetdicom.association import Association
 from pynetdicom.sop_class import (  # type: ignore[attr-defined]
     StudyRootQueryRetrieveInformationModelFind,
+    StudyRootQueryRetrieveInformationModelGet,
+    StudyRootQueryRetrieveInformationModelMove,
     Verification,
 )
 
@@ -35,6 +38,14 @@ def film(number: int, **how: object) -> bytes:
     return dicom_bytes(SOPInstanceUID=f"1.2.826.0.1.3680043.10.{number}", **how)
 
 
+def as_video(data: bytes) -> bytes:
+    """A film that says it is MPEG-2, which Orthanc takes and nobody here reads."""
+    made, file = pydicom.dcmread(BytesIO(data)), BytesIO()
+    made.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.4.100"
+    made.save_as(file)
+    return file.getvalue()
+
+
 def known(config: Config, *states: str) -> set[str]:
     with Journal(config.root) as journal:
         return {one.sop_uid for one in films_in(journal, *states)}
@@ -55,6 +66,7 @@ def test_the_sender_hears_what_the_door_says(running: tuple[Config, clinic.Peer]
         "too many pixels": (film(4, Rows=20000, Columns=20000), 0xA900),
         "a color screenshot": (film(5, SOPClassUID=films.SC, PhotometricInterpretation="RGB"), 0xC003),
         "a hand": (film(6, BodyPartExamined="HAND", SOPClassUID=films.CR), 0x0000),
+        "a syntax that is not read": (as_video(film(7, syntax=films.JPEG_LS)), 0xC122),
     }
     statuses = clinic.send(peer.ports[0], [data for data, _ in sent.values()])
     assert statuses is not None
@@ -88,19 +100,39 @@ def stored(data: bytes) -> bytes:
     return bytes(pydicom.dcmread(BytesIO(data)).PixelData)
 
 
-def test_a_unit_may_ask_whether_somebody_is_there_and_for_nothing_else(running: tuple[Config, clinic.Peer]) -> None:
-    _, peer = running
+def called(peer: clinic.Peer, *wanted: str) -> Association:
+    """An association of the unit for these services."""
     unit = AE("XRAY1")
-    unit.add_requested_context(Verification)
-    unit.add_requested_context(StudyRootQueryRetrieveInformationModelFind)
-    connected = unit.associate("127.0.0.1", peer.ports[0], ae_title="BMDEDGE")
+    unit.dimse_timeout = 3
+    for one in wanted:
+        unit.add_requested_context(one)
+    return unit.associate("127.0.0.1", peer.ports[0], ae_title="BMDEDGE")
+
+
+def test_a_unit_may_ask_whether_somebody_is_there(running: tuple[Config, clinic.Peer]) -> None:
+    connected = called(running[1], Verification)
     assert connected.is_established
+    assert str(connected.acceptor.implementation_version_name).startswith("OFFIS_DCMTK_")
     assert connected.send_c_echo().Status == 0x0000
+    connected.release()
+
+
+QUERIES = {
+    StudyRootQueryRetrieveInformationModelFind: lambda unit, asked, model: unit.send_c_find(asked, model),
+    StudyRootQueryRetrieveInformationModelGet: lambda unit, asked, model: unit.send_c_get(asked, model),
+    StudyRootQueryRetrieveInformationModelMove: lambda unit, asked, model: unit.send_c_move(asked, "XRAY1", model),
+}
+
+
+@pytest.mark.parametrize("model", QUERIES, ids=["find", "get", "move"])
+def test_a_unit_may_ask_for_nothing_else(running: tuple[Config, clinic.Peer], model: str) -> None:
     query = pydicom.Dataset()
     query.QueryRetrieveLevel, query.PatientName = "STUDY", "*"
-    if any(one.abstract_syntax == StudyRootQueryRetrieveInformationModelFind for one in connected.accepted_contexts):
-        answers = list(connected.send_c_find(query, StudyRootQueryRetrieveInformationModelFind))
-        assert all("Status" not in status or status.Status not in (0x0000, 0xFF00, 0xFF01) for status, _ in answers)
+    connected = called(running[1], Verification, model)
+    assert connected.is_established
+    if any(one.abstract_syntax == model for one in connected.accepted_contexts):
+        answers = list(QUERIES[model](connected, query, model))
+        assert all("Status" not in said or said.Status not in (0x0000, 0xFF00, 0xFF01) for said, _ in answers)
         assert all(found is None for _, found in answers)
     if connected.is_established:
         connected.release()
@@ -126,6 +158,15 @@ def wait_for_log(config: Config, words: str) -> None:
     while words not in (config.root / "log/orthanc.log").read_text(encoding="utf-8"):
         assert time.monotonic() < end, words
         time.sleep(0.02)
+
+
+def test_a_sender_that_only_orthanc_knows_is_not_authorized(tmp_path: Path) -> None:
+    """As where somebody has edited its file by hand."""
+    stranger = {"other": {"AET": "OTHER", "Host": "127.0.0.1", "Port": 104}}
+    config = edited(clinic.box(tmp_path), DicomModalities=stranger)
+    with clinic.orthanc(config) as peer:
+        assert clinic.send(peer.ports[0], [film(1)], calling="OTHER") == [0x0124]
+    assert known(config, "received") == set()
 
 
 @pytest.mark.parametrize("patient", [CANARY, f"1\n{CANARY}", f"1, {CANARY} "])

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from bmd_edge.clinic.config import Config
+from bmd_edge.clinic.doors import content
 from bmd_edge.clinic.doors.content import Status
 from bmd_edge.clinic.doors.door import Door
 from bmd_edge.clinic.doors.stow import (
@@ -111,6 +112,15 @@ def test_a_film_is_kept_and_named_in_the_answer(path: Path, journal: Journal) ->
     assert data["0008119A"]["Value"][0]["00081197"]["Value"] == [0xC002]
     (film,) = films_in(journal, "received")
     assert (film.door, film.unit) == ("stow", "xray1")
+
+
+def test_a_file_that_is_too_long_is_told(path: Path, journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    film = dicom_bytes()
+    monkeypatch.setattr(content, "MAX_FILE_BYTES", len(film) - 1)
+    response, said = post(path, body_of(film))
+    assert response.status == HTTPStatus.CONFLICT
+    assert json.loads(said)["00081198"]["Value"][0]["00081197"]["Value"] == [0xA900]
+    assert not films_in(journal, "received")
 
 
 @pytest.mark.parametrize("subject", ["CN=XRAY1", "O=clinic,CN=xRay1"])

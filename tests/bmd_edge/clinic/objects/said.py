@@ -1,5 +1,6 @@
 """Objects of drawn films, as the box makes them."""
 
+from dataclasses import replace
 from datetime import datetime
 from functools import cache
 
@@ -24,12 +25,18 @@ def _screener() -> Screener:
 
 
 def said_of(
-    film: bytes, occasion: Occasion = OCCASION, screener: Screener | None = None, kinds: tuple[str, ...] = KINDS
+    film: bytes,
+    occasion: Occasion = OCCASION,
+    screener: Screener | None = None,
+    kinds: tuple[str, ...] = KINDS,
+    sided: bool = True,
 ) -> tuple[FilmReport, dict[str, Made]]:
-    """The report of a film and its objects by kind."""
+    """The report of a film and its objects by kind; `sided`: the sides of its hips are told."""
     screener = screener or _screener()
     loaded = screener.load(film)
     report = screener.measure(loaded)
+    if not sided:
+        report = replace(report, hips=tuple(replace(hip, side=None) for hip in report.hips))
     picture = FilmPicture(shrunk(loaded.film, *FILM_PX), *loaded.film.shape) if loaded.film else None
     study = study_of(film)
     answer = answer_key(report, study.sop_instance_uid, occasion.box.approval)

@@ -34,6 +34,7 @@ def test_a_refusal_of_film_or_hip_is_said_once_with_its_remedy() -> None:
         said = words(film)
         assert said.count(f"No number: {REFUSALS[code].sentence}") == 1
         assert said.count(REFUSALS[code].remedy) == 1
+    assert sum("bmd-edge clinic send --film ID" in line for line in words(hip_dicom("R", ImagerPixelSpacing=None))) == 1
     beside = words(hip_dicom("RL", implant="L"))
     assert beside.index("LEFT HIP") < beside.index(f"No number: {REFUSALS['implant'].sentence}")
 

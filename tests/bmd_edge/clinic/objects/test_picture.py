@@ -7,10 +7,11 @@ import pytest
 from PIL import ImageDraw, ImageFont
 
 from bmd_edge.clinic.objects import picture
-from bmd_edge.clinic.objects.panel import BAR, cautions, footer, results
+from bmd_edge.clinic.objects.panel import BAR, NOT_DRAWN, cautions, footer, results
 from bmd_edge.clinic.objects.picture import FILM_PX, HEIGHT_PX, WIDTH_PX, FilmPicture, result_picture
+from bmd_edge.clinic.remedies import remedy
 from bmd_edge.errors import FLAGS, REFUSALS
-from bmd_edge.report.film_report import FilmReport
+from bmd_edge.report.film_report import RESEARCH_USE, FilmReport
 from tests.bmd_edge.clinic.objects.said import OCCASION, said_of
 from tests.support.screening import hip_dicom
 
@@ -111,9 +112,17 @@ def test_a_film_that_was_not_decoded_has_its_words_all_the_same(drawn: Drawn) ->
 
 
 def test_every_letter_of_the_words_is_in_the_font() -> None:
-    font = picture._font(28)
-    words = {letter for refusal in REFUSALS.values() for letter in refusal.sentence + refusal.remedy}
-    words |= {letter for flag in FLAGS.values() for letter in flag}
-    missing = font.getmask("\U0010ffff").getbbox(), bytes(font.getmask("\U0010ffff"))
-    shown = {letter: (font.getmask(letter).getbbox(), bytes(font.getmask(letter))) for letter in words - {" "}}
-    assert [letter for letter, drawn in shown.items() if drawn == missing] == []
+    words = {letter for code in REFUSALS for letter in REFUSALS[code].sentence + remedy(code)}
+    words |= {letter for flag in (*FLAGS.values(), BAR, NOT_DRAWN, RESEARCH_USE) for letter in flag}
+    assert [letter for letter in words - {" "} if not picture._has(letter)] == []
+
+
+@pytest.mark.parametrize("notice", ["研究用途に限ります。", "Nur für Forschung.", "Только для исследований."])
+def test_a_notice_that_the_font_cannot_write_is_no_row_of_boxes(notice: str, drawn: Drawn) -> None:
+    report, _ = said_of(hip_dicom("R"))
+    drawn.clear()
+    result_picture(report, replace(OCCASION, box=replace(OCCASION.box, notice=notice)), GRAY)
+    assert NOT_DRAWN in said(drawn)
+    assert RESEARCH_USE in said(drawn)
+    assert notice not in said(drawn)
+    assert all(picture._has(letter) for letter in set(said(drawn)) - {" "})

@@ -3,6 +3,7 @@
 import io
 from dataclasses import replace
 
+import numpy as np
 import pydicom
 import pytest
 
@@ -105,13 +106,22 @@ def test_points_beyond_the_film_are_not_drawn() -> None:
     film = hip_dicom("R")
     report, study = said_of(film)[0], study_of(film)
     (hip,) = report.hips
+    beyond = 100.0, study.rows + 5.0
 
     def line(**moved: tuple[float, float]) -> list[pydicom.Dataset]:
         there = replace(hip, landmarks_px={**hip.landmarks_px, **moved})
         return items(structured_report(replace(report, hips=(there,)), study, OCCASION, NAMES), "SCOORD")
 
-    (whole,), (cut,) = line(), line(shaft_distal=(100.0, study.rows + 5.0))
-    assert len(cut.GraphicData) == len(whole.GraphicData) - 2
+    def points(one: pydicom.Dataset) -> list[tuple[float, float]]:
+        return list(zip(one.GraphicData[::2], one.GraphicData[1::2], strict=True))
+
+    (whole,), (cut,), (short,) = line(), line(shaft_distal=beyond), line(shaft_distal=beyond, shaft_proximal=beyond)
+    assert points(cut)[-1] == points(whole)[-2]
+    assert points(short)[-1] == points(whole)[-3]
+    # The viewer OHIF takes lines of four and five points for rectangles: one more, or two, lie on it.
+    assert [len(points(one)) for one in (whole, cut, short)] == [6, 6, 3]
+    head, between, neck = (np.array(point) for point in points(whole)[:3])
+    assert between == pytest.approx((head + neck) / 2, abs=0.01)
     assert line(**dict.fromkeys(hip.landmarks_px, (-1.0, 5.0))) == []
 
 

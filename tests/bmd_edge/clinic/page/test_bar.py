@@ -82,3 +82,5 @@ def test_a_folder_that_others_may_open_is_said_as_what_is_wrong(config: Config, 
     config.root.chmod(0o755)
     (found,) = said(config, journal)
     assert (found.what, found.sentence) == ("box's folder, for others", f"is open: chmod go= {config.root}.")
+    (found,) = said(replace(config, language="de"), journal)
+    assert (found.what, found.sentence) == ("Ordner der Box, für andere", f"ist offen: chmod go= {config.root}.")

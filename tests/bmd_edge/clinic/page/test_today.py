@@ -6,12 +6,16 @@ from html.parser import HTMLParser
 
 import pytest
 
+from bmd_edge.bundle.bundle import read_bundle
 from bmd_edge.clinic.config import Config
+from bmd_edge.clinic.journal import deliveries
 from bmd_edge.clinic.journal.store import Journal
 from bmd_edge.clinic.page import rows
-from bmd_edge.clinic.page.bar import Trouble
+from bmd_edge.clinic.page.bar import Bar, Trouble
+from bmd_edge.clinic.page.tally import Tally
 from bmd_edge.clinic.page.today import today_html
 from bmd_edge.errors import REFUSALS
+from bmd_edge.language import LANGUAGES, language
 from bmd_edge.report.film_report import RESEARCH_USE
 from tests.support.clinic.films_of_a_day import CANARIES, with_names
 from tests.support.screening import NOTICE
@@ -20,18 +24,25 @@ TROUBLE = Trouble("3 objects to main held", 0.0, "It <fails>.", "Run `bmd-edge c
 
 
 class Parsed(HTMLParser):
+    """Tags with their attributes, the text, and `said`: each piece of text or of an attribute that is for people."""
+
     def __init__(self, page: str) -> None:
         super().__init__()
         self.tags: list[tuple[str, dict[str, str | None]]] = []
         self.text = ""
+        self.said: set[str] = set()
         self.feed(page)
         self.text = " ".join(self.text.split())
 
     def handle_starttag(self, tag, attrs):
         self.tags.append((tag, dict(attrs)))
+        for_people = ("alt", "aria-label", "placeholder")
+        words = {value for name, value in attrs if name in for_people or (name.startswith("data-") and tag != "tr")}
+        self.said |= words - {None}
 
     def handle_data(self, data):
         self.text += data
+        self.said.add(data.strip())
 
 
 def test_everything_is_said(config: Config, journal: Journal, keys: dict[str, str]) -> None:
@@ -96,3 +107,26 @@ def test_a_day_without_films_has_a_page(config: Config, journal: Journal) -> Non
     text = Parsed(today_html(config, journal, "", [])).text
     assert "0 films" in text
     assert "Film 0" not in text
+
+
+NO_WORDS = r"implant|not_a_hip|pixel_length|[0-9a-f]{16}|BMDEDGE ·|main|xray1|ACC-100\d|<b>&amp;|bmd-edge [a-z -]+"
+"""Of the page's day in every language: codes, ids, names of settings, commands."""
+
+
+@pytest.mark.parametrize("code", [one for one in LANGUAGES if one != "en"])
+def test_every_word_of_the_page_is_in_its_language(config: Config, journal: Journal, code: str) -> None:
+    deliveries.hold(journal, next(iter(deliveries.lease(journal, "main", 1))).uid, "main", "A900", "refused_by_pacs")
+    config.root.chmod(0o755)
+    pages = {}
+    for one in ("en", code):
+        spoken = replace(config, language=one)
+        troubles = Bar(spoken).troubles(journal, Tally())
+        assert len(troubles) == 2
+        pages[one] = Parsed(today_html(spoken, journal, read_bundle().manifest.validity.notice, troubles))
+    assert ("html", {"lang": code}) in pages[code].tags
+    assert language(code)(RESEARCH_USE) in pages[code].text
+    same = {said for said in pages["en"].said & pages[code].said if re.search("[A-Za-z]{3}", said)}
+    assert {said for said in same if not re.fullmatch(NO_WORDS, said)} == set()
+    digits = [re.findall(r"\d\.\d+", page.text) for page in pages.values()]
+    assert len(digits[0]) > 30
+    assert digits[0] == digits[1]
