@@ -98,6 +98,34 @@ def doctor(config: ConfigOption = _CONFIG) -> None:
 
 
 @app.command()
+def backup(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder on another disk, new or of the last backup.")],
+    config: ConfigOption = _CONFIG,
+) -> None:
+    """Copy journal, films, objects, keys and clinic.toml, while films come in; what DIR has is not copied again."""
+    from bmd_edge.clinic.config import read_own_config
+    from bmd_edge.clinic.setup.backup import back_up
+
+    n = back_up(read_own_config(config), folder)
+    typer.echo(
+        f"{n} new films and objects, and the journal, are in {folder}: it holds patients' films and keys.", err=True
+    )
+
+
+@app.command()
+def restore(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder of `bmd-edge clinic backup`.")],
+    config: ConfigOption = _CONFIG,
+) -> None:
+    """Make the box what it was at a backup, with its services stopped; films that came since and are here stay."""
+    from bmd_edge.clinic.config import read_own_config
+    from bmd_edge.clinic.setup.backup import restore as run
+
+    n = run(read_own_config(config), folder)
+    typer.echo(f"The journal is the backup's; {n} films and objects were missing. Start the services now.", err=True)
+
+
+@app.command()
 def serve(config: ConfigOption = _CONFIG) -> None:
     """Read films and deliver results until SIGTERM or Ctrl-C."""
     import logging

@@ -35,15 +35,16 @@ _URL = re.compile(rf"https?://({_HOST.pattern}|\[[0-9A-Fa-f:.]+\])(:[0-9]+)?(/[!
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Box:
-    """The box itself. root: folder of journal, spool and outbox. min_free_mb: with less, no film is taken.
-
-    scratch: folder in memory for what Orthanc notes of films while they pass.
+    """The box itself. root: folder of journal, spool and outbox. min_free_mb: with less, no film is taken. scratch:
+    folder in memory for what Orthanc notes of films while they pass. keep_days: a film's files are kept so many days
+    after the archives have its results; 0 keeps them for good.
     """
 
     root: str
     ae_title: str = "BMDEDGE"
     min_free_mb: int = 5000
     scratch: str = "/run/bmd-edge"
+    keep_days: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,16 +223,11 @@ def address(text: str) -> tuple[str, int]:
 
 
 def _check(config: Config, lines: Lines) -> None:
-    box, door = config.box, config.door
-    for name in ("root", "scratch"):
-        if not Path(getattr(box, name)).is_absolute():
-            raise lines.error(f"box.{name}", "must be the whole path of a folder")
-    _check_ae_title(box.ae_title, "box.ae_title", lines)
+    door = config.door
+    _check_box(config.box, lines)
     _check_approval(config.approval, lines)
     if config.language not in ("", *LANGUAGES):
         raise lines.error("language", none_of(config.language, LANGUAGES))
-    if box.min_free_mb < 1:
-        raise lines.error("box.min_free_mb", "must be 1 or more")
     for name in ("dicom", "dicom_tls", "stow_tls"):
         if text := getattr(door, name):
             _check_address(text, f"door.{name}", lines)
@@ -247,6 +243,16 @@ def _check(config: Config, lines: Lines) -> None:
     _check_units(config, lines)
     for name, pacs in config.pacs.items():
         _check_destination(pacs, f"pacs.{name}", lines)
+
+
+def _check_box(box: Box, lines: Lines) -> None:
+    for name in ("root", "scratch"):
+        if not Path(getattr(box, name)).is_absolute():
+            raise lines.error(f"box.{name}", "must be the whole path of a folder")
+    for name, least in (("min_free_mb", 1), ("keep_days", 0)):
+        if getattr(box, name) < least:
+            raise lines.error(f"box.{name}", f"must be {least} or more")
+    _check_ae_title(box.ae_title, "box.ae_title", lines)
 
 
 def _check_approval(text: str, lines: Lines) -> None:

@@ -140,6 +140,8 @@ def read_again(journal: Journal, film_id: str, dry_run: bool = False) -> str:
     (one,) = found
     if one.state not in ("ready", "done"):
         raise UsageError(f"film {one.film_key[:16]} is {one.state}: only one that was read can be read again")
+    if one.reason == films.REMOVED:
+        raise UsageError(f"film {one.film_key[:16]} was removed after keep_days: have it sent again first")
     if not dry_run:
         films.read_again(journal, one.film_key, "asked for")
     done = "would be" if dry_run else "is"

@@ -8,7 +8,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from functools import partial
 from pathlib import Path
 from time import monotonic
@@ -25,6 +25,7 @@ from bmd_edge.clinic.journal.heads import note_head
 from bmd_edge.clinic.journal.store import Journal
 from bmd_edge.clinic.page.server import page_server
 from bmd_edge.clinic.reading.work import work
+from bmd_edge.clinic.retention import remove_old
 from bmd_edge.errors import BmdEdgeError, UsageError
 from bmd_edge.screen.run_lock import hold
 
@@ -33,7 +34,8 @@ logger = logging.getLogger(__name__)
 DRAIN_S = 8.0
 """How long work that has begun may take after SIGTERM; what is not finished by then is done after the next start."""
 _LOOK_S = 1.0
-_HEADS_S = 3600.0
+_PORT_AGAIN_S = 10.0
+_HEADS_S = _RETENTION_S = 3600.0
 _TAKEN = "the box is served already ({}): end that one first"
 
 
@@ -55,11 +57,8 @@ def serve(config: Config, stop: threading.Event) -> None:
         door.sweep()
         stack.enter_context(_signals(stop))
         reports = Reports(journal)
-        stack.enter_context(listening(config, reports))
         if config.door.stow_tls:
             stack.enter_context(stow_door(config, door))
-        if config.page.bind:
-            logger.info("today's films: %s", stack.enter_context(page_server(config)))
         _run(config, stop, _tasks(config, journal, door, stop, reports))
 
 
@@ -68,11 +67,17 @@ def _tasks(
 ) -> dict[str, Callable[[], None]]:
     tasks: dict[str, Callable[[], None]] = {"reading": partial(work, config, journal, stop)}
     for name in config.pacs:
-        tasks[f"delivery to {name}"] = partial(deliver, config, journal, name, stop, reports.take)
+        tasks[f"delivery to {name}"] = partial(deliver, config, journal, name, stop, reports)
         if not config.delivers_to(name):
             logger.warning("not delivering to %s: no approval named", name)
-    tasks["audit"] = partial(_follow, LogFollower(config, journal), stop)
+    tasks["audit"] = partial(_follow, config, journal, stop)
     tasks["heads"] = partial(_note_heads, config.root, journal, stop)
+    if config.box.keep_days:
+        tasks["retention"] = partial(_remove_old, config, journal, stop)
+    if config.page.bind:
+        tasks["page"] = partial(_keep_open, "page", partial(page_server, config), journal, stop)
+    if any(pacs.commit for pacs in config.pacs.values()):
+        tasks["commitment"] = partial(_keep_open, "commitment", partial(listening, config, reports), journal, stop)
     if config.door.folder:
         tasks["folder"] = partial(watch, FolderDoor(door, journal, Path(config.door.folder)), stop)
     return tasks
@@ -105,10 +110,18 @@ def _run(config: Config, stop: threading.Event, tasks: dict[str, Callable[[], No
         raise failed[0]
 
 
-def _follow(follower: LogFollower, stop: threading.Event) -> None:
+def _follow(config: Config, journal: Journal, stop: threading.Event) -> None:
     """Write down whom Orthanc and nginx refuse."""
-    while not stop.wait(_LOOK_S):
-        follower.step()
+    with closing(LogFollower(config, journal)) as follower:
+        while not stop.wait(_LOOK_S):
+            follower.step()
+
+
+def _remove_old(config: Config, journal: Journal, stop: threading.Event) -> None:
+    """Remove what need not be kept for longer, at the start and every hour."""
+    while not stop.is_set():
+        remove_old(config, journal)
+        stop.wait(_RETENTION_S)
 
 
 def _note_heads(root: Path, journal: Journal, stop: threading.Event) -> None:
@@ -117,6 +130,26 @@ def _note_heads(root: Path, journal: Journal, stop: threading.Event) -> None:
     while not stop.wait(_HEADS_S):
         note_head(root, journal)
     note_head(root, journal)
+
+
+def _keep_open(
+    name: str, opened: Callable[[], AbstractContextManager[str]], journal: Journal, stop: threading.Event
+) -> None:
+    """Keep a port open beside the work; while another program has it, films are read and sent all the same."""
+    said = False
+    while not stop.is_set():
+        try:
+            with opened() as where:
+                journal.record(f"{name}_open")
+                logger.info("%s: %s", name, where)
+                said = False
+                stop.wait()
+        except UsageError as error:
+            if not said:
+                logger.error("no %s, and films go on: %s; until then it is tried again", name, error)
+                journal.record(f"{name}_closed")
+            said = True
+            stop.wait(_PORT_AGAIN_S)
 
 
 def _check_clock(journal: Journal) -> None:

@@ -48,6 +48,26 @@ REASONS = {
         "The archive rejects this box.",
         "Have its AE title and address entered there; then `bmd-edge clinic send --held`.",
     ),
+    "not_authorized": (
+        "The archive does not let this box in.",
+        "Have the box's certificate (box.crt) entered there; then `bmd-edge clinic send --held`.",
+    ),
+    "other_fhir": (
+        "The record speaks another version of FHIR than R4.",
+        "Name the address of its FHIR R4 in clinic.toml.",
+    ),
+    "no_client_ids": (
+        "The record takes no resource under an id that it has not given itself.",
+        "Have it allow that (FHIR: update as create); then `bmd-edge clinic send --held`.",
+    ),
+    "conflict": (
+        "The record says that somebody else has changed the same resource, twice in a row.",
+        "Find out who else writes there under these ids; then `bmd-edge clinic send --held`.",
+    ),
+    "version_wanted": (
+        "The record takes a resource only with the version that it is to replace.",
+        "Have it take updates without If-Match from this box; then `bmd-edge clinic send --held`.",
+    ),
     "no_context": (
         "The archive takes no objects of this kind.",
         "Have it take this SOP class, or name other objects in clinic.toml; then `bmd-edge clinic send --held`.",
@@ -88,8 +108,11 @@ def delay_s(tries: int) -> float:
 
 
 class Unreachable(Exception):
-    """No object can be sent to an archive now; `permanent` where that will not change by itself."""
+    """No object can be sent to an archive now; `permanent` where that will not change by itself.
 
-    def __init__(self, reason: str, status: str = "", permanent: bool = False) -> None:
+    wait_s: for so many seconds the archive has asked to be left in peace.
+    """
+
+    def __init__(self, reason: str, status: str = "", permanent: bool = False, wait_s: float = 0.0) -> None:
         super().__init__(reason)
-        self.answer = Answer(Next.HOLD if permanent else Next.AGAIN, status, reason)
+        self.answer = Answer(Next.HOLD if permanent else Next.AGAIN, status, reason, wait_s)

@@ -14,6 +14,7 @@ from bmd_edge.clinic.config import Config, address
 from bmd_edge.clinic.delivery.answers import delay_s
 from bmd_edge.clinic.journal import deliveries
 from bmd_edge.clinic.journal.store import Journal
+from bmd_edge.errors import UsageError
 
 logger = logging.getLogger(__name__)
 
@@ -22,10 +23,14 @@ _NOT_THERE = 0x0112
 
 
 class Reports:
-    """Writes the archives' reports into the journal; `take` is the handler of pynetdicom's N-EVENT-REPORT."""
+    """Writes the archives' reports into the journal; `take` is the handler of pynetdicom's N-EVENT-REPORT.
+
+    heard: whether the port is open that archives report to. Without it nobody is asked.
+    """
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
+        self.heard = False
 
     def take(self, event: evt.Event) -> tuple[int, None]:
         """Take one report. What it says of objects that its transaction was not about, is not believed."""
@@ -58,20 +63,28 @@ class Reports:
 
 
 @contextmanager
-def listening(config: Config, reports: Reports) -> Iterator[None]:
-    """Answer the archives of `clinic.toml` that are asked for commitment; OSError where the port is taken."""
+def listening(config: Config, reports: Reports) -> Iterator[str]:
+    """Answer the archives of `clinic.toml` that are asked for commitment while the block runs; yields where.
+
+    UsageError where the port is taken.
+    """
     callers = [one.ae_title for one in config.pacs.values() if one.commit]
     if not callers:
-        yield
+        yield ""
         return
     entity = AE(ae_title=config.box.ae_title)
     entity.require_called_aet = True
     entity.require_calling_aet = callers
     entity.add_supported_context(StorageCommitmentPushModel, scu_role=True, scp_role=True)
-    where = address(config.commitment.bind)
-    server = entity.start_server(where, block=False, evt_handlers=[(evt.EVT_N_EVENT_REPORT, reports.take)])
-    assert server is not None
+    bind = config.commitment.bind
     try:
-        yield
+        server = entity.start_server(address(bind), block=False, evt_handlers=[(evt.EVT_N_EVENT_REPORT, reports.take)])
+    except OSError as error:
+        raise UsageError(f"commitment.bind {bind}: {error.strerror}; name another address in clinic.toml") from None
+    assert server is not None
+    reports.heard = True
+    try:
+        yield bind
     finally:
+        reports.heard = False
         server.shutdown()

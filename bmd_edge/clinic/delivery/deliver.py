@@ -4,15 +4,15 @@ import hashlib
 import logging
 import socket
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
 from time import monotonic
-from typing import Any
 
 from bmd_edge.clinic.config import RESOURCES, Config, Destination, host_of, port_of
 from bmd_edge.clinic.delivery.answers import Answer, Next, Unreachable, delay_s
+from bmd_edge.clinic.delivery.commitment import Reports
 from bmd_edge.clinic.delivery.dicom import DicomArchive, dicom_archive
 from bmd_edge.clinic.delivery.fhir import FhirRecord, fhir_record
 from bmd_edge.clinic.delivery.stow import StowArchive, stow_archive
@@ -34,8 +34,8 @@ COMMIT_WITHIN_S = 600.0
 MOST_ASKS = 3
 
 
-def deliver(config: Config, journal: Journal, name: str, stop: Event, on_report: Callable[[Any], Any]) -> None:
-    """Send what is due at the archive `name` until `stop` is set.
+def deliver(config: Config, journal: Journal, name: str, stop: Event, reports: Reports) -> None:
+    """Send what is due at the archive `name` until `stop` is set, and ask for commitment where reports are heard.
 
     Nothing goes out before an approval is named, but to an archive for tests, and nothing that names none. Whatever is
     wrong with the archive is written down and tried again; OSError, UsageError where the journal cannot be used.
@@ -44,13 +44,13 @@ def deliver(config: Config, journal: Journal, name: str, stop: Event, on_report:
     while not stop.is_set():
         seen = _addressed(config, journal, name, seen)
         due = deliveries.lease(journal, name, _AT_ONCE) if config.delivers_to(name) else []
-        if not due and not _unanswered(journal, name):
+        if not due and not (reports.heard and _unanswered(journal, name)):
             stop.wait(POLL_S)
             continue
         try:
-            with _archive(config, name, on_report) as archive:
+            with _archive(config, name, reports) as archive:
                 _send(journal, archive, _whole(config.root, journal, _newest(journal, due)), stop)
-                if isinstance(archive, DicomArchive):
+                if isinstance(archive, DicomArchive) and reports.heard:
                     _ask(journal, archive, name)
             failures = 0
         except Unreachable as error:
@@ -58,7 +58,7 @@ def deliver(config: Config, journal: Journal, name: str, stop: Event, on_report:
             failures = failures + 1 if error.answer.status != _SILENT else 1
             _put_off(journal, name, error.answer)
             logger.warning("%s: %s %s", name, error.answer.reason, error.answer.status)
-            _wait(config.pacs[name], delay_s(failures), stop)
+            _wait(config.pacs[name], max(delay_s(failures), error.answer.wait_s), stop)
 
 
 def _wait(archive: Destination, seconds: float, stop: Event) -> None:
@@ -91,7 +91,7 @@ def _addressed(config: Config, journal: Journal, name: str, seen: int) -> int:
 
 
 @contextmanager
-def _archive(config: Config, name: str, on_report: Callable[[Any], Any]) -> Iterator[_Peer]:
+def _archive(config: Config, name: str, reports: Reports) -> Iterator[_Peer]:
     wanted = config.pacs[name]
     if wanted.kind == "stow":
         with stow_archive(config, wanted) as stow:
@@ -100,7 +100,7 @@ def _archive(config: Config, name: str, on_report: Callable[[Any], Any]) -> Iter
         with fhir_record(config, wanted) as record:
             yield record
     else:
-        with dicom_archive(config, wanted, on_report) as dicom:
+        with dicom_archive(config, wanted, reports.take) as dicom:
             yield dicom
 
 
@@ -130,7 +130,8 @@ def _whole(root: Path, journal: Journal, due: list[Delivery]) -> list[Delivery]:
 def _send(journal: Journal, archive: _Peer, due: list[Delivery], stop: Event) -> None:
     """Write down each answer as it comes.
 
-    An object at which the archive fell silent waits longer than those behind it: it may be what silenced it.
+    An object at which the archive fell silent waits longer than those behind it: it may be what silenced it. Where the
+    archive asks to be left in peace, none of them is sent before that is over.
     """
     for one, answer in archive.send(due):
         logger.info("object %s to %s: %s %s", one.uid[-16:], one.destination, answer.next.value, answer.status)
@@ -143,6 +144,8 @@ def _send(journal: Journal, archive: _Peer, due: list[Delivery], stop: Event) ->
             deliveries.try_again(journal, one.uid, one.destination, answer.status, answer.reason, again)
         if answer.reason == "pacs_down":
             raise Unreachable("pacs_down", _SILENT)
+        if answer.wait_s:
+            raise Unreachable(answer.reason, answer.status, wait_s=answer.wait_s)
         if stop.is_set():
             return  # what is left is leased, and due again after the next start
 

@@ -6,7 +6,9 @@ import socket
 import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from email.message import Message
+from email.utils import parsedate_to_datetime
 from http.client import HTTPConnection, HTTPException, HTTPSConnection, IncompleteRead
 from threading import Timer
 from typing import Any, NamedTuple
@@ -21,6 +23,9 @@ _MOST_ANSWER_BYTES = 1 << 20
 MOST_WAIT_S = 3600.0
 """However long a server asks to be left in peace."""
 _LATER = {408, 425, 429}
+_NEVER = {501, 505}
+"""Of the server's own faults those that are none of today: it knows no such method, or no such HTTP."""
+_STRANGER = {401, 403, 407}
 
 
 class Response(NamedTuple):
@@ -33,18 +38,28 @@ class Response(NamedTuple):
     @property
     def later(self) -> bool:
         """Whether it says nothing about what was sent, and may answer otherwise another time."""
-        return self.status >= 500 or self.status in _LATER
+        return (self.status >= 500 and self.status not in _NEVER) or self.status in _LATER
 
     @property
     def wait_s(self) -> float:
         """For how many seconds it asks to be left in peace (RFC 9110 10.2.3), an hour at most; 0 where it does not."""
         text = self.headers.get("Retry-After", "").strip()
-        return min(float(text), MOST_WAIT_S) if re.fullmatch(r"[0-9]{1,9}", text) else 0.0
+        if re.fullmatch(r"[0-9]{1,9}", text):
+            return min(float(text), MOST_WAIT_S)
+        until = _moment(text)
+        # By its own clock, where it says what that is: this box's may differ.
+        now = _moment(self.headers.get("Date", "")) or datetime.now(UTC)
+        return min(max((until - now).total_seconds(), 0.0), MOST_WAIT_S) if until else 0.0
 
     @property
     def refusal(self) -> str:
-        """Why it took nothing, a key of `REASONS`; what points elsewhere is no archive's address."""
-        return "no_answer_of_an_archive" if 300 <= self.status < 400 else "refused_by_pacs"
+        """Why it took nothing, a key of `REASONS`; what points elsewhere or knows no such place is no archive's
+        address.
+        """
+        if self.status in _STRANGER:
+            return "not_authorized"
+        elsewhere = 300 <= self.status < 400 or self.status in {404, *_NEVER}
+        return "no_answer_of_an_archive" if elsewhere else "refused_by_pacs"
 
     def said(self) -> Any:
         """The body as JSON; None where it is none."""
@@ -52,6 +67,14 @@ class Response(NamedTuple):
             return json.loads(self.body)
         except (ValueError, RecursionError):  # nested deeper than Python goes
             return None
+
+
+def _moment(text: str) -> datetime | None:
+    """An HTTP-date (RFC 9110 5.6.7); None where it is none."""
+    try:
+        return parsedate_to_datetime(text).replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        return None
 
 
 class HttpPeer:

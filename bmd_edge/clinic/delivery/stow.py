@@ -33,13 +33,20 @@ class StowArchive:
     def _answer(self, one: Delivery) -> Answer:
         boundary = secrets.token_hex(16)
         head = f"--{boundary}\r\nContent-Type: application/dicom\r\n\r\n".encode()
-        body = head + (self._root / one.path).read_bytes() + f"\r\n--{boundary}--\r\n".encode()
+        response = self._posted(boundary, head + (self._root / one.path).read_bytes() + b"\r\n")
+        return answer_to(None) if response is None else _meaning(response, one.uid)
+
+    def look(self) -> Answer:
+        """Whether objects could be sent, as far as a request without any can tell."""
+        response = self._posted(secrets.token_hex(16), b"")
+        return answer_to(None) if response is None else _there(response)
+
+    def _posted(self, boundary: str, parts: bytes) -> Response | None:
         headers = {
             "Content-Type": f'multipart/related; type="application/dicom"; boundary={boundary}',
             "Accept": _JSON,
         }
-        response = self._peer.ask("POST", self._path, body, headers)
-        return answer_to(None) if response is None else _meaning(response, one.uid)
+        return self._peer.ask("POST", self._path, parts + f"--{boundary}--\r\n".encode(), headers)
 
 
 def _meaning(response: Response, uid: str) -> Answer:
@@ -59,6 +66,19 @@ def _meaning(response: Response, uid: str) -> Answer:
     if status in (200, 202):
         return Answer(Next.HOLD, str(status), "no_answer_of_an_archive")
     return Answer(Next.HOLD, str(status), response.refusal)
+
+
+def _there(response: Response) -> Answer:
+    """An archive finds fault with a request that holds nothing, or stores nothing; and some fall ill at it (500)."""
+    status = str(response.status)
+    if response.later and response.status != 500:
+        return Answer(Next.AGAIN, status, "pacs_busy", response.wait_s)
+    if response.refusal != "refused_by_pacs":
+        return Answer(Next.HOLD, status, response.refusal)
+    is_page = response.status < 300 and response.headers.get_content_type() == "text/html"
+    if is_page or response.status == 405:  # a login page, or a server of pages alone
+        return Answer(Next.HOLD, status, "no_answer_of_an_archive")
+    return Answer(Next.SENT, status)
 
 
 def _uids(said: Any, tag: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import os
 import re
 from collections import Counter
+from io import BufferedReader
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,7 +36,16 @@ class LogFollower:
     def __init__(self, config: Config, journal: Journal) -> None:
         self._journal = journal
         self._logs = {config.root / ORTHANC_LOG: _orthanc, config.root / NGINX_LOG: _nginx}
-        self._read = {path: _size(path) for path in self._logs}
+        self._files = {path: _opened(path) for path in self._logs}
+        for files in self._files.values():
+            for file in files:
+                file.seek(0, os.SEEK_END)
+
+    def close(self) -> None:
+        """Close the logs."""
+        for files in self._files.values():
+            for file in files:
+                file.close()
 
     def step(self) -> None:
         """Write down who was refused since the last look, each kind once with its number."""
@@ -47,16 +57,23 @@ class LogFollower:
                 self._journal.record("refused", **one._asdict(), times=times)
 
     def _new_lines(self, path: Path) -> list[str]:
-        if _size(path) < self._read[path]:  # it was rotated
-            self._read[path] = 0
-        try:
-            with path.open("rb") as file:
-                file.seek(self._read[path])
-                whole, newline, _ = file.read(_MOST_BYTES).rpartition(b"\n")
-        except FileNotFoundError:
-            return []
-        self._read[path] += len(whole + newline)
-        return whole.decode("utf-8", "replace").splitlines()
+        """Of a log that was rotated the old file is read until, with the new one there, it has nothing more: its writer
+        may be a moment behind.
+        """
+        files = self._files[path]
+        read = [(file, _whole_lines(file)) for file in files]
+        found = [line for _, lines in read for line in lines]
+        newest = _opened(path)
+        if newest and not (files and os.path.sameopenfile(files[-1].fileno(), newest[0].fileno())):
+            files += newest
+            return found + _whole_lines(newest[0])
+        for file in newest:
+            file.close()
+        for file, lines in read[:-1]:
+            if not lines:
+                file.close()
+                files.remove(file)
+        return found
 
 
 def _orthanc(line: str) -> Refused | None:
@@ -77,8 +94,18 @@ def _nginx(line: str) -> Refused | None:
     return Refused(door, address, why)
 
 
-def _size(path: Path) -> int:
+def _opened(path: Path) -> list[BufferedReader]:
     try:
-        return os.stat(path).st_size
+        return [path.open("rb")]
     except FileNotFoundError:
-        return 0
+        return []
+
+
+def _whole_lines(file: BufferedReader) -> list[str]:
+    """The lines behind the place that the file stands at, without one that is being written."""
+    start = file.tell()
+    if os.fstat(file.fileno()).st_size < start:  # it was emptied
+        start = file.seek(0)
+    whole, newline, _ = file.read(_MOST_BYTES).rpartition(b"\n")
+    file.seek(start + len(whole + newline))
+    return whole.decode("utf-8", "replace").splitlines()

@@ -83,13 +83,20 @@ class Door:
 
     def _taken(self, data: bytes, origin: Origin) -> Status:
         film = Arrival(**asdict(content_of(data, self.key)), door=origin.door, unit=origin.unit)
+        path = film_path(self._root, film.film_key)
         with self._lock:
-            if known(self._journal, film)[0] is not Known.AGAIN:
-                if shutil.disk_usage(self._root).free < self._spare_bytes + len(data):
-                    raise NotTaken(Status.NO_ROOM, "disk_full")
-                # Before the journal says so: a row without its file would be a film that is lost.
-                replace_bytes(film_path(self._root, film.film_key), data, mode=0o600)
-            return Status.CONFLICT if take(self._journal, film) is Known.CONFLICT else Status.KEPT
+            what, kept_as = known(self._journal, film)
+            if what is not Known.AGAIN:
+                self._write(path, data)  # before the journal says so: a row without its file would be a lost film
+            with self._journal.change():  # in which nobody removes files
+                if what is Known.AGAIN and kept_as == film.film_key and not path.exists():
+                    self._write(path, data)
+                return Status.CONFLICT if take(self._journal, film) is Known.CONFLICT else Status.KEPT
+
+    def _write(self, path: Path, data: bytes) -> None:
+        if shutil.disk_usage(self._root).free < self._spare_bytes + len(data):
+            raise NotTaken(Status.NO_ROOM, "disk_full")
+        replace_bytes(path, data, mode=0o600)
 
     def sweep(self) -> int:
         """After a restart: remove what a killed door has left half written, and take in whole films that the journal

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from sqlite3 import Row
 
-from bmd_edge.clinic.journal.films import settle
+from bmd_edge.clinic.journal.films import REMOVED, settle
 from bmd_edge.clinic.journal.store import Journal
 
 
@@ -48,14 +48,16 @@ def address(
 ) -> int:
     """Make a delivery to `destination` of every object of these kinds that has none; returns how many are new.
 
-    Objects that name no approval are left out, but for a destination that may have `unapproved` ones.
+    Objects that name no approval are left out, but for a destination that may have `unapproved` ones; and those whose
+    files were removed.
     """
     with journal.change() as db:
         new = 0
         for kind in kinds:
             query = "INSERT OR IGNORE INTO delivery (uid, destination, commitment, state, since) "
-            query += "SELECT uid, ?, ?, 'ready', ? FROM object WHERE kind=? AND (approval<>'' OR ?)"
-            new += db.execute(query, (destination, commitment, journal.clock(), kind, unapproved)).rowcount
+            query += "SELECT uid, ?, ?, 'ready', ? FROM object JOIN film USING (film_key) "
+            query += "WHERE kind=? AND (approval<>'' OR ?) AND film.reason<>?"
+            new += db.execute(query, (destination, commitment, journal.clock(), kind, unapproved, REMOVED)).rowcount
         if new:
             journal.record("addressed", destination=destination, objects=new)
         return new
@@ -141,9 +143,9 @@ def unanswered(journal: Journal, before: float) -> list[Delivery]:
 
 def unaddressed(journal: Journal, destination: str, kind: str) -> list[Row]:
     """`film_key`, `made_at` and `approval` of the objects of this kind that have no delivery to a destination."""
-    query = """SELECT film_key, made_at, approval FROM object WHERE kind=?
+    query = """SELECT film_key, made_at, approval FROM object JOIN film USING (film_key) WHERE kind=? AND reason<>?
         AND NOT EXISTS (SELECT 1 FROM delivery d WHERE d.uid=object.uid AND d.destination=?) ORDER BY made_at"""
-    return journal.rows(query, kind, destination)
+    return journal.rows(query, kind, REMOVED, destination)
 
 
 def of_film(journal: Journal, film_key: str) -> list[Delivery]:

@@ -67,6 +67,10 @@ class ObjectRow:
     approval: str = ""
 
 
+REMOVED = "removed"
+"""Reason of a film that is done: its files are there no more, for the archives have its results."""
+
+
 class Known(StrEnum):
     """What the journal knows of a film that arrives."""
 
@@ -106,7 +110,12 @@ def take(journal: Journal, film: Arrival) -> Known:
         state = {Known.NEW: "received", Known.CONFLICT: "quarantined"}.get(what)
         if state is None:
             journal.record("film_again", other, door=film.door, unit=film.unit)
-            if _is_out_of_date(journal, other):
+            if other == film.film_key:  # the very file: its door puts it where it was
+                db.execute("UPDATE film SET reason='' WHERE film_key=? AND reason=?", (other, REMOVED))
+            known_now = film.unit and db.execute(
+                "UPDATE film SET door=?, unit=? WHERE film_key=? AND unit=''", (film.door, film.unit, other)
+            )
+            if (known_now and known_now.rowcount) or _is_out_of_date(journal, other):
                 read_again(journal, other, "read with something else before")
             return what
         reason = "sop_uid_conflict" if what is Known.CONFLICT else ""
@@ -119,10 +128,12 @@ def take(journal: Journal, film: Arrival) -> Known:
 
 
 def _is_out_of_date(journal: Journal, film_key: str) -> bool:
-    """Whether a film was read with something else than what reads now; not one whose header was corrected since."""
+    """Whether a film was read with something else than what reads now; not one whose header was corrected since, or
+    that cannot be read again.
+    """
     newest = "n=(SELECT MAX(n) FROM film AS other WHERE other.sop_uid=film.sop_uid AND other.state<>'quarantined')"
-    query = f"SELECT 1 FROM film, reader WHERE film_key=? AND film.basis<>reader.basis AND {newest}"
-    return bool(journal.rows(query, film_key))
+    query = f"SELECT 1 FROM film, reader WHERE film_key=? AND film.basis<>reader.basis AND reason<>? AND {newest}"
+    return bool(journal.rows(query, film_key, REMOVED))
 
 
 def film(journal: Journal, film_key: str) -> FilmRow | None:
@@ -241,6 +252,23 @@ def settle(journal: Journal) -> None:
     with journal.change():
         for row in journal.rows(query):
             _move(journal, row["film_key"], "ready", "done", "")
+
+
+def settled(journal: Journal, before: float, most: int) -> list[FilmRow]:
+    """Films that have been done since before a time, all of whose results the archives have; not what was removed, nor
+    what somebody has to look at.
+    """
+    inside = """n IN (SELECT n FROM film f WHERE state='done' AND reason NOT IN ('no_objects', ?) AND received_at<?
+        AND NOT EXISTS (SELECT 1 FROM object o JOIN delivery d ON d.uid=o.uid
+                        WHERE o.film_key=f.film_key AND d.since>=?) ORDER BY n LIMIT ?)"""
+    return _films(journal, inside, REMOVED, before, before, most)
+
+
+def remove(journal: Journal, film_key: str) -> None:
+    """A film that is done keeps its row, and no files."""
+    with journal.change() as db:
+        if db.execute("UPDATE film SET reason=? WHERE film_key=? AND state='done'", (REMOVED, film_key)).rowcount:
+            journal.record("film_removed", film_key)
 
 
 def objects_of(journal: Journal, film_key: str) -> list[ObjectRow]:

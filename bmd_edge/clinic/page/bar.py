@@ -10,7 +10,7 @@ from bmd_edge.clinic.config import Config
 from bmd_edge.clinic.hanging import hanging
 from bmd_edge.clinic.journal.store import Journal
 from bmd_edge.clinic.page.tally import Tally
-from bmd_edge.clinic.setup.doctor import certificates, folder
+from bmd_edge.clinic.setup.doctor import certificates, clock, folder
 from bmd_edge.language import Language
 from bmd_edge.system.check import Check
 
@@ -31,7 +31,7 @@ class Trouble:
 
 
 class Bar:
-    """What hangs in a box; the box itself (disk, certificates) is looked at once a minute."""
+    """What hangs in a box; the box itself (disk, certificates, clock) is looked at once a minute."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
@@ -41,14 +41,18 @@ class Bar:
 
     def troubles(self, journal: Journal, tally: Tally) -> list[Trouble]:
         """Everything that hangs, the oldest first."""
-        found = [*self._box(journal.clock()), *_reader(tally, self._config.spoken), *_journal(self._config, journal)]
+        spoken = self._config.spoken
+        found = [*self._box(journal), *_reader(tally, spoken), *_deaf(tally, spoken), *_journal(self._config, journal)]
         return sorted(found, key=lambda one: one.since)
 
-    def _box(self, now: float) -> list[Trouble]:
+    def _box(self, journal: Journal) -> list[Trouble]:
+        now = journal.clock()
         with self._lock:
             if time.monotonic() - self._looked > _LOOK_S:
                 spoken = self._config.spoken
-                checks = chain(folder(self._config, spoken), certificates(self._config, spoken))
+                checks = chain(
+                    folder(self._config, spoken), certificates(self._config, spoken), [clock(journal, spoken)]
+                )
                 failed = [one for one in checks if not one.sound]
                 self._failed = {one.what: _of_check(one, self._failed, now) for one in failed}
                 self._looked = time.monotonic()
@@ -68,6 +72,18 @@ def _reader(tally: Tally, language: Language) -> Iterator[Trouble]:
             tally.not_reading_since,
             language("Films are taken and wait: the bundle cannot be opened."),
             language("Look at the log of `bmd-edge clinic serve`; a bundle that is mended is opened within a minute."),
+        )
+
+
+def _deaf(tally: Tally, language: Language) -> Iterator[Trouble]:
+    if tally.deaf_since is not None:
+        yield Trouble(
+            language("commitment"),
+            tally.deaf_since,
+            language(
+                "Another program has the port of commitment.bind, so no archive can say that it keeps what it got."
+            ),
+            language("End that program, or name another address in clinic.toml and at the archives."),
         )
 
 

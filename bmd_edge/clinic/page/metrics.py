@@ -15,11 +15,12 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _Samples = Iterable[tuple[dict[str, str], float]]
 
 
-def metrics(config: Config, journal: Journal, tally: Tally) -> str:
-    """Everything that is measured, as Prometheus reads it."""
+def metrics(config: Config, journal: Journal, tally: Tally, clients_gone: int = 0) -> str:
+    """Everything that is measured, as Prometheus reads it; `clients_gone` is of `Clients`."""
     tally.step(journal)
     with tally.lock:
         films = [({"state": state, "code": code}, n) for (state, code), n in sorted(tally.films.items())]
+        closed = tally.page_closed
         stages = [line for name, one in tally.stages.items() for line in _histogram(name, one)]
     counted = deliveries.counted(journal)
     oldest = deliveries.oldest_unsent(journal)
@@ -40,6 +41,8 @@ def metrics(config: Config, journal: Journal, tally: Tally) -> str:
         *_lines("free_bytes", "gauge", "Room on the box's disk.", [({}, shutil.disk_usage(config.root).free)]),
         *_head("stage_seconds", "histogram", "How long films wait and are read, objects take to an archive."),
         *stages,
+        *_lines("page_closed_total", "counter", "How often the page's port could not be opened.", [({}, closed)]),
+        *_lines("page_clients_gone_total", "counter", "Clients of the page who were too slow.", [({}, clients_gone)]),
         *_lines("certificate_days", "gauge", "Days until a certificate ends.", _certificates(config)),
     ]
     return "\n".join(lines) + "\n"

@@ -5,6 +5,7 @@ be of another box, and no further service has to run. Whatever happens to a requ
 """
 
 import errno
+import io
 import logging
 import re
 import socket
@@ -23,17 +24,21 @@ from bmd_edge.clinic.config import Config, address
 from bmd_edge.clinic.journal.films import picture_of
 from bmd_edge.clinic.journal.store import Journal
 from bmd_edge.clinic.page.bar import Bar
+from bmd_edge.clinic.page.clients import Clients, Prompt
 from bmd_edge.clinic.page.metrics import CONTENT_TYPE, metrics
 from bmd_edge.clinic.page.pictures import identity_of, small_film
 from bmd_edge.clinic.page.tally import Tally
 from bmd_edge.clinic.page.today import today_html
 from bmd_edge.clinic.page.watcher import Watcher
+from bmd_edge.clinic.places import SERVER
 from bmd_edge.errors import UsageError
 
 logger = logging.getLogger(__name__)
 
 _MOST_CONNECTIONS, _MOST_STREAMS = 64, 32
-"""Beyond, a connection is closed at once: `serve` needs its files for other things. A page without a stream polls."""
+"""More would take files that `serve` needs for other things. A page without a stream polls."""
+_REQUEST_S, _ANSWER_S = 10.0, 30.0
+"""How long a client may take to send its request, and to take its answer."""
 BEAT_S = 15.0
 """After so long without news a stream says that it is alive."""
 _POLICY = (
@@ -68,7 +73,7 @@ class _Server(ThreadingMixIn, TCPServer):
         self.tally, self.bar = Tally(), Bar(config)
         self.watcher = Watcher(journal, self.tally, self.bar)
         self.streams = threading.BoundedSemaphore(_MOST_STREAMS)
-        self._connections = threading.BoundedSemaphore(_MOST_CONNECTIONS)
+        self.clients = Clients(_MOST_CONNECTIONS)
         host, port = address(config.page.bind)
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         # nginx says `Host: 127.0.0.1:8080` where it stands before us; a page of a stranger whose name was bent to this
@@ -78,7 +83,7 @@ class _Server(ThreadingMixIn, TCPServer):
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """A thread for each connection, as long as there are not too many."""
-        if self._connections.acquire(blocking=False):
+        if self.clients.enter(request):
             super().process_request(request, client_address)
         else:
             self.shutdown_request(request)
@@ -88,7 +93,7 @@ class _Server(ThreadingMixIn, TCPServer):
         try:
             super().process_request_thread(request, client_address)
         finally:
-            self._connections.release()
+            self.clients.leave(request)
 
     def handle_error(self, *_: Any) -> None:
         """The browser is gone, the box ends, or a fault of ours: its traceback could quote a header."""
@@ -98,11 +103,17 @@ class _Server(ThreadingMixIn, TCPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     server: _Server
-    timeout = 30
-    server_version, sys_version = "bmd-edge", ""
+    server_version, sys_version = SERVER, ""
+
+    def setup(self) -> None:
+        """The request is read for a while only."""
+        super().setup()
+        self.rfile.close()
+        self.rfile = io.BufferedReader(Prompt(self.connection, _REQUEST_S))
 
     def do_GET(self) -> None:
         """One of the page's few addresses; what stands behind a question mark is not looked at."""
+        self.server.clients.answer(self.connection)
         path = self.path.partition("?")[0]
         if self.headers.get("Host") not in self.server.hosts:
             said = f"Ask for http://{self.server.config.page.bind}/: this page has no other name.\n"
@@ -129,7 +140,8 @@ class _Handler(BaseHTTPRequestHandler):
         elif path == "/events":
             self._events()
         elif path == "/metrics":
-            said = metrics(self.server.config, self.server.journal, self.server.tally)
+            server = self.server
+            said = metrics(server.config, server.journal, server.tally, server.clients.gone)
             self._send(HTTPStatus.OK, CONTENT_TYPE, said.encode())
         elif found := _PICTURE.fullmatch(path):
             self._picture(found[1], int(found[2]))
@@ -168,6 +180,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_error(HTTPStatus.SERVICE_UNAVAILABLE)
             return
         try:
+            self.connection.settimeout(_ANSWER_S)
             self._head(HTTPStatus.OK, "text/event-stream", {"X-Accel-Buffering": "no"})
             seen, watcher = "", self.server.watcher
             while not watcher.ended:
@@ -179,6 +192,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.streams.release()
 
     def _send(self, status: HTTPStatus, kind: str, body: bytes, more: dict[str, str] | None = None) -> None:
+        self.server.clients.wait_for(self.connection)
+        self.connection.settimeout(_ANSWER_S)
         self._head(status, kind, {"Content-Length": str(len(body)), **(more or {})})
         self.wfile.write(body)
 

@@ -37,7 +37,8 @@ class Tally:
     last: number of the newest event that is in it. films: by state (received, ready, done, quarantined, again; refused
     at a door) and code. stages: waiting (until its reading begins), reading, sending (from the finished object until an
     archive has it). notice: what the bundle of the reader says of itself, "" before any was opened. not_reading_since:
-    since when no reader can be opened, seconds since 1970; None where one can.
+    since when no reader can be opened, seconds since 1970; None where one can. page_closed: how often the page's port
+    could not be opened. deaf_since: since when the port could not be opened that archives report commitment to.
     """
 
     def __init__(self) -> None:
@@ -47,6 +48,8 @@ class Tally:
         self.stages = {name: Durations() for name in ("waiting", "reading", "sending")}
         self.notice = ""
         self.not_reading_since: float | None = None
+        self.page_closed = 0
+        self.deaf_since: float | None = None
         self._came: dict[str, float] = {}
         self._began: dict[str, float] = {}
 
@@ -63,6 +66,9 @@ class Tally:
         kind, _, state = what.partition("_")
         if kind == "film" and state in ("received", "ready", "done", "quarantined", "again"):
             self.films[state, detail.get("reason", "")] += 1
+        self.page_closed += what == "page_closed"
+        if what in ("commitment_open", "commitment_closed"):
+            self.deaf_since = at if what == "commitment_closed" else None
         if what == "refused":
             self.films["refused", detail["code"]] += detail.get("times", 1)
         if what in ("film_received", "film_read_again"):

@@ -37,7 +37,10 @@ def derived(config: Config) -> dict[str, str]:
     if config.door.dicom_tls or config.door.stow_tls:
         files["nginx.conf"] = nginx_conf(config)
         command = f"/usr/sbin/nginx -e stderr -c {config.path.parent / 'nginx.conf'}"
-        files["bmd-edge-nginx.service"] = _unit(config, "TLS", command, "MemoryMax=512M", *_CLOSED)
+        reload = "ExecReload=/bin/kill -HUP $MAINPID"  # with a new certificate, and no connection is cut
+        files["bmd-edge-nginx.service"] = _unit(config, "TLS", command, reload, "MemoryMax=512M", *_CLOSED)
+    if config.door.dicom or "nginx.conf" in files:
+        files["bmd-edge.logrotate"] = _logrotate(config)
     return files
 
 
@@ -136,6 +139,28 @@ http {{
 }}
 """
     return text
+
+
+def _logrotate(config: Config) -> str:
+    """The logs of Orthanc, whose every line is written by itself, and of nginx, which is told that they have moved."""
+    root = config.root
+    return f"""# Made from clinic.toml {config.digest[:16]}
+"{root}/log/*.log" {{
+  su {USER} {USER}
+  weekly
+  maxsize 50M
+  rotate 8
+  compress
+  delaycompress
+  missingok
+  notifempty
+  nocreate
+  sharedscripts
+  postrotate
+    [ ! -f "{root}/nginx/nginx.pid" ] || kill -USR1 "$(cat "{root}/nginx/nginx.pid")"
+  endscript
+}}
+"""
 
 
 def _serve(config: Config) -> str:

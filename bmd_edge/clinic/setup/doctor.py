@@ -2,23 +2,25 @@
 
 import shutil
 import socket
-import time
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
+from http.client import HTTPConnection, HTTPException
 
 from pynetdicom import build_context
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
-from bmd_edge.clinic.config import Config, Destination, Tls, address
-from bmd_edge.clinic.delivery.answers import REASONS, Unreachable
+from bmd_edge.clinic.config import RESOURCES, Config, Destination, Tls, address
+from bmd_edge.clinic.delivery.answers import REASONS, Answer, Next, Unreachable, answer_to
 from bmd_edge.clinic.delivery.dicom import associated
+from bmd_edge.clinic.delivery.fhir import fhir_record
+from bmd_edge.clinic.delivery.stow import stow_archive
 from bmd_edge.clinic.journal.films import film_path, films_in
 from bmd_edge.clinic.journal.heads import NAME as HEADS
 from bmd_edge.clinic.journal.heads import lost_head
 from bmd_edge.clinic.journal.store import NAME as JOURNAL
 from bmd_edge.clinic.journal.store import Journal
-from bmd_edge.clinic.places import PATIENT_KEY
+from bmd_edge.clinic.places import PATIENT_KEY, SERVER
 from bmd_edge.clinic.setup.certificates import ends
 from bmd_edge.clinic.setup.derived import derived
 from bmd_edge.errors import UsageError
@@ -27,6 +29,7 @@ from bmd_edge.screen.run_lock import check_local
 from bmd_edge.system.check import Check
 
 WARN_DAYS = 30
+_PAGE_S = 10.0
 _DEBIAN_ORTHANC = 8042
 """HTTP port of the Orthanc that Debian's package starts by itself."""
 
@@ -46,10 +49,11 @@ def examine(config: Config) -> Iterator[Check]:
     except (OSError, UsageError) as error:
         yield Check(False, "journal", str(error))
     yield from _orthanc(config)
+    if config.page.bind:
+        yield _page(config.page.bind)
     for name, pacs in config.pacs.items():
         yield _approved(config, name)
-        if pacs.kind == "dicom":
-            yield _echo(config, name, pacs)
+        yield _asked(config, name, pacs)
 
 
 def _files(config: Config) -> Iterator[Check]:
@@ -101,32 +105,39 @@ def certificates(config: Config, language: Language = ENGLISH) -> Iterator[Check
 def _renewed(config: Config, file: str, language: Language) -> str:
     """How a certificate is made new: `clinic init` leaves alone what is there."""
     if config.tls != Tls():
-        return language("put a new one in its place, then restart the services")
+        return language("put a new one in its place, then `systemctl reload bmd-edge-nginx`")
     if file == config.tls.ca:
         return language("remove everything in tls, run `bmd-edge clinic init`, bring every unit its new certificate")
-    return language("remove box.crt and box.key in tls, run `bmd-edge clinic init`, then restart the services")
+    return language(
+        "remove box.crt and box.key in tls, run `bmd-edge clinic init`, then `systemctl reload bmd-edge-nginx`"
+    )
 
 
 def _journal(config: Config, journal: Journal) -> Iterator[Check]:
     (sound,) = journal.rows("PRAGMA integrity_check(1)")
     fine = sound[0] == "ok"
-    yield Check(fine, "journal", "whole" if fine else "damaged: stop the box and restore the newest backup")
+    yield Check(
+        fine,
+        "journal",
+        "whole" if fine else "damaged: stop the box, then `bmd-edge clinic restore` with the newest backup",
+    )
     broken, gone = journal.broken_event(), lost_head(config.root, journal)
-    (events,) = journal.rows("SELECT COUNT(*) AS n, MAX(at) AS newest FROM event")
+    (events,) = journal.rows("SELECT COUNT(*) AS n FROM event")
     said = f"{events['n']} events follow from each other"
     if broken is not None:
         said = f"event {broken} was edited, removed or moved: find out by whom, and compare it with a backup"
     elif gone is not None:
-        said = f"event {gone} of {HEADS} is gone: an older journal was restored (move {HEADS} away), or rows removed"
+        said = f"event {gone} of {HEADS} is gone: rows were removed, or an older journal put here by hand"
     yield Check(broken is None and gone is None, "audit", said)
-    ahead = round((events["newest"] or 0) - time.time())
-    yield Check(ahead < 1, "clock", "fine" if ahead < 1 else f"{ahead} s behind the newest event: set it right")
+    yield clock(journal)
     films = films_in(journal, "received", "screening", "ready")
     lost = [film for film in films if not film_path(config.root, film.film_key).is_file()]
     said = (
         f"{len(films)} films in work" if not lost else f"{len(lost)} of {len(films)} films have no file: restore them"
     )
     yield Check(not lost, "spool", said)
+    if any(pacs.commit for pacs in config.pacs.values()):
+        yield _heard(config, journal)
     if config.door.dicom:
         started = journal.rows("SELECT detail FROM event WHERE what='guard_started' ORDER BY n DESC LIMIT 1")
         current = bool(started) and config.digest in started[0]["detail"]
@@ -134,17 +145,52 @@ def _journal(config: Config, journal: Journal) -> Iterator[Check]:
         yield Check(current, "guard", said)
 
 
+def clock(journal: Journal, language: Language = ENGLISH) -> Check:
+    """Whether this machine's clock was set back: what is to be sent again then waits for it to catch up; what fails in
+    `language`.
+    """
+    (newest,) = journal.rows("SELECT MAX(at) AS at FROM event")
+    behind = round((newest["at"] or 0) - journal.clock())
+    said = language("{behind} s behind the newest event: set it right", behind=behind) if behind >= 1 else "fine"
+    return Check(behind < 1, language("clock"), said)
+
+
+def _heard(config: Config, journal: Journal) -> Check:
+    """Whether archives can report what they have committed to: of the port's owner the journal knows."""
+    last = journal.rows("SELECT what FROM event WHERE what LIKE 'commitment\\_%' ESCAPE '\\' ORDER BY n DESC LIMIT 1")
+    bind = config.commitment.bind
+    if not last or last[0]["what"] == "commitment_open":
+        return Check(True, "commitment", f"archives report to {bind}")
+    return Check(False, "commitment", f"another program has {bind}: end it, or name another address, here and there")
+
+
+def _page(bind: str) -> Check:
+    """Films go on without the page, so nothing else tells that another program has its port."""
+    connection = HTTPConnection(*address(bind), timeout=_PAGE_S)
+    try:
+        with closing(connection):
+            connection.request("GET", "/icon.svg")
+            ours = (connection.getresponse().getheader("Server") or "").startswith(SERVER)
+    except ConnectionRefusedError:
+        return Check(False, "page", f"nobody answers at {bind}: start bmd-edge-serve")
+    except (OSError, HTTPException):
+        ours = False
+    said = f"another program has {bind}: end it, or name another port as page.bind"
+    return Check(ours, "page", f"http://{bind}/" if ours else said)
+
+
 def _orthanc(config: Config) -> Iterator[Check]:
     if config.door.dicom:
         port = address(config.door.dicom)[1]
-        answers = _listens(port)
+        answers = listens(port)
         yield Check(answers, "C-STORE", f"port {port} " + ("answers" if answers else "is closed: start Orthanc"))
-    other = _listens(_DEBIAN_ORTHANC)
+    other = listens(_DEBIAN_ORTHANC)
     said = "runs: systemctl disable --now orthanc" if other else "does not run"
     yield Check(not other, "Debian's own Orthanc", said)
 
 
-def _listens(port: int) -> bool:
+def listens(port: int) -> bool:
+    """Whether somebody answers at a port of this machine."""
     with socket.socket() as probe:
         probe.settimeout(2)
         return not probe.connect_ex(("127.0.0.1", port))
@@ -157,13 +203,35 @@ def _approved(config: Config, name: str) -> Check:
     return Check(True, f"archive {name}", said)
 
 
-def _echo(config: Config, name: str, pacs: Destination) -> Check:
-    """C-ECHO, which an archive answers to senders that it knows."""
+def _asked(config: Config, name: str, pacs: Destination) -> Check:
+    """Whether an archive is there, is one, and lets this box in: asked by what changes nothing."""
     what = f"archive {name} answers"
     try:
-        with associated(config, pacs, [build_context(Verification)]) as made:
-            fine = made.send_c_echo().get("Status") == 0
+        answer, said = _LOOKS[pacs.kind](config, pacs)
     except Unreachable as error:
-        sentence, remedy = REASONS[error.answer.reason]
-        return Check(False, what, f"{pacs.ae_title} at {pacs.host}:{pacs.port}: {sentence} {remedy}")
-    return Check(fine, what, "C-ECHO 0000" if fine else "C-ECHO failed: ask who runs it")
+        answer, said = error.answer, ""
+    if answer.next is Next.SENT:
+        return Check(True, what, f"{said} {answer.status}")
+    where = f"{pacs.ae_title} at {pacs.host}:{pacs.port}" if pacs.kind == "dicom" else pacs.url
+    sentence, remedy = REASONS[answer.reason]
+    return Check(False, what, f"{where}: {sentence} {remedy} {answer.status}".strip())
+
+
+def _echo(config: Config, pacs: Destination) -> tuple[Answer, str]:
+    """C-ECHO, which an archive answers to senders that it knows."""
+    with associated(config, pacs, [build_context(Verification)]) as made:
+        status = made.send_c_echo()
+    return answer_to(int(status.Status) if "Status" in status else None), "C-ECHO"
+
+
+def _stow(config: Config, pacs: Destination) -> tuple[Answer, str]:
+    with stow_archive(config, pacs) as archive:
+        return archive.look(), "a request without objects:"
+
+
+def _fhir(config: Config, pacs: Destination) -> tuple[Answer, str]:
+    with fhir_record(config, pacs) as record:
+        return record.look(), "FHIR R4, a resource that is not there:"
+
+
+_LOOKS = {"dicom": _echo, "stow": _stow, RESOURCES: _fhir}

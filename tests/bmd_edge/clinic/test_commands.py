@@ -30,3 +30,17 @@ def test_the_commands_print_and_end_as_they_say(tmp_path: Path) -> None:
     wrong = run("send", "--film", "zz", "--config", config.path)
     assert wrong.returncode == 2
     assert wrong.stderr.startswith("bmd-edge: 0 films")
+
+
+def test_a_backup_is_made_and_restored_by_command(tmp_path: Path) -> None:
+    config = box(tmp_path)
+    with Journal(config.root) as journal:
+        put(config, journal, hip_dicom("R"))
+    made = run("backup", tmp_path / "backup", "--config", config.path)
+    assert (made.returncode, made.stdout) == (0, "")
+    assert "1 new films and objects" in made.stderr
+    again = run("restore", tmp_path / "backup", "--config", config.path)
+    assert (again.returncode, again.stdout) == (0, "")
+    assert "Start the services" in again.stderr
+    wrong = run("restore", tmp_path, "--config", config.path)
+    assert (wrong.returncode, wrong.stderr.startswith("bmd-edge: that folder holds no backup")) == (2, True)

@@ -1,8 +1,7 @@
 """The process that holds the box together: one at a time, ended at any moment, nothing lost."""
 
 import signal
-import subprocess
-import sys
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -12,10 +11,12 @@ from urllib.request import urlopen
 
 import pytest
 
+from bmd_edge.clinic.config import Config
 from bmd_edge.clinic.journal import films
 from bmd_edge.clinic.journal.heads import heads, lost_head
 from bmd_edge.clinic.journal.store import Journal
 from bmd_edge.clinic.serve import DRAIN_S, serve
+from bmd_edge.clinic.setup.doctor import examine
 from bmd_edge.errors import UsageError
 from tests.bmd_edge.clinic.delivery.archives import Archive, archive
 from tests.bmd_edge.clinic.reading.readers import box, put
@@ -51,6 +52,7 @@ def test_the_page_and_the_figures_are_there_while_it_serves(tmp_path: Path) -> N
     port = free_port()
     config = box(tmp_path, f'page = {{ bind = "127.0.0.1:{port}" }}')
     with served(config):
+        wait_for(60, lambda: shown(f"http://127.0.0.1:{port}/"))
         with urlopen(f"http://127.0.0.1:{port}/") as page:
             assert "Films of today" in page.read().decode()
         with urlopen(f"http://127.0.0.1:{port}/metrics") as figures:
@@ -61,6 +63,30 @@ def test_the_page_and_the_figures_are_there_while_it_serves(tmp_path: Path) -> N
         with served(config):
             wait_for(60, lambda: len(heads(config.root)) > 0)
         assert lost_head(config.root, journal) is None
+
+
+def test_films_go_on_while_another_program_has_the_pages_port(tmp_path: Path) -> None:
+    with archive() as pacs, socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        config = box(tmp_path, f'{pacs.lines()}\npage = {{ bind = "127.0.0.1:{port}" }}')
+        with Journal(config.root) as journal, served(config):
+            put(config, journal, hip_dicom("R"))
+            wait_for(120, lambda: len(pacs.got) == 2)
+            said = (config.root / "log/serve.log").read_text()
+            assert said.count("Address already in use; name another port in clinic.toml") == 1
+            assert [row["n"] for row in journal.rows("SELECT COUNT(*) AS n FROM event WHERE what='page_closed'")] == [1]
+            other.close()
+            wait_for(120, lambda: shown(f"http://127.0.0.1:{port}/metrics"))
+            with urlopen(f"http://127.0.0.1:{port}/metrics") as figures:
+                assert b"bmd_edge_page_closed_total 1\n" in figures.read()
+
+
+def shown(url: str) -> bool:
+    try:
+        with urlopen(url):
+            return True
+    except OSError:
+        return False
 
 
 @pytest.mark.filterwarnings(
@@ -76,6 +102,7 @@ def test_an_archive_that_goes_down_is_red_on_the_page_until_it_is_back(tmp_path:
             return "The archive cannot be reached" in page.read().decode().split("<main>")[0]
 
     with Journal(config.root) as journal, served(config):
+        wait_for(60, lambda: shown(url))
         with archive(port) as pacs:
             put(config, journal, hip_dicom("R"))
             wait_for(120, lambda: len(pacs.got) == 2)
@@ -104,12 +131,25 @@ def test_a_box_that_was_not_made_is_not_served(tmp_path: Path) -> None:
         serve(config, threading.Event())
 
 
-def test_a_commitment_port_that_is_taken_is_said(tmp_path: Path) -> None:
-    port = free_port()
-    with archive(port):
-        lines = f'{Archive(1).lines(", commit = true")}\n[commitment]\nbind = "127.0.0.1:{port}"'
-        command = [sys.executable, "-m", "bmd_edge", "clinic", "serve", "--config", box(tmp_path, lines).path]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 1
-    assert "Address already in use" in done.stderr
-    assert "Traceback" not in done.stderr
+def test_results_go_out_while_another_program_has_the_port_of_commitment(tmp_path: Path) -> None:
+    with archive() as pacs, socket.create_server(("127.0.0.1", 0)) as other:
+        bind = f"127.0.0.1:{other.getsockname()[1]}"
+        config = box(tmp_path, f'{pacs.lines(", commit = true")}\n[commitment]\nbind = "{bind}"')
+        with Journal(config.root) as journal, served(config):
+
+            def asks() -> list[int]:
+                return [row["asks"] for row in journal.rows("SELECT asks FROM delivery WHERE state='sent'")]
+
+            put(config, journal, hip_dicom("R"))
+            wait_for(120, lambda: len(pacs.got) == 2)
+            wait_for(60, lambda: asks() == [0, 0])  # whom nobody could hear, nobody asks
+            said = (config.root / "log/serve.log").read_text()
+            assert said.count(f"commitment.bind {bind}: Address already in use; name another address") == 1
+            assert failing(config) == {f"another program has {bind}: end it, or name another address, here and there"}
+            other.close()
+            wait_for(120, lambda: asks() == [1, 1])
+            assert failing(config) == set()
+
+
+def failing(config: Config) -> set[str]:
+    return {one.detail for one in examine(config) if one.what == "commitment" and not one.sound}

@@ -223,11 +223,12 @@ def orthanc(config: Config) -> Iterator[Peer]:
 
 
 @contextmanager
-def served(config: Config) -> Iterator[Peer]:
-    """`bmd-edge clinic serve`; it serves once it has said so."""
+def served(config: Config, program: Path | None = None) -> Iterator[Peer]:
+    """`bmd-edge clinic serve`, of this program or of the one in a folder; it serves once it has said so."""
     log = config.root / "log/serve.log"
     log.unlink(missing_ok=True)
-    with started([sys.executable, "-m", "bmd_edge", "clinic", "serve", "--config", config.path], log) as peer:
+    place: list[str | Path] = ["env", "-C", program] if program else []
+    with started([*place, sys.executable, "-m", "bmd_edge", "clinic", "serve", "--config", config.path], log) as peer:
         while b"serving" not in log.read_bytes():
             assert peer.process.poll() is None, log.read_text()
             time.sleep(0.05)

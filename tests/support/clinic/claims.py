@@ -53,6 +53,10 @@ TESTS = {
     "report": f"{_READ}test_a_report_holds_the_primitives_and_the_algorithm",
     "scheme": f"{_READ}test_every_code_of_our_scheme_is_on_the_page_or_is_one_of_the_programs",
     "before": f"{_READ}test_a_later_report_names_the_one_before",
+    "fhir answers": f"{_OUT}/test_fhir.py::test_what_an_answer_means",
+    "fhir conflict": f"{_OUT}/test_fhir.py::test_two_who_write_at_once_are_tried_again",
+    "peace": f"{_OUT}/test_fhir.py::test_a_record_that_asks_for_peace_is_asked_for_nothing_else_meanwhile",
+    "doctor's peers": "tests/bmd_edge/clinic/setup/test_doctor.py::test_the_real_peers_are_known_for_what_they_are",
     "shown": "tests/bmd_edge/clinic/objects/test_gsps.py::test_dcmtk_shows_the_film_with_it_as_without_it",
     "versions": "tests/whole/clinic/test_versions.py::test_a_film_has_one_set_of_objects_and_a_recalibration_and_"
     "a_corrected_birth_date_one_more_each",

@@ -6,6 +6,7 @@ python -m tests.support.clinic.conformance writes bmd_edge/clinic/CONFORMANCE.md
 import io
 from collections.abc import Iterable, Iterator
 from dataclasses import MISSING, fields
+from email.message import Message
 from fnmatch import fnmatch
 from pathlib import Path
 from textwrap import wrap
@@ -18,8 +19,8 @@ from pydicom.uid import UID, ExplicitVRLittleEndian
 
 import bmd_edge
 from bmd_edge.clinic import config
-from bmd_edge.clinic.delivery import answers, deliver, dicom, http
-from bmd_edge.clinic.delivery.answers import answer_to
+from bmd_edge.clinic.delivery import answers, deliver, dicom, fhir, http
+from bmd_edge.clinic.delivery.answers import Answer, answer_to
 from bmd_edge.clinic.doors import content, stow
 from bmd_edge.clinic.doors.content import Status
 from bmd_edge.clinic.objects import codes
@@ -177,9 +178,10 @@ def _objects_out() -> Iterator[str]:
     yield from _prose(
         "Storage Commitment Push Model (`1.2.840.10008.1.20.1`) as SCU; its reports are taken on "
         "`commitment.bind` from the archives that are asked, by their AE titles. Verification as SCU in "
-        "`bmd-edge clinic doctor`."
+        "`bmd-edge clinic doctor`, which asks an archive by STOW-RS with a request that holds nothing, and "
+        "a record for its CapabilityStatement and a resource that is not there."
     )
-    yield from _seen("commitment", "reports", "strange reports", "doctor")
+    yield from _seen("commitment", "reports", "strange reports", "doctor", "doctor's peers")
     yield from _table(("deadline", "value"), _deadlines())
     deadlines = ("no connection", "silent", "slow", "for ever", "slow http", "waits", "retry after", "asks")
     yield from _seen(*deadlines)
@@ -193,6 +195,8 @@ def _objects_out() -> Iterator[str]:
         "site and one DiagnosticReport, by PUT under ids that follow from film, side and site."
     )
     yield from _seen("fhir")
+    yield from _table(("the record answers a PUT", "then"), _answers_of_a_record())
+    yield from _seen("fhir answers", "fhir conflict", "peace")
 
 
 def _deadlines() -> Iterator[tuple[str, str]]:
@@ -202,15 +206,33 @@ def _deadlines() -> Iterator[tuple[str, str]]:
     yield "all of a request by HTTP", f"{http._REQUEST_S:g} s"
     waits = ", ".join(f"{one} s" for one in answers._DELAYS_S)
     yield "tries", f"again after {waits}, then every {answers._DELAYS_S[-1]} s, {answers._JITTER:.0%} more or less"
-    yield "Retry-After of an answer by HTTP, in seconds", f"waited for, at most {http.MOST_WAIT_S:g} s"
+    yield "Retry-After of an answer by HTTP", f"waited for by the whole connection, at most {http.MOST_WAIT_S:g} s"
     yield "storage commitment", f"{deliver.COMMIT_WITHIN_S:g} s, asked {deliver.MOST_ASKS} times"
 
 
 def _answers() -> Iterator[tuple[str, str]]:
     for status in (0x0000, 0xB000, 0xB006, 0xB007, 0x0111, 0x0110, 0x0122, 0x0213, 0xA700, 0xA900, 0xC000):
-        found = answer_to(status)
-        yield f"{status:04X}", found.next.value + (f": {answers.REASONS[found.reason][0]}" if found.reason else "")
+        yield f"{status:04X}", _then(answer_to(status))
     yield "nothing, or a connection that ends", answer_to(None).next.value
+
+
+def _answers_of_a_record() -> Iterator[tuple[str, str]]:
+    place, location = "Observation/a", Message()
+    location["Location"] = "Observation/a/_history/1"
+    for status in (200, 201):
+        yield (
+            f"{status}, with the resource or its address",
+            _then(fhir._meaning(http.Response(status, location, b""), place)),
+        )
+    others = (200, 302, 400, 401, 403, 404, 405, 408, 409, 412, 422, 425, 428, 429, 500, 501, 502, 503, 504, 507)
+    for status in others:
+        said = f"{status}, without" if status == 200 else str(status)
+        again = ", the second time in a row held" if status == 409 else ""
+        yield said, _then(fhir._meaning(http.Response(status, Message(), b""), place)) + again
+
+
+def _then(found: Answer) -> str:
+    return found.next.value + (f": {answers.REASONS[found.reason][0]}" if found.reason else "")
 
 
 def _defaults(kind: type) -> Iterator[tuple[str, str]]:

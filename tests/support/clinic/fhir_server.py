@@ -1,7 +1,8 @@
 """A FHIR R4 server that takes what a strict one would, on loopback: python -m tests.support.clinic.fhir_server PORT
 
-PUT (update as create), GET, and nothing else. Resources are checked by fhir.resources, which knows shapes, and here for
-what it does not: value sets, obs-6, codes and units, ids, references. Resources are kept as text, for their numbers.
+PUT (update as create), GET, also of what it takes (metadata), and nothing else. Resources are checked by
+fhir.resources, which knows shapes, and here for what it does not: value sets, obs-6, codes and units, ids, references.
+Resources are kept as text, for their numbers.
 """
 
 import argparse
@@ -107,6 +108,8 @@ class Record(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         place = self.path.removeprefix("/fhir/")
+        if place == "metadata":
+            return self._answer(200, json.dumps(capability()))
         if place == "":
             return self._answer(200, json.dumps({name: version for name, (version, _) in self.kept.items()}))
         version, text = self.kept.get(place, (0, outcome(["not found"])))
@@ -124,6 +127,20 @@ class Record(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         """Nothing."""
+
+
+def capability() -> dict[str, Any]:
+    """What the server says that it takes, a CapabilityStatement."""
+    resources = [{"type": kind, "interaction": [{"code": "update"}], "updateCreate": True} for kind in KINDS]
+    return {
+        "resourceType": "CapabilityStatement",
+        "status": "active",
+        "date": "2026-01-01",
+        "kind": "instance",
+        "fhirVersion": "4.0.1",
+        "format": ["json"],
+        "rest": [{"mode": "server", "resource": resources}],
+    }
 
 
 def outcome(words: list[str]) -> str:

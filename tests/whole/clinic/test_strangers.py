@@ -6,7 +6,7 @@ import ssl
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from http.client import HTTPException, HTTPSConnection
 from pathlib import Path
@@ -88,6 +88,12 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         yield box
 
 
+@pytest.fixture
+def follower(running: Running) -> Iterator[LogFollower]:
+    with closing(LogFollower(running.config, running.journal)) as made:
+        yield made
+
+
 def old_tls(context: ssl.SSLContext) -> ssl.SSLContext:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -160,8 +166,8 @@ def goes_on(running: Running, number: int) -> None:
     assert {film.sop_uid for film in films_in(running.journal, "received")} >= set(uids)
 
 
-def test_strangers_by_dicom_are_refused_and_audited(running: Running) -> None:
-    follower, seen = LogFollower(running.config, running.journal), running.last_event
+def test_strangers_by_dicom_are_refused_and_audited(running: Running, follower: LogFollower) -> None:
+    seen = running.last_event
     found = {name: comes() for name, comes in by_dicom(running).items()}
     assert found == dict.fromkeys(found)
     expected = [
@@ -207,16 +213,16 @@ def test_without_tls_a_unit_comes_by_a_network_that_is_said_to_be_nobody_elses(t
         assert clinic.send(port, [dicom_bytes()]) is None  # from another address than the unit's
 
 
-def test_another_address_may_not_use_the_plain_port(running: Running) -> None:
+def test_another_address_may_not_use_the_plain_port(running: Running, follower: LogFollower) -> None:
     """Orthanc listens on every address of the machine."""
     mine = own_address()
-    follower, seen = LogFollower(running.config, running.journal), running.last_event
+    seen = running.last_event
     assert clinic.send(running.dicom, [dicom_bytes(SOPInstanceUID="1.2.4")], host=mine) is None
     assert running.refused(seen, follower, 1) == ["dicom unknown_ae_title"]
 
 
-def test_strangers_by_stow_are_refused_and_audited(running: Running) -> None:
-    follower, seen = LogFollower(running.config, running.journal), running.last_event
+def test_strangers_by_stow_are_refused_and_audited(running: Running, follower: LogFollower) -> None:
+    seen = running.last_event
     assert {name: comes() for name, comes in by_stow(running).items()} == {
         "no certificate": 400,
         "another authority": 400,

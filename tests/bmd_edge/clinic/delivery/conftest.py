@@ -66,7 +66,7 @@ class Served:
 
         def run() -> None:
             try:
-                deliver(self.config, self.journal, name, stop, reports.take)
+                deliver(self.config, self.journal, name, stop, reports)
             except BaseException as error:  # noqa: BLE001 - seen by the test below
                 failed.append(error)
 

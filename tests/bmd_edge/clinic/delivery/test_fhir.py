@@ -1,10 +1,13 @@
 """Resources to a record: a FHIR server in a process of its own, and servers that answer otherwise."""
 
 import json
+import shutil
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from email.message import Message
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -14,6 +17,7 @@ from urllib.request import urlopen
 import pytest
 
 from bmd_edge.clinic.config import Config
+from bmd_edge.clinic.delivery.http import Response
 from bmd_edge.clinic.journal import deliveries, films
 from bmd_edge.clinic.journal.store import Journal
 from tests.bmd_edge.clinic.delivery.conftest import Served
@@ -53,6 +57,22 @@ def ready(place: Path, url: str, *data: bytes) -> Iterator[Served]:
     with Journal(config.root) as journal:
         put(config, journal, *data)
         read_all(config, journal)
+        yield Served(config, journal)
+
+
+@pytest.fixture(scope="session")
+def read_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a box with a film that was read, for a record."""
+    with ready(tmp_path_factory.mktemp("read"), "http://127.0.0.1:9/fhir", hip_dicom("R")) as box:
+        return box.config.root
+
+
+@contextmanager
+def copied(root: Path, place: Path, url: str) -> Iterator[Served]:
+    """A box whose folder is a copy, and whose record is at `url`."""
+    config = box(place, f'pacs.main = {{ kind = "fhir", url = "{url}" }}')
+    shutil.copytree(root, config.root, dirs_exist_ok=True)
+    with Journal(config.root) as journal:
         yield Served(config, journal)
 
 
@@ -158,12 +178,22 @@ ANSWERS = [
     ("one whose id goes on", 201, {"Location": "{place}0"}, "", "held no_answer_of_an_archive 201"),
     ("an address that is none", 201, {"Location": "http://[{place}"}, "", "held no_answer_of_an_archive 201"),
     ("moved", 308, {"Location": "https://elsewhere{place}"}, "", "held no_answer_of_an_archive 308"),
-    ("a conflict", 409, {}, "{}", "held refused_by_pacs 409"),
+    ("two who write at once, twice", 409, {}, "{}", "held conflict 409"),
+    ("no such version", 412, {}, "{}", "held version_wanted 412"),
+    ("without the version", 428, {}, "{}", "held version_wanted 428"),
     ("refused", 422, {}, '{"resourceType": "OperationOutcome"}', "held refused_by_pacs 422"),
-    ("no entry", 401, {}, "", "held refused_by_pacs 401"),
-    ("ids are the server's", 405, {}, "", "held refused_by_pacs 405"),
+    ("no resource", 400, {}, '{"resourceType": "OperationOutcome"}', "held refused_by_pacs 400"),
+    ("no entry", 401, {}, "", "held not_authorized 401"),
+    ("no right", 403, {}, "", "held not_authorized 403"),
+    ("no such place", 404, {}, "", "held no_answer_of_an_archive 404"),
+    ("ids are the server's", 405, {}, "", "held no_client_ids 405"),
+    ("no such method", 501, {}, "", "held no_answer_of_an_archive 501"),
     ("somewhere else", 302, {"Location": "/login"}, "", "held no_answer_of_an_archive 302"),
+    ("a fault", 500, {}, "", "ready pacs_busy 500"),
     ("a proxy's error", 502, {}, "<html>", "ready pacs_busy 502"),
+    ("closed", 503, {}, "", "ready pacs_busy 503"),
+    ("a proxy's patience", 504, {}, "", "ready pacs_busy 504"),
+    ("no room", 507, {}, "", "ready pacs_busy 507"),
     ("too many", 429, {}, "", "ready pacs_busy 429"),
 ]
 
@@ -187,7 +217,14 @@ def server(status: int, headers: dict[str, str], body: str) -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             pass
 
-    made = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    with running(Handler) as url:
+        yield url
+
+
+@contextmanager
+def running(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    """A server of these answers; yields the base url of a record there."""
+    made = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     made.daemon_threads = True
     threading.Thread(target=made.serve_forever, args=(0.05,), daemon=True).start()
     try:
@@ -198,12 +235,21 @@ def server(status: int, headers: dict[str, str], body: str) -> Iterator[str]:
 
 
 @pytest.mark.parametrize(
-    ("asked", "seconds"), [("1800", (1700, 1800)), ("999999999", (3500, 3600)), ("soon", (-60, 60)), ("-5", (-60, 60))]
+    ("asked", "seconds"),
+    [
+        ("1800", (1700, 1800)),
+        ("999999999", (3500, 3600)),
+        ("Sun, 06 Nov 2044 08:49:37 GMT", (3500, 3600)),
+        ("Sun, 06 Nov 1994 08:49:37 GMT", (-60, 60)),
+        ("Sun, 06 Nov", (-60, 60)),
+        ("soon", (-60, 60)),
+        ("-5", (-60, 60)),
+    ],
 )
 def test_a_record_that_asks_for_peace_is_left_in_it_for_an_hour_at_most(
-    asked: str, seconds: tuple[float, float], tmp_path: Path
+    asked: str, seconds: tuple[float, float], read_root: Path, tmp_path: Path
 ) -> None:
-    with server(429, {"Retry-After": asked}, "") as url, ready(tmp_path, url, hip_dicom("R")) as box:
+    with server(429, {"Retry-After": asked}, "") as url, copied(read_root, tmp_path, url) as box:
         with box.delivering():
             box.until(lambda states: states == {"ready pacs_busy 429": 1})
         (row,) = box.journal.rows("SELECT next_try FROM delivery")
@@ -213,6 +259,66 @@ def test_a_record_that_asks_for_peace_is_left_in_it_for_an_hour_at_most(
 @pytest.mark.parametrize(
     ("status", "headers", "body", "said"), [row[1:] for row in ANSWERS], ids=[a[0] for a in ANSWERS]
 )
-def test_what_an_answer_means(status: int, headers: dict[str, str], body: str, said: str, tmp_path: Path) -> None:
-    with server(status, headers, body) as url, ready(tmp_path, url, hip_dicom("R")) as box, box.delivering():
+def test_what_an_answer_means(
+    status: int, headers: dict[str, str], body: str, said: str, read_root: Path, tmp_path: Path
+) -> None:
+    with server(status, headers, body) as url, copied(read_root, tmp_path, url) as box, box.delivering():
         box.until(lambda states: states == {said: 1})
+
+
+@contextmanager
+def scripted(*answers: int | tuple[int, str]) -> Iterator[tuple[str, list[tuple[float, str]]]]:
+    """A server that answers one PUT after the other with these statuses, some with a Retry-After, then 201; yields its
+    url, and when it was asked for what.
+    """
+    left, asked = list(answers), []
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_PUT(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            asked.append((time.monotonic(), self.path))
+            one = left.pop(0) if left else 201
+            status, wait = one if isinstance(one, tuple) else (one, "")
+            self.send_response(status)
+            self.send_header("Location", self.path)
+            if wait:
+                self.send_header("Retry-After", wait)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with running(Handler) as url:
+        yield url, asked
+
+
+def test_two_who_write_at_once_are_tried_again(read_root: Path, tmp_path: Path) -> None:
+    with scripted(409, 201, 409) as (url, asked), copied(read_root, tmp_path, url) as box, box.delivering():
+        box.until(lambda states: states == {"held conflict 409": 1})  # the second time it is no chance
+        assert len(asked) == 3
+        deliveries.release(box.journal)
+        box.until(lambda states: states == {"sent 201": 1})
+    with scripted(409) as (url, asked), copied(read_root, tmp_path / "2", url) as box, box.delivering():
+        box.until(lambda states: states == {"sent 201": 1})
+        places = [place for _, place in asked]
+        assert places[0] == places[1]
+        assert len(places) == 1 + len(set(places))
+
+
+def test_a_record_that_asks_for_peace_is_asked_for_nothing_else_meanwhile(tmp_path: Path) -> None:
+    films_in = [hip_dicom("R", bone=2400 + 8 * n, SOPInstanceUID=f"{UID['SOPInstanceUID']}.{n}") for n in range(3)]
+    with scripted((503, "2")) as (url, asked), ready(tmp_path, url, *films_in) as box, box.delivering():
+        box.until(lambda states: states == {"sent 201": 3})
+        first, second = asked[0][0], asked[1][0]
+        assert second - first >= 2
+
+
+def test_peace_until_a_moment_is_counted_by_the_records_own_clock() -> None:
+    headers = {"Date": "Sun, 06 Nov 1994 08:49:37 GMT", "Retry-After": "Sun, 06 Nov 1994 09:19:37 GMT"}
+    message = Message()
+    for name, value in headers.items():
+        message[name] = value
+    assert Response(503, message, b"").wait_s == 1800

@@ -71,8 +71,10 @@ ANSWERS = [
     ("moved", 302, lambda _: b"", "held no_answer_of_an_archive 302"),
     ("refused", 409, lambda uid: sequence("00081198", uid, t00081197=0xA900), "held refused_by_pacs A900"),
     ("no room", 409, lambda uid: sequence("00081198", uid, t00081197=0xA700), "ready pacs_busy A700"),
-    ("no entry", 401, lambda _: b"", "held refused_by_pacs 401"),
-    ("no such path", 404, lambda _: b"", "held refused_by_pacs 404"),
+    ("no entry", 401, lambda _: b"", "held not_authorized 401"),
+    ("no such path", 404, lambda _: b"", "held no_answer_of_an_archive 404"),
+    ("no such method", 501, lambda _: b"", "held no_answer_of_an_archive 501"),
+    ("a fault", 500, lambda _: b"", "ready pacs_busy 500"),
     ("a proxy's error", 502, lambda _: b"<html>", "ready pacs_busy 502"),
     ("too many", 429, lambda _: b"", "ready pacs_busy 429"),
 ]

@@ -142,3 +142,16 @@ def test_a_lease_is_ended_once(journal: Journal) -> None:
     with pytest.raises(ValueError, match="is not screening"):
         films.quarantine(journal, "a", "other_pixels")
     assert state(journal) == "quarantined"
+
+
+def test_of_a_film_that_was_taken_from_the_spool_its_unit_tells_who_it_was(journal: Journal) -> None:
+    """As after the restoring of an older backup: what is the unit's, as a spacing, was not known."""
+    films.take(journal, replace(FILM, door="spool", unit=""))
+    assert films.start(journal, "b")
+    films.finish(journal, "a", "{}", [])
+    films.take(journal, replace(FILM, door="spool", unit=""))
+    assert state(journal) == "done"
+    films.take(journal, FILM)
+    found = films.film(journal, "a")
+    assert found
+    assert (found.door, found.unit, found.state) == ("dicom", "x", "received")

@@ -84,3 +84,23 @@ def test_a_folder_that_others_may_open_is_said_as_what_is_wrong(config: Config, 
     assert (found.what, found.sentence) == ("box's folder, for others", f"is open: chmod go= {config.root}.")
     (found,) = said(replace(config, language="de"), journal)
     assert (found.what, found.sentence) == ("Ordner der Box, für andere", f"ist offen: chmod go= {config.root}.")
+
+
+def test_a_clock_that_was_set_back_is_said(tmp_path: Path, clock: Clock) -> None:
+    config = page_box(tmp_path)
+    with Journal(config.root, clock) as journal:
+        journal.record("something")
+        clock.now -= 3600
+        (found,) = said(config, journal)
+        assert (found.what, "3600 s behind the newest event" in found.sentence) == ("clock", True)
+
+
+def test_an_archive_that_cannot_report_is_said_until_it_can(config: Config, journal: Journal) -> None:
+    tally = Tally()
+    journal.record("commitment_closed")
+    tally.step(journal)
+    (found,) = said(config, journal, tally)
+    assert (found.what, "commitment.bind" in found.sentence) == ("commitment", True)
+    journal.record("commitment_open")
+    tally.step(journal)
+    assert said(config, journal, tally) == []

@@ -52,7 +52,7 @@ def test_what_is_measured_has_the_names_of_the_manual(config: Config, journal: J
     families = {name.removesuffix("_bucket").removesuffix("_sum").removesuffix("_count") for name in families}
     assert families == {
         "bmd_edge_films_total", "bmd_edge_deliveries", "bmd_edge_oldest_unsent_seconds", "bmd_edge_free_bytes",
-        "bmd_edge_stage_seconds",
+        "bmd_edge_stage_seconds", "bmd_edge_page_closed_total", "bmd_edge_page_clients_gone_total",
     }  # fmt: skip
 
 
@@ -64,6 +64,12 @@ def test_no_label_names_a_film_an_object_or_a_person(config: Config, journal: Jo
     uids += [row["uid"] for row in journal.rows("SELECT uid FROM object")]
     for name in (*CANARIES, "ACC-", *uids, *(key[:12] for key in keys.values())):
         assert name not in text
+
+
+def test_what_has_befallen_the_page_is_counted(config: Config, journal: Journal) -> None:
+    journal.record("page_closed")
+    said = read(metrics(config, journal, Tally(), clients_gone=7))
+    assert (said["bmd_edge_page_closed_total"], said["bmd_edge_page_clients_gone_total"]) == (1, 7)
 
 
 def test_nothing_waits_is_0(config: Config, journal: Journal) -> None:

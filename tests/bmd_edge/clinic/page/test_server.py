@@ -3,8 +3,9 @@
 import io
 import re
 import socket
+import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from http.client import HTTPConnection, HTTPResponse
 
@@ -182,14 +183,66 @@ def test_too_many_streams_are_refused_and_the_page_is_not(served: Config, monkey
             one.close()
 
 
-def test_connections_beyond_what_serve_can_spare_are_closed(served: Config) -> None:
-    waiting = [socket.create_connection(address(served.page.bind), timeout=60) for _ in range(module._MOST_CONNECTIONS)]
+def test_clients_who_say_nothing_or_a_byte_at_a_time_do_not_close_the_page(served: Config) -> None:
+    slow = [socket.create_connection(address(served.page.bind), timeout=60) for _ in range(module._MOST_CONNECTIONS)]
+    ends = threading.Event()
+
+    def drip() -> None:
+        while not ends.wait(0.05):
+            for one in slow[::2]:
+                with suppress(OSError):
+                    one.sendall(b"G")
+
+    thread = threading.Thread(target=drip)
+    thread.start()
     try:
-        with pytest.raises(ConnectionError):
-            ask(served, "/")
+        for _ in range(10):
+            assert ask(served, "/")[0].status == 200
+        gone = re.search(rb"bmd_edge_page_clients_gone_total (\d+)", ask(served, "/metrics")[1])
+        assert gone
+        assert int(gone[1]) > 0
     finally:
-        for one in waiting:
+        ends.set()
+        thread.join()
+        for one in slow:
             one.close()
+
+
+def test_clients_who_do_not_take_their_answers_do_not_close_the_page(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_MOST_CONNECTIONS", 4)
+    monkeypatch.setattr(module, "today_html", lambda *_: "x" * 10_000_000)  # more than the kernel takes for them
+    host, port = address(config.page.bind)
+    slow = []
+    try:
+        with page_server(config):
+            for _ in range(4):
+                one = socket.create_connection((host, port), timeout=60)
+                one.sendall(f"GET / HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n".encode())
+                assert one.recv(1)  # its answer has begun
+                slow.append(one)
+            for _ in range(5):
+                assert ask(config, "/icon.svg")[0].status == 200
+    finally:
+        for one in slow:
+            one.close()
+
+
+def test_a_client_has_so_long_for_its_request(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_REQUEST_S", 0.3)
+    with page_server(config), socket.create_connection(address(config.page.bind), timeout=60) as client:
+        client.sendall(b"GET / HT")
+        assert client.recv(1) == b""  # it ends, and the test does not
+
+
+def test_beyond_what_serve_can_spare_nobody_is_let_in(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_MOST_CONNECTIONS", 2)
+    with page_server(config), stream(config) as first, stream(config) as second:
+        next(first)
+        next(second)
+        with pytest.raises(ConnectionError):
+            ask(config, "/")
 
 
 def test_a_journal_that_fails_is_said_and_the_server_stays(served: Config, monkeypatch: pytest.MonkeyPatch) -> None:

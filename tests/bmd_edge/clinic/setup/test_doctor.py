@@ -1,10 +1,15 @@
 """The doctor sees what is wrong with a box."""
 
 import shutil
+import socket
+import ssl
+import sys
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from pynetdicom import AE
@@ -15,10 +20,13 @@ from bmd_edge.clinic.doors.door import Door, Origin
 from bmd_edge.clinic.journal.films import film_path, films_in
 from bmd_edge.clinic.journal.heads import note_head
 from bmd_edge.clinic.journal.store import Journal
+from bmd_edge.clinic.page.server import page_server
 from bmd_edge.clinic.setup import doctor
 from bmd_edge.clinic.setup.certificates import make_authority, make_certificate
 from bmd_edge.clinic.setup.doctor import examine
 from bmd_edge.clinic.setup.init import make_certificates
+from tests.bmd_edge.clinic.delivery.archives import orthanc_archive
+from tests.bmd_edge.clinic.setup.asked import ARCHIVES, RECORDS, record, says, server
 from tests.support import clinic
 from tests.support.films import dicom_bytes
 
@@ -26,6 +34,7 @@ from tests.support.films import dicom_bytes
 @pytest.fixture
 def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
     monkeypatch.setattr(doctor, "_DEBIAN_ORTHANC", clinic.free_port())
+    monkeypatch.setattr(doctor, "_PAGE_S", 1.0)
     made = clinic.box(tmp_path, dicom_tls=f"127.0.0.1:{clinic.free_port()}")
     with clinic.quick_keys():
         make_authority(made.root / "tls")
@@ -140,3 +149,84 @@ def test_an_archive_is_asked(config: Config) -> None:
         assert "archive main answers" in failed(stranger)
     finally:
         server.shutdown()
+
+
+def answered(config: Config, **pacs: object) -> str:
+    """What the doctor says of an archive that does not answer as it should; "" where it does."""
+    known = replace(config, pacs={"main": Destination(**pacs)})  # type: ignore[arg-type]
+    (check,) = (one for one in examine(known) if one.what == "archive main answers")
+    assert check.detail
+    return "" if check.sound else check.detail
+
+
+@pytest.mark.parametrize(("answers", "said"), [one[1:] for one in RECORDS], ids=[one[0] for one in RECORDS])
+def test_a_record_is_asked_what_it_takes(config: Config, answers: dict[str, Any], said: str) -> None:
+    with server(answers) as url:
+        found = answered(config, kind="fhir", url=url)
+    assert said in found
+    assert bool(said) == (url in found)
+
+
+@pytest.mark.parametrize(("answers", "said"), [one[1:] for one in ARCHIVES], ids=[one[0] for one in ARCHIVES])
+def test_an_archive_by_http_is_asked_with_a_request_that_holds_nothing(
+    config: Config, answers: dict[str, Any], said: str
+) -> None:
+    for place in ("", "/studies"):
+        with server(answers) as url:
+            found = answered(config, kind="stow", url=f"{url}{place}")
+        assert said in found
+        assert bool(said) == (url in found)
+
+
+@pytest.mark.parametrize("kind", ["fhir", "stow"])
+def test_nobody_at_a_url_is_told(config: Config, kind: str) -> None:
+    assert "cannot be reached" in answered(config, kind=kind, url=f"http://127.0.0.1:{clinic.free_port()}/base")
+
+
+def test_the_real_peers_are_known_for_what_they_are(config: Config, tmp_path: Path) -> None:
+    port = clinic.free_port()
+    command: list[str | Path] = [sys.executable, "-m", "tests.support.clinic.fhir_server", str(port)]
+    with clinic.started(command, tmp_path / "record.log", port):
+        assert answered(config, kind="fhir", url=f"http://127.0.0.1:{port}/fhir") == ""
+        assert "Check the url" in answered(config, kind="fhir", url=f"http://127.0.0.1:{port}/other")
+        assert answered(config, kind="stow", url=f"http://127.0.0.1:{port}/fhir")  # a record is no archive
+    with orthanc_archive(tmp_path / "pacs", clinic.free_port()) as pacs:
+        assert answered(config, kind="stow", url=f"http://127.0.0.1:{pacs.http}/dicom-web") == ""
+        assert "Check the url" in answered(config, kind="stow", url=f"http://127.0.0.1:{pacs.http}/dicom")
+        assert answered(config, kind="fhir", url=f"http://127.0.0.1:{pacs.http}/dicom-web")
+        assert pacs.instances() == {}
+
+
+@pytest.mark.parametrize("kind", ["fhir", "stow"])
+def test_by_tls_both_sides_are_known_or_it_is_told(config: Config, tmp_path: Path, kind: str) -> None:
+    own, other = config.root / "tls", tmp_path / "other"
+    other.mkdir()
+    with clinic.quick_keys():
+        make_authority(other)
+        make_certificate(other, "record", ("127.0.0.1",))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(other / "record.crt", other / "record.key")
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_verify_locations(own / "ca.crt")
+    answers = {**record(), "POST /base/studies": says(400)}
+    with server(answers, context) as url:
+        assert answered(config, kind=kind, url=url, ca=str(other / "ca.crt")) == ""
+        assert "certificate is not accepted" in answered(config, kind=kind, url=url, ca=str(own / "ca.crt"))
+        for name in ("box.crt", "box.key"):
+            (own / name).unlink()
+        assert "does not accept this box's" in answered(config, kind=kind, url=url, ca=str(other / "ca.crt"))
+
+
+def test_the_pages_port_is_looked_at(config: Config) -> None:
+    shown = replace(config, page=replace(config.page, bind=f"127.0.0.1:{clinic.free_port()}"))
+    assert failed(shown) == {"C-STORE", "page"}
+    with page_server(shown):
+        assert failed(shown) == {"C-STORE"}
+    with server({}) as url:
+        taken = replace(config, page=replace(config.page, bind=urlsplit(url).netloc))
+        assert failed(taken) == {"C-STORE", "page"}
+        (said,) = (one.detail for one in examine(taken) if one.what == "page")
+        assert "another program has" in said
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        host, port = silent.getsockname()
+        assert "page" in failed(replace(config, page=replace(config.page, bind=f"{host}:{port}")))

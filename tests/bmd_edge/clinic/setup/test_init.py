@@ -60,7 +60,7 @@ def test_what_somebody_has_written_stays(tmp_path: Path) -> None:
     config = write_config(tmp_path / "etc", clinic_toml(wishes(tmp_path)))
     with pytest.raises(UsageError, match="there already"):
         write_config(tmp_path / "etc", clinic_toml(wishes(tmp_path)))
-    assert len(prepare(config)) == 5
+    assert len(prepare(config)) == 6
     assert prepare(config) == []
     key = (config.root / PATIENT_KEY).read_bytes()
     (tmp_path / "etc" / "nginx.conf").write_text("edited", encoding="utf-8")
