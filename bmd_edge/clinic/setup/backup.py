@@ -4,7 +4,6 @@ The journal is one moment; of films and objects, which never change once they ar
 that this journal names. Films that came later, and that the box still has, are taken in when it is served again.
 """
 
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import closing
@@ -21,7 +20,7 @@ from bmd_edge.clinic.places import PATIENT_KEY
 from bmd_edge.clinic.setup.doctor import listens
 from bmd_edge.errors import UsageError
 from bmd_edge.screen.run_lock import hold
-from bmd_edge.system.files import replace_bytes, sync
+from bmd_edge.system.files import copy_file, replace_bytes
 
 _TLS = "tls"
 _KEPT = (SPOOL, OUTBOX)
@@ -43,7 +42,7 @@ def back_up(config: Config, to: Path) -> int:
     to.mkdir(mode=0o700, parents=True, exist_ok=True)
     _check_same_box(root, to)
     for source, name in ((root / PATIENT_KEY, PATIENT_KEY), (config.path, CONFIG)):
-        _copy(source, to / name)
+        copy_file(source, to / name, mode=0o600)
     _copy_missing(root, to, _TLS)
     n = sum(_copy_missing(root, to, name) for name in _KEPT)
     heads = (root / HEADS).read_bytes() if (root / HEADS).is_file() else b""
@@ -52,7 +51,7 @@ def back_up(config: Config, to: Path) -> int:
     made.mkdir(mode=0o700)
     copy_journal(root, made / JOURNAL)
     n += sum(_copy_missing(root, to, name) for name in _KEPT)  # what the journal names and came meanwhile
-    _copy(made / JOURNAL, to / JOURNAL)
+    copy_file(made / JOURNAL, to / JOURNAL, mode=0o600)
     replace_bytes(to / HEADS, heads, mode=0o600)
     shutil.rmtree(made)
     return n
@@ -77,11 +76,11 @@ def restore(config: Config, backup: Path) -> int:
             _check_same_box(root, backup)
         else:
             for name in (PATIENT_KEY, *(f"{_TLS}/{path.name}" for path in _files(backup / _TLS))):
-                _copy(backup / name, root / name)
+                copy_file(backup / name, root / name, mode=0o600)
         n = sum(_copy_missing(backup, root, name) for name in _KEPT)
         _put_aside(root)
         for name in (HEADS, JOURNAL):
-            _copy(backup / name, root / name)
+            copy_file(backup / name, root / name, mode=0o600)
         with closing(Journal(root)) as journal:
             journal.record("restored")
     return n
@@ -116,20 +115,8 @@ def _copy_missing(source: Path, to: Path, name: str) -> int:
         copy = to / name / path.name
         try:
             if name == _TLS or not copy.is_file() or copy.stat().st_size != path.stat().st_size:
-                _copy(path, copy)
+                copy_file(path, copy, mode=0o600)
                 n += 1
         except FileNotFoundError:  # removed meanwhile, after keep_days
             continue
     return n
-
-
-def _copy(source: Path, to: Path) -> None:
-    """The file or nothing of it is at `to` after a power cut; with its time, by which films are taken in."""
-    part = to.with_name(f".{to.name}.part")
-    with source.open("rb") as data, open(part, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-        shutil.copyfileobj(data, file, 1 << 20)
-        file.flush()
-        os.fsync(file.fileno())
-    os.utime(part, ns=(source.stat().st_atime_ns, source.stat().st_mtime_ns))
-    part.replace(to)
-    sync(to.parent)
