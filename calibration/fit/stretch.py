@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from bmd_edge.errors import BundleError
 from bmd_edge.sites import SITES
+from calibration.statistics.agreement import plain_figures
 
 LEAST_R = 0.7
 """Below it stretching costs more than a tenth of the RMSE, and what it spreads is mostly error."""
@@ -44,7 +45,7 @@ def fit_stretch(estimate: NDArray[np.floating], dexa: NDArray[np.float64]) -> St
     """
     found = np.asarray(estimate, np.float64)
     for k, site in enumerate(SITES):
-        r = float(np.corrcoef(found[:, k], dexa[:, k])[0, 1])
+        r = plain_figures(found[:, k], dexa[:, k])["r"]
         if not r >= LEAST_R:
             raise BundleError(
                 f"--stretch: r = {r:.2f} at the {site.replace('_', ' ')}, {LEAST_R:g} or more is needed: most of what"

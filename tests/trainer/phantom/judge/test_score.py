@@ -162,5 +162,5 @@ def test_a_bundle_that_cannot_be_opened_is_said_before_a_process_is_started(tmp_
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     with pytest.raises(BundleError, match=r"nothere.* no bundle here"):
         made(tmp_path / "nothere", precision="auto", progress=lambda: None, **arguments)
-    with pytest.raises(UsageError, match="--precision one of"):
+    with pytest.raises(UsageError, match="--precision: 'int9' is not one of auto, fp32, int8"):
         made(tiny_bundle(tmp_path / "tiny").root, precision="int9", progress=lambda: None, **arguments)
