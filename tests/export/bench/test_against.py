@@ -82,7 +82,7 @@ def test_what_is_no_build_is_said_so(tmp_path: Path, folder: Path, earlier: Path
     done = program(folder, "--against", earlier)
     assert done.returncode == 2
     assert "ended" in done.stderr
-    with pytest.raises(UsageError, match="no files"):
+    with pytest.raises(UsageError, match="none: no folder with files"):
         against.compare(ROOT, tmp_path / "earlier" / "bmd_edge" / "none", 1, 1, lambda _: None)
 
 

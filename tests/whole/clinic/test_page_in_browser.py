@@ -110,7 +110,7 @@ def test_every_language_fits_and_is_the_scripts_too(seen: Browser, config: Confi
 def take_back(journal: Journal) -> None:
     """The eighth film was never there."""
     with journal.change() as db:
-        db.execute("DELETE FROM film WHERE n=8")
+        db.execute("DELETE FROM film WHERE n>7")
         journal.record("restored")
 
 
