@@ -257,24 +257,21 @@ def _check_box(box: Box, lines: Lines) -> None:
 
 def _check_approval(text: str, lines: Lines) -> None:
     """It is drawn into every picture, whose font has no accents."""
-    drawn = text.isascii() and text.isprintable()
-    if len(text) > _MOST_APPROVAL or text != text.strip() or not drawn:
+    if len(text) > _MOST_APPROVAL or text != text.strip() or not (text.isascii() and text.isprintable()):
         raise lines.error("approval", f"must be 1 to {_MOST_APPROVAL} letters without accents, digits and signs")
 
 
 def _check_units(config: Config, lines: Lines) -> None:
     titles: dict[str, str] = {}
     for name, unit in config.units.items():
-        key = f"units.{name}"
-        _check_name(name, key, lines)
+        _check_name(name, key := f"units.{name}", lines)
         if name == "folder":
             raise lines.error(key, "is the name of the watched folder: give another one")
         _check_ae_title(unit.ae_title, f"{key}.ae_title", lines)
         _check_host(unit.host, f"{key}.host", lines)
         if titles.setdefault(unit.ae_title.casefold(), name) != name:
             raise lines.error(f"{key}.ae_title", f"is that of {titles[unit.ae_title.casefold()]} too")
-        spacing = unit.spacing_if_missing_mm
-        if spacing is not None and not 0 < spacing < 10:
+        if (spacing := unit.spacing_if_missing_mm) is not None and not 0 < spacing < 10:
             raise lines.error(f"{key}.spacing_if_missing_mm", "must be a pixel size in mm")
 
 
@@ -282,8 +279,7 @@ def _check_destination(pacs: Destination, key: str, lines: Lines) -> None:
     _check_name(key.partition(".")[2], key, lines)
     if pacs.kind not in (kinds := ("dicom", "stow", RESOURCES)):
         raise lines.error(f"{key}.kind", none_of(pacs.kind, kinds))
-    known = (*KINDS, *ON_REQUEST)
-    for name in set(pacs.objects).difference(known):
+    for name in set(pacs.objects).difference(known := (*KINDS, *ON_REQUEST)):
         raise lines.error(f"{key}.objects", none_of(name, known))
     if pacs.kind == RESOURCES and pacs.objects != KINDS:
         raise lines.error(f"{key}.objects", "is for archives: a record gets resources")

@@ -97,11 +97,11 @@ def replace_bytes(path: Path, data: bytes, mode: int = 0o666) -> None:
 
 def copy_file(source: Path, to: Path, mode: int = 0o666) -> None:
     """Copy a file, its time too, as `replace_bytes` writes one; FileNotFoundError where `source` is not there."""
-    with source.open("rb") as data, _written_beside(to, mode) as file:
-        shutil.copyfileobj(data, file, 1 << 20)
-        file.flush()
+    with source.open("rb") as data, _written_beside(to, mode) as copy:
+        shutil.copyfileobj(data, copy, 1 << 20)
+        copy.flush()  # what is written later would set the time anew
         was = os.fstat(data.fileno())
-        os.utime(file.fileno(), ns=(was.st_atime_ns, was.st_mtime_ns))
+        os.utime(copy.fileno(), ns=(was.st_atime_ns, was.st_mtime_ns))
 
 
 @contextmanager
