@@ -32,5 +32,5 @@ def test_bench_of_a_folder(tmp_path: Path) -> None:
 def test_bench_says_what_is_wrong(tmp_path: Path) -> None:
     empty = program(tmp_path)
     assert (empty.returncode, empty.stdout) == (2, "")
-    assert "no files" in empty.stderr
+    assert "no folder with files to measure with" in empty.stderr
     assert program(tmp_path, "--against", "all").returncode == 2
