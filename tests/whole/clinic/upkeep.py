@@ -107,6 +107,7 @@ class Box:
         with Journal(self.config.root) as journal:
             found = films.films_since(journal, 0)
             rows = [one for row in found for one in films.objects_of(journal, row.film_key)]
+            found = films.films_since(journal, 0)  # a film may have been read meanwhile
         by_key = {row.film_key: json.loads(row.report) for row in found if row.report}
         for one in rows:
             if one.uid not in self.made and (path := self.config.root / one.path).is_file():
