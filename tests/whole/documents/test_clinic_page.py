@@ -10,6 +10,7 @@ import pytest
 from bmd_edge.clinic.config import Config, read_config
 from bmd_edge.clinic.journal import films
 from bmd_edge.clinic.journal.store import Journal
+from bmd_edge.clinic.setup.backup import back_up
 from tests.bmd_edge.clinic.reading.readers import box, put, read_all
 from tests.support.screening import hip_dicom
 
@@ -56,11 +57,12 @@ def test_the_steps_make_a_box_and_doctor_says_what_does_not_run(tmp_path: Path) 
 
 @pytest.fixture(scope="module")
 def full(tmp_path_factory: pytest.TempPathFactory) -> Config:
-    """A box that has read one film."""
+    """A box that has read one film, and a backup beside it."""
     config = box(tmp_path_factory.mktemp("full"), 'pacs.main = { kind = "stow", url = "http://127.0.0.1:9/x" }')
     with Journal(config.root) as journal:
         put(config, journal, hip_dicom("R"))
         read_all(config, journal)
+    back_up(config, config.root.with_name("backup"))
     return config
 
 
@@ -76,7 +78,7 @@ def test_the_commands_that_it_names_do_something_on_a_box(full: Config, command:
         pytest.skip("runs on, or is run above")
     with Journal(full.root) as journal:
         film = films.films_since(journal, 0)[0].film_key
-    words = [film[:16] if one == "ID" else one for one in words]
+    words = [{"ID": film[:16], "DIR": str(full.root.with_name("backup"))}.get(one, one) for one in words]
     run = [sys.executable, "-m", "bmd_edge.cli.main", "clinic", *words, "--config", str(full.path)]
     done = subprocess.run(run, capture_output=True, text=True, cwd=ROOT)
     assert done.returncode in (0, 3, 4), done.stderr
