@@ -1,5 +1,6 @@
-"""A box is looked after while films come in, and none is lost or doubled."""
+"""A box is looked after while films come in, and none is lost or doubled; the long run is in results/."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore:unclosed <socket:ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
 )
 
+RESULT = Path(__file__).with_name("results") / "upkeep.json"
 NEVER = (
     "films_lost", "films_twice", "objects_not_in_the_archive", "objects_that_nobody_made", "objects_with_other_bytes",
 )  # fmt: skip
@@ -52,3 +54,11 @@ def seen(found: dict[str, Any]) -> None:
     assert found.get("films_removed", 1) > 0
     assert found.get("refused_by_a_full_disk", 10) >= 10
     assert found["bundles_and_versions"] == 1 + sum(name.startswith("another") for name in found["seconds_of_steps"])
+
+
+def test_the_long_run_lost_nothing() -> None:
+    found = json.loads(RESULT.read_text(encoding="utf-8"))
+    assert wrong(found) == {}
+    assert set(found["seconds_of_steps"]) == set(upkeep.STEPS)
+    assert found["films"] >= 60
+    seen(found)
