@@ -26,5 +26,6 @@ def test_half_of_the_subjects_with_all_their_films(tmp_path: Path) -> None:
     splits = {row.subject: row.split for row in read_table(table)}
     assert splits == {"D0": "calibrate", "D1": "test", "D2": "calibrate", "D3": "test", "D4": "calibrate", "D5": "test",
                       "L0": "test"}  # fmt: skip
-    with pytest.raises(UsageError, match="--split: DICOM films are of none such, 'train' is not one of test, calibrate"):
+    wrong = "--split: DICOM films are of none such, 'train' is not one of test, calibrate"
+    with pytest.raises(UsageError, match=wrong):
         check_split("train")
