@@ -2,7 +2,10 @@
 
 import os
 
+ISA = "ONEDNN_MAX_CPU_ISA"
+ISA_CHOSEN = ISA in os.environ
+"""Whether the user said which instructions oneDNN may use."""
+
 # Some virtual machines announce AMX and then kill the process at its first bfloat16 backward pass (SIGILL). oneDNN
-# reads this when torch computes for the first time; AVX-512 is as fast on networks of this size. Set it to
-# AVX512_CORE_AMX to use AMX where it works.
-os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX512_CORE_FP16")
+# reads this when torch computes for the first time; `trainer.run.machine.allow_amx` tries first whether AMX works.
+os.environ.setdefault(ISA, "AVX512_CORE_FP16")

@@ -203,8 +203,12 @@ def run_training(
         from bmd_edge.errors import MissingExtra
 
         raise MissingExtra(error.name or "torch", "train") from error
-    from trainer.run.settings import BmdConfig, FinderConfig, SemiConfig, pretraining
+    from trainer.run.machine import allow_amx, arithmetic
+    from trainer.run.settings import BmdConfig, FinderConfig, LoopConfig, SemiConfig, pretraining
 
+    assert isinstance(settings, LoopConfig)
+    if settings.device == "cpu" and arithmetic(settings) == "bfloat16":
+        allow_amx()
     task: Task
     if isinstance(settings, SemiConfig):
         check_settings(settings, out)
