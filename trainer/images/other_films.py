@@ -1,5 +1,4 @@
-"""What films of other units show, batched in torch: their sharpness, noise, detail, gray curves, windows, collimation,
-labels.
+"""What films of other units show, batched in torch: their sharpness, detail, gray curves, windows, collimation, labels.
 
 Images are (n, 1, h, w) float32, bone bright, NaN outside the film; they are changed before `normalize`. Each image gets
 a share of the changes, of a size of its own. What is drawn over the square stays away from its middle, where the bone
@@ -27,7 +26,6 @@ def as_other_film(image: Tensor, rng: Generator, strength: float, side_mm: float
     """Random changes of levels and detail, then what is put over a film; 1 is a strength meant for training."""
     outside = torch.isnan(image)
     x = torch.nan_to_num(stretch(image), nan=0.0)
-    x = grain(x, rng, strength)  # before the bands: a maker's processing lifts noise with the bone's texture
     x = boost_detail(x, rng, strength)
     x = bend(x, rng, strength)
     x = cut_window(x, rng, strength)
@@ -50,21 +48,6 @@ def reread(image: Tensor, rng: Generator, share: float) -> Tensor:
         softer = 0.75 * softer + 0.125 * ends
     mixed = torch.lerp(sharp, softer, _per_image(rng.uniform(0, 1, len(chosen))))
     return image.index_copy(0, chosen, mixed)
-
-
-def grain(image: Tensor, rng: Generator, strength: float) -> Tensor:
-    """Blur half of the images, then add the noise of few quanta to most: finer or coarser, more where bone lets less
-    through. What is left of the trabeculae then tells a network nothing that it could trust.
-    """
-    n = len(image)
-    blurred = functional.avg_pool2d(image, 3, 1, 1, count_include_pad=False)
-    blurred = functional.avg_pool2d(blurred, 3, 1, 1, count_include_pad=False)
-    soft = torch.lerp(image, blurred, _per_image(rng.uniform(0, 1, n) * (rng.random(n) < 0.5) * min(strength, 1.0)))
-    white = torch.from_numpy(rng.standard_normal(image.shape, dtype=np.float32))
-    coarse = 3 * functional.avg_pool2d(white, 3, 1, 1)  # its SD is 1 too, but at the edge
-    noise = torch.lerp(white, coarse, _per_image(rng.uniform(0, 1, n) * (rng.random(n) < 0.5)))
-    sd = _per_image(0.05 * rng.uniform(0, 1, n) ** 2 * (rng.random(n) < 0.7) * strength)
-    return soft + sd * (_per_image(rng.uniform(0, 1.5, n)) * (soft.clamp(0, 1) - 0.5)).exp() * noise
 
 
 def boost_detail(image: Tensor, rng: Generator, strength: float) -> Tensor:

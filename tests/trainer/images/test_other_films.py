@@ -9,7 +9,6 @@ from trainer.images.other_films import (
     boost_detail,
     collimate,
     cut_window,
-    grain,
     put_labels,
     reread,
 )
@@ -44,31 +43,6 @@ def test_a_beam_ends_white_black_gray_or_nowhere() -> None:
     assert covered.isnan().any((1, 2, 3)).float().mean() > 0.1
     assert (covered.nan_to_num(0.5).amax((1, 2, 3)) >= 1).float().mean() > 0.1
     assert (covered.nan_to_num(0.5).amin((1, 2, 3)) <= 0).float().mean() > 0.1
-
-
-def test_grain_is_noise_of_many_sizes_and_more_where_less_comes_through() -> None:
-    ramp = torch.linspace(0, 1, 112).repeat(300, 1, 112, 1)
-    added = (grain(ramp, np.random.default_rng(0), 1.0) - ramp)[:, 0, 4:-4, 4:-4]
-    thin, dense = added[..., :30].std((1, 2)), added[..., -30:].std((1, 2))
-    sd = added.std((1, 2))
-    assert 0.04 < sd.max() < 0.07  # at most .05 in the middle of the range
-    assert 0.2 < (sd < 1e-4).float().mean() < 0.4
-    noisy = sd > 1e-3
-    assert 1.5 < (dense / thin)[noisy].median() < 2.2  # exp(.75 of the .7 from one to the other)
-    assert (dense / thin)[noisy].min() > 0.9
-    between = (added[..., 1:] * added[..., :-1]).mean((1, 2)) / sd.square()
-    assert between[noisy].min() < 0.1  # white
-    assert between[noisy].max() > 0.5  # and coarse
-
-
-def test_grain_blurs_half_of_the_images() -> None:
-    point = torch.zeros(300, 1, 17, 17)
-    point[:, :, 8, 8] = 1
-    left = grain(point, np.random.default_rng(0), 1e-9)[:, 0, 8, 8]
-    assert torch.allclose(left, torch.tensor(1.0), atol=1e-5)
-    left = grain(point, np.random.default_rng(0), 1.0)[:, 0, 8, 8]
-    assert 0.35 < (left < 0.9).float().mean() < 0.65
-    assert left.min() < 0.2
 
 
 def test_rereading_weighs_a_pixel_and_its_neighbors() -> None:
