@@ -43,8 +43,6 @@ found.float().sum().backward()
 def allow_amx() -> bool:
     """Have oneDNN use AMX if the machine has it, the user did not choose otherwise, and another process survives a step
     in bfloat16 with it. To be called before torch computes anything: later it changes nothing.
-
-    The BMD network's part of a step then takes 0.45 of its time with AVX-512 (an Intel Xeon of 2024, torch 2.13).
     """
     if ISA_CHOSEN or not torch.cpu.get_capabilities().get("amx_bf16"):
         return False
