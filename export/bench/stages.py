@@ -243,8 +243,9 @@ def cold(bundle: Path | None, say: Say, times: int = 10) -> dict[str, Any]:
 def day(count: int, bundle: Path | None, threads: int | None, distinct: int, say: Say) -> dict[str, Any]:
     """Screen `count` films of 9 Mpx with the program itself; memory of all its processes twice a second.
 
-    Returns films per second and `series`: rows of seconds, finished films, resident MB (shared pages counted in every
-    process that holds them), proportional MB (shared pages divided among them).
+    Each is read and measured, but the report counts films of one picture once; the others are `copies`. Returns films
+    per second and `series`: rows of seconds, finished films, resident MB (shared pages counted in every process that
+    holds them), proportional MB (shared pages divided among them).
     """
     with TemporaryDirectory() as scratch:
         folder, out = Path(scratch) / "films", Path(scratch) / "out"
@@ -269,7 +270,7 @@ def day(count: int, bundle: Path | None, threads: int | None, distinct: int, say
     return {
         "synthetic": True, "n_films": total, "distinct": distinct, "cpus": cpus(), "seconds": round(seconds, 1),
         "films_per_s": round(total / seconds, 2), "bundle_digest": runs["bundle_digest"], "films": runs["films"],
-        "peak_rss_mb": max(row[2] for row in series), "series": series,
+        "copies": sum(runs["copies"].values()), "peak_rss_mb": max(row[2] for row in series), "series": series,
     }  # fmt: skip
 
 
