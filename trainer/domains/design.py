@@ -18,6 +18,8 @@ from trainer.run.settings_file import read_config
 
 TESTED = ("makers", "chains")
 """The domains that judge."""
+CURVED = "chains"
+"""The domain of the learning curve: that which lies farther from the labels."""
 VALIDATION = "validation"
 """The domain that chooses each row's setting; its labels decide nothing else."""
 LABELLED, CALIBRATE, UNLABELLED, JUDGING = 1090, 600, 1000, 500
@@ -113,7 +115,7 @@ class Size:
 
     def domain(self, name: str) -> CohortConfig:
         """The films of a domain: its split unlabelled is learned from, its labelled hips are other people's."""
-        judging, most = self.of(JUDGING, 60), max(self.curve) if name in TESTED else self.films
+        judging, most = self.of(JUDGING, 60), max(self.curve) if name == CURVED else self.films
         plain = CohortConfig(labelled=judging, calibrate=0, unlabelled=most, style="named", population="both", seed=36)
         if name == VALIDATION:
             return replace(plain, makers=("F",), population="wide", seed=35)
@@ -171,11 +173,10 @@ def table(size: Size, chosen: dict[str, int]) -> list[Unit]:
 def curve(size: Size, chosen: dict[str, int], rows: tuple[str, ...]) -> list[Unit]:
     """The units of the learning curve that are not in the table."""
     return [
-        _of(row, domain, films, seed, chosen)
+        _of(row, CURVED, films, seed, chosen)
         for films in size.curve
         if films != size.films
         for seed in range(size.seeds)
-        for domain in TESTED
         for row in rows
     ]
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from bmd_edge.sites import SITES
 from calibration.statistics.bootstrap import by_subject
 from calibration.statistics.over_seeds import HOW, agreement, interval, paired_difference
-from trainer.domains.design import NONE, ROWS, STATISTICS, TESTED, VALIDATION, Size, facts
+from trainer.domains.design import CURVED, NONE, ROWS, STATISTICS, TESTED, VALIDATION, Size, facts
 
 F64 = NDArray[np.float64]
 Units = Sequence[Mapping[str, Any]]
@@ -126,11 +126,10 @@ def _curve(tested: Units, hips: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     for row in sorted({one["row"] for one in tested} - {NONE}):
         films = sorted({one["films"] for one in tested if one["row"] == row})
         for count in films if len(films) > 1 else ():
-            for domain in TESTED:
-                units = _of([one for one in tested if one["films"] == count], domain, row)
-                for column, site in enumerate(SITES) if units else ():
-                    label = np.array([one[column] for one in hips[domain]["labels_gcm2"]], np.float64)
-                    known = np.isfinite(label)
-                    bmd = np.array([one["estimates_gcm2"] for one in units])[:, known, column]
-                    figures = {key: round(value, 4) for key, value in agreement(bmd, label[known]).items()}
-                    yield {"row": row, "films": count, "domain": domain, "site": site, "seeds": len(units), **figures}
+            units = _of([one for one in tested if one["films"] == count], CURVED, row)
+            for column, site in enumerate(SITES) if units else ():
+                label = np.array([one[column] for one in hips[CURVED]["labels_gcm2"]], np.float64)
+                known = np.isfinite(label)
+                bmd = np.array([one["estimates_gcm2"] for one in units])[:, known, column]
+                figures = {key: round(value, 4) for key, value in agreement(bmd, label[known]).items()}
+                yield {"row": row, "films": count, "domain": CURVED, "site": site, "seeds": len(units), **figures}

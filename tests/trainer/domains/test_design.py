@@ -75,7 +75,8 @@ def test_the_units_that_judge_come_seed_by_seed_with_the_kept_trial() -> None:
     assert {unit.changes["unlabelled_weight"] for unit in units if unit.row == "coral"} == {"1"}
     assert {unit.films for unit in units} == {0, 1000}
     more = curve(Size(), chosen, (STATISTICS, "coral"))
-    assert {unit.films for unit in more} == {50, 200, 4000}
+    assert {(unit.domain, unit.films) for unit in more} == {("chains", films) for films in (50, 200, 4000)}
+    assert [Size().domain(name).unlabelled for name in ("validation", "makers", "chains")] == [1000, 1000, 4000]
     names = [unit.name for unit in [*trials(Size()), *units, *more]]
     assert len(set(names)) == len(names)
 

@@ -93,7 +93,8 @@ def test_units_become_a_result_and_are_not_run_again(tmp_path: Path) -> None:
         for one in (none, coral)
     ]
     assert less["coverage_drop"]["value"] == pytest.approx(inside[0].mean() - inside[1].mean(), abs=1e-4)
-    assert {(one["row"], one["films"]) for one in result["learning_curve"]} == {("coral", 4), ("coral", 40)}
+    curve = {(one["row"], one["domain"], one["films"]) for one in result["learning_curve"]}
+    assert curve == {("coral", "chains", 4), ("coral", "chains", 40)}
     assert set(result["trials"]) == set(SIZE.rows)
 
 
