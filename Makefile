@@ -90,6 +90,8 @@ proofs: .venv-dev/.installed ## Prove intervals, recalibration, drift charts and
 	.venv-dev/bin/python -m export.proofs.drift_delay --table $$shifted --control $$pool --out $$results/drift.json; \
 	.venv-dev/bin/python -m export.proofs.class_head --n 72 --seed 1 --out export/results/class_head.json; \
 	.venv-dev/bin/python -m export.proofs.surroundings --n 20 --seed 1 --out export/results/surroundings.json; \
+	few=$$($$run phantom $$none --calibrate 250 --seed 502); \
+	.venv-dev/bin/python -m export.proofs.noise_floor $$few --n 200 --out export/results/noise_floor.json; \
 	.venv-dev/bin/python -m export.proofs.study_sizes --n 2000 --out $$results/study_sizes.json; \
 	.venv-dev/bin/python -m export.proofs.study_pooling --n 1000 --out $$results/study_pooling.json
 

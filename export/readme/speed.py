@@ -15,8 +15,8 @@ _COLUMNS = ("films", "n", "films/s", "of the floor", "plain, films/s", "times pl
 
 
 def results() -> dict[str, Any]:
-    """The committed figures: bench.json, cold.json, day.json, reduced.json (int8), reduced_fp32.json."""
-    names = ("bench", "cold", "day", "reduced", "reduced_fp32")
+    """The committed figures: bench.json, cold.json, day.json, reduced.json (int8) and the like."""
+    names = ("bench", "cold", "day", "reduced", "reduced_fp32", "noise_floor")
     return {name: json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8")) for name in names}
 
 
@@ -26,6 +26,7 @@ def text(
     day: dict[str, Any],
     reduced: dict[str, Any],
     reduced_fp32: dict[str, Any],
+    noise_floor: dict[str, Any],
 ) -> str:
     """The section between the markers, Markdown."""
     stages = next(iter(bench["films"].values()))["stages"]
@@ -49,6 +50,7 @@ def text(
         *_list(day),
         *_moved(reduced),
         *_moved(reduced_fp32),
+        *_floor(noise_floor),
         "",
         "![Memory of all processes over a long list of films](../export/results/day.png)",
     ]
@@ -96,6 +98,16 @@ def _moved(reduced: dict[str, Any]) -> list[str]:
         rows.append(f"  {name.split(' Image')[0]}: {', '.join(sites)}, n = {row['n_hips']};")
     said = f"* Reduced decoding against decoding in full (`{command}`) moves estimates, 99th percentile in g/cm2:"
     return [said, *rows[:-1], rows[-1].replace(";", ".")]
+
+
+def _floor(noise: dict[str, Any]) -> list[str]:
+    return [
+        f"* The last digits of an image (`{noise['command']}`:",
+        f"  noise of SD {noise['noise']:f} of the gray range, {noise['hips']} hips, {noise['draws']} noises each) move"
+        f" an estimate by {noise['fp32']['largest']:.6f} g/cm2",
+        f"  at most in fp32; in INT8, which rounds up or down, by {noise['int8']['p99']:.4f} in 99 of 100 and"
+        f" {noise['int8']['largest']:.4f} at most.",
+    ]
 
 
 def day_slope(series: list[list[float]]) -> tuple[float, float, float]:

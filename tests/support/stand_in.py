@@ -1,4 +1,6 @@
-"""A crude stand-in cohort: disks and bars whose brightness and texture follow the label, with known landmarks."""
+"""A crude stand-in cohort: disks and bars whose brightness and texture follow the label, with known landmarks; and what
+a bundle might say of one.
+"""
 
 from pathlib import Path
 
@@ -10,6 +12,7 @@ from scipy.ndimage import gaussian_filter
 
 from bmd_edge.bundle.manifest import LANDMARKS
 from bmd_edge.table.film_table import HipRow, write_table
+from export.proofs.phantom_rois import RoiAnswers
 from trainer.images.rows import read_rows
 from trainer.images.whole_films import TrainingFilm, read_films
 
@@ -122,3 +125,20 @@ def make(folder: Path, n_rois: int, n_films: int) -> Path:
 
 def films_of(cohort: Path) -> list[TrainingFilm]:
     return read_films(read_rows(cohort, "film", ["train", "val"]))
+
+
+def phantom_answers(n: int, seed: int, worse: str | None = None) -> RoiAnswers:
+    """Answers of a bundle for hips of n subjects, men and women by turns; those of sex `worse` err twice as much as
+    their spread says.
+    """
+    rng = np.random.default_rng(seed)
+    rows = tuple(
+        HipRow(film=f"{k}.png", subject=f"s{k}", side="RL"[k // 2 % 2], split="calibrate", sex="FM"[k % 2],
+               age_years=float(rng.uniform(50, 90)), bmi=float(rng.uniform(18, 38)))
+        for k in range(n)
+    )  # fmt: skip
+    dexa = rng.normal(0.75, 0.13, (n, 2))
+    spread = rng.uniform(0.02, 0.06, (n, 2))
+    error = rng.normal(0, 1, (n, 2)) * spread
+    error[[row.sex == worse for row in rows]] *= 2
+    return RoiAnswers(rows, dexa, dexa + error, spread, np.zeros((n, 1)), np.zeros((n, 7)))

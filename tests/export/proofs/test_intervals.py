@@ -13,7 +13,7 @@ from bmd_edge.sites import SITES
 from calibration.statistics.conformal import conformal_scale
 from export.proofs.intervals import headline, procedure, prove, share
 from export.proofs.phantom_rois import RoiAnswers
-from tests.export.proofs.phantom_answers import phantom_answers
+from tests.support.stand_in import phantom_answers
 
 
 def test_the_procedure_covers_what_it_promises_whatever_the_errors_are() -> None:

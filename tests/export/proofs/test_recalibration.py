@@ -3,7 +3,7 @@ import pytest
 from bmd_edge.errors import UsageError
 from export.proofs.phantom_rois import RoiAnswers
 from export.proofs.recalibration import draws
-from tests.export.proofs.phantom_answers import phantom_answers
+from tests.support.stand_in import phantom_answers
 
 
 def test_draws_of_forty_subjects() -> None:

@@ -157,7 +157,7 @@ AFTER_LONG_WORK = {
     "calibration/world/page.py", "export/proofs/study_pooling.py", "export/proofs/study_sizes.py",
     "export/bench/int8_speed.py", "export/proofs/class_head.py", "export/proofs/drift_delay.py",
     "export/proofs/steady_verdict.py", "export/proofs/surroundings.py", "trainer/images/cutter.py",
-    "export/proofs/intervals.py", "export/proofs/follow.py",
+    "export/proofs/intervals.py", "export/proofs/follow.py", "export/proofs/noise_floor.py",
     "export/proofs/recalibration.py", "export/readme/pages.py", "export/readme/speed.py", "export/report/page.py",
     "trainer/paper_table/page.py", "trainer/paper_table/units.py", "trainer/phantom/cohort/demo.py",
     "trainer/commands.py", "trainer/phantom/judge/score.py", "trainer/run/loop.py", "trainer/adapt/adapt.py",
