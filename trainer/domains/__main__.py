@@ -1,18 +1,21 @@
 """`python -m trainer.domains`: runs what is missing of the experiment of adaptation, and writes its result.
 
-Films first, then trials, then the units that judge, seed after seed, then the learning curve; it can be killed and run
-again. Two of it side by side share the work: a training that one has begun the other waits for.
+Films first, then starts, trials, the units that judge, seed after seed, and the learning curve; it can be killed and
+run again.
 """
 
 import argparse
 import json
 import logging
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 
 from bmd_edge.system.files import replace_file
-from trainer.domains.design import NONE, POOL, ROWS, TESTED, VALIDATION, Size, curve, table, trials
+from trainer.domains.design import NONE, POOL, ROWS, TESTED, VALIDATION, Size, curve, starts, table, trials
 from trainer.domains.summary import chosen, curve_rows, summary
-from trainer.domains.units import run_unit, write_films
+from trainer.domains.units import run_unit, start, write_films
 from trainer.paper_table.effort import missing_films
 from trainer.phantom.cohort.plan import cohort_path
 from trainer.phantom.commands import with_progress
@@ -40,10 +43,10 @@ def main() -> None:
     parser.add_argument("--budget", type=float, default=1.0, help="share of films and steps")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--rows", default=",".join(ROWS), help="rows, with commas between them")
-    parser.add_argument("--workers", type=int, default=2, help="processes that make films")
+    parser.add_argument("--workers", type=int, default=2, help="processes, each with a film or a training at a time")
     parser.add_argument("--cost", action="store_true", help="say what is missing and what it takes, and stop")
     given = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    tell_all()
     size = Size(given.budget, given.seeds, tuple(given.rows.split(",")))
     logger.info(cost(size, given.out))
     if not given.cost:
@@ -56,12 +59,20 @@ def run(size: Size, out: Path, workers: int, command: str) -> Path:
     for config in (size.source, *(size.domain(name) for name in (VALIDATION, *TESTED))):
         with_progress(config, cohort_path(config), workers)
     write_films(size, TESTED, out)
-    tried = [run_unit(unit, size, out, logger.info) for unit in trials(size)]
-    best, rows = chosen(tried), curve_rows(tried)
-    found = [*tried, *(run_unit(unit, size, out, logger.info) for unit in table(size, best))]
-    _write(found, size, out, command)  # a table before the curve
-    found += [run_unit(unit, size, out, logger.info) for unit in curve(size, best, rows)]
+    with ProcessPoolExecutor(workers, get_context("spawn"), tell_all) as pool:
+        list(pool.map(partial(start, size, tell=logger.info), starts(size)))
+        finish = partial(run_unit, size=size, out=out, tell=logger.info)
+        tried = list(pool.map(finish, trials(size)))
+        best, rows = chosen(tried), curve_rows(tried)
+        found = [*tried, *pool.map(finish, table(size, best))]
+        _write(found, size, out, command)  # a table before the curve
+        found += pool.map(finish, curve(size, best, rows))
     return _write(found, size, out, command)
+
+
+def tell_all() -> None:
+    """Have this process say what goes on."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
 
 
 def _write(units: list[dict[str, object]], size: Size, out: Path, command: str) -> Path:

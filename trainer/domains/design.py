@@ -208,6 +208,11 @@ def starts_of(unit: Unit) -> list[int]:
     return [(unit.seed + k) % POOL for k in range(POOL if committee else 1)]
 
 
+def starts(size: Size) -> list[int]:
+    """Seeds of all starts that the units need."""
+    return sorted({seed for unit in table(size, dict.fromkeys(size.rows, 0)) for seed in starts_of(unit)})
+
+
 def facts(size: Size) -> dict[str, object]:
     """What the result says of its domains: the configuration of each cohort."""
     cohorts = {"source": size.source} | {name: size.domain(name) for name in (VALIDATION, *TESTED)}

@@ -7,9 +7,10 @@ was found is one small JSON file.
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -130,42 +131,55 @@ def measured(unit: Unit, size: Size, parent: Path, run: Path) -> dict[str, Any]:
 
     The interval is that of the labelled makers' calibration films, and nowhere narrower on average than the parent's.
     """
+    found = {"own": _answers(run, size, unit.domain, unit.films)}
+    if run != parent:
+        found["parent"] = _answers(parent, size, unit.domain, unit.films)
+    label = found["own"]["source"].dexa
+    scales = {who: _scale(one["source"], label) for who, one in found.items()}
+    scale, own = scales["own"], found["own"]
+    if "parent" in found:
+        half = [scales["parent"] * found["parent"][name].spread for name in ("source", "free")]
+        scale = np.maximum(scale, least_scale(half, [own[name].spread for name in ("source", "free")]))
+    target = own["target"]
+    return {
+        "rmse_gcm2": _rmse(target.bmd, target.dexa),
+        "source_rmse_gcm2": _rmse(own["source"].bmd, label),
+        "estimates_gcm2": target.bmd.round(4).tolist(),
+        "half_gcm2": (scale * target.spread).round(4).tolist(),
+    }
+
+
+class _Answers(NamedTuple):
+    """DEXA of hips, NaN where there is none, and what a network says: all (n, sites), g/cm2."""
+
+    dexa: F64
+    bmd: F64
+    spread: F64
+
+
+@lru_cache(maxsize=4)
+def _answers(run: Path, size: Size, domain: str, films: int) -> dict[str, _Answers]:
+    """Of the labelled makers' calibration films, of a domain's first unlabelled ones, and of those that judge. Kept:
+    all rows of a seed have one parent.
+    """
     from trainer.images.roi_files import read_rois
     from trainer.methods.supervised import estimates
     from trainer.networks.build import load_run
 
-    domain, spec = size.domain(unit.domain), start_settings(size, 0).spec
+    config, network, spec = size.domain(domain), load_run(run), start_settings(size, 0).spec
     held = [row for row in read_table(cohort_path(size.source) / "films.csv") if row.split == "calibrate"]
-    sets = {"source": read_rois(held), "free": read_rois(unlabelled(domain)[: max(unit.films, 1)], labelled=False)}
-    sets["target"] = read_rois(judging(domain))
-    networks = {"own": load_run(run)} | ({} if run == parent else {"parent": load_run(parent)})
-    found = {
-        who: {name: _doubles(estimates(network, rois, spec=spec)) for name, rois in sets.items()}
-        for who, network in networks.items()
-    }
-    label = sets["source"].labels_gcm2.astype(np.float64)
-    scales = {who: _scale(one["source"], label) for who, one in found.items()}
-    scale, own = scales["own"], found["own"]
-    if "parent" in found:
-        half = [scales["parent"] * found["parent"][name][1] for name in ("source", "free")]
-        scale = np.maximum(scale, least_scale(half, [own[name][1] for name in ("source", "free")]))
-    target = sets["target"].labels_gcm2.astype(np.float64)
-    return {
-        "rmse_gcm2": _rmse(own["target"][0], target),
-        "source_rmse_gcm2": _rmse(own["source"][0], label),
-        "estimates_gcm2": own["target"][0].round(4).tolist(),
-        "half_gcm2": (scale * own["target"][1]).round(4).tolist(),
-    }
+    rows = {"source": held, "free": unlabelled(config)[: max(films, 1)], "target": judging(config)}
+    found = {}
+    for name, some in rows.items():
+        rois = read_rois(some, labelled=name != "free")
+        parts = (rois.labels_gcm2, *estimates(network, rois, spec=spec))
+        found[name] = _Answers(*(part.astype(np.float64) for part in parts))
+    return found
 
 
-def _doubles(arrays: Sequence[NDArray[np.float32]]) -> list[F64]:
-    return [one.astype(np.float64) for one in arrays]
-
-
-def _scale(answer: Sequence[F64], label: F64) -> F64:
-    bmd, spread = answer
+def _scale(answers: _Answers, label: F64) -> F64:
     columns = range(len(SITES))
-    return np.array([conformal_scale(bmd[:, k] - label[:, k], spread[:, k], COVERAGE) for k in columns])
+    return np.array([conformal_scale(answers.bmd[:, k] - label[:, k], answers.spread[:, k], COVERAGE) for k in columns])
 
 
 def _rmse(bmd: F64, label: F64) -> dict[str, float]:

@@ -63,12 +63,12 @@ def test_labelled_films_are_joined_with_the_first_unlabelled_ones_of_the_domain(
 def test_units_become_a_result_and_are_not_run_again(tmp_path: Path) -> None:
     out, told = tmp_path / "units", list[str]()
     write_films(SIZE, TESTED, out)
-    wanted = [Unit(row, VALIDATION, SIZE.films, 0) for row in SIZE.rows] + [Unit(NONE, "makers", 0, 0)]
-    wanted += [Unit(row, "makers", SIZE.films, 0) for row in SIZE.rows] + [Unit("coral", "makers", 4, 0)]
+    wanted = [Unit(row, VALIDATION, SIZE.films, 0) for row in SIZE.rows] + [Unit(NONE, "chains", 0, 0)]
+    wanted += [Unit(row, "chains", SIZE.films, 0) for row in SIZE.rows] + [Unit("coral", "chains", 4, 0)]
     found = [run_unit(unit, SIZE, out, told.append) for unit in wanted]
-    assert any(line.startswith("full-0-makers-40-0") for line in told)
+    assert any(line.startswith("full-0-chains-40-0") for line in told)
     none, coral = (
-        next(one for one in found if (one["row"], one["domain"]) == (row, "makers")) for row in (NONE, "coral")
+        next(one for one in found if (one["row"], one["domain"]) == (row, "chains")) for row in (NONE, "coral")
     )
     assert np.shape(coral["estimates_gcm2"]) == (20, 2)
     assert coral["estimates_gcm2"] != none["estimates_gcm2"]
@@ -81,7 +81,7 @@ def test_units_become_a_result_and_are_not_run_again(tmp_path: Path) -> None:
     result = summary(found, hips, SIZE, "python -m trainer.domains")
     assert json.loads(json.dumps(result)) == result
     rows = {(one["row"], one["site"]): one for one in result["rows"]}
-    label = np.array(hips["makers"]["labels_gcm2"])[:, 0]
+    label = np.array(hips["chains"]["labels_gcm2"])[:, 0]
     rmse = [np.sqrt(np.mean((np.array(one["estimates_gcm2"])[:, 0] - label) ** 2)) for one in (none, coral)]
     assert rows["coral", "femoral_neck"]["rmse_gcm2"] == pytest.approx(rmse[1], abs=1e-4)
     less = rows["coral", "femoral_neck"]["less_none"]
