@@ -21,6 +21,7 @@ from trainer.phantom.cohort.plan import cohort_path
 from trainer.phantom.commands import with_progress
 
 logger = logging.getLogger("trainer.domains")
+_TELL_ALL = partial(logging.basicConfig, level=logging.INFO, format="%(message)s")
 
 FILM_CPU_S, START_CPU_MINUTES, UNIT_CPU_MINUTES = 0.5, 4.0, 0.9
 """Of one film, of one start and of one adaptation at full scale, about, on a free core with AVX-512 BF16."""
@@ -46,7 +47,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2, help="processes, each with a film or a training at a time")
     parser.add_argument("--cost", action="store_true", help="say what is missing and what it takes, and stop")
     given = parser.parse_args()
-    tell_all()
+    _TELL_ALL()
     size = Size(given.budget, given.seeds, tuple(given.rows.split(",")))
     logger.info(cost(size, given.out))
     if not given.cost:
@@ -59,7 +60,7 @@ def run(size: Size, out: Path, workers: int, command: str) -> Path:
     for config in (size.source, *(size.domain(name) for name in (VALIDATION, *TESTED))):
         with_progress(config, cohort_path(config), workers)
     write_films(size, TESTED, out)
-    with ProcessPoolExecutor(workers, get_context("spawn"), tell_all) as pool:
+    with ProcessPoolExecutor(workers, get_context("spawn"), _TELL_ALL) as pool:
         list(pool.map(partial(start, size, tell=logger.info), starts(size)))
         finish = partial(run_unit, size=size, out=out, tell=logger.info)
         tried = list(pool.map(finish, trials(size)))
@@ -68,11 +69,6 @@ def run(size: Size, out: Path, workers: int, command: str) -> Path:
         _write(found, size, out, command)  # a table before the curve
         found += pool.map(finish, curve(size, best, rows))
     return _write(found, size, out, command)
-
-
-def tell_all() -> None:
-    """Have this process say what goes on."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
 
 
 def _write(units: list[dict[str, object]], size: Size, out: Path, command: str) -> Path:
