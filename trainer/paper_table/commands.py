@@ -1,5 +1,6 @@
 """`bmd-edge table`: trains the units of the standard experiment that are missing, and makes the table."""
 
+import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,10 +13,13 @@ if TYPE_CHECKING:
 
 
 def table(
-    out: Annotated[Path, typer.Option(help="Folder of the results; finished units in it are not run again.")] = Path(
-        "trainer/results"
-    ),
-    budget: Annotated[float, typer.Option(help="Share of films and epochs; 0.1 shows the shape of the result.")] = 1.0,
+    out: Annotated[Path, typer.Option(help="Folder of the results; finished units in it are not run again.")],
+    budget: Annotated[
+        float,
+        typer.Option(
+            help="Share of films and of training steps; 200 labelled hips at least. Below 1 no figure is the table's."
+        ),
+    ] = 1.0,
     recipes: Annotated[str, typer.Option(help="Rows to make, with commas between them; all of them if empty.")] = "",
     seeds: Annotated[int, typer.Option(help="Trainings of each row.")] = 3,
     workers: Annotated[int, typer.Option(min=1, help="Processes, one thread each.")] = 2,
@@ -25,7 +29,7 @@ def table(
 ) -> None:
     """Reproduce the paper's table and two rows more, several seeds each, on phantom films. Figures are synthetic."""
     try:
-        from trainer.paper_table.page import write_report
+        from trainer.paper_table.page import in_short, write_report
         from trainer.paper_table.units import RECIPES, TableSize, check_units
     except ModuleNotFoundError as error:
         from bmd_edge.errors import MissingExtra
@@ -38,7 +42,10 @@ def table(
         make_missing(size, out, workers)
     command = f"bmd-edge table --budget {budget:g} --seeds {seeds}"
     command += "" if size.whole else f" --recipes {','.join(size.recipes)}"
-    typer.echo(write_report(out, size, command))
+    place = write_report(out, size, command)
+    for line in in_short(json.loads(place.read_text(encoding="utf-8"))):
+        typer.echo(line, err=True)
+    typer.echo(place)
     typer.echo(f"To read: {out / 'table.md'} and table.png", err=True)
 
 

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from trainer.paper_table.units import TableSize, Unit, run_folder, settings, trials, units
+from bmd_edge.system.places import phantom_cache
+from trainer.paper_table.units import TableSize, Unit, run_folder, seconds, settings, trials, units
 from trainer.phantom.cohort.plan import CohortConfig, cohort_path, items
 from trainer.run.settings import SemiConfig, pretraining
 
@@ -12,18 +13,28 @@ FILM_CPU_S, TRAINING_MINUTES = 0.5, 5.0
 
 
 def work(size: TableSize, folder: Path, workers: int) -> Iterator[str]:
-    """Two sentences: films and trainings that are missing, and the minutes that `workers` processes take for them.
+    """Three sentences: films and trainings that are missing, the minutes that `workers` processes take for them, and
+    where both are kept: another folder of results takes them over.
 
     Which setting of a row goes on is known after its trials only; both take as long.
     """
-    films = sum(map(missing_films, (size.cohort, size.second_cohort)))
+    cohorts = (size.cohort, size.second_cohort)
+    films = sum(map(missing_films, cohorts))
     cores = _counted(workers, "free core")
-    yield f"{_counted(films, 'film')} to make, {_about(films * FILM_CPU_S / 60 / workers)} of {cores}"
+    there = sum(len(items(config)) for config in cohorts) - films
+    yield f"{_counted(films, 'film')} to make, {_about(films * FILM_CPU_S / 60 / workers)} of {cores}{_there(there)}"
     plain: dict[str, dict[str, str]] = {recipe: {} for recipe in size.recipes}
     wanted = trials(size.recipes) + units(size, plain)
     runs = {run for unit in wanted if not (folder / f"{unit.name}.json").is_file() for run in runs_of(unit, size)}
-    minutes = len(runs) * TRAINING_MINUTES * size.budget / workers
-    yield f"{_counted(len(runs), 'training')} to run, {_about(minutes)} of {cores}"
+    missing = [run for run in runs if not seconds(run)]
+    minutes = len(missing) * TRAINING_MINUTES * size.budget / workers
+    trained = _there(len(runs) - len(missing))
+    yield f"{_counted(len(missing), 'training')} to run, {_about(minutes)} of {cores}{trained}"
+    yield f"films and trainings stay in {phantom_cache().parent} (XDG_CACHE_HOME names another place)"
+
+
+def _there(n: int) -> str:
+    return f"; {n} there from before" if n else ""
 
 
 def _counted(n: int, kind: str) -> str:

@@ -244,6 +244,18 @@ def _point(recipe: str, labels: int | None, units: list[dict[str, Any]], hips: H
     return {"recipe": recipe, "labels": labels, "site": site, **{key: round(v, 4) for key, v in figures.items()}}
 
 
+def in_short(table: dict[str, Any]) -> list[str]:
+    """A line a row: its figures on the test hips."""
+    test = table["scale"]["train_val_test_hips"][2]
+    lines = []
+    for recipe in dict.fromkeys(row["recipe"] for row in table["rows"]):
+        rows = [row for row in table["rows"] if row["recipe"] == recipe]
+        figures = (f"{SITE_TITLES[row['site']]} r {row['r']:.3f}, RMSE {row['rmse_gcm2']:.4f} g/cm2" for row in rows)
+        seeds = f"{rows[0]['n_seeds']} seed{'' if rows[0]['n_seeds'] == 1 else 's'}"
+        lines.append(f"{recipe}: {'; '.join(figures)} (synthetic, {test} hips, {seeds})")
+    return lines
+
+
 def markdown(table: dict[str, Any]) -> str:
     """The content of table.md."""
     size = table["scale"]
@@ -255,9 +267,17 @@ def markdown(table: dict[str, Any]) -> str:
         f" {size['unlabelled_hips']} without a label; budget {size['budget']:g}, phantom configuration"
         f" `{table['phantom_config']}`. Figures are means over seeds, with 95 % BCa intervals by bootstrap over"
         " subjects: they hold for these networks, and what another training would give is seen seed by seed only."
-        f" RMSE and bias in g/cm2. Made by `{table['command']}` in {table['training_minutes']} minutes of"
+        " RMSE and bias (estimate minus label) in g/cm2; slope of the label, the BMD that a DXA would see, on the"
+        " estimate; nothing is learned from films of the unseen makers. Made by"
+        f" `{table['command']}` in {table['training_minutes']} minutes of"
         " one-thread training.",
     ]
+    if not _whole(table):
+        lines += [
+            "",
+            "Rows or films of the table are left out: no figure here is comparable with one of the whole table,",
+        ]
+        lines[-1] += " which stands in `trainer/results/table.md` of a checkout."
     for site in SITES:
         lines += ["", f"## {SITE_TITLES[site].capitalize()}", "", *_rows_text(table["rows"], site, unseen=True)]
         if table["paired"]:
@@ -269,12 +289,14 @@ def markdown(table: dict[str, Any]) -> str:
         if paired := table["second_cohort"]["paired"]:
             lines += ["", *_paired_text(paired, site)]
     lines += ["", "## Settings tried", "", "Two each with seed 0; the one with the better mean RMSE on val was kept."]
-    lines += ["", DEVELOPMENT]
-    lines += ["", "| recipe | setting | RMSE on val |", "| --- | --- | --- |"]
+    lines += ["", DEVELOPMENT] if _whole(table) else []
+    lines += ["", "| recipe | setting | RMSE on val | |", "| --- | --- | --- | --- |"]
     for recipe, tried in table["trials"].items():
+        best = max((one["val_score"] for one in tried), default=None)
         for one in tried:
             changes = ", ".join(f"{key} = {value}" for key, value in one["changes"].items()) or "as in the recipe"
-            lines.append(f"| {TITLES[recipe]} | {changes} | {-one['val_score']:.4f} |")
+            kept = "kept" if one["val_score"] == best else ""
+            lines.append(f"| {TITLES[recipe]} | {changes} | {-one['val_score']:.4f} | {kept} |")
     if table["learning_curve"]:
         lines += ["", "## Learning curve (seed 0)", "", "| site | recipe | labels | r | RMSE |"]
         lines.append("| --- | --- | --- | --- | --- |")
@@ -282,6 +304,10 @@ def markdown(table: dict[str, Any]) -> str:
         labels = p["labels"] or "all, true"
         lines.append(f"| {SITE_TITLES[p['site']]} | {p['recipe']} | {labels} | {p['r']:.3f} | {p['rmse_gcm2']:.4f} |")
     return "\n".join([*lines, "", "Research use only, not for diagnosis.", ""])
+
+
+def _whole(table: dict[str, Any]) -> bool:
+    return table["scale"]["budget"] == 1 and {row["recipe"] for row in table["rows"]} == set(RECIPES)
 
 
 def _rows_text(rows: list[dict[str, Any]], site: str, unseen: bool = False) -> list[str]:

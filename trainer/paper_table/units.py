@@ -246,7 +246,9 @@ def check_units(folder: Path, size: TableSize) -> None:
             what = "other films than this table's"
         else:
             continue
-        raise UsageError(f"{place.name} comes from {what}; remove it, or choose another --out")
+        raise UsageError(
+            f"{place.name} comes from {what}; give the --budget and --recipes it is of, or choose another --out"
+        )
 
 
 def seconds(run: Path) -> float:

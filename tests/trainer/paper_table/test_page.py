@@ -7,7 +7,7 @@ import pytest
 
 from bmd_edge.errors import UsageError
 from tests.trainer.paper_table.test_units import SIZE
-from trainer.paper_table.page import Hips, markdown, read_units, summary
+from trainer.paper_table.page import Hips, in_short, markdown, read_units, summary
 
 
 def test_units_of_two_cohorts_are_not_mixed(tmp_path: Path) -> None:
@@ -32,10 +32,17 @@ def test_a_table_without_the_full_method_has_no_pairs() -> None:
     rmse = np.sqrt(np.mean((np.array(other["estimates_gcm2"]["test"])[:, 0] - label) ** 2))
     assert table["rows"][0]["rmse_gcm2"] == pytest.approx(rmse, abs=1e-4)  # of the better setting
     page = markdown(table)
-    assert "| MSE | weight_decay = 0.1 | 0.0400 |" in page
+    assert "| MSE | as in the recipe | 0.0500 |  |" in page
+    assert "| MSE | weight_decay = 0.1 | 0.0400 | kept |" in page
+    assert "Rows or films of the table are left out" in page
+    assert "forty trainings" not in page  # that is of the whole table
+    assert in_short(table) == [
+        f"mse: femoral neck r {table['rows'][0]['r']:.3f}, RMSE {table['rows'][0]['rmse_gcm2']:.4f} g/cm2; total hip"
+        f" r {table['rows'][1]['r']:.3f}, RMSE {table['rows'][1]['rmse_gcm2']:.4f} g/cm2 (synthetic, 30 hips, 1 seed)"
+    ]
     assert table["learning_curve"] == []
     assert "Learning curve" not in page
-    assert "minus" not in page
+    assert "minus each row" not in page
     parts = page.split("\n\n")
     assert [part for part in parts if part.startswith("|") and len(part.splitlines()) < 3] == []
 
