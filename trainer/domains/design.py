@@ -40,7 +40,7 @@ START = {
 """Settings of a start beyond those of `adaptive_triplet`: films are varied as for the embedded network, so that an
 adaptation has to beat a network that was made robust without any film of the domain."""
 ADAPTING = {
-    **_SEEN, **_VARIED, "pretrain_epochs": "0", "keep": "last", "statistics": "unlabelled", "epochs": "8",
+    **_SEEN, **_VARIED, "pretrain_epochs": "0", "keep": "last", "statistics": "unlabelled", "epochs": "4",
     "steps": "50", "validate_every": "2", "lr": "5e-4", "weight_decay": "0.1",
 }  # fmt: skip
 """Settings of every adaptation before its own."""
@@ -60,9 +60,9 @@ def _row(recipe: str, own: dict[str, str], *trials: dict[str, str]) -> Row:
     return Row(recipe, {**ADAPTING, **own}, ({}, *trials, _BOTH))
 
 
-_ONE_VIEW = {"batch": "16", "unlabelled_batch": "32"}
-_TWO_VIEWS = {"batch": "16", "unlabelled_batch": "16"}
-_PSEUDO = {"batch": "8", "unlabelled_batch": "20", "unlabelled_weight": "8"}
+_ONE_VIEW = {"batch": "8", "unlabelled_batch": "16"}
+_TWO_VIEWS = {"batch": "8", "unlabelled_batch": "8"}
+_PSEUDO = {"batch": "8", "unlabelled_batch": "16", "unlabelled_weight": "8"}
 _STILL = {
     "labelled_weight": "0", "lr": "1e-4", "weight_decay": "0", "epochs": "1", "steps": "20", "unlabelled_batch": "48",
     "augment": "0", "other_films": "0",
@@ -80,7 +80,7 @@ ROWS = {
     "dare_gram": _row("dare_gram", _ONE_VIEW, {"unlabelled_weight": "10"}, {"unlabelled_weight": "0.1"}),
     "subspace": _row(
         "subspace",
-        {"labelled_weight": "0", "weight_decay": "0", "unlabelled_batch": "48", "lr": "1e-3"},
+        {"labelled_weight": "0", "weight_decay": "0", "unlabelled_batch": "24", "lr": "1e-3"},
         {"lr": "5e-3"},
         {"lr": "2e-4"},
     ),
