@@ -62,7 +62,7 @@ def _row(recipe: str, own: dict[str, str], *trials: dict[str, str]) -> Row:
 
 _ONE_VIEW = {"batch": "8", "unlabelled_batch": "16"}
 _TWO_VIEWS = {"batch": "8", "unlabelled_batch": "8"}
-_PSEUDO = {"batch": "8", "unlabelled_batch": "16", "unlabelled_weight": "8"}
+_PSEUDO = {"batch": "8", "unlabelled_batch": "8", "unlabelled_weight": "8"}
 _STILL = {
     "labelled_weight": "0", "lr": "1e-4", "weight_decay": "0", "epochs": "1", "steps": "20", "unlabelled_batch": "48",
     "augment": "0", "other_films": "0",
