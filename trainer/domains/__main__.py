@@ -23,7 +23,7 @@ from trainer.phantom.commands import with_progress
 logger = logging.getLogger("trainer.domains")
 _TELL_ALL = partial(logging.basicConfig, level=logging.INFO, format="%(message)s")
 
-FILM_CPU_S, START_CPU_MINUTES, UNIT_CPU_MINUTES = 0.5, 4.0, 0.9
+FILM_CPU_S, START_CPU_MINUTES, UNIT_CPU_MINUTES = 0.5, 8.0, 1.4
 """Of one film, of one start and of one adaptation at full scale, about, on a free core with AVX-512 BF16."""
 
 
