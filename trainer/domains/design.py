@@ -70,16 +70,18 @@ _STILL = {
 ROWS = {
     STATISTICS: _row("statistics", _STILL, {"steps": "5"}, {"steps": "60"}),
     "continued": _row("statistics", {**_ONE_VIEW, "labelled_weight": "1"}, {"lr": "1.5e-3"}, {"lr": "1.5e-4"}),
-    "pi_model": _row("pi_model", _TWO_VIEWS, {"unlabelled_weight": "8"}, {"lr": "1.5e-3"}),
-    "mean_teacher": _row("mean_teacher", _ONE_VIEW, {"unlabelled_weight": "8"}, {"lr": "1.5e-3"}),
+    "pi_model": _row("pi_model", _TWO_VIEWS, {"unlabelled_weight": "0.1"}, {"lr": "1.5e-3"}),
+    "mean_teacher": _row("mean_teacher", _ONE_VIEW, {"unlabelled_weight": "0.1"}, {"lr": "1.5e-3"}),
     "self_training": _row("self_training", _PSEUDO, {"max_regenerations": "0"}, {"lr": "1.5e-3"}),
     "paper": _row("paper", _PSEUDO, {"max_regenerations": "0"}, {"lr": "1.5e-3"}),
     "full": _row(
         "full", {"committee": str(POOL), "unlabelled_batch": "16"}, {"max_regenerations": "0"}, {"lr": "1.5e-3"}
     ),
     "triplet_both": _row("triplet_both", _TWO_VIEWS, {"triplet_both": "2"}, {"lr": "1.5e-3"}),
-    "coral": _row("coral", _ONE_VIEW, {"unlabelled_weight": "100"}, {"unlabelled_weight": "1"}),
-    "dare_gram": _row("dare_gram", _ONE_VIEW, {"unlabelled_weight": "10"}, {"unlabelled_weight": "0.1"}),
+    "coral": _row(
+        "coral", {**_ONE_VIEW, "unlabelled_weight": "0.1"}, {"unlabelled_weight": "1"}, {"unlabelled_weight": "0.01"}
+    ),
+    "dare_gram": _row("dare_gram", _ONE_VIEW, {"unlabelled_weight": "0.01"}, {"unlabelled_weight": "0.1"}),
     "subspace": _row(
         "subspace",
         {"labelled_weight": "0", "weight_decay": "0", "unlabelled_batch": "24", "lr": "1e-3"},
