@@ -68,7 +68,7 @@ def test_every_row_has_as_many_trials_and_sees_as_many_views() -> None:
 
 
 def test_the_units_that_judge_come_seed_by_seed_with_the_kept_trial() -> None:
-    chosen = {**PLAIN, "coral": 2}
+    chosen = {**PLAIN, "coral": 1}
     units = table(Size(), chosen)
     assert len(units) == 3 * 2 * (1 + len(ROWS))
     assert [unit.seed for unit in units] == sorted(unit.seed for unit in units)
