@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bmd_edge.system.places import phantom_cache
-from trainer.paper_table.units import TableSize, Unit, run_folder, seconds, settings, trials, units
+from trainer.paper_table.units import TableSize, Unit, run_folder, settings, trials, units
 from trainer.phantom.cohort.plan import CohortConfig, cohort_path, items
 from trainer.run.settings import SemiConfig, pretraining
 
@@ -25,8 +25,8 @@ def work(size: TableSize, folder: Path, workers: int) -> Iterator[str]:
     yield f"{_counted(films, 'film')} to make, {_about(films * FILM_CPU_S / 60 / workers)} of {cores}{_there(there)}"
     plain: dict[str, dict[str, str]] = {recipe: {} for recipe in size.recipes}
     wanted = trials(size.recipes) + units(size, plain)
-    runs = {run for unit in wanted if not (folder / f"{unit.name}.json").is_file() for run in runs_of(unit, size)}
-    missing = [run for run in runs if not seconds(run)]
+    runs = {run: n for unit in wanted if not (folder / f"{unit.name}.json").is_file() for run, n in runs_of(unit, size)}
+    missing = [run for run, epochs in runs.items() if epochs_done(run) < epochs]
     minutes = len(missing) * TRAINING_MINUTES * size.budget / workers
     trained = _there(len(runs) - len(missing))
     yield f"{_counted(len(missing), 'training')} to run, {_about(minutes)} of {cores}{trained}"
@@ -51,10 +51,17 @@ def missing_films(config: CohortConfig) -> int:
     return sum(not (rows / f"{item.number:06d}.json").exists() for item in items(config))
 
 
-def runs_of(unit: Unit, size: TableSize) -> Iterator[Path]:
-    """The run folders of a unit: its own, and those of the supervised trainings that it starts from."""
+def runs_of(unit: Unit, size: TableSize) -> Iterator[tuple[Path, int]]:
+    """Run folder and epochs of a unit's own training, and of the supervised ones that it starts from."""
     config = settings(unit, size)
-    yield run_folder(config, size.cohort)
+    yield run_folder(config, size.cohort), config.epochs
     if isinstance(config, SemiConfig):
         for member in range(config.committee):
-            yield run_folder(pretraining(config, member), size.cohort)
+            first = pretraining(config, member)
+            yield run_folder(first, size.cohort), first.epochs
+
+
+def epochs_done(run: Path) -> int:
+    """How many epochs a run has finished; a killed one goes on after them."""
+    path = run / "metrics.jsonl"
+    return len(path.read_text(encoding="utf-8").splitlines()) if path.is_file() else 0

@@ -29,9 +29,12 @@ def test_films_and_trainings_that_are_missing_are_counted(tmp_path: Path, monkey
     (tmp_path / "units").mkdir()
     for name in ("mse_alternative-0", "mse-1", "mean_teacher-1"):
         (tmp_path / "units" / f"{name}.json").write_text(json.dumps({}))
-    trained = run_folder(settings(Unit("mse", "mse", 0), size), size.cohort)
+    config = settings(Unit("mse", "mse", 0), size)
+    trained = run_folder(config, size.cohort)
     trained.mkdir(parents=True)
-    (trained / "metrics.jsonl").write_text('{"seconds": 3.0}\n')
+    (trained / "metrics.jsonl").write_text("{}\n" * (config.epochs - 1))
+    assert list(work(size, tmp_path / "units", 1))[1].startswith("3 trainings")  # one is not finished
+    (trained / "metrics.jsonl").write_text("{}\n" * config.epochs)
     said = list(work(size, tmp_path / "units", 1))
     assert said[0].startswith(f"{films - 1} films")
     assert said[0].endswith("; 1 there from before")
