@@ -5,6 +5,7 @@ Figures are means over seeds, with 95 % intervals over subjects; differences are
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,9 @@ F64 = NDArray[np.float64]
 Units = Sequence[Mapping[str, Any]]
 AGAINST = (NONE, STATISTICS, "self_training")
 """Rows that every row is compared with."""
+POPULATIONS = ("both", "screening")
+"""Hips of a domain that a figure is of: all, or those whose anatomy is that of the labels, so that only their films are
+strange."""
 
 
 def score(unit: Mapping[str, Any]) -> float:
@@ -75,19 +79,21 @@ def _rows(tested: Units, hips: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     for domain in TESTED:
         found = {row: _of(tested, domain, row) for row in (NONE, *ROWS)}
         for row, units in found.items():
-            for column, site in enumerate(SITES):
-                if units:
-                    rivals = {name: found[name] for name in AGAINST if name != row and found[name]}
-                    yield {"row": row, "domain": domain, "site": site, **_figures(units, rivals, hips[domain], column)}
+            rivals = {name: found[name] for name in AGAINST if name != row and found[name]}
+            for population, column in product(POPULATIONS, range(len(SITES))) if units else ():
+                named = {"row": row, "domain": domain, "population": population, "site": SITES[column]}
+                yield named | _figures(units, rivals, hips[domain], population, column)
 
 
 def _of(units: Units, domain: str, row: str) -> list[Mapping[str, Any]]:
     return sorted((one for one in units if (one["domain"], one["row"]) == (domain, row)), key=lambda one: one["seed"])
 
 
-def _figures(units: Units, rivals: Mapping[str, Units], hips: Mapping[str, Any], column: int) -> dict[str, Any]:
+def _figures(
+    units: Units, rivals: Mapping[str, Units], hips: Mapping[str, Any], population: str, column: int
+) -> dict[str, Any]:
     label = np.array([one[column] if one[column] is not None else np.nan for one in hips["labels_gcm2"]], np.float64)
-    known = np.isfinite(label)
+    known = np.isfinite(label) & (np.array([population in (POPULATIONS[0], one) for one in hips["population"]]))
     label, subject = label[known], [name for name, there in zip(hips["subject"], known, strict=True) if there]
     site = SITES[column]
 
@@ -97,7 +103,7 @@ def _figures(units: Units, rivals: Mapping[str, Units], hips: Mapping[str, Any],
     bmd = of(units, "estimates_gcm2")
     low, high = interval("rmse_gcm2", bmd, label, subject)
     inside = np.abs(bmd - label) <= of(units, "half_gcm2")
-    figures: dict[str, Any] = {"seeds": len(units)}
+    figures: dict[str, Any] = {"seeds": len(units), "n": len(subject)}
     figures |= {name: round(value, 4) for name, value in agreement(bmd, label).items()}
     figures |= {"rmse_low": round(low, 4), "rmse_high": round(high, 4), "coverage": round(float(inside.mean()), 4)}
     figures["source_rmse_gcm2"] = round(float(np.mean([one["source_rmse_gcm2"][site] for one in units])), 4)

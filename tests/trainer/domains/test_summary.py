@@ -26,7 +26,11 @@ def test_rows_are_means_over_seeds_and_differences_are_paired() -> None:
     rng = np.random.default_rng(0)
     label = rng.normal(0.7, 0.15, (60, 2))
     hips = {
-        name: {"subject": [f"S{k // 2}" for k in range(60)], "labels_gcm2": label.tolist()}
+        name: {
+            "subject": [f"S{k // 2}" for k in range(60)],
+            "labels_gcm2": label.tolist(),
+            "population": ["screening", "screening", "wide", "wide"] * 15,
+        }
         for name in ("makers", "chains")
     }
 
@@ -38,12 +42,16 @@ def test_rows_are_means_over_seeds_and_differences_are_paired() -> None:
     units = [unit(STATISTICS, 0.08)]
     units += [measured(row, error, seed) for row, error in ((NONE, 0.1), (STATISTICS, 0.05)) for seed in (0, 1)]
     found = summary(units, hips, Size(rows=(STATISTICS,)), "command")
-    rows = {(one["row"], one["site"]): one for one in found["rows"]}
-    assert set(rows) == {(row, site) for row in (NONE, STATISTICS) for site in ("femoral_neck", "total_hip")}
+    rows = {(one["row"], one["site"]): one for one in found["rows"] if one["population"] == "both"}
+    screening = {(one["row"], one["site"]): one for one in found["rows"] if one["population"] == "screening"}
+    assert set(rows) == set(screening) == {(row, site) for row in (NONE, STATISTICS) for site in ("femoral_neck", "total_hip")}
     for site, column in (("femoral_neck", 0), ("total_hip", 1)):
         one = rows[STATISTICS, site]
         errors = np.array([one["estimates_gcm2"] for one in units[3:]])[:, :, column] - label[:, column]
-        assert one["seeds"] == 2
+        assert (one["seeds"], one["n"], screening[STATISTICS, site]["n"]) == (2, 60, 30)
+        of_screening = errors[:, np.arange(60) % 4 < 2]
+        expected = np.sqrt((of_screening**2).mean(1)).mean()
+        assert screening[STATISTICS, site]["rmse_gcm2"] == pytest.approx(expected, abs=1e-4)
         assert one["rmse_gcm2"] == pytest.approx(np.sqrt((errors**2).mean(1)).mean(), abs=1e-4)
         assert one["coverage"] == pytest.approx(np.mean(np.abs(errors) <= 0.1), abs=1e-4)
         assert one["less_none"]["percent"] == pytest.approx(-50, abs=0.5)  # the same draws, half as large
