@@ -1,52 +1,55 @@
 """What adapting to films without DEXA gains, in the words and tables of the trainer's page."""
 
-from collections.abc import Iterator
 from typing import Any
 
-_DOMAINS = ("makers", "chains")
 _SITES = {"femoral_neck": "neck", "total_hip": "hip"}
-_HIPS = {"both": "of all hips", "screening": "of the screening population's hips alone"}
+_TABLES = (
+    ("sites", "both", "One site's films: a display chain that no label has, people as those with labels"),
+    ("makers", "both", "Makers and anatomies that no label has"),
+    ("chains", "both", "Another far display chain on each film, and anatomies that no label has"),
+    ("chains", "screening", "Of these, the people that are as those with labels"),
+)
 
 
 def adaptation(facts: dict[str, Any]) -> str:
-    """The short form of the trainer's `adapt.json`: RMSE against no adaptation, and the learning curve."""
-    found = {(one["population"], one["row"], one["domain"], one["site"]): one for one in facts["rows"]}
-    rows = list(dict.fromkeys(one["row"] for one in facts["rows"]))
+    """The short form of the trainer's `adapt.json`: RMSE and coverage against no adaptation, and learning curves."""
     lines = [
-        f"RMSE in g/cm2, mean of {facts['seeds']} seeds, {facts['unlabelled_hips']} unlabelled hips, and its change from"
-        " no adaptation with a paired 95 % interval over subjects.",
+        f"**Synthetic**, {facts['unlabelled_hips']} unlabelled hips, {facts['seeds']} seeds (`{facts['command']}`)."
+        " RMSE in g/cm2, its change from no adaptation with a paired 95 % interval over subjects, and the coverage of the"
+        " 90 % interval.",
     ]
-    for population, words in _HIPS.items():
-        cells = {row: [_cell(found[population, row, *place]) for place in _places()] for row in rows}
-        counts = {domain: found[population, rows[0], domain, "total_hip"]["n"] for domain in _DOMAINS}
-        said = ", ".join(f"{count} of {domain}" for domain, count in counts.items())
-        lines += ["", f"RMSE {words} ({said}):", ""]
-        lines += _table(["row", *(f"{domain}: {_SITES[site]}" for domain, site in _places())], cells)
-    lines += ["", "By the number of unlabelled hips (chains, all hips, RMSE):", "", *_curve(facts)]
+    for domain, population, words in _TABLES:
+        some = [one for one in facts["rows"] if (one["domain"], one["population"]) == (domain, population)]
+        found = {(one["row"], one["site"]): one for one in some}
+        rows = list(dict.fromkeys(row for row, _ in found))
+        cells = {row: [text for site in _SITES for text in _cells(found[row, site])] for row in rows}
+        head = ["row", *(f"{name}{what}" for name in _SITES.values() for what in ("", ": change", ": covered"))]
+        lines += ["", f"{words} ({some[0]['n']} hips):", "", *_table(head, cells)]
+    lines += ["", "By the number of unlabelled hips, RMSE at neck / hip:", "", *_curves(facts["learning_curve"])]
     return "\n".join(lines)
 
 
-def _places() -> Iterator[tuple[str, str]]:
-    return ((domain, site) for domain in _DOMAINS for site in _SITES)
+def _cells(one: dict[str, Any]) -> tuple[str, str, str]:
+    change = ""
+    if less := one.get("less_none"):
+        before = one["rmse_gcm2"] - less["difference"]
+        low, high = (100 * less[end] / before for end in ("low", "high"))
+        change = f"{less['percent']:+.0f} % ({low:+.0f} to {high:+.0f})"
+    return f"{one['rmse_gcm2']:.3f}", change, f"{100 * one['coverage']:.0f} %"
 
 
-def _cell(one: dict[str, Any]) -> str:
-    if "less_none" not in one:
-        return f"{one['rmse_gcm2']:.3f}"
-    less = one["less_none"]
-    before = one["rmse_gcm2"] - less["difference"]
-    low, high = (100 * less[end] / before for end in ("low", "high"))
-    return f"{one['rmse_gcm2']:.3f}, {less['percent']:+.1f} % ({low:+.1f} to {high:+.1f})"
+def _curves(curve: list[dict[str, Any]]) -> list[str]:
+    found = {(one["domain"], one["row"], one["films"], one["site"]): one["rmse_gcm2"] for one in curve}
+    counts = sorted({films for _, _, films, _ in found})
+    cells = {}
+    for domain, row in dict.fromkeys((domain, row) for domain, row, _, _ in found):
+        figures = [[found.get((domain, row, films, site)) for site in _SITES] for films in counts]
+        cells[f"{row}` on `{domain}"] = [_both(figures_of) for figures_of in figures]
+    return _table(["row", *map(str, counts)], cells)
 
 
-def _curve(facts: dict[str, Any]) -> list[str]:
-    found = {(one["row"], one["films"], one["site"]): one["rmse_gcm2"] for one in facts["learning_curve"]}
-    counts = sorted({films for _, films, _ in found})
-    cells = {
-        row: [" / ".join(f"{found[row, films, site]:.3f}" for site in _SITES) for films in counts]
-        for row in dict.fromkeys(row for row, _, _ in found)
-    }
-    return _table([f"row ({' / '.join(_SITES.values())})", *map(str, counts)], cells)
+def _both(figures: list[float | None]) -> str:
+    return " / ".join(f"{one:.3f}" for one in figures if one is not None)
 
 
 def _table(head: list[str], cells: dict[str, list[str]]) -> list[str]:

@@ -1,6 +1,6 @@
 """`python -m trainer.domains`: runs what is missing of the experiment of adaptation, and writes its result.
 
-Films first, then starts, trials, the units that judge, seed after seed, and the learning curve; it can be killed and
+Films first, then starts, trials, the units that judge, seed after seed, and the learning curves; it can be killed and
 run again.
 """
 
@@ -13,7 +13,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from bmd_edge.system.files import replace_file
-from trainer.domains.design import NONE, POOL, ROWS, TESTED, VALIDATION, Size, curve, starts, table, trials
+from trainer.domains.design import NONE, POOL, ROWS, TESTED, Size, curve, starts, table, trials
 from trainer.domains.summary import chosen, curve_rows, summary
 from trainer.domains.units import run_unit, start, write_films
 from trainer.paper_table.effort import missing_films
@@ -29,7 +29,7 @@ FILM_CPU_S, START_CPU_MINUTES, UNIT_CPU_MINUTES = 0.5, 8.0, 1.4
 
 def cost(size: Size, out: Path) -> str:
     """What is to be made, and about how many core-hours that takes."""
-    films = sum(map(missing_films, (size.source, *(size.domain(name) for name in (VALIDATION, *TESTED)))))
+    films = sum(map(missing_films, size.cohorts.values()))
     plain = dict.fromkeys(ROWS, 0)
     wanted = [*trials(size), *table(size, plain), *curve(size, plain, size.rows[:2])]
     missing = sum(unit.row != NONE and not (out / f"{unit.name}.json").is_file() for unit in wanted)
@@ -57,7 +57,7 @@ def main() -> None:
 
 def run(size: Size, out: Path, workers: int, command: str) -> Path:
     """Make what is missing; returns the path of the result."""
-    for config in (size.source, *(size.domain(name) for name in (VALIDATION, *TESTED))):
+    for config in size.cohorts.values():
         with_progress(config, cohort_path(config), workers)
     write_films(size, TESTED, out)
     with ProcessPoolExecutor(workers, get_context("spawn"), _TELL_ALL) as pool:

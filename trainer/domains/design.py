@@ -1,9 +1,10 @@
 """What the experiment of adaptation compares: where labels are, where none is, and which recipes get how many trials.
 
 Labels are those of the named makers A to E and the screening population, and every network starts from a training on
-these alone. Two domains have none: makers held out, and display chains far beyond any maker; half of either's hips are
-of the wide population, which no label has. Settings are chosen on a third domain, of another maker and of the wide
-population alone.
+these alone. Three domains have none. A site is what a clinic has: one display chain far beyond any maker, the same on
+all its films, and people as those with labels; each seed has a site of its own. On films of "makers", which are held
+out, and of "chains", another far one on each film, half of the hips are of the wide population, which no label has.
+Settings are chosen on a fourth domain, of another maker and of the wide population alone.
 """
 
 import json
@@ -16,17 +17,19 @@ from trainer.phantom.film.maker_styles import HELD_OUT_MAKERS
 from trainer.run.settings import BmdConfig, SemiConfig
 from trainer.run.settings_file import read_config
 
-TESTED = ("makers", "chains")
+TESTED = ("sites", "makers", "chains")
 """The domains that judge."""
-CURVED = "chains"
-"""The domain of the learning curve: that which lies farther from the labels."""
+FIRST_SITE = 11
+"""Number of the site of seed 0; those before were looked at when the experiment was planned."""
+CURVED = ("sites", "chains")
+"""The domains of learning curves: those that lie far from the labels."""
 VALIDATION = "validation"
 """The domain that chooses each row's setting; its labels decide nothing else."""
 LABELLED, CALIBRATE, UNLABELLED, JUDGING = 1090, 600, 1000, 500
 """At full scale: labelled hips of the named makers, those that set the interval, unlabelled hips of a domain, and its
 labelled ones that judge."""
 CURVE = (50, 200, 1000, 4000)
-"""Unlabelled hips of the learning curve; the rows of the table have `UNLABELLED`."""
+"""Unlabelled hips of the learning curves, as many as the domain has; the rows of the table have `UNLABELLED`."""
 POOL = 6
 """Networks on the labelled films alone, of as many seeds: each row starts from that of its seed, and a committee is all
 of them, its first member that of the seed."""
@@ -117,10 +120,14 @@ class Size:
         labelled, calibrate = self.of(LABELLED, 200), self.of(CALIBRATE, 60)
         return CohortConfig(labelled=labelled, calibrate=calibrate, unlabelled=0, style="named", seed=34)
 
-    def domain(self, name: str) -> CohortConfig:
-        """The films of a domain: its split unlabelled is learned from, its labelled hips are other people's."""
-        judging, most = self.of(JUDGING, 60), max(self.curve) if name == CURVED else self.films
+    def domain(self, name: str, seed: int = 0) -> CohortConfig:
+        """The films of a domain: its split unlabelled is learned from, its labelled hips are other people's. `seed`:
+        which of the sites; all of them film the same people.
+        """
+        judging, most = self.of(JUDGING, 60), max(self.curve) if name == "chains" else self.films
         plain = CohortConfig(labelled=judging, calibrate=0, unlabelled=most, style="named", population="both", seed=36)
+        if name == "sites":
+            return replace(plain, makers=(f"S{FIRST_SITE + seed}",), population="screening", seed=39)
         if name == VALIDATION:
             return replace(plain, makers=("F",), population="wide", seed=35)
         return replace(plain, makers=HELD_OUT_MAKERS) if name == "makers" else replace(plain, style="wide", seed=37)
@@ -131,8 +138,15 @@ class Size:
         return self.of(UNLABELLED, 40)
 
     @property
+    def cohorts(self) -> dict[str, CohortConfig]:
+        """All films that are needed, by the name of what they are."""
+        sites = {f"site of seed {seed}": self.domain("sites", seed) for seed in range(self.seeds)}
+        others = {name: self.domain(name) for name in (VALIDATION, *TESTED) if name != "sites"}
+        return {"source": self.source, **sites, **others}
+
+    @property
     def curve(self) -> tuple[int, ...]:
-        """Unlabelled hips of the learning curve."""
+        """Unlabelled hips of the learning curves."""
         return tuple(self.of(count, 40) if count >= UNLABELLED else self.of(count, 20) for count in CURVE)
 
 
@@ -153,6 +167,10 @@ class Unit:
     def name(self) -> str:
         """Name of its file."""
         return f"{self.row}-{self.trial}-{self.domain}-{self.films}-{self.seed}"
+
+    def cohort(self, size: Size) -> CohortConfig:
+        """The films of its domain."""
+        return size.domain(self.domain, self.seed)
 
 
 def trials(size: Size) -> list[Unit]:
@@ -175,11 +193,12 @@ def table(size: Size, chosen: dict[str, int]) -> list[Unit]:
 
 
 def curve(size: Size, chosen: dict[str, int], rows: tuple[str, ...]) -> list[Unit]:
-    """The units of the learning curve that are not in the table."""
+    """The units of the learning curves that are not in the table."""
     return [
-        _of(row, CURVED, films, seed, chosen)
+        _of(row, domain, films, seed, chosen)
+        for domain in CURVED
         for films in size.curve
-        if films != size.films
+        if size.films != films <= size.domain(domain).unlabelled
         for seed in range(size.seeds)
         for row in rows
     ]
@@ -219,5 +238,4 @@ def starts(size: Size) -> list[int]:
 
 def facts(size: Size) -> dict[str, object]:
     """What the result says of its domains: the configuration of each cohort."""
-    cohorts = {"source": size.source} | {name: size.domain(name) for name in (VALIDATION, *TESTED)}
-    return {name: json.loads(config.text()) for name, config in cohorts.items()}
+    return {name: json.loads(config.text()) for name, config in size.cohorts.items()}

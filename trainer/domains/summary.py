@@ -21,8 +21,8 @@ Units = Sequence[Mapping[str, Any]]
 AGAINST = (NONE, STATISTICS, "self_training")
 """Rows that every row is compared with."""
 POPULATIONS = ("both", "screening")
-"""Hips of a domain that a figure is of: all, or those whose anatomy is that of the labels, so that only their films are
-strange."""
+"""Hips of a domain that a figure is of: all, or, where there are others, those whose anatomy is that of the labels, so
+that only their films are strange."""
 
 
 def score(unit: Mapping[str, Any]) -> float:
@@ -78,9 +78,10 @@ def _rounded(value: float) -> float | None:
 def _rows(tested: Units, hips: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     for domain in TESTED:
         found = {row: _of(tested, domain, row) for row in (NONE, *ROWS)}
-        for row, units in found.items():
+        for row, units in ((row, units) for row, units in found.items() if units):
             rivals = {name: found[name] for name in AGAINST if name != row and found[name]}
-            for population, column in product(POPULATIONS, range(len(SITES))) if units else ():
+            there = POPULATIONS if "wide" in hips[domain]["population"] else POPULATIONS[:1]
+            for population, column in product(there, range(len(SITES))):
                 named = {"row": row, "domain": domain, "population": population, "site": SITES[column]}
                 yield named | _figures(units, rivals, hips[domain], population, column)
 
@@ -129,13 +130,14 @@ def _drop(before: NDArray[np.bool_], after: NDArray[np.bool_], subject: Sequence
 
 
 def _curve(tested: Units, hips: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    for row in sorted({one["row"] for one in tested} - {NONE}):
-        films = sorted({one["films"] for one in tested if one["row"] == row})
+    for domain, row in product(CURVED, sorted({one["row"] for one in tested} - {NONE})):
+        of_row = _of(tested, domain, row)
+        films = sorted({one["films"] for one in of_row})
         for count in films if len(films) > 1 else ():
-            units = _of([one for one in tested if one["films"] == count], CURVED, row)
-            for column, site in enumerate(SITES) if units else ():
-                label = np.array([one[column] for one in hips[CURVED]["labels_gcm2"]], np.float64)
+            units = [one for one in of_row if one["films"] == count]
+            for column, site in enumerate(SITES):
+                label = np.array([one[column] for one in hips[domain]["labels_gcm2"]], np.float64)
                 known = np.isfinite(label)
                 bmd = np.array([one["estimates_gcm2"] for one in units])[:, known, column]
                 figures = {key: round(value, 4) for key, value in agreement(bmd, label[known]).items()}
-                yield {"row": row, "films": count, "domain": CURVED, "site": site, "seeds": len(units), **figures}
+                yield {"row": row, "films": count, "domain": domain, "site": site, "seeds": len(units), **figures}

@@ -39,7 +39,7 @@ def run_unit(unit: Unit, size: Size, out: Path, tell: Tell) -> dict[str, Any]:
     Raises:
         UsageError: what stands there was made with other settings or films.
     """
-    wanted = {"settings": _text(unit, size), "configs": [size.source.digest(), size.domain(unit.domain).digest()]}
+    wanted = {"settings": _text(unit, size), "configs": [size.source.digest(), unit.cohort(size).digest()]}
     place = out / f"{unit.name}.json"
     if place.is_file():
         known: dict[str, Any] = json.loads(place.read_text())
@@ -76,7 +76,7 @@ def _adapted(unit: Unit, size: Size, starts: Sequence[Path], tell: Tell) -> Path
     """The run folder of an adaptation; None of a trial whose loss did not stay finite, which is no reason to stop."""
     from trainer.commands import run_training
 
-    config, films = settings(unit, size), joined(size.source, size.domain(unit.domain), unit.films)
+    config, films = settings(unit, size), joined(size.source, unit.cohort(size), unit.films)
     run = _run_folder(to_toml(config), films.stem, *(start.name for start in starts))
     try:
         with alone(run):
@@ -131,9 +131,9 @@ def measured(unit: Unit, size: Size, parent: Path, run: Path) -> dict[str, Any]:
 
     The interval is that of the labelled makers' calibration films, and nowhere narrower on average than the parent's.
     """
-    found = {"own": _answers(run, size, unit.domain, unit.films)}
+    found = {"own": _answers(run, size, unit.cohort(size), unit.films)}
     if run != parent:
-        found["parent"] = _answers(parent, size, unit.domain, unit.films)
+        found["parent"] = _answers(parent, size, unit.cohort(size), unit.films)
     label = found["own"]["source"].dexa
     scales = {who: _scale(one["source"], label) for who, one in found.items()}
     scale, own = scales["own"], found["own"]
@@ -158,7 +158,7 @@ class _Answers(NamedTuple):
 
 
 @lru_cache(maxsize=4)
-def _answers(run: Path, size: Size, domain: str, films: int) -> dict[str, _Answers]:
+def _answers(run: Path, size: Size, domain: CohortConfig, films: int) -> dict[str, _Answers]:
     """Of the labelled makers' calibration films, of a domain's first unlabelled ones, and of those that judge. Kept:
     all rows of a seed have one parent.
     """
@@ -166,9 +166,9 @@ def _answers(run: Path, size: Size, domain: str, films: int) -> dict[str, _Answe
     from trainer.methods.supervised import estimates
     from trainer.networks.build import load_run
 
-    config, network, spec = size.domain(domain), load_run(run), start_settings(size, 0).spec
+    network, spec = load_run(run), start_settings(size, 0).spec
     held = [row for row in read_table(cohort_path(size.source) / "films.csv") if row.split == "calibrate"]
-    rows = {"source": held, "free": unlabelled(config)[: max(films, 1)], "target": judging(config)}
+    rows = {"source": held, "free": unlabelled(domain)[: max(films, 1)], "target": judging(domain)}
     found = {}
     for name, some in rows.items():
         rois = read_rois(some, labelled=name != "free")

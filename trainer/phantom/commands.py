@@ -60,7 +60,7 @@ def make(
         int, typer.Option(help="Films of each labelled hip, and of one DICOM film in ten, each in another pose.")
     ] = 1,
     makers: Annotated[
-        str, typer.Option(help="Makers' styles that `--style named` draws from, of A to H.")
+        str, typer.Option(help="Styles that `--style named` draws from: makers' (A to H), or sites' (S1, S2 ...).")
     ] = "A,B,C,D,E",
     style: Annotated[str, typer.Option(help="named, random, wide (beyond what makers do) or mixed.")] = "named",
     seed: Annotated[int, typer.Option(help="Seed of the whole cohort.")] = 0,

@@ -7,24 +7,29 @@ from export.readme.adapted import adaptation
 
 def test_every_cell_is_its_own_row_domain_and_site() -> None:
     rows: list[dict[str, Any]] = []
-    for population, n in (("both", 500), ("screening", 250)):
+    places = [("sites", "both", 400), ("makers", "both", 500), ("chains", "both", 500), ("chains", "screening", 250)]
+    for number, (domain, population, n) in enumerate(places):
         for row, shift in (("none", 0.0), ("coral", -0.012)):
-            for number, domain in enumerate(("makers", "chains")):
-                for site, rmse in (("femoral_neck", 0.12), ("total_hip", 0.24)):
-                    one = {"population": population, "row": row, "domain": domain, "site": site, "n": n}
-                    one["rmse_gcm2"] = rmse + number / 10 + shift
-                    if row != "none":
-                        percent = 100 * shift / (rmse + number / 10)
-                        one["less_none"] = {"difference": shift, "low": -0.024, "high": 0.006, "percent": percent}
-                    rows.append(one)
+            for site, rmse in (("femoral_neck", 0.12 + number / 10), ("total_hip", 0.24 + number / 10)):
+                one = {"population": population, "row": row, "domain": domain, "site": site, "n": n, "coverage": rmse}
+                one["rmse_gcm2"] = rmse + shift
+                if row != "none":
+                    less = {"difference": shift, "low": -0.024, "high": 0.006, "percent": 100 * shift / rmse}
+                    one["less_none"] = less
+                rows.append(one)
     curve = [
-        {"row": "coral", "films": films, "site": site, "rmse_gcm2": 10 / films + at}
-        for films in (50, 200)
+        {"domain": domain, "row": "coral", "films": films, "site": site, "rmse_gcm2": 10 / films + at}
+        for domain, films in (("sites", 50), ("sites", 200), ("chains", 50))
         for at, site in enumerate(("femoral_neck", "total_hip"))
     ]
-    text = adaptation({"seeds": 3, "unlabelled_hips": 1000, "rows": rows, "learning_curve": curve})
-    assert "| `none` | 0.120 | 0.240 | 0.220 | 0.340 |" in text
-    assert "| `coral` | 0.108, -10.0 % (-20.0 to +5.0) | 0.228, -5.0 % (-10.0 to +2.5) |" in text
-    assert "(500 of makers, 500 of chains)" in text
-    assert "(250 of makers, 250 of chains)" in text
-    assert "| `coral` | 0.200 / 1.200 | 0.050 / 1.050 |" in text
+    facts = {"seeds": 3, "unlabelled_hips": 1000, "command": "C", "rows": rows, "learning_curve": curve}
+    first, *rest = adaptation(facts).split("\n\n")
+    assert "1000 unlabelled hips, 3 seeds (`C`)" in first
+    tables = dict(zip(rest[::2], rest[1::2], strict=True))
+    of_sites, of_makers, *_, curves = tables.values()
+    assert "| `none` | 0.120 |  | 12 % | 0.240 |  | 24 % |" in of_sites
+    assert "| `coral` | 0.108 | -10 % (-20 to +5) | 12 % | 0.228 | -5 % (-10 to +2) | 24 % |" in of_sites
+    assert "| `none` | 0.220 |  | 22 % | 0.340 |  | 34 % |" in of_makers
+    assert [said.rpartition("(")[2] for said in list(tables)[:4]] == [f"{n} hips):" for _, _, n in places]
+    assert "| `coral` on `sites` | 0.200 / 1.200 | 0.050 / 1.050 |" in curves
+    assert "| `coral` on `chains` | 0.200 / 1.200 |  |" in curves

@@ -1,5 +1,7 @@
 """What the experiment compares, before anything is trained."""
 
+from dataclasses import replace
+
 import pytest
 
 from bmd_edge.errors import UsageError
@@ -12,6 +14,7 @@ from trainer.domains.design import (
     TESTED,
     VALIDATION,
     Size,
+    Unit,
     curve,
     facts,
     settings,
@@ -34,21 +37,28 @@ def test_labels_are_of_named_makers_and_of_the_screening_population_alone() -> N
     for name in (VALIDATION, *TESTED):
         theirs = items(SMALL.domain(name))
         assert not {item.spec.style for item in theirs} & set("ABCDE")
-        assert "wide" in {item.spec.population for item in theirs}
+        assert ("wide" in {item.spec.population for item in theirs}) == (name != "sites")
         assert not {item.spec.subject for item in theirs} & {item.spec.subject for item in made}
 
 
 def test_the_domain_that_chooses_is_none_of_those_that_judge() -> None:
     styles = {name: {item.spec.style for item in items(SMALL.domain(name))} for name in (VALIDATION, *TESTED)}
-    assert styles == {VALIDATION: {"F"}, "makers": {"G", "H"}, "chains": {"wide"}}
-    people = [{item.spec.subject for item in items(SMALL.domain(name))} for name in (VALIDATION, *TESTED)]
-    assert not people[0] & people[1] | people[0] & people[2] | people[1] & people[2]
+    assert styles == {VALIDATION: {"F"}, "sites": {"S11"}, "makers": {"G", "H"}, "chains": {"wide"}}
+    people = [item for name in (VALIDATION, *TESTED) for item in {i.spec.subject for i in items(SMALL.domain(name))}]
+    assert len(set(people)) == len(people)
     learned, judging = (
         {item.subject for item in items(SMALL.domain("makers")) if (item.split == "unlabelled") == free}
         for free in (True, False)
     )
     assert learned
     assert not learned & judging
+
+
+def test_each_seed_has_a_site_of_its_own_that_films_the_same_people() -> None:
+    first, second = (items(unit.cohort(SMALL)) for unit in (Unit(NONE, "sites", 0, seed) for seed in (0, 1)))
+    assert {item.spec.style for item in second} == {"S12"}
+    assert [replace(item.spec, style="S12") for item in first] == [item.spec for item in second]
+    assert [item.split for item in first] == [item.split for item in second]
 
 
 def test_every_row_has_as_many_trials_and_sees_as_many_views() -> None:
@@ -70,13 +80,14 @@ def test_every_row_has_as_many_trials_and_sees_as_many_views() -> None:
 def test_the_units_that_judge_come_seed_by_seed_with_the_kept_trial() -> None:
     chosen = {**PLAIN, "coral": 1}
     units = table(Size(), chosen)
-    assert len(units) == 3 * 2 * (1 + len(ROWS))
+    assert len(units) == 3 * 3 * (1 + len(ROWS))
     assert [unit.seed for unit in units] == sorted(unit.seed for unit in units)
     assert {unit.changes["unlabelled_weight"] for unit in units if unit.row == "coral"} == {"1"}
     assert {unit.films for unit in units} == {0, 1000}
     more = curve(Size(), chosen, (STATISTICS, "coral"))
-    assert {(unit.domain, unit.films) for unit in more} == {("chains", films) for films in (50, 200, 4000)}
-    assert [Size().domain(name).unlabelled for name in ("validation", "makers", "chains")] == [1000, 1000, 4000]
+    curved = {"sites": {50, 200}, "chains": {50, 200, 4000}}
+    assert {name: {unit.films for unit in more if unit.domain == name} for name in curved} == curved
+    assert [Size().domain(name).unlabelled for name in (VALIDATION, *TESTED)] == [1000, 1000, 1000, 4000]
     names = [unit.name for unit in [*trials(Size()), *units, *more]]
     assert len(set(names)) == len(names)
 
@@ -102,7 +113,8 @@ def test_a_smaller_budget_is_shorter() -> None:
     assert SMALL.curve == (20, 20, 40, 80)
     assert start_settings(SMALL, 0).epochs == 1
     assert settings(trials(SMALL)[4], SMALL).steps == 2
-    assert set(facts(SMALL)) == {"source", VALIDATION, *TESTED}
+    sites = {f"site of seed {seed}" for seed in range(3)}
+    assert set(facts(SMALL)) == {"source", VALIDATION, "makers", "chains"} | sites
     for wrong in ({"budget": 0.0}, {"seeds": 7}, {"rows": ("coral",)}, {"rows": (STATISTICS, "nothing")}):
         with pytest.raises(UsageError):
             Size(**wrong)  # type: ignore[arg-type]

@@ -44,7 +44,8 @@ def test_rows_are_means_over_seeds_and_differences_are_paired() -> None:
     found = summary(units, hips, Size(rows=(STATISTICS,)), "command")
     rows = {(one["row"], one["site"]): one for one in found["rows"] if one["population"] == "both"}
     screening = {(one["row"], one["site"]): one for one in found["rows"] if one["population"] == "screening"}
-    assert set(rows) == set(screening) == {(row, site) for row in (NONE, STATISTICS) for site in ("femoral_neck", "total_hip")}
+    both = ("femoral_neck", "total_hip")
+    assert set(rows) == set(screening) == {(row, site) for row in (NONE, STATISTICS) for site in both}
     for site, column in (("femoral_neck", 0), ("total_hip", 1)):
         one = rows[STATISTICS, site]
         errors = np.array([one["estimates_gcm2"] for one in units[3:]])[:, :, column] - label[:, column]

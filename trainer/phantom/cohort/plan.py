@@ -1,6 +1,7 @@
 """What a cohort holds: its configuration, and the list of films that follows from it."""
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
@@ -11,7 +12,7 @@ import numpy as np
 from bmd_edge.errors import UsageError, none_of
 from bmd_edge.system.places import phantom_cache
 from trainer.phantom.body.priors import POPULATIONS, WIDE_EDITION
-from trainer.phantom.film.maker_styles import HELD_OUT_MAKERS, STYLES, TRAINING_MAKERS
+from trainer.phantom.film.maker_styles import HELD_OUT_MAKERS, SITE, STYLES, TRAINING_MAKERS
 from trainer.phantom.film.scene import VERSION, FilmSpec
 
 FINDER_ERROR_MM, MAX_FINDER_ERROR_MM = 1.2, 3.0
@@ -58,8 +59,8 @@ class CohortConfig:
     whole films, `films` K films are taken: the same bones in the same pose, all else anew. `population` ("screening",
     "wide", or "both" mixed) is that of all but the subjects to learn from, most of whom are wide.
     `pelves` N gives N pelvis films and N // 2 single hips in wide poses; `poses` K films of each labelled hip, and of
-    one DICOM film in ten, in K poses; `makers` the letters that style "named" draws from; `unseen` adds the test films
-    once more, the same in all but the maker, in the styles of the makers that are held out.
+    one DICOM film in ten, in K poses; `makers` the styles that "named" draws from, see `style_of`; `unseen` adds the
+    test films once more, the same in all but the maker, in the styles of the makers that are held out.
     """
 
     labelled: int = 1090
@@ -83,8 +84,8 @@ class CohortConfig:
         if self.population not in (populations := (*POPULATIONS, "both")):
             raise UsageError(f"--population: {none_of(self.population, populations)}")
         for maker in self.makers:
-            if maker not in STYLES:
-                raise UsageError(f"--makers: {none_of(maker, STYLES)}")
+            if maker not in STYLES and not re.fullmatch(SITE, maker):
+                raise UsageError(f"--makers: {none_of(maker, [*STYLES, 'S1, S2 ...'])}")
         if (
             not self.makers
             or min(self.poses, self.films) < 1

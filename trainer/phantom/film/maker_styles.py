@@ -5,7 +5,8 @@ modern DR: A-E train, F serves validation and drift, G and H are held out. ``ran
 space around and beyond all of them.
 """
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,6 +60,8 @@ STYLES: dict[str, Style] = {
 }
 TRAINING_MAKERS = ("A", "B", "C", "D", "E")
 HELD_OUT_MAKERS = ("G", "H")
+SITE = r"S[0-9]{1,9}"
+"""Name of a site's style."""
 
 
 def random_style(rng: np.random.Generator, wide: bool = False) -> Style:
@@ -119,10 +122,17 @@ def _wide_style(rng: np.random.Generator) -> Style:
 
 
 def style_of(name: str) -> Style:
-    """The style of one letter A..H; a KeyError names what there is."""
-    if name not in STYLES:
-        raise KeyError(f"no maker's style {name!r}: there are {', '.join(STYLES)}")
-    return STYLES[name]
+    """The style of one letter A..H, or of a site, "S" and its number: one of the wide ones, the same on all its films.
+
+    Raises:
+        KeyError: another name; it says what there is.
+    """
+    if name in STYLES:
+        return STYLES[name]
+    if not re.fullmatch(SITE, name):
+        raise KeyError(f"no maker's style {name!r}: there are {', '.join(STYLES)} and S1, S2 ...")
+    rng = np.random.default_rng(int(name.removeprefix("S")))
+    return replace(random_style(rng, wide=True), name=f"Synthetic-{name}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,9 +35,9 @@ class FilmSpec:
     The view's seed is the film's unless given, and the subject's is the view's.
 
     kind "hip" (one hip, `side`) or "pelvis"; case as in CASES; pose "bmd", "turned" or "wide"; style a maker's letter
-    A-H, "random", or "wide": all that is particular to the film is drawn far beyond what clinics do; region "film" or
-    "roi" (the square around the hip `side` only); pixel_mm of the film at the detector, each the mean of rays x rays
-    rays; population as in POPULATIONS.
+    A-H, a site's (S1, S2 ...), "random", or "wide": all that is particular to the film is drawn far beyond what clinics
+    do; region "film" or "roi" (the square around the hip `side` only); pixel_mm of the film at the detector, each the
+    mean of rays x rays rays; population as in POPULATIONS.
     kvp_shift is added to the tube voltage, and the header states spacing_factor times the true detector spacing.
     loss is the share of the bones' mineral that the person has lost (`Subject.with_loss`), 0 to 1.
     """

@@ -10,8 +10,16 @@ def test_styles_are_eight_and_random_ones_differ():
     rng = np.random.default_rng(1)
     drawn = [random_style(rng) for _ in range(50)]
     assert len({s.base for s in drawn}) == 50
-    with pytest.raises(KeyError, match="no maker"):
-        style_of("Z")
+    for wrong in ("Z", "S", "S-1", "S1x"):
+        with pytest.raises(KeyError, match="no maker"):
+            style_of(wrong)
+
+
+def test_a_site_has_one_wide_style_of_its_own():
+    assert style_of("S7") == style_of("S7")
+    assert style_of("S7").name == "Synthetic-S7"
+    assert len({style_of(f"S{k}").base for k in range(1, 30)}) == 29
+    assert any(style_of(f"S{k}").steps != PLAIN for k in range(1, 9))
 
 
 def _signal() -> np.ndarray:
