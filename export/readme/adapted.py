@@ -15,8 +15,8 @@ def adaptation(facts: dict[str, Any]) -> str:
     """The short form of the trainer's `adapt.json`: RMSE and coverage against no adaptation, and learning curves."""
     lines = [
         f"**Synthetic**, {facts['unlabelled_hips']} unlabelled hips, {facts['seeds']} seeds (`{facts['command']}`)."
-        " RMSE in g/cm2, its change from no adaptation with a paired 95 % interval over subjects, and the coverage of the"
-        " 90 % interval.",
+        " RMSE in g/cm2, its change from no adaptation with a paired 95 % interval over subjects, and how many the 90 %"
+        " interval covers.",
     ]
     for domain, population, words in _TABLES:
         some = [one for one in facts["rows"] if (one["domain"], one["population"]) == (domain, population)]
