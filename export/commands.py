@@ -61,13 +61,15 @@ def export(
 
         raise MissingExtra(error.name or "torch", "export") from error
 
+    from trainer.adapt.record import with_other_networks
+
     say = partial(typer.echo, err=True)
     _check_folders(runs, finder, finder_bundle, out)
     check_requirements(table, training_data, int8)
+    made, runs = _made(runs, table, finder, int8, stretch), with_other_networks(runs)
     training_data, notice = _stated(table, training_data, notice, runs)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it warns of packages that this export does not need
     part = _finder(finder, finder_table or table, finder_split, finder_bundle, say)
-    made = _made(runs, table, finder, int8, stretch)
     statement = Statement(version=version, **made, training_data=training_data, notice=notice, unproven=unproven)
     options = Options(int8=int8, stretch=stretch, memory=report_memory)
     bundle = export_bundle(runs, table, out, statement, finder=part, options=options, progress=say)

@@ -43,7 +43,8 @@ def adapt(
     changes: dict[str, str],
     say: Say,
 ) -> dict[str, Any]:
-    """Adapt a parent's network and write the run folder `out`; returns what its `NAME` says.
+    """Adapt each network of a parent and write the run folder `out`, with those after the first in run folders of its
+    own; returns what its `NAME` says.
 
     Args:
         parent: a run folder or a bundle; None is the embedded bundle.
@@ -66,13 +67,18 @@ def adapt(
     out.mkdir(parents=True, exist_ok=True)
     table = _joined(rows, labelled.parent, clinic, out)
     (out / NAME).unlink(missing_ok=True)  # what is adapted further is not adapted yet
-    run_training(settings, table, out, committee=known.runs[: settings.committee])
-    found = _judged(known, spec, read_rois(clinic, labelled=False), held, out, say)
+    others = [f"network_{number}" for number in range(2, len(known.runs) + 1)]
+    runs = [out, *(out / name for name in others)]
+    for place, run in enumerate(runs):
+        first = [*known.runs[place:], *known.runs[:place]]  # whom a training starts from
+        run_training(settings, table, run, committee=first[: settings.committee])
+    found = _judged(known, spec, read_rois(clinic, labelled=False), held, runs, say)
     say(BLIND)
     said = {
         "adapted_without_dexa_on_films": len({row.extra["x_film"] for row in clinic}),
         "hips": len(clinic),
         "recipe": recipe,
+        "other_networks": others,
         "parent": known.facts,
         **found,
         "not_seen": BLIND,
@@ -130,9 +136,11 @@ def _joined(rows: Sequence[HipRow], folder: Path, clinic: Sequence[HipRow], out:
     return out / TABLE
 
 
-def _judged(parent: Parent, spec: InputSpec, clinic: Rois, held: Rois, out: Path, say: Say) -> dict[str, Any]:
+def _judged(
+    parent: Parent, spec: InputSpec, clinic: Rois, held: Rois, adapted: Sequence[Path], say: Say
+) -> dict[str, Any]:
     """Proxies, which are told and checked, and the least multiplier of the interval at each site."""
-    seen = [_seen(runs, spec, clinic, held) for runs in (parent.runs, (out,))]
+    seen = [_seen(runs, spec, clinic, held) for runs in (parent.runs, adapted)]
     dexa = held.labels_gcm2.astype(np.float64)
     (before, known_spread), (after, spread) = seen
     ratios = proxies(before, after, _hips(clinic), dexa, [row.subject for row in held.rows])

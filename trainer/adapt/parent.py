@@ -30,7 +30,7 @@ Arrays = Mapping[str, NDArray[np.float32]]
 
 @dataclass(frozen=True, slots=True)
 class Parent:
-    """Run folders of the networks, the first is adapted and all name pseudo BMDs; what a bundle says of them: its
+    """Run folders of the networks, each of which is adapted and all name pseudo BMDs; what a bundle says of them: its
     version and digest, and the multiplier of the mean spread for its interval (sites,), None of a run.
     """
 

@@ -1,6 +1,7 @@
 """What a run folder says of its adaptation: `adapted.json`; `bmd-edge adapt` writes it, `bmd-edge export` reads it."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,15 @@ class Adapted:
         return {"adapted_without_dexa_on_films": str(self.films)} | {
             f"adapted_from_{name}": value for name, value in self.parent.items()
         }
+
+
+def with_other_networks(runs: Sequence[Path]) -> list[Path]:
+    """The run folders, and after each those of the other networks that were adapted with it."""
+    found = []
+    for run in runs:
+        facts = json.loads((run / NAME).read_text(encoding="utf-8")) if (run / NAME).is_file() else {}
+        found += [run, *(run / name for name in facts.get("other_networks", ()))]
+    return found
 
 
 def read_adapted(*runs: Path) -> Adapted | None:

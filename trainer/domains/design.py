@@ -21,15 +21,14 @@ TESTED = ("sites", "makers", "chains")
 """The domains that judge."""
 FIRST_SITE = 11
 """Number of the site of seed 0; those before were looked at when the experiment was planned."""
-CURVED = ("sites", "chains")
-"""The domains of learning curves: those that lie far from the labels."""
 VALIDATION = "validation"
 """The domain that chooses each row's setting; its labels decide nothing else."""
 LABELLED, CALIBRATE, UNLABELLED, JUDGING = 1090, 600, 1000, 500
 """At full scale: labelled hips of the named makers, those that set the interval, unlabelled hips of a domain, and its
 labelled ones that judge."""
-CURVE = (50, 200, 1000, 4000)
-"""Unlabelled hips of the learning curves, as many as the domain has; the rows of the table have `UNLABELLED`."""
+CURVE = {"sites": (50, 200, 1000), "chains": (1000, 4000)}
+"""Unlabelled hips of the learning curves, by domain: how few do, and whether more bring more where every film is of
+another chain."""
 POOL = 6
 """Networks on the labelled films alone, of as many seeds: each row starts from that of its seed, and a committee is all
 of them, its first member that of the seed."""
@@ -124,7 +123,7 @@ class Size:
         """The films of a domain: its split unlabelled is learned from, its labelled hips are other people's. `seed`:
         which of the sites; all of them film the same people.
         """
-        judging, most = self.of(JUDGING, 60), max(self.curve) if name == "chains" else self.films
+        judging, most = self.of(JUDGING, 60), max(self.curve(name)) if name in CURVE else self.films
         plain = CohortConfig(labelled=judging, calibrate=0, unlabelled=most, style="named", population="both", seed=36)
         if name == "sites":
             return replace(plain, makers=(f"S{FIRST_SITE + seed}",), population="screening", seed=39)
@@ -144,10 +143,10 @@ class Size:
         others = {name: self.domain(name) for name in (VALIDATION, *TESTED) if name != "sites"}
         return {"source": self.source, **sites, **others}
 
-    @property
-    def curve(self) -> tuple[int, ...]:
-        """Unlabelled hips of the learning curves."""
-        return tuple(self.of(count, 40) if count >= UNLABELLED else self.of(count, 20) for count in CURVE)
+    def curve(self, domain: str) -> tuple[int, ...]:
+        """Unlabelled hips of a domain's learning curve."""
+        counts = (self.of(count, 40 if count >= UNLABELLED else 20) for count in CURVE[domain])
+        return tuple(dict.fromkeys(counts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,9 +195,9 @@ def curve(size: Size, chosen: dict[str, int], rows: tuple[str, ...]) -> list[Uni
     """The units of the learning curves that are not in the table."""
     return [
         _of(row, domain, films, seed, chosen)
-        for domain in CURVED
-        for films in size.curve
-        if size.films != films <= size.domain(domain).unlabelled
+        for domain in CURVE
+        for films in size.curve(domain)
+        if films != size.films
         for seed in range(size.seeds)
         for row in rows
     ]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from bmd_edge.sites import SITES
 from calibration.statistics.bootstrap import by_subject
 from calibration.statistics.over_seeds import HOW, agreement, interval, paired_difference
-from trainer.domains.design import CURVED, NONE, ROWS, STATISTICS, TESTED, VALIDATION, Size, facts
+from trainer.domains.design import CURVE, NONE, ROWS, STATISTICS, TESTED, VALIDATION, Size, facts
 
 F64 = NDArray[np.float64]
 Units = Sequence[Mapping[str, Any]]
@@ -130,7 +130,7 @@ def _drop(before: NDArray[np.bool_], after: NDArray[np.bool_], subject: Sequence
 
 
 def _curve(tested: Units, hips: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    for domain, row in product(CURVED, sorted({one["row"] for one in tested} - {NONE})):
+    for domain, row in product(CURVE, sorted({one["row"] for one in tested} - {NONE})):
         of_row = _of(tested, domain, row)
         films = sorted({one["films"] for one in of_row})
         for count in films if len(films) > 1 else ():

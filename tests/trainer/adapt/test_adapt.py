@@ -15,7 +15,8 @@ from tests.support import stand_in
 from tests.trainer.small_trainings import SMALL_BMD, metrics
 from trainer.adapt import proxies
 from trainer.adapt.adapt import adapt, begin, check_same, check_start
-from trainer.adapt.record import LEFT_OUT, NAME, read_adapted
+from trainer.adapt.parent import Parent
+from trainer.adapt.record import LEFT_OUT, NAME, read_adapted, with_other_networks
 from trainer.commands import run_training
 from trainer.networks.build import load_run
 
@@ -87,6 +88,27 @@ def test_the_run_says_on_how_many_films_and_how_wide(
     before = (tmp_path / "run" / "checkpoint.safetensors").read_bytes()
     assert adapted(place, tmp_path / "run") == facts  # again: nothing is trained anew
     assert (tmp_path / "run" / "checkpoint.safetensors").read_bytes() == before
+
+
+def test_each_network_of_a_bundle_is_adapted_from_its_own(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(proxies, "WORSE", 1e9)
+    second = dataclasses.replace(SMALL_BMD, epochs=1, seed=7)
+    run_training(second, place / "labelled" / "films.csv", tmp_path / "second", lambda *_: None)
+    parents = (place / "parent", tmp_path / "second")
+    monkeypatch.setattr("trainer.adapt.adapt.parent_of", lambda *_: Parent(parents, {"bundle": "two"}, None))
+    facts = adapted(place, tmp_path / "run")
+    assert facts["other_networks"] == ["network_2"]
+    runs = with_other_networks([tmp_path / "run"])
+    assert runs == [tmp_path / "run", tmp_path / "run" / "network_2"]
+    weights = [load_run(run).bmd_head.weight.detach().numpy() for run in (*parents, *runs)]
+    apart = [[np.abs(one - other).max() for one in weights[:2]] for other in weights[2:]]
+    assert np.argmin(apart, 1).tolist() == [0, 1]  # each has gone on from its own
+    assert np.min(apart) > 0
+    known = read_adapted(*runs)
+    assert known is not None
+    assert (known.films, known.runs) == (12, (tmp_path / "run",))
 
 
 def test_a_network_that_forgot_is_refused_and_named(place: Path, tmp_path: Path) -> None:

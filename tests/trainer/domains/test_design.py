@@ -85,7 +85,7 @@ def test_the_units_that_judge_come_seed_by_seed_with_the_kept_trial() -> None:
     assert {unit.changes["unlabelled_weight"] for unit in units if unit.row == "coral"} == {"1"}
     assert {unit.films for unit in units} == {0, 1000}
     more = curve(Size(), chosen, (STATISTICS, "coral"))
-    curved = {"sites": {50, 200}, "chains": {50, 200, 4000}}
+    curved = {"sites": {50, 200}, "chains": {4000}}
     assert {name: {unit.films for unit in more if unit.domain == name} for name in curved} == curved
     assert [Size().domain(name).unlabelled for name in (VALIDATION, *TESTED)] == [1000, 1000, 1000, 4000]
     names = [unit.name for unit in [*trials(Size()), *units, *more]]
@@ -108,9 +108,8 @@ def test_start_and_adaptation_read_the_same_input() -> None:
 
 
 def test_a_smaller_budget_is_shorter() -> None:
-    assert (Size().films, Size().curve) == (1000, (50, 200, 1000, 4000))
-    assert SMALL.films in SMALL.curve
-    assert SMALL.curve == (20, 20, 40, 80)
+    assert (Size().films, Size().curve("chains")) == (1000, (1000, 4000))
+    assert (SMALL.films, SMALL.curve("sites"), SMALL.curve("chains")) == (40, (20, 40), (40, 80))
     assert start_settings(SMALL, 0).epochs == 1
     assert settings(trials(SMALL)[4], SMALL).steps == 2
     sites = {f"site of seed {seed}" for seed in range(3)}
