@@ -121,7 +121,8 @@ def export_bundle(
         files = Path(scratch)
         (files / "finder.onnx").write_bytes(finder.onnx)
         networks = _networks(runs, files, ranges, judging, options, statement.unproven, progress)
-        makers = calibration_films.only_maker([*ranges, *judging])
+        adapted = networks.adapted
+        makers = adapted.makers if adapted else calibration_films.only_maker([*ranges, *judging])
         if contradicted := calibration_films.makers_contradicted([*ranges, *judging]):
             progress(contradicted)
         provenance = Provenance(
@@ -233,7 +234,8 @@ def _parts(
     gray = np.stack([gray_statistics(image) for batch in networks.images for image in batch])
     known = {name: knowledge_on(judging, one.bmd) for name, one in found.items()}
     notice, unproven = notice_and_reason(statement.notice, known, statement.unproven)
-    notice += f" Made with films of one maker only: {', '.join(makers)}." if makers else ""
+    of_one = "For" if networks.adapted else "Made with"
+    notice += f" {of_one} films of one maker only: {', '.join(makers)}." if makers else ""
     notice += f" {networks.adapted.sentence}" if networks.adapted else ""
     return Parts(
         version=statement.version,

@@ -1,7 +1,7 @@
 """A parent network and a clinic's films -> an adapted run folder; it goes on where it was killed."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -15,9 +15,10 @@ from bmd_edge.sites import SITES
 from bmd_edge.system.files import replace_bytes
 from bmd_edge.table.film_table import HipRow, read_table, write_table
 from calibration.statistics.conformal import conformal_scale
+from trainer.adapt.clinic import maker_spellings
 from trainer.adapt.interval import least_scale
 from trainer.adapt.parent import Parent, check_parent, input_facts, parent_of
-from trainer.adapt.proxies import BLIND, Hips, Seen, check, facts, proxies
+from trainer.adapt.proxies import BLIND, UNLEARNED, Hips, Seen, check, facts, proxies
 from trainer.adapt.proxies import said as sentences
 from trainer.adapt.record import BEGUN, LEFT_OUT, NAME, TABLE
 from trainer.commands import run_training
@@ -72,11 +73,13 @@ def adapt(
     for place, run in enumerate(runs):
         first = [*known.runs[place:], *known.runs[:place]]  # whom a training starts from
         run_training(settings, table, run, committee=first[: settings.committee])
-    found = _judged(known, spec, read_rois(clinic, labelled=False), held, runs, say)
+    excused = {} if _learns(settings) else UNLEARNED
+    found = _judged(known, spec, read_rois(clinic, labelled=False), held, runs, excused, say)
     say(BLIND)
     said = {
         "adapted_without_dexa_on_films": len({row.extra["x_film"] for row in clinic}),
         "hips": len(clinic),
+        "makers": maker_spellings(clinic),
         "recipe": recipe,
         "other_networks": others,
         "parent": known.facts,
@@ -100,6 +103,11 @@ def settings_for(parent: Parent, spec: InputSpec, recipe: str, changes: dict[str
     texts = {name: json.dumps(value) for name, value in given.items()}
     config = _adapting(recipe, read_config(recipe, texts | changes))
     return replace(config, committee=len(parent.runs) if config.method == "self_training" else 1)
+
+
+def _learns(config: SemiConfig) -> bool:
+    """Whether weights change, and not norms alone."""
+    return config.method != "statistics" or config.labelled_weight > 0
 
 
 def _adapting(recipe: str, config: Config) -> SemiConfig:
@@ -137,16 +145,22 @@ def _joined(rows: Sequence[HipRow], folder: Path, clinic: Sequence[HipRow], out:
 
 
 def _judged(
-    parent: Parent, spec: InputSpec, clinic: Rois, held: Rois, adapted: Sequence[Path], say: Say
+    parent: Parent,
+    spec: InputSpec,
+    clinic: Rois,
+    held: Rois,
+    adapted: Sequence[Path],
+    excused: Mapping[str, str],
+    say: Say,
 ) -> dict[str, Any]:
     """Proxies, which are told and checked, and the least multiplier of the interval at each site."""
     seen = [_seen(runs, spec, clinic, held) for runs in (parent.runs, adapted)]
     dexa = held.labels_gcm2.astype(np.float64)
     (before, known_spread), (after, spread) = seen
     ratios = proxies(before, after, _hips(clinic), dexa, [row.subject for row in held.rows])
-    for line in sentences(ratios):
+    for line in sentences(ratios, excused):
         say(line)
-    check(ratios)
+    check(ratios, excused)
     scale = parent.scale
     if scale is None:
         scale = np.array(

@@ -81,9 +81,7 @@ def check(name: str, films: int, refused: Sequence[CutOutcome], kept: Sequence[H
         )
     if films - len(refused) < MIN_FILMS:
         raise TableError(f"{name}: {_too_few(films - len(refused))}" + (f"; refused: {reasons}" if reasons else ""))
-    makers = Counter(
-        (row.extra.get(HEADER_MAKER) or "not stated").casefold() for row in {r.subject: r for r in kept}.values()
-    )
+    makers = Counter(_maker(row).casefold() for row in {r.subject: r for r in kept}.values())
     _, *others = makers.most_common()
     if sum(count for _, count in others) >= SECOND_KIND * makers.total():
         counted = ", ".join(f"{count} of {maker}" for maker, count in makers.most_common(4))
@@ -91,6 +89,17 @@ def check(name: str, films: int, refused: Sequence[CutOutcome], kept: Sequence[H
             f"{name}: films of several makers ({counted}): a network is adapted to one kind of film; put those of each"
             " maker into a folder of their own"
         )
+
+
+def maker_spellings(rows: Sequence[HipRow]) -> list[str]:
+    """How headers spell the maker of a clinic's films, strays of others left out; empty where they state none."""
+    commonest, _ = Counter(_maker(row).casefold() for row in rows).most_common(1)[0]
+    stated = (_maker(row) for row in rows if row.extra.get(HEADER_MAKER))
+    return sorted({name for name in stated if name.casefold() == commonest})
+
+
+def _maker(row: HipRow) -> str:
+    return row.extra.get(HEADER_MAKER) or "not stated"
 
 
 def _too_few(films: int) -> str:
@@ -106,7 +115,8 @@ def _without_names(kept: Sequence[HipRow], made: Sequence[CutOutcome]) -> list[H
     for row, one in zip(kept, made, strict=True):
         film = int(row.subject.removeprefix("clinic-"))
         patient, taken = one.known.get(PATIENT), one.known.get(TAKEN)
-        extra = {name: row.extra[name] for name in ("x_image", "x_spacing_mm")} | {"x_film": str(film)}
+        kept_facts = (name for name in ("x_image", "x_spacing_mm", HEADER_MAKER) if name in row.extra)
+        extra = {name: row.extra[name] for name in kept_facts} | {"x_film": str(film)}
         if patient and taken:
             extra["x_view"] = f"{days.setdefault((patient, taken), film)}-{row.side}"
         person = persons.setdefault(patient, film) if patient else film

@@ -19,7 +19,9 @@ def adapt(
         Path | None,
         typer.Option(help="Film table of regions with BMD to keep to; left out: phantom films, made once."),
     ] = None,
-    recipe: Annotated[str, typer.Option(help="Settings: a TOML file, or the name of a recipe that adapts.")] = "adapt",
+    recipe: Annotated[
+        str, typer.Option(help="Settings: a TOML file, or the name of a recipe that adapts.")
+    ] = "statistics",
     change: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Replace one setting; repeatable.")
     ] = None,

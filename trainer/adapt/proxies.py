@@ -4,9 +4,10 @@ Nothing here knows whether estimates became truer: an error that all films of th
 was. Hips of one film differ by half as much as of two people in truth, so a figure near 1 is no proof.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,9 @@ MEANINGS = {
     "forgotten": "phantom films with a known BMD are read worse",
 }
 """What a figure above 1 says."""
+UNLEARNED = {"forgotten": "it refuses nothing: no weight has changed, and the bundle is for films of this maker alone"}
+"""What is told and not judged where norms alone get to know the clinic's films: those of a site that is far from all
+others take most, and read others' worst."""
 ABSENT = {
     "hips_apart": "no film shows both hips",
     "repeats_apart": "no hip has two films of one day (by Patient ID, side and date)",
@@ -135,12 +139,12 @@ def _ratio(values: Sequence[F64], who: Sequence[str], of: Callable[[F64], F64] =
     return Ratio(float("inf") if found.value is None else found.value, found.low, found.high)
 
 
-def check(found: Mapping[str, Ratio]) -> None:
-    """TableError that names every figure that got worse."""
+def check(found: Mapping[str, Ratio], excused: Collection[str] = ()) -> None:
+    """TableError that names every figure that got worse and is not excused."""
     worse = [
         f"{name}: {MEANINGS[name]}, {one.value:.2f} times ({one.low:.2f} to {one.high:.2f})"
         for name, one in found.items()
-        if one.worse
+        if one.worse and name not in excused
     ]
     if worse:
         raise TableError(
@@ -149,8 +153,8 @@ def check(found: Mapping[str, Ratio]) -> None:
         )
 
 
-def said(found: Mapping[str, Ratio]) -> list[str]:
-    """A sentence for each figure of `MEANINGS`, and for each that does not exist."""
+def said(found: Mapping[str, Ratio], excused: Mapping[str, str] = MappingProxyType({})) -> list[str]:
+    """A sentence for each figure of `MEANINGS`, and for each that does not exist; `excused`: why some refuse nothing."""
     lines = []
     for name, meaning in MEANINGS.items():
         one = found.get(name)
@@ -158,7 +162,8 @@ def said(found: Mapping[str, Ratio]) -> list[str]:
             lines.append(f"{name.replace('_', ' ')}: not measured, {ABSENT[name]}")
             continue
         ends = "no interval, so it refuses nothing" if one.low is None else f"{one.low:.2f} to {one.high:.2f}"
-        lines.append(f"{name.replace('_', ' ')}: {one.value:.2f} times that of the parent ({ends}); above 1: {meaning}")
+        line = f"{name.replace('_', ' ')}: {one.value:.2f} times that of the parent ({ends}); above 1: {meaning}"
+        lines.append(f"{line}; {excused[name]}" if name in excused else line)
     return lines
 
 

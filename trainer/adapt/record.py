@@ -20,13 +20,15 @@ TABLE = "films.csv"
 @dataclass(frozen=True, slots=True)
 class Adapted:
     """On how many films without DEXA a network was adapted; site -> the least multiplier of its spread, with which the
-    interval is on average as wide as its parent's; the run folders; and what they were adapted from.
+    interval is on average as wide as its parent's; the run folders; what they were adapted from; and the spellings of
+    the films' maker.
     """
 
     films: int
     least_scale: dict[str, float]
     runs: tuple[Path, ...]
     parent: dict[str, str]
+    makers: tuple[str, ...]
 
     @property
     def sentence(self) -> str:
@@ -67,4 +69,5 @@ def read_adapted(*runs: Path) -> Adapted | None:
     least = {site: max(float(facts["least_scale"][site]) for _, facts in found) for site in SITES}
     films = max(int(facts["adapted_without_dexa_on_films"]) for _, facts in found)
     parent = {name: value for _, facts in found for name, value in facts["parent"].items()}
-    return Adapted(films, least, tuple(run for run, _ in found), parent)
+    makers = {maker for _, facts in found for maker in facts["makers"]}
+    return Adapted(films, least, tuple(run for run, _ in found), parent, tuple(sorted(makers)))

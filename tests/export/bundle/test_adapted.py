@@ -26,7 +26,14 @@ def adapted_copy(folder: Path, run: Path, least: dict[str, float]) -> Path:
     for name in ("config.toml", "split.json"):  # which every training leaves
         (run / name).touch()
     (run / NAME).write_text(
-        json.dumps({"adapted_without_dexa_on_films": 137, "least_scale": least, "parent": {"bundle": "x"}})
+        json.dumps(
+            {
+                "adapted_without_dexa_on_films": 137,
+                "least_scale": least,
+                "parent": {"bundle": "x"},
+                "makers": ["ACME", "Acme"],
+            }
+        )
     )
     home = folder / "cohort" / "films.csv"
     (run / "clinic").symlink_to(home.parent)
@@ -42,7 +49,7 @@ def adapted_copy(folder: Path, run: Path, least: dict[str, float]) -> Path:
 
 def test_an_interval_is_widened_and_never_made_narrower() -> None:
     fitted = {site: SiteCalibration(2.0, 0.9, 44) for site in SITES}
-    least = Adapted(137, {"femoral_neck": 3.5, "total_hip": 1.5}, (), {})
+    least = Adapted(137, {"femoral_neck": 3.5, "total_hip": 1.5}, (), {}, ())
     assert {site: one.scale for site, one in never_narrower(fitted, least).items()} == {
         "femoral_neck": 3.5, "total_hip": 2.0,
     }  # fmt: skip
@@ -57,7 +64,10 @@ def test_the_bundle_says_on_how_many_films(made: tuple[Path, VerifiedBundle], tm
         [run], folder / "cohort" / "films.csv", tmp_path / "out", STATEMENT, finder=finder_part(folder),
         options=Options(int8=False), progress=said.append,
     )  # fmt: skip
-    assert bundle.manifest.validity.notice.endswith(" Adapted without DEXA on 137 films.")
+    only = " For films of one maker only: ACME, Acme. Adapted without DEXA on 137 films."
+    assert bundle.manifest.validity.notice.endswith(only)
+    assert bundle.flags("acme") == ()
+    assert bundle.flags("Other") == ("other_maker",)
     assert "Adapted without DEXA on 137 films." in (tmp_path / "out" / "MODEL_CARD.md").read_text()
     assert bundle.calibration["fp32"].sites["femoral_neck"].scale == 1e3
     plain = before.calibration["fp32"].sites["total_hip"]
@@ -70,7 +80,7 @@ def test_int8_is_held_against_fp32_on_the_clinics_films(
     made: tuple[Path, VerifiedBundle], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, bundle = made
-    known = Adapted(137, {}, (adapted_copy(folder, tmp_path / "run", {}),), {})
+    known = Adapted(137, {}, (adapted_copy(folder, tmp_path / "run", {}),), {}, ())
     files = {name: bundle.model_path("bmd", name) for name in ("fp32", "int8")}
     said: list[str] = []
     monkeypatch.setattr(module, "LIMITS", dataclasses.replace(module.LIMITS, mean_shift_gcm2=1.0, p99_shift_gcm2=1.0))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from bmd_edge.errors import TableError, UsageError
 from bmd_edge.sites import SITES
@@ -59,7 +60,9 @@ def clinic(place: Path, n: int = 24) -> list[HipRow]:
 
 def adapted(place: Path, out: Path, said: list[str] | None = None, **changes: str) -> dict[str, object]:
     say = (said if said is not None else []).append
-    return adapt(place / "parent", clinic(place), place / "labelled" / "films.csv", out, "adapt", SMALL | changes, say)
+    return adapt(
+        place / "parent", clinic(place), place / "labelled" / "films.csv", out, "pseudo_bmd", SMALL | changes, say
+    )
 
 
 def test_the_run_says_on_how_many_films_and_how_wide(
@@ -117,6 +120,22 @@ def test_a_network_that_forgot_is_refused_and_named(place: Path, tmp_path: Path)
     assert not (tmp_path / "run" / NAME).exists()
 
 
+def test_norms_alone_change_no_weight_and_what_other_films_lose_refuses_nothing(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(proxies, "WORSE", 0.0)  # whatever moved is worse
+    rows, table = clinic(place), place / "labelled" / "films.csv"
+    with pytest.raises(TableError, match="it got worse") as refused:
+        adapt(place / "parent", rows, table, tmp_path / "run", "statistics", {"other_films": "0"}, said.append)
+    assert "forgotten" not in str(refused.value)
+    assert any(line.startswith("forgotten: ") and "it refuses nothing: no weight has changed" in line for line in said)
+    before, after = (load_run(run).state_dict() for run in (place / "parent", tmp_path / "run"))
+    moved = {name for name, value in before.items() if not torch.equal(value, after[name])}
+    assert moved
+    assert all("running" in name or "num_batches" in name for name in moved)
+
+
 def test_a_recipe_that_adapts_nothing_is_refused(place: Path, tmp_path: Path) -> None:
     rows, table = clinic(place), place / "labelled" / "films.csv"
     with pytest.raises(UsageError, match="mse adapts no trained network"):
@@ -141,18 +160,24 @@ def test_a_folder_of_another_adaptation_is_left(tmp_path: Path) -> None:
 
 def test_what_is_wrong_with_all_but_the_films_is_said_first(place: Path, tmp_path: Path) -> None:
     table = place / "labelled" / "films.csv"
-    check_start(place / "parent", table, "adapt", SMALL)
-    check_start(None, None, "adapt", {})
+    check_start(place / "parent", table, "pseudo_bmd", SMALL)
+    check_start(None, None, "statistics", {})
     kept = [row for row in read_table(table) if row.split != "calibrate"]
     write_table(table.with_name("lacking.csv"), kept)
     for parent, labelled, recipe, changes, said in (
-        (tmp_path / "embeded", None, "adapt", {}, r"embeded: no such folder \(did you mean embedded\?\)"),
-        (tmp_path, None, "adapt", {}, r"is no run folder: it has no config\.json; give the --out"),
-        (None, None, "adpt", {}, r"no recipe of this name \(did you mean adapt\?\)"),
-        (None, None, "adapt", {"epoch": "3"}, r"unknown setting 'epoch' \(did you mean epochs\?\)"),
+        (tmp_path / "embeded", None, "statistics", {}, r"embeded: no such folder \(did you mean embedded\?\)"),
+        (tmp_path, None, "statistics", {}, r"is no run folder: it has no config\.json; give the --out"),
+        (None, None, "statistic", {}, r"no recipe of this name \(did you mean statistics\?\)"),
+        (None, None, "pseudo_bmd", {"epoch": "3"}, r"unknown setting 'epoch' \(did you mean epochs\?\)"),
         (None, None, "mse", {}, "mse adapts no trained network"),
-        (None, tmp_path / "none.csv", "adapt", {}, "there is no such film table"),
-        (None, table.with_name("lacking.csv"), "adapt", {}, r"no region \(x_image roi\) of the split calibrate; give"),
+        (None, tmp_path / "none.csv", "statistics", {}, "there is no such film table"),
+        (
+            None,
+            table.with_name("lacking.csv"),
+            "statistics",
+            {},
+            r"no region \(x_image roi\) of the split calibrate; give",
+        ),
     ):
         with pytest.raises(UsageError, match=said):
             check_start(parent, labelled, recipe, changes)

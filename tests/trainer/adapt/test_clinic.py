@@ -8,7 +8,7 @@ import pytest
 from bmd_edge.errors import TableError
 from bmd_edge.table.film_table import HipRow
 from trainer.adapt import clinic
-from trainer.adapt.clinic import MIN_FILMS, check, refused_films, regions
+from trainer.adapt.clinic import MIN_FILMS, check, maker_spellings, refused_films, regions
 from trainer.images.cut_rois import HEADER_MAKER, CutOutcome
 from trainer.images.cutter import PATIENT, TAKEN
 from trainer.phantom.film.film import film
@@ -47,6 +47,7 @@ def test_hips_become_rows_without_a_name_or_a_label(
     assert len(rows) >= 3
     assert all(row.film_path.is_file() and row.split == "unlabelled" for row in rows)
     assert all(value is None for row in rows for value in row.bmd_gcm2.values())
+    assert {row.extra[HEADER_MAKER] for row in rows} <= {"Synthetic-A", "Synthetic-G"}
     assert "DOE" not in repr([(row.film, row.subject, row.extra) for row in rows])
     refused = {one.row.film: one.code for one in refused_films(outcomes)}
     assert refused["notes.txt"] == "not_dicom"
@@ -142,3 +143,9 @@ def test_a_few_strays_of_another_maker_are_none_of_its_kind() -> None:
 def test_no_folder_is_said(tmp_path: Path) -> None:
     with pytest.raises(TableError, match="no such folder"):
         regions(tmp_path / "none", tmp_path / "left_out.csv", nothing)
+
+
+def test_a_maker_is_known_by_all_its_spellings_and_strays_are_not() -> None:
+    assert maker_spellings(rows(60, "Acme") + rows(40, "ACME") + rows(5, "B")) == ["ACME", "Acme"]
+    plain = [HipRow(film="a.png", subject="a", side="R", split="unlabelled")]
+    assert maker_spellings(3 * plain + rows(1, "B")) == []

@@ -79,5 +79,5 @@ def test_settings_of_finished_runs_are_written_as_they_were(tmp_path: Path, plac
 
 
 def test_missing_file_lists_the_recipes(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="there are adapt, adaptive_triplet, bmd, coral, dare_gram, finder, full"):
+    with pytest.raises(UsageError, match="there are adaptive_triplet, bmd, coral, dare_gram, finder, full"):
         read_config(tmp_path / "none.toml")
