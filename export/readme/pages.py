@@ -13,7 +13,7 @@ from typing import Any
 from bmd_edge.bundle.bundle import read_bundle
 from bmd_edge.system.files import replace_bytes
 from calibration.study.assumptions import of_bundle
-from export.readme import figures, followed, proofs, rooms, speed
+from export.readme import adapted, figures, followed, proofs, rooms, speed
 
 ROOT = Path(__file__).parents[2]
 VALIDATION = "calibration/results/validation.json"
@@ -73,6 +73,7 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
         "map": partial(rooms.text, "export"),
     },
     "trainer/README.md": {
+        "adaptation": lambda: adapted.adaptation(facts("trainer/results/adapt.json")),
         "table": lambda: figures.paper_table(facts("trainer/results/table.json")),
         "map": partial(rooms.text, "trainer"),
     },

@@ -154,7 +154,7 @@ def check(found: Mapping[str, Ratio], excused: Collection[str] = ()) -> None:
 
 
 def said(found: Mapping[str, Ratio], excused: Mapping[str, str] = MappingProxyType({})) -> list[str]:
-    """A sentence for each figure of `MEANINGS`, and for each that does not exist; `excused`: why some refuse nothing."""
+    """A sentence for each figure of `MEANINGS`, and for each that does not exist; `excused`: why one refuses none."""
     lines = []
     for name, meaning in MEANINGS.items():
         one = found.get(name)
