@@ -142,8 +142,8 @@ class Validity:
     """On what the numbers rest; `notice` is shown with every output.
 
     `makers` is empty where the films that made intervals and cuts are of several makers, else the spellings of the only
-    one, as headers have it; one that nobody stated is "not stated". Of an adapted bundle they are the maker of the films
-    that it got to know, and empty where these state none.
+    one, as headers have it; one that nobody stated is "not stated". Those of an adapted bundle name the maker of the
+    films that it got to know; empty where these state none.
     """
 
     training_data: str
