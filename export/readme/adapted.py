@@ -3,39 +3,61 @@
 from typing import Any
 
 _SITES = {"femoral_neck": "neck", "total_hip": "hip"}
-_TABLES = (
-    ("sites", "both", "One site's films: a display chain that no label has, people as those with labels"),
-    ("makers", "both", "Makers and anatomies that no label has"),
-    ("chains", "both", "Another far display chain on each film, and anatomies that no label has"),
-    ("chains", "screening", "Of these, the people that are as those with labels"),
-)
+_ELSEWHERE = {
+    "strange makers and people": ("makers", "both"),
+    "a strange chain on each film, strange people": ("chains", "both"),
+    "of these, people as with labels": ("chains", "screening"),
+}
 
 
 def adaptation(facts: dict[str, Any]) -> str:
     """The short form of the trainer's `adapt.json`: RMSE and coverage against no adaptation, and learning curves."""
-    lines = [
-        f"**Synthetic**, {facts['unlabelled_hips']} unlabelled hips, {facts['seeds']} seeds (`{facts['command']}`)."
-        " RMSE in g/cm2, its change from no adaptation with a paired 95 % interval over subjects, and how many the 90 %"
-        " interval covers.",
-    ]
-    for domain, population, words in _TABLES:
-        some = [one for one in facts["rows"] if (one["domain"], one["population"]) == (domain, population)]
-        found = {(one["row"], one["site"]): one for one in some}
-        rows = list(dict.fromkeys(row for row, _ in found))
-        cells = {row: [text for site in _SITES for text in _cells(found[row, site])] for row in rows}
-        head = ["row", *(f"{name}{what}" for name in _SITES.values() for what in ("", ": change", ": covered"))]
-        lines += ["", f"{words} ({some[0]['n']} hips):", "", *_table(head, cells)]
-    lines += ["", "By the number of unlabelled hips, RMSE at neck / hip:", "", *_curves(facts["learning_curve"])]
-    return "\n".join(lines)
+    found = {(one["domain"], one["population"], one["row"], one["site"]): one for one in facts["rows"]}
+    rows = list(dict.fromkeys(row for _, _, row, _ in found))
+    of_sites = {row: [text for site in _SITES for text in _cells(found["sites", "both", row, site])] for row in rows}
+    elsewhere = {
+        row: [_change(found[*place, row, site]) for place in _ELSEWHERE.values() for site in _SITES] for row in rows
+    }
+    columns = ("RMSE", "change", "covered")
+    return "\n".join(
+        [
+            f"**Synthetic** (`{facts['command']}`):",
+            f"{facts['unlabelled_hips']} unlabelled hips, {facts['seeds']} seeds,",
+            f"{_n(found, 'sites')} hips that judge at each seed's site, which has one strange display chain on all its",
+            "films and people as those with labels. RMSE in g/cm2, its change from no adaptation with a paired 95 %",
+            "interval over subjects, and how many the 90 % interval covers:",
+            "",
+            *_table(["row", *(f"{site}: {name}" for site in _SITES.values() for name in columns)], of_sites),
+            "",
+            f"The same where it is not one site's films that are strange ({_n(found, 'makers')} and"
+            f" {_n(found, 'chains')} hips that judge):",
+            "",
+            *_table(["row", *(f"{words}: {site}" for words in _ELSEWHERE for site in _SITES.values())], elsewhere),
+            "",
+            "By the number of unlabelled hips, RMSE at neck / hip:",
+            "",
+            *_curves(facts["learning_curve"]),
+        ]
+    )
+
+
+def _n(found: dict[tuple[str, str, str, str], dict[str, Any]], domain: str) -> int:
+    return max(int(one["n"]) for (name, *_), one in found.items() if name == domain)
 
 
 def _cells(one: dict[str, Any]) -> tuple[str, str, str]:
-    change = ""
-    if less := one.get("less_none"):
-        before = one["rmse_gcm2"] - less["difference"]
-        low, high = (100 * less[end] / before for end in ("low", "high"))
-        change = f"{less['percent']:+.0f} % ({low:+.0f} to {high:+.0f})"
+    change = _change(one) if "less_none" in one else ""
     return f"{one['rmse_gcm2']:.3f}", change, f"{100 * one['coverage']:.0f} %"
+
+
+def _change(one: dict[str, Any]) -> str:
+    """Of the RMSE, in percent; the RMSE itself where nothing is adapted."""
+    if "less_none" not in one:
+        return f"RMSE {one['rmse_gcm2']:.3f}"
+    less = one["less_none"]
+    before = one["rmse_gcm2"] - less["difference"]
+    low, high = (100 * less[end] / before for end in ("low", "high"))
+    return f"{less['percent']:+.0f} % ({low:+.0f} to {high:+.0f})"
 
 
 def _curves(curve: list[dict[str, Any]]) -> list[str]:

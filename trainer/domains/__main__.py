@@ -51,8 +51,12 @@ def main() -> None:
     size = Size(given.budget, given.seeds, tuple(given.rows.split(",")))
     logger.info(cost(size, given.out))
     if not given.cost:
-        command = f"python -m trainer.domains --budget {given.budget:g} --seeds {given.seeds} --rows {given.rows}"
-        run(size, given.out, given.workers, command)
+        run(size, given.out, given.workers, _command(size))
+
+
+def _command(size: Size) -> str:
+    options = f" --budget {size.budget:g} --seeds {size.seeds} --rows {','.join(size.rows)}"
+    return "python -m trainer.domains" + ("" if size == Size() else options)
 
 
 def run(size: Size, out: Path, workers: int, command: str) -> Path:
