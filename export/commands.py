@@ -56,12 +56,11 @@ def export(
 
     try:
         from export.make_bundle import Options, Statement, check_requirements, export_bundle
+        from trainer.adapt.record import with_other_networks
     except ModuleNotFoundError as error:
         from bmd_edge.errors import MissingExtra
 
         raise MissingExtra(error.name or "torch", "export") from error
-
-    from trainer.adapt.record import with_other_networks
 
     say = partial(typer.echo, err=True)
     _check_folders(runs, finder, finder_bundle, out)

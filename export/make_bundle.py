@@ -121,8 +121,7 @@ def export_bundle(
         files = Path(scratch)
         (files / "finder.onnx").write_bytes(finder.onnx)
         networks = _networks(runs, files, ranges, judging, options, statement.unproven, progress)
-        adapted = networks.adapted
-        makers = adapted.makers if adapted else calibration_films.only_maker([*ranges, *judging])
+        makers = networks.adapted.makers if networks.adapted else calibration_films.only_maker([*ranges, *judging])
         if contradicted := calibration_films.makers_contradicted([*ranges, *judging]):
             progress(contradicted)
         provenance = Provenance(
