@@ -24,7 +24,7 @@ def test_every_cell_is_its_own_row_domain_and_site() -> None:
     ]
     facts = {"seeds": 3, "unlabelled_hips": 1000, "command": "C", "rows": rows, "learning_curve": curve}
     first, of_sites, between, elsewhere, _, curves = adaptation(facts).split("\n\n")
-    assert "(`C`), 1000 unlabelled hips, 3 seeds." in first
+    assert "(`C`), 1000 unlabelled hips,\n3 seeds." in first
     assert "400 hips judge" in first
     assert "of either's 500 hips" in between
     assert "| `none` | 0.120 |  | 12 % | 0.240 |  | 24 % |" in of_sites
