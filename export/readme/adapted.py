@@ -24,7 +24,7 @@ def adaptation(facts: dict[str, Any]) -> str:
             f"**Synthetic** (`{facts['command']}`), {facts['unlabelled_hips']} unlabelled hips,",
             f"{facts['seeds']} seeds. A site has one display chain far beyond any maker's on all its films, another",
             f"for each seed, and people as those with labels; {_n(found, 'sites')} hips judge. RMSE in g/cm2, its",
-            "change from no adaptation with a paired 95 % interval over subjects, and how many the 90 % interval covers:",
+            "change from no adaptation with a paired 95 % interval over subjects, and how many the 90 % interval has:",
             "",
             *_table(["row", *(f"{site}: {name}" for site in _SITES.values() for name in columns)], of_sites),
             "",
