@@ -69,5 +69,5 @@ def read_adapted(*runs: Path) -> Adapted | None:
     least = {site: max(float(facts["least_scale"][site]) for _, facts in found) for site in SITES}
     films = max(int(facts["adapted_without_dexa_on_films"]) for _, facts in found)
     parent = {name: value for _, facts in found for name, value in facts["parent"].items()}
-    makers = {maker for _, facts in found for maker in facts["makers"]}
+    makers = {maker for _, facts in found for maker in facts.get("makers", ())}
     return Adapted(films, least, tuple(run for run, _ in found), parent, tuple(sorted(makers)))
