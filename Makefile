@@ -6,7 +6,9 @@ TORCH ?= torch==2.13.0
 FILMS ?=
 OUT ?= bmd-edge-results
 BUNDLE_VERSION ?= phantom-6
-# Set it to train the finder anew too; else the embedded one is taken over: make bundle FINDER=anew
+# The run folders of the BMD networks that the embedded bundle is made of.
+RUNS ?= trainer/results/second_edition/bmd_next trainer/results/second_edition/bmd
+# The run folder of another finder, whose limits are then measured; without one the embedded finder stays.
 FINDER ?=
 
 # Extras whose packages are pinned, each together with what the runtime needs on a CPU; gpu stands for itself.
@@ -39,19 +41,15 @@ lint: .venv-dev/.installed ## Style, types and import contracts
 	.venv-dev/bin/mypy
 	.venv-dev/bin/lint-imports
 
-bundle: .venv-dev/.installed ## Train one BMD network on, remake the embedded bundle, score, figures of the pages (about 3 hours of 2 cores)
-	set -e; run=.venv-dev/bin/bmd-edge; many="--style mixed --population both --unlabelled 0"; finder=; \
-	before=trainer/results/second_edition; old=$$(mktemp -d)/before; mkdir $$old; cp -r bmd_edge/data/bundle $$old; \
+bundle: .venv-dev/.installed ## Remake the embedded bundle of the committed networks, score it, figures of the pages (about an hour of 2 cores)
+	set -e; run=.venv-dev/bin/bmd-edge; many="--style mixed --population both --unlabelled 0 --films 3 --labelled 0"; finder=; \
+	old=$$(mktemp -d)/before; mkdir $$old; cp -r bmd_edge/data/bundle $$old; \
 	if [ -n "$(FINDER)" ]; then \
-		films=$$($$run phantom $$many --films 3 --labelled 0 --calibrate 0 --pelves 600 --refusals 1300 --seed 17); \
-		$$run train finder --table $$films --out $$(dirname $$films)/run --set init=$$before/finder; \
-		finder="--finder $$(dirname $$films)/run --finder-table $$films"; \
+		films=$$($$run phantom $$many --calibrate 0 --pelves 600 --refusals 1300 --seed 26); \
+		finder="--finder $(FINDER) --finder-table $$films"; \
 	fi; \
-	rois=$$($$run phantom $$many --films 2 --labelled 700 --calibrate 0 --learn 2000 --seed 14); \
-	judges=$$($$run phantom $$many --films 3 --labelled 0 --calibrate 2000 --seed 15); \
-	$$run train bmd --table $$rois --out $$(dirname $$rois)/run --set init=$$before/bmd \
-		--set epochs=9 --set lr=1.5e-3 --set 'train_splits=["train", "test"]'; \
-	$$run export $$(dirname $$rois)/run $$before/bmd --table $$judges $$finder --stretch --version $(BUNDLE_VERSION) --out bmd_edge/data/bundle; \
+	judges=$$($$run phantom $$many --calibrate 2000 --seed 15); \
+	$$run export $(RUNS) --table $$judges $$finder --stretch --version $(BUNDLE_VERSION) --out bmd_edge/data/bundle; \
 	$$run phantom demo bmd_edge/data; \
 	$$run phantom score --n 300 --seed 7 --json > export/results/score.json; \
 	$$run phantom score --poses 4 --n 25 --seed 7 --json > export/results/repeat.json; \

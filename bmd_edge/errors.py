@@ -243,16 +243,21 @@ class BmdEdgeError(Exception):
 
 
 class _Coded(BmdEdgeError):
-    """An error with a code of `REFUSALS`; `detail` adds facts, never patient data."""
+    """An error with a code of `REFUSALS`; `detail` adds facts, never patient data.
+
+    `whose` holds the facts of a refused film by which it can be told whose it is, for its report; empty where none are.
+    """
 
     code: str
     detail: str
+    whose: dict[str, str | None]
 
     def __init__(self, code: str, detail: str = "") -> None:
         if code not in REFUSALS:
             raise KeyError(f"unknown refusal code: {code}")
         self.code = code
         self.detail = detail
+        self.whose = {}
         super().__init__(f"{code}: {detail or REFUSALS[code].sentence}")
 
     def __reduce__(self) -> tuple[type["_Coded"], tuple[str, str], dict[str, Any]]:

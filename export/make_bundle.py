@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +37,7 @@ from export.int8.choose import Answers, Int8, answers, int8_inside_budget
 from export.int8.ranges import collect
 from export.int8.shift_in_gcm2 import JudgingHips
 from export.onnx_file.from_run import golden_input, inputs_of_run, onnx_from_run, run_facts
+from export.onnx_file.spread import LEAST_HIPS
 from export.report import latency, page
 from export.report.range_memory import MemoryReport, report_memory
 from trainer.adapt.record import Adapted, read_adapted
@@ -98,8 +100,8 @@ def export_bundle(
     Args:
         runs: run folder of the BMD network, or of several that become one, see `trainer.networks.ensemble`; the report
             is written into the first, whether INT8 passed or not.
-        table: film table; of its split `calibrate` one half gives the ranges and how far estimates are stretched, the
-            other error budget and interval.
+        table: film table; of its split `calibrate` one half gives the ranges, how far estimates are stretched and
+            the spread, the other error budget and interval.
         out: folder of the bundle; replaced if it is one.
         options: with an INT8 model, and nothing stretched, unless they say otherwise.
         progress: called with a sentence at each step.
@@ -129,9 +131,7 @@ def export_bundle(
             command=statement.command,
             versions={name: importlib.metadata.version(name) for name in _VERSIONS},
             runs={"finder": finder.facts}
-            | {
-                f"bmd_{n}" if n > 1 else "bmd": run_facts(run) | networks.stretch_facts for n, run in enumerate(runs, 1)
-            },
+            | {f"bmd_{n}" if n > 1 else "bmd": run_facts(run) | networks.fitted_facts for n, run in enumerate(runs, 1)},
             calibration_films=calibration_films.facts(table, ranges, judging),
             quantization=networks.made.quantization if networks.made else None,
         )
@@ -151,7 +151,7 @@ class _Networks:
 
     `inputs` are those of the bundle's networks. `embedded` says how the embedded bundle does on these hips. `made` says
     how INT8 was made, `memory` what the range pass took; None where nobody asked; `adapted` what the runs say of that,
-    `stretch_facts` by how much estimates were stretched, where they were.
+    `fitted_facts` by how much estimates were stretched and on how many hips the spread was fitted, where they were.
     """
 
     inputs: dict[str, InputSpec]
@@ -163,7 +163,7 @@ class _Networks:
     made: Int8 | None
     adapted: Adapted | None
     memory: MemoryReport | None
-    stretch_facts: dict[str, str]
+    fitted_facts: dict[str, str]
 
 
 def _networks(
@@ -185,9 +185,14 @@ def _networks(
     stretched = None
     if options.stretch:
         before = answers(files["fp32"], list(calibration_films.batches(ranges, spec=spec)))
-        stretched = fit_stretch(before.bmd, calibration_films.dexa(ranges))
-        onnx_from_run("bmd", runs[0], files["fp32"], runs[1:], stretched)
+        stretched = fit_stretch(before.bmd, calibration_films.dexa(ranges), calibration_films.as_met(ranges))
         progress(f"bmd: stretched, {stretched.sentence()}")
+    fitted = None if adapted or len(ranges) < LEAST_HIPS else f"fitted on {len(ranges)} hips that did not teach it"
+    if stretched or fitted:
+        unseen = (calibration_films.batches(ranges, spec=spec), calibration_films.dexa(ranges)) if fitted else None
+        onnx_from_run("bmd", runs[0], files["fp32"], runs[1:], stretched, unseen)
+    if fitted:
+        progress(f"bmd: spread {fitted}")
     found, made = {"fp32": answers(files["fp32"], images)}, None
     embedded = against_embedded(found["fp32"].bmd, judging, read_bundle())
     for line in embedded.sentences():
@@ -215,7 +220,7 @@ def _networks(
         made=made,
         adapted=adapted,
         memory=watched,
-        stretch_facts={"stretch": stretched.sentence()} if stretched else {},
+        fitted_facts=({"stretch": stretched.sentence()} if stretched else {}) | ({"spread": fitted} if fitted else {}),
     )
 
 
@@ -253,14 +258,17 @@ def _parts(
         validity=Validity(training_data=statement.training_data, notice=notice, makers=makers),
         provenance=provenance,
         accuracy={name: accuracy(one.bmd, dexa) for name, one in found.items()},
-        drift={
-            name: one
-            for name, a in found.items()
-            if (one := reference_of(judging, a.bmd, a.spread, a.embedding, gray)) is not None
-        },
+        drift={name: one for name, a in found.items() if (one := _reference(judging, a, gray)) is not None},
         operating_points={name: fit_headline_cuts(judging, one.bmd) for name, one in found.items()},
         knowledge=Knowledge(known, unproven),
     )
+
+
+def _reference(judging: list[HipRow], found: Answers, gray: NDArray[np.float64]) -> dict[str, Any] | None:
+    """What hips as they are met look like: with those that are far stranger, a clinic's would be off it at once."""
+    met = calibration_films.as_met(judging)
+    rows = [row for row, one in zip(judging, met, strict=True) if one]
+    return reference_of(rows, found.bmd[met], found.spread[met], found.embedding[met], gray[met]) if rows else None
 
 
 def _measured(networks: _Networks) -> page.Measured:

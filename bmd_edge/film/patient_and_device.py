@@ -42,15 +42,17 @@ def read_patient(
         "sex_spelling": written not in (None, sex, "O"),
     }
     flags = tuple(flag for flag, stands in doubts.items() if stands)
+    return {"age_years": age, "sex": sex, **whose(header, key, accession)}, flags
+
+
+def whose(header: Header, key: bytes | None = None, accession: bool = False) -> dict[str, str | None]:
+    """The facts by which a film finds the other films of its patient, also where it gets no number."""
     taken = _taken(header)
-    facts = {
-        "age_years": age,
-        "sex": sex,
-        "acquisition_date": taken and taken.isoformat(),
+    return {
+        "acquisition_date": taken.isoformat() if taken else None,
         "patient_pseudonym": _pseudonym(header, key) if key else None,
         "accession_number": header.text(0x00080050) if accession else None,
     }
-    return facts, flags
 
 
 def _pseudonym(header: Header, key: bytes) -> str | None:

@@ -7,6 +7,7 @@ import copy
 import io
 import os
 import sys
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -19,7 +20,7 @@ from bmd_edge.film.acceptance import check_exposure, check_kind, level_counts
 from bmd_edge.film.film import Film, film_id, pixel_digest
 from bmd_edge.film.gray import read_display
 from bmd_edge.film.limits import MAX_FILE_BYTES, MAX_PIXELS
-from bmd_edge.film.patient_and_device import read_device, read_patient
+from bmd_edge.film.patient_and_device import read_device, read_patient, whose
 from bmd_edge.film.provenance import read_provenance
 from bmd_edge.film.scale import GivenSpacing, read_scale
 from bmd_edge.film.shutter import read_shutter
@@ -191,6 +192,23 @@ def _film(
     """Judge the header, then decode: the order of the checks is the order in which the codes win."""
     header, body = read_header(data)
     check_kind(header)
+    try:
+        return _decoded(data, header, body, given, coarsest_mm, most_bytes, found_by)
+    except (FilmRefused, FilmFailed) as error:
+        with suppress(FilmRefused):
+            error.whose = whose(header, *found_by)
+        raise
+
+
+def _decoded(
+    data: bytes,
+    header: Header,
+    body: bytes | bytearray,
+    given: GivenSpacing | None,
+    coarsest_mm: float,
+    most_bytes: int | None,
+    found_by: tuple[bytes | None, bool],
+) -> Film:
     layout, syntax = read_layout(header, MAX_PIXELS), transfer_syntax(header.transfer_syntax)
     facts, flags = _facts(header, layout, given, found_by)
     step = next((step for step in (4, 2) if step * max(facts["spacing_mm"]) <= coarsest_mm), 1)

@@ -72,6 +72,11 @@ class Change:
         """Whether it is stated, and the near end of its interval lies next to 0."""
         return self.stated and abs(self.change_gcm2) < (1 + ONLY_JUST) * (self.lsc_gcm2 or 0.0)
 
+    @property
+    def just_not(self) -> bool:
+        """Whether it lies within what chance can do, and next to its end."""
+        return (1 - ONLY_JUST) * (self.lsc_gcm2 or math.inf) <= abs(self.change_gcm2) <= (self.lsc_gcm2 or 0.0)
+
 
 @dataclass(frozen=True, slots=True)
 class Followed:

@@ -46,7 +46,8 @@ def follow(
     reports = reports_in(results)
     series, findings = series_of(reports, date.today())
     also = beside([*findings, *without_number(reports)])
-    hips = [compared(one, known, also.get(one.patient, "")) for one in series if len(one.visits) > 1]
+    every = [compared(one, known, also.get(one.patient, "")) for one in series]
+    hips = [one for one in every if len(one.series.visits) > 1]
     changes = [one for hip in hips for one in hip.changes]
     if changes and not any(one.lsc_gcm2 for one in changes):
         if repeatability:
@@ -54,15 +55,14 @@ def follow(
         known = None
     out.mkdir(parents=True, exist_ok=True)
     file = repeatability.name if repeatability else ""
-    alone = [one for one in series if len(one.visits) == 1]
-    write_page(out / "follow.html", hips, alone, findings, known, page_facts(results, reports))
+    write_page(out / "follow.html", every, findings, known, page_facts(results, reports))
     write_csv(out / "follow.csv", hips, known)
     write_json(out / "follow.json", hips, findings, known)
     width = shutil.get_terminal_size((_PIPED_WIDTH, 0)).columns
     if as_json:
         typer.echo((out / "follow.json").read_text(encoding="utf-8"), nl=False)
     else:
-        for line in summary(hips, len(alone), findings, known, file, _SHOWN, width):
+        for line in summary(hips, len(every) - len(hips), findings, known, file, _SHOWN, width):
             typer.echo(line)
     typer.echo(filled(RESEARCH_USE, width), err=as_json)
     typer.echo(f"Report: {out / 'follow.html'}; figures: {out / 'follow.csv'}, follow.json", err=True)

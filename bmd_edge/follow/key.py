@@ -58,11 +58,10 @@ def rests_on(hips: Sequence[Followed], known: RepeatabilityFile | None) -> list[
     visits = [one.first for hip in hips for one in hip.changes]
     if known is None or not any(figures_of(visit, known) for visit in visits):
         return []
-    foreign = sorted({visit.unit for visit in visits if precision_from(visit, known) == "other_unit"})
-    whose = "Precision: not this clinic's; that of films of a digital phantom (synthetic) judges nothing here"
-    if known.source == "clinic":
-        whose = f"Precision: this clinic's, measured on {visible(', '.join(known.units))} (by maker and model)"
-    if foreign:
+    if known.source != "clinic":
+        return ["Precision: this clinic's has not been measured, so no change can be told, however the dots lie."]
+    whose = f"Precision: this clinic's, measured on {visible(', '.join(known.units))} (by maker and model)"
+    if foreign := sorted({visit.unit for visit in visits if precision_from(visit, known) == "other_unit"}):
         whose += f", not on {visible(', '.join(foreign))}, of whose films no change can be told"
     figures = [one for visit in visits if (one := figures_of(visit, known))]
     hips_measured = (min(site.hips for site in one.values()) for one in figures)

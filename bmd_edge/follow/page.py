@@ -13,7 +13,7 @@ from bmd_edge.follow.chart import chart, letters_of, span_of
 from bmd_edge.follow.doubts import is_clear, other_hips
 from bmd_edge.follow.key import SITE_WORDS, marks, rests_on
 from bmd_edge.follow.repeatability import RepeatabilityFile, phantoms
-from bmd_edge.follow.series import LEFT_OUT, Finding, Series, series_of
+from bmd_edge.follow.series import LEFT_OUT, Finding, series_of
 from bmd_edge.follow.words import Said, said, title, verdict
 from bmd_edge.language import ENGLISH, Language
 from bmd_edge.report.film_report import RESEARCH_USE, FilmReport, RunSummary
@@ -30,19 +30,21 @@ MOST_ALONE = 20
 
 def write_page(
     path: Path,
-    hips: Sequence[Followed],
-    alone: Sequence[Series],
+    followed: Sequence[Followed],
     findings: Sequence[Finding],
     known: RepeatabilityFile | None,
     summary: Any,
     back: str | None = None,
     language: Language = ENGLISH,
 ) -> None:
-    """Write the page of hips with several visits; `alone` are those with films of one only.
+    """Write the page of hips with several visits, patients first of whom a change is beyond chance; of those with films
+    of one visit only it says which they are, and what else there is of their patients.
 
     `summary` is that of the run, or a mapping with what pages show; `back` is where a link to the overview leads.
     `language` is that of the notice; the page itself is English.
     """
+    hips = _beyond_chance_first([one for one in followed if len(one.series.visits) > 1])
+    alone = [_alone(one) for one in followed if len(one.series.visits) == 1]
     others, span_gcm2 = other_hips(hips), span_of(hips)
     cards = [
         _hip(number, one, known, others.get((one.series.patient, one.series.side)), span_gcm2)
@@ -57,13 +59,29 @@ def write_page(
             {"pseudonym": patient, "hips": list(some)} for patient, some in groupby(cards, lambda one: one["patient"])
         ],
         "cards": len(cards),
-        "alone": [f"{visible(one.patient)}, {title(one).lower()}, {one.visits[0].taken}" for one in alone[:MOST_ALONE]],
+        "beyond": sum(_is_beyond(one) for one in hips),
+        "alone": alone[:MOST_ALONE],
         "of_one_visit": len(alone),
         "key": _key(hips, known, [line for card in cards for line in card["said"]]),
         "findings": told(findings),
     }
     with replace_file(path) as file:
         file.writelines(templates(_TEMPLATES).get_template("series.html.j2").generate(**values))
+
+
+def _is_beyond(hip: Followed) -> bool:
+    return any(change.stated for change in hip.changes)
+
+
+def _beyond_chance_first(hips: Sequence[Followed]) -> list[Followed]:
+    patients = {one.series.patient for one in hips if _is_beyond(one)}
+    return sorted(hips, key=lambda one: one.series.patient not in patients)
+
+
+def _alone(hip: Followed) -> str:
+    series = hip.series
+    also = f". {hip.beside}" if hip.beside else ""
+    return f"{visible(series.patient)}, {title(series).lower()}, {series.visits[0].taken}{also}"
 
 
 def _key(hips: Sequence[Followed], known: RepeatabilityFile | None, lines: Iterable[Said]) -> list[str]:
@@ -84,14 +102,14 @@ def write_series(folder: Path, reports: Iterable[FilmReport], summary: RunSummar
 
     series, findings = series_of(passing(), date.today())
     also = beside([*findings, *without])
-    hips = [follow(one, known, also.get(one.patient, "")) for one in series if len(one.visits) > 1]
-    if hips:
+    followed = [follow(one, known, also.get(one.patient, "")) for one in series]
+    several = sum(len(one.visits) > 1 for one in series)
+    if several:
         folder.mkdir(exist_ok=True)
-        alone = [one for one in series if len(one.visits) == 1]
-        write_page(path, hips, alone, findings, known, summary, back="index.html", language=language)
+        write_page(path, followed, findings, known, summary, back="index.html", language=language)
     else:
         path.unlink(missing_ok=True)
-    return len(hips)
+    return several
 
 
 def told(findings: Sequence[Finding]) -> list[dict[str, Any]]:

@@ -1,7 +1,7 @@
 """What can be said of a series, in sentences. None of them says that a hip has not changed."""
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
@@ -40,7 +40,7 @@ NO_PRECISION = (
 )
 PHANTOM = (
     f"{CANNOT_BE_SAID.capitalize()}: this clinic's precision is not known, and that of a digital phantom (synthetic)"
-    f" judges nothing here. {NOT_EXCLUDED}"
+    f" judges nothing here, however the dots lie. {NOT_EXCLUDED}"
 )
 
 
@@ -108,9 +108,9 @@ def _identity(followed: Followed, other_hip: Followed | None) -> Iterator[str]:
         )
     for one in jumps(followed):
         yield (
-            f"First check that the films of {one.before.taken} and {one.after.taken} are of this patient and hip: the"
-            f" {_sites(one.change_gcm2)} differ{'s' * (len(one.change_gcm2) == 1)} by more than bone plausibly changes."
-            " Until then no change across them is told; then DXA."
+            f"First check that the films of {one.before.taken} and {one.after.taken} are of this patient and hip: from"
+            f" one to the other the estimates differ by {_sizes(one.change_gcm2, one.before)}, more than bone plausibly"
+            " changes. Until then no change across them is told; DXA either way."
         )
     for visit, ranges in films_apart(followed):
         sizes = " and ".join(f"{size:.3f} g/cm² ({SITE_WORDS[site].lower()})" for site, size in ranges.items())
@@ -168,12 +168,16 @@ def _not_stated(changes: Sequence[Change], known: RepeatabilityFile | None, both
 
 
 def _chance(changes: Sequence[Change]) -> str:
-    """The number that judges the changes."""
-    least = {SITE_WORDS[one.site].lower(): f"{one.lsc_gcm2 or 0.0:.3f}" for one in changes}
-    if len(set(least.values())) == 1:
-        return f"Differences up to {next(iter(least.values()))} g/cm² can arise by chance here."
-    by_site = " and ".join(f"{number} ({site})" for site, number in least.items())
-    return f"Differences up to {by_site} g/cm² can arise by chance here."
+    """The numbers that judge the changes, given as the changes are: the percentages are of the first visit too."""
+    several = len(changes) > 1
+    near = f" {'One of these' if several else 'This'} is close to that." if any(one.just_not for one in changes) else ""
+    each = [_up_to(one) + f" ({SITE_WORDS[one.site].lower()})" * several for one in changes]
+    return f"Differences up to {' and '.join(each)} can arise by chance here.{near}"
+
+
+def _up_to(one: Change) -> str:
+    least = one.lsc_gcm2 or 0.0
+    return f"{least:.3f} g/cm², {round(100 * least / one.first.mean_gcm2(one.site))}\N{NO-BREAK SPACE}%"
 
 
 def _size(one: Change) -> str:
@@ -189,10 +193,6 @@ def _sizes(by_site: dict[str, float], first: Visit) -> str:
 def _from_first(size_gcm2: float, first: Visit, site: str) -> str:
     percent = round(100 * size_gcm2 / first.mean_gcm2(site))
     return f"{signed(size_gcm2)} g/cm², {f'{percent:+d}'.replace('-', MINUS) if percent else 0}\N{NO-BREAK SPACE}%"
-
-
-def _sites(sites: Iterable[str]) -> str:
-    return " and the ".join(SITE_WORDS[site].lower() for site in sites)
 
 
 def _out(found: Sequence[OutOfLine]) -> Iterator[str]:
@@ -274,8 +274,9 @@ def _small_print(changes: Sequence[Change], followed: Followed) -> Iterator[str]
         yield "No rate is given: how far estimates follow true changes has not been measured here."
     if rest := [one.years_to_tell or 0.0 for one in changes if not one.stated and one.precision_from == "clinic"]:
         yield (
-            f"Slower losses are missed: one of 1 % a year is told after {math.ceil(min(rest))} years at the earliest,"
-            " in every second hip. Do not wait for the next film: use DXA."
+            f"Losses are missed here, large ones too: one of 1 % a year is told after {math.ceil(min(rest))} years at"
+            " the earliest, in every second hip. A next film will hardly settle it: whether DXA is due is decided as"
+            " without these films."
         )
 
 

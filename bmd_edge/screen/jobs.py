@@ -14,12 +14,13 @@ from bmd_edge.report.thumbnail import Thumbnail
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A film as read, or why it was not: `status` and `reason` stand where `film` is None."""
+    """A film as read, or why it was not: `status` and `reason` stand where `film` is None, and `whose` it is."""
 
     film_id: str | None
     film: Film | None = None
     status: str = "refused"
     reason: str | None = None
+    whose: dict[str, str | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

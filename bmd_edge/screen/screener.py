@@ -220,9 +220,9 @@ class Screener:
                 )
             return Loaded(film.film_id, film)
         except FilmRefused as error:
-            return Loaded(_name_of(data), reason=error.code)
+            return Loaded(_name_of(data), reason=error.code, whose=error.whose)
         except FilmFailed as error:
-            return Loaded(_name_of(data), status="failed", reason=error.code)
+            return Loaded(_name_of(data), status="failed", reason=error.code, whose=error.whose)
         except Exception as error:  # noqa: BLE001 - one bad film is one row, whatever a parser did
             return unexpected(_name_of(data), error)
 
@@ -288,7 +288,7 @@ class Screener:
     def _report(
         self, loaded: Loaded, file: str | None, status: str, reason: str | None, hips: tuple[HipReport, ...]
     ) -> FilmReport:
-        facts: dict[str, Any] = {}
+        facts: dict[str, Any] = dict(loaded.whose)
         if film := loaded.film:
             facts = {name: getattr(film, name) for name in FACTS}
             facts["spacing_mm"] = (round(film.spacing_mm[0], 6), round(film.spacing_mm[1], 6))

@@ -5,6 +5,9 @@ together than the truth, by the more the less a film shows, so that the lowest B
 axis (geometric mean regression; Ricker, J Fish Res Board Can 1973;30:409-434) is the line through both means whose
 slope is SD(DEXA) / SD(estimate). Stretched along it, an estimate has slope r on the truth instead of r squared; its
 RMSE rises from sqrt(1 - r^2) to sqrt(2 (1 - r)) SDs of the truth: by 2.6 % at r = .90, by 8.5 % at r = .70.
+
+Where hips are far stranger than people's, drawn to learn from, they count for the slope, but the line goes through the
+means of the others: what is off on average should be off for the strange ones.
 """
 
 from dataclasses import dataclass
@@ -33,12 +36,15 @@ class Stretch:
         return ", ".join(f"{site} {slope:.3f} x {intercept:+.3f} g/cm2" for site, slope, intercept in lines)
 
 
-def fit_stretch(estimate: NDArray[np.floating], dexa: NDArray[np.float64]) -> Stretch:
-    """The reduced major axis of each site.
+def fit_stretch(
+    estimate: NDArray[np.floating], dexa: NDArray[np.float64], people: NDArray[np.bool_] | None = None
+) -> Stretch:
+    """The reduced major axis of each site, moved to the means of hips as they are met.
 
     Args:
         estimate: (n, sites) g/cm2, of hips that did not teach the network and do not judge it.
         dexa: (n, sites) g/cm2 of the same hips.
+        people: (n,) which of them are as they are met; None, or none of them: all.
 
     Raises:
         BundleError: a site's correlation lies below `LEAST_R`.
@@ -52,4 +58,5 @@ def fit_stretch(estimate: NDArray[np.floating], dexa: NDArray[np.float64]) -> St
                 " it would spread is error; export without it"
             )
     slope = dexa.std(axis=0) / found.std(axis=0)
-    return Stretch(slope, dexa.mean(axis=0) - slope * found.mean(axis=0))
+    met = people if people is not None and people.any() else np.ones(len(found), bool)
+    return Stretch(slope, dexa[met].mean(axis=0) - slope * found[met].mean(axis=0))

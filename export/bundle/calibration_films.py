@@ -27,8 +27,11 @@ SPLIT = "calibrate"
 MIN_SUBJECTS = 20
 """In each half; an interval at 90 % needs 9 hips to exist at all."""
 
-MANY_MAKERS = "random"
-"""The phantom's style whose films each have a processing of their own: not one maker."""
+WIDE = "wide"
+"""The phantom's population, and its style, that are drawn to learn from: far stranger than people and their films."""
+
+MANY_MAKERS = {"random", WIDE}
+"""The phantom's styles whose films each have a processing of their own: not one maker."""
 
 
 def table_of_rois(table: Path, progress: Callable[[str], None]) -> Path:
@@ -97,6 +100,11 @@ def dexa(rows: Sequence[HipRow]) -> NDArray[np.float64]:
     return np.array([[hologic_gcm2(row)[site] for site in SITES] for row in rows], np.float64)
 
 
+def as_met(rows: Sequence[HipRow]) -> NDArray[np.bool_]:
+    """Which hips are people's on films of a clinic, (n,): all but those of the phantom that are wide in anything."""
+    return np.array([WIDE not in (row.extra.get("x_population"), row.extra.get("x_maker_style")) for row in rows])
+
+
 def maker(row: HipRow) -> str:
     """Who made the film's processing: the phantom's style where the table states one."""
     return row.extra.get("x_maker_style") or row.maker or "not stated"
@@ -107,7 +115,7 @@ def only_maker(rows: Sequence[HipRow]) -> tuple[str, ...]:
     has a processing of its own. What headers say counts before the table, which cannot make many makers of one.
     """
     named = {row.extra.get("x_maker_style") or row.extra.get(HEADER_MAKER) or maker(row) for row in rows}
-    if named == {MANY_MAKERS} or (len(named) > 1 and len({maker(row) for row in rows}) > 1):
+    if named <= MANY_MAKERS or (len(named) > 1 and len({maker(row) for row in rows}) > 1):
         return ()
     return tuple(sorted({row.extra.get(HEADER_MAKER) or row.maker or maker(row) for row in rows}))
 

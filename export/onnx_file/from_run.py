@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from bmd_edge.bundle.network_input import BMD, FINDER_CLOSEUP, FINDER_SURVEY, In
 from bmd_edge.errors import UsageError
 from bmd_edge.sites import SITES
 from calibration.fit.stretch import Stretch
+from export.onnx_file.spread import fit_spread
 from export.onnx_file.to_onnx import onnx_from_network
 from trainer.adapt.record import read_adapted
 from trainer.networks.bmd_net import BmdNet
@@ -34,12 +35,18 @@ def inputs_of_run(run: Path) -> dict[str, InputSpec]:
 
 
 def onnx_from_run(
-    name: str, run: Path, path: Path, others: Sequence[Path] = (), stretch: Stretch | None = None
+    name: str,
+    run: Path,
+    path: Path,
+    others: Sequence[Path] = (),
+    stretch: Stretch | None = None,
+    unseen: tuple[Iterable[NDArray[np.float32]], NDArray[np.float64]] | None = None,
 ) -> float:
     """Export the network of a run folder, or with `others` the ensemble of several BMD networks, its weights shortened;
     returns the difference to torch as `onnx_from_network` does. One of the others that reads the same square in pixels
     twice as wide is given its fine form. With `stretch` estimates and spread are stretched, at no cost: the scale of
-    the labels, by which every BMD network's answer is multiplied anyway, is another.
+    the labels, by which every BMD network's answer is multiplied anyway, is another. With `unseen`, images in batches
+    and their DEXA, the spread is fitted to the errors on these hips (`export.onnx_file.spread.fit_spread`).
 
     Raises:
         UsageError: one of the others reads another input.
@@ -59,6 +66,8 @@ def onnx_from_run(
         network = Ensemble([network, *(_reading_as(run, other) for other in others)]).eval()
     if stretch is not None:
         _stretch(network, stretch)
+    if unseen is not None:
+        fit_spread(network, *unseen)
     return onnx_from_network(shortened(network), golden_input(spec), OUTPUTS[name], path, contract)
 
 

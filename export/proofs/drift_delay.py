@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from bmd_edge.bundle.bundle import VerifiedBundle, read_bundle
+from bmd_edge.errors import UsageError
 from bmd_edge.system.files import replace_file
 from bmd_edge.table.film_table import HipRow
 from calibration.drift.control_charts import WEIGHT
@@ -95,6 +96,8 @@ def delay(reference: DriftReference, before: Seen, after: Seen, seed: int = 0) -
         if (waited <= PATIENCE).all():
             break
     waited = np.sort(waited[~false])
+    if not len(waited):
+        raise UsageError("every run was in alarm before the shift: the bundle's reference is not of films like these")
     reach = 1.96 * np.sqrt(len(waited) * 0.9 * 0.1)
     low, high = (waited[min(int(0.9 * len(waited) + sign * reach), len(waited) - 1)] for sign in (-1, 1))
     return {

@@ -37,11 +37,15 @@ def draws(pool: RoiAnswers, column: int, offset: float, slope: float, seed: int 
     names, which = np.unique(subjects, return_inverse=True)
     if len(names) < SUBJECTS + OTHERS:
         raise UsageError(f"the pool has {len(names)} subjects, {SUBJECTS + OTHERS} are needed")
-    figures = []
+    figures, refused = [], 0
     for _ in range(DRAWS):
         order = rng.permutation(len(names))
         mine, others = (np.isin(which, part) for part in (order[:SUBJECTS], order[SUBJECTS : SUBJECTS + OTHERS]))
-        line = fit_site(bmd[mine], spread[mine], dexa[mine], subjects[mine].tolist()).line
+        try:
+            line = fit_site(bmd[mine], spread[mine], dexa[mine], subjects[mine].tolist()).line
+        except UsageError:  # a slope or shift that cannot be believed: the clinic is told to check its table
+            refused += 1
+            continue
         error = line.intercept_gcm2 + line.slope * bmd[others] - dexa[others]
         figures.append(
             (
@@ -51,9 +55,12 @@ def draws(pool: RoiAnswers, column: int, offset: float, slope: float, seed: int 
                 abs((bmd[others] - dexa[others]).mean()),
             )
         )
+    if not figures:
+        raise UsageError("no line of these draws can be believed: less was to be planted")
     bias, worse, covered, before = np.array(figures).T
     return {
         "draws": DRAWS,
+        "refused": refused,
         "subjects": SUBJECTS,
         "other_subjects": OTHERS,
         "abs_bias_gcm2": _quantiles(bias),

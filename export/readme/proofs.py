@@ -42,13 +42,15 @@ def recalibration(found: dict[str, Any]) -> str:
     planted = [one["offset +0.05, slope 0.9"] for one in sites]
     bias = [one["abs_bias_gcm2"] for one in planted]
     rmse = [one["nothing"]["rmse_change"] for one in sites]
+    refused = max(one["refused"] for site in sites for one in site.values())
+    unbelieved = f"; of {planted[0]['draws']} draws {refused} at most gave a line that is refused" if refused else ""
     return _paragraph(
         f"On **synthetic** films (`calibration/results/planted.json`{_of(found)}): with +0.05 g/cm2 and a slope of 0.9"
         f" planted, {planted[0]['subjects']} subjects leave a bias of {max(one['median'] for one in bias):.3f} in the"
         f" median and {max(one['p90'] for one in bias):.3f} in nine of ten draws on"
         f" {planted[0]['other_subjects']} others; where nothing was planted the RMSE grows by"
         f" {_percent(max(one['mean'] for one in rmse))} on average, and by"
-        f" {_percent(max(one['p90'] for one in rmse))} in one draw of ten."
+        f" {_percent(max(one['p90'] for one in rmse))} in one draw of ten{unbelieved}."
     )
 
 

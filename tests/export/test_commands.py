@@ -22,7 +22,7 @@ def test_the_command_makes_the_same_bundle_and_names_no_path(
     tmp_path: Path,
 ) -> None:
     folder, bundle = made
-    monkeypatch.setattr("export.make_bundle.onnx_from_run", lambda name, _, path, __: copied(bundle, name, path))
+    monkeypatch.setattr("export.make_bundle.onnx_from_run", lambda name, _, path, *__: copied(bundle, name, path))
     shutil.copytree(folder / "run", tmp_path / "run")
     command = {"runs": [tmp_path / "run"], "table": folder / "cohort" / "films.csv", "out": tmp_path / "out"}
     with pytest.raises(UsageError, match="say what the network was trained on, --training-data"):
@@ -72,9 +72,10 @@ def test_a_bundle_says_what_its_network_went_on_from(
 ) -> None:
     """Also that these weights were the embedded bundle's, of the phantom."""
     folder, bundle = made
-    monkeypatch.setattr("export.make_bundle.onnx_from_run", lambda name, _, path, __: copied(bundle, name, path))
+    monkeypatch.setattr("export.make_bundle.onnx_from_run", lambda name, _, path, *__: copied(bundle, name, path))
     run = shutil.copytree(folder / "run", tmp_path / "run")
-    weights = read_bundle().manifest.provenance.runs["bmd"]["checkpoint_sha256"]
+    embedded = read_bundle().manifest
+    weights, version = embedded.provenance.runs["bmd"]["checkpoint_sha256"], embedded.version
     (run / "versions.json").write_text(json.dumps({"init": "earlier", "init_checkpoint_sha256": weights}))
     export_command(
         runs=[run], table=folder / "cohort" / "films.csv", out=tmp_path / "out", finder_bundle=folder / "bundle",
@@ -82,7 +83,7 @@ def test_a_bundle_says_what_its_network_went_on_from(
     )  # fmt: skip
     manifest = read_bundle(tmp_path / "out").manifest
     assert manifest.provenance.runs["bmd"]["init_checkpoint_sha256"] == weights
-    went_on = "noise, going on from the network of the run earlier, of the bundle phantom-5 (digital hip phantom)"
+    went_on = f"noise, going on from the network of the run earlier, of the bundle {version} (digital hip phantom)"
     assert manifest.validity.training_data == went_on
     assert f"BMD network trained on {went_on}." in manifest.validity.notice
     card = (tmp_path / "out" / "MODEL_CARD.md").read_text()

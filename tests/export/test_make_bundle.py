@@ -15,7 +15,7 @@ from bmd_edge.bundle.network_input import InputSpec
 from bmd_edge.engine.open import open_engine
 from bmd_edge.errors import BundleError, TableError, UsageError
 from bmd_edge.sites import SITES
-from bmd_edge.table.film_table import read_table
+from bmd_edge.table.film_table import HipRow, read_table, write_table
 from export.bundle import calibration_films
 from export.bundle.finder import Finder, finder_from_bundle
 from export.make_bundle import Options, accuracy, export_bundle
@@ -136,7 +136,7 @@ def test_int8_outside_its_budget_is_refused_and_reported(
 ) -> None:
     folder, bundle = made
     monkeypatch.setattr("export.make_bundle.LIMITS", dataclasses.replace(FEW, p99_shift_gcm2=1e-12))
-    monkeypatch.setattr("export.make_bundle.onnx_from_run", lambda name, _, path, __: copied(bundle, name, path))
+    monkeypatch.setattr("export.make_bundle.onnx_from_run", lambda name, _, path, *__: copied(bundle, name, path))
     shutil.copytree(folder / "run", tmp_path / "run")
     table = folder / "cohort" / "films.csv"
     with pytest.raises(BundleError, match=r"INT8 refused.*99th percentile.*allowed 1e-12.*--no-int8"):
@@ -204,3 +204,48 @@ def test_stretched_estimates_spread_as_dexa_on_the_half_that_does_not_judge(
     facts = stretched.manifest.provenance.runs["bmd"]
     assert facts["stretch"].startswith("femoral_neck ")
     assert facts["stretch"] in (tmp_path / "stretched" / "MODEL_CARD.md").read_text()
+
+
+def test_the_spread_is_fitted_on_the_half_that_does_not_judge(
+    made: tuple[Path, VerifiedBundle], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    folder, bundle = made
+    run, table = write_run(tmp_path / "run", "vgg11_se"), folder / "cohort" / "films.csv"
+    assert "spread" not in bundle.manifest.provenance.runs["bmd"]  # too few hips
+    for module in ("export.make_bundle", "export.onnx_file.spread"):
+        monkeypatch.setattr(f"{module}.LEAST_HIPS", 44)
+    fitted = export_bundle([run], table, tmp_path / "out", STATEMENT, finder=finder_from_bundle(bundle), options=FP32)
+    facts = fitted.manifest.provenance.runs["bmd"]
+    assert facts["spread"] == "fitted on 44 hips that did not teach it"
+    assert f"spread {facts['spread']}" in (tmp_path / "out" / "MODEL_CARD.md").read_text()
+    ranges, _ = calibration_films.halves(table)
+    dexa, found = calibration_films.dexa(ranges), []
+    for one in (bundle, fitted):
+        with open_engine(one, "bmd", device="cpu", precision="fp32") as engine:
+            found.append([engine.run({"image": batch}) for batch in calibration_films.batches(ranges)])
+    (before, _), (bmd, spread) = ([np.concatenate([b[n] for b in f]) for n in ("bmd", "spread")] for f in found)
+    np.testing.assert_allclose(bmd, before, atol=1e-6)
+    np.testing.assert_allclose(spread.mean(axis=0), np.abs(bmd - dexa).mean(axis=0), rtol=0.1)
+
+
+def test_the_drift_reference_is_of_hips_as_they_are_met(
+    made: tuple[Path, VerifiedBundle], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    folder, bundle = made
+    shutil.copytree(folder / "cohort", tmp_path / "cohort")
+    table = tmp_path / "cohort" / "films.csv"
+    rows = read_table(table)
+    of = [{"x_population": "wide" if k % 3 == 0 else "screening"} for k in range(len(rows))]
+    write_table(table, [dataclasses.replace(row, extra=row.extra | one) for row, one in zip(rows, of, strict=True)])
+    seen: list[tuple[list[str], int]] = []
+
+    def reference(rows: list[HipRow], bmd: np.ndarray, *answers: np.ndarray) -> None:
+        assert {len(one) for one in answers} == {len(bmd)}
+        seen.append(([row.extra["x_population"] for row in rows], len(bmd)))
+
+    monkeypatch.setattr("export.make_bundle.reference_of", reference)
+    run, finder = write_run(tmp_path / "run", "vgg11_se"), finder_from_bundle(bundle)
+    export_bundle([run], table, tmp_path / "out", STATEMENT, finder=finder, options=FP32)
+    ((people, answers),) = seen
+    assert set(people) == {"screening"}
+    assert len(people) == answers == calibration_films.as_met(calibration_films.halves(table)[1]).sum() < 44

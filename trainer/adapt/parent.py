@@ -125,7 +125,9 @@ def _read_back(network: nn.Module, arrays: Arrays, prefix: str) -> nn.Module:
     for name, block in network.named_modules():
         for place, (convolution, norm) in enumerate(pairwise(block)) if isinstance(block, nn.Sequential) else ():
             if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
-                folded[f"{name}.{place + 1}"] = f"{name}.{place}.weight_bias"
+                # Its bias: that of a convolution that was folded in torch, or the one that the exporter made.
+                names = (f"{name}.{place}.bias", f"{name}.{place}.weight_bias")
+                folded[f"{name}.{place + 1}"] = next((one for one in names if prefix + one in arrays), names[0])
                 weights[f"{name}.{place + 1}.weight"].fill_((1 + norm.eps) ** 0.5)
     try:
         for norm_name, bias in folded.items():

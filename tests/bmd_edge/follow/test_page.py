@@ -4,6 +4,7 @@ import re
 from dataclasses import replace
 from datetime import date
 
+from bmd_edge.follow.beside import beside, without_number
 from bmd_edge.follow.change import follow
 from bmd_edge.follow.page import told, write_page, write_series
 from bmd_edge.follow.series import Finding, series_of
@@ -19,8 +20,9 @@ FACTS = {
 
 def page(tmp_path, *films, of=None):
     series, findings = series_of(films, date(2026, 1, 1))
-    hips = [follow(one, of) for one in series if len(one.visits) > 1]
-    write_page(tmp_path / "follow.html", hips, [one for one in series if len(one.visits) == 1], findings, of, FACTS)
+    also = beside([*findings, *without_number(films)])
+    hips = [follow(one, of, also.get(one.patient, "")) for one in series]
+    write_page(tmp_path / "follow.html", hips, findings, of, FACTS)
     return (tmp_path / "follow.html").read_text(encoding="utf-8")
 
 
@@ -42,7 +44,7 @@ def test_a_page_holds_charts_sentences_and_numbers(tmp_path):
 def test_a_band_that_judges_nothing_is_not_drawn(tmp_path):
     films = visited("2020-05-01", 0.8), visited("2024-05-01", 0.68)
     text = page(tmp_path, *films, of=known("phantom"))
-    assert "films of a digital phantom (synthetic) judges nothing here: 40 hips with repeated films." in text
+    assert "that of a digital phantom (synthetic) judges nothing here, however the dots lie." in text
     assert text.count(": <span>whether it changed cannot be said") == 2
     assert "<rect" not in text
     assert page(tmp_path, *films, of=known()).count("<rect") == 2
@@ -92,7 +94,7 @@ def test_every_card_carries_its_own_key_and_precision_for_paper(tmp_path):
     assert ["gray band judges" in key for key in keys] == [False, True]
     assert ["Precision: this clinic" in key for key in keys] == [False, True]
     assert ["Where no band is drawn" in key for key in keys] == [True, False]
-    assert "@media print { .page-key { display: none; } .card-key { display: block;" in text
+    assert re.search(r"@media print \{ .page-key, .*\{ display: none; \} .*\.card-key \{ display: block;", text)
     assert text.count('<p class="key page-key">') == 6
 
 
@@ -146,3 +148,28 @@ def test_a_run_has_the_page_where_a_hip_has_several_visits_and_else_loses_it(tmp
     assert 'href="index.html"' in (tmp_path / "series.html").read_text(encoding="utf-8")
     assert write_series(tmp_path, films[:1], summary) == 0
     assert not (tmp_path / "series.html").exists()
+
+
+def test_patients_with_a_difference_beyond_chance_come_first_and_it_says_how_many(tmp_path):
+    lost = [replace(one, patient_pseudonym="pt-z") for one in (visited("2020-05-01", 0.8), visited("2024-05-01", 0.6))]
+    text = page(tmp_path, visited("2020-05-01", 0.8), visited("2024-05-01", 0.79), *lost, of=known())
+    assert re.findall(r'<h2 class="mono">(.*)</h2>', text) == ["pt-z", "pt-a"]
+    assert "1 of 2 hips: a difference beyond chance, whatever speaks against it. Its patient comes first." in text
+    assert text.index("card 1 of 2") < text.index("card 2 of 2")
+    none = page(tmp_path, visited("2020-05-01", 0.8), visited("2024-05-01", 0.79), of=known())
+    assert "beyond chance, whatever" not in none
+
+
+def test_which_films_are_in_no_series_is_read_on_paper_too(tmp_path):
+    text = page(tmp_path, visited(None, 0.8), visited("2024-05-01", 0.7), of=known())
+    assert '<p class="on-paper mono">pt-a: R-None-0.8.dcm' in text
+    assert ".on-paper { display: block;" in text.split("@media print { .page-key")[1]
+
+
+def test_a_hip_of_one_visit_names_the_refused_film_of_its_patient(tmp_path):
+    refused = replace(visited("2024-05-01", 0.7), status="refused", reason="no_spacing", hips=())
+    text = page(tmp_path, visited("2020-05-01", 0.8), refused, of=known())
+    (alone,) = re.findall(r'no chart. <span class="mono">(.*)</span>', text)
+    assert alone.startswith(
+        "pt-a, right hip, 2020-05-01. Also of this patient, in no series and no chart: 2024-05-01: "
+    )

@@ -1,5 +1,6 @@
 """What is said of a hip: never that it has not changed, and nothing that a technician may take noise for."""
 
+import re
 from dataclasses import replace
 from datetime import date
 
@@ -37,7 +38,8 @@ def test_nothing_is_ever_called_stable_or_normal(films, of):
 def test_a_change_beyond_chance_is_stated_with_its_interval():
     text = words(FIRST, LOWER, of=known())
     change = "lower, beyond chance: −0.120 g/cm², −15\N{NO-BREAK SPACE}%, 95 % interval −0.208 to −0.032:"
-    possible = "a smaller or larger true change is possible. Differences up to 0.088 g/cm² can arise by chance here."
+    chance = "Differences up to 0.088 g/cm², 11\N{NO-BREAK SPACE}% can arise by chance here."
+    possible = f"a smaller or larger true change is possible. {chance}"
     assert f"Femoral neck, 2020-05-01 to 2024-05-01: {change} {possible}" in text
     assert "Up to 5 in 100 unchanged hips are ever told a change. Confirm by DXA." in text
     assert text.count("No rate is given") == 1
@@ -55,12 +57,16 @@ def test_what_lies_within_chance_cannot_be_told():
     assert CANNOT in text
     percent = "−1\N{NO-BREAK SPACE}%"
     assert f"2024-05-01 −0.010 g/cm², {percent} (femoral neck) and −0.010 g/cm², {percent} (total hip). Diff" in text
-    assert f"Differences up to 0.088 g/cm² can arise by chance here. {NOT_EXCLUDED}" in text
+    each = [f"0.088 g/cm², 11\N{NO-BREAK SPACE}% ({site})" for site in ("femoral neck", "total hip")]
+    assert f"Differences up to {' and '.join(each)} can arise by chance here. {NOT_EXCLUDED}" in text
     assert "a year." not in words(FIRST, SAME, of=known(slope=(0.8, 0.7, 0.9))).replace("1 % a year", "")
-    slower = "Slower losses are missed: one of 1 % a year is told after {} years at the earliest, in every second hip."
-    assert text.endswith(f"{slower.format(12)} Do not wait for the next film: use DXA.")
+    missed = (
+        "Losses are missed here, large ones too: one of 1 % a year is told after {} years at the earliest, in every"
+    )
+    settles = "A next film will hardly settle it: whether DXA is due is decided as without these films."
+    assert text.endswith(f"{missed.format(12)} second hip. {settles}")
     for of in (known("phantom"), None):
-        assert "Slower losses" not in words(FIRST, SAME, of=of)
+        assert "Losses are missed" not in words(FIRST, SAME, of=of)
     sites = dict(
         zip(
             SITES,
@@ -72,17 +78,25 @@ def test_what_lies_within_chance_cannot_be_told():
         )
     )
     text = words(FIRST, SAME, of=replace(known(), precisions={"int8": sites}))
-    assert slower.format(9) in text
-    assert "Differences up to 0.106 (femoral neck) and 0.071 (total hip) g/cm² can arise by chance here." in text
+    assert missed.format(9) in text
+    assert re.search(r"up to 0\.106 g/cm², 13\s% \(femoral neck\) and 0\.071 g/cm², 9\s% \(total hip\) can arise", text)
+
+
+def test_a_difference_next_to_what_chance_can_do_is_said_to_be_so():
+    for gcm2, close in ((0.79, False), (0.73, True)):
+        text = words(FIRST, visited("2024-05-01", gcm2), of=known())
+        assert CANNOT in text
+        assert ("can arise by chance here. One of these is close to that." in text) == close
 
 
 def test_a_jump_that_is_hardly_bone_may_be_another_person_whoever_measured_the_precision():
+    each = [f"−0.300 g/cm², −38\N{NO-BREAK SPACE}% ({site})" for site in ("femoral neck", "total hip")]
     for of in (known(), known("phantom"), None):
         text = words(FIRST, visited("2021-05-01", 0.5), of=of)
         assert text.startswith(
-            "First check that the films of 2020-05-01 and 2021-05-01 are of this patient and hip: the femoral neck and"
-            " the total hip differ by more than bone plausibly changes. Until then no change across them is told;"
-            " then DXA."
+            "First check that the films of 2020-05-01 and 2021-05-01 are of this patient and hip: from one to the other"
+            f" the estimates differ by {' and '.join(each)}, more than bone plausibly changes. Until then no change"
+            " across them is told; DXA either way."
         )
         assert not any(word in text for word in ("Confirm by DXA", "lower", "beyond", "No rate"))
         slowly = [visited(f"{year}-05-01", 0.8 - 0.03 * (year - 2015)) for year in range(2015, 2025)]
@@ -99,7 +113,7 @@ def test_a_jump_that_is_hardly_bone_may_be_another_person_whoever_measured_the_p
 def test_whose_films_these_are_in_doubt_no_change_of_either_site_is_told():
     films = visited("2020-05-01", 0.8, 1.2), visited("2021-05-01", 0.5, 1.1)
     text = words(*films, of=known())
-    assert "the femoral neck differs by more than bone" in text
+    assert "differ by −0.300 g/cm², −38\N{NO-BREAK SPACE}% (femoral neck), more than bone plausibly changes" in text
     assert not any(word in text for word in ("lower", "beyond chance", "No rate"))
     ((one,), _) = series_of(films, TODAY)
     assert verdict(follow(one, known()), "total_hip") == ("first look at the films, whether it changed cannot be said")

@@ -46,6 +46,23 @@ def test_a_given_spacing_reads_a_film_without_one(tmp_path: Path) -> None:
     assert (report.status, report.spacing_source) == ("read", "given")
 
 
+@pytest.mark.parametrize(
+    ("reason", "elements"), [("no_spacing", {"ImagerPixelSpacing": None}), ("immature", {"PatientAge": "012Y"})]
+)
+def test_a_film_without_a_number_still_says_whose_it_is_and_of_which_day(reason: str, elements: dict) -> None:
+    known = {"AccessionNumber": "A7", "AcquisitionDate": "20240517"}
+    with drawn_screener() as screener:
+        screener.patient_key, screener.accession = b"k" * 32, True
+        refused, read = screener.read(hip_dicom("R", **known, **elements)), screener.read(hip_dicom("R", **known))
+        screener.patient_key, screener.accession = None, False
+        nobody = screener.read(hip_dicom("R", **known, **elements))
+    assert (refused.status, refused.reason, read.status) == ("refused", reason, "read")
+    for name in ("patient_pseudonym", "acquisition_date", "accession_number"):
+        assert getattr(refused, name) == getattr(read, name) is not None
+    assert (refused.age_years, refused.sex, refused.sop_instance_uid) == (None, None, None)
+    assert (nobody.patient_pseudonym, nobody.accession_number) == (None, None)
+
+
 def test_a_file_larger_than_any_film_is_not_read(films: Path, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(read_module, "MAX_FILE_BYTES", 1000)
     (films / "big.obj").write_bytes(b"v 0 0 0\n" * 1000)

@@ -24,6 +24,18 @@ def test_the_stretched_estimates_have_mean_and_spread_of_dexa() -> None:
     np.testing.assert_allclose(stretched.std(axis=0), dexa.std(axis=0), rtol=1e-5)
 
 
+def test_the_line_goes_through_the_means_of_hips_as_they_are_met() -> None:
+    (estimate, dexa), (far, of_far) = hips(0.9), hips(0.9, seed=1)
+    far, of_far = far + 0.3, of_far + 0.2
+    both, truth, people = np.r_[estimate, far], np.r_[dexa, of_far], np.arange(40_000) < 20_000
+    line, all_of_them = fit_stretch(both, truth, people), fit_stretch(both, truth)
+    np.testing.assert_array_equal(line.slope, all_of_them.slope)
+    stretched = line.slope * both + line.intercept_gcm2
+    np.testing.assert_allclose(stretched[people].mean(axis=0), dexa.mean(axis=0), atol=1e-9)
+    assert (np.abs(stretched[~people].mean(axis=0) - of_far.mean(axis=0)) > 0.05).all()
+    np.testing.assert_array_equal(fit_stretch(both, truth, ~people & people).intercept_gcm2, all_of_them.intercept_gcm2)
+
+
 @pytest.mark.parametrize("r", [0.75, 0.9, 0.95])
 def test_slope_becomes_r_and_the_rmse_rises_by_what_the_formula_says(r: float) -> None:
     estimate, dexa = hips(r)

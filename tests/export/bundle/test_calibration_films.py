@@ -58,7 +58,8 @@ def test_films_of_one_maker_are_known_by_their_headers_names(tmp_path: Path) -> 
     assert of("Acme") == ("Acme",)
     assert of("our unit", x_header_maker="ACME Medical") == ("ACME Medical",)
     assert of(None) == ("not stated",)
-    assert of("Acme", x_maker_style="random") == ()  # the phantom's continuous styles
+    for style in ("random", "wide"):  # the phantom's continuous styles
+        assert of("Acme", x_maker_style=style) == ()
     assert calibration_films.only_maker(rows) == ()
     plain = {"x_image": "roi", "x_spacing_mm": "0.65"}
     relabelled = [
@@ -70,6 +71,22 @@ def test_films_of_one_maker_are_known_by_their_headers_names(tmp_path: Path) -> 
     two = [dataclasses.replace(row, extra=plain) for row in relabelled]
     assert calibration_films.only_maker(two) == ()
     assert calibration_films.makers_contradicted(two) is None
+
+
+def test_hips_as_met_are_wide_neither_in_anatomy_nor_on_film(tmp_path: Path) -> None:
+    row = read_table(write_cohort(tmp_path / "cohort"))[0]
+    kinds = [
+        (None, None),
+        ("screening", "random"),
+        ("screening", "Synthetic-A"),
+        ("screening", "wide"),
+        ("wide", "random"),
+    ]
+    rows = [
+        dataclasses.replace(row, extra={"x_population": people, "x_maker_style": style} if people else {})
+        for people, style in kinds
+    ]
+    assert calibration_films.as_met(rows).tolist() == [True, True, True, False, False]
 
 
 def test_halves_share_no_subject_and_stay_the_same(made: tuple[Path, VerifiedBundle]) -> None:

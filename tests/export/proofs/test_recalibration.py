@@ -14,5 +14,9 @@ def test_draws_of_forty_subjects() -> None:
     assert found["abs_bias_gcm2"]["median_low"] <= found["abs_bias_gcm2"]["median"] <= found["abs_bias_gcm2"]["p90"]
     assert found["mean_coverage"] == pytest.approx(0.9, abs=0.02)
     assert draws(pool, 1, 0.0, 1.0)["rmse_change"]["mean"] < 0.02
+    assert found["refused"] == 0
+    assert 0 < draws(shrunk, 0, 0.05, 0.78)["refused"] < 200  # near the bound of a slope that can be believed
+    with pytest.raises(UsageError, match="no line of these draws can be believed"):
+        draws(shrunk, 0, 0.05, 0.7)
     with pytest.raises(UsageError, match="540 are needed"):
         draws(phantom_answers(100, 7), 0, 0.0, 1.0)

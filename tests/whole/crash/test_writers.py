@@ -125,9 +125,7 @@ WRITERS: dict[str, Callable[[Path], object]] = {
     "bmd_edge/clinic/setup/init.py": lambda folder: write_config(folder, 'box = { root = "/r" }\n'),
     "bmd_edge/engine/engine_files.py": engines,
     "bmd_edge/follow/files.py": followed,
-    "bmd_edge/follow/page.py": lambda folder: write_series_page(
-        folder / "follow.html", [], [], [], None, asdict(SUMMARY)
-    ),
+    "bmd_edge/follow/page.py": lambda folder: write_series_page(folder / "follow.html", [], [], None, asdict(SUMMARY)),
     "bmd_edge/report/pages.py": lambda folder: write_pages(folder, [], SUMMARY),
     "bmd_edge/report/results.py": results,
     "bmd_edge/system/patient_key.py": lambda folder: import_key(exported(folder.parent), folder / "patient.key"),

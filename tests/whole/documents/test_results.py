@@ -16,7 +16,6 @@ WITHOUT_A_BUNDLE = {"speed"}
 WITHOUT_A_NETWORK = {"study_pooling", "study_sizes"}
 """Results of simulated studies."""
 EARLIER = {"bench": "bmd_edge", "day": "bmd_edge"}
-EARLIER |= {"coverage": "calibration", "planted": "calibration", "drift": "calibration"}
 """Results of an earlier bundle, to be measured anew (`make proofs`, `bmd-edge bench`), and whose page says so."""
 
 

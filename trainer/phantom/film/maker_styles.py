@@ -106,7 +106,7 @@ def _wide_style(rng: np.random.Generator) -> Style:
     soft = rng.uniform(0.08, 0.52)
     clips_bone, clips_soft = rng.random(2) < 0.2
     return Style(
-        name="random",
+        name="wide",
         base=base,
         gains=tuple(float(g) for g in np.clip(gains, 0.25, 3.6)),
         power=float(rng.uniform(0.65, 1.15)) if rng.random() < 0.7 else 1.0,

@@ -10,6 +10,7 @@ def test_styles_are_eight_and_random_ones_differ():
     rng = np.random.default_rng(1)
     drawn = [random_style(rng) for _ in range(50)]
     assert len({s.base for s in drawn}) == 50
+    assert ({s.name for s in drawn}, random_style(rng, wide=True).name) == ({"random"}, "wide")
     for wrong in ("Z", "S", "S-1", "S1x"):
         with pytest.raises(KeyError, match="no maker"):
             style_of(wrong)
