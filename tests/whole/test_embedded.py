@@ -108,12 +108,9 @@ def test_demo_films_get_their_expected_outcome(screener, name):
 
 
 READ = [(name, site) for name in sorted(DEMO) if DEMO[name]["status"] == "read" for site in SITES]
-MISSED = pytest.mark.xfail(reason="phantom-6 reads this dense hip 0.117 g/cm2 too low", strict=True)
 
 
-@pytest.mark.parametrize(
-    ("name", "site"), [pytest.param(*one, marks=[MISSED] * (one == ("right_hip.dcm", "total_hip"))) for one in READ]
-)
+@pytest.mark.parametrize(("name", "site"), READ)
 def test_estimates_of_demo_films_lie_near_the_truth(screener, name, site):
     femora = scene_of(FILMS[name].spec).subject.femora
     for hip in screener.read(DATA / "demo" / name).hips:

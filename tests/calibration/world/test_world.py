@@ -114,7 +114,7 @@ def test_the_demo_films_by_world(demo, tmp_path, monkeypatch, capsys):
         assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "R" / name).read_bytes()
 
 
-@pytest.mark.xfail(reason="phantom-6 reads the dense one of the five demo hips 0.117 g/cm2 too low", strict=True)
+@pytest.mark.xfail(reason="phantom-6 reads the dense one of the five demo hips 0.095 g/cm2 too low", strict=True)
 def test_the_total_hips_of_the_demo_follow_the_truth(demo, tmp_path, monkeypatch):
     assert run(monkeypatch, f"synthetic={demo}", "--out", tmp_path / "R", "--threads", 1) == 0
     (one,) = json.loads((tmp_path / "R" / "world.json").read_text())["worlds"]
