@@ -22,7 +22,7 @@ LEAST_HIPS = 100
 
 PRIOR_HIPS = 30.0
 """What the prior weighs: a weight that moves the log of the spread by about one SD of the embedding costs as much
-likelihood as 30 hips of mean error. Between 10 and 100 the phantom's held-out hips tell no difference."""
+likelihood as 30 hips of mean error: a choice."""
 
 
 def fit_spread(network: nn.Module, images: Iterable[NDArray[np.float32]], dexa_gcm2: NDArray[np.float64]) -> bool:
