@@ -32,7 +32,7 @@ KWARGS = {
     "finder": {"channels": [8] * 5},
 }
 MADE_UP = plausibility(64, min_peak=0.2)
-FEW = dataclasses.replace(LIMITS, min_hips=44, maker_min_hips=44)
+FEW = dataclasses.replace(LIMITS, min_hips=44, maker_min_hips=20)
 
 
 def write_run(folder: Path, name: str) -> Path:
