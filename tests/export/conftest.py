@@ -17,7 +17,7 @@ def few_hips_are_enough() -> Iterator[None]:
     """Only for these bundles: a thousand hips would take a minute. The limit itself is tested with the guard."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("export.make_bundle.LIMITS", FEW)
-        # Makers of so few hips are judged by the export alone: reading judges the embedded bundle too, by its own limit.
+        # Makers of so few hips are judged by the export alone: the embedded bundle is read beside them.
         patch.setattr("bmd_edge.bundle.verify.LIMITS", replace(LIMITS, min_hips=FEW.min_hips))
         yield
 
