@@ -104,6 +104,7 @@ class Pelvis:
     mineral: float = 1.0  # the share of cortices and trabecular density that a loss has left
     wall_mm: float = 4.5  # from the socket to the middle of the quadrilateral plate
     cup_mm: float = 6.5  # of bone around the socket
+    deep_mm: float = 0.0  # how far medial in the pelvis the socket lies, against the mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +180,7 @@ class Subject:
             adult.pelvis, scale=adult.pelvis.scale * size,
             half_hip_distance_mm=adult.pelvis.half_hip_distance_mm * size,
             socket_radius_mm=adult.pelvis.socket_radius_mm * size, plate_mm=adult.pelvis.plate_mm * size**0.5,
-            open_growth_plates=True,
+            deep_mm=adult.pelvis.deep_mm * size, open_growth_plates=True,
         )  # fmt: skip
         return replace(adult, age_years=1.0 + 30.0 * (size - 0.35), bmi=16.5, femora=femora, pelvis=pelvis)
 

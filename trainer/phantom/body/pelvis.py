@@ -51,7 +51,7 @@ def _hemipelvis_grid(pelvis: Pelvis) -> Grid:
     u = pelvis.scale
     tall, deep = max(pelvis.wing_height, 1.0), max(pelvis.wing_depth, 1.0)
     lower = np.array([-pelvis.half_hip_distance_mm - 3.0, -108.0 * u * deep, -74.0 * u])
-    upper = np.array([(64.0 * pelvis.wing_flare + 6.0) * u, 62.0 * u * deep, 152.0 * u * tall])
+    upper = np.array([(64.0 * pelvis.wing_flare + 6.0) * u + max(pelvis.deep_mm, 0.0), 62.0 * u * deep, 152.0 * u * tall])
     step = HEMI_STEP_MM * (0.7 if pelvis.open_growth_plates else 1.0)
     x, y, z = axes(lower, upper, step)
     outline = WING_OUTLINE_MM * u * np.array([pelvis.wing_depth, pelvis.wing_height])
@@ -90,7 +90,7 @@ def _numbers(p: Pelvis) -> F64:
         p.canal_width,
         p.pubic_angle, 1.0 if p.open_growth_plates else 0.0,
         p.cover_mm, p.fossa_depth, p.ischium_width, p.ramus_width, p.obturator_drop, p.rim_osteophyte_mm,
-        p.surface_noise_mm, p.wall_mm, p.cup_mm,
+        p.surface_noise_mm, p.wall_mm, p.cup_mm, p.deep_mm,
     ])  # fmt: skip
 
 
@@ -115,7 +115,7 @@ def _polygon(y: float, z: float, outline: F64) -> float:
 @njit(cache=True, fastmath=True)
 def _bars(p: F64) -> F64:
     """Columns and rami as capsules: (n, 8) = two ends, two radii. Medial positions follow the width of the canal."""
-    u, half, canal, angle = p[0], p[1], p[7], p[8]
+    u, half, canal, angle = p[0], p[1] + p[19], p[7], p[8]
     low = 42.0 + (angle - 1.0) * 14.0
     bars = np.array([
         (-33.0 * canal, -70.0, 74.0, -26.0 * canal, -34.0, 40.0, 10.0, 8.5),  # sacroiliac joint to the brim
@@ -143,6 +143,9 @@ def _bars(p: F64) -> F64:
         bars[a, 0] -= shift * (0.4 if a == 3 else 1.0 if a == 5 else 0.5)
         bars[a, 3] -= shift * (1.0 if a == 3 else 0.5 if a == 5 else 0.0)
     bars[2, 3] -= 0.4 * shift
+    for a in range(len(bars)):
+        bars[a, 0] += p[19]
+        bars[a, 3] += p[19]
     return bars
 
 
@@ -194,7 +197,7 @@ def _hemipelvis(xs: F64, ys: F64, zs: F64, p: F64, surface: F64, outline: F64, b
             y, z = ys[j], zs[k]
             edge = _polygon(y, z, outline)
             v, w = y / (100.0 * u), (z - 40.0 * u) / (100.0 * u)
-            middle = surface[0] + v * (surface[1] + surface[2] * v) + w * (surface[3] + surface[4] * v + surface[5] * w)
+            middle = p[19] + surface[0] + v * (surface[1] + surface[2] * v) + w * (surface[3] + surface[4] * v + surface[5] * w)
             sy = (surface[1] + 2 * surface[2] * v + surface[4] * w) / (100.0 * u)
             sz = (surface[3] + surface[4] * v + 2 * surface[5] * w) / (100.0 * u)
             slope = np.sqrt(1.0 + sy * sy + sz * sz)
@@ -213,7 +216,7 @@ def _hemipelvis(xs: F64, ys: F64, zs: F64, p: F64, surface: F64, outline: F64, b
                     if a < 4:
                         near = min(near, bar)
                 pubis = ellipsoid(x + half - 9.0 * u, y - 43.0 * u, z + 31.0 * u, 9.0 * u, 9.0 * u, 17.0 * u)
-                tuberosity = ellipsoid(x + 28.0 * u, y + 30.0 * u, z + 46.0 * u, 13.5 * u, 17.0 * u, 17.0 * u)
+                tuberosity = ellipsoid(x - p[19] + 28.0 * u, y + 30.0 * u, z + 46.0 * u, 13.5 * u, 17.0 * u, 17.0 * u)
                 d = smooth_min(smooth_min(d, pubis, 9.0 * u), tuberosity, 9.0 * u)
                 r = np.sqrt(x * x + y * y + z * z)
                 d = _socket(d, x, y, z, r, p)

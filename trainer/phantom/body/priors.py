@@ -15,8 +15,8 @@ import math
 import numpy as np
 
 POPULATIONS = ("screening", "wide")
-WIDE_EDITION = 5
-"""Counts the changes of the wide population, so that no cohort of an earlier one is taken for one of this."""
+EDITIONS = {"screening": 5, "wide": 6}
+"""Counts the changes of each population, so that no cohort of an earlier one is taken for one of this."""
 SITES = ("head", "superior", "inferior", "calcar", "metaphysis", "shaft", "greater")
 HEAD_RADIUS_MM = 21.9
 
@@ -190,7 +190,8 @@ def pelvis_numbers(
     scale = radius / HEAD_RADIUS_MM * (0.97 if man else 1.0)
     around = {} if spread == 1.0 else _wide_socket(rng, radius, f_c, f_t)
     return {
-        "scale": scale, "half_hip_distance_mm": scale * rng.normal(86.0 if man else 88.0, 3.0 * spread),
+        "scale": scale,
+        "half_hip_distance_mm": scale * rng.normal(86.0 if man else 88.0, 3.0 * spread) - around.get("deep_mm", 0.0),
         "socket_radius_mm": radius + between(rng, 3.6, 0.5 * spread, 2.2, 5.5),
         "wing_flare": rng.normal(0.92 if man else 1.0, 0.06 * spread),
         "wing_height": rng.normal(1.04 if man else 1.0, 0.04 * spread), "wing_depth": rng.normal(1.0, 0.04 * spread),
@@ -213,12 +214,15 @@ def pelvis_numbers(
 def _wide_socket(rng: np.random.Generator, radius: float, f_c: float, f_t: float) -> Numbers:
     """From deep, thick walls that hide the head's outline to thin ones that have lost more mineral than the femur; a
     joint space from worn to wide, a roof from faint to dense, and a brim whose line runs from far medial to the head.
+
+    One socket in five lies so deep that the head may pass the ilioischial line (protrusio acetabuli).
     """
+    deep = rng.uniform(4.0, 16.0) if rng.random() < 0.2 else rng.uniform(-4.0, 4.0)
     return {
         "cortex_mm": 0.85 * f_c * rng.uniform(0.4, 1.1), "trabecular_gcm3": 0.105 * f_t * rng.uniform(0.3, 1.1),
         "sourcil_mm": rng.uniform(0.6, 5.0), "canal_width": rng.uniform(0.68, 1.1),
         "socket_radius_mm": radius + rng.uniform(1.8, 5.0), "wall_mm": rng.uniform(-1.0, 4.5),
-        "cup_mm": rng.uniform(2.0, 6.5),
+        "cup_mm": rng.uniform(2.0, 6.5), "deep_mm": deep * radius / HEAD_RADIUS_MM,
     }  # fmt: skip
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from bmd_edge.errors import UsageError, none_of
 from bmd_edge.system.places import phantom_cache
-from trainer.phantom.body.priors import POPULATIONS, WIDE_EDITION
+from trainer.phantom.body.priors import EDITIONS, POPULATIONS
 from trainer.phantom.film.maker_styles import HELD_OUT_MAKERS, SITE, STYLES, TRAINING_MAKERS
 from trainer.phantom.film.scene import VERSION, FilmSpec
 
@@ -96,10 +96,11 @@ class CohortConfig:
 
     def text(self) -> str:
         """The configuration as canonical JSON, with the phantom's version and the constants of this plan."""
+        edition = max(n for population, n in EDITIONS.items() if self.population in (population, "both"))
         plan = (
             FINDER_ERROR_MM, MAX_FINDER_ERROR_MM, ROI_PIXEL_MM, FILM_PIXEL_MM, DICOM_PIXEL_MM, SPLIT_PARTS,
             BOTH_HIPS_SHARE, REFUSAL_CASES, FINDER_SPLITS, LEARN_PIXEL_MM, LEARN_RAYS, FILM_RAYS, SCREENING_EVERY,
-            TURNED_EVERY, STYLES_MIXED, VIEWS_OF_INTACT, VIEWS_TO_REFUSE, WIDE_EDITION,
+            TURNED_EVERY, STYLES_MIXED, VIEWS_OF_INTACT, VIEWS_TO_REFUSE, edition,
         )  # fmt: skip
         facts = {**asdict(self), "phantom_version": VERSION, "plan": sha256(json.dumps(plan).encode()).hexdigest()[:8]}
         return json.dumps(facts, sort_keys=True)

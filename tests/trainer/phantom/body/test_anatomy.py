@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from trainer.phantom.body.anatomy import ADOLESCENT_YEARS, Femur, Subject
+from trainer.phantom.body.anatomy import ADOLESCENT_YEARS, Femur, Pelvis, Subject
 from trainer.phantom.body.femur import femur_grid
 from trainer.phantom.body.pelvis import pelvis_grid, sacrum_grid
 
@@ -53,6 +53,29 @@ def test_a_loss_takes_mineral_and_leaves_sizes() -> None:
     before, after = true_bmd(one.femora["R"]), true_bmd(less.femora["R"])
     assert all(0.87 < after[site] / before[site] < 0.93 for site in before)
     assert one.with_loss(0.0) is one
+
+
+def test_a_deep_socket_takes_the_head_into_the_pelvis() -> None:
+    """The midline, the brim and the wing lie as far lateral of the head as it has moved; the ball stays its socket."""
+    usual = replace(Subject.draw(17, "wide").pelvis, deep_mm=0.0)
+    half = usual.half_hip_distance_mm
+    deep = replace(usual, deep_mm=12.0, half_hip_distance_mm=half - 12.0)
+    before, after = _bone(usual), _bone(deep)
+    for part in (before, after):
+        assert np.linalg.norm(part, axis=1).min() > usual.socket_radius_mm - 2.5
+    assert after[:, 0].min() - before[:, 0].min() == pytest.approx(12.0, abs=2.5)  # the symphysis
+    high = usual.scale * 60.0
+    wing = [part[part[:, 2] > high] for part in (before, after)]
+    np.testing.assert_allclose(wing[1].mean(0) - wing[0].mean(0), (12.0, 0.0, 0.0), atol=0.6)
+    # What lies at the head's medial pole of a deep socket is its own wall, inside the pelvis; before, the brim is too.
+    pole = [part[(abs(part[:, 1:]) < 4.0).all(1) & (part[:, 0] < 0.0), 0].min() for part in (before, after)]
+    assert usual.socket_radius_mm + 1.0 < -pole[1] < -pole[0] - 4.0
+
+
+def _bone(pelvis: Pelvis) -> np.ndarray:
+    """Centers (n, 3) of the voxels of a hemipelvis, mm from the center of the socket."""
+    grid = pelvis_grid(pelvis)
+    return np.argwhere(grid.distance_mm < 0) * grid.step_mm + np.array(grid.origin_mm)
 
 
 def test_most_of_the_immature_of_the_wide_population_are_nearly_grown() -> None:

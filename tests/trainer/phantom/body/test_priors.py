@@ -57,6 +57,15 @@ def test_the_wide_population_reaches_around_the_visible_human_woman(people: list
         assert (tips < hers - 0.4).mean() > 0.2
 
 
+def test_some_heads_of_the_wide_population_lie_deep_in_the_pelvis(people: list[Subject]) -> None:
+    deep = np.array([s.pelvis.deep_mm / s.femora["R"].head_radius_mm for s in people])
+    assert 0.1 < (deep > 0.3).mean() < 0.25
+    assert (deep < 0.0).mean() > 0.3
+    assert Subject.draw(17).pelvis.deep_mm == 0.0
+    distance = np.array([s.pelvis.half_hip_distance_mm / s.pelvis.scale for s in people])
+    assert _r(distance, deep) < -0.5
+
+
 def _tip(f: Femur, turned_deg: float) -> float:
     """Of the lesser trochanter, medial of the shaft's axis, in radii of the head: its center and half its thickness."""
     across = f.lesser_reach * f.shaft_half_mm * np.cos(np.radians(f.lesser_turn_deg - turned_deg))
