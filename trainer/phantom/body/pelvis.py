@@ -51,7 +51,8 @@ def _hemipelvis_grid(pelvis: Pelvis) -> Grid:
     u = pelvis.scale
     tall, deep = max(pelvis.wing_height, 1.0), max(pelvis.wing_depth, 1.0)
     lower = np.array([-pelvis.half_hip_distance_mm - 3.0, -108.0 * u * deep, -74.0 * u])
-    upper = np.array([(64.0 * pelvis.wing_flare + 6.0) * u + max(pelvis.deep_mm, 0.0), 62.0 * u * deep, 152.0 * u * tall])
+    lateral = (64.0 * pelvis.wing_flare + 6.0) * u + max(pelvis.deep_mm, 0.0)
+    upper = np.array([lateral, 62.0 * u * deep, 152.0 * u * tall])
     step = HEMI_STEP_MM * (0.7 if pelvis.open_growth_plates else 1.0)
     x, y, z = axes(lower, upper, step)
     outline = WING_OUTLINE_MM * u * np.array([pelvis.wing_depth, pelvis.wing_height])
@@ -197,7 +198,8 @@ def _hemipelvis(xs: F64, ys: F64, zs: F64, p: F64, surface: F64, outline: F64, b
             y, z = ys[j], zs[k]
             edge = _polygon(y, z, outline)
             v, w = y / (100.0 * u), (z - 40.0 * u) / (100.0 * u)
-            middle = p[19] + surface[0] + v * (surface[1] + surface[2] * v) + w * (surface[3] + surface[4] * v + surface[5] * w)
+            middle = surface[0] + v * (surface[1] + surface[2] * v) + w * (surface[3] + surface[4] * v + surface[5] * w)
+            middle += p[19]
             sy = (surface[1] + 2 * surface[2] * v + surface[4] * w) / (100.0 * u)
             sz = (surface[3] + surface[4] * v + 2 * surface[5] * w) / (100.0 * u)
             slope = np.sqrt(1.0 + sy * sy + sz * sz)
