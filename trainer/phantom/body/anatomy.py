@@ -57,6 +57,7 @@ class Femur:
     density_uneven: float
     noise_seed: int
     growth_plates: float = 0.0  # how wide open: 1 is a small child's, 0 closed
+    ridge_rise_mm: float = 0.0  # of the greater trochanter's posterior tip against the rest of it
 
     @property
     def neck_axis(self) -> tuple[float, float, float]:
@@ -269,14 +270,9 @@ def _child_femur(f: Femur, size: float, plates: float = 1.0) -> Femur:
     """A femur scaled down, thin at the ends, straight-necked (coxa valga of the young) and with open growth plates."""
     lengths = ("head_radius_mm", "neck_length_mm", "neck_half_mm", "shaft_half_mm", "lesser_drop_mm", "fossa_mm")
     cortices = (
-        "head_cortex_mm",
-        "superior_cortex_mm",
-        "inferior_cortex_mm",
-        "calcar_mm",
-        "metaphysis_cortex_mm",
-        "shaft_cortex_mm",
-        "greater_cortex_mm",
-    )
+        "head_cortex_mm", "superior_cortex_mm", "inferior_cortex_mm", "calcar_mm", "metaphysis_cortex_mm",
+        "shaft_cortex_mm", "greater_cortex_mm",
+    )  # fmt: skip
     values: dict[str, Any] = {name: getattr(f, name) * size for name in lengths}
     values |= {name: getattr(f, name) * size**0.8 for name in cortices}
     young = values["head_radius_mm"] * (1.0 - 0.25 * max(0.75 - size, 0.0) / 0.4)

@@ -57,7 +57,7 @@ def _numbers(f: Femur) -> F64:
         f.canal_gcm3, f.surface_noise_mm, f.growth_plates,
         f.neck_offset_mm, f.head_flat, f.head_ap_ratio, f.cam_mm, f.osteophyte_mm, f.shaft_flare,
         f.greater_width, f.greater_rise_mm, f.greater_overhang_mm, math.radians(f.lesser_turn_deg), f.fossa_mm,
-        f.lesser_reach,
+        f.lesser_reach, f.ridge_rise_mm,
     ])  # fmt: skip
 
 
@@ -133,7 +133,7 @@ def _greater(x: float, y: float, z: float, u: float, p: F64) -> float:
     mass = ellipsoid(
         ct * gx + st * gz, y + 2.0 * u, -st * gx + ct * gz, 12.5 * u * size * wide, 17.5 * u * size, 23.0 * u * size
     )
-    hx, hz = x - 6.0 * u + p[37], z + 14.0 * u - p[36]
+    hx, hz = x - 6.0 * u + p[37], z + 14.0 * u - p[36] - p[41]
     ridge = ellipsoid(
         0.92 * hx + 0.39 * hz, y + 11.0 * u, -0.39 * hx + 0.92 * hz, 8.5 * u * size, 8.0 * u, 16.5 * u * size
     )

@@ -78,6 +78,7 @@ def femur_shape(rng: np.random.Generator, radius: float, age: float, spread: flo
         "greater_rise_mm": between(rng, 0.0, 1.5 * spread, -6.0, 6.0) if spread == 1.0 else rng.uniform(-8.0, 8.0),
         "greater_overhang_mm": between(rng, 0.0, 1.2, -4.0, 4.0) if spread == 1.0 else rng.uniform(-4.0, 8.0),
         "greater_tilt_deg": rng.normal(12.0, 3.0 * spread),
+        **({} if spread == 1.0 else {"ridge_rise_mm": radius / HEAD_RADIUS_MM * rng.uniform(-2.0, 7.0)}),
         "fossa_mm": radius / HEAD_RADIUS_MM * rng.uniform(3.5, 7.5),
         **(_screened_lesser(rng, radius) if spread == 1.0 else _wide_lesser(rng, radius)),
         "bow_deg": rng.normal(0.0, 0.8 * spread),
@@ -213,7 +214,7 @@ def pelvis_numbers(
 
 def _wide_socket(rng: np.random.Generator, radius: float, f_c: float, f_t: float) -> Numbers:
     """From deep, thick walls that hide the head's outline to thin ones that have lost more mineral than the femur; a
-    joint space from worn to wide, a roof from faint to dense, and a brim whose line runs from far medial to the head.
+    joint space from worn away to wide, a roof from faint to dense, a brim whose line runs from far medial to the head.
 
     One socket in five lies so deep that the head may pass the ilioischial line (protrusio acetabuli).
     """
@@ -221,7 +222,7 @@ def _wide_socket(rng: np.random.Generator, radius: float, f_c: float, f_t: float
     return {
         "cortex_mm": 0.85 * f_c * rng.uniform(0.4, 1.1), "trabecular_gcm3": 0.105 * f_t * rng.uniform(0.3, 1.1),
         "sourcil_mm": rng.uniform(0.6, 5.0), "canal_width": rng.uniform(0.68, 1.1),
-        "socket_radius_mm": radius + rng.uniform(1.8, 5.0), "wall_mm": rng.uniform(-1.0, 4.5),
+        "socket_radius_mm": radius + rng.uniform(0.5, 5.0), "wall_mm": rng.uniform(-1.0, 4.5),
         "cup_mm": rng.uniform(2.0, 6.5), "deep_mm": deep * radius / HEAD_RADIUS_MM,
     }  # fmt: skip
 

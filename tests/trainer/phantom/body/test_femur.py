@@ -4,7 +4,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from trainer.phantom.body.anatomy import Subject
+from trainer.phantom.body.anatomy import Femur, Subject
 from trainer.phantom.body.femur import femur_grid
 from trainer.phantom.shapes.ray_march import Body, Geometry, project
 
@@ -56,3 +56,19 @@ def test_cam_collar_and_flattening_show_at_their_places() -> None:
     collar = shadow(osteophyte_mm=3.0) & ~base
     rows = np.flatnonzero(collar.any(1))
     assert rows.max() - rows.min() > 40  # above and below the neck
+
+
+@pytest.mark.parametrize("seed", [11, 12, 13])
+def test_a_high_ridge_is_the_trochanters_tip_nearer_to_the_head(seed: int) -> None:
+    low = dataclasses.replace(Subject.draw(seed).femora["R"], ridge_rise_mm=-2.0)
+    high = dataclasses.replace(low, ridge_rise_mm=7.0)
+    (low_x, low_z), (high_x, high_z) = (_highest(femur) for femur in (low, high))
+    assert high_x < low_x - 2.0
+    assert 1.0 < high_z - low_z < 7.0
+
+
+def _highest(femur: Femur) -> tuple[float, float]:
+    """(x, z) of the highest point of the greater trochanter, mm."""
+    surface = femur_grid(femur).surface_mm["greater"]
+    x, _, z = surface[surface[:, 2].argmax()]
+    return float(x), float(z)

@@ -64,6 +64,9 @@ def test_some_heads_of_the_wide_population_lie_deep_in_the_pelvis(people: list[S
     assert Subject.draw(17).pelvis.deep_mm == 0.0
     distance = np.array([s.pelvis.half_hip_distance_mm / s.pelvis.scale for s in people])
     assert _r(distance, deep) < -0.5
+    gap = np.array([s.pelvis.socket_radius_mm - s.femora["R"].head_radius_mm for s in people])
+    assert 0.5 <= gap.min() < 0.8  # worn away
+    assert 4.7 < gap.max() <= 5.0
 
 
 def _tip(f: Femur, turned_deg: float) -> float:
