@@ -48,7 +48,9 @@ REFUSALS: dict[str, Refusal] = {
         "Nothing need be done: the films that it lists are read where they lie in the folder.",
     ),
     "truncated": Refusal("The file ends before its data does.", "Copy the film again; the transfer was cut."),
-    "broken_dicom": Refusal("The DICOM header cannot be read.", "Export the film again from the archive."),
+    "broken_dicom": Refusal(
+        "The DICOM header cannot be read.", "Export the film again; de-identification must leave the SOP Class UID."
+    ),
     "no_pixels": Refusal(
         "The DICOM file holds no image.", "Export the image itself, not a report or a directory file."
     ),

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bmd_edge.errors import FilmRefused
+from bmd_edge.errors import REFUSALS, FilmRefused
 from bmd_edge.film.acceptance import EXPOSURE_SAMPLE, level_counts
 from bmd_edge.film.read import read_film
 from bmd_edge.pixels.layout import PixelLayout
@@ -22,6 +22,12 @@ from tests.support import films
 def test_raw_pixels_are_refused_in_every_class(kind, elements):
     with pytest.raises(FilmRefused, match="not_for_presentation"):
         read_film(films.dicom_bytes(SOPClassUID=kind, **elements))
+
+
+def test_a_film_that_lost_its_sop_class_with_the_patients_name_is_told_so():
+    with pytest.raises(FilmRefused, match="broken_dicom") as caught:
+        read_film(films.dicom_bytes(SOPClassUID=None, SOPInstanceUID=None, PatientIdentityRemoved="YES"))
+    assert "de-identification must leave the SOP Class UID" in str(REFUSALS[caught.value.code].remedy)
 
 
 def test_the_directory_of_a_disc_is_named_by_what_it_is():
