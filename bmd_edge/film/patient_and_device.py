@@ -35,7 +35,8 @@ def read_patient(
         raise FilmRefused("immature", "the header states an age below 18 years")
     written = header.text(0x00100040)
     sex = _SEXES.get((written or "").upper())
-    apart = known is not None and reckoned is not None and 0 < reckoned <= MAX_AGE_YEARS
+    # 0: an anonymizer gave the film's date to the birth, and may have made up the stated age too
+    apart = known is not None and reckoned is not None and 0 <= reckoned <= MAX_AGE_YEARS
     doubts = {
         "age_contradiction": apart and abs((known or 0) - (reckoned or 0)) > _AGES_APART_YEARS,
         "age_spelling": stated is not None and not re.fullmatch(r"\d{1,3}[DWMY]", header.text(0x00101010) or ""),

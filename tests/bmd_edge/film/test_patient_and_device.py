@@ -64,7 +64,9 @@ def test_sex_and_device():
     [({}, False), ({"PatientAge": "043Y"}, True), ({"PatientAge": "067Y"}, False), ({"PatientAge": "070Y"}, False),
      ({"PatientAge": "071Y"}, True), ({"PatientAge": "999Y"}, False),
      ({"PatientAge": "043Y", "StudyDate": None}, False),
-     ({"PatientAge": "043Y", "PatientBirthDate": "19000101"}, False), ({"PatientAge": None}, False)],
+     ({"PatientAge": "043Y", "PatientBirthDate": "19000101"}, False), ({"PatientAge": None}, False),
+     ({"PatientAge": "100Y", "PatientBirthDate": "20190303", "StudyDate": "20190303"}, True),
+     ({"PatientAge": None, "PatientBirthDate": "20190303", "StudyDate": "20190303"}, False)],
 )  # fmt: skip
 def test_an_age_that_the_birth_date_contradicts_is_flagged(elements, contradiction):
     film = read_film(films.dicom_bytes(**elements))
