@@ -18,6 +18,8 @@ _AGE = re.compile(r"0*(\d{1,3}) ?([DWMYdwmy]?)")  # PS3.5 6.2, AS: three digits 
 _DATE = re.compile(r"(\d{4})([.-]?)(\d\d)\2(\d\d)")  # PS3.5 6.2, DA; ACR-NEMA 300 had points
 # PS3.3 C.7.1.1 knows F, M and O; a spelling whose meaning is clear is read and flagged
 _SEXES = {"F": "F", "FEMALE": "F", "W": "F", "WOMAN": "F", "WEIBLICH": "F", "M": "M", "MALE": "M", "MAN": "M"}
+# What anonymizers write into every Patient ID: films that share it are not of one patient
+_NOBODY = re.compile(rb"ANON(YM(OUS|I[SZ]ED?))?|DE-?IDENTIFIED|UNKNOWN|NONE|NULL|REMOVED|NO ?ID|[0X-]+", re.IGNORECASE)
 
 
 def read_patient(
@@ -59,7 +61,7 @@ def whose(header: Header, key: bytes | None = None, accession: bool = False) -> 
 def _pseudonym(header: Header, key: bytes) -> str | None:
     """The same for all films of one patient ID and issuer (PS3.3 C.7.1.1) under one key, and telling nothing else."""
     patient, issuer = _stripped(header, 0x00100020, 0x00100021)
-    return "pt-" + _keyed(key, issuer, patient) if patient else None
+    return None if not patient or _NOBODY.fullmatch(patient) else "pt-" + _keyed(key, issuer, patient)
 
 
 def _unit(header: Header, key: bytes) -> str | None:

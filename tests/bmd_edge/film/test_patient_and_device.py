@@ -97,6 +97,16 @@ def test_a_patient_has_one_pseudonym_under_one_key():
     assert pseudonym(PatientID=None) is None
 
 
+@pytest.mark.parametrize(
+    ("number", "somebody"),
+    [("Anonymous", False), ("ANON", False), ("anonymized", False), ("Deidentified", False), ("0000", False),
+     ("UNKNOWN", False), ("ANON-0017", True), ("A-1", True), ("10", True), ("Anonby", True), ("XY7", True)],
+)  # fmt: skip
+def test_a_patient_id_that_names_nobody_makes_no_patient(number, somebody):
+    film = read_film(films.dicom_bytes(PatientID=number), patient_key=b"k" * 32)
+    assert (film.patient_pseudonym is not None) == somebody
+
+
 def test_a_unit_has_one_pseudonym_under_one_key():
     def pseudonym(key=b"k" * 32, **elements):
         return read_film(films.dicom_bytes(**elements), patient_key=key).unit_pseudonym
