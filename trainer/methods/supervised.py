@@ -51,6 +51,7 @@ class BmdTask(Task):
                 names = " + ".join(splits)
                 raise TableError(f"{len(rois.rows)} labelled hips in {names}; training needs {MIN_LABELS} at least")
         self.spec, self.pairs = config.spec, Pairs(self.train.rows)
+        self._paired: tuple[int, NDArray[np.int64]] = (-1, np.empty(0, np.int64))
         mean, sd = label_scale(self.train.labels_gcm2)
         self.network_name, self.network_kwargs = config.network, network_settings(config, mean, sd)
         torch.manual_seed(config.seed)
@@ -64,21 +65,24 @@ class BmdTask(Task):
 
     def picks(self, n: int, count: int, epoch: int, step: int) -> NDArray[np.int64]:
         """The `count` of n films that a step takes: each once before any comes again, in an order drawn per epoch."""
-        return self._taken(lambda rng: rng.permutation(n), n, count, epoch, step)
+        return self._taken(lambda rng: rng.permutation(n), n, count, epoch)[step * count : (step + 1) * count]
 
     def labelled_picks(self, epoch: int, step: int) -> NDArray[np.int64]:
         """The training films that a step takes, those that losses compare standing together."""
         n, count = len(self.train.rows), self.config.batch
         if not self.config.paired:
             return self.picks(n, count, epoch, step)
-        return self._taken(self.pairs.order, n, count, epoch, step)
+        if self._paired[0] != epoch:  # to put them together takes as long as a step does
+            self._paired = epoch, self._taken(self.pairs.order, n, count, epoch)
+        return self._paired[1][step * count : (step + 1) * count]
 
     def _taken(
-        self, order: Callable[[Generator], NDArray[np.int64]], n: int, count: int, epoch: int, step: int
+        self, order: Callable[[Generator], NDArray[np.int64]], n: int, count: int, epoch: int
     ) -> NDArray[np.int64]:
+        """What the steps of an epoch take, one after the other."""
         passes = -(-self.steps * count // n)
         orders = (order(np.random.default_rng([self.config.seed, epoch, turn])) for turn in range(passes))
-        return np.concatenate(list(orders))[step * count : (step + 1) * count]
+        return np.concatenate(list(orders))
 
     def views(self, rois: Rois, chosen: NDArray[np.int64], rng: Generator, strength: float | None = None) -> Tensor:
         """Augmented network inputs (n, 1, px, px) of the chosen films; `strength` replaces the setting `augment`.
