@@ -106,6 +106,9 @@ class Pelvis:
     wall_mm: float = 4.5  # from the socket to the middle of the quadrilateral plate
     cup_mm: float = 6.5  # of bone around the socket
     deep_mm: float = 0.0  # how far medial in the pelvis the socket lies, against the mean
+    lean_deg: float = 0.0  # of its top forward, about the axis of both hips, in every pose
+    rim_turn: float = 0.30  # of the socket's rim toward the front, as the sine of its anteversion
+    bent_mm: float = 0.0  # SD of where columns, rami and spines lie, against the mean
 
 
 @dataclass(frozen=True, slots=True)

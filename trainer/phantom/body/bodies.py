@@ -80,7 +80,7 @@ def bodies_of(
     Grids are cached by their parameters; both hemipelves share one grid, mirrored.
     """
     bodies: list[Body] = []
-    pelvis_turn = pose.pelvis_matrix()
+    pelvis_turn = pose.pelvis_matrix() @ about_x(subject.pelvis.lean_deg)
     for side in sides:
         bodies += _femur_bodies(subject, side, pose)
         if with_pelvis:

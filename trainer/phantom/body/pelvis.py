@@ -21,6 +21,8 @@ WING_OUTLINE_MM = np.array([
     (-95, 68), (-78, 57), (-52, 52),
     (-36, 40), (-36, 15), (-30, -4), (0, -8), (28, 2),
 ], dtype=np.float64)  # fmt: skip
+BENT_OVER_MM = 45.0
+"""Over about so many mm the field changes by which the parts of a pelvis lie elsewhere than in the mean."""
 # Lateral position of its mid-surface: 1, y, y^2, z, y z, z^2 with y = anterior / 100 mm, z = (up - 40 mm) / 100 mm.
 WING_SURFACE_MM = np.array([2.3, 47.6, 0.4, 48.5, 44.7, -9.1])
 
@@ -59,7 +61,9 @@ def _hemipelvis_grid(pelvis: Pelvis) -> Grid:
     surface = WING_SURFACE_MM * u * np.array([1, pelvis.wing_flare, 1, pelvis.wing_flare, 1, 1])
     rng = np.random.default_rng(pelvis.noise_seed)
     bumps = noise(rng, (len(x), len(y), len(z)), step, 9.0)
-    rough, inner = _hemipelvis(x, y, z, _numbers(pelvis), surface, outline, bumps)
+    numbers = _numbers(pelvis)
+    bars, ball = _bent(_bars(numbers), pelvis)
+    rough, inner = _hemipelvis(x, y, z, numbers, surface, outline, bars, ball, bumps)
     _uneven(inner, noise(rng, rough.shape, step, 7.0), pelvis.density_uneven)
     origin = (float(lower[0]), float(lower[1]), float(lower[2]))
     return Grid(finish(rough, step), inner, origin, step)
@@ -91,8 +95,25 @@ def _numbers(p: Pelvis) -> F64:
         p.canal_width,
         p.pubic_angle, 1.0 if p.open_growth_plates else 0.0,
         p.cover_mm, p.fossa_depth, p.ischium_width, p.ramus_width, p.obturator_drop, p.rim_osteophyte_mm,
-        p.surface_noise_mm, p.wall_mm, p.cup_mm, p.deep_mm,
+        p.surface_noise_mm, p.wall_mm, p.cup_mm, p.deep_mm, p.rim_turn,
     ])  # fmt: skip
+
+
+def _bent(bars: F64, pelvis: Pelvis) -> tuple[F64, F64]:
+    """The bars of a pelvis, and the center of the ischial tuberosity, moved by a field that changes slowly: ends that
+    meet stay together. Radii change along.
+    """
+    u = pelvis.scale
+    ball = np.array([pelvis.deep_mm - 28.0 * u, -30.0 * u, -46.0 * u])
+    if pelvis.bent_mm == 0.0:
+        return bars, ball
+    rng = np.random.default_rng(pelvis.noise_seed + 2)
+    waves = rng.normal(0.0, 1.0 / (BENT_OVER_MM * u), (8, 3))
+    phases, moves = rng.uniform(0.0, 2.0 * np.pi, 8), rng.normal(0.0, 0.5 * pelvis.bent_mm, (8, 3))
+    ends = np.concatenate([bars[:, :3], bars[:, 3:6], ball[None]])
+    ends = ends + np.sin(ends @ waves.T + phases) @ moves
+    radii = bars[:, 6:] * np.exp(rng.normal(0.0, 0.03 * pelvis.bent_mm, (len(bars), 1)))
+    return np.concatenate([ends[: len(bars)], ends[len(bars) : -1], radii], 1), ends[-1]
 
 
 @njit(cache=True, fastmath=True)
@@ -157,7 +178,7 @@ def _socket(d: float, x: float, y: float, z: float, r: float, p: F64) -> float:
     beyond = socket + p[17] * u - 0.10 * (z + 8.0 * u)
     wall = ellipsoid(x + beyond, y + 6.0 * u, z + 1.0 * u, 3.4 * u, 26.0 * u, 29.0 * u)
     d = smooth_min(d, wall, 5.0 * u)  # the quadrilateral plate: the ilioischial line of a film
-    mouth = 0.72 * x + 0.30 * y - 0.62 * z - 0.5 * u - p[10]  # the plane of the socket's rim
+    mouth = 0.72 * x + p[20] * y - 0.62 * z - 0.5 * u - p[10]  # the plane of the socket's rim
     cup = smooth_max(r - socket - p[18] * u, mouth, 4.0 * u)
     if p[15] > 0.0 and x > 0.0:
         spur = np.exp(-((mouth / (4.0 * u)) ** 2) - ((r - socket - 3.0 * u) / (3.5 * u)) ** 2)
@@ -186,13 +207,14 @@ def _mineral(x: float, y: float, z: float, r: float, near: float, rim: float, p:
 
 
 @njit(cache=True, fastmath=True)
-def _hemipelvis(xs: F64, ys: F64, zs: F64, p: F64, surface: F64, outline: F64, bumps: F32) -> tuple[F32, F32]:
+def _hemipelvis(  # noqa: PLR0913
+    xs: F64, ys: F64, zs: F64, p: F64, surface: F64, outline: F64, bars: F64, ball: F64, bumps: F32
+) -> tuple[F32, F32]:
     """Rough distance (nx, ny, nz) and inner = (cortex mm, trabecular g/cm3)."""
     shape = (len(xs), len(ys), len(zs))
     rough = np.empty(shape, np.float32)
     inner = np.empty((shape[0], shape[1], shape[2], 2), np.float32)
     u, half, socket = p[0], p[1], p[2]
-    bars = _bars(p)
     for j in range(shape[1]):
         for k in range(shape[2]):
             y, z = ys[j], zs[k]
@@ -218,7 +240,7 @@ def _hemipelvis(xs: F64, ys: F64, zs: F64, p: F64, surface: F64, outline: F64, b
                     if a < 4:
                         near = min(near, bar)
                 pubis = ellipsoid(x + half - 9.0 * u, y - 43.0 * u, z + 31.0 * u, 9.0 * u, 9.0 * u, 17.0 * u)
-                tuberosity = ellipsoid(x - p[19] + 28.0 * u, y + 30.0 * u, z + 46.0 * u, 13.5 * u, 17.0 * u, 17.0 * u)
+                tuberosity = ellipsoid(x - ball[0], y - ball[1], z - ball[2], 13.5 * u, 17.0 * u, 17.0 * u)
                 d = smooth_min(smooth_min(d, pubis, 9.0 * u), tuberosity, 9.0 * u)
                 r = np.sqrt(x * x + y * y + z * z)
                 d = _socket(d, x, y, z, r, p)

@@ -15,7 +15,7 @@ import math
 import numpy as np
 
 POPULATIONS = ("screening", "wide")
-EDITIONS = {"screening": 5, "wide": 6}
+EDITIONS = {"screening": 5, "wide": 7}
 """Counts the changes of each population, so that no cohort of an earlier one is taken for one of this."""
 SITES = ("head", "superior", "inferior", "calcar", "metaphysis", "shaft", "greater")
 HEAD_RADIUS_MM = 21.9
@@ -224,6 +224,8 @@ def _wide_socket(rng: np.random.Generator, radius: float, f_c: float, f_t: float
         "sourcil_mm": rng.uniform(0.6, 5.0), "canal_width": rng.uniform(0.68, 1.1),
         "socket_radius_mm": radius + rng.uniform(0.5, 5.0), "wall_mm": rng.uniform(-1.0, 4.5),
         "cup_mm": rng.uniform(2.0, 6.5), "deep_mm": deep * radius / HEAD_RADIUS_MM,
+        "lean_deg": rng.uniform(-12.0, 22.0), "rim_turn": rng.uniform(0.05, 0.55),
+        "bent_mm": rng.uniform(0.0, 6.0) * radius / HEAD_RADIUS_MM,
     }  # fmt: skip
 
 
