@@ -126,6 +126,15 @@ PAIRED = dataclasses.replace(
 )  # fmt: skip
 
 
+def test_an_epoch_takes_its_own_order_whichever_step_is_asked_for(cohort: Path) -> None:
+    task, other = (BmdTask(PAIRED, paired(cohort)) for _ in range(2))
+    steps = [(0, 1), (1, 0), (0, 0), (0, 1)]  # as a run that goes on where it stopped asks too
+    asked = [task.labelled_picks(*step) for step in steps]
+    assert (asked[0] == asked[3]).all()
+    assert (asked[1] != asked[2]).any()
+    assert (other.labelled_picks(1, 0) == asked[1]).all()
+
+
 def test_a_batch_compares_hips_of_a_film_and_films_of_a_hip(cohort: Path, tmp_path: Path) -> None:
     task = BmdTask(PAIRED, paired(cohort))
     chosen = task.labelled_picks(0, 0)

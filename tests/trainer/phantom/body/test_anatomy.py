@@ -72,6 +72,34 @@ def test_a_deep_socket_takes_the_head_into_the_pelvis() -> None:
     assert usual.socket_radius_mm + 1.0 < -pole[1] < -pole[0] - 4.0
 
 
+def test_a_bent_pelvis_is_one_bone_with_its_socket_where_it_was() -> None:
+    from scipy.ndimage import label
+
+    for seed in (17, 18, 19):
+        plain = replace(Subject.draw(seed, "wide").pelvis, bent_mm=0.0)
+        bent = replace(plain, bent_mm=6.0)
+        before, after = pelvis_grid(plain).distance_mm < 0, pelvis_grid(bent).distance_mm < 0
+        assert (before ^ after).sum() > 0.08 * before.sum()
+        pieces = np.bincount(label(after)[0].ravel())[1:]
+        assert pieces.max() > 0.98 * pieces.sum()
+        assert np.linalg.norm(_bone(bent), axis=1).min() > plain.socket_radius_mm - 2.5
+
+
+def test_a_rim_that_turns_opens_the_socket_to_the_front() -> None:
+    usual = replace(Subject.draw(17, "wide").pelvis, deep_mm=0.0, bent_mm=0.0)
+    walls = [_walls(replace(usual, rim_turn=turn)) for turn in (0.05, 0.55)]
+    assert walls[1][0] < 0.95 * walls[0][0]
+    assert walls[1][1] > 1.05 * walls[0][1]
+
+
+def _walls(pelvis: Pelvis) -> tuple[int, int]:
+    """Voxels of the socket's front and back wall."""
+    bone = _bone(pelvis)
+    y = bone[np.linalg.norm(bone, axis=1) < pelvis.socket_radius_mm + 3.0, 1]
+    beside = 0.35 * pelvis.socket_radius_mm
+    return int((y > beside).sum()), int((y < -beside).sum())
+
+
 def _bone(pelvis: Pelvis) -> np.ndarray:
     """Centers (n, 3) of the voxels of a hemipelvis, mm from the center of the socket."""
     grid = pelvis_grid(pelvis)

@@ -180,3 +180,14 @@ def _fingerprint(seed: int) -> tuple[float, ...]:
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_pinned_seeds(seed: int) -> None:
     assert _fingerprint(seed) == pytest.approx(PINNED[seed], rel=1e-3)
+
+
+def test_a_pelvis_leans_about_the_axis_of_the_hips() -> None:
+    """The heads stay where they are; what lies above them goes forward."""
+    plain, pose = Subject.draw(17), Pose()
+    leaning = dataclasses.replace(plain, pelvis=dataclasses.replace(plain.pelvis, lean_deg=20.0))
+    for before, after in zip(bodies_of(plain, pose), bodies_of(leaning, pose), strict=True):
+        np.testing.assert_allclose(after.translation_mm, before.translation_mm)
+        above = after.rotation @ (before.rotation.T @ np.array([0.0, 0.0, 1.0]))
+        forward = np.sin(np.radians(20.0)) if before.group == "pelvis" else 0.0
+        assert above[1] == pytest.approx(forward, abs=1e-9)
