@@ -49,7 +49,7 @@ REFUSALS: dict[str, Refusal] = {
     ),
     "truncated": Refusal("The file ends before its data does.", "Copy the film again; the transfer was cut."),
     "broken_dicom": Refusal(
-        "The DICOM header cannot be read.", "Export the film again; de-identification must leave the SOP Class UID."
+        "The DICOM header cannot be read.", "Export the film again. If it was de-identified, keep its SOP Class UID."
     ),
     "no_pixels": Refusal(
         "The DICOM file holds no image.", "Export the image itself, not a report or a directory file."

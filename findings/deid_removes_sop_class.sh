@@ -6,7 +6,7 @@
 # Seen: SOP Class UID and all three instance UIDs are gone, from the file's meta information too; Institution Name stays as
 # it was, and Issuer of Patient ID, which the film had not, says STARR.
 # So a folder of films that went through it is no longer one of DICOM images: a reader that asks for the class, as this
-# one does, refuses each of them, and says that de-identification must leave the SOP Class UID.
+# one does, refuses each of them, and says that a de-identified film must keep its SOP Class UID.
 # Exit 0: still so. Exit 1: changed.
 set -euo pipefail
 place=$(mktemp -d)

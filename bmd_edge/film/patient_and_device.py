@@ -59,7 +59,8 @@ def whose(header: Header, key: bytes | None = None, accession: bool = False) -> 
 
 
 def _pseudonym(header: Header, key: bytes) -> str | None:
-    """The same for all films of one patient ID and issuer (PS3.3 C.7.1.1) under one key, and telling nothing else."""
+    """The same for all films of one patient ID and issuer (PS3.3 C.7.1.1) under one key, and telling nothing else; None
+    where the ID names nobody."""
     patient, issuer = _stripped(header, 0x00100020, 0x00100021)
     return None if not patient or _NOBODY.fullmatch(patient) else "pt-" + _keyed(key, issuer, patient)
 

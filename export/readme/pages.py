@@ -74,7 +74,7 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
     },
     "trainer/README.md": {
         "adaptation": lambda: adapted.adaptation(facts("trainer/results/adapt.json")),
-        "table": lambda: figures.paper_table(facts("trainer/results/table.json")),
+        "table": lambda: figures.paper_table(facts("trainer/results/second_edition_table/table.json")),
         "map": partial(rooms.text, "trainer"),
     },
 }

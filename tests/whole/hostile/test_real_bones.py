@@ -29,8 +29,8 @@ pytestmark = pytest.mark.skipif(not MESHES.is_dir(), reason=f"NO MESHES: {MESHES
 # Spheres fitted to head and socket, in the axes of the files: forward, up, medial (mm)
 HEAD_MM, HEAD_RADIUS_MM, SOCKET_MM = (13.4, 86.0, 16.1), 23.8, (15.0, -57.0, -15.5)
 PIXEL_MM, MAGNIFICATION = 0.5, 1.15
-AT_MOST_MM = 4.0
-"""Of the head's center. The pelvis that leans forward by 20 degrees, as real ones may, moves the answer up by 2 mm."""
+AT_MOST_MM = 3.0
+"""Of the head's center; the worst of these eight hips lies 2.3 mm off by the embedded bundle of today."""
 
 
 @pytest.fixture(scope="module")
